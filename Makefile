@@ -1,0 +1,55 @@
+# Two commands do all set-up themselves: `make demo` and `make test`.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE
+
+PYTHON ?= python3
+UV := .uv/bin/uv
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install demo dev test lint long bench lock clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: $(INSTALLED)  ## install the locked dependencies into .venv
+
+# --target asks nothing of the system's Python but pip: no venv module, no write outside this folder.
+$(UV):
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv 'uv>=0.9,<1'
+
+$(INSTALLED): requirements.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
+	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
+	@touch $@
+
+demo: install  ## replay a year of New York flights down the whole path
+	$(BIN)/ml-assets demo
+
+dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, until Ctrl-C
+	$(BIN)/ml-assets dev
+
+test: install lint  ## lint, types, import contract, tests
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+long: install  ## the longer suites, with printed seeds
+	$(BIN)/python -m pytest -m long
+
+bench: install  ## time per stage, and the path against a plain script
+	$(BIN)/python -m benchmarks
+
+lock: $(UV)  ## resolve pyproject.toml again into requirements.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+	  --group dev --extra demo --output-file requirements.lock pyproject.toml
+
+clean:  ## remove what the project made in this folder, but not its home
+	rm -rf $(VENV) .uv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

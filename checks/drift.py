@@ -1,0 +1,55 @@
+"""Monitoring's claims. They inform (WARN): drift lets nothing pass and blocks nothing by itself."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from checks.evidence import Finding, Prover, check_spec
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.metrics import METRICS
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+CLAIMS = {
+    "columns_stable": "No feature has drifted further from the reference profile than declared.",
+    "score_stable": "The scores have not drifted further from the reference profile than declared.",
+    "realised_metric_holds": "On known outcomes, the release is not worse than on its test window by more than declared.",
+}
+
+
+def build(product: Product) -> list[dg.AssetChecksDefinition]:
+    """The monitoring checks."""
+    specs = [check_spec(product, "monitoring", claim, about, blocking=False) for claim, about in CLAIMS.items()]
+
+    @dg.multi_asset_check(name=f"{product.name}__drift", specs=specs)
+    def drift(context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
+        def find(monitoring: Manifest) -> Sequence[Finding]:
+            return [_columns(product, monitoring), _score(product, monitoring), _realised(product, monitoring)]
+
+        yield from Prover(workspace, product, "monitoring", list(CLAIMS), __name__).prove(context, find)
+
+    return [drift]
+
+
+def _columns(product: Product, monitoring: Manifest) -> Finding:
+    drifted, limit = monitoring.facts["drifted"], product.monitoring.column_psi
+    told = f"PSI above {limit}: {', '.join(drifted)}" if drifted else f"every column's PSI is at most {limit}"
+    return Finding("columns_stable", not drifted, told, "WARN", {"limit": limit, "drifted": len(drifted)})
+
+
+def _score(product: Product, monitoring: Manifest) -> Finding:
+    psi, limit = monitoring.facts["score_psi"], product.monitoring.score_psi
+    return Finding("score_stable", psi <= limit, f"PSI {psi:.3f}, limit {limit}", "WARN", {"psi": psi, "limit": limit})
+
+
+def _realised(product: Product, monitoring: Manifest) -> Finding:
+    claim, spec = "realised_metric_holds", product.monitoring
+    promised, metrics = monitoring.facts["promised"], monitoring.facts["metrics"]
+    if metrics is None or promised is None:
+        return Finding(claim, False, "not known: no outcomes yet, or the release recorded no such metric", "WARN")
+    value = metrics[spec.metric]["candidate"]["value"]
+    if value is None:
+        return Finding(claim, False, f"{spec.metric} is not defined on these outcomes", "WARN")
+    drop = -METRICS[spec.metric].advantage(value, promised)
+    told = f"{spec.metric} {value:.4f}, {promised:.4f} on its test window, may drop by {spec.max_drop}"
+    return Finding(claim, drop <= spec.max_drop, told, "WARN", {"value": value, "promised": promised, "drop": drop})

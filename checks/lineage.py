@@ -1,0 +1,45 @@
+"""Releases are what their manifests say: every byte there, and no training row among the rows that judged them."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from checks.evidence import Finding, Prover, check_spec
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from resources.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
+from resources.workspace import Workspace
+
+CLAIMS = {
+    BUNDLE_INTACT: "Every byte of the bundle is there and unchanged.",
+    TESTED_ON_UNSEEN: "No partition is both in the training window and in the test window.",
+}
+
+
+def build(product: Product) -> list[dg.AssetChecksDefinition]:
+    """The checks of a release."""
+    specs = [check_spec(product, "release", claim, about, blocking=True) for claim, about in CLAIMS.items()]
+
+    @dg.multi_asset_check(name=f"{product.name}__release_checks", specs=specs)
+    def release_checks(
+        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.AssetCheckResult]:
+        def find(release: Manifest) -> Sequence[Finding]:
+            return [_intact(workspace, release), _unseen(workspace, product, release)]
+
+        yield from Prover(workspace, product, "release", list(CLAIMS), __name__).prove(context, find)
+
+    return [release_checks]
+
+
+def _intact(workspace: Workspace, release: Manifest) -> Finding:
+    intact = workspace.snapshots.is_intact(release.snapshot)
+    return Finding(BUNDLE_INTACT, intact, CLAIMS[BUNDLE_INTACT] if intact else "bytes are missing or changed")
+
+
+def _unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+    evaluation = workspace.lineage.current(product, "evaluation", release.partition)
+    trained, tested = set(release.facts["train"]), set(evaluation.facts["tested"])
+    seen = sorted(trained & tested)
+    told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
+    return Finding(TESTED_ON_UNSEEN, bool(tested) and not seen, told)

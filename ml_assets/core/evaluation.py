@@ -1,0 +1,115 @@
+"""Candidate and champion on the same rows, measured. What comes out is in evaluation_result.py."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core import curves
+from ml_assets.core.evaluation_result import CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
+from ml_assets.core.intervals import Units
+from ml_assets.core.metrics import Metric, metrics_of
+from ml_assets.core.metrics_estimate import MetricError, bounds_of_difference, checked, measure, unit_codes
+from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+
+MISSING_LEVEL = "(missing)"
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Checked rows: the label, the scores of each model, the code of each row's unit."""
+
+    y: Floats
+    scores: Mapping[str, Floats]
+    codes: Ints
+
+    def part(self, index: Ints) -> "_Scored":
+        return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, self.codes[index])
+
+    def compare(self, metrics: tuple[Metric, ...], level: float) -> tuple[Comparison, ...]:
+        units = Units.of(self.codes)
+        return tuple(self._compare(metric, units, level) for metric in metrics)
+
+    def _compare(self, metric: Metric, units: Units, level: float) -> Comparison:
+        measured = {name: measure(metric, self.y, s, units) for name, s in self.scores.items()}
+        values = {name: each.estimate(level=level, bounds=metric.range) for name, each in measured.items()}
+        if CHAMPION not in measured:
+            return Comparison(metric=metric.name, candidate=values[CANDIDATE])
+        paired = measured[CANDIDATE].minus(measured[CHAMPION])
+        difference = paired.estimate(level=level, bounds=bounds_of_difference(metric))
+        return Comparison(metric=metric.name, candidate=values[CANDIDATE], champion=values[CHAMPION], difference=difference)
+
+
+def evaluate(
+    *,
+    task: Task,
+    y: Column,
+    scores: Mapping[str, Column],
+    unit: Column,
+    slices: Mapping[str, Column | None],
+    threshold: float | None = None,
+    level: float = 0.95,
+) -> Evaluation:
+    """Measure `candidate` (and `champion`) on the rows given; `slices` holds every declared column."""
+    scored = _scored(task=task, y=y, scores=scores, unit=unit)
+    metrics = metrics_of(task, threshold=threshold)
+    return Evaluation(
+        task=task,
+        level=level,
+        threshold=threshold,
+        rows=scored.y.size,
+        units=Units.of(scored.codes).count,
+        positives=_positives(task, scored.y),
+        overall=scored.compare(metrics, level),
+        slices=tuple(
+            Slice(
+                column=column,
+                level=name,
+                rows=index.size,
+                positives=_positives(task, scored.y[index]),
+                comparisons=scored.part(index).compare(metrics, level),
+            )
+            for column, values in slices.items()
+            for name, index in _levels(column, values, rows=scored.y.size)
+        ),
+        confusion={name: _confusion(scored.y, s, threshold) for name, s in scored.scores.items()},
+        curves=curves.draw(task=task, y=scored.y, scores=scored.scores, codes=scored.codes, unit=unit),
+    )
+
+
+def _scored(*, task: Task, y: Column, scores: Mapping[str, Column], unit: Column) -> _Scored:
+    if CANDIDATE not in scores or set(scores) - {CANDIDATE, CHAMPION}:
+        raise MetricError(f"scores of {sorted(scores)}: expected {CANDIDATE} and at most {CHAMPION}")
+    pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
+    label = pairs[CANDIDATE][0]
+    return _Scored(label, {name: s for name, (_, s) in pairs.items()}, unit_codes(unit, rows=label.size))
+
+
+def _levels(column: str, values: Column | None, *, rows: int) -> list[tuple[str, Ints]]:
+    """The row numbers of each level, most rows first; a declared slice that is not there is an error."""
+    series = pl.Series(column, [] if values is None else values)
+    if series.null_count() == len(series):
+        raise MetricError(f"slice {column}: declared in evaluation.slices, but no row has a value of it")
+    if len(series) != rows:
+        raise MetricError(f"slice {column}: {len(series)} values for {rows} rows")
+    frame = pl.DataFrame({"level": series.cast(pl.String).fill_null(MISSING_LEVEL)}).with_row_index("row")
+    groups = frame.group_by("level").agg(pl.col("row"), pl.len().alias("rows"))
+    ordered = groups.sort(["rows", "level"], descending=[True, False])
+    return [(name, np.asarray(index, dtype=np.int64)) for name, index, _ in ordered.iter_rows()]
+
+
+def _positives(task: Task, y: Floats) -> int | None:
+    return int(y.sum()) if task == "binary" else None
+
+
+def _confusion(y: Floats, s: Floats, threshold: float | None) -> dict[str, int]:
+    if threshold is None:
+        return {}
+    said = s >= threshold
+    return {
+        "true_positive": int((said & (y == 1)).sum()),
+        "false_positive": int((said & (y == 0)).sum()),
+        "false_negative": int((~said & (y == 1)).sum()),
+        "true_negative": int((~said & (y == 0)).sum()),
+    }

@@ -1,0 +1,159 @@
+"""What was measured on one test window, as a value that travels: frozen, JSON-able, readable.
+
+Belongs here: numbers and their table. Does not: whether they are good enough (verdict.py), pictures (plots.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from ml_assets.core.curves import Curves
+from ml_assets.core.intervals import Estimate, finite_or_none
+from ml_assets.core.metrics import METRICS
+from ml_assets.core.metrics_types import Task
+
+CANDIDATE, CHAMPION = "candidate", "champion"
+_SHOWN_SLICES = 12
+_ARROWS = {"greatest": "higher is better", "least": "lower is better", "nearest_zero": "nearer to 0 is better"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """One metric of the candidate and, where there is one, of the champion and their difference."""
+
+    metric: str
+    candidate: Estimate
+    champion: Estimate | None = None
+    difference: Estimate | None = None
+
+    @property
+    def estimates(self) -> dict[str, Estimate]:
+        """What there is, by its name."""
+        named = {CANDIDATE: self.candidate, CHAMPION: self.champion, "difference": self.difference}
+        return {name: estimate for name, estimate in named.items() if estimate is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"metric": self.metric} | {name: each.to_dict() for name, each in self.estimates.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slice:
+    """The rows that have one level of one column, and every metric on them."""
+
+    column: str
+    level: str
+    rows: int
+    positives: int | None
+    comparisons: tuple[Comparison, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        about = {"column": self.column, "level": self.level, "rows": self.rows, "positives": self.positives}
+        return about | {"comparisons": [each.to_dict() for each in self.comparisons]}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Everything measured on one test window."""
+
+    task: Task
+    level: float
+    threshold: float | None
+    rows: int
+    units: int
+    positives: int | None
+    overall: tuple[Comparison, ...]
+    slices: tuple[Slice, ...]
+    confusion: Mapping[str, Mapping[str, int]]
+    curves: Curves
+
+    @property
+    def has_champion(self) -> bool:
+        return any(each.champion is not None for each in self.overall)
+
+    def comparison(self, metric: str) -> Comparison | None:
+        """The metric on all rows, or None when it was not measured."""
+        return next((each for each in self.overall if each.metric == metric), None)
+
+    def slice_table(self) -> pl.DataFrame:
+        """One row per level: column, level, rows, positives, and <metric>_<model>[_low|_high] columns."""
+        return pl.DataFrame([_flat(each) for each in self.slices], infer_schema_length=None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; an undefined number is null and its `note` says why."""
+        return {
+            "task": self.task,
+            "level": self.level,
+            "threshold": self.threshold,
+            "rows": self.rows,
+            "units": self.units,
+            "positives": self.positives,
+            "overall": [each.to_dict() for each in self.overall],
+            "slices": [each.to_dict() for each in self.slices],
+            "confusion": {model: dict(counts) for model, counts in self.confusion.items()},
+            "curves": self.curves.to_dict(),
+        }
+
+    def summary_markdown(self) -> str:
+        """Tables a person reads, for the Dagster UI and for comments on a pull request."""
+        parts = [_overall_markdown(self), _about(self)]
+        return "\n\n".join(parts + ([_slices_markdown(self)] if self.slices else []))
+
+
+def _flat(part: Slice) -> dict[str, str | int | float | None]:
+    row: dict[str, str | int | float | None] = {
+        "column": part.column,
+        "level": part.level,
+        "rows": part.rows,
+        "positives": part.positives,
+    }
+    for each in part.comparisons:
+        for model, estimate in each.estimates.items():
+            row[f"{each.metric}_{model}"] = finite_or_none(estimate.value)
+            row[f"{each.metric}_{model}_low"] = finite_or_none(estimate.low)
+            row[f"{each.metric}_{model}_high"] = finite_or_none(estimate.high)
+    return row
+
+
+def _overall_markdown(evaluation: Evaluation) -> str:
+    names = list(evaluation.overall[0].estimates)
+    rows = [
+        [f"{each.metric} ({_ARROWS[METRICS[each.metric].best]})", *map(_cell, names, each.estimates.values())]
+        for each in evaluation.overall
+    ]
+    return _table(["metric", *names], rows)
+
+
+def _slices_markdown(evaluation: Evaluation) -> str:
+    metric, names = evaluation.overall[0].metric, list(evaluation.overall[0].estimates)
+    rows = [
+        [f"{part.column} = {part.level}", f"{part.rows:,}", *map(_cell, names, part.comparisons[0].estimates.values())]
+        for part in evaluation.slices[:_SHOWN_SLICES]
+    ]
+    hidden = len(evaluation.slices) - len(rows)
+    more = f"\n\n{hidden} more slices are in the evaluation." if hidden else ""
+    return _table([f"{metric} by slice", "rows", *names], rows) + more
+
+
+def _about(evaluation: Evaluation) -> str:
+    positives = "" if evaluation.positives is None else f", {evaluation.positives:,} positive"
+    champion = "" if evaluation.has_champion else " There is no champion: a first release."
+    return (
+        f"{evaluation.rows:,} rows{positives}, {evaluation.units:,} independent units; "
+        f"in brackets the {evaluation.level:.0%} interval.{champion}"
+    )
+
+
+def _cell(name: str, estimate: Estimate) -> str:
+    sign = "+" if name == "difference" else ""
+    value, low, high = (
+        "undefined" if number is None else f"{number:{sign}.4f}"
+        for number in map(finite_or_none, (estimate.value, estimate.low, estimate.high))
+    )
+    return value if low == "undefined" else f"{value} [{low}, {high}]"
+
+
+def _table(header: list[str], rows: list[list[str]]) -> str:
+    escaped = [[cell.replace("|", "\\|") for cell in row] for row in [header, ["---"] * len(header), *rows]]
+    return "\n".join(f"| {' | '.join(row)} |" for row in escaped)

@@ -1,0 +1,54 @@
+"""The features snapshot: what dbt built for one partition, checked against the contract and put in a fixed order."""
+
+from collections.abc import Mapping
+
+import polars as pl
+
+from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.manifests import Output
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+
+
+class FeaturesRefused(MlAssetsError):
+    """What dbt built does not fit together: keys that repeat, or that requests, labels and features do not share."""
+
+
+def model_columns(product: Product) -> tuple[str, ...]:
+    """The model's input columns: those of the Features contract without key and time, in its order."""
+    known = {*product.features.key, product.features.time}
+    return tuple(name for name in product.contract.Features.to_schema().columns if name not in known)
+
+
+def assemble(
+    *,
+    product: Product,
+    requests: pl.DataFrame,
+    labels: pl.DataFrame,
+    features: pl.DataFrame,
+    lookups: Mapping[str, pl.DataFrame],
+    sql: str,
+) -> Output:
+    """The members of a features snapshot, each in key order. Lookups are ordered by all their columns."""
+    key = list(product.features.key)
+    for name, frame in (("requests", requests), ("labels", labels), ("features", features)):
+        _refuse_unless_keyed(frame, requests, key=key, name=f"{product.name}_{name}")
+    ordered = features.select(*key, product.features.time, *model_columns(product)).sort(key)
+    joined = ordered.join(labels.select(*key, product.features.label), on=key, how="left", maintain_order="left")
+    files = {
+        "features.parquet": parquet_bytes(joined),
+        "requests.parquet": parquet_bytes(requests.sort(key)),
+        "labels.parquet": parquet_bytes(labels.sort(key)),
+        "features.sql": sql.encode(),
+    }
+    files |= {f"lookups/{name}.parquet": parquet_bytes(frame.sort(frame.columns)) for name, frame in lookups.items()}
+    known = joined[product.features.label].is_not_null().sum()
+    return Output(files, {"rows": joined.height, "labelled": int(known), "lookups": sorted(lookups)})
+
+
+def _refuse_unless_keyed(frame: pl.DataFrame, requests: pl.DataFrame, *, key: list[str], name: str) -> None:
+    repeated = frame.height - frame.select(key).n_unique()
+    if repeated:
+        raise FeaturesRefused(f"{name}: {repeated} rows repeat the key {', '.join(key)}; one row per key is allowed")
+    if frame.height != requests.height or requests.join(frame, on=key, how="anti").height:
+        raise FeaturesRefused(f"{name}: {frame.height} rows for {requests.height} requests; each request needs exactly one")

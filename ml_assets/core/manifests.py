@@ -1,0 +1,91 @@
+"""Recipes (what will make a snapshot) and manifests (what made one).
+
+A recipe's key is what memoization looks up; a manifest's id names the recipe, its inputs' manifests and
+the output, so manifests form a Merkle graph from the delivered bytes to the endpoint.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ml_assets.core.digests import digest_json
+
+
+@dataclass(frozen=True)
+class Input:
+    """One thing that a stage read: `asset` is "product/stage" or "landing/product/table"."""
+
+    asset: str
+    partition: str
+    data_version: str
+    manifest: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides an output. Digests are hexadecimal SHA-256; `partition` is "" when there is none."""
+
+    product: str
+    stage: str
+    partition: str
+    code: str
+    config: str
+    environment: str
+    seed: int | None = None
+    threads: int | None = None
+    inputs: tuple[Input, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def key(self) -> str:
+        """Digest over all that decides the output; inputs count by content, not by which run made them."""
+        deciding = {name: value for name, value in asdict(self).items() if name not in ("inputs", "details")}
+        deciding["inputs"] = sorted([i.asset, i.partition, i.data_version] for i in self.inputs)
+        return digest_json(deciding)
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a stage computed: files for one snapshot, a canonical data version where the bytes are not it, and facts."""
+
+    files: Mapping[str, bytes]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    data_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What made one snapshot. `facts` are small JSON values worth listing without opening it (rows, metrics)."""
+
+    recipe: Recipe
+    snapshot: str
+    data_version: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def id(self) -> str:
+        """SHA-256 of the canonical JSON of the whole manifest."""
+        return digest_json(self.to_dict())
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Manifest":
+        recipe = dict(value["recipe"])
+        recipe["inputs"] = tuple(Input(**i) for i in recipe["inputs"])
+        return cls(Recipe(**recipe), value["snapshot"], value["data_version"], value["facts"])
+
+    @property
+    def asset(self) -> str:
+        """What this is a snapshot of, as `product/stage`."""
+        return f"{self.recipe.product}/{self.recipe.stage}"
+
+    @property
+    def partition(self) -> str:
+        return self.recipe.partition
+
+    def as_input(self) -> Input:
+        """This manifest as an input of the next one."""
+        return Input(self.asset, self.partition, self.data_version, self.id)

@@ -1,0 +1,121 @@
+"""Binary metrics: value, influence function, or values in weighted resamples.
+
+`y` is 0 or 1, `s` a probability, `w` a weight per row. Influence functions include the 1/n:
+theta_hat - theta ~ sum psi, and sum psi = 0 in the sample. Sources are named in each docstring.
+"""
+
+import numpy as np
+
+from ml_assets.core.intervals import Units
+from ml_assets.core.metrics_types import Floats, Ints
+
+BINS = 10
+_CHUNK = 50  # resamples worked on at once: bounds the memory of (rows, resamples) tables
+
+
+def mean_loss(losses: Floats, w: Floats | None) -> float:
+    """The (weighted) mean of a loss per row."""
+    return float(np.average(losses, weights=w))
+
+
+def mean_influence(losses: Floats) -> Floats:
+    """psi = (loss - mean) / n: the influence function of a mean."""
+    return np.asarray((losses - losses.mean()) / losses.size)
+
+
+def log_losses(y: Floats, s: Floats) -> Floats:
+    """-log of the probability given to what happened, kept away from log(0)."""
+    eps = np.finfo(np.float64).eps
+    p = np.clip(s, eps, 1 - eps)
+    return -(y * np.log(p) + (1 - y) * np.log1p(-p))
+
+
+def squared_losses(y: Floats, s: Floats) -> Floats:
+    """The squared error of the probability: its mean is the Brier score."""
+    return (y - s) ** 2
+
+
+def roc_auc(y: Floats, s: Floats, w: Floats | None = None) -> float:
+    """P(score of a positive > score of a negative), ties counted half."""
+    w = np.ones_like(s) if w is None else w
+    below, equal = _mass_below(s, s, w * (1 - y))
+    positive = w * y
+    return float(np.sum(positive * (below + equal / 2)) / (positive.sum() * (w * (1 - y)).sum()))
+
+
+def roc_auc_influence(y: Floats, s: Floats) -> Floats:
+    """Placements of DeLong, DeLong & Clarke-Pearson (1988): psi = (V10 - A)/m, (V01 - A)/n."""
+    positives, negatives = y.sum(), (1 - y).sum()
+    below, equal = _mass_below(s, s, 1 - y)
+    below_positive, equal_positive = _mass_below(s, s, y)
+    share_beaten = (below + equal / 2) / negatives
+    share_beating = 1 - (below_positive + equal_positive / 2) / positives
+    auc = np.sum(y * share_beaten) / positives
+    return np.asarray(np.where(y == 1, (share_beaten - auc) / positives, (share_beating - auc) / negatives))
+
+
+def _mass_below(at: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats]:
+    """The weight of scores strictly below each point of `at`, and equal to it."""
+    order = np.argsort(s, kind="stable")
+    ranked = s[order]
+    mass = np.concatenate([[0.0], np.cumsum(w[order])])
+    below = mass[np.searchsorted(ranked, at, side="left")]
+    return below, mass[np.searchsorted(ranked, at, side="right")] - below
+
+
+def average_precision(y: Floats, s: Floats, w: Floats | None = None) -> float:
+    """Area under the precision-recall steps: sum of (recall step) * precision, as scikit-learn has it."""
+    w = np.ones_like(s) if w is None else w
+    order, last = _descending(s)
+    hits = np.cumsum((w * y)[order])[last]
+    rows = np.cumsum(w[order])[last]
+    return float(np.sum(np.diff(hits, prepend=0.0) * hits / np.where(rows > 0, rows, 1)) / hits[-1])
+
+
+def average_precision_resamples(y: Floats, s: Floats, units: Units) -> Floats:
+    """Average precision in each resample of whole units: one sort, then sums of weights per threshold.
+
+    Precision is read only at thresholds that some positive has, so the rows between two of them are one segment.
+    """
+    order, last = _descending(s)
+    codes, positives = units.codes[order], np.flatnonzero(y[order])
+    ends = np.unique(last[np.searchsorted(last, positives)])
+    starts = np.append(0, ends[:-1] + 1)
+    values = np.empty(len(units.weights))
+    for start in range(0, len(values), _CHUNK):
+        # float32 holds whole numbers up to 16.7 million exactly: no sum of draws that fits here is rounded
+        w = units.weights[start : start + _CHUNK].T.astype(np.float32)
+        rows = np.cumsum(np.add.reduceat(w[codes[: ends[-1] + 1]], starts, axis=0), axis=0)
+        steps = np.add.reduceat(w[codes[positives]], np.searchsorted(positives, starts), axis=0)
+        hits = np.cumsum(steps, axis=0)
+        area = np.einsum("ij,ij->j", steps, hits / np.maximum(rows, 1), dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # a resample without positives has no precision: NaN
+            values[start : start + _CHUNK] = area / hits[-1]
+    return values
+
+
+def _descending(s: Floats) -> tuple[Ints, Ints]:
+    """The order from the highest score down, and the last position of each run of equal scores."""
+    order = np.argsort(-s, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(s[order])), s.size - 1)
+
+
+def calibration_error(y: Floats, s: Floats, w: Floats | None = None) -> float:
+    """Expected calibration error: mean |observed - predicted| over ten bins of equal mass."""
+    w = np.ones_like(s) if w is None else w
+    gaps = np.bincount(equal_mass_bins(s), weights=w * (y - s), minlength=BINS)
+    return float(np.abs(gaps).sum() / w.sum())
+
+
+def calibration_error_resamples(y: Floats, s: Floats, units: Units) -> Floats:
+    """The error in each resample, with the bins of the sample: gaps are summed per unit once."""
+    cells = units.codes * BINS + equal_mass_bins(s)
+    gaps = np.bincount(cells, weights=y - s, minlength=units.count * BINS).reshape(units.count, BINS)
+    sizes = np.bincount(units.codes, minlength=units.count)
+    return np.asarray(np.abs(units.weights @ gaps).sum(axis=1) / (units.weights @ sizes))
+
+
+def equal_mass_bins(s: Floats) -> Ints:
+    """The bin (0 to 9) of each score; equal scores share a bin."""
+    edges = np.quantile(s, np.arange(1, BINS) / BINS)
+    return np.searchsorted(edges, s, side="left").astype(np.int64)

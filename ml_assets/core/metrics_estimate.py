@@ -1,0 +1,94 @@
+"""Metrics of real columns: checks, then an estimate of one model or of a paired difference, by unit."""
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.intervals import Estimate, Measured, Units
+from ml_assets.core.metrics import Metric
+from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+from ml_assets.errors import MlAssetsError
+
+
+class MetricError(MlAssetsError):
+    """Labels and scores from which no metric may be computed."""
+
+
+def checked(y: Column, s: Column, *, task: Task, who: str = "score") -> tuple[Floats, Floats]:
+    """Both as float arrays, or an error that says what is wrong with them."""
+    label, score = _floats(y, "label"), _floats(s, who)
+    if label.size != score.size:
+        raise MetricError(f"{label.size} labels but {score.size} values of {who}: they must be the same rows")
+    if task == "binary" and not np.isin(label, (0.0, 1.0)).all():
+        raise MetricError("label: a binary label is 0 or 1; map or filter it in the product's labels model")
+    if task == "binary" and not ((score >= 0) & (score <= 1)).all():
+        raise MetricError(f"{who}: a binary score is a probability in [0, 1], found {score.min()} to {score.max()}")
+    return label, score
+
+
+def _floats(values: Column, who: str) -> Floats:
+    try:
+        array = np.asarray(pl.Series(who, values).cast(pl.Float64).to_numpy(), dtype=np.float64)
+    except pl.exceptions.PolarsError as error:
+        raise MetricError(f"{who}: not a column of numbers ({error})") from error
+    if array.size == 0:
+        raise MetricError(f"{who}: no rows, so nothing can be measured; is the test partition empty?")
+    if bad := int((~np.isfinite(array)).sum()):
+        raise MetricError(f"{who}: {bad} of {array.size} values are missing or not finite")
+    return array
+
+
+def unit_codes(unit: Column, *, rows: int) -> Ints:
+    """A number for the unit of each row, in the order of the units."""
+    series = pl.Series("unit", unit)
+    if len(series) != rows:
+        raise MetricError(f"{rows} rows but {len(series)} units: they must be the same rows")
+    if series.null_count():
+        raise MetricError(f"unit: {series.null_count()} rows have none, so they belong to no independent part")
+    return np.unique(series.to_numpy(), return_inverse=True)[1].astype(np.int64).ravel()
+
+
+def measure(metric: Metric, y: Floats, s: Floats, units: Units) -> Measured:
+    """Value and spread of one model on checked rows; an undefined value is NaN with a note."""
+    value, parts, note = float("nan"), np.full(1, np.nan), _undefined(metric, y)
+    if not note:
+        value = metric.value(y, s, None)
+        parts = metric.resamples(y, s, units) if metric.resamples else units.sums(_influence(metric, y, s))
+    return Measured(
+        value=value, parts=parts, is_resampled=metric.resamples is not None, units=units.count, rows=y.size, note=note
+    )
+
+
+def _influence(metric: Metric, y: Floats, s: Floats) -> Floats:
+    if metric.influence is None:
+        raise MetricError(f"metric {metric.name}: has neither an influence function nor resamples")
+    return metric.influence(y, s)
+
+
+def _undefined(metric: Metric, y: Floats) -> str:
+    if metric.needs_both_classes and y.min() == y.max():
+        return f"only {'positives' if y[0] else 'negatives'}: {metric.name} is undefined"
+    if metric.name == "r2" and y.min() == y.max():
+        return "the actual values do not vary: r2 is undefined"
+    return ""
+
+
+def bounds_of_difference(metric: Metric) -> tuple[float, float]:
+    """The range of a difference of two values of the metric."""
+    low, high = metric.range
+    return low - high, high - low
+
+
+def estimate(metric: Metric, y: Column, s: Column, unit: Column, *, level: float = 0.95) -> Estimate:
+    """The metric of one model, with its interval clustered by unit."""
+    label, score = checked(y, s, task=metric.task)
+    units = Units.of(unit_codes(unit, rows=label.size))
+    return measure(metric, label, score, units).estimate(level=level, bounds=metric.range)
+
+
+def difference(metric: Metric, y: Column, a: Column, b: Column, unit: Column, *, level: float = 0.95) -> Estimate:
+    """metric(a) - metric(b) on the same rows, paired by construction."""
+    label, first = checked(y, a, task=metric.task, who="first score")
+    _, second = checked(label, b, task=metric.task, who="second score")
+    units = Units.of(unit_codes(unit, rows=label.size))
+    paired = measure(metric, label, first, units).minus(measure(metric, label, second, units))
+    return paired.estimate(level=level, bounds=bounds_of_difference(metric))

@@ -1,0 +1,63 @@
+"""The monitoring snapshot: how far a new partition is from what the release was trained on, and how well it did."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.drift import drift
+from ml_assets.core.evaluation import evaluate
+from ml_assets.core.features import model_columns
+from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.judging import metrics
+from ml_assets.core.manifests import Output
+from ml_assets.core.plots import drift_plot, plots
+from ml_assets.core.units import units
+from ml_assets.product import Product
+
+
+def observe(
+    frame: pl.DataFrame, scores: np.ndarray, *, product: Product, profile: Mapping[str, Any], promised: float | None
+) -> Output:
+    """Drift of columns and score against the release's profile, and realised metrics where labels are known.
+
+    `promised` is the monitored metric's value on the release's own test window (None when it was not recorded).
+    """
+    report = drift(profile, frame.select(model_columns(product)), scores)
+    limits = product.monitoring
+    drifted = report.above(limits.column_psi)
+    realised = _realised(frame, scores, product)
+    files = {
+        "drift.json": json.dumps(report.to_dict(), indent=1, allow_nan=False).encode(),
+        "drift.parquet": parquet_bytes(report.columns),
+        "plots/drift.svg": drift_plot(report, limit=limits.column_psi),
+        **(realised[1] if realised else {}),
+    }
+    facts = {
+        "rows": frame.height,
+        "score_psi": report.score_psi,
+        "drifted": drifted,
+        "promised": promised,
+        "metrics": realised[0] if realised else None,
+    }
+    return Output(files, facts)
+
+
+def _realised(frame: pl.DataFrame, scores: np.ndarray, product: Product) -> tuple[dict[str, Any], dict[str, bytes]] | None:
+    known = frame[product.features.label].is_not_null()
+    rows = frame.filter(known)
+    if rows.is_empty():
+        return None
+    evaluation = evaluate(
+        task=product.task,
+        y=rows[product.features.label].cast(pl.Float64),
+        scores={"candidate": scores[known.to_numpy()]},
+        unit=units(rows, unit=product.gates.unit, time=product.features.time),
+        slices={},
+        threshold=product.decision.threshold if product.decision else None,
+        level=product.evaluation.interval,
+    )
+    drawn = {f"plots/{name}.svg": svg for name, svg in plots(evaluation).items()}
+    return metrics(evaluation), {"metrics.json": json.dumps(evaluation.to_dict(), allow_nan=False).encode(), **drawn}

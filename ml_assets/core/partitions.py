@@ -1,0 +1,109 @@
+"""Calendar arithmetic on partition keys (hour, day, week, month; naive UTC). Knows no data, no Dagster, no clock."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ml_assets.product import Product
+from ml_assets.product_spec import KEY_FORMATS, Every, PartitionKeyError, WindowSpec, parse_key
+
+__all__ = ["AsOf", "PartitionKeyError", "Partitions", "partitions_of"]
+
+_HOURS: dict[Every, int] = {"hour": 1, "day": 24, "week": 7 * 24}
+
+
+@dataclass(frozen=True, kw_only=True)
+class AsOf:
+    """The partitions of one candidate: it trains on `train` and is judged on the later, unseen `test`."""
+
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Partitions:
+    """The partitions of a product: from `start` on, up to but not including `end`."""
+
+    every: Every
+    start: str
+    end: str | None = None
+
+    @property
+    def fmt(self) -> str:
+        """The strftime format of a key, as Dagster's partitions definitions take it."""
+        return KEY_FORMATS[self.every]
+
+    def window(self, key: str) -> tuple[datetime, datetime]:
+        """When a partition starts (inclusive) and ends (exclusive)."""
+        start = parse_key(self.every, key)
+        return start, _move(start, every=self.every, by=1)
+
+    def shift(self, key: str, n: int) -> str:
+        """The key `n` partitions later; earlier for a negative `n`. May lie outside the product's calendar."""
+        start = parse_key(self.every, key)
+        try:
+            return self._format(_move(start, every=self.every, by=n))
+        except (OverflowError, ValueError):
+            raise PartitionKeyError(f"'{key}' shifted by {n} {self.every}s lies outside the years 1 to 9999") from None
+
+    def key_of(self, time: datetime) -> str:
+        """The key of the partition that a moment (naive UTC) lies in."""
+        if time.tzinfo is not None:
+            raise PartitionKeyError(f"{time.isoformat()} carries a time zone; give naive UTC")
+        start = time.replace(minute=0, second=0, microsecond=0)
+        if self.every != "hour":
+            start = start.replace(hour=0)
+        if self.every == "week":
+            start -= timedelta(days=start.weekday())
+        if self.every == "month":
+            start = start.replace(day=1)
+        return self._format(start)
+
+    def keys(self, first: str, last: str) -> tuple[str, ...]:
+        """Every key from `first` to `last`, both included; none if `last` is before `first`."""
+        start, stop = parse_key(self.every, first), parse_key(self.every, last)
+        keys = []
+        while start <= stop:
+            keys.append(self._format(start))
+            start = _move(start, every=self.every, by=1)
+        return tuple(keys)
+
+    def contains(self, key: str) -> bool:
+        """Whether the product's calendar has this partition."""
+        start = parse_key(self.every, key)
+        begun = start >= parse_key(self.every, self.start)
+        return begun and (self.end is None or start < parse_key(self.every, self.end))
+
+    def require(self, key: str) -> str:
+        """The key itself, if the product's calendar has it."""
+        if not self.contains(key):
+            end = f", before {self.end}" if self.end else ""
+            raise PartitionKeyError(
+                f"'{key}' is not a partition of this product: its partitions by {self.every} start at {self.start}{end}"
+            )
+        return key
+
+    def as_of(self, key: str, window: WindowSpec) -> AsOf | None:
+        """The window that ends at `key`, shorter at the start; None with fewer than `minimum` train partitions."""
+        self.require(key)
+        test = self.keys(self.shift(key, 1 - window.test), key)
+        train = self.keys(self.shift(key, 1 - window.test - window.train), self.shift(key, -window.test))
+        train = tuple(k for k in train if self.contains(k))
+        if len(train) < window.minimum:
+            return None
+        return AsOf(train=train, test=test)
+
+    def _format(self, start: datetime) -> str:
+        return start.strftime(self.fmt)
+
+
+def partitions_of(product: Product) -> Partitions:
+    """The calendar that a product declares."""
+    spec = product.partitions
+    return Partitions(every=spec.every, start=spec.start, end=spec.end)
+
+
+def _move(start: datetime, *, every: Every, by: int) -> datetime:
+    if every == "month":
+        months = start.year * 12 + start.month - 1 + by
+        return start.replace(year=months // 12, month=months % 12 + 1)
+    return start + timedelta(hours=_HOURS[every] * by)

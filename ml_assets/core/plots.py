@@ -1,0 +1,64 @@
+"""Small pictures of an evaluation, a fit and a drift report, as SVG bytes. The style lives in plots_style.py."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.core import plots_task
+from ml_assets.core.drift import DriftReport, bin_labels
+from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.plots_parts import bars, slices
+from ml_assets.core.plots_style import COLORS, shorten, svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHOWN_LEVELS = 12
+_LINES = ("candidate", "champion", "actual", "good")
+
+
+def plots(evaluation: Evaluation) -> dict[str, bytes]:
+    """Every picture of the evaluation by name; drawn from its thinned points, so its size is bounded."""
+    draw = plots_task.binary if evaluation.task == "binary" else plots_task.regression
+    return draw(evaluation) | ({"slices": slices(evaluation)} if evaluation.slices else {})
+
+
+def learning_curve(points: Mapping[str, Sequence[tuple[float, float]]], *, metric: str) -> bytes:
+    """The loss by iteration, one line per data set (learn, validation)."""
+
+    def draw(axes: "Axes") -> None:
+        for (name, pairs), style in zip(points.items(), _LINES, strict=False):
+            step = max(1, len(pairs) // 100)
+            thinned = [*pairs[:-1:step], *pairs[-1:]]
+            axes.plot([x for x, _ in thinned], [y for _, y in thinned], color=COLORS[style], label=name)
+
+    return svg(draw, title=f"{metric} while learning", x="iteration (trees)", y=metric)
+
+
+def feature_importance(pairs: Sequence[tuple[str, float]]) -> bytes:
+    """Which features the model uses, largest first."""
+    return bars(pairs, title="Feature importance", x="importance (% of the change in prediction)")
+
+
+def drift_plot(report: DriftReport, *, limit: float) -> bytes:
+    """PSI of each column and of the score, against the limit."""
+    columns = [(name, psi) for name, psi in report.columns.select("column", "psi").iter_rows()]
+    pairs = [("score", report.score_psi), *columns]
+    return bars(pairs, title="Drift against the reference", x="population stability index (PSI)", limit=limit)
+
+
+def distribution_plot(name: str, about: Mapping[str, Any], current: Sequence[float]) -> bytes:
+    """Reference and current share of one profiled column by bin; `current` is from DriftReport.shares."""
+    table = list(zip(bin_labels(about), about["shares"], current, strict=True))
+    shown = [row for row in table if row[1] > 0 or row[2] > 0]
+    if len(shown) > _SHOWN_LEVELS:
+        kept = sorted(shown, key=lambda row: -abs(row[1] - row[2]))[:_SHOWN_LEVELS]
+        shown = [row for row in shown if row in kept]
+
+    def draw(axes: "Axes") -> None:
+        rows = range(len(shown))
+        axes.barh([row - 0.2 for row in rows], [row[1] for row in shown], 0.38, color=COLORS["actual"], label="reference")
+        axes.barh([row + 0.2 for row in rows], [row[2] for row in shown], 0.38, color=COLORS["candidate"], label="current")
+        axes.set_yticks(rows, [shorten(row[0], 18) for row in shown])
+        axes.invert_yaxis()
+
+    return svg(draw, title=f"Distribution of {shorten(name, 30)}", x="share of rows", y="", grid="x")

@@ -1,0 +1,80 @@
+"""Whether a release may start to answer: a pure decision from what is recorded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+SHORTEST_PREFIX = 6
+"""Fewer digits of a digest name nothing."""
+
+Action = Literal["promote", "keep", "refuse"]
+
+
+@dataclass(frozen=True)
+class Move:
+    """One recorded move of an endpoint: to which bundle (digest), as of which partition, by which kind of act."""
+
+    bundle: str
+    release: str
+    as_of: str
+    kind: Literal["promotion", "rollback"]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do with the pointer, and why."""
+
+    action: Action
+    reasons: tuple[str, ...]
+
+
+def decide(*, bundle: str, as_of: str, champion: str | None, moves: Sequence[Move], unproven: Sequence[str]) -> Decision:
+    """Decide for a release `bundle` whose verdict compared it with `champion`, given all moves so far (oldest first).
+
+    A release that answered before is never promoted again by itself, and an older one never replaces a newer one:
+    going back is a rollback, a separate act.
+    """
+    answering = moves[-1] if moves else None
+    if answering and answering.bundle == bundle:
+        return Decision("keep", ("it answers already",))
+    if any(move.bundle == bundle for move in moves):
+        return Decision("keep", ("it answered before and was replaced; only a rollback brings it back",))
+    if answering and answering.as_of > as_of:
+        return Decision("keep", (f"release {answering.release}, as of a later partition, answers",))
+    reasons = list(unproven)
+    if (now := answering.bundle if answering else None) != champion:
+        reasons.append(f"its verdict compares with {_short(champion)}, but {_short(now)} answers now")
+    return Decision("refuse", tuple(reasons)) if reasons else Decision("promote", ())
+
+
+def stack(moves: Sequence[Move]) -> list[Move]:
+    """The releases that one could go back through, oldest first; the last one answers.
+
+    A rollback takes off what it undid.
+    """
+    found: list[Move] = []
+    for move in moves:
+        earlier = [i for i, known in enumerate(found) if known.bundle == move.bundle]
+        if move.kind == "rollback" and earlier:
+            del found[earlier[-1] + 1 :]
+        else:
+            found.append(move)
+    return found
+
+
+def back(moves: Sequence[Move], *, to: str | None = None) -> Move | None:
+    """Where a rollback goes: one down the stack, or to the newest move to another release that is named `to`.
+
+    A name is the release's own or the start of its bundle's digest; every release that ever answered can be named.
+    """
+    others = [move for move in (stack(moves)[:-1] if to is None else moves) if move.bundle != moves[-1].bundle]
+    found = [move for move in others if to is None or _is_named(move, to)]
+    return found[-1] if found else None
+
+
+def _is_named(move: Move, name: str) -> bool:
+    return name == move.release or (len(name) >= SHORTEST_PREFIX and move.bundle.startswith(name))
+
+
+def _short(bundle: str | None) -> str:
+    return f"release {bundle[:12]}" if bundle else "no champion"

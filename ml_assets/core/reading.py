@@ -1,0 +1,107 @@
+"""Delivered bytes to a frame of what was delivered: CSV as text, Parquet as typed. The contract gives the meaning."""
+
+import csv
+import io
+from typing import Literal
+
+import numpy as np
+import polars as pl
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.product_spec import ReferenceSpec
+
+DeliveryCode = Literal["empty", "encoding", "header", "truncated", "ragged", "unreadable"]
+_PARQUET_MAGIC = b"PAR1"
+_BOM = b"\xef\xbb\xbf"
+
+
+class DeliveryError(MlAssetsError):
+    """A delivered file that cannot be read as a table; `code` is stable."""
+
+    def __init__(self, *, code: DeliveryCode, name: str, problem: str) -> None:
+        self.code = code
+        self.name = name
+        super().__init__(f"{name}: {problem}; deliver the file again ({code})")
+
+
+def read_delivery(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFrame:
+    """The rows of a delivered file; `name` is how messages call the file."""
+    if not content.strip():
+        raise DeliveryError(code="empty", name=name, problem=f"the file has no content ({len(content)} bytes)")
+    frame = _read_csv(content, name=name) if table.format == "csv" else _read_parquet(content, name=name)
+    if frame.height == 0:
+        raise DeliveryError(code="empty", name=name, problem=f"the file has {frame.width} columns and no rows")
+    return frame
+
+
+def _read_csv(content: bytes, *, name: str) -> pl.DataFrame:
+    content = content.removeprefix(_BOM).rstrip(b"\r\n") + b"\n"
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DeliveryError(code="encoding", name=name, problem=f"byte {error.start} is not UTF-8 text") from None
+    if "\x00" in text:
+        raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is no CSV file")
+    header = _header(text, name=name)
+    fields = _fields_of_rows(text, name=name) if b'"' in content else _fields_of_lines(content)
+    _refuse_ragged(fields, width=len(header), name=name)
+    try:
+        return pl.read_csv(content, infer_schema=False, empty_string_is_null=False)
+    except pl.exceptions.PolarsError as error:
+        raise DeliveryError(code="unreadable", name=name, problem=f"is no CSV file: {str(error).splitlines()[0]}") from error
+
+
+def _header(text: str, *, name: str) -> list[str]:
+    header = next(csv.reader(io.StringIO(text)), [])
+    if twice := sorted({column for column in header if header.count(column) > 1}):
+        raise DeliveryError(code="header", name=name, problem=f"the header names a column twice: {', '.join(twice)}")
+    if "" in header:
+        raise DeliveryError(code="header", name=name, problem=f"column {header.index('')} of the header has no name")
+    return header
+
+
+def _fields_of_lines(content: bytes) -> np.ndarray:
+    """How many fields each line has, where nothing is quoted."""
+    data = np.frombuffer(content, dtype=np.uint8)
+    ends = np.flatnonzero(data == ord("\n"))
+    commas = np.flatnonzero(data == ord(","))
+    return np.diff(np.searchsorted(commas, ends), prepend=0) + 1
+
+
+def _fields_of_rows(text: str, *, name: str) -> np.ndarray:
+    """How many fields each row has, where some are quoted."""
+    counts: list[int] = []
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+            counts.append(max(len(row), 1))
+    except csv.Error as error:
+        ended = "unexpected end" in str(error)
+        problem = f"a quoted field {'never ends' if ended else 'is broken'} in row {len(counts) - 1}: {error}"
+        raise DeliveryError(code="truncated" if ended else "unreadable", name=name, problem=problem) from None
+    return np.asarray(counts)
+
+
+def _refuse_ragged(fields: np.ndarray, *, width: int, name: str) -> None:
+    wrong = np.flatnonzero(fields != width)
+    if not len(wrong):
+        return
+    row, found = int(wrong[0]) - 1, int(fields[wrong[0]])
+    if len(wrong) == 1 and row == len(fields) - 2 and found < width:
+        raise DeliveryError(
+            code="truncated",
+            name=name,
+            problem=f"the last row ({row}) has {found} of {width} fields: the file was cut short",
+        )
+    raise DeliveryError(code="ragged", name=name, problem=f"{len(wrong)} rows do not have {width} fields; row {row} has {found}")
+
+
+def _read_parquet(content: bytes, *, name: str) -> pl.DataFrame:
+    if not content.startswith(_PARQUET_MAGIC):
+        raise DeliveryError(code="unreadable", name=name, problem="does not begin like a Parquet file")
+    if len(content) < 12 or not content.endswith(_PARQUET_MAGIC):
+        raise DeliveryError(code="truncated", name=name, problem="the Parquet footer is missing: the file was cut short")
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        problem = f"is a damaged Parquet file: {(str(error) or type(error).__name__).splitlines()[0]}"
+        raise DeliveryError(code="unreadable", name=name, problem=problem) from error

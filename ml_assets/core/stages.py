@@ -1,0 +1,151 @@
+"""What each stage of the path reads and what decides its output: one declaration, from which assets get their
+dependencies, recipes their digests, and lineage its questions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from platform import machine, python_version_tuple
+
+from ml_assets.core.code import code_digest
+from ml_assets.core.digests import digest_json
+from ml_assets.core.partitions import partitions_of
+from ml_assets.product import Product
+
+
+@dataclass(frozen=True)
+class Stage:
+    """`modules` compute it, `sections` of product.yaml configure it, `packages` it computes with.
+
+    `is_partitioned` is False for what is delivered or answers as a whole; `files` names what else of the
+    product folder decides the output.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    sections: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    is_partitioned: bool = True
+
+
+DBT_MODELS = Path(__file__).resolve().parents[2] / "dbt_project" / "models"
+
+
+def _core(*names: str) -> tuple[str, ...]:
+    return tuple(f"ml_assets.core.{name}" for name in names)
+
+
+_TABLES = ("numpy", "pandera", "polars")
+_JUDGED = ("catboost", "matplotlib", "numpy", "polars", "scipy")
+_AUDITED = _core("contract", "frames", "partitions")
+_STAGES = (
+    Stage("raw", _core("reading", "frames"), ("delivery",), ("numpy", "polars")),
+    Stage("reference", _core("contract", "frames"), ("delivery",), _TABLES, ("contract",), is_partitioned=False),
+    Stage("dataset", _AUDITED, ("delivery", "partitions"), _TABLES, ("contract",)),
+    Stage("quarantine", _AUDITED, ("delivery", "partitions"), _TABLES, ("contract",)),
+    Stage(
+        "features",
+        _core("features", "partitions"),
+        ("features", "partitions"),
+        ("dbt-core", "dbt-duckdb", "duckdb", "polars"),
+        ("contract", "dbt"),
+    ),
+    # its plots are left out: another line width is no reason to train again
+    Stage("model", _core("training", "features"), ("task", "model", "features"), ("catboost", "numpy", "polars")),
+    Stage(
+        "evaluation",
+        _core("judging", "report", "scoring", "training"),
+        ("task", "decision", "evaluation", "gates"),
+        (*_JUDGED, "evidently"),
+    ),
+    Stage(
+        "release",
+        _core("bundle", "scoring"),
+        ("task", "decision", "gates", "features"),
+        ("catboost", *_TABLES),
+        ("contract", "dbt"),
+    ),
+    Stage("monitoring", _core("observing", "scoring"), ("task", "monitoring", "features"), _JUDGED),
+)
+STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
+
+
+@dataclass(frozen=True)
+class Reads:
+    """(stage, partition) pairs that a stage reads: `required` must exist, `available` are taken as far as they do."""
+
+    required: tuple[tuple[str, str], ...] = ()
+    available: tuple[tuple[str, str], ...] = ()
+
+
+def reads(product: Product, stage: str, partition: str) -> Reads:
+    """What the stage reads for one partition. An unpartitioned asset has the partition ""."""
+    required: tuple[tuple[str, str], ...] = ()
+    match stage:
+        case "dataset" | "quarantine":
+            required = (("raw", partition),)
+        case "features":
+            return _features_reads(product, partition)
+        case "model":
+            return Reads(available=tuple(("features", key) for key in train_keys(product, partition)))
+        case "evaluation":
+            required = (("model", partition), *(("features", key) for key in test_keys(product, partition)))
+        case "release":
+            required = (("model", partition), ("evaluation", partition), ("features", partition))
+        case "monitoring":
+            required = (("features", partition),)
+    return Reads(required=required)
+
+
+def _features_reads(product: Product, partition: str) -> Reads:
+    calendar = partitions_of(product)
+    earlier = (calendar.shift(partition, -n) for n in range(product.features.lookback, 0, -1))
+    reference = (("reference", ""),) if product.delivery.reference else ()
+    available = tuple(("dataset", key) for key in earlier if calendar.contains(key))
+    return Reads(required=(("dataset", partition), *reference), available=available)
+
+
+def test_keys(product: Product, partition: str) -> tuple[str, ...]:
+    """The partitions that a candidate as of `partition` is tested on: the last `window.test`, ending with it."""
+    calendar = partitions_of(product)
+    keys = (calendar.shift(partition, -n) for n in range(product.window.test - 1, -1, -1))
+    return tuple(key for key in keys if calendar.contains(key))
+
+
+def train_keys(product: Product, partition: str) -> tuple[str, ...]:
+    """The partitions that a candidate as of `partition` may train on: up to `window.train` before the test window."""
+    as_of = partitions_of(product).as_of(partition, product.window)
+    return as_of.train if as_of else ()
+
+
+def environment(stage: Stage) -> dict[str, str]:
+    """The versions that the stage computes with: Python's minor, the machine's architecture and its packages."""
+    python = ".".join(python_version_tuple()[:2])
+    return {"python": python, "machine": machine()} | {name: version(name) for name in stage.packages}
+
+
+def stage_code(product: Product, stage: Stage) -> str:
+    """The code digest of a stage and of those files of the product that decide its output."""
+    return code_digest(stage.modules, [path for name in stage.files for path in _files(product, name)])
+
+
+def dbt_folder(product: Product) -> Path:
+    """Where the product's dbt models lie: its own `dbt/` folder, else `dbt_project/models/<name>`."""
+    own = product.folder / "dbt"
+    return own if own.is_dir() else DBT_MODELS / product.name
+
+
+def _files(product: Product, name: str) -> list[Path]:
+    if name == "contract":
+        return [product.folder / "contract.py"]
+    return sorted(path for path in dbt_folder(product).rglob("*") if path.suffix in (".sql", ".yml"))
+
+
+def stage_config(product: Product, stage: Stage) -> dict[str, object]:
+    """The sections of product.yaml that configure the stage."""
+    return dict(product.section(*stage.sections)) if stage.sections else {}
+
+
+def environment_digest(stage: Stage) -> str:
+    return digest_json(environment(stage))

@@ -1,0 +1,132 @@
+"""Fit a CatBoost model so that equal rows, parameters, seed and thread count give equal bytes."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.digests import digest_json
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
+Progress = Callable[[int, int, float], None]
+"""Called with (iterations done, iterations in all, training loss)."""
+
+_VOLATILE = ("model_guid", "train_finish_time")
+
+
+class TrainingRefused(MlAssetsError):
+    """The rows cannot train a model: none, one class only, or a label that is not a number."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted model: its file's bytes, canonical fingerprint, training loss by iteration, and importance in percent."""
+
+    content: bytes
+    fingerprint: str
+    loss_name: str
+    learning_curve: tuple[float, ...]
+    importance: tuple[tuple[str, float], ...]
+    rows: int
+    features: tuple[dict[str, str], ...]
+
+
+def labelled(frame: pl.DataFrame, *, label: str) -> pl.DataFrame:
+    """The rows whose label is known, in the order given."""
+    return frame.filter(pl.col(label).is_not_null())
+
+
+def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progress: Progress | None = None) -> Fitted:
+    """Fit on the rows of `frame` with a known label, in the frame's order, with the parameters of product.yaml."""
+    from catboost import Pool
+
+    rows = labelled(frame, label=product.features.label)
+    target = rows[product.features.label].cast(pl.Float64).to_numpy()
+    _refuse_useless(target, product)
+    features = feature_kinds(rows.select(columns))
+    categories = [f["name"] for f in features if f["kind"] == "category"]
+    model = _model(product)
+    pool = Pool(rows.select(columns), label=target, cat_features=categories)
+    model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None)
+    (loss_name, curve), *_ = model.get_evals_result()["learn"].items()
+    importance = sorted(zip(columns, model.get_feature_importance(), strict=True), key=lambda pair: -pair[1])
+    return Fitted(
+        content=_canonical_bytes(model),
+        fingerprint=fingerprint(model),
+        loss_name=loss_name,
+        learning_curve=tuple(float(v) for v in curve),
+        importance=tuple((name, float(value)) for name, value in importance),
+        rows=rows.height,
+        features=tuple(features),
+    )
+
+
+def feature_kinds(frame: pl.DataFrame) -> list[dict[str, str]]:
+    """Each column's name and kind: a string is a "category", everything else a "number"."""
+    return [{"name": n, "kind": "category" if t == pl.String else "number"} for n, t in frame.schema.items()]
+
+
+def parameters(product: Product) -> dict[str, Any]:
+    """CatBoost's parameters for the product, seed and thread count among them."""
+    spec = product.model
+    loss = "Logloss" if product.task == "binary" else "RMSE"
+    named = {"iterations": spec.iterations, "learning_rate": spec.learning_rate, "depth": spec.depth}
+    fixed = {"random_seed": spec.seed, "thread_count": spec.threads, "allow_writing_files": False, "verbose": False}
+    return {"loss_function": loss, **named, **spec.params, **fixed}
+
+
+def fingerprint(model: "CatBoost") -> str:
+    """Digest of the model's JSON without `model_info`: the same for equal trees, whenever they were fitted."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        model.save_model(str(path), format="json")
+        content = json.loads(path.read_text())
+    content.pop("model_info", None)
+    return digest_json(content)
+
+
+def _model(product: Product) -> "CatBoost":
+    from catboost import CatBoostClassifier, CatBoostRegressor
+
+    kind = CatBoostClassifier if product.task == "binary" else CatBoostRegressor
+    return kind(**parameters(product))
+
+
+def _refuse_useless(target: np.ndarray, product: Product) -> None:
+    label = product.features.label
+    if target.size == 0:
+        raise TrainingRefused(f"{product.name}: no row of the training window has a known label {label!r}")
+    if not np.isfinite(target).all():
+        raise TrainingRefused(f"{product.name}: label {label!r} has values that are not finite")
+    if np.unique(target).size == 1:
+        raise TrainingRefused(f"{product.name}: label {label!r} is {target[0]:g} in all {target.size} training rows")
+
+
+def _canonical_bytes(model: "CatBoost") -> bytes:
+    metadata = model.get_metadata()
+    for name in _VOLATILE:
+        metadata[name] = ""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.cbm"
+        model.save_model(str(path))
+        return path.read_bytes()
+
+
+@dataclass(frozen=True)
+class _Reporter:
+    total: int
+    progress: Progress
+
+    def after_iteration(self, info: Any) -> bool:
+        losses: Mapping[str, Sequence[float]] = info.metrics["learn"]
+        self.progress(info.iteration, self.total, next(iter(losses.values()))[-1])
+        return True

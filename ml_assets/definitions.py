@@ -1,0 +1,42 @@
+"""Everything put together: the products' assets, checks, jobs and sensors. `defs` is what Dagster loads."""
+
+from collections.abc import Iterable, Mapping
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+
+from checks import contract, drift, gates, leakage, lineage, serving
+from checks import features as feature_checks
+from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, raw, release
+from ml_assets.product import Product, load_all
+from resources.jobs import checks_job, path_job
+from resources.settings import settings
+from resources.workspace import Workspace
+from sensors import new_data
+
+STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring)
+CHECKS = (contract, feature_checks, leakage, gates, lineage, serving, drift)
+
+
+def build_defs(products: Mapping[str, Product], workspace: Workspace) -> dg.Definitions:
+    """The definitions of these products; builds values only, opens nothing."""
+    return dg.Definitions(
+        assets=_each(STAGES, products),
+        asset_checks=_each(CHECKS, products),
+        jobs=[job(product) for product in products.values() for job in (path_job, checks_job)],
+        sensors=[new_data.build(product, workspace) for product in products.values()],
+        resources={"workspace": workspace},
+        executor=dg.in_process_executor,
+    )
+
+
+def _each(modules: Iterable[ModuleType], products: Mapping[str, Product]) -> list[Any]:
+    return [made for product in products.values() for module in modules for made in module.build(product)]
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """The products of the settings, on the settings' workspace."""
+    current = settings()
+    return build_defs(load_all(current.products), Workspace(current))

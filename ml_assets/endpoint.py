@@ -1,0 +1,147 @@
+"""endpoint: which release answers in staging and in production, since when and by whose decision."""
+
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.assets import asset_key, spec
+from resources.claims import ANSWERS_EQUAL_OFFLINE, RELEASE_CLAIMS
+from resources.workspace import Workspace
+
+
+class PromotionRefused(MlAssetsError):
+    """The record does not let this release answer."""
+
+
+def build(product: Product) -> list[dg.AssetsDefinition]:
+    """The endpoint assets: staging, then production."""
+    return [_staging(product), _production(product)]
+
+
+def _staging(product: Product) -> dg.AssetsDefinition:
+    description = "The release that answers in staging, where it is tried over HTTP."
+    deps = [asset_key(product, "release")]
+
+    @dg.multi_asset(
+        name=f"{product.name}__endpoint_staging",
+        specs=[spec(product, "endpoint/staging", description, deps=deps, kinds={"http"})],
+    )
+    def endpoint_staging(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
+        release = released(context, workspace, product)
+        before = workspace.endpoints.settle(product.name, "staging")
+        tried = not workspace.lineage.unproven(release, [ANSWERS_EQUAL_OFFLINE])
+        if before is None or (before.bundle != release.snapshot and not tried):
+            workspace.endpoints.move(
+                "staging",
+                release,
+                environment="staging",
+                by=f"dagster run {context.run_id}",
+                reason=f"released as of {release.partition}",
+                expected=before.bundle if before else None,
+            )
+        return _answering(workspace, product, "staging", "tried before" if tried else "to be tried")
+
+    return endpoint_staging
+
+
+def _production(product: Product) -> dg.AssetsDefinition:
+    description = "The release that answers in production."
+    deps = [asset_key(product, "endpoint/staging")]
+
+    @dg.multi_asset(
+        name=f"{product.name}__endpoint_production",
+        specs=[spec(product, "endpoint/production", description, deps=deps, kinds={"http"})],
+    )
+    def endpoint_production(
+        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> dg.MaterializeResult[Any]:
+        release = released(context, workspace, product)
+        workspace.endpoints.settle(product.name, "production")
+        told = promote(workspace, product, release, run=context.run_id)
+        context.log.info(f"{product.name} {release.facts['release']}: {told}")
+        return _answering(workspace, product, "production", told)
+
+    return endpoint_production
+
+
+def released(context: dg.AssetExecutionContext, workspace: Workspace, product: Product) -> Manifest:
+    """The release as of the run's partition; without one, the newest."""
+    keys = workspace.ledger.partitions(product.name, "release")
+    key = context.run.tags.get("dagster/partition") or (keys[-1] if keys else "")
+    return workspace.lineage.current(product, "release", key)
+
+
+def promote(workspace: Workspace, product: Product, release: Manifest, *, run: str) -> str:
+    """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
+    from ml_assets.core.promotion import decide
+
+    champion = _compared_with(workspace, release)
+    decision = decide(
+        bundle=release.snapshot,
+        as_of=release.partition,
+        champion=champion,
+        moves=workspace.endpoints.moves(product.name, "production"),
+        unproven=workspace.lineage.unproven(release, RELEASE_CLAIMS),
+    )
+    if decision.action == "refuse":
+        body = {
+            "product": product.name,
+            "stage": "endpoint",
+            "partition": release.partition,
+            "release": release.snapshot,
+        }
+        workspace.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
+        name = release.facts["release"]
+        raise PromotionRefused(f"{product.name}: release {name} may not answer: {'; '.join(decision.reasons)}")
+    if decision.action == "keep":
+        return f"kept: {decision.reasons[0]}"
+    reason = f"ACCEPT as of {release.partition}"
+    workspace.endpoints.move(
+        "promotion", release, environment="production", by=f"dagster run {run}", reason=reason, expected=champion
+    )
+    workspace.catalogue.alias(product.name, "production", bundle=release.snapshot)
+    return f"promoted; {tell_server(product)}"
+
+
+def tell_server(product: Product) -> str:
+    """Ask the production server, if one runs, to swap to what its pointer says now."""
+    from ml_assets.serving import client
+
+    spec = product.endpoint
+    try:
+        answered = client.reload(f"http://{spec.host}:{spec.port}")
+    except client.EndpointUnreachable:
+        return f"no server runs on port {spec.port}; it will read the pointer when it starts"
+    return f"the server on port {spec.port} answers with {answered['release']}"
+
+
+def _compared_with(workspace: Workspace, release: Manifest) -> str | None:
+    """The bundle that the release's verdict compared it with; its evidence must be about exactly its model."""
+    produced = workspace.lineage.made_from(release)
+    evaluation, model = produced["evaluation"].facts, produced["model"]
+    if evaluation["verdict"]["decision"] != "ACCEPT" or evaluation["candidate"] != model.data_version:
+        raise PromotionRefused(f"release {release.facts['release']}: its evidence is no ACCEPT for exactly its model")
+    return evaluation["champion"]["bundle"] if evaluation["champion"] else None
+
+
+def _answering(workspace: Workspace, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:
+    pointer = workspace.endpoints.settle(product.name, environment)
+    assert pointer is not None
+    metadata: dict[str, Any] = {
+        "release": pointer.release,
+        "as_of": pointer.as_of,
+        "since": pointer.since,
+        "by": pointer.by,
+        "decision": told,
+    }
+    if environment == "production":
+        spec = product.endpoint
+        metadata["url"] = dg.MetadataValue.url(f"http://{spec.host}:{spec.port}/release")
+    return dg.MaterializeResult(
+        asset_key=asset_key(product, f"endpoint/{environment}"),
+        data_version=dg.DataVersion(pointer.bundle),
+        metadata={**metadata, "lineage": dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`")},
+    )

@@ -1,0 +1,5 @@
+"""The base of every error that the project raises on purpose. Subclasses live beside the code that raises them."""
+
+
+class MlAssetsError(Exception):
+    """A failure that the project foresees: the message names the culprit, the limit and the next command."""

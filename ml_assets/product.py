@@ -1,0 +1,182 @@
+"""A product: what product.yaml and contract.py of one folder declare. Everything else is derived from it.
+
+Belongs here: loading a declaration and saying all that is wrong with it. Does not: anything that reads data.
+"""
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import PrivateAttr, ValidationInfo, field_validator
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.product_spec import (
+    DecisionSpec,
+    DeliverySpec,
+    EndpointSpec,
+    EvaluationSpec,
+    FeatureSpec,
+    GateSpec,
+    ModelSpec,
+    MonitoringSpec,
+    Name,
+    PartitionSpec,
+    ReferenceSpec,
+    Section,
+    TableSpec,
+    Task,
+    WindowSpec,
+)
+from ml_assets.spec_file import SpecFileProblems, read_model, unknown_name
+
+SPEC_FILE = "product.yaml"
+CONTRACT_FILE = "contract.py"
+
+
+class ProductError(MlAssetsError):
+    """A product folder that cannot be used; lists everything that is wrong with it."""
+
+    def __init__(self, *problems: str) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class Product(Section):
+    """One product. Made by `load`."""
+
+    name: Name
+    title: str
+    task: Task
+    partitions: PartitionSpec
+    delivery: DeliverySpec
+    features: FeatureSpec
+    window: WindowSpec
+    model: ModelSpec
+    decision: DecisionSpec | None = None
+    evaluation: EvaluationSpec = EvaluationSpec()
+    gates: GateSpec
+    endpoint: EndpointSpec
+    monitoring: MonitoringSpec
+    _folder: Path = PrivateAttr(default=Path())
+
+    @field_validator("decision")
+    @classmethod
+    def _decides_yes_or_no(cls, decision: DecisionSpec | None, info: ValidationInfo) -> DecisionSpec | None:
+        if decision is not None and info.data.get("task") == "regression":
+            raise ValueError("a regression has no decision threshold; allowed only with task: binary")
+        return decision
+
+    def model_post_init(self, context: Any, /) -> None:
+        self._folder = (context or {}).get("folder", Path())
+
+    @property
+    def folder(self) -> Path:
+        """Where product.yaml and contract.py lie."""
+        return self._folder
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """All delivered tables: the partitioned ones, then the reference tables."""
+        return (*self.delivery.tables, *self.delivery.reference)
+
+    def table(self, name: str) -> TableSpec | ReferenceSpec:
+        """The declaration of one delivered table."""
+        known: dict[str, TableSpec | ReferenceSpec] = {**self.delivery.tables, **self.delivery.reference}
+        if name not in known:
+            raise ProductError(f"{self.name} has no table '{name}'; {unknown_name(name, allowed=known)}")
+        return known[name]
+
+    @property
+    def contract(self) -> ModuleType:
+        """The module contract.py of the folder: TABLES, Request and Features. Imported when first asked for."""
+        module = _import_contract(self.folder / CONTRACT_FILE, product=self.name)
+        if problems := _contract_problems(module, product=self):
+            raise ProductError(*problems)
+        return module
+
+    def section(self, *names: str) -> dict[str, Any]:
+        """The named sections as plain JSON content, defaults filled in: what a config digest is taken of."""
+        for name in names:
+            if name not in type(self).model_fields:
+                raise ProductError(f"{SPEC_FILE} has no section '{name}'; {unknown_name(name, allowed=type(self).model_fields)}")
+        return self.model_dump(mode="json", include=set(names))
+
+
+def load(folder: Path) -> Product:
+    """The product that a folder declares."""
+    try:
+        product = read_model(folder / SPEC_FILE, Product, context={"folder": folder.resolve()})
+    except SpecFileProblems as error:
+        raise ProductError(*map(str, error.problems)) from None
+    if product.name != folder.resolve().name:
+        raise ProductError(
+            f"{folder / SPEC_FILE}: name: '{product.name}' must be the name of its folder, '{folder.resolve().name}'"
+        )
+    return product
+
+
+def load_all(roots: Iterable[Path]) -> dict[str, Product]:
+    """Every product below the roots, by name; the problems of all of them in one error."""
+    products: dict[str, Product] = {}
+    problems: list[str] = []
+    for file in (file for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}"))):
+        try:
+            product = load(file.parent)
+        except ProductError as error:
+            problems += error.problems
+            continue
+        if product.name in products:
+            problems.append(f"{file}: name: '{product.name}' is taken by {products[product.name].folder / SPEC_FILE}")
+        products.setdefault(product.name, product)
+    if problems:
+        raise ProductError(*problems)
+    return products
+
+
+@cache
+def _import_contract(file: Path, *, product: str) -> ModuleType:
+    name = f"ml_assets_contract_{product}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if not file.is_file() or spec is None or spec.loader is None:
+        raise ProductError(f"{file}: product '{product}' has no {CONTRACT_FILE}; it declares TABLES, Request and Features")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pandera resolves a model's annotations through its module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise ProductError(f"{file}: cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _contract_problems(module: ModuleType, *, product: Product) -> list[str]:
+    file = product.folder / CONTRACT_FILE
+    problems = [f"{file}: {name} is missing; {CONTRACT_FILE} declares TABLES, Request and Features"
+                for name in ("TABLES", "Request", "Features") if not hasattr(module, name)]  # fmt: skip
+    tables = getattr(module, "TABLES", {})
+    models = {f"TABLES['{name}']": model for name, model in tables.items()}
+    models |= {name: getattr(module, name) for name in ("Request", "Features") if hasattr(module, name)}
+    problems += [
+        f"{file}: {name} is no pandera DataFrameModel" for name, model in models.items() if not hasattr(model, "to_schema")
+    ]
+    if problems:
+        return problems
+    problems += [
+        f"{file}: table '{name}' of {SPEC_FILE} has no contract in TABLES" for name in product.tables if name not in tables
+    ]
+    problems += [
+        f"{file}: TABLES['{name}'] is no table of {SPEC_FILE}; {unknown_name(name, allowed=product.tables)}"
+        for name in tables
+        if name not in product.tables
+    ]
+    for name, table in product.delivery.tables.items():
+        columns = tables[name].to_schema().columns if name in tables else {table.time: None}
+        if table.time not in columns:
+            hint = unknown_name(table.time, allowed=columns)
+            problems.append(f"{file}: TABLES['{name}'] lacks the time column '{table.time}'; {hint}")
+    return problems

@@ -1,0 +1,210 @@
+"""The sections of product.yaml, as frozen models. Belongs here: what may be written. Does not: reading it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ml_assets.errors import MlAssetsError
+
+Task = Literal["binary", "regression"]
+Every = Literal["hour", "day", "week", "month"]
+Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy", "mae", "rmse", "r2", "bias"]
+
+METRICS: Mapping[Task, tuple[Metric, ...]] = {
+    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy"),
+    "regression": ("mae", "rmse", "r2", "bias"),
+}
+KEY_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
+_GOOD_KEYS: Mapping[Every, str] = {
+    "hour": "2013-01-01T05",
+    "day": "2013-01-01",
+    "week": "2013-01-07 (a Monday)",
+    "month": "2013-01",
+}
+_MODEL_KEYS = {
+    "iterations", "n_estimators", "num_boost_round", "num_trees", "learning_rate", "eta", "depth", "max_depth",
+    "random_seed", "random_state", "seed", "thread_count", "threads",
+}  # fmt: skip
+_RESERVED_TABLES = {"partition"}
+
+
+class PartitionKeyError(MlAssetsError):
+    """A text that names no partition of the product."""
+
+
+def parse_key(every: Every, key: str) -> datetime:
+    """The start of the partition that a key names (naive UTC)."""
+    try:
+        start = datetime.strptime(key, KEY_FORMATS[every])
+    except ValueError:
+        start = None
+    if start is None or start.strftime(KEY_FORMATS[every]) != key or (every == "week" and start.weekday() != 0):
+        raise PartitionKeyError(f"'{key}' is not the key of a partition by {every}; a good one is {_GOOD_KEYS[every]}")
+    return start
+
+
+def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
+    content = (info.context or {}).get("content")
+    written = content.get("task") if isinstance(content, dict) else None
+    for task, metrics in METRICS.items():
+        if task == written and metric not in metrics:
+            raise ValueError(f"is no metric of a {task} task; allowed: {', '.join(metrics)}")
+    return metric
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Column = Annotated[str, Field(min_length=1)]
+TaskMetric = Annotated[Metric, AfterValidator(_metric_of_task)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class PartitionSpec(Section):
+    every: Every
+    start: str
+    end: str | None = None
+
+    @field_validator("start", "end")
+    @classmethod
+    def _is_a_key(cls, key: str | None, info: ValidationInfo) -> str | None:
+        if key is not None and "every" in info.data:
+            try:
+                parse_key(info.data["every"], key)
+            except PartitionKeyError as error:
+                raise ValueError(str(error)) from None
+        return key
+
+    @model_validator(mode="after")
+    def _ends_after_start(self) -> Self:
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end {self.end} (exclusive) must be after start {self.start}")
+        return self
+
+
+class ReferenceSpec(Section):
+    """A table that is delivered whole, whenever it changes."""
+
+    format: Literal["csv", "parquet"]
+    null_values: tuple[str, ...] = ("",)
+
+
+class TableSpec(ReferenceSpec):
+    """A table that is delivered per partition; `time` is the column that says which partition a row is of."""
+
+    time: Column
+
+
+class DeliverySpec(Section):
+    tables: dict[Name, TableSpec] = Field(min_length=1)
+    reference: dict[Name, ReferenceSpec] = {}
+
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        if twice := sorted(self.tables.keys() & self.reference.keys()):
+            raise ValueError(f"{', '.join(twice)}: a table is either under tables or under reference, not both")
+        if reserved := sorted((self.tables.keys() | self.reference.keys()) & _RESERVED_TABLES):
+            raise ValueError(f"{', '.join(reserved)}: the name is taken by a relation that the project makes")
+        return self
+
+
+class FeatureSpec(Section):
+    lookback: int = Field(default=0, ge=0)
+    key: tuple[Column, ...] = Field(min_length=1)
+    time: Column
+    unit: Column
+    label: Column
+
+
+class WindowSpec(Section):
+    train: int = Field(ge=1)
+    test: int = Field(ge=1)
+    minimum: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _minimum_fits(self) -> Self:
+        if self.minimum > self.train:
+            raise ValueError(f"minimum {self.minimum} is more than train {self.train}; allowed: 1 to {self.train}")
+        return self
+
+
+class ModelSpec(Section):
+    iterations: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1)
+    depth: int = Field(ge=1, le=16)
+    seed: int = Field(ge=0)
+    threads: int = Field(ge=1)
+    params: dict[str, JsonValue] = {}
+
+    @field_validator("params")
+    @classmethod
+    def _says_nothing_twice(cls, params: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if twice := sorted(params.keys() & _MODEL_KEYS):
+            raise ValueError(f"{', '.join(twice)}: set this as iterations, learning_rate, depth, seed or threads of model")
+        return params
+
+
+class DecisionSpec(Section):
+    threshold: float = Field(ge=0, le=1)
+
+
+class EvaluationSpec(Section):
+    slices: tuple[Column, ...] = ()
+    interval: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Claim(Section):
+    """What a candidate must prove: relative to the champion (`margin`) or absolutely (`minimum`, `maximum`)."""
+
+    name: Name
+    metric: TaskMetric
+    margin: float | None = Field(default=None, ge=0)
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @model_validator(mode="after")
+    def _has_one_limit(self) -> Self:
+        given = [limit for limit in ("margin", "minimum", "maximum") if getattr(self, limit) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"claim '{self.name}' needs exactly one of margin, minimum, maximum; found {', '.join(given) or 'none'}"
+            )
+        return self
+
+
+class GateSpec(Section):
+    unit: Column
+    claims: tuple[Claim, ...] = Field(min_length=1)
+
+    @field_validator("claims")
+    @classmethod
+    def _names_differ(cls, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+        names = [claim.name for claim in claims]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"claim names must differ; found twice: {', '.join(twice)}")
+        return claims
+
+
+class EndpointSpec(Section):
+    host: str = "127.0.0.1"
+    port: int = Field(ge=1, le=65535)
+    smoke_rows: int = Field(default=200, ge=1)
+
+
+class MonitoringSpec(Section):
+    score_psi: float = Field(gt=0)
+    column_psi: float = Field(gt=0)
+    metric: TaskMetric
+    max_drop: float = Field(ge=0)

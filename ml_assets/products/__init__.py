@@ -1,0 +1,1 @@
+"""The products: one folder each. Belongs here: declarations. Does not: code that more than one product needs."""

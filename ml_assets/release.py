@@ -1,0 +1,107 @@
+"""release: a registered, immutable bundle with its evidence; refused, with every reason, without it."""
+
+import json
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.core.manifests import Manifest, Output, Recipe
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.workspace import Workspace
+
+
+class ReleaseRefused(MlAssetsError):
+    """The evidence does not let exactly this model be released."""
+
+
+def build(product: Product) -> list[dg.AssetsDefinition]:
+    """The release asset."""
+    deps = [asset_key(product, stage) for stage in ("model", "evaluation", "features")]
+    description = "A registered, immutable bundle with its evidence."
+    release_spec = spec(product, "release", description, deps=deps, kinds={"mlflow", "catboost"})
+
+    @dg.multi_asset(name=f"{product.name}__release", specs=[release_spec], partitions_def=partitions_def(product))
+    def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
+        key = context.partition_key
+        inputs = workspace.lineage.reads(product, "release", key)
+        _refuse_without_evidence(workspace, product, key, run=context.run_id)
+        recipe = workspace.lineage.recipe(product, "release", key, [m.as_input() for m in inputs])
+        made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe), run=context.run_id)
+        version = _register(workspace, product, made.manifest)
+        return materialized(product, made, _metadata(made.manifest, version))
+
+    return [release]
+
+
+def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> None:
+    from ml_assets.core.bundle import refusals
+
+    model = workspace.lineage.current(product, "model", key)
+    evaluation = workspace.lineage.current(product, "evaluation", key)
+    champion = workspace.lineage.champion(product, key, question=evaluation.facts["question"])
+    digest = champion.snapshot if champion else None
+    if reasons := refusals(product, model=model, evaluation=evaluation, champion=digest):
+        told = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
+        workspace.ledger.append("refusal", {**told, "evaluation": evaluation.id, "run": run})
+        raise ReleaseRefused(
+            f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
+            f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
+        )
+
+
+def _bundle(workspace: Workspace, product: Product, recipe: Recipe) -> Output:
+    from ml_assets.core import bundle
+
+    key = recipe.partition
+    name = bundle.release_name(key, recipe.key)
+    model = workspace.lineage.current(product, "model", key)
+    parts = _parts(workspace, product, model, key)
+    facts = {"release": name, "train": model.facts["train"], "mlflow_run": model.facts["mlflow_run"]}
+    return Output(bundle.files(product, parts, name=name), facts)
+
+
+def _parts(workspace: Workspace, product: Product, model: Manifest, key: str) -> Any:
+    import polars as pl
+
+    from ml_assets.core import bundle
+    from ml_assets.core.scoring import load_model, score_frame
+
+    snapshots, lineage = workspace.snapshots, workspace.lineage
+    evaluation, features = lineage.current(product, "evaluation", key), lineage.current(product, "features", key)
+    rows = snapshots.frame(features.snapshot, "features.parquet")
+    about = json.loads(snapshots.read(model.snapshot, "model.json"))
+    fitted = load_model(snapshots.path(model.snapshot, "model.cbm"), task=product.task)
+    trained = [lineage.current(product, "features", k) for k in model.facts["train"]]
+    return bundle.Parts(
+        model=snapshots.read(model.snapshot, "model.cbm"),
+        features_sql=snapshots.read(features.snapshot, "features.sql"),
+        lookups={n: snapshots.read(features.snapshot, f"lookups/{n}.parquet") for n in features.facts["lookups"]},
+        features=rows,
+        requests=snapshots.frame(features.snapshot, "requests.parquet"),
+        scores=score_frame(fitted, rows, about["features"]),
+        trained=pl.concat(snapshots.frame(m.snapshot, "features.parquet") for m in trained),
+        tested_scores=snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"].to_numpy(),
+        manifest=model,
+        evaluation=evaluation,
+    )
+
+
+def _register(workspace: Workspace, product: Product, manifest: Manifest) -> str:
+    evaluation = workspace.lineage.current(product, "evaluation", manifest.partition)
+    tags = {
+        "bundle": manifest.snapshot,
+        "release": manifest.facts["release"],
+        "manifest": manifest.id,
+        "verdict": evaluation.facts["verdict"]["decision"],
+        "as_of": manifest.partition,
+    }
+    folder = workspace.snapshots.checkout(manifest.snapshot)
+    return workspace.catalogue.register(product.name, run_id=manifest.facts["mlflow_run"], folder=folder, tags=tags)
+
+
+def _metadata(manifest: Manifest, version: str) -> dict[str, Any]:
+    facts = manifest.facts
+    return {"release": facts["release"], "bundle": manifest.snapshot, "registered_version": version}

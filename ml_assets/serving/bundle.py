@@ -1,0 +1,111 @@
+"""A release in memory: its model, feature SQL, request schema and threshold; swapped and rolled back as one."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from ml_assets.core.scoring import ScoringError, check_features, load_model, score_rows
+from ml_assets.errors import MlAssetsError
+from ml_assets.serving.feature_sql import FeatureSql
+from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
+from ml_assets.serving.refusals import BadRequest
+from ml_assets.serving.requests import Limits, RequestDecoder
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
+TOLERANCE = 1e-12
+
+
+class Card(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """bundle.json."""
+
+    product: str
+    task: Literal["binary", "regression"]
+    release: str
+    features: list[dict[str, str]]
+    key: list[str]
+    time: str
+    requests_relation: str
+    threshold: float | None = None
+
+
+class Golden(msgspec.Struct, frozen=True):
+    """golden.json: requests and the scores that evaluation gave them."""
+
+    requests: list[dict[str, Any]]
+    scores: list[float]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Scores requests as its release does. Not for two threads at once."""
+
+    card: Card
+    requests: RequestDecoder
+    sql: FeatureSql
+    model: "CatBoost"
+
+    @property
+    def release(self) -> str:
+        """The release's name."""
+        return self.card.release
+
+    def score(self, requests: Sequence[Mapping[str, Any]]) -> list[float]:
+        """Scores of request objects (the fields of request.json), in their order."""
+        return self.score_structs(self.requests.convert(requests))
+
+    def score_structs(self, rows: Sequence[msgspec.Struct]) -> list[float]:
+        """Scores of decoded requests, in their order."""
+        features = self.sql.compute([msgspec.structs.astuple(row) for row in rows])
+        scores: list[float] = score_rows(self.model, features, self.card.features).tolist()
+        if not all(map(math.isfinite, scores)):
+            raise ScoringError(f"{self.release}: the model gave a score that is not finite")
+        return scores
+
+    def decide(self, score: float) -> bool | None:
+        """The decision at the release's threshold; None where the product has none."""
+        return None if self.card.threshold is None else score >= self.card.threshold
+
+
+def load(folder: Path, *, digests: Mapping[str, str] | None = None, limits: Limits | None = None) -> Bundle:
+    """The bundle in `folder`, its members checked against `digests`, its golden rows scored as recorded."""
+    members = read_members(BundleFiles(folder, digests))
+    try:
+        bundle = _assemble(members, limits)
+        _smoke_test(bundle, msgspec.json.decode(members["golden.json"], type=Golden))
+    except (MlAssetsError, BadRequest, msgspec.DecodeError) as error:
+        raise BundleRefused(f"{folder}: {error}") from error
+    return bundle
+
+
+def _assemble(members: Mapping[str, bytes], limits: Limits | None) -> Bundle:
+    card = msgspec.json.decode(members["bundle.json"], type=Card)
+    decoder = RequestDecoder(members["request.json"], limits=limits)
+    columns = {field.name: field.type for field in decoder.fields}
+    if card.time not in columns:
+        raise BundleRefused(f"request.json has no field {card.time!r}, the time of bundle.json: a request must say when")
+    sql = FeatureSql(
+        sql=members["features.sql"].decode(),
+        relation=card.requests_relation,
+        columns=columns,
+        key=card.key,
+        features=card.features,
+        lookups={relation: content for name, content in members.items() if (relation := lookup_name(name))},
+    )
+    model = load_model(members["model.cbm"], card.task)
+    check_features(model, card.features)
+    return Bundle(card=card, requests=decoder, sql=sql, model=model)
+
+
+def _smoke_test(bundle: Bundle, golden: Golden) -> None:
+    if not golden.requests or len(golden.requests) != len(golden.scores):
+        raise BundleRefused(f"golden.json: {len(golden.requests)} requests, {len(golden.scores)} scores: nothing to prove")
+    scores = bundle.score(golden.requests)
+    for number, (score, recorded) in enumerate(zip(scores, golden.scores, strict=True)):
+        if not abs(score - recorded) <= TOLERANCE:
+            raise BundleRefused(f"golden row {number} scores {score!r}, recorded is {recorded!r}: not the model evaluated")

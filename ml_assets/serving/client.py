@@ -1,0 +1,70 @@
+"""Asking an endpoint over HTTP, with the standard library alone."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_assets.errors import MlAssetsError
+
+SECONDS = 30.0
+
+
+class EndpointError(MlAssetsError):
+    """The endpoint refused, or did not answer."""
+
+
+class EndpointRefused(EndpointError):
+    """The endpoint answered with an error status; `detail` is its body."""
+
+    def __init__(self, url: str, status: int, detail: Any) -> None:
+        super().__init__(f"{url}: status {status}: {json.dumps(detail)[:2000]}")
+        self.status = status
+        self.detail = detail
+
+
+class EndpointUnreachable(EndpointError):
+    """No answer came: nobody listens there, or the connection broke."""
+
+
+def predict(base_url: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The answer to the rows: `release`, and `predictions` in their order."""
+    return _call(base_url, "/predict", body=json.dumps({"rows": list(rows)}).encode())
+
+
+def reload(base_url: str) -> dict[str, Any]:
+    """Have the endpoint serve what its pointer names; the release that answers now."""
+    return _call(base_url, "/reload", body=b"")
+
+
+def release(base_url: str) -> dict[str, Any]:
+    """What answers, since when, by whose decision."""
+    return _call(base_url, "/release")
+
+
+def ready(base_url: str) -> dict[str, Any]:
+    """The release that is ready to answer; EndpointRefused with the reason when none is."""
+    return _call(base_url, "/ready")
+
+
+def _call(base_url: str, path: str, *, body: bytes | None = None) -> dict[str, Any]:
+    url = base_url.rstrip("/") + path
+    request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    # The endpoint is asked directly: a proxy of the environment is for other hosts.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=SECONDS) as response:
+            content: dict[str, Any] = json.load(response)
+    except urllib.error.HTTPError as error:
+        raise EndpointRefused(url, error.code, _detail(error.read())) from error
+    except (OSError, ValueError) as error:
+        raise EndpointUnreachable(f"{url}: {error}") from error
+    return content
+
+
+def _detail(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode(errors="replace")

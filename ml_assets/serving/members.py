@@ -1,0 +1,63 @@
+"""The files of a release bundle: which names there may be, and their bytes, read once and checked by digest."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_assets.core.digests import sha256
+from ml_assets.errors import MlAssetsError
+
+REQUIRED = frozenset({"model.cbm", "bundle.json", "features.sql", "request.json", "golden.json"})
+OPTIONAL = frozenset({"profile.json", "manifest.json", "evidence.json"})
+LOOKUP = re.compile(r"lookups/([A-Za-z_][A-Za-z0-9_]*)\.parquet")
+
+
+class BundleRefused(MlAssetsError):
+    """The bundle may not answer: a member is missing, damaged, unknown, or its scores are not the recorded ones."""
+
+
+@dataclass(frozen=True)
+class BundleFiles:
+    """A bundle in a local folder; `digests` is the SHA-256 of each member as the store recorded it."""
+
+    folder: Path
+    digests: Mapping[str, str] | None = None
+
+
+def read_members(files: BundleFiles) -> dict[str, bytes]:
+    """Each member's bytes by name. What is checked is what is used: every file is read once."""
+    names = _names(files.folder)
+    _refuse_names(names, files)
+    members = {name: (files.folder / name).read_bytes() for name in names}
+    for name, digest in (files.digests or {}).items():
+        if (found := sha256(members[name])) != digest:
+            raise BundleRefused(f"{files.folder}: {name} has digest {found}, recorded is {digest}: it was damaged")
+    return members
+
+
+def lookup_name(member: str) -> str | None:
+    """The relation that a lookup member holds, or None for other members."""
+    match = LOOKUP.fullmatch(member)
+    return match.group(1) if match else None
+
+
+def _names(folder: Path) -> list[str]:
+    if not folder.is_dir():
+        raise BundleRefused(f"{folder}: no such bundle folder")
+    found = sorted(folder.rglob("*"))
+    links = [str(path.relative_to(folder)) for path in found if path.is_symlink()]
+    if links:
+        raise BundleRefused(f"{folder}: symbolic links are not allowed in a bundle: {links}")
+    return [path.relative_to(folder).as_posix() for path in found if not path.is_dir()]
+
+
+def _refuse_names(names: list[str], files: BundleFiles) -> None:
+    unknown = [name for name in names if name not in REQUIRED | OPTIONAL and not lookup_name(name)]
+    if unknown:
+        raise BundleRefused(f"{files.folder}: members that no bundle may hold: {unknown}")
+    if missing := sorted(REQUIRED.difference(names)):
+        raise BundleRefused(f"{files.folder}: missing members: {missing}")
+    if files.digests is not None and set(files.digests) != set(names):
+        differing = sorted(set(files.digests) ^ set(names))
+        raise BundleRefused(f"{files.folder}: members differ from the recorded ones: {differing}")

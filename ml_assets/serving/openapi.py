@@ -1,0 +1,79 @@
+"""The endpoint's OpenAPI document, derived from the bundle's request.json."""
+
+from typing import Any
+
+import msgspec
+
+from ml_assets.serving.bundle import Bundle
+from ml_assets.serving.requests import Field
+
+_SCORES: dict[str, dict[str, Any]] = {
+    "binary": {
+        "probability": {"type": "number", "minimum": 0, "maximum": 1},
+        "decision": {"type": ["boolean", "null"]},
+    },
+    "regression": {"value": {"type": "number"}},
+}
+
+
+def document(bundle: Bundle) -> dict[str, Any]:
+    """OpenAPI 3.1 for the release that answers."""
+    (request,), components = msgspec.json.schema_components(
+        [bundle.requests.row_type], ref_template="#/components/schemas/{name}"
+    )
+    row = components["Request"]
+    for field in bundle.requests.fields:
+        row["properties"][field.name] = _described(field, row["properties"][field.name])
+    schemas = {"Request": row, "Refusal": _refusal(), "Answer": _answer(bundle)}
+    many = {"type": "array", "items": request, "minItems": 1, "maxItems": bundle.requests.limits.rows}
+    rows = {"type": "object", "properties": {"rows": many}, "required": ["rows"], "additionalProperties": False}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": bundle.card.product, "version": bundle.release},
+        "paths": {"/predict": {"post": _predict({"oneOf": [request, rows]})}, **_plain_paths()},
+        "components": {"schemas": schemas},
+    }
+
+
+def _described(field: Field, schema: dict[str, Any]) -> dict[str, Any]:
+    if field.type == "timestamp":
+        return {"type": ["string", "null"] if field.nullable else "string", "examples": ["2013-01-01T10:00:00"]}
+    return schema
+
+
+def _predict(body: dict[str, Any]) -> dict[str, Any]:
+    refused = _json({"$ref": "#/components/schemas/Refusal"})
+    scored = {"description": "Scores in the order of the rows", **_json({"$ref": "#/components/schemas/Answer"})}
+    reasons = {"400": "Not JSON", "413": "Too large", "422": "A field is refused", "503": "Not ready, or too busy"}
+    return {
+        "summary": "Score one request, or many",
+        "requestBody": {"required": True, **_json(body)},
+        "responses": {"200": scored, **{code: {"description": text, **refused} for code, text in reasons.items()}},
+    }
+
+
+def _plain_paths() -> dict[str, Any]:
+    about = {
+        "/health": "The process lives",
+        "/ready": "A release is loaded and the server is not stopping",
+        "/release": "What answers, since when, by whose decision",
+        "/metrics": "Prometheus metrics",
+    }
+    return {path: {"get": {"summary": text, "responses": {"200": {"description": text}}}} for path, text in about.items()}
+
+
+def _answer(bundle: Bundle) -> dict[str, Any]:
+    score = {"id": {"type": "string", "format": "uuid"}, **_SCORES[bundle.card.task]}
+    prediction = {"type": "object", "properties": score, "required": list(score)}
+    properties = {"release": {"type": "string"}, "predictions": {"type": "array", "items": prediction}}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _refusal() -> dict[str, Any]:
+    reason = {"path": {"type": "string"}, "message": {"type": "string"}, "allowed": {}}
+    detail = {"type": "array", "items": {"type": "object", "properties": reason, "required": ["path", "message"]}}
+    return {"type": "object", "properties": {"detail": detail}, "required": ["detail"]}
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}

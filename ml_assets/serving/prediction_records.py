@@ -1,0 +1,56 @@
+"""Reading the prediction log, for monitoring."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from ml_assets.errors import MlAssetsError
+
+SCHEMA = {
+    "id": pl.String(),
+    "at": pl.Datetime("us"),
+    "release": pl.String(),
+    "environment": pl.String(),
+    "score": pl.Float64(),
+    "decision": pl.Boolean(),
+}
+_LOGGED = {**SCHEMA, "at": pl.String()}
+
+
+class PredictionLogError(MlAssetsError):
+    """A log file holds something else than whole records."""
+
+
+@dataclass(frozen=True)
+class LoggedPredictions:
+    """The records by time, the request as a struct column; `torn` names files whose last line a kill cut off."""
+
+    frame: pl.DataFrame
+    torn: tuple[Path, ...]
+
+
+def read(folder: Path) -> LoggedPredictions:
+    """All predictions logged under `folder`, whichever process served them."""
+    torn: list[Path] = []
+    records = [record for path in sorted(folder.rglob("*.jsonl")) for record in _records(path, torn)]
+    if not records:
+        return LoggedPredictions(pl.DataFrame(schema={**SCHEMA, "request": pl.Struct([])}), tuple(torn))
+    columns = [pl.Series(name, [record[name] for record in records], dtype=kind) for name, kind in _LOGGED.items()]
+    request = pl.DataFrame([record["request"] for record in records], infer_schema_length=None).to_struct("request")
+    frame = pl.DataFrame([*columns, request]).with_columns(pl.col("at").str.to_datetime(time_unit="us"))
+    return LoggedPredictions(frame.sort("at", "id"), tuple(torn))
+
+
+def _records(path: Path, torn: list[Path]) -> Iterator[dict[str, Any]]:
+    whole, _, rest = path.read_bytes().rpartition(b"\n")
+    if rest:
+        torn.append(path)
+    for number, line in enumerate(whole.splitlines(), start=1):
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise PredictionLogError(f"{path}: line {number} is not a record: {error}") from error

@@ -1,0 +1,70 @@
+"""What a refused request is told: the path of the field, what is wrong, and what is allowed."""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+_AT = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?:contains|missing) (?P<kind>unknown|required) field `(?P<name>.*)`$", re.DOTALL)
+_SHOWN = 200
+
+
+class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that is wrong with a request."""
+
+    path: str
+    message: str
+    allowed: Any = None
+
+
+class BadRequest(Exception):
+    """The request is the client's mistake: a 4xx status and its reasons. Never an error of ours."""
+
+    def __init__(self, status: int, detail: list[Refusal]) -> None:
+        super().__init__(detail[0].message)
+        self.status = status
+        self.detail = detail
+
+    def body(self) -> bytes:
+        """The JSON that the client gets."""
+        return msgspec.json.encode({"detail": self.detail})
+
+
+def refusal(message: str, allowed: Callable[[str], Any]) -> Refusal:
+    """msgspec's message as a refusal; `allowed` says what a path may hold."""
+    found = _AT.match(message)
+    text, path = (found["message"], found["path"] or "") if found else (message, "")
+    path = path.lstrip(".")
+    if field := _FIELD.match(text):
+        path = f"{path}.{_cut(field['name'])}".lstrip(".")
+        text = "unknown field" if field["kind"] == "unknown" else "required field is missing"
+    text = text.replace("Number out of range", "must be a finite number")
+    return Refusal(path=_cut(path), message=_cut(text), allowed=allowed(path))
+
+
+def not_finite(body: bytes) -> str | None:
+    """Path of the first NaN or infinity in a body that is JSON but for such literals; None if it is something else."""
+    try:
+        return _path_of_non_finite(json.loads(body), "")
+    except (ValueError, RecursionError):
+        return None
+
+
+def _path_of_non_finite(value: Any, path: str) -> str | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else path
+    if isinstance(value, dict):
+        children = [(f"{path}.{key}".lstrip("."), child) for key, child in value.items()]
+    elif isinstance(value, list):
+        children = [(f"{path}[{number}]", child) for number, child in enumerate(value)]
+    else:
+        return None
+    return next((found for at, child in children if (found := _path_of_non_finite(child, at))), None)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."

@@ -1,0 +1,139 @@
+"""Strict requests from a bundle's request.json: no coercion, no unknown field, and every refusal names its field."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast
+
+import msgspec
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal
+
+_INT64 = 2**63
+_TYPES: Mapping[str, Any] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "timestamp": Annotated[dt.datetime, msgspec.Meta(tz=False)],
+    "boolean": bool,
+}
+
+
+class RequestSpecRefused(MlAssetsError):
+    """request.json describes a field in a way that the endpoint cannot enforce."""
+
+
+class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One request field, as in request.json."""
+
+    name: str
+    type: Literal["string", "integer", "number", "timestamp", "boolean"]
+    nullable: bool = False
+    ge: int | float | None = None
+    le: int | float | None = None
+    isin: list[str | int] | None = None
+
+    def allowed(self) -> dict[str, Any]:
+        """What a client may send, for the detail of a refusal."""
+        note = {"format": "ISO 8601 without zone, in UTC"} if self.type == "timestamp" else {}
+        limits = {"ge": self.ge, "le": self.le, "isin": self.isin}
+        stated = {name: limit for name, limit in limits.items() if limit is not None}
+        return {"type": self.type, "nullable": self.nullable, **note, **stated}
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large a request may be."""
+
+    body_bytes: int = 2_000_000
+    rows: int = 1000
+
+
+class RequestDecoder:
+    """Turns a body into rows (msgspec structs with the fields in order), or raises BadRequest."""
+
+    def __init__(self, content: bytes, *, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self.fields = _fields(content)
+        self.row_type = msgspec.defstruct(
+            "Request",
+            [(field.name, _annotation(field)) for field in self.fields],
+            forbid_unknown_fields=True,
+            frozen=True,
+            gc=False,
+        )
+        rows = Annotated[list[self.row_type], msgspec.Meta(min_length=1, max_length=self.limits.rows)]  # type: ignore[name-defined]
+        many = msgspec.defstruct("Requests", [("rows", rows)], forbid_unknown_fields=True)
+        self._one = msgspec.json.Decoder(self.row_type)
+        self._many = msgspec.json.Decoder(many)
+        self._shape = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+    def decode(self, body: bytes) -> Sequence[msgspec.Struct]:
+        """The rows of a body: one object, or {"rows": [...]}."""
+        if len(body) > self.limits.body_bytes:
+            raise BadRequest(413, [Refusal(path="", message=f"the body is over {self.limits.body_bytes} bytes")])
+        try:
+            if "rows" in self._shape.decode(body):
+                return cast(Sequence[msgspec.Struct], self._many.decode(body).rows)  # type: ignore[attr-defined]
+            return [self._one.decode(body)]
+        except msgspec.ValidationError as error:
+            raise BadRequest(422, [refusal(str(error), self._allowed)]) from error
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise self._malformed(body, error) from error
+
+    def convert(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[msgspec.Struct]:
+        """The rows of parsed objects, under the same rules; timestamps may be text or datetimes."""
+        try:
+            return [msgspec.convert(request, self.row_type) for request in requests]
+        except msgspec.ValidationError as error:
+            raise BadRequest(422, [refusal(str(error), self._allowed)]) from error
+
+    def _malformed(self, body: bytes, error: Exception) -> BadRequest:
+        if path := not_finite(body):
+            return BadRequest(422, [Refusal(path=path, message="must be a finite number", allowed=self._allowed(path))])
+        if isinstance(error, RecursionError):
+            return BadRequest(400, [Refusal(path="", message="the body is nested too deeply")])
+        return BadRequest(400, [Refusal(path="", message=f"the body is not JSON: {error}")])
+
+    def _allowed(self, path: str) -> Any:
+        name = path.rpartition(".")[2]
+        known = {field.name: field.allowed() for field in self.fields}
+        if path == "rows":
+            return {"type": "array", "rows": [1, self.limits.rows]}
+        return known.get(name, sorted(known))
+
+
+def _fields(content: bytes) -> tuple[Field, ...]:
+    try:
+        fields = msgspec.json.decode(content, type=tuple[Field, ...])
+    except msgspec.DecodeError as error:
+        raise RequestSpecRefused(f"request.json: {error}") from error
+    names = [field.name for field in fields]
+    if not names or len(set(names)) < len(names) or "rows" in names:
+        raise RequestSpecRefused(f"request.json: needs fields with different names, none of them 'rows': {names}")
+    return fields
+
+
+def _annotation(field: Field) -> Any:
+    if field.isin is not None:
+        return _or_null(field, _one_of(field))
+    if field.type in ("integer", "number"):
+        least, most = (-_INT64, _INT64 - 1) if field.type == "integer" else (None, None)
+        limits = msgspec.Meta(ge=least if field.ge is None else field.ge, le=most if field.le is None else field.le)
+        return _or_null(field, Annotated[_TYPES[field.type], limits])
+    if field.ge is not None or field.le is not None:
+        raise RequestSpecRefused(f"request.json: {field.name}: ge and le are for numbers, not {field.type}")
+    return _or_null(field, _TYPES[field.type])
+
+
+def _one_of(field: Field) -> Any:
+    values = tuple(field.isin or ())
+    wanted = {"string": str, "integer": int}.get(field.type)
+    if wanted is None or not values or not all(type(value) is wanted for value in values):
+        raise RequestSpecRefused(f"request.json: {field.name}: isin needs values of a string or integer field")
+    return Literal[values]
+
+
+def _or_null(field: Field, annotation: Any) -> Any:
+    return annotation | None if field.nullable else annotation

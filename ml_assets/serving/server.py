@@ -1,0 +1,91 @@
+"""Running the endpoint: one uvicorn worker that says which port it took, and stops without dropping a request."""
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from starlette.applications import Starlette
+
+from ml_assets.errors import MlAssetsError
+
+DRAIN_SECONDS = 0.5
+
+
+class PortTaken(MlAssetsError):
+    """Another process listens on the port."""
+
+
+def run(
+    app: Starlette,
+    *,
+    host: str,
+    port: int,
+    ready_file: Path | None = None,
+    drain_seconds: float = DRAIN_SECONDS,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Port 0 takes a free one; `ready_file` gets it, and ties us to our parent's life.
+
+    On a signal readiness drops first; `drain_seconds` later the socket closes and what was accepted is answered.
+    """
+    config = uvicorn.Config(
+        app, http="httptools", loop="auto", lifespan="on", access_log=False, log_level="warning", server_header=False
+    )
+    listener = _listen(host, port)
+    server = _Server(config, drain_seconds=drain_seconds, ready_file=ready_file)
+    server.run(sockets=[listener])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, drain_seconds: float, ready_file: Path | None) -> None:
+        super().__init__(config)
+        self._drain_seconds = drain_seconds
+        self._ready_file = ready_file
+        self._parent = os.getppid() if ready_file else None
+        self._closes_at: float | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and self._ready_file and sockets:
+            _announce(self._ready_file, sockets[0])
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """First signal: drain. A second interrupt: stop now, as uvicorn does."""
+        if self._closes_at is not None and sig == signal.SIGINT:
+            self.force_exit = True
+        self._drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second: whether to close the socket."""
+        if self._parent is not None and os.getppid() != self._parent:
+            self._drain()
+        is_over = self._closes_at is not None and time.monotonic() >= self._closes_at
+        return await super().on_tick(counter) or is_over
+
+    def _drain(self) -> None:
+        if self._closes_at is None:
+            self.config.app.state.endpoint.is_draining = True  # type: ignore[union-attr]
+            self._closes_at = time.monotonic() + self._drain_seconds
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise PortTaken(f"{host}:{port}: {error.strerror}; stop what listens there or choose another port") from error
+    return listener
+
+
+def _announce(ready_file: Path, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    where = f"[{host}]" if ":" in host else host
+    temporary = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
+    temporary.write_text(json.dumps({"pid": os.getpid(), "url": f"http://{where}:{port}"}))
+    temporary.replace(ready_file)

@@ -1,0 +1,85 @@
+"""The Dagster side that every stage shares: keys, partitions, dependencies and how a made thing is reported."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.core.partitions import partitions_of
+from ml_assets.core.stages import STAGES
+from ml_assets.product import Product
+from resources.lineage import Made
+
+ENDPOINTS = ("staging", "production")
+
+
+def asset_key(product: Product, stage: str) -> dg.AssetKey:
+    """`[product, stage]`; an endpoint's key is `[product, "endpoint", environment]`."""
+    return dg.AssetKey([product.name, *stage.split("/")])
+
+
+def partitions_def(product: Product) -> dg.TimeWindowPartitionsDefinition:
+    """The product's partitions as Dagster's, with the same keys."""
+    calendar, spec = partitions_of(product), product.partitions
+    schedule = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}[spec.every]
+    return dg.TimeWindowPartitionsDefinition(
+        start=spec.start, end=spec.end, fmt=calendar.fmt, cron_schedule=schedule, timezone="UTC"
+    )
+
+
+def window_dep(product: Product, stage: str, *, first: int, last: int = 0) -> dg.AssetDep:
+    """A dependency on the partitions from `first` to `last`, counted from the one at hand (-1 is the one before)."""
+    with unfinished_apis():
+        mapping = dg.TimeWindowPartitionMapping(start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True)
+    return dg.AssetDep(asset_key(product, stage), partition_mapping=mapping)
+
+
+@contextmanager
+def unfinished_apis() -> Iterator[None]:
+    """Use what Dagster calls beta or preview without its warnings; tests/test_upstream.py pins what it does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        yield
+
+
+def spec(product: Product, stage: str, description: str, *, deps: list[Any], kinds: set[str]) -> dg.AssetSpec:
+    """The asset spec of a stage: its key, group, partitions and owner-readable description."""
+    is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
+    return dg.AssetSpec(
+        asset_key(product, stage),
+        deps=deps,
+        description=description,
+        group_name=product.name,
+        kinds=kinds,
+        partitions_def=partitions_def(product) if is_partitioned else None,
+    )
+
+
+def materialized(product: Product, made: Made, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
+    """Report a made thing to Dagster: its data version, whether it was reused, and its manifest."""
+    manifest = made.manifest
+    told: dict[str, Any] = {
+        "reused": dg.MetadataValue.bool(made.reused),
+        "data_version": manifest.data_version,
+        "manifest": manifest.id,
+        "lineage": dg.MetadataValue.md(f"`ml-assets lineage {manifest.id[:12]}`"),
+        "inputs": inputs_table(made),
+    }
+    return dg.MaterializeResult(
+        asset_key=asset_key(product, manifest.recipe.stage),
+        data_version=dg.DataVersion(manifest.data_version),
+        metadata={**(metadata or {}), **told},
+    )
+
+
+def inputs_table(made: Made) -> dg.TableMetadataValue:
+    """The inputs of a manifest, one row each: what Dagster's own provenance does not keep per partition."""
+    rows = [
+        dg.TableRecord({"asset": i.asset, "partition": i.partition, "data_version": i.data_version[:16]})
+        for i in made.manifest.recipe.inputs
+    ]
+    columns = [dg.TableColumn(name, "string") for name in ("asset", "partition", "data_version")]
+    return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))

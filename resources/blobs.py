@@ -1,0 +1,142 @@
+"""Immutable bytes under their SHA-256: on local disk, or on any object store that fsspec knows.
+
+A blob is written to a temporary name, synced and renamed, so a reader sees all of it or nothing.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ml_assets.core.digests import digest_file, sha256
+from ml_assets.errors import MlAssetsError
+
+
+class BlobDamaged(MlAssetsError):
+    """A stored blob is missing, or its bytes are not those that its name says."""
+
+
+class Blobs(Protocol):
+    """What a snapshot store needs of the place where bytes lie."""
+
+    def put(self, content: bytes) -> str:
+        """Store the bytes and return their digest; they are durable when this returns."""
+
+    def path(self, digest: str) -> Path:
+        """A local file with exactly these bytes. Raises BlobDamaged when missing or changed."""
+
+    def digests(self) -> Iterator[str]:
+        """Every stored digest."""
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames inside the folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, durably: a file in a folder that a power loss takes away is lost too."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
+def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
+    """Replace a file so that a reader, or a restart after a crash, sees the old bytes or all of the new ones."""
+    make_folder(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    writing = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        writing.chmod(mode)
+        writing.replace(path)
+    except BaseException:
+        writing.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@dataclass(frozen=True)
+class LocalBlobs:
+    """Blobs in a folder: `<root>/ab/abcd…`, read-only files."""
+
+    root: Path
+
+    def locate(self, digest: str) -> Path:
+        return self.root / digest[:2] / digest
+
+    def put(self, content: bytes) -> str:
+        digest = sha256(content)
+        write_atomically(self.locate(digest), content, mode=0o444)
+        return digest
+
+    def path(self, digest: str) -> Path:
+        path = self.locate(digest)
+        if not path.is_file():
+            raise BlobDamaged(f"snapshot file {digest[:12]} is missing; `ml-assets verify` lists what else is")
+        if (found := digest_file(path)) != digest:
+            raise BlobDamaged(f"snapshot file {digest[:12]} was changed: its bytes now hash to {found[:12]}")
+        return path
+
+    def digests(self) -> Iterator[str]:
+        for path in sorted(self.root.glob("??/*")):
+            if not path.name.startswith("."):
+                yield path.name
+
+
+@dataclass(frozen=True)
+class RemoteBlobs:
+    """Blobs on an fsspec file system, with a local folder that keeps what was read."""
+
+    filesystem: Any
+    root: str
+    cache: LocalBlobs
+
+    def locate(self, digest: str) -> str:
+        return f"{self.root}/{digest[:2]}/{digest}"
+
+    def put(self, content: bytes) -> str:
+        digest = self.cache.put(content)
+        self.filesystem.makedirs(f"{self.root}/{digest[:2]}", exist_ok=True)
+        self.filesystem.pipe_file(self.locate(digest), content)
+        return digest
+
+    def path(self, digest: str) -> Path:
+        try:
+            return self.cache.path(digest)
+        except BlobDamaged:
+            return self._download(digest)
+
+    def _download(self, digest: str) -> Path:
+        try:
+            content = self.filesystem.cat_file(self.locate(digest))
+        except FileNotFoundError as error:
+            raise BlobDamaged(f"snapshot file {digest[:12]} is missing from {self.root}") from error
+        if (found := sha256(content)) != digest:
+            raise BlobDamaged(f"snapshot file {digest[:12]} was changed in {self.root}: its bytes hash to {found[:12]}")
+        self.cache.put(content)
+        return self.cache.locate(digest)
+
+    def digests(self) -> Iterator[str]:
+        for name in sorted(self.filesystem.find(self.root)):
+            yield name.rsplit("/", 1)[-1]
+
+
+def open_blobs(url: str, *, cache: Path) -> Blobs:
+    """Blobs at a URL: `file:///folder`, or any other scheme that fsspec has a driver for."""
+    if url.startswith("file://"):
+        return LocalBlobs(Path(url.removeprefix("file://")))
+    import fsspec
+
+    filesystem, root = fsspec.core.url_to_fs(url)
+    return RemoteBlobs(filesystem, root.rstrip("/"), LocalBlobs(cache))

@@ -1,0 +1,150 @@
+"""One dbt command in this process, with a manifest handed over, quietly, on a private database.
+
+dbt keeps its flags, its log and its DuckDB connection in module globals: one command at a time, all closed after it.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.errors import MlAssetsError
+
+if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
+    from dbt.contracts.graph.manifest import Manifest
+
+    from resources.dbt_project import DbtProject
+
+DATABASE = "features.duckdb"  # its stem is the catalog that compiled SQL names
+_QUIET = ("--quiet", "--no-print", "--no-use-colors", "--no-version-check", "--no-send-anonymous-usage-stats")
+_NO_LOG = ("--log-level", "none", "--log-level-file", "none", "--no-partial-parse")
+_ONE_AT_A_TIME = threading.Lock()
+
+
+class DbtFailed(MlAssetsError):
+    """dbt could not build a product's relations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """What dbt says of one model or test."""
+
+    status: str
+    message: str
+    failures: int | None
+    sql: str
+    path: str
+    compiled_path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """The nodes that a command ran, by name, and the error that ended it early."""
+
+    nodes: Mapping[str, Node]
+    error: str | None
+
+
+def parse(project: Path, folder: Path) -> bytes:
+    """Parse a project folder; the manifest as bytes, as dbt itself keeps it."""
+    with _alone():
+        from dbt.parser.manifest import extended_mashumaro_encoder
+
+        done = _invoke(None, ["parse", *_places(project, folder / DATABASE), "--no-write-json"])
+        if not done.success or done.result is None:
+            raise DbtFailed(f"dbt cannot parse the project: {_one_line(done.exception)}")
+        return bytes(done.result.to_msgpack(extended_mashumaro_encoder))
+
+
+def invoke(command: str, project: "DbtProject", database: Path) -> Outcome:
+    """`dbt run` or `dbt test` on a database file. Compiled files go beside it."""
+    args = [command, *_places(project.path, database), "--no-write-json", "--no-populate-cache"]
+    with _alone():
+        # read anew each time: dbt marks in a manifest what it has compiled
+        manifest = read_manifest(project)
+        try:
+            done = _invoke(manifest, args)
+        finally:
+            _close_database()
+    ran = getattr(done.result, "results", None) or ()
+    return Outcome(
+        nodes={result.node.name: _node(result) for result in ran},
+        error=None if done.exception is None else _one_line(done.exception),
+    )
+
+
+def read_manifest(project: "DbtProject") -> "Manifest":
+    """The manifest as `parse` made it."""
+    from dbt.contracts.graph.manifest import Manifest
+    from dbt.parser.manifest import extended_mashumuro_decoder
+
+    return Manifest.from_msgpack(project.manifest.read_bytes(), decoder=extended_mashumuro_decoder)
+
+
+def raise_if_failed(outcome: Outcome, *, product: str) -> None:
+    """Raise for the first model that did not succeed; those after it were skipped."""
+    broken = ((name, node) for name, node in outcome.nodes.items() if node.status == "error")
+    for name, node in broken:
+        where = f"{node.path}, compiled to {node.compiled_path}"
+        raise DbtFailed(f"{product}: the dbt model {name} ({where}) failed: {node.message}")
+    if outcome.error or not outcome.nodes:
+        raise DbtFailed(f"{product}: dbt ran no model: {outcome.error or 'it reported none'}")
+    if left := sorted(name for name, node in outcome.nodes.items() if node.status != "success"):
+        raise DbtFailed(f"{product}: dbt did not build {', '.join(left)}")
+
+
+def _invoke(manifest: Any, args: list[str]) -> "dbtRunnerResult":
+    from dbt.cli.main import dbtRunner
+
+    return dbtRunner(manifest=manifest).invoke([*_QUIET, *_NO_LOG, *args])
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One at a time, and the root logger stays as it was: something that dbt imports sets it up."""
+    with _ONE_AT_A_TIME:
+        root = logging.getLogger()
+        handlers, level = list(root.handlers), root.level
+        try:
+            yield
+        finally:
+            root.handlers[:] = handlers
+            root.setLevel(level)
+
+
+def _places(project: Path, database: Path) -> list[str]:
+    target = str(database.parent / "target")
+    variables = json.dumps({"duckdb": str(database)})
+    source = ["--project-dir", str(project), "--profiles-dir", str(project)]
+    return [*source, "--target-path", target, "--log-path", target, "--vars", variables]
+
+
+def _close_database() -> None:
+    """dbt-duckdb leaves the file open for the process's next command."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+    DuckDBConnectionManager.close_all_connections()
+
+
+def _node(result: Any) -> Node:
+    node = result.node
+    compiled = Path("target", "compiled", node.package_name, node.original_file_path)
+    return Node(
+        status=str(result.status),
+        message=_one_line(result.message) if result.message else "",
+        failures=result.failures,
+        sql=getattr(node, "compiled_code", None) or "",
+        path=node.original_file_path,
+        compiled_path=str(compiled),
+    )
+
+
+def _one_line(told: object) -> str:
+    return " ".join(str(told).split())

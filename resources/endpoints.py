@@ -1,0 +1,100 @@
+"""Moving an endpoint: the ledger records who answers; a pointer file, which the server reads, follows it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.promotion import Move, back, stack
+from ml_assets.errors import MlAssetsError
+from resources import pointer as pointers
+from resources.ledger import Entry, Kind, Ledger
+from resources.pointer import Pointer
+from resources.settings import Settings
+
+
+class NothingToRollBackTo(MlAssetsError):
+    """No earlier release, or none of that name, answered in this environment."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """The endpoints of all products."""
+
+    settings: Settings
+    ledger: Ledger
+
+    def file(self, product: str, environment: str) -> Path:
+        return self.settings.pointer(product, environment)
+
+    def moves(self, product: str, environment: str) -> list[Move]:
+        """Every move so far, oldest first."""
+        return [_move(entry) for entry in self.ledger.moves(product, environment)]
+
+    def move(self, kind: Kind, release: Manifest, *, environment: str, by: str, reason: str, expected: str | None) -> Pointer:
+        """Record that the release answers from now on, if `expected` (a bundle's digest) answers still; then tell the
+        server. A crash between the two is mended by `settle`."""
+        body = {
+            "product": release.recipe.product,
+            "environment": environment,
+            "release": release.snapshot,
+            "name": release.facts["release"],
+            "manifest": release.id,
+            "as_of": release.partition,
+            "previous": expected,
+            "by": by,
+            "reason": reason,
+        }
+        return self._record(kind, body, expected=expected)
+
+    def rollback(self, product: str, *, to: str | None, by: str, reason: str) -> Pointer:
+        """Let an earlier release answer in production: the one before, or the one named `to` (name or digest)."""
+        entries = self.ledger.moves(product, "production")
+        moves = [_move(entry) for entry in entries]
+        target = back(moves, to=to)
+        if target is None:
+            known = dict.fromkeys(move.release for move in (moves if to else stack(moves)))
+            raise NothingToRollBackTo(
+                f"{product}: there is no {f'release {to}' if to else 'earlier release'} to go back to; "
+                f"answered so far: {', '.join(known) or 'none'}"
+            )
+        answered = next(entry for entry in reversed(entries) if entry.body["release"] == target.bundle)
+        now = moves[-1].bundle
+        body = {**answered.body, "previous": now, "by": by, "reason": reason}
+        return self._record("rollback", body, expected=now)
+
+    def settle(self, product: str, environment: str) -> Pointer | None:
+        """Make the pointer file say what the ledger says; what it says now (None: nothing ever answered).
+
+        The ledger is asked again after writing: another process may have moved the endpoint, and written, in between.
+        """
+        told: Entry | None = None
+        while (entry := self.ledger.pointer(product, environment)) is not None and entry != told:
+            pointers.write(self.file(product, environment), _pointer(entry))
+            told = entry
+        return _pointer(told) if told else None
+
+    def _record(self, kind: Kind, body: dict[str, str | None], *, expected: str | None) -> Pointer:
+        entry = self.ledger.move_pointer(kind, body, expected=expected)
+        self.settle(entry.body["product"], entry.body["environment"])
+        return _pointer(entry)
+
+
+def _pointer(entry: Entry) -> Pointer:
+    return Pointer(
+        release=entry.body["name"],
+        bundle=entry.body["release"],
+        as_of=entry.body["as_of"],
+        since=entry.at,
+        by=entry.body["by"],
+        reason=entry.body["reason"],
+        previous=entry.body["previous"],
+    )
+
+
+def _move(entry: Entry) -> Move:
+    return Move(
+        bundle=entry.body["release"],
+        release=entry.body["name"],
+        as_of=entry.body["as_of"],
+        kind="rollback" if entry.kind == "rollback" else "promotion",
+    )

@@ -1,0 +1,84 @@
+"""The landing folder: where sources deliver files, one per table and partition, and whole reference tables.
+
+`<landing>/<product>/<table>/<partition>.<format>` and `<landing>/<product>/<table>.<format>`. Deliver under a
+name that starts with a dot, then rename: names with a leading dot are not looked at.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_assets.core.digests import digest_file, digest_json
+from ml_assets.core.partitions import PartitionKeyError, partitions_of
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.blobs import write_atomically
+
+
+class NotDelivered(MlAssetsError):
+    """A table of the product has no file in the landing folder."""
+
+
+@dataclass(frozen=True)
+class Landing:
+    """The landing folder of all products."""
+
+    root: Path
+
+    def file(self, product: Product, table: str, partition: str = "") -> Path:
+        """Where the table of a partition (or a reference table, with partition "") is delivered."""
+        folder = self.root / product.name
+        if table in product.delivery.reference:
+            return folder / f"{table}.{product.delivery.reference[table].format}"
+        return folder / table / f"{partition}.{product.delivery.tables[table].format}"
+
+    def partition_files(self, product: Product, partition: str) -> dict[str, Path]:
+        """The delivered file of each partitioned table. Raises NotDelivered when one is missing."""
+        return self._all_there(product, {t: self.file(product, t, partition) for t in product.delivery.tables})
+
+    def reference_files(self, product: Product) -> dict[str, Path]:
+        """The delivered file of each reference table. Raises NotDelivered when one is missing."""
+        return self._all_there(product, {t: self.file(product, t) for t in product.delivery.reference})
+
+    def delivered(self, product: Product) -> list[str]:
+        """The partitions whose every table has a file, in order; files named for no partition are left alone."""
+        tables = [self._keys(product, table) for table in product.delivery.tables]
+        return sorted(key for key in set.intersection(*tables) if _is_partition(product, key))
+
+    def stray(self, product: Product) -> list[Path]:
+        """Files in the product's folders whose names are no partition of it."""
+        found = [
+            self.file(product, table, key)
+            for table in product.delivery.tables
+            for key in self._keys(product, table)
+            if not _is_partition(product, key)
+        ]
+        return sorted(found)
+
+    def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
+        """Deliver a file: written aside, then renamed, so that nobody sees half of it."""
+        path = self.file(product, table, partition)
+        write_atomically(path, content)
+        return path
+
+    def _keys(self, product: Product, table: str) -> set[str]:
+        suffix = f".{product.delivery.tables[table].format}"
+        folder = self.root / product.name / table
+        return {p.name.removesuffix(suffix) for p in folder.glob(f"*{suffix}") if p.is_file() and p.name[0] != "."}
+
+    def _all_there(self, product: Product, files: Mapping[str, Path]) -> dict[str, Path]:
+        if missing := [str(path) for path in files.values() if not path.is_file()]:
+            raise NotDelivered(f"{product.name}: not delivered: {', '.join(missing)}")
+        return dict(files)
+
+
+def _is_partition(product: Product, key: str) -> bool:
+    try:
+        return partitions_of(product).contains(key)
+    except PartitionKeyError:
+        return False
+
+
+def content_key(files: Mapping[str, Path]) -> str:
+    """One digest over the bytes of the files, by table: equal content, equal key, whatever the times and names."""
+    return digest_json({table: digest_file(path) for table, path in files.items()})

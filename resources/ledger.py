@@ -1,0 +1,256 @@
+"""The ledger: one append-only, hash-chained record of what was made, shown, decided and moved.
+
+Each entry's hash covers its content and the hash before it, so any changed, removed or reordered entry
+shows. Writers take the database's write lock first: several processes can append, one at a time.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, insert, or_, select, text
+
+from ml_assets.core.digests import canonical_json, digest_json
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from resources import ledger_schema as schema
+
+GENESIS = "0" * 64
+BUSY_SECONDS = 60
+
+Kind = Literal["manifest", "publication", "evidence", "promotion", "staging", "rollback", "refusal"]
+Guard = Callable[[Connection], None]
+
+
+class LedgerConflict(MlAssetsError):
+    """The state that a decision was based on is no longer the state of the ledger."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger. `at` is UTC, ISO 8601."""
+
+    seq: int
+    at: str
+    kind: str
+    body: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+def entry_hash(*, seq: int, at: str, kind: str, body: Mapping[str, Any], previous: str) -> str:
+    """The hash that chains an entry to the one before it."""
+    return digest_json({"seq": seq, "at": at, "kind": kind, "body": body, "previous": previous})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The record at a database URL (SQLite or PostgreSQL)."""
+
+    url: str
+
+    @cached_property
+    def engine(self) -> Engine:
+        engine = create_engine(self.url, connect_args=_connect_args(self.url))
+        if engine.dialect.name == "sqlite":
+            if engine.url.database:
+                Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
+            event.listen(engine, "connect", _on_sqlite_connect)
+        with engine.begin() as connection:
+            _lock(connection)
+            schema.metadata.create_all(connection)
+            for statement in schema.append_only(engine.dialect.name):
+                connection.execute(text(statement))
+        return engine
+
+    def close(self) -> None:
+        """Give back the database connections; the next use opens new ones."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    def append(self, kind: Kind, body: Mapping[str, Any], *, guard: Guard | None = None) -> Entry:
+        """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all."""
+        with self.engine.begin() as connection:
+            _lock(connection)
+            if guard is not None:
+                guard(connection)
+            return _append(connection, kind, body)
+
+    def publish(self, manifest: Manifest, *, run: str) -> None:
+        """Record the manifest (once) and make it the current one of its asset and partition."""
+        with self.engine.begin() as connection:
+            _lock(connection)
+            if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
+                _append(connection, "manifest", {"id": manifest.id, "manifest": manifest.to_dict(), "run": run})
+            current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
+            if current != manifest.id:
+                _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})
+
+    def manifest(self, id: str) -> Manifest | None:
+        return self._manifest(schema.manifests.c.id == id)
+
+    def by_key(self, key: str) -> Manifest | None:
+        """The newest manifest of this recipe key."""
+        return self._manifest(schema.manifests.c.key == key)
+
+    def by_prefix(self, prefix: str) -> list[Manifest]:
+        """Manifests whose id, data version or snapshot digest starts with the prefix, oldest first."""
+        columns = (schema.manifests.c.id, schema.manifests.c.data_version, schema.manifests.c.snapshot)
+        return self._manifests(or_(*(column.startswith(prefix, autoescape=True) for column in columns)))
+
+    def release_named(self, name: str) -> Manifest | None:
+        """The newest release with this name (`<as of>.<8 digits>`)."""
+        where = (schema.manifests.c.stage == "release", schema.manifests.c.partition == name.rpartition(".")[0])
+        return next((m for m in reversed(self._manifests(*where)) if m.facts["release"] == name), None)
+
+    def current(self, product: str, stage: str, partition: str = "") -> Manifest | None:
+        """The manifest that an asset's partition stands for now."""
+        with self.engine.connect() as connection:
+            id = _current(connection, product, stage, partition)
+        return self.manifest(id) if id else None
+
+    def partitions(self, product: str, stage: str) -> list[str]:
+        """Every partition of the asset that was ever published, in order."""
+        columns = schema.publications.c
+        query = select(columns.partition).distinct().where(columns.product == product, columns.stage == stage)
+        with self.engine.connect() as connection:
+            return sorted(connection.scalars(query))
+
+    def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:
+        """Record what a claim showed for exactly one manifest (`subject` is its id)."""
+        self.append("evidence", {"subject": subject, "claim": claim, "passed": passed, "details": details, "run": run})
+
+    def evidence(self, subject: str) -> dict[str, Entry]:
+        """The newest evidence of each claim about one manifest."""
+        columns = schema.evidence.c
+        newest = select(func.max(columns.seq)).where(columns.subject == subject).group_by(columns.claim)
+        found = self.entries(schema.entries.c.seq.in_(newest))
+        return {entry.body["claim"]: entry for entry in found}
+
+    def pointer(self, product: str, environment: str, *, before: str | None = None) -> Entry | None:
+        """The newest move of an endpoint; with `before`, the newest one to a release as of an earlier partition."""
+        columns = schema.pointers.c
+        newest = select(func.max(columns.seq)).where(columns.product == product, columns.environment == environment)
+        if before is not None:
+            newest = newest.where(columns.as_of < before)
+        return next(iter(self.entries(schema.entries.c.seq == newest.scalar_subquery())), None)
+
+    def moves(self, product: str, environment: str) -> list[Entry]:
+        """Every move of an endpoint, oldest first."""
+        columns = schema.pointers.c
+        seqs = select(columns.seq).where(columns.product == product, columns.environment == environment)
+        return self.entries(schema.entries.c.seq.in_(seqs))
+
+    def move_pointer(self, kind: Kind, body: Mapping[str, Any], *, expected: str | None) -> Entry:
+        """Move an endpoint if `expected` (a release, or None) is what answers at this moment; else LedgerConflict."""
+
+        def still_answering(connection: Connection) -> None:
+            columns = schema.pointers.c
+            where = (columns.product == body["product"], columns.environment == body["environment"])
+            query = select(columns.release).where(*where).order_by(columns.seq.desc()).limit(1)
+            if (now := connection.scalar(query)) != expected:
+                raise LedgerConflict(
+                    f"{body['product']}: in {body['environment']} release {_short(now)} answers, not {_short(expected)} as "
+                    "the decision assumed; materialize evaluation again to compare with what answers now"
+                )
+
+        return self.append(kind, body, guard=still_answering)
+
+    def entries(self, *where: Any) -> list[Entry]:
+        """Entries that match, oldest first."""
+        query = select(schema.entries).where(*where).order_by(schema.entries.c.seq)
+        with self.engine.connect() as connection:
+            return [_entry(row) for row in connection.execute(query)]
+
+    def _manifest(self, *where: Any) -> Manifest | None:
+        found = self._manifests(*where)
+        return found[-1] if found else None
+
+    def _manifests(self, *where: Any) -> list[Manifest]:
+        seqs = select(schema.manifests.c.seq).where(*where)
+        return [Manifest.from_dict(e.body["manifest"]) for e in self.entries(schema.entries.c.seq.in_(seqs))]
+
+
+def _connect_args(url: str) -> dict[str, Any]:
+    return {"timeout": BUSY_SECONDS} if url.startswith("sqlite") else {}
+
+
+def _on_sqlite_connect(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _lock(connection: Connection) -> None:
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    else:
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7236171)")
+
+
+def _short(release: str | None) -> str:
+    return release[:12] if release else "none"
+
+
+def _asset(manifest: Manifest) -> dict[str, str]:
+    return {"product": manifest.recipe.product, "stage": manifest.recipe.stage, "partition": manifest.partition}
+
+
+def _entry(row: Any) -> Entry:
+    return Entry(row.seq, row.at, row.kind, json.loads(row.body), row.previous, row.hash)
+
+
+def _current(connection: Connection, product: str, stage: str, partition: str) -> str | None:
+    columns = schema.publications.c
+    where = (columns.product == product, columns.stage == stage, columns.partition == partition)
+    query = select(columns.manifest).where(*where).order_by(columns.seq.desc()).limit(1)
+    return connection.scalar(query)
+
+
+def _append(connection: Connection, kind: Kind, body: Mapping[str, Any]) -> Entry:
+    last = connection.execute(
+        select(schema.entries.c.seq, schema.entries.c.hash).order_by(schema.entries.c.seq.desc()).limit(1)
+    ).first()
+    seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
+    written = canonical_json(body).decode()
+    stored = json.loads(written)
+    row: dict[str, Any] = {"seq": seq, "at": _now(), "kind": kind, "previous": previous}
+    entry = Entry(**row, body=stored, hash=entry_hash(**row, body=stored))
+    connection.execute(insert(schema.entries).values(**row, body=written, hash=entry.hash))
+    _index(connection, entry)
+    return entry
+
+
+def _index(connection: Connection, entry: Entry) -> None:
+    """Write what the entry adds to the index tables."""
+    body = entry.body
+    match entry.kind:
+        case "manifest":
+            _index_manifest(connection, entry)
+        case "publication":
+            row = {name: body[name] for name in ("product", "stage", "partition", "manifest")}
+            connection.execute(insert(schema.publications).values(seq=entry.seq, **row))
+        case "evidence":
+            row = {"subject": body["subject"], "claim": body["claim"], "passed": int(body["passed"])}
+            connection.execute(insert(schema.evidence).values(seq=entry.seq, **row))
+        case "promotion" | "staging" | "rollback":
+            row = {name: body[name] for name in ("product", "environment", "release", "as_of")}
+            connection.execute(insert(schema.pointers).values(seq=entry.seq, **row))
+
+
+def _index_manifest(connection: Connection, entry: Entry) -> None:
+    manifest = Manifest.from_dict(entry.body["manifest"])
+    row = {"id": manifest.id, "key": manifest.recipe.key, "seq": entry.seq, **_asset(manifest)}
+    versions = {"data_version": manifest.data_version, "snapshot": manifest.snapshot}
+    connection.execute(insert(schema.manifests).values(**row, **versions))
+    edges = [{"consumer": manifest.id, "producer": i.manifest} for i in manifest.recipe.inputs if i.manifest]
+    if edges:
+        connection.execute(insert(schema.inputs), edges)

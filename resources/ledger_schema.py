@@ -1,0 +1,95 @@
+"""The ledger's tables. `entries` is the record; the others are indexes that can be made again from it."""
+
+from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
+
+metadata = MetaData()
+
+entries = Table(
+    "entries",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False, index=True),
+    Column("body", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("key", Text, nullable=False, index=True),
+    Column("product", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("data_version", Text, nullable=False, index=True),
+    Column("snapshot", Text, nullable=False, index=True),
+    Column("seq", Integer, nullable=False, unique=True),
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("consumer", Text, nullable=False, index=True),
+    Column("producer", Text, nullable=False, index=True),
+)
+
+publications = Table(
+    "publications",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("product", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("manifest", Text, nullable=False),
+    Index("publications_asset", "product", "stage", "partition", "seq"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("subject", Text, nullable=False),
+    Column("claim", Text, nullable=False),
+    Column("passed", Integer, nullable=False),
+    Index("evidence_subject", "subject", "claim", "seq"),
+)
+
+pointers = Table(
+    "pointers",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("product", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("release", Text, nullable=False),
+    Column("as_of", Text, nullable=False),
+    Index("pointers_environment", "product", "environment", "seq"),
+)
+
+
+def append_only(dialect: str) -> list[str]:
+    """DDL that makes the database itself refuse any UPDATE or DELETE of the ledger's tables."""
+    if dialect == "sqlite":
+        return [ddl for table in metadata.sorted_tables for ddl in _sqlite_triggers(table)]
+    refuse = (
+        "CREATE OR REPLACE FUNCTION ledger_append_only() RETURNS trigger AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is append-only'; END $$ LANGUAGE plpgsql"
+    )
+    return [refuse] + [
+        f"CREATE OR REPLACE TRIGGER {table.name}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {table.name} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION ledger_append_only()"
+        for table in metadata.sorted_tables
+    ]
+
+
+def _sqlite_triggers(table: Table) -> list[str]:
+    """Triggers that abort UPDATE, DELETE, and an INSERT OR REPLACE, which would remove a row without a DELETE."""
+    unique = [f"{c.name} = NEW.{c.name}" for c in table.columns if c.primary_key or c.unique]
+    taken = f"EXISTS (SELECT 1 FROM {table.name} WHERE {' OR '.join(unique)})"
+    refused = {"UPDATE": "", "DELETE": ""} | ({"INSERT": f"WHEN {taken} "} if unique else {})
+    return [
+        f"CREATE TRIGGER IF NOT EXISTS {table.name}_no_{verb.lower()} BEFORE {verb} ON {table.name} {when}"
+        f"BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END"
+        for verb, when in refused.items()
+    ]

@@ -1,0 +1,132 @@
+"""Making things once: look a recipe up, compute only when its output is not there and intact, record what was made."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ml_assets.core import stages
+from ml_assets.core.digests import digest_json
+from ml_assets.core.manifests import Input, Manifest, Output, Recipe
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.ledger import Ledger
+from resources.snapshots import Snapshots
+
+
+class NotMaterialized(MlAssetsError):
+    """A stage reads a partition that nothing has made yet."""
+
+
+class NotProven(MlAssetsError):
+    """What a stage reads lacks a passing result of a claim that must hold before it may be used."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What stands for an asset's partition now, and whether it was there already."""
+
+    manifest: Manifest
+    reused: bool
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id)."""
+
+    snapshots: Snapshots
+    ledger: Ledger
+
+    def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
+        """What stands for the asset's partition now. Raises NotMaterialized with the next command."""
+        found = self.ledger.current(product.name, stage, partition)
+        if found is None:
+            raise NotMaterialized(
+                f"{product.name}/{stage} has nothing for {partition or 'the product'} yet; "
+                f"materialize it first: {_command('run', product.name, partition)}"
+            )
+        return found
+
+    def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
+        """The manifests that a stage reads for one partition, as core.stages declares them."""
+        wanted = stages.reads(product, stage, partition)
+        required = [self.current(product, name, key) for name, key in wanted.required]
+        available = (self.ledger.current(product.name, name, key) for name, key in wanted.available)
+        return [m for m in available if m is not None] + required
+
+    def answered(self, product: Product, *, before: str) -> Manifest | None:
+        """The release that answered when the partition came in: the last in production as of an earlier one."""
+        move = self.ledger.pointer(product.name, "production", before=before)
+        return self.ledger.manifest(move.body["manifest"]) if move else None
+
+    def champion(self, product: Product, partition: str, *, question: str) -> Manifest | None:
+        """The release that a candidate as of `partition` is compared with: the last that production moved to, of those
+        as of this partition or an earlier one. None until a first release answers.
+
+        `question` is the evaluation's recipe key without its champion. A release that came out of this very question is
+        passed over: asked again, the question has the same answer.
+        """
+        for move in reversed(self.ledger.moves(product.name, "production")):
+            release = self.ledger.manifest(move.body["manifest"])
+            if release is None or release.partition > partition:
+                continue
+            if self.made_from(release)["evaluation"].facts["question"] != question:
+                return release
+        return None
+
+    def made_from(self, manifest: Manifest) -> dict[str, Manifest]:
+        """The manifests of its inputs by stage; of several partitions of a stage, the last."""
+        sources = [self.ledger.manifest(i.manifest) for i in manifest.recipe.inputs if i.manifest]
+        return {source.recipe.stage: source for source in sources if source is not None}
+
+    def recipe(self, product: Product, stage: str, partition: str, inputs: Sequence[Input]) -> Recipe:
+        """The recipe of a stage's partition from what is declared now and these inputs."""
+        spec = stages.STAGES[stage]
+        config = stages.stage_config(product, spec)
+        details = {"config": config, "environment": stages.environment(spec)}
+        fitted = {"seed": product.model.seed, "threads": product.model.threads} if stage == "model" else {}
+        return Recipe(
+            product=product.name,
+            stage=stage,
+            partition=partition,
+            code=stages.stage_code(product, spec),
+            config=digest_json(config),
+            environment=stages.environment_digest(spec),
+            inputs=tuple(inputs),
+            details=details,
+            **fitted,
+        )
+
+    def make(self, recipe: Recipe, build: Callable[[], Output], *, run: str) -> Made:
+        """Reuse the recipe's output if it is recorded and intact; otherwise build, store, record and publish it."""
+        known = self.ledger.by_key(recipe.key)
+        if known is not None and self.snapshots.is_intact(known.snapshot):
+            self.ledger.publish(known, run=run)
+            return Made(known, reused=True)
+        output = build()
+        snapshot = self.snapshots.write(output.files)
+        manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
+        self.ledger.publish(manifest, run=run)
+        return Made(manifest, reused=False)
+
+    def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str]) -> None:
+        """Refuse to go on unless the ledger holds a PASS of every claim for exactly these manifests."""
+        reasons = [reason for m in manifests for reason in self.unproven(m, claims)]
+        if reasons:
+            raise NotProven("; ".join(reasons))
+
+    def unproven(self, manifest: Manifest, claims: Sequence[str]) -> list[str]:
+        """Why the claims are not proven for this manifest: one sentence each, none when all passed."""
+        found = self.ledger.evidence(manifest.id)
+        command = _command("check", manifest.recipe.product, manifest.partition)
+        subject = f"{manifest.asset} {manifest.partition}".strip()
+        reasons = []
+        for claim in claims:
+            if claim not in found:
+                reasons.append(f"{subject}: {claim} was never checked for this content; {command}")
+            elif found[claim].body["passed"] is not True:
+                reasons.append(f"{subject}: {claim} failed; {command}")
+        return reasons
+
+
+def _command(verb: str, product: str, partition: str) -> str:
+    at = f" --partition {partition}" if partition else ""
+    return f"`ml-assets {verb} {product}{at}`"

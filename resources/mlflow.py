@@ -1,0 +1,104 @@
+"""MLflow through dagster-mlflow: the catalogue where people look runs and releases up. Never the authority.
+
+mlflow and dagster_mlflow are imported on use: they cost seconds, and most processes need neither.
+"""
+
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from resources.assets import unfinished_apis
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from mlflow import MlflowClient
+
+TAG_LENGTH = 5000
+"""MLflow's limit on the length of a tag's value, in characters."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """A tracking store and registry at a URL, with new experiments' artifacts below a local folder."""
+
+    url: str
+    artifacts: Path
+
+    @contextmanager
+    def run(self, context: "dg.AssetExecutionContext", experiment: str) -> Iterator[Any]:
+        """dagster-mlflow's tracking object, with the MLflow run that belongs to this Dagster run active."""
+        self._prepare(experiment)
+        with unfinished_apis():
+            from dagster_mlflow.resources import MlFlow
+
+        config = {"mlflow_tracking_uri": self.url, "experiment_name": experiment}
+        run_tags = {"partition": context.partition_key} if context.has_partition_key else {}
+        init = SimpleNamespace(log=context.log, dagster_run=context.run, run_id=context.run_id)
+        init.resource_config = {**config, "extra_tags": run_tags}
+        with unfinished_apis():
+            tracking = MlFlow(init)
+        status = "FAILED"
+        try:
+            yield tracking
+            status = "FINISHED"
+        finally:
+            tracking.end_run(status)
+
+    def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str]) -> str:
+        """Register the release's files as a new version of the product's model; the same release only once.
+
+        Returns the version number. The files are copied into the run's artifacts.
+        """
+        client = self.client()
+        _ensure_registered_model(client, name)
+        for known in client.search_model_versions(f"name = '{name}'"):
+            if known.tags.get("bundle") == tags["bundle"]:
+                return str(known.version)
+        client.log_artifacts(run_id, str(folder), "release")
+        source = f"{client.get_run(run_id).info.artifact_uri}/release"
+        version = client.create_model_version(name, source, run_id, tags={k: v[:TAG_LENGTH] for k, v in tags.items()})
+        return str(version.version)
+
+    def alias(self, name: str, alias: str, *, bundle: str) -> None:
+        """Let an alias (an environment's name) show which version answers; the ledger, not this, decides."""
+        client = self.client()
+        for known in client.search_model_versions(f"name = '{name}'"):
+            if known.tags.get("bundle") == bundle:
+                client.set_registered_model_alias(name, alias, known.version)
+
+    def client(self) -> "MlflowClient":
+        """A client of the prepared store."""
+        self._prepare(None)
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.url, self.url)
+
+    def _prepare(self, experiment: str | None) -> None:
+        """Create the store and the experiment once; two processes that did so at the same time would both fail."""
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        with (self.artifacts / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            from mlflow import MlflowClient
+
+            client = MlflowClient(self.url, self.url)
+            if experiment and client.get_experiment_by_name(experiment) is None:
+                client.create_experiment(experiment, artifact_location=(self.artifacts / experiment).as_uri())
+
+
+def _ensure_registered_model(client: "MlflowClient", name: str) -> None:
+    if not client.search_registered_models(f"name = '{name}'"):
+        client.create_registered_model(name)
+
+
+def log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[float]) -> None:
+    """Log one value per step in a single call."""
+    import time
+
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    client.log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])

@@ -1,0 +1,45 @@
+"""Which release answers: one small JSON file per product and environment, replaced as a whole or not at all."""
+
+from pathlib import Path
+
+import msgspec
+
+from ml_assets.errors import MlAssetsError
+from resources.blobs import write_atomically
+
+
+class PointerError(MlAssetsError):
+    """The pointer file is not one that `write` wrote."""
+
+
+class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The release that answers, since when, and by whose decision."""
+
+    release: str
+    bundle: str
+    """Digest of the bundle's snapshot."""
+    as_of: str
+    since: str
+    by: str
+    reason: str
+    previous: str | None = None
+    """Digest of the bundle that answered before."""
+
+
+def read(path: Path) -> Pointer | None:
+    """The pointer, or None when nothing was ever promoted."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return msgspec.json.decode(content, type=Pointer)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PointerError(f"{path}: not a pointer: {error}") from error
+
+
+def write(path: Path, pointer: Pointer) -> None:
+    """Make `pointer` what `path` holds, for good once this returns; a file that holds it already is left alone."""
+    content = msgspec.json.format(msgspec.json.encode(pointer), indent=2) + b"\n"
+    if not path.is_file() or path.read_bytes() != content:
+        write_atomically(path, content)

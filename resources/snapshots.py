@@ -1,0 +1,112 @@
+"""Snapshots: immutable sets of named files. What flows between stages is the digest of one."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_assets.core.digests import canonical_json, digest_file
+from ml_assets.errors import MlAssetsError
+from resources.blobs import BlobDamaged, Blobs
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class MemberRefused(MlAssetsError):
+    """A member's name would lie outside the folder that a snapshot is checked out to."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A digest and the files it names: {member name: SHA-256 of its bytes}."""
+
+    digest: str
+    members: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """The store of snapshots. A snapshot is itself a blob: the canonical JSON of its members."""
+
+    blobs: Blobs
+    checkouts: Path
+
+    def write(self, files: Mapping[str, bytes]) -> Snapshot:
+        """Store the files, members first, so that a snapshot that can be named is whole."""
+        if other := [name for name in files if not _is_plain(name)]:
+            raise MemberRefused(f"{other[0]!r} is no member name: relative, with '/', without '.' and '..' parts")
+        members = {name: self.blobs.put(content) for name, content in sorted(files.items())}
+        return Snapshot(self.blobs.put(canonical_json({"members": members})), members)
+
+    def open(self, digest: str) -> Snapshot:
+        """The snapshot of this digest. Raises BlobDamaged when it is missing, changed, or another kind of blob."""
+        try:
+            members = json.loads(self.blobs.path(digest).read_bytes())["members"]
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise BlobDamaged(f"{digest[:12]} is a file of a snapshot, not a snapshot") from error
+        return Snapshot(digest, members)
+
+    def path(self, digest: str, member: str) -> Path:
+        """A local file with the member's bytes, verified now."""
+        members = self.open(digest).members
+        if member not in members:
+            raise BlobDamaged(f"snapshot {digest[:12]} has no member {member!r}; it has {', '.join(sorted(members))}")
+        return self.blobs.path(members[member])
+
+    def read(self, digest: str, member: str) -> bytes:
+        return self.path(digest, member).read_bytes()
+
+    def frame(self, digest: str, member: str) -> "pl.DataFrame":
+        """A Parquet member as a polars frame."""
+        import polars as pl
+
+        return pl.read_parquet(self.path(digest, member), glob=False)
+
+    def is_intact(self, digest: str) -> bool:
+        """Whether every byte of the snapshot is there and unchanged."""
+        try:
+            for member in self.open(digest).members.values():
+                self.blobs.path(member)
+        except BlobDamaged:
+            return False
+        return True
+
+    def checkout(self, digest: str) -> Path:
+        """A folder that holds the members under their names, copied and verified; made once, replaced when damaged."""
+        folder = self.checkouts / digest
+        snapshot = self.open(digest)
+        if _holds(folder, snapshot.members):
+            return folder
+        self.checkouts.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.checkouts, prefix=".writing-") as writing:
+            whole = self._copy(snapshot, Path(writing) / "whole")
+            try:
+                if folder.exists():
+                    folder.rename(Path(writing) / "damaged")
+                whole.rename(folder)
+            except OSError:
+                if not _holds(folder, snapshot.members):  # else another process was faster
+                    raise
+        return folder
+
+    def _copy(self, snapshot: Snapshot, folder: Path) -> Path:
+        folder.mkdir()
+        for name, member in snapshot.members.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.blobs.path(member), target)
+        return folder
+
+
+def _is_plain(name: str) -> bool:
+    return not {"", ".", ".."} & set(name.split("/"))
+
+
+def _holds(folder: Path, members: Mapping[str, str]) -> bool:
+    return folder.is_dir() and all(
+        (folder / name).is_file() and digest_file(folder / name) == member for name, member in members.items()
+    )

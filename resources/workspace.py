@@ -1,0 +1,67 @@
+"""The outside world of a run in one value: settings, landing, snapshots, ledger, dbt and MLflow, each opened on use."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from resources.dbt import Dbt
+    from resources.endpoints import Endpoints
+    from resources.landing import Landing
+    from resources.ledger import Ledger
+    from resources.lineage import Lineage
+    from resources.mlflow import Catalogue
+    from resources.snapshots import Snapshots
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Made from settings alone; nothing is read, opened or created before it is used."""
+
+    settings: Settings
+
+    @cached_property
+    def landing(self) -> "Landing":
+        from resources.landing import Landing
+
+        return Landing(self.settings.landing)
+
+    @cached_property
+    def snapshots(self) -> "Snapshots":
+        from resources.blobs import open_blobs
+        from resources.snapshots import Snapshots
+
+        home = self.settings.home
+        return Snapshots(open_blobs(self.settings.store, cache=home / "cache" / "blobs"), home / "cache" / "checkouts")
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        from resources.ledger import Ledger
+
+        return Ledger(self.settings.ledger)
+
+    @cached_property
+    def lineage(self) -> "Lineage":
+        from resources.lineage import Lineage
+
+        return Lineage(self.snapshots, self.ledger)
+
+    @cached_property
+    def endpoints(self) -> "Endpoints":
+        from resources.endpoints import Endpoints
+
+        return Endpoints(self.settings, self.ledger)
+
+    @cached_property
+    def dbt(self) -> "Dbt":
+        from resources.dbt import Dbt
+
+        return Dbt(cache=self.settings.home / "cache" / "dbt")
+
+    @cached_property
+    def catalogue(self) -> "Catalogue":
+        from resources.mlflow import Catalogue
+
+        return Catalogue(self.settings.mlflow, self.settings.mlflow_artifacts)

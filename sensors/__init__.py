@@ -1,0 +1,1 @@
+"""The events that launch the path by themselves."""

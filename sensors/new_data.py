@@ -1,0 +1,85 @@
+"""A new or changed file in the landing folder launches the path for its partition, once per content."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import dagster as dg
+
+from ml_assets.core.digests import digest_file, digest_json
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+TICK_SECONDS = 15
+MOST_RUNS = 25
+"""Runs requested by one tick; the rest follow in the next ones, oldest partition first."""
+
+
+@dataclass
+class Cursor:
+    """What the sensor remembers: digests by file, the content last launched for each partition, how often, and the
+    reference tables' content at that time."""
+
+    files: dict[str, list[int | str]] = field(default_factory=dict)
+    launched: dict[str, str] = field(default_factory=dict)
+    launches: dict[str, int] = field(default_factory=dict)
+    reference: str | None = None
+
+    def content(self, tables: Mapping[str, Path]) -> str:
+        """One digest over the files of some tables."""
+        return digest_json({table: self._digest(path) for table, path in tables.items()})
+
+    def _digest(self, path: Path) -> str:
+        """A file's digest; read again only when its size, time of change or inode is not the one remembered."""
+        stat = path.stat()
+        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+        known = self.files.get(str(path))
+        if known is None or known[:3] != mark:
+            self.files[str(path)] = [*mark, digest_file(path)]
+        return str(self.files[str(path)][3])
+
+    def request(self, partition: str, content: str) -> dg.RunRequest:
+        """A run of the path. The count lets content that comes back after another one run again, and once."""
+        self.launched[partition] = content
+        self.launches[partition] = count = self.launches.get(partition, 0) + 1
+        tags = {"ml-assets/content": content}
+        return dg.RunRequest(run_key=f"{partition}:{content}:{count}", partition_key=partition, tags=tags)
+
+
+def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+    """The product's sensor; a quiet tick reads no file."""
+
+    @dg.sensor(
+        name=f"{product.name}_new_data",
+        job_name=f"{product.name}_path",
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="New or changed deliveries.",
+    )
+    def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
+        for path in workspace.landing.stray(product):
+            context.log.warning(f"{path.name} in {path.parent.name} is no key of a partition by {product.partitions.every}")
+        requests = _requests(product, workspace, cursor)
+        context.update_cursor(json.dumps(asdict(cursor)))
+        if not requests:
+            return dg.SkipReason("no delivered partition is new or changed")
+        return dg.SensorResult(run_requests=requests)
+
+    return new_data
+
+
+def _requests(product: Product, workspace: Workspace, cursor: Cursor) -> list[dg.RunRequest]:
+    """New or changed partitions; a change of the reference tables alone counts for the newest partition."""
+    landing = workspace.landing
+    delivered = landing.delivered(product)
+    if not delivered:
+        return []
+    contents = {key: cursor.content(landing.partition_files(product, key)) for key in delivered}
+    due = [key for key in delivered if cursor.launched.get(key) != contents[key]][:MOST_RUNS]
+    reference = cursor.content(landing.reference_files(product))
+    if cursor.reference not in (None, reference) and delivered[-1] not in due:
+        due.append(delivered[-1])
+    cursor.reference = reference
+    return [cursor.request(key, contents[key]) for key in due]

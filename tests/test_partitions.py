@@ -1,0 +1,104 @@
+"""Partition keys tile time, and a candidate never trains on what it is judged on."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.core.partitions import PartitionKeyError, Partitions
+from ml_assets.product_spec import Every, WindowSpec
+
+STARTS: dict[Every, str] = {"hour": "2013-01-01T05", "day": "2013-01-01", "week": "2013-01-07", "month": "2013-01"}
+calendars = st.sampled_from([Partitions(every=every, start=start) for every, start in STARTS.items()])
+moments = st.datetimes(min_value=datetime(1950, 1, 1), max_value=datetime(2150, 1, 1))
+steps = st.integers(min_value=-600, max_value=600)
+
+
+@given(calendars, moments, steps)
+def test_shifting_there_and_back_is_no_shift(calendar: Partitions, moment: datetime, n: int) -> None:
+    key = calendar.key_of(moment)
+    assert calendar.shift(calendar.shift(key, n), -n) == key
+
+
+@given(calendars, moments)
+def test_every_moment_lies_in_the_partition_that_its_key_names(calendar: Partitions, moment: datetime) -> None:
+    start, end = calendar.window(calendar.key_of(moment))
+    assert start <= moment < end
+
+
+@given(calendars, moments)
+def test_partitions_tile_time_without_a_gap(calendar: Partitions, moment: datetime) -> None:
+    key = calendar.key_of(moment)
+    assert calendar.window(key)[1] == calendar.window(calendar.shift(key, 1))[0]
+    assert calendar.key_of(calendar.window(key)[1] - timedelta(microseconds=1)) == key
+
+
+@given(calendars, moments, st.integers(min_value=0, max_value=50))
+def test_keys_are_the_shifts_from_first_to_last(calendar: Partitions, moment: datetime, n: int) -> None:
+    first = calendar.key_of(moment)
+    assert calendar.keys(first, calendar.shift(first, n)) == tuple(calendar.shift(first, i) for i in range(n + 1))
+    assert calendar.keys(calendar.shift(first, 1), first) == ()
+
+
+@given(calendars, *[st.integers(min_value=1, max_value=15)] * 3, st.integers(min_value=0, max_value=40))
+def test_test_partitions_are_the_last_and_unseen(
+    calendar: Partitions, train: int, test: int, minimum: int, n: int
+) -> None:
+    window = WindowSpec(train=max(train, minimum), test=test, minimum=minimum)
+    key = calendar.shift(calendar.start, n)
+    as_of = calendar.as_of(key, window)
+    available = n + 1 - test
+    if available < minimum:
+        assert as_of is None
+        return
+    assert as_of is not None
+    assert as_of.test == calendar.keys(calendar.shift(key, 1 - test), key)
+    assert len(as_of.train) == min(available, window.train)
+    assert not set(as_of.train) & set(as_of.test)
+    assert calendar.window(as_of.train[-1])[1] == calendar.window(as_of.test[0])[0]
+    assert all(map(calendar.contains, as_of.train + as_of.test))
+
+
+def test_the_window_of_a_month_ends_where_the_next_begins() -> None:
+    months = Partitions(every="month", start="2013-01")
+    assert months.window("2013-12") == (datetime(2013, 12, 1), datetime(2014, 1, 1))
+    assert months.shift("2013-01", -13) == "2011-12"
+
+
+def test_the_end_of_a_calendar_is_exclusive() -> None:
+    months = Partitions(every="month", start="2013-01", end="2014-01")
+    assert [months.contains(key) for key in ("2012-12", "2013-01", "2013-12", "2014-01")] == [False, True, True, False]
+    with pytest.raises(
+        PartitionKeyError, match=r"'2014-01' is not a partition of this product: .* start at 2013-01, before 2014-01"
+    ):
+        months.as_of("2014-01", WindowSpec(train=1, test=1, minimum=1))
+
+
+@pytest.mark.parametrize(
+    ("every", "bad", "good"),
+    [
+        ("month", "2013-1", "2013-01"),
+        ("month", "2013-13", "2013-01"),
+        ("month", "2013-01-01", "2013-01"),
+        ("day", "2013-02-30", "2013-01-01"),
+        ("hour", "2013-01-01T5", "2013-01-01T05"),
+        ("week", "2013-01-08", r"2013-01-07 \(a Monday\)"),
+        ("day", "", "2013-01-01"),
+    ],
+)
+def test_a_bad_key_is_answered_with_a_good_one(every: Every, bad: str, good: str) -> None:
+    with pytest.raises(
+        PartitionKeyError, match=rf"'{bad}' is not the key of a partition by {every}; a good one is {good}"
+    ):
+        Partitions(every=every, start=STARTS[every]).window(bad)
+
+
+def test_a_moment_with_a_time_zone_is_refused() -> None:
+    with pytest.raises(PartitionKeyError, match="naive UTC"):
+        Partitions(every="day", start="2013-01-01").key_of(datetime.fromisoformat("2013-01-01T00:00:00+01:00"))
+
+
+def test_a_shift_out_of_the_calendar_of_years_is_refused() -> None:
+    with pytest.raises(PartitionKeyError, match="lies outside"):
+        Partitions(every="month", start="2013-01").shift("2013-01", 12 * 9000)

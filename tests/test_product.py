@@ -1,0 +1,187 @@
+"""A product folder is either loaded whole or refused with every mistake named."""
+
+from pathlib import Path
+
+import pytest
+
+from ml_assets.product import Product, ProductError, load, load_all
+
+SPEC = """\
+name: trains
+title: Will this train be late?
+task: binary
+partitions: {every: month, start: 2013-01, end: 2014-01}
+delivery:
+  tables:
+    trips: {format: csv, null_values: [NA, ""], time: departs_at}
+  reference:
+    stops: {format: parquet}
+features: {lookback: 1, key: [trip_id], time: scheduled_at, unit: day, label: is_late}
+window: {train: 12, test: 1, minimum: 1}
+model:
+  iterations: 100
+  learning_rate: 0.1
+  depth: 6
+  seed: 7
+  threads: 2
+  params: {border_count: 64}
+decision: {threshold: 0.3}
+evaluation: {slices: [line], interval: 0.95}
+gates:
+  unit: day
+  claims:
+    - {name: not_worse, metric: roc_auc, margin: 0.005}
+    - {name: floor, metric: roc_auc, minimum: 0.6}
+endpoint: {host: 127.0.0.1, port: 8810, smoke_rows: 200}
+monitoring: {score_psi: 0.25, column_psi: 0.25, metric: roc_auc, max_drop: 0.05}
+"""
+CONTRACT = """\
+from datetime import datetime
+import pandera.polars as pa
+
+class Trips(pa.DataFrameModel):
+    trip_id: int
+    departs_at: datetime
+
+class Stops(pa.DataFrameModel):
+    stop: str
+
+TABLES = {"trips": Trips, "stops": Stops}
+Request = Features = Stops
+"""
+
+
+def folder(tmp_path: Path, *, spec: str = SPEC, contract: str | None = CONTRACT, name: str = "trains") -> Path:
+    (tmp_path / name).mkdir(parents=True)
+    (tmp_path / name / "product.yaml").write_text(spec, encoding="utf-8")
+    if contract is not None:
+        (tmp_path / name / "contract.py").write_text(contract, encoding="utf-8")
+    return tmp_path / name
+
+
+def refusal(tmp_path: Path, *, old: str, new: str) -> str:
+    """The one problem that a changed spec has, without the folder in front."""
+    assert SPEC.count(old) == 1
+    with pytest.raises(ProductError) as caught:
+        load(folder(tmp_path, spec=SPEC.replace(old, new)))
+    assert len(caught.value.problems) == 1, caught.value
+    return caught.value.problems[0].split("product.yaml:")[1]
+
+
+def test_a_product_has_what_its_file_says(tmp_path: Path) -> None:
+    product = load(folder(tmp_path))
+    assert (product.name, product.task, product.folder) == ("trains", "binary", (tmp_path / "trains").resolve())
+    assert product.partitions.start == "2013-01"
+    assert product.delivery.tables["trips"].null_values == ("NA", "")
+    assert product.tables == ("trips", "stops")
+    assert product.gates.claims[1].minimum == 0.6
+    assert product.table("stops").format == "parquet"
+
+
+def test_a_section_is_plain_json_content_with_its_defaults(tmp_path: Path) -> None:
+    section = load(folder(tmp_path, spec=SPEC.replace(", interval: 0.95", ""))).section("evaluation", "decision")
+    assert section == {"evaluation": {"slices": ["line"], "interval": 0.95}, "decision": {"threshold": 0.3}}
+
+
+def test_a_section_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="did you mean 'window'"):
+        load(folder(tmp_path)).section("windows")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("slices: [line]", "slice: [line]", "20: evaluation.slice: unknown key; did you mean 'slices'? allowed: interval"),  # noqa: E501
+        ("metric: roc_auc, minimum", "metrik: 1, metric: roc_auc, minimum", "25: gates.claims[1].metrik: unknown key; did you mean 'metric'?"),  # noqa: E501
+        ("  seed: 7\n", "", "12: model.seed: the key is missing; its section takes: depth, iterations, learning_rate"),
+        ("iterations: 100", "iterations: '100'", '13: model.iterations: input should be a valid integer; found "100"'),
+        ("every: month", "every: year", "4: partitions.every: input should be 'hour', 'day', 'week' or 'month'; found \"year\""),  # noqa: E501
+        ("start: 2013-01,", "start: 2013-1,", "4: partitions.start: '2013-1' is not the key of a partition by month; a good one is 2013-01"),  # noqa: E501
+        ("end: 2014-01", "end: 2012-01", "4: partitions: end 2012-01 (exclusive) must be after start 2013-01"),
+        ("minimum: 1}", "minimum: 13}", "11: window: minimum 13 is more than train 12"),
+        ("margin: 0.005", "margin: 0.005, maximum: 1", "24: gates.claims[0]: claim 'not_worse' needs exactly one of margin, minimum, maximum"),  # noqa: E501
+        (", margin: 0.005", "", "found none"),
+        ("metric: roc_auc, max_drop", "metric: rmse, max_drop", "27: monitoring.metric: is no metric of a binary task; allowed: roc_auc, pr_auc"),  # noqa: E501
+        ("name: floor", "name: not_worse", "23: gates.claims: claim names must differ; found twice: not_worse"),
+        ("trips: {", "trip-s: {", "7: delivery.tables.trip-s:"),
+        ("stops: {", "partition: {", "5: delivery: partition: the name is taken"),
+        ("stops: {format: parquet}", "trips: {format: parquet}", "trips: a table is either under tables or under reference"),  # noqa: E501
+        ("key: [trip_id]", "key: []", "10: features.key: tuple should have at least 1 item"),
+        ("border_count: 64", "thread_count: 64", "18: model.params: thread_count: set this as iterations"),
+        ("threads: 2", "threads: 2\n  seed: 8", "18: model.seed: the key is given twice"),
+        ("learning_rate: 0.1", "learning_rate: .nan", "14: model.learning_rate:"),
+        ("name: trains", "name: planes", "name: 'planes' must be the name of its folder, 'trains'"),
+        ("title: Will", "title: [Will", "is not YAML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_line_path_and_what_is_allowed(tmp_path: Path, old: str, new: str, said: str) -> None:
+    assert said in refusal(tmp_path, old=old, new=new)
+
+
+def test_a_regression_has_no_decision_and_its_own_metrics(tmp_path: Path) -> None:
+    with pytest.raises(ProductError) as caught:
+        load(folder(tmp_path, spec=SPEC.replace("task: binary", "task: regression")))
+    paths = [problem.split(": ")[1] for problem in caught.value.problems]
+    assert paths == ["decision", "gates.claims[0].metric", "gates.claims[1].metric", "monitoring.metric"]
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    spec = SPEC.replace("depth: 6", "depth: 60").replace("train: 12", "train: 0").replace("port: 8810", "prot: 8810")
+    with pytest.raises(ProductError) as caught:
+        load(folder(tmp_path, spec=spec))
+    assert [problem.split("product.yaml:")[1].split(": ")[1] for problem in caught.value.problems] == [
+        "window.train", "model.depth", "endpoint.port", "endpoint.prot",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", ["", "- a list", "just text", "1: 2"])
+def test_a_file_that_is_no_mapping_of_sections_is_refused(tmp_path: Path, spec: str) -> None:
+    with pytest.raises(ProductError, match=r"product\.yaml:1"):
+        load(folder(tmp_path, spec=spec))
+
+
+def test_a_folder_without_a_spec_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="cannot be read"):
+        load(tmp_path)
+
+
+def test_every_folder_with_a_spec_is_a_product(tmp_path: Path) -> None:
+    folder(tmp_path)
+    folder(tmp_path, name="buses", spec=SPEC.replace("name: trains", "name: buses"))
+    (tmp_path / "notes").mkdir()
+    assert list(load_all([tmp_path])) == ["buses", "trains"]
+
+
+def test_the_mistakes_of_all_products_are_told_at_once(tmp_path: Path) -> None:
+    folder(tmp_path / "one", spec=SPEC.replace("depth: 6", "depth: 60"))
+    folder(tmp_path / "two")
+    folder(tmp_path / "three")
+    with pytest.raises(ProductError) as caught:
+        load_all([tmp_path / "one", tmp_path / "two", tmp_path / "three"])
+    assert len(caught.value.problems) == 2
+    assert "model.depth" in caught.value.problems[0]
+    assert "'trains' is taken by" in caught.value.problems[1]
+
+
+def test_a_contract_is_imported_once(tmp_path: Path) -> None:
+    product = load(folder(tmp_path))
+    assert list(product.contract.TABLES) == ["trips", "stops"]
+    assert load(product.folder).contract is product.contract
+
+
+@pytest.mark.parametrize(
+    ("contract", "said"),
+    [
+        (None, "product 'trains' has no contract.py"),
+        ("import nothing_like_this", "cannot be imported: ModuleNotFoundError"),
+        ("TABLES = {}", "Request is missing"),
+        (CONTRACT.replace('"stops": Stops', ""), "table 'stops' of product.yaml has no contract in TABLES"),
+        (CONTRACT.replace('"stops": Stops', '"stops": Stops, "stop": Stops'), r"TABLES\['stop'\] is no table of product.yaml; did you mean 'stops'"),  # noqa: E501
+        (CONTRACT.replace("departs_at:", "depart_at:"), "lacks the time column 'departs_at'; did you mean 'depart_at'"),
+        (CONTRACT.replace("Features = Stops", "Features = 3"), "Features is no pandera DataFrameModel"),
+    ],
+)  # fmt: skip
+def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str | None, said: str) -> None:
+    product: Product = load(folder(tmp_path, contract=contract))
+    with pytest.raises(ProductError, match=said):
+        _ = product.contract

@@ -1,0 +1,79 @@
+"""A delivered file is read as it was delivered, or refused by name."""
+
+import io
+from datetime import datetime
+
+import polars as pl
+import pytest
+
+from ml_assets.core.reading import DeliveryError, read_delivery
+from ml_assets.product_spec import ReferenceSpec, TableSpec
+
+CSV = TableSpec(format="csv", time="t")
+PARQUET = ReferenceSpec(format="parquet")
+
+
+def parquet(frame: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    frame.write_parquet(file)
+    return file.getvalue()
+
+
+def test_a_csv_is_read_as_the_text_that_was_delivered() -> None:
+    content = b'\xef\xbb\xbfa,b,c\r\n007,NA,\r\n 1,"x,\r\ny",""\r\n'
+    assert read_delivery(content, table=CSV, name="t.csv").rows() == [("007", "NA", ""), (" 1", "x,\r\ny", "")]
+
+
+def test_a_missing_last_newline_is_no_fault() -> None:
+    assert read_delivery(b"a,b\n1,2", table=CSV, name="t.csv").rows() == [("1", "2")]
+
+
+def test_parquet_keeps_its_types() -> None:
+    frame = pl.DataFrame({"a": [1, None], "b": [datetime(2013, 1, 1)] * 2})
+    assert read_delivery(parquet(frame), table=PARQUET, name="t.parquet").equals(frame)
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "said"),
+    [
+        (b"", "empty", "no content"),
+        (b"\n\n", "empty", "no content"),
+        (b"a,b\n", "empty", "2 columns and no rows"),
+        (b"a,b\n1,2\n3", "truncated", r"the last row \(1\) has 1 of 2 fields"),
+        (b'a,b\n1,2\n3,"x', "truncated", "never ends in row 1"),
+        (b'a,b\n1,"2"\n3', "truncated", "the last row"),
+        (b"a,b\n1\n3,4\n", "ragged", "row 0 has 1"),
+        (b"a,b\n1,2\n\n3,4\n", "ragged", "row 1 has 1"),
+        (b"a,b\n1,2,3\n", "ragged", "row 0 has 3"),
+        (b'a,b\n1,"2"x\n', "unreadable", "broken in row 0"),
+        (b"a,a\n1,2\n", "header", "twice: a"),
+        (b"a,\n1,2\n", "header", "has no name"),
+        (b"a,b\n1,\xff\n", "encoding", "byte 6 is not UTF-8"),
+        (b"a,b\n1,\x00\n", "unreadable", "NUL"),
+        (b"PK\x03\x04\x14\x00\x08", "unreadable", "NUL"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_refused_by_name(content: bytes, code: str, said: str) -> None:
+    with pytest.raises(DeliveryError, match=f"trips.csv: .*{said}") as caught:
+        read_delivery(content, table=CSV, name="trips.csv")
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("cut", [5, 40, -1, -6])
+def test_a_parquet_file_cut_short_is_refused(cut: int) -> None:
+    with pytest.raises(DeliveryError, match="cut short") as caught:
+        read_delivery(parquet(pl.DataFrame({"a": range(99)}))[:cut], table=PARQUET, name="t.parquet")
+    assert caught.value.code == "truncated"
+
+
+def test_a_damaged_parquet_file_and_another_kind_of_file_are_unreadable() -> None:
+    whole = parquet(pl.DataFrame({"a": range(999)}))
+    for content in (whole[:4] + b"\xff" * (len(whole) - 8) + whole[-4:], b"a,b\n1,2\n"):
+        with pytest.raises(DeliveryError) as caught:
+            read_delivery(content, table=PARQUET, name="t.parquet")
+        assert caught.value.code == "unreadable"
+
+
+def test_a_parquet_file_without_rows_is_empty() -> None:
+    with pytest.raises(DeliveryError, match="no rows"):
+        read_delivery(parquet(pl.DataFrame({"a": []})), table=PARQUET, name="t.parquet")

@@ -1,0 +1,154 @@
+"""What the endpoint writes down: the pointer, and the prediction log."""
+
+import datetime as dt
+import json
+import os
+from pathlib import Path
+
+import msgspec
+import polars as pl
+import pytest
+
+from ml_assets.serving import pointer as pointers
+from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.pointer import Pointer, PointerError
+from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving.prediction_log import PredictionLog, Record
+from ml_assets.serving.prediction_records import PredictionLogError, read
+
+POINTER = Pointer(
+    release="r1", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better"
+)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    carrier: str
+    distance: int | None
+
+
+def record(number: int, *, day: int = 1) -> Record:
+    at = dt.datetime(2013, 1, day, 10, 0, 0, number)
+    return Record(prediction_id(), at, "r1", "production", Asked("AA", number or None), number / 3, number % 2 == 0)
+
+
+def test_a_pointer_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = pointers.pointer_path(tmp_path, product="flights", environment="staging")
+    assert path == tmp_path / "endpoints" / "flights" / "staging.json"
+    assert pointers.read(path) is None
+    pointers.write(path, POINTER)
+    assert pointers.read(path) == POINTER
+    assert [p.name for p in path.parent.iterdir()] == ["staging.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_pointer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "production.json"
+    pointers.write(path, POINTER)
+
+    def fail(source: str, target: Path) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="no space"):
+        pointers.write(path, msgspec.structs.replace(POINTER, release="r2"))
+    assert pointers.read(path) == POINTER
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"release": 3}', "[]"])
+def test_a_file_that_is_no_pointer_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "p.json").write_text(content)
+    with pytest.raises(PointerError, match=r"p\.json"):
+        pointers.read(tmp_path / "p.json")
+
+
+def test_ids_are_version_seven_and_sort_by_time() -> None:
+    ids = [prediction_id() for _ in range(2000)]
+    assert len(set(ids)) == 2000
+    assert all(len(i) == 36 and i[14] == "7" and i[19] in "89ab" for i in ids)
+    assert [i[:18] for i in ids] == sorted(i[:18] for i in ids)
+
+
+def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
+    made = [record(n, day=1 + n % 2) for n in range(10)]
+    log = PredictionLog(tmp_path)
+    log.add(made[:4])
+    log.add(made[4:])
+    log.close()
+    found = read(tmp_path)
+    assert (log.written, log.lost, found.torn) == (10, 0, ())
+    assert sorted(p.name[:10] for p in tmp_path.iterdir()) == ["2013-01-01", "2013-01-02"]
+    expected = sorted(made, key=lambda r: (r.at, r.id))
+    assert found.frame["id"].to_list() == [r.id for r in expected]
+    assert found.frame["at"].to_list() == [r.at for r in expected]
+    assert found.frame["score"].to_list() == [r.score for r in expected]
+    assert found.frame["request"].struct.field("distance").to_list() == [msgspec.structs.asdict(r.request)["distance"] for r in expected]
+
+
+def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
+    logs = [PredictionLog(tmp_path), PredictionLog(tmp_path)]
+    for number, log in enumerate(logs):
+        log.add([record(number)])
+        log.close()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert read(tmp_path).frame.height == 2
+
+
+def test_a_torn_last_line_is_left_out_and_named(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path)
+    log.add([record(1), record(2)])
+    log.close()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:-5])
+    found = read(tmp_path)
+    assert (found.frame.height, found.torn) == (1, (path,))
+
+
+def test_a_broken_line_in_the_middle_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": 1\n{}\n')
+    with pytest.raises(PredictionLogError, match="line 1"):
+        read(tmp_path)
+
+
+def test_an_empty_log_has_the_columns(tmp_path: Path) -> None:
+    assert read(tmp_path / "nothing").frame.schema["at"] == pl.Datetime("us")
+
+
+def test_what_the_disk_refuses_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("a file where the folder should be")
+    log = PredictionLog(tmp_path / "log")
+    log.add([record(1), record(2)])
+    log.close()
+    assert (log.written, log.lost) == (0, 2)
+
+
+def test_a_short_write_leaves_whole_lines_and_is_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = PredictionLog(tmp_path)
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, content: real(fd, content[:-7]))
+    log.add([record(1)])
+    log.close()
+    monkeypatch.undo()
+    assert (log.written, log.lost) == (0, 1)
+    assert read(tmp_path).frame.is_empty() and read(tmp_path).torn == ()
+
+
+def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path) -> None:
+    log = PredictionLog(tmp_path, most_waiting=1)
+    for number in range(50):
+        log.add([record(number)])
+    assert log.lost > 0
+    log.close()
+    assert log.written + log.lost == 50
+    assert read(tmp_path).frame.height == log.written
+
+
+def test_metrics_are_prometheus_text() -> None:
+    metrics = Metrics()
+    metrics.observe(path="/predict", status=200, seconds=0.004)
+    metrics.observe(path="/predict", status=422, seconds=9.0)
+    text = metrics.text(product="flights", release='r"1', waiting=3, batches=2, log_written=1, log_lost=2)
+    assert 'ml_assets_requests_total{product="flights",path="/predict",status="422"} 1' in text
+    assert 'ml_assets_predict_seconds_bucket{product="flights",le="0.005"} 1' in text
+    assert 'ml_assets_predict_seconds_bucket{product="flights",le="+Inf"} 2' in text
+    assert 'ml_assets_release_info{product="flights",release="r\\"1"} 1' in text
+    assert json.dumps(text)

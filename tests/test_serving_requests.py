@@ -1,0 +1,156 @@
+"""Strict requests: a refusal names the field and what is allowed; nothing is coerced."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from test_serving_support import REQUEST, payload, requests
+
+from ml_assets.serving.refusals import BadRequest
+from ml_assets.serving.requests import Limits, RequestDecoder, RequestSpecRefused
+
+DECODER = RequestDecoder(json.dumps(REQUEST).encode(), limits=Limits(body_bytes=100_000, rows=5))
+GOOD = payload(requests(1, seed=2))[0]
+
+
+def refused(body: bytes | str) -> BadRequest:
+    with pytest.raises(BadRequest) as caught:
+        DECODER.decode(body.encode() if isinstance(body, str) else body)
+    return caught.value
+
+
+def with_value(name: str, literal: str) -> str:
+    return json.dumps({**GOOD, name: "PLACE"}).replace('"PLACE"', literal)
+
+
+def test_one_object_and_many_rows_are_decoded_in_order() -> None:
+    rows = payload(requests(4, seed=1))
+    decoded: Any = DECODER.decode(json.dumps({"rows": rows}).encode())
+    assert [row.distance for row in decoded] == [row["distance"] for row in rows]
+    assert DECODER.decode(json.dumps(rows[0]).encode()) == decoded[:1]
+    assert DECODER.convert(rows) == list(decoded)
+
+
+@pytest.mark.parametrize(
+    ("name", "literal", "message"),
+    [
+        ("wind_speed", "NaN", "finite"),
+        ("wind_speed", "-Infinity", "finite"),
+        ("wind_speed", "1e400", "finite"),
+        ("wind_speed", "true", "got `bool`"),
+        ("wind_speed", '"3"', "got `str`"),
+        ("wind_speed", "-0.5", ">= 0"),
+        ("distance", "true", "got `bool`"),
+        ("distance", "100.0", "got `float`"),
+        ("distance", "6001", "<= 6000"),
+        ("distance", "0", ">= 1"),
+        ("distance", "123456789012345678901234567890", "<= 6000"),
+        ("distance", "null", "got `null`"),
+        ("distance", "[[[[1]]]]", "got `array`"),
+        ("is_holiday", "1", "got `int`"),
+        ("carrier", '"ZZ"', "ZZ"),
+        ("carrier", "{}", "got `object`"),
+        ("scheduled_at", '"yesterday"', "Invalid"),
+        ("scheduled_at", '"2013-01-01T10:00:00Z"', "timezone"),
+        ("scheduled_at", "1357034400", "got `int`"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_field_and_what_is_allowed(name: str, literal: str, message: str) -> None:
+    error = refused(with_value(name, literal))
+    assert (error.status, error.detail[0].path) == (422, name)
+    assert message in error.detail[0].message
+    assert error.detail[0].allowed == next(field for field in DECODER.fields if field.name == name).allowed()
+
+
+def test_the_path_names_the_row() -> None:
+    rows = [GOOD, GOOD, {**GOOD, "carrier": "ZZ"}]
+    assert refused(json.dumps({"rows": rows})).detail[0].path == "rows[2].carrier"
+    body = json.dumps({"rows": [GOOD, {**GOOD, "wind_speed": math.nan}]})
+    assert (refused(body).status, refused(body).detail[0].path) == (422, "rows[1].wind_speed")
+
+
+def test_unknown_and_missing_fields_are_named() -> None:
+    unknown = refused(json.dumps({"rows": [GOOD, {**GOOD, "arr_delay": 3}]}))
+    assert (unknown.status, unknown.detail[0].path) == (422, "rows[1].arr_delay")
+    assert unknown.detail[0].allowed == sorted(GOOD)
+    missing = refused(json.dumps({name: value for name, value in GOOD.items() if name != "carrier"}))
+    assert (missing.status, missing.detail[0].path) == (422, "carrier")
+    assert refused(json.dumps({"rows": [GOOD], "more": 1})).status == 422
+
+
+@pytest.mark.parametrize("count", [0, 6])
+def test_the_number_of_rows_is_limited(count: int) -> None:
+    error = refused(json.dumps({"rows": [GOOD] * count}))
+    assert (error.status, error.detail[0].path) == (422, "rows")
+    assert error.detail[0].allowed == {"type": "array", "rows": [1, 5]}
+
+
+def test_a_large_body_is_too_large() -> None:
+    assert refused(b" " * 100_001).status == 413
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"nonsense", b"\xff\xfe", b'{"tailnum": "\\ud800"}', b'{"x":' * 9000, b'{"rows":' + b"[" * 90_000],
+)
+def test_what_is_not_json_is_malformed(body: bytes) -> None:
+    assert refused(body).status == 400
+
+
+@pytest.mark.parametrize(
+    "body", ["[]", "null", "3", '"x"', "true", "{}", '{"rows": {}}', '{"rows": [[]]}', '{"rows": null}']
+)
+def test_json_of_another_shape_is_refused(body: str) -> None:
+    assert refused(body).status == 422
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*GOOD, "rows", "x"]), inner, max_size=6)
+    ),
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(JSON | st.fixed_dictionaries({name: JSON | st.just(value) for name, value in GOOD.items()}))
+@example({"rows": [GOOD]})
+def test_any_json_is_decoded_within_the_contract_or_refused(value: Any) -> None:
+    try:
+        rows: Any = DECODER.decode(json.dumps(value).encode("utf-8", "surrogatepass"))
+    except BadRequest as error:
+        assert error.status in (400, 422)
+        assert json.loads(error.body())["detail"][0]["message"]
+    else:
+        assert all(row.wind_speed is None or 0 <= row.wind_speed < math.inf for row in rows)
+        assert all(type(row.distance) is int and type(row.is_holiday) is bool for row in rows)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.binary(max_size=300))
+def test_any_bytes_are_refused_or_decoded(body: bytes) -> None:
+    try:
+        DECODER.decode(body)
+    except BadRequest as error:
+        assert error.status in (400, 422)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        [],
+        [{"name": "rows", "type": "string"}],
+        [{"name": "a", "type": "string"}, {"name": "a", "type": "number"}],
+        [{"name": "a", "type": "decimal"}],
+        [{"name": "a", "type": "string", "ge": 1}],
+        [{"name": "a", "type": "number", "isin": [1, 2]}],
+        [{"name": "a", "type": "string", "isin": [1]}],
+        [{"name": "a", "type": "string", "pattern": "x"}],
+    ],
+)
+def test_a_description_that_cannot_be_enforced_is_refused(fields: list[dict[str, Any]]) -> None:
+    with pytest.raises(RequestSpecRefused, match=r"request\.json"):
+        RequestDecoder(json.dumps(fields).encode())

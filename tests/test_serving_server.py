@@ -1,0 +1,388 @@
+"""The real server in its own process: parity, hot swaps, refusals, and stopping, all over HTTP."""
+
+import http.client
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_serving_support import REQUEST, Release, Store, payload, requests, train
+
+from ml_assets.serving import client
+from ml_assets.serving import pointer as pointers
+from ml_assets.serving.client import EndpointRefused, EndpointUnreachable
+from ml_assets.serving.prediction_records import read
+from ml_assets.serving.process import ServerDied, ServerProcess
+
+FRAME = requests(60, seed=21)
+ROWS = payload(FRAME)
+
+
+@dataclass(frozen=True)
+class World:
+    """A store with two releases, production pointing at the first."""
+
+    store: Store
+    releases: dict[str, Release]
+    offline: dict[str, list[float]]
+
+    def point(self, name: str) -> None:
+        self.store.point(name, self.releases[name].digest)
+
+    def serve(self) -> ServerProcess:
+        return ServerProcess(self.store.argv, seconds=60)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    store = Store(tmp_path)
+    releases = {}
+    for seed, name in enumerate(("r1", "r2"), start=1):
+        release = train(tmp_path / name, name=name, seed=seed)
+        releases[name] = Release(name, store.add(tmp_path / name), "binary", release.model)
+    world = World(store, releases, {name: release.scores(FRAME) for name, release in releases.items()})
+    world.point("r1")
+    return world
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server whose release never changes."""
+    store = Store(tmp_path_factory.mktemp("home"))
+    train(store.home / "r", name="r1", seed=1)
+    store.point("r1", store.add(store.home / "r"))
+    with ServerProcess(store.argv) as server:
+        yield server.base_url
+
+
+def post(base_url: str, body: bytes, *, path: str = "/predict") -> tuple[int, Any]:
+    with closing(http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=30)) as connection:
+        connection.request("POST", path, body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def get(base_url: str, path: str) -> str:
+    with urllib.request.urlopen(base_url + path, timeout=10) as response:
+        return str(response.read().decode())
+
+
+def probabilities(answer: dict[str, Any]) -> list[float]:
+    return [prediction["probability"] for prediction in answer["predictions"]]
+
+
+@dataclass
+class Load:
+    """Client threads that ask one row after the other on connections they keep."""
+
+    base_url: str
+    answers: list[tuple[int, str, float]] = field(default_factory=list)
+    ids: list[str] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, *, threads: int) -> list[threading.Thread]:
+        started = [threading.Thread(target=self._ask, args=(number,)) for number in range(threads)]
+        for thread in started:
+            thread.start()
+        return started
+
+    def _ask(self, first: int) -> None:
+        with closing(http.client.HTTPConnection(self.base_url.removeprefix("http://"), timeout=30)) as connection:
+            for number in itertools.count(first):
+                if self.stop.is_set() or not self._ask_once(connection, number % len(ROWS)):
+                    return
+
+    def _ask_once(self, connection: http.client.HTTPConnection, row: int) -> bool:
+        try:
+            connection.request("POST", "/predict", json.dumps(ROWS[row]))
+            response = connection.getresponse()
+            content = json.loads(response.read())
+        except (OSError, http.client.HTTPException) as error:
+            self.failures[type(error).__name__] += 1
+            return False
+        if response.status != 200:
+            self.failures[str(response.status)] += 1
+            return True
+        (prediction,) = content["predictions"]
+        self.answers.append((row, content["release"], prediction["probability"]))
+        self.ids.append(prediction["id"])
+        return True
+
+
+def test_served_scores_are_the_offline_scores(world: World) -> None:
+    with world.serve() as server:
+        answer = client.predict(server.base_url, ROWS)
+        single = client.predict(server.base_url, ROWS[:1])
+        _, plain = post(server.base_url, json.dumps(ROWS[0]).encode())
+    assert answer["release"] == "r1"
+    assert probabilities(answer) == world.offline["r1"]
+    assert probabilities(single) == probabilities(plain) == world.offline["r1"][:1]
+    assert [p["decision"] for p in answer["predictions"]] == [score >= 0.5 for score in world.offline["r1"]]
+    logged = read(world.store.log).frame
+    assert server.process.returncode == 0
+    assert logged["score"].to_list() == [*world.offline["r1"], *world.offline["r1"][:1] * 2]
+    assert set(logged["environment"]) == {"production"}
+    assert logged["request"][0] == ROWS[0]
+    assert set(p["id"] for p in answer["predictions"]) < set(logged["id"])
+
+
+def test_hot_swaps_under_load_lose_nothing_and_mix_nothing(world: World) -> None:
+    with world.serve() as server:
+        load = Load(server.base_url)
+        threads = load.run(threads=4)
+        for name in itertools.islice(itertools.cycle(["r2", "r1"]), 12):
+            time.sleep(0.1)
+            world.point(name)
+            assert client.reload(server.base_url)["release"] == name
+        load.stop.set()
+        for thread in threads:
+            thread.join()
+        metrics = get(server.base_url, "/metrics")
+    assert not load.failures
+    by_release = Counter(release for _, release, _ in load.answers)
+    assert by_release["r1"] > 20 and by_release["r2"] > 20
+    assert world.offline["r1"] != world.offline["r2"]
+    assert all(score == world.offline[release][row] for row, release, score in load.answers)
+    assert 'ml_assets_swaps_total{product="flights"} 13' in metrics
+
+
+def test_a_term_signal_under_load_loses_no_accepted_request(world: World) -> None:
+    with world.serve() as server:
+        load = Load(server.base_url)
+        threads = load.run(threads=4)
+        time.sleep(1.0)
+        server.process.send_signal(signal.SIGTERM)
+        statuses = []
+        while server.process.poll() is None:
+            statuses.append(status_of_ready(server.base_url))
+            time.sleep(0.02)
+        for thread in threads:
+            thread.join()
+    assert server.process.returncode == 0
+    assert 503 in statuses and statuses[-1] in (503, None)
+    assert len(load.answers) > 20
+    assert set(load.failures) <= {"ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
+    assert sorted(read(world.store.log).frame["id"]) == sorted(load.ids)
+
+
+def status_of_ready(base_url: str) -> int | None:
+    try:
+        client.ready(base_url)
+    except EndpointRefused as error:
+        return error.status
+    except EndpointUnreachable:
+        return None
+    return 200
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: flip_a_byte(folder / "model.cbm"),
+        lambda folder: (folder / "model.cbm").write_bytes(b""),
+        lambda folder: (folder / "lookups" / "planes.parquet").unlink(),
+        lambda folder: (folder / "extra.py").write_text("raise SystemExit"),
+        lambda folder: folder.rename(folder.with_name("gone")),
+    ],
+    ids=["flipped", "empty", "missing", "extra", "gone"],
+)
+def test_a_damaged_bundle_is_refused_and_the_old_release_keeps_answering(
+    world: World, harm: Callable[[Path], object]
+) -> None:
+    with world.serve() as server:
+        harm(world.store.home / "bundles" / world.releases["r2"].digest)
+        world.point("r2")
+        status, content = post(server.base_url, b"", path="/reload")
+        assert (status, content["release"]) == (409, "r1")
+        assert content["reason"]
+        assert probabilities(client.predict(server.base_url, ROWS)) == world.offline["r1"]
+        assert client.release(server.base_url)["release"] == "r1"
+        assert client.ready(server.base_url)["release"] == "r1"
+
+
+def test_a_pointer_that_names_another_release_than_the_bundle_is_refused(world: World) -> None:
+    with world.serve() as server:
+        world.store.point("r7", world.releases["r2"].digest)
+        with pytest.raises(EndpointRefused, match="r7") as caught:
+            client.reload(server.base_url)
+        assert caught.value.status == 409
+        world.store.pointer.write_text("{")
+        assert post(server.base_url, b"", path="/reload")[0] == 409
+
+
+def test_reload_of_the_same_bundle_takes_over_the_new_decision(world: World) -> None:
+    with world.serve() as server:
+        before = client.release(server.base_url)
+        pointer = pointers.read(world.store.pointer)
+        assert pointer
+        pointers.write(world.store.pointer, msgspec.structs.replace(pointer, by="operator", reason="confirmed"))
+        assert client.reload(server.base_url) == {**before, "by": "operator", "reason": "confirmed"}
+
+
+def test_nothing_promoted_is_not_ready_and_a_promotion_changes_that(world: World) -> None:
+    world.store.pointer.unlink()
+    with pytest.raises(EndpointRefused, match="nothing was promoted"), world.serve():
+        pass
+    ready = world.store.home / "ready.json"
+    process = Started([*world.store.argv, "--ready-file", str(ready)], ready)
+    with process as base_url:
+        assert status_of_ready(base_url) == 503
+        assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 503
+        world.point("r2")
+        assert client.reload(base_url)["release"] == "r2"
+        assert probabilities(client.predict(base_url, ROWS)) == world.offline["r2"]
+
+
+@dataclass
+class Started:
+    """A bare child, for servers that are not ready yet."""
+
+    argv: list[str]
+    ready: Path
+
+    def __enter__(self) -> str:
+        self.process = subprocess.Popen(self.argv)
+        while not self.ready.exists():
+            assert self.process.poll() is None
+            time.sleep(0.02)
+        return str(json.loads(self.ready.read_text())["url"])
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait(15)
+
+
+def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
+    code = "import sys; print('the reason', file=sys.stderr); sys.exit(3)"
+    with (
+        pytest.raises(ServerDied, match=r"ended with 3\n(.|\n)*the reason"),
+        ServerProcess([sys.executable, "-c", code]),
+    ):
+        pass
+    slow = ServerProcess([sys.executable, "-c", "import time; time.sleep(60)"], seconds=0.3)
+    with pytest.raises(ServerDied, match="not ready"), slow:
+        pass
+    assert slow.process.returncode is not None
+
+
+def test_a_taken_port_is_named(world: World) -> None:
+    with world.serve() as server:
+        port = server.base_url.rpartition(":")[2]
+        taken = subprocess.run([*world.store.argv, "--port", port], capture_output=True, text=True, timeout=60)
+    assert taken.returncode == 1
+    assert f"127.0.0.1:{port}: Address already in use" in taken.stderr
+
+
+def test_a_server_ends_with_the_process_that_started_it(world: World) -> None:
+    ready = world.store.home / "ready.json"
+    parent = os.spawnv(
+        os.P_NOWAIT, sys.executable, [sys.executable, "-c", ORPHAN, *world.store.argv, "--ready-file", str(ready)]
+    )
+    os.waitpid(parent, 0)
+    until = time.monotonic() + 20
+    while not ready.exists() or status_of_ready(json.loads(ready.read_text())["url"]) is not None:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+ORPHAN = """
+import pathlib, subprocess, sys, time
+subprocess.Popen(sys.argv[1:])
+while not pathlib.Path(sys.argv[-1]).exists(): time.sleep(0.02)
+"""
+
+
+def test_documents_derive_from_the_contract(running: str) -> None:
+    document = json.loads(get(running, "/openapi.json"))
+    request = document["components"]["schemas"]["Request"]
+    assert set(request["properties"]) == set(request["required"]) == {field["name"] for field in REQUEST}
+    assert request["additionalProperties"] is False
+    assert request["properties"]["distance"] == {"type": "integer", "minimum": 1, "maximum": 6000}
+    assert {"/predict", "/health", "/ready", "/release", "/metrics"} <= set(document["paths"])
+    assert json.loads(get(running, "/health")) == {"status": "alive"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "path"),
+    [
+        (b"", 400, ""),
+        (b"[" * 100_000, 422, ""),
+        (b'{"rows":' + b"[" * 1_000_000, 400, ""),
+        (json.dumps({**ROWS[0], "carrier": "ZZ"}).encode(), 422, "carrier"),
+        (json.dumps({"rows": [ROWS[0], {**ROWS[1], "distance": True}]}).encode(), 422, "rows[1].distance"),
+        (json.dumps({"rows": ROWS * 17}).encode(), 422, "rows"),
+        (json.dumps({**ROWS[0], "wind_speed": float("inf")}).encode(), 422, "wind_speed"),
+        (b" " * 2_000_001, 413, ""),
+    ],
+)
+def test_a_bad_request_is_refused_by_name(running: str, body: bytes, status: int, path: str) -> None:
+    found, content = post(running, body)
+    assert (found, content["detail"][0]["path"]) == (status, path)
+
+
+def test_a_body_without_length_is_limited_too(running: str) -> None:
+    with closing(http.client.HTTPConnection(running.removeprefix("http://"), timeout=10)) as connection:
+        connection.request("POST", "/predict", (b" " * 100_000 for _ in range(21)), encode_chunked=True)
+        assert connection.getresponse().status == 413
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from([v for row in ROWS[:5] for v in row.values()]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*ROWS[0], "rows"]), inner, max_size=7),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.fixed_dictionaries({name: st.just(value) | JSON for name, value in ROWS[0].items()}) | JSON)
+def test_no_body_is_answered_with_a_server_error(running: str, value: Any) -> None:
+    status, content = post(running, json.dumps(value).encode())
+    assert status in (200, 400, 422)
+    assert status == 200 or content["detail"][0]["message"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.fixed_dictionaries(
+        {
+            "scheduled_at": st.datetimes().map(lambda moment: moment.isoformat()),
+            "carrier": st.sampled_from(["AA", "UA"]),
+            "tailnum": st.none() | st.text(),
+            "distance": st.integers(1, 6000),
+            "wind_speed": st.none() | st.floats(0, allow_infinity=False, allow_nan=False),
+            "is_holiday": st.booleans(),
+        }
+    )
+)
+def test_a_request_that_keeps_the_contract_is_scored_or_named_uncomputable(running: str, row: dict[str, Any]) -> None:
+    status, content = post(running, json.dumps({"rows": [row, ROWS[0]]}).encode())
+    assert status in (200, 422), content
+    if status == 200:
+        assert all(0 < p["probability"] < 1 for p in content["predictions"])

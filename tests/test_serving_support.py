@@ -1,0 +1,228 @@
+"""A small store of release bundles for the serving tests; run as a script it is the child that serves from it."""
+
+import argparse
+import datetime as dt
+import json
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from ml_assets.core.digests import digest_file, digest_json
+from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.product_spec import Task
+from ml_assets.serving import pointer as pointers
+from ml_assets.serving.members import BundleFiles
+from ml_assets.serving.pointer import Pointer
+
+CARRIERS = ["AA", "B6", "DL", "UA"]
+REQUEST = [
+    {"name": "scheduled_at", "type": "timestamp", "nullable": False},
+    {"name": "carrier", "type": "string", "nullable": False, "isin": CARRIERS},
+    {"name": "tailnum", "type": "string", "nullable": True},
+    {"name": "distance", "type": "integer", "nullable": False, "ge": 1, "le": 6000},
+    {"name": "wind_speed", "type": "number", "nullable": True, "ge": 0},
+    {"name": "is_holiday", "type": "boolean", "nullable": False},
+]
+FEATURES = [
+    {"name": "carrier", "kind": "category"},
+    {"name": "hour", "kind": "number"},
+    {"name": "distance", "kind": "number"},
+    {"name": "wind_speed", "kind": "number"},
+    {"name": "is_holiday", "kind": "number"},
+    {"name": "plane_age", "kind": "number"},
+    {"name": "late_rate", "kind": "number"},
+    {"name": "tail_kind", "kind": "category"},
+]
+SQL = """
+with requests as (select * from "features"."main"."flights_requests"),
+late_rates as (
+    select r.flight_id, sum(d.late) as late, sum(d.flights) as flights
+    from requests as r
+    inner join "features"."main"."carrier_days" as d
+        on d.carrier = r.carrier
+        and d.day < cast(r.scheduled_at as date) and d.day >= cast(r.scheduled_at as date) - interval 7 day
+    group by r.flight_id
+)
+select
+    r.flight_id, r.scheduled_at, r.carrier, hour(r.scheduled_at) as hour, r.distance, r.wind_speed, r.is_holiday,
+    2013 - p.year as plane_age, t.late / nullif(t.flights, 0) as late_rate,
+    coalesce(substr(r.tailnum, 1, 1), 'unknown') as tail_kind
+from requests as r
+left join "features"."main"."planes" as p on p.tailnum = r.tailnum
+left join late_rates as t on t.flight_id = r.flight_id
+"""
+
+
+def requests(count: int, *, seed: int) -> pl.DataFrame:
+    """Random requests; the key is the row's number."""
+    rng = np.random.default_rng(seed)
+    start = dt.datetime(2013, 1, 3)
+    return pl.DataFrame(
+        {
+            "flight_id": [f"f{number}" for number in range(count)],
+            "scheduled_at": [start + dt.timedelta(minutes=int(m)) for m in rng.integers(0, 40_000, count)],
+            "carrier": rng.choice(CARRIERS, count),
+            "tailnum": [None if n % 7 == 0 else f"N{n % 40}" for n in rng.integers(0, 900, count)],
+            "distance": rng.integers(90, 3000, count),
+            "wind_speed": [None if w < 0.5 else float(w) for w in rng.gamma(2.0, 4.0, count)],
+            "is_holiday": rng.random(count) < 0.1,
+        },
+        schema_overrides={"scheduled_at": pl.Datetime("us"), "tailnum": pl.String, "wind_speed": pl.Float64},
+    )
+
+
+def payload(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows as a client sends them."""
+    rows = frame.drop("flight_id").to_dicts()
+    return [{**row, "scheduled_at": row["scheduled_at"].isoformat()} for row in rows]
+
+
+def lookups() -> dict[str, pl.DataFrame]:
+    """planes and carrier_days."""
+    days = [(c, dt.date(2013, 1, 1) + dt.timedelta(days=d)) for c in CARRIERS for d in range(30)]
+    planes = {"tailnum": [f"N{n}" for n in range(30)], "year": [1985 + n % 27 for n in range(30)]}
+    counts = {"late": [(n * 7) % 11 for n in range(len(days))], "flights": [11 + n % 5 for n in range(len(days))]}
+    return {
+        "planes": pl.DataFrame(planes),
+        "carrier_days": pl.DataFrame(days, schema=["carrier", "day"], orient="row").with_columns(
+            **{k: pl.Series(v) for k, v in counts.items()}
+        ),
+    }
+
+
+def offline_features(frame: pl.DataFrame) -> pl.DataFrame:
+    """features.sql over the requests in one plain query, in the order of the key's number."""
+    connection = duckdb.connect()
+    connection.execute("ATTACH ':memory:' AS features")
+    for name, table in {**lookups(), "flights_requests": frame}.items():
+        connection.register("arriving", table.to_arrow())
+        connection.execute(f"CREATE TABLE features.main.{name} AS SELECT * FROM arriving")
+    computed = pl.DataFrame(connection.sql(SQL).to_arrow_table())
+    return frame.select("flight_id").join(computed, on="flight_id", how="left", maintain_order="left")
+
+
+@dataclass(frozen=True)
+class Store:
+    """Bundles by digest in a folder, and the pointer of production."""
+
+    home: Path
+
+    @property
+    def pointer(self) -> Path:
+        return pointers.pointer_path(self.home, product="flights", environment="production")
+
+    @property
+    def log(self) -> Path:
+        return self.home / "predictions" / "flights"
+
+    def open_bundle(self, digest: str) -> BundleFiles:
+        listing = json.loads((self.home / "bundles" / f"{digest}.json").read_text())
+        return BundleFiles(self.home / "bundles" / digest, listing)
+
+    def add(self, folder: Path) -> str:
+        members = {p.relative_to(folder).as_posix(): digest_file(p) for p in sorted(folder.rglob("*")) if p.is_file()}
+        digest = digest_json(members)
+        target = self.home / "bundles" / digest
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            folder.rename(target)
+        (target.parent / f"{digest}.json").write_text(json.dumps(members))
+        return digest
+
+    def point(self, release: str, digest: str) -> None:
+        about = {"as_of": "2013-01", "since": "2013-02-01T00:00:00", "by": "test", "reason": "a test"}
+        pointers.write(self.pointer, Pointer(release=release, bundle=digest, **about))
+
+    @cached_property
+    def argv(self) -> list[str]:
+        return [sys.executable, __file__, "--home", str(self.home)]
+
+
+@dataclass(frozen=True)
+class Release:
+    """One trained release: where its members were added, and its offline scores."""
+
+    name: str
+    digest: str
+    task: Task
+    model: bytes
+
+    def scores(self, frame: pl.DataFrame) -> list[float]:
+        """Offline: one plain query and the evaluation's scoring function."""
+        scores: list[float] = score_frame(load_model(self.model, self.task), offline_features(frame), FEATURES).tolist()
+        return scores
+
+
+def train(folder: Path, *, name: str, seed: int, task: Task = "binary") -> Release:
+    """Fit five trees and write the members of a bundle to `folder`."""
+    from catboost import CatBoostClassifier, CatBoostRegressor, Pool
+
+    folder.mkdir(parents=True)
+    frame = requests(800, seed=seed)
+    table = offline_features(frame)
+    rng = np.random.default_rng(seed)
+    signal = table["late_rate"].fill_null(0.4).to_numpy() * 4 + table["hour"].to_numpy() / 12 + rng.normal(size=800)
+    kind, label = (CatBoostClassifier, signal > np.median(signal)) if task == "binary" else (CatBoostRegressor, signal)
+    model = kind(iterations=5, depth=4, random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False)
+    names = [feature["name"] for feature in FEATURES]
+    pool_frame = table.select(names).with_columns(pl.col("hour", "is_holiday").cast(pl.Float64))
+    categories = [feature["name"] for feature in FEATURES if feature["kind"] == "category"]
+    model.fit(Pool(pool_frame, label=np.asarray(label, dtype=float), cat_features=categories))
+    model.save_model(str(folder / "model.cbm"))
+    release = Release(name, "", task, (folder / "model.cbm").read_bytes())
+    _write_members(folder, release)
+    return release
+
+
+def _write_members(folder: Path, release: Release) -> None:
+    golden = requests(25, seed=99)
+    card = {
+        "product": "flights",
+        "task": release.task,
+        "release": release.name,
+        "features": FEATURES,
+        "key": ["flight_id"],
+        "time": "scheduled_at",
+        "requests_relation": "flights_requests",
+        "threshold": 0.5 if release.task == "binary" else None,
+    }
+    contents = {"bundle": card, "request": REQUEST, "profile": {}, "manifest": {}, "evidence": {}}
+    contents["golden"] = {"requests": payload(golden), "scores": release.scores(golden)}
+    for member, content in contents.items():
+        (folder / f"{member}.json").write_text(json.dumps(content))
+    (folder / "features.sql").write_text(SQL)
+    (folder / "lookups").mkdir()
+    for relation, table in lookups().items():
+        table.write_parquet(folder / "lookups" / f"{relation}.parquet")
+
+
+def main() -> None:
+    """Serve production of a test store."""
+    from ml_assets.serving.app import create_app
+    from ml_assets.serving.prediction_log import PredictionLog
+    from ml_assets.serving.server import run
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ready-file", type=Path)
+    given = parser.parse_args()
+    store = Store(given.home)
+    app = create_app(
+        product="flights",
+        environment="production",
+        pointer=lambda: pointers.read(store.pointer),
+        open_bundle=store.open_bundle,
+        log=PredictionLog(store.log),
+    )
+    run(app, host="127.0.0.1", port=given.port, ready_file=given.ready_file)
+
+
+if __name__ == "__main__":
+    main()
