@@ -4,6 +4,7 @@ mlflow and dagster_mlflow are imported on use: they cost seconds, and most proce
 """
 
 import fcntl
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,6 +85,7 @@ class Catalogue:
             fcntl.flock(lock, fcntl.LOCK_EX)
             from mlflow import MlflowClient
 
+            logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
             client = MlflowClient(self.url, self.url)
             if experiment and client.get_experiment_by_name(experiment) is None:
                 client.create_experiment(experiment, artifact_location=(self.artifacts / experiment).as_uri())

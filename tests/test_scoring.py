@@ -47,6 +47,26 @@ def test_any_number_scores_the_same_in_both_forms(models: dict[str, bytes], numb
     assert score_rows(model, [row], FEATURES).tolist() == score_frame(model, frame, FEATURES).tolist()
 
 
+def test_values_on_either_side_of_a_border_score_the_same_in_both_forms(models: dict[str, bytes]) -> None:
+    model = load_model(models["binary"], "binary")
+    base = offline_features(requests(1, seed=7)).select(NAMES).row(0, named=True)
+    borders = [(NAMES[index], border) for index, found in model.get_borders().items() for border in found]
+    sides = [{**base, name: np.nextafter(border, towards)} for name, border in borders for towards in (-1e9, border, 1e9)]
+    frame = pl.DataFrame(sides, schema={name: pl.String if type(base[name]) is str else pl.Float64 for name in NAMES})
+    offline = score_frame(model, frame, FEATURES)
+    assert len(set(offline.tolist())) > 5
+    assert np.array_equal(score_rows(model, frame.rows(), FEATURES), offline)
+
+
+def test_a_score_is_catboosts_probability_of_the_positive_class(models: dict[str, bytes]) -> None:
+    from catboost import Pool
+
+    model = load_model(models["binary"], "binary")
+    frame = offline_features(requests(100, seed=3)).select(NAMES)
+    pool = Pool(frame.with_columns(pl.col("hour", "is_holiday").cast(pl.Float64)), cat_features=["carrier", "tail_kind"])
+    assert np.array_equal(score_frame(model, frame, FEATURES), model.predict_proba(pool)[:, 1])
+
+
 def test_columns_are_taken_by_name_not_by_position(models: dict[str, bytes]) -> None:
     model = load_model(models["binary"], "binary")
     frame = offline_features(requests(50, seed=7))

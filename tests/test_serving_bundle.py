@@ -84,9 +84,7 @@ def test_members_beside_the_listing_are_refused(folder: Path) -> None:
         load(folder, digests=digests)
 
 
-@pytest.mark.parametrize(
-    "name", ["loader.py", "lookups/x.csv", "lookups/a/b.parquet", "MLmodel", "lookups/a b.parquet"]
-)
+@pytest.mark.parametrize("name", ["loader.py", "lookups/x.csv", "lookups/a/b.parquet", "MLmodel", "lookups/a b.parquet"])
 def test_a_member_of_an_unknown_name_is_refused(folder: Path, name: str) -> None:
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("x")
@@ -164,6 +162,12 @@ def test_sql_that_is_not_one_query_over_the_bundle_is_refused(folder: Path, sql:
     assert not Path("/tmp/ml_assets_leak.csv").exists()
 
 
+def test_sql_has_no_way_to_a_file(folder: Path) -> None:
+    (folder / "features.sql").write_text(f"select * from ({SQL}) where (select count(*) from read_text('/etc/hosts')) > 0")
+    with pytest.raises(BundleRefused, match="Permission"):
+        load(folder)
+
+
 def test_a_damaged_lookup_is_refused(folder: Path) -> None:
     (folder / "lookups" / "planes.parquet").write_bytes(b"PAR1 nothing PAR1")
     with pytest.raises(BundleRefused, match="planes"):
@@ -171,9 +175,7 @@ def test_a_damaged_lookup_is_refused(folder: Path) -> None:
 
 
 def engine(sql: str, *, key: list[str]) -> FeatureSql:
-    columns = {
-        field["name"]: field["type"] for field in ({"name": "t", "type": "timestamp"}, {"name": "x", "type": "integer"})
-    }
+    columns = {field["name"]: field["type"] for field in ({"name": "t", "type": "timestamp"}, {"name": "x", "type": "integer"})}
     return FeatureSql(
         sql=sql, relation="requests", columns=columns, key=key, features=[{"name": "y", "kind": "number"}], lookups={}
     )
@@ -198,8 +200,10 @@ def test_an_overflow_in_the_features_is_the_requests_fault() -> None:
 def test_the_support_exercises_every_kind_of_column() -> None:
     frame = requests(1000, seed=1)
     assert {field["name"] for field in REQUEST} < set(frame.columns)
-    assert frame["tailnum"].null_count() and frame["wind_speed"].null_count()
-    assert set(lookups()) == {"planes", "carrier_days"} and {feature["kind"] for feature in FEATURES} == {
+    assert frame["tailnum"].null_count()
+    assert frame["wind_speed"].null_count()
+    assert set(lookups()) == {"planes", "carrier_days"}
+    assert {feature["kind"] for feature in FEATURES} == {
         "number",
         "category",
     }

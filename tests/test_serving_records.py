@@ -16,9 +16,7 @@ from ml_assets.serving.prediction_id import prediction_id
 from ml_assets.serving.prediction_log import PredictionLog, Record
 from ml_assets.serving.prediction_records import PredictionLogError, read
 
-POINTER = Pointer(
-    release="r1", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better"
-)
+POINTER = Pointer(release="r1", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -44,10 +42,10 @@ def test_a_write_that_fails_leaves_the_old_pointer(tmp_path: Path, monkeypatch: 
     path = tmp_path / "production.json"
     pointers.write(path, POINTER)
 
-    def fail(source: str, target: Path) -> None:
+    def fail(source: Path, target: Path) -> None:
         raise OSError("no space left")
 
-    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises(OSError, match="no space"):
         pointers.write(path, msgspec.structs.replace(POINTER, release="r2"))
     assert pointers.read(path) == POINTER
@@ -81,7 +79,9 @@ def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
     assert found.frame["id"].to_list() == [r.id for r in expected]
     assert found.frame["at"].to_list() == [r.at for r in expected]
     assert found.frame["score"].to_list() == [r.score for r in expected]
-    assert found.frame["request"].struct.field("distance").to_list() == [msgspec.structs.asdict(r.request)["distance"] for r in expected]
+    assert found.frame["request"].struct.field("distance").to_list() == [
+        msgspec.structs.asdict(r.request)["distance"] for r in expected
+    ]
 
 
 def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
@@ -129,7 +129,8 @@ def test_a_short_write_leaves_whole_lines_and_is_counted(tmp_path: Path, monkeyp
     log.close()
     monkeypatch.undo()
     assert (log.written, log.lost) == (0, 1)
-    assert read(tmp_path).frame.is_empty() and read(tmp_path).torn == ()
+    assert read(tmp_path).frame.is_empty()
+    assert read(tmp_path).torn == ()
 
 
 def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path) -> None:

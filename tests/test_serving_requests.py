@@ -22,6 +22,13 @@ def refused(body: bytes | str) -> BadRequest:
     return caught.value
 
 
+def outcome(body: bytes) -> tuple[int, Any]:
+    try:
+        return 200, DECODER.decode(body)
+    except BadRequest as error:
+        return error.status if json.loads(error.body())["detail"][0]["message"] else 0, []
+
+
 def with_value(name: str, literal: str) -> str:
     return json.dumps({**GOOD, name: "PLACE"}).replace('"PLACE"', literal)
 
@@ -100,18 +107,14 @@ def test_what_is_not_json_is_malformed(body: bytes) -> None:
     assert refused(body).status == 400
 
 
-@pytest.mark.parametrize(
-    "body", ["[]", "null", "3", '"x"', "true", "{}", '{"rows": {}}', '{"rows": [[]]}', '{"rows": null}']
-)
+@pytest.mark.parametrize("body", ["[]", "null", "3", '"x"', "true", "{}", '{"rows": {}}', '{"rows": [[]]}', '{"rows": null}'])
 def test_json_of_another_shape_is_refused(body: str) -> None:
     assert refused(body).status == 422
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=[])),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*GOOD, "rows", "x"]), inner, max_size=6)
-    ),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from([*GOOD, "rows", "x"]), inner, max_size=6),
 )
 
 
@@ -119,23 +122,16 @@ JSON = st.recursive(
 @given(JSON | st.fixed_dictionaries({name: JSON | st.just(value) for name, value in GOOD.items()}))
 @example({"rows": [GOOD]})
 def test_any_json_is_decoded_within_the_contract_or_refused(value: Any) -> None:
-    try:
-        rows: Any = DECODER.decode(json.dumps(value).encode("utf-8", "surrogatepass"))
-    except BadRequest as error:
-        assert error.status in (400, 422)
-        assert json.loads(error.body())["detail"][0]["message"]
-    else:
-        assert all(row.wind_speed is None or 0 <= row.wind_speed < math.inf for row in rows)
-        assert all(type(row.distance) is int and type(row.is_holiday) is bool for row in rows)
+    status, rows = outcome(json.dumps(value).encode("utf-8", "surrogatepass"))
+    assert status in (200, 400, 422)
+    assert all(row.wind_speed is None or 0 <= row.wind_speed < math.inf for row in rows)
+    assert all(type(row.distance) is int and type(row.is_holiday) is bool for row in rows)
 
 
 @settings(max_examples=400, deadline=None)
 @given(st.binary(max_size=300))
 def test_any_bytes_are_refused_or_decoded(body: bytes) -> None:
-    try:
-        DECODER.decode(body)
-    except BadRequest as error:
-        assert error.status in (400, 422)
+    assert outcome(body)[0] in (200, 400, 422)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,11 @@
 
 import argparse
 import datetime as dt
+import http.client
 import json
 import sys
+import urllib.request
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -200,6 +203,18 @@ def _write_members(folder: Path, release: Release) -> None:
     (folder / "lookups").mkdir()
     for relation, table in lookups().items():
         table.write_parquet(folder / "lookups" / f"{relation}.parquet")
+
+
+def post(base_url: str, body: bytes, *, path: str = "/predict") -> tuple[int, Any]:
+    with closing(http.client.HTTPConnection(base_url.removeprefix("http://"), timeout=30)) as connection:
+        connection.request("POST", path, body)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+
+
+def get(base_url: str, path: str) -> str:
+    with urllib.request.urlopen(base_url + path, timeout=10) as response:
+        return str(response.read().decode())
 
 
 def main() -> None:

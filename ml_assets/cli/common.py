@@ -1,5 +1,6 @@
 """What several commands share: finding the product and the workspace, and running a job in this process."""
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ def run_job(
     from ml_assets.definitions import build_defs
     from resources.instance import open_instance
 
+    # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
+    logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
     with open_instance(space.settings) as instance:
         if listener is not None:

@@ -58,7 +58,7 @@ def resolve(space: Workspace, reference: str) -> Manifest:
 
 
 def _release_of_prediction(space: Workspace, reference: str) -> Manifest | None:
-    from ml_assets.serving.prediction_log import find
+    from ml_assets.serving.prediction_records import find
 
     for folder in sorted((space.settings.home / "predictions").glob("*")):
         if record := find(folder, reference):

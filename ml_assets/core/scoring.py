@@ -11,11 +11,12 @@ import numpy as np
 import polars as pl
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.product_spec import Task
 
 if TYPE_CHECKING:
     from catboost import CatBoost
     from numpy.typing import NDArray
+
+    from ml_assets.product_spec import Task
 
 Features = Sequence[Mapping[str, str]]
 
@@ -24,7 +25,7 @@ class ScoringError(MlAssetsError):
     """A model that cannot be read, or rows that it cannot score."""
 
 
-def load_model(source: Path | bytes, task: Task) -> "CatBoost":
+def load_model(source: Path | bytes, task: "Task") -> "CatBoost":
     """The model of a saved .cbm, by CatBoost's own loader: nothing in the file is executed."""
     from catboost import CatBoostClassifier, CatBoostError, CatBoostRegressor
 

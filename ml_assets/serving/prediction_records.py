@@ -45,6 +45,17 @@ def read(folder: Path) -> LoggedPredictions:
     return LoggedPredictions(frame.sort("at", "id"), tuple(torn))
 
 
+def find(folder: Path, id: str) -> dict[str, Any] | None:
+    """The record of one prediction, or None; reads line by line and parses only lines that hold the id."""
+    mark = id.encode()
+    for path in sorted(folder.rglob("*.jsonl")):
+        with path.open("rb") as lines:
+            for line in lines:
+                if mark in line and line.endswith(b"\n") and (record := json.loads(line))["id"] == id:
+                    return dict(record)
+    return None
+
+
 def _records(path: Path, torn: list[Path]) -> Iterator[dict[str, Any]]:
     whole, _, rest = path.read_bytes().rpartition(b"\n")
     if rest:

@@ -1,0 +1,213 @@
+"""Faults at every point where a write meets the system or the database. As a program: an act, killed at each such point.
+
+`python -m tests.faults ACT FOLDER` runs one of ACTS in a new home per point, each time in a process that kills
+itself there, then runs the act's own check on what is left. Prints how many points there were.
+"""
+
+import errno
+import itertools
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from ml_assets.core.manifests import Output
+import resources.lineage  # noqa: F401  once here, not in every child
+from resources import pointer as pointers
+from resources.settings import settings
+from resources.workspace import Workspace
+from tests.records import answers, broken, recipe, release
+
+SYSTEM_CALLS = ("open", "mkdir", "chmod", "fsync", "replace")
+FULL_DISK, BROKEN_DISK = errno.ENOSPC, errno.EIO
+
+
+@contextmanager
+def disk_fails(*, at: int, code: int) -> Iterator[list[str]]:
+    """The call number `at` to the disk raises an OSError, and every later one that writes; yields the calls so far."""
+    calls: list[str] = []
+
+    def point(name: str) -> None:
+        calls.append(name)
+        if len(calls) >= at:
+            raise OSError(code, os.strerror(code))
+
+    originals = {name: getattr(os, name) for name in SYSTEM_CALLS}
+    _patch(point)
+    try:
+        yield calls
+    finally:
+        for name, original in originals.items():
+            setattr(os, name, original)
+
+
+def die_at(number: int) -> None:
+    """Have this process kill itself before its call number `number` to the disk or the database."""
+    calls = itertools.count(1)
+
+    def point(*_: Any) -> None:
+        if next(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    _patch(point)
+    event.listen(Engine, "before_cursor_execute", point)
+    event.listen(Engine, "commit", point)
+
+
+def _patch(point: Callable[[str], None]) -> None:
+    for name in SYSTEM_CALLS:
+        setattr(os, name, _faulty(name, getattr(os, name), point))
+
+
+def _faulty(name: str, original: Callable[..., Any], point: Callable[[str], None]) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        point(name)
+        return original(*args, **kwargs)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Act:
+    """What is done, from which state, and what must hold whether or not it came to its end."""
+
+    before: Callable[[Workspace], None]
+    act: Callable[[Workspace], None]
+    check: Callable[[Workspace], None]
+    is_opening: bool = False
+    """Whether opening the ledger is part of the act."""
+
+
+OLD, NEW = recipe(code="old"), recipe(code="new")
+FIRST, SECOND = release("first", "2013-01"), release("second", "2013-02")
+
+
+def build(name: str) -> Output:
+    return Output({f"{name}.txt": name.encode(), "both.txt": b"both"}, {"rows": 1})
+
+
+def nothing(space: Workspace) -> None:
+    space.settings.home.mkdir()
+
+
+def append(space: Workspace) -> None:
+    space.ledger.append("refusal", {"reasons": []})
+
+
+def one_entry_at_most(space: Workspace) -> None:
+    """A ledger that was killed while it was made is made on the next use."""
+    assert len(space.ledger.entries()) <= 1
+    append(space)
+    assert broken(space.ledger) == []
+
+
+def make_old(space: Workspace) -> None:
+    space.lineage.make(OLD, lambda: build("old"), run="r")
+
+
+def make_new(space: Workspace) -> None:
+    space.lineage.make(NEW, lambda: build("new"), run="r")
+
+
+def old_or_new_stands(space: Workspace) -> None:
+    """What stands is whole; making it again ends where an undisturbed run does, with one manifest per recipe."""
+    current = space.ledger.current("trains", "dataset", "2013-01")
+    assert current is not None
+    assert current.recipe.key in (OLD.key, NEW.key)
+    old = space.ledger.by_key(OLD.key)
+    assert old is not None
+    assert space.snapshots.is_intact(current.snapshot)
+    assert space.snapshots.read(old.snapshot, "old.txt") == b"old"
+    for _ in range(2):
+        make_new(space)
+    current = space.ledger.current("trains", "dataset", "2013-01")
+    assert current is not None
+    assert space.snapshots.read(current.snapshot, "new.txt") == b"new"
+    kinds = [entry.kind for entry in space.ledger.entries()]
+    assert kinds == ["manifest", "publication"] * 2
+    assert broken(space.ledger) == []
+
+
+def first_answers(space: Workspace) -> None:
+    space.ledger.publish(SECOND, run="r")
+    answers(space, FIRST)
+
+
+def promote_second(space: Workspace) -> None:
+    answers(space, SECOND)
+
+
+def roll_back(space: Workspace) -> None:
+    space.endpoints.rollback("trains", to=None, by="me", reason="a test")
+
+
+def second_answers(space: Workspace) -> None:
+    answers(space, FIRST, SECOND)
+
+
+def one_of_two_answers(space: Workspace) -> None:
+    """The pointer file is whole at any time, and after `settle` it says what the ledger says."""
+    file = space.endpoints.file("trains", "production")
+    found = pointers.read(file)
+    assert found is not None
+    assert found.release in ("first", "second")
+    entry = space.ledger.pointer("trains", "production")
+    assert entry is not None
+    settled = space.endpoints.settle("trains", "production")
+    assert settled is not None
+    assert settled == pointers.read(file)
+    assert (settled.release, settled.since) == (entry.body["name"], entry.at)
+    assert broken(space.ledger) == []
+    entries = len(space.ledger.entries())
+    assert space.endpoints.settle("trains", "production") == settled
+    assert len(space.ledger.entries()) == entries
+
+
+ACTS = {
+    "open": Act(nothing, append, one_entry_at_most, is_opening=True),
+    "make": Act(make_old, make_new, old_or_new_stands),
+    "promote": Act(first_answers, promote_second, one_of_two_answers),
+    "roll_back": Act(second_answers, roll_back, one_of_two_answers),
+}
+
+
+def killed_everywhere(act: Act, folder: Path) -> int:
+    """Kill the act at each of its points in turn and check; the number of points."""
+    start = folder / "start"
+    assert _in_child(act.before, start) == 0
+    for number in itertools.count(1):
+        home = shutil.copytree(start, folder / str(number))
+        ended = _in_child(lambda space, at=number: _killed(space, act, at), home)
+        assert _in_child(act.check, home) == 0, f"after a kill at point {number}"
+        if ended == 0:
+            return number - 1
+        assert ended == -signal.SIGKILL, f"ended with {ended} at point {number}"
+    raise AssertionError
+
+
+def _killed(space: Workspace, act: Act, at: int) -> None:
+    if not act.is_opening:
+        space.ledger.engine.connect().close()
+    die_at(at)
+    act.act(space)
+
+
+def _in_child(work: Callable[[Workspace], Any], home: Path) -> int:
+    """Do the work in a process of its own; its exit code, or minus the signal that ended it."""
+    child = os.fork()
+    if child == 0:
+        space = Workspace(settings({"ML_ASSETS_HOME": str(home)}))
+        work(space)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+if __name__ == "__main__":
+    print(killed_everywhere(ACTS[sys.argv[1]], Path(sys.argv[2])))

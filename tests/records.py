@@ -1,0 +1,74 @@
+"""Manifests and ledgers made by hand, and the check that a ledger's chain is whole."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ml_assets.core.digests import digest_json
+from ml_assets.core.manifests import Input, Manifest, Recipe
+from resources.ledger import GENESIS, Entry, Ledger, entry_hash
+from resources.workspace import Workspace
+
+
+def recipe(stage: str = "dataset", partition: str = "2013-01", **changes: Any) -> Recipe:
+    """A recipe of the trains."""
+    given = {"code": "c" * 64, "config": "f" * 64, "environment": "e" * 64}
+    return Recipe(product="trains", stage=stage, partition=partition, **(given | changes))
+
+
+def manifest(content: str = "", *, facts: Any = None, inputs: Sequence[Input] = (), **changes: Any) -> Manifest:
+    """A manifest whose snapshot is named by `content`."""
+    digest = digest_json([content, changes.get("stage", "dataset")])
+    return Manifest(recipe(**changes, inputs=tuple(inputs)), digest, digest, facts or {})
+
+
+def release(name: str, as_of: str = "2013-02", **changes: Any) -> Manifest:
+    """A release of this name."""
+    return manifest(name, stage="release", partition=as_of, facts={"release": name}, **changes)
+
+
+def answers(workspace: Workspace, *releases: Manifest) -> None:
+    """Let the releases answer in production, one after another."""
+    for made in releases:
+        workspace.ledger.publish(made, run="r")
+        now = workspace.ledger.pointer("trains", "production")
+        workspace.endpoints.move(
+            "promotion",
+            made,
+            environment="production",
+            by="test",
+            reason="ACCEPT",
+            expected=now.body["release"] if now else None,
+        )
+
+
+def pointing(release: str, environment: str = "production", as_of: str = "2013-02") -> dict[str, str]:
+    """The body of a move, as far as the ledger looks at it."""
+    return {"product": "trains", "environment": environment, "release": release, "as_of": as_of}
+
+
+def broken(ledger: Ledger) -> list[int]:
+    """Where the chain breaks: the places of the entries that do not follow from the one before."""
+    entries = ledger.entries()
+    before = [GENESIS, *(entry.hash for entry in entries)]
+    return [i for i, entry in enumerate(entries, 1) if (entry.seq, entry.previous, entry.hash) != _due(entry, i, before)]
+
+
+def _due(entry: Entry, place: int, before: Sequence[str]) -> tuple[int, str, str]:
+    previous = before[place - 1]
+    due = entry_hash(seq=place, at=entry.at, kind=entry.kind, body=entry.body, previous=previous)
+    return place, previous, due
+
+
+def flip(content: bytes, *, at: int, by: int = 1) -> bytes:
+    """The bytes with one of them changed."""
+    return content[:at] + bytes([content[at] ^ by]) + content[at + 1 :]
+
+
+def damage(path: "os.PathLike[str]", *, at: int = 0, by: int = 1) -> None:
+    """Change one byte of a file, read-only or not."""
+    with open(path, "rb") as stream:
+        content = stream.read()
+    os.chmod(path, 0o644)
+    with open(path, "wb") as stream:
+        stream.write(flip(content, at=at, by=by))
