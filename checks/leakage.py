@@ -41,7 +41,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 def _counterfactual(workspace: Workspace, product: Product, features: Manifest) -> Finding:
     import tempfile
 
-    inputs = [m for i in features.recipe.inputs if i.manifest and (m := workspace.ledger.manifest(i.manifest))]
+    inputs = workspace.lineage.inputs(features)
     start, end = partitions_of(product).window(features.partition)
     cut, until = _cut(product, start, end)
     with tempfile.TemporaryDirectory() as folder:

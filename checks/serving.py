@@ -1,6 +1,5 @@
 """What answers is what was computed offline, and what answers is what the ledger says."""
 
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -47,8 +46,8 @@ def _compare(workspace: Workspace, product: Product, release: Manifest) -> Findi
 
     offline, requests = _offline(workspace, product, release)
     chosen = np.unique(np.linspace(0, requests.height - 1, min(product.endpoint.smoke_rows, requests.height)).astype(int))
-    os.environ["ML_ASSETS_HOME"] = str(workspace.settings.home)
-    with ServerProcess([sys.executable, "-m", "ml_assets", "serve", product.name, "-e", "staging"]) as server:
+    argv = [sys.executable, "-m", "ml_assets", "serve", product.name, "-e", "staging"]
+    with ServerProcess(argv, environ=workspace.settings.environ()) as server:
         answer = client.predict(server.base_url, as_requests(product, requests[chosen.tolist()]))
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])

@@ -12,6 +12,7 @@ import dagster as dg
 from ml_assets.core.manifests import Manifest, Output
 from ml_assets.product import Product
 from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.metadata import rows_metadata, tables_schema
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,9 +39,10 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             return found
 
         recipes = {s: workspace.lineage.recipe(product, s, key, [raw.as_input()]) for s in ("dataset", "quarantine")}
-        kept = workspace.lineage.make(recipes["dataset"], lambda: _kept(audited()), run=context.run_id)
-        refused = workspace.lineage.make(recipes["quarantine"], lambda: _refused(audited()), run=context.run_id)
-        yield materialized(product, kept, {"dagster/row_count": sum(kept.manifest.facts["rows"].values())})
+        kept = workspace.lineage.make(recipes["dataset"], lambda: kept_rows(audited()), run=context.run.run_id)
+        refused = workspace.lineage.make(recipes["quarantine"], lambda: _refused(audited()), run=context.run.run_id)
+        schema = tables_schema(workspace, product, kept.manifest)
+        yield materialized(product, kept, {**rows_metadata(kept.manifest), "dagster/column_schema": schema})
         yield materialized(product, refused, _refused_metadata(refused.manifest))
 
     return [dataset]
@@ -55,7 +57,8 @@ def audit_raw(workspace: Workspace, product: Product, raw: Manifest) -> "Audit":
     return audit(frames, product=product, partition_window=partitions_of(product).window(raw.partition))
 
 
-def _kept(audit: "Audit") -> Output:
+def kept_rows(audit: "Audit") -> Output:
+    """The rows that keep the contract."""
     from ml_assets.core.frames import parquet_bytes
 
     tables = audit.tables.items()
@@ -80,4 +83,4 @@ def _refused_metadata(manifest: Manifest) -> dict[str, Any]:
     ]
     columns = [dg.TableColumn("table"), dg.TableColumn("reason"), dg.TableColumn("rows", "int")]
     table = dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))
-    return {"dagster/row_count": sum(manifest.facts["rows"].values()), "reasons": table}
+    return {**rows_metadata(manifest), "reasons": table}

@@ -38,7 +38,7 @@ def _staging(product: Product) -> dg.AssetsDefinition:
                 "staging",
                 release,
                 environment="staging",
-                by=f"dagster run {context.run_id}",
+                by=f"dagster run {context.run.run_id}",
                 reason=f"released as of {release.partition}",
                 expected=before.bundle if before else None,
             )
@@ -60,7 +60,7 @@ def _production(product: Product) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Any]:
         release = released(context, workspace, product)
         workspace.endpoints.settle(product.name, "production")
-        told = promote(workspace, product, release, run=context.run_id)
+        told = promote(workspace, product, release, run=context.run.run_id)
         context.log.info(f"{product.name} {release.facts['release']}: {told}")
         return _answering(workspace, product, "production", told)
 
@@ -78,13 +78,14 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
     """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
     from ml_assets.core.promotion import decide
 
-    champion = _compared_with(workspace, release)
+    moves = workspace.endpoints.moves(product.name, "production")
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
-        champion=champion,
-        moves=workspace.endpoints.moves(product.name, "production"),
+        champion=_compared_with(workspace, release),
+        moves=moves,
         unproven=workspace.lineage.unproven(release, RELEASE_CLAIMS),
+        recalled=workspace.endpoints.recalled(product.name),
     )
     if decision.action == "refuse":
         body = {
@@ -99,8 +100,9 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
     if decision.action == "keep":
         return f"kept: {decision.reasons[0]}"
     reason = f"ACCEPT as of {release.partition}"
+    answering = moves[-1].bundle if moves else None
     workspace.endpoints.move(
-        "promotion", release, environment="production", by=f"dagster run {run}", reason=reason, expected=champion
+        "promotion", release, environment="production", by=f"dagster run {run}", reason=reason, expected=answering
     )
     workspace.catalogue.alias(product.name, "production", bundle=release.snapshot)
     return f"promoted; {tell_server(product)}"

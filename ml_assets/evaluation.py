@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -10,8 +11,11 @@ import dagster as dg
 from ml_assets.core.manifests import Manifest, Output
 from ml_assets.core.stages import test_keys
 from ml_assets.product import Product
+from ml_assets.product_spec import METRICS
 from resources.assets import asset_key, materialized, partitions_def, spec, window_dep
 from resources.claims import features_claims
+from resources.metadata import pictures, plots
+from resources.mlflow import run_facts, run_page
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -32,9 +36,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key = context.partition_key
         comparison = _compare(workspace, product, key)
         recipe = workspace.lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
-        made = workspace.lineage.make(recipe, lambda: _evaluate(context, workspace, product, comparison), run=context.run_id)
+        made = workspace.lineage.make(recipe, lambda: _evaluate(context, workspace, product, comparison), run=context.run.run_id)
         context.log.info(f"{product.name} {key}: {made.manifest.facts['verdict']['decision']}")
-        return materialized(product, made, _metadata(workspace, made.manifest))
+        return materialized(product, made, _metadata(workspace, product, made.manifest))
 
     return [evaluation]
 
@@ -91,8 +95,7 @@ def _evaluate(context: dg.AssetExecutionContext, workspace: Workspace, product: 
     }
     report = _report(workspace, product, compared.model, frame, scores["candidate"])
     made = output(frame, scores, judged, product=product, report=report, facts=facts)
-    _log(context, workspace, product, made)
-    return made
+    return replace(made, facts={**made.facts, **_log(context, workspace, product, made)})
 
 
 def score(workspace: Workspace, product: Product, manifest: Manifest, frame: "pl.DataFrame") -> "np.ndarray":
@@ -106,14 +109,15 @@ def score(workspace: Workspace, product: Product, manifest: Manifest, frame: "pl
 
 
 def _report(workspace: Workspace, product: Product, model: Manifest, frame: "pl.DataFrame", scores: "np.ndarray") -> bytes:
-    """Evidently's report of the test rows against the last training partition."""
+    """Evidently's report of the test rows against the last training partitions, as many as were tested."""
     import polars as pl
 
     from ml_assets.core.report import evidently_report
     from ml_assets.core.training import labelled
 
-    last = workspace.lineage.current(product, "features", model.facts["train"][-1])
-    trained = labelled(workspace.snapshots.frame(last.snapshot, "features.parquet"), label=product.features.label)
+    last = workspace.lineage.inputs(model)[-product.window.test :]
+    rows = pl.concat(workspace.snapshots.frame(m.snapshot, "features.parquet") for m in last)
+    trained = labelled(rows, label=product.features.label)
     about = json.loads(workspace.snapshots.read(model.snapshot, "model.json"))["features"]
     seen = score(workspace, product, model, trained)
     return evidently_report(
@@ -128,32 +132,34 @@ def _report(workspace: Workspace, product: Product, model: Manifest, frame: "pl.
     )
 
 
-def _log(context: dg.AssetExecutionContext, workspace: Workspace, product: Product, made: Output) -> None:
-    """Log the metrics and the verdict to the MLflow run of this Dagster run."""
+def _log(context: dg.AssetExecutionContext, workspace: Workspace, product: Product, made: Output) -> dict[str, str]:
+    """Log metrics, verdict, report and plots to the MLflow run of this Dagster run; returns where that is."""
     values = {f"{role}/{m}": e["value"] for m, by_role in made.facts["metrics"].items() for role, e in by_role.items()}
     with workspace.catalogue.run(context, product.name) as mlflow:
         mlflow.log_metrics({name: value for name, value in values.items() if value is not None})
         mlflow.set_tags({"verdict": made.facts["verdict"]["decision"]})
-        mlflow.log_text(made.files["summary.md"].decode(), "evaluation.md")
+        shown = {name: text for name, text in made.files.items() if name.endswith((".md", ".html", ".svg"))}
+        for name, text in shown.items():
+            mlflow.log_text(text.decode(), f"evaluation/{name}")
+        return run_facts(mlflow)
 
 
-def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    from ml_assets.core.plots_style import as_markdown
+def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
+    """What decides first, then small pictures, everything in full, and the numbers that are plotted over partitions."""
+    from ml_assets.core.thumbnails import comparison
 
-    snapshot = workspace.snapshots.open(manifest.snapshot)
-    plots = {
-        name.removeprefix("plots/").removesuffix(".svg"): dg.MetadataValue.md(
-            as_markdown(workspace.snapshots.read(manifest.snapshot, name))
-        )
-        for name in snapshot.members
-        if name.startswith("plots/")
-    }
-    report = workspace.snapshots.checkout(manifest.snapshot) / "report.html"
-    values = {m: e["candidate"]["value"] for m, e in manifest.facts["metrics"].items()}
+    facts, read = manifest.facts, partial(workspace.snapshots.read, manifest.snapshot)
+    verdict, champion = facts["verdict"], facts["champion"]
+    metrics = [metric for metric in METRICS[product.task] if metric in facts["metrics"]]
+    values = {metric: facts["metrics"][metric]["candidate"]["value"] for metric in metrics}
     return {
-        "verdict": manifest.facts["verdict"]["decision"],
-        "summary": dg.MetadataValue.md(workspace.snapshots.read(manifest.snapshot, "summary.md").decode()),
-        "report": dg.MetadataValue.url(report.as_uri()),
+        "verdict": "; ".join([verdict["decision"], *verdict["reasons"]]),
+        "champion": champion["release"] if champion else "none: a first release",
+        "tested_on": ", ".join(facts["tested"]),
+        "metrics": dg.MetadataValue.md(comparison(facts["metrics"], order=metrics)),
+        **pictures(json.loads(read("metrics.json"))),
+        "slices": dg.MetadataValue.md(read("summary.md").decode()),
+        "plots": plots(workspace, manifest),
+        "report": run_page(workspace.settings.mlflow_ui, facts, artifact="evaluation/report.html"),
         **{name: value for name, value in values.items() if value is not None},
-        **plots,
     }

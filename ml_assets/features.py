@@ -27,7 +27,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key = context.partition_key
         inputs = workspace.lineage.reads(product, "features", key)
         recipe = workspace.lineage.recipe(product, "features", key, [m.as_input() for m in inputs])
-        made = workspace.lineage.make(recipe, partial(_build, workspace, product, key, inputs), run=context.run_id)
+        made = workspace.lineage.make(recipe, partial(compute, workspace, product, key, inputs), run=context.run.run_id)
         return materialized(product, made, _metadata(workspace, product, made.manifest))
 
     return [features]
@@ -44,7 +44,8 @@ def sources(workspace: Workspace, product: Product, inputs: Sequence[Manifest]) 
     return found
 
 
-def _build(workspace: Workspace, product: Product, key: str, inputs: Sequence[Manifest]) -> Output:
+def compute(workspace: Workspace, product: Product, key: str, inputs: Sequence[Manifest]) -> Output:
+    """The features of one partition from these datasets and reference tables."""
     from ml_assets.core.features import assemble
 
     start, end = partitions_of(product).window(key)
@@ -66,9 +67,11 @@ def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dic
         column: [dg.TableColumnDep(asset_key(product, stage), name) for stage, name in origins]
         for column, origins in workspace.dbt.column_lineage(product).items()
     }
+    rows, labelled = manifest.facts["rows"], manifest.facts["labelled"]
     return {
-        "dagster/row_count": manifest.facts["rows"],
+        "dagster/row_count": rows,
+        "rows_labelled": labelled,
+        "share_labelled": labelled / rows if rows else 0.0,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
-        "labelled": manifest.facts["labelled"],
     }

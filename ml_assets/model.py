@@ -11,10 +11,12 @@ from ml_assets.core.manifests import Manifest, Output
 from ml_assets.product import Product
 from resources.assets import materialized, partitions_def, spec, window_dep
 from resources.claims import features_claims
+from resources.metadata import plots, small_table
+from resources.mlflow import run_page
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.training import Fitted
+    from ml_assets.core.training import Fitted, Progress
 
 LOG_EVERY = 20
 """Iterations between two lines of progress in the run's log."""
@@ -39,29 +41,34 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             return
         workspace.lineage.require_proven(inputs, features_claims(product))
         recipe = workspace.lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
-        made = workspace.lineage.make(recipe, partial(_fit, context, workspace, product, inputs), run=context.run_id)
+        made = workspace.lineage.make(recipe, partial(_fit, context, workspace, product, inputs), run=context.run.run_id)
         yield materialized(product, made, _metadata(workspace, made.manifest))
 
     return [model]
 
 
 def _fit(context: dg.AssetExecutionContext, workspace: Workspace, product: Product, inputs: Sequence[Manifest]) -> Output:
+    def progress(done: int, total: int, loss: float) -> None:
+        if done % LOG_EVERY == 0 or done == total:
+            context.log.info(f"{product.name} {context.partition_key}: {done} of {total} trees, training loss {loss:.5f}")
+
+    fitted = train(workspace, product, inputs, progress=progress)
+    logged = _log(context, workspace, product, fitted, inputs)
+    return _output(product, fitted, inputs, logged)
+
+
+def train(workspace: Workspace, product: Product, inputs: Sequence[Manifest], *, progress: "Progress | None" = None) -> "Fitted":
+    """Fit on the rows of these features, partition after partition in the order given."""
     import polars as pl
 
     from ml_assets.core.features import model_columns
     from ml_assets.core.training import fit
 
-    def progress(done: int, total: int, loss: float) -> None:
-        if done % LOG_EVERY == 0 or done == total:
-            context.log.info(f"{product.name} {context.partition_key}: {done} of {total} trees, training loss {loss:.5f}")
-
     rows = pl.concat(workspace.snapshots.frame(m.snapshot, "features.parquet") for m in inputs)
-    fitted = fit(rows, product=product, columns=model_columns(product), progress=progress)
-    run_id = _log(context, workspace, product, fitted, inputs)
-    return _output(product, fitted, inputs, run_id)
+    return fit(rows, product=product, columns=model_columns(product), progress=progress)
 
 
-def _output(product: Product, fitted: "Fitted", inputs: Sequence[Manifest], run_id: str) -> Output:
+def _output(product: Product, fitted: "Fitted", inputs: Sequence[Manifest], logged: dict[str, str]) -> Output:
     from ml_assets.core.plots import feature_importance, learning_curve
 
     about = {
@@ -79,8 +86,8 @@ def _output(product: Product, fitted: "Fitted", inputs: Sequence[Manifest], run_
         "plots/feature_importance.svg": feature_importance(fitted.importance),
     }
     trained = [m.partition for m in inputs]
-    facts = {"rows": fitted.rows, "train": trained, "mlflow_run": run_id, "loss": fitted.learning_curve[-1]}
-    return Output(files, facts, data_version=fitted.fingerprint)
+    facts = {"rows": fitted.rows, "train": trained, "loss": fitted.learning_curve[-1]}
+    return Output(files, {**facts, **logged}, data_version=fitted.fingerprint)
 
 
 def _log(
@@ -89,29 +96,35 @@ def _log(
     product: Product,
     fitted: "Fitted",
     inputs: Sequence[Manifest],
-) -> str:
-    """Log parameters, dataset digests, learning curve and importance to MLflow; returns the MLflow run's id."""
+) -> dict[str, str]:
+    """Log parameters, dataset digests, learning curve and importance to MLflow; returns where the run is."""
     from ml_assets.core.training import parameters
-    from resources.mlflow import log_curve
+    from resources.mlflow import log_curve, run_facts
 
     with workspace.catalogue.run(context, product.name) as mlflow:
-        run_id = str(mlflow.active_run().info.run_id)
+        logged = run_facts(mlflow)
         mlflow.log_params({**parameters(product), "train_first": inputs[0].partition, "train_last": inputs[-1].partition})
         mlflow.log_dict({m.partition: m.data_version for m in inputs}, "inputs/features.json")
         mlflow.log_dict(dict(fitted.importance), "feature_importance.json")
         mlflow.set_tags({"fingerprint": fitted.fingerprint, "product": product.name, "as_of": context.partition_key})
         mlflow.log_metrics({"train_rows": fitted.rows} | {f"importance/{n}": v for n, v in fitted.importance})
-        log_curve(mlflow.tracking_client, run_id, f"train_{fitted.loss_name}", fitted.learning_curve)
-    return run_id
+        log_curve(mlflow.tracking_client, logged["mlflow_run"], f"train_{fitted.loss_name}", fitted.learning_curve)
+    return logged
 
 
 def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    from ml_assets.core.plots_style import as_markdown
+    from ml_assets.core.thumbnails import thumbnail
 
-    plots = {
-        name: dg.MetadataValue.md(as_markdown(workspace.snapshots.read(manifest.snapshot, f"plots/{name}.svg")))
-        for name in ("learning_curve", "feature_importance")
+    facts, train = manifest.facts, manifest.facts["train"]
+    about = json.loads(workspace.snapshots.read(manifest.snapshot, "model.json"))
+    losses = about["learning_curve"]
+    curve = thumbnail("learning_curve", {"training": {"x": list(range(1, len(losses) + 1)), "y": losses}})
+    return {
+        "trained_on": f"{train[0]} to {train[-1]}, {len(train)} partitions",
+        "feature_importance": small_table(["feature", "%"], [[name, f"{value:.1f}"] for name, value in about["importance"][:12]]),
+        **({"learning_curve": dg.MetadataValue.md(curve)} if curve else {}),
+        "plots": plots(workspace, manifest),
+        "mlflow_run": run_page(workspace.settings.mlflow_ui, facts),
+        "training_rows": facts["rows"],
+        "training_loss": facts["loss"],
     }
-    facts = manifest.facts
-    told = {"rows": facts["rows"], "trained_on": ", ".join(facts["train"]), "mlflow_run": facts["mlflow_run"]}
-    return {**plots, **told, "training_loss": facts["loss"]}

@@ -10,6 +10,7 @@ import dagster as dg
 from ml_assets.core.manifests import Manifest, Output
 from ml_assets.product import Product
 from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.metadata import pictures, plots, small_table
 from resources.workspace import Workspace
 
 
@@ -35,7 +36,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             return
         features = workspace.lineage.current(product, "features", key)
         recipe = workspace.lineage.recipe(product, "monitoring", key, [features.as_input(), champion.as_input()])
-        made = workspace.lineage.make(recipe, partial(_observe, workspace, product, features, champion), run=context.run_id)
+        made = workspace.lineage.make(recipe, partial(_observe, workspace, product, features, champion), run=context.run.run_id)
         yield materialized(product, made, _metadata(workspace, champion, made.manifest))
 
     return [monitoring]
@@ -61,21 +62,19 @@ def _observe(workspace: Workspace, product: Product, features: Manifest, champio
 
 
 def _metadata(workspace: Workspace, champion: Manifest, manifest: Manifest) -> dict[str, Any]:
-    from ml_assets.core.plots_style import as_markdown
-
-    facts = manifest.facts
-    names = [n for n in workspace.snapshots.open(manifest.snapshot).members if n.startswith("plots/")]
-    plots = {
-        name.removeprefix("plots/").removesuffix(".svg"): dg.MetadataValue.md(
-            as_markdown(workspace.snapshots.read(manifest.snapshot, name))
-        )
-        for name in names
-    }
+    facts, snapshot = manifest.facts, workspace.snapshots.open(manifest.snapshot)
+    drift = json.loads(workspace.snapshots.read(manifest.snapshot, "drift.json"))
+    is_known = "metrics.json" in snapshot.members
+    measured = pictures(json.loads(workspace.snapshots.read(manifest.snapshot, "metrics.json"))) if is_known else {}
     values = {name: each["candidate"]["value"] for name, each in (facts["metrics"] or {}).items()}
     return {
         "release": champion.facts["release"],
+        "drifted": ", ".join(facts["drifted"]) or "none",
+        "drift": small_table(["column", "PSI"], [[c["column"], f"{c['psi']:.3f}"] for c in drift["columns"][:15]]),
+        **measured,
+        "plots": plots(workspace, manifest),
         "score_psi": facts["score_psi"],
-        "drifted_columns": ", ".join(facts["drifted"]) or "none",
+        "columns_drifted": len(facts["drifted"]),
+        "rows": facts["rows"],
         **{f"realised_{name}": value for name, value in values.items() if value is not None},
-        **plots,
     }

@@ -10,6 +10,8 @@ from ml_assets.core.manifests import Manifest, Output, Recipe
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.metadata import small_table
+from resources.mlflow import TRAINING_VIEW
 from resources.workspace import Workspace
 
 
@@ -27,11 +29,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         key = context.partition_key
         inputs = workspace.lineage.reads(product, "release", key)
-        _refuse_without_evidence(workspace, product, key, run=context.run_id)
+        _refuse_without_evidence(workspace, product, key, run=context.run.run_id)
         recipe = workspace.lineage.recipe(product, "release", key, [m.as_input() for m in inputs])
-        made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe), run=context.run_id)
+        made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe), run=context.run.run_id)
         version = _register(workspace, product, made.manifest)
-        return materialized(product, made, _metadata(made.manifest, version))
+        return materialized(product, made, _metadata(workspace, product, made.manifest, version))
 
     return [release]
 
@@ -74,7 +76,6 @@ def _parts(workspace: Workspace, product: Product, model: Manifest, key: str) ->
     rows = snapshots.frame(features.snapshot, "features.parquet")
     about = json.loads(snapshots.read(model.snapshot, "model.json"))
     fitted = load_model(snapshots.path(model.snapshot, "model.cbm"), task=product.task)
-    trained = [lineage.current(product, "features", k) for k in model.facts["train"]]
     return bundle.Parts(
         model=snapshots.read(model.snapshot, "model.cbm"),
         features_sql=snapshots.read(features.snapshot, "features.sql"),
@@ -82,7 +83,7 @@ def _parts(workspace: Workspace, product: Product, model: Manifest, key: str) ->
         features=rows,
         requests=snapshots.frame(features.snapshot, "requests.parquet"),
         scores=score_frame(fitted, rows, about["features"]),
-        trained=pl.concat(snapshots.frame(m.snapshot, "features.parquet") for m in trained),
+        trained=pl.concat(snapshots.frame(m.snapshot, "features.parquet") for m in lineage.inputs(model)),
         tested_scores=snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"].to_numpy(),
         manifest=model,
         evaluation=evaluation,
@@ -102,6 +103,15 @@ def _register(workspace: Workspace, product: Product, manifest: Manifest) -> str
     return workspace.catalogue.register(product.name, run_id=manifest.facts["mlflow_run"], folder=folder, tags=tags)
 
 
-def _metadata(manifest: Manifest, version: str) -> dict[str, Any]:
+def _metadata(workspace: Workspace, product: Product, manifest: Manifest, version: str) -> dict[str, Any]:
     facts = manifest.facts
-    return {"release": facts["release"], "bundle": manifest.snapshot, "registered_version": version}
+    evaluation = workspace.lineage.made_from(manifest)["evaluation"]
+    page = f"{workspace.settings.mlflow_ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW}"
+    return {
+        "release": facts["release"],
+        "registered": dg.MetadataValue.url(page),
+        "evidence": ", ".join(claim["name"] for claim in evaluation.facts["verdict"]["claims"] if claim["passed"]),
+        "trained_on": f"{facts['train'][0]} to {facts['train'][-1]}, {len(facts['train'])} partitions",
+        "bundle": manifest.snapshot,
+        "members": small_table(["member"], [[name] for name in sorted(workspace.snapshots.open(manifest.snapshot).members)]),
+    }

@@ -1,12 +1,15 @@
 """Moving an endpoint: the ledger records who answers; a pointer file, which the server reads, follows it."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.promotion import Move, back, stack
 from ml_assets.errors import MlAssetsError
 from resources import pointer as pointers
+from resources import recalls
 from resources.ledger import Entry, Kind, Ledger
 from resources.pointer import Pointer
 from resources.settings import Settings
@@ -28,11 +31,11 @@ class Endpoints:
 
     def moves(self, product: str, environment: str) -> list[Move]:
         """Every move so far, oldest first."""
-        return [_move(entry) for entry in self.ledger.moves(product, environment)]
+        return [as_move(entry) for entry in self.ledger.moves(product, environment)]
 
     def move(self, kind: Kind, release: Manifest, *, environment: str, by: str, reason: str, expected: str | None) -> Pointer:
-        """Record that the release answers from now on, if `expected` (a bundle's digest) answers still; then tell the
-        server. A crash between the two is mended by `settle`."""
+        """Record that the release answers from now on, if `expected` (a bundle's digest) answers still and the release was
+        not recalled; then tell the server. A crash between the two is mended by `settle`."""
         body = {
             "product": release.recipe.product,
             "environment": environment,
@@ -44,13 +47,19 @@ class Endpoints:
             "by": by,
             "reason": reason,
         }
-        return self._record(kind, body, expected=expected)
+        return self._record(kind, body, expected=expected, release=release)
 
-    def rollback(self, product: str, *, to: str | None, by: str, reason: str) -> Pointer:
-        """Let an earlier release answer in production: the one before, or the one named `to` (name or digest)."""
-        entries = self.ledger.moves(product, "production")
-        moves = [_move(entry) for entry in entries]
-        target = back(moves, to=to)
+    def recalled(self, product: str, environment: str = "production") -> frozenset[str]:
+        """The bundles that answered at some time and were recalled, or made from what was."""
+        bad = recalls.derived(self.ledger, product)
+        return frozenset(e.body["release"] for e in self.ledger.moves(product, environment) if e.body["manifest"] in bad)
+
+    def rollback(self, product: str, *, to: str | None, by: str, reason: str, environment: str = "production") -> Pointer:
+        """Let an earlier release answer: the one before, or the one named `to` (name or digest). What was recalled is
+        passed over, and refused when it is named."""
+        entries = self.ledger.moves(product, environment)
+        moves = [as_move(entry) for entry in entries]
+        target = back(moves, to=to, recalled=() if to else self.recalled(product, environment))
         if target is None:
             known = dict.fromkeys(move.release for move in (moves if to else stack(moves)))
             raise NothingToRollBackTo(
@@ -60,7 +69,9 @@ class Endpoints:
         answered = next(entry for entry in reversed(entries) if entry.body["release"] == target.bundle)
         now = moves[-1].bundle
         body = {**answered.body, "previous": now, "by": by, "reason": reason}
-        return self._record("rollback", body, expected=now)
+        release = self.ledger.manifest(body["manifest"])
+        assert release is not None
+        return self._record("rollback", body, expected=now, release=release)
 
     def settle(self, product: str, environment: str) -> Pointer | None:
         """Make the pointer file say what the ledger says; what it says now (None: nothing ever answered).
@@ -69,17 +80,19 @@ class Endpoints:
         """
         told: Entry | None = None
         while (entry := self.ledger.pointer(product, environment)) is not None and entry != told:
-            pointers.write(self.file(product, environment), _pointer(entry))
+            pointers.write(self.file(product, environment), as_pointer(entry))
             told = entry
-        return _pointer(told) if told else None
+        return as_pointer(told) if told else None
 
-    def _record(self, kind: Kind, body: dict[str, str | None], *, expected: str | None) -> Pointer:
-        entry = self.ledger.move_pointer(kind, body, expected=expected)
+    def _record(self, kind: Kind, body: dict[str, Any], *, expected: str | None, release: Manifest) -> Pointer:
+        not_recalled = partial(recalls.refuse_within, manifests=[release])
+        entry = self.ledger.move_pointer(kind, body, expected=expected, guard=not_recalled)
         self.settle(entry.body["product"], entry.body["environment"])
-        return _pointer(entry)
+        return as_pointer(entry)
 
 
-def _pointer(entry: Entry) -> Pointer:
+def as_pointer(entry: Entry) -> Pointer:
+    """What the pointer file says after this move."""
     return Pointer(
         release=entry.body["name"],
         bundle=entry.body["release"],
@@ -91,7 +104,8 @@ def _pointer(entry: Entry) -> Pointer:
     )
 
 
-def _move(entry: Entry) -> Move:
+def as_move(entry: Entry) -> Move:
+    """A recorded move as core.promotion sees it."""
     return Move(
         bundle=entry.body["release"],
         release=entry.body["name"],

@@ -4,7 +4,6 @@ import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 from ml_assets.product import Product
-from resources.assets import partitions_def
 
 
 def path_job(product: Product) -> UnresolvedAssetJobDefinition:
@@ -12,7 +11,6 @@ def path_job(product: Product) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{product.name}_path",
         selection=dg.AssetSelection.groups(product.name),
-        partitions_def=partitions_def(product),
         description=f"Raw to endpoint and monitoring, for one {product.partitions.every}.",
         tags={"product": product.name},
     )

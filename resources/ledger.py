@@ -5,24 +5,27 @@ shows. Writers take the database's write lock first: several processes can appen
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, create_engine, event, func, insert, or_, select, text
+from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources import ledger_schema as schema
+from resources import witness
+from resources.git import Source
+from resources.ledger_database import lock, open_database
 
 GENESIS = "0" * 64
-BUSY_SECONDS = 60
+MOST_VARIABLES = 10_000
 
-Kind = Literal["manifest", "publication", "evidence", "promotion", "staging", "rollback", "refusal"]
+Kind = Literal["manifest", "publication", "evidence", "promotion", "staging", "rollback", "refusal", "recall"]
 Guard = Callable[[Connection], None]
 
 
@@ -53,23 +56,14 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The record at a database URL (SQLite or PostgreSQL)."""
+    """The record at a database URL (SQLite or PostgreSQL). `witness` is a file that remembers the newest entry."""
 
     url: str
+    witness: Path | None = None
 
     @cached_property
     def engine(self) -> Engine:
-        engine = create_engine(self.url, connect_args=_connect_args(self.url))
-        if engine.dialect.name == "sqlite":
-            if engine.url.database:
-                Path(engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-            event.listen(engine, "connect", _on_sqlite_connect)
-        with engine.begin() as connection:
-            _lock(connection)
-            schema.metadata.create_all(connection)
-            for statement in schema.append_only(engine.dialect.name):
-                connection.execute(text(statement))
-        return engine
+        return open_database(self.url)
 
     def close(self) -> None:
         """Give back the database connections; the next use opens new ones."""
@@ -79,20 +73,27 @@ class Ledger:
     def append(self, kind: Kind, body: Mapping[str, Any], *, guard: Guard | None = None) -> Entry:
         """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all."""
         with self.engine.begin() as connection:
-            _lock(connection)
+            lock(connection)
             if guard is not None:
                 guard(connection)
-            return _append(connection, kind, body)
+            entry = _append(connection, kind, body)
+        self._remember(entry)
+        return entry
 
-    def publish(self, manifest: Manifest, *, run: str) -> None:
-        """Record the manifest (once) and make it the current one of its asset and partition."""
+    def publish(self, manifest: Manifest, *, run: str, source: Source | None = None) -> None:
+        """Record the manifest (once) and make it the current one of its asset and partition. `source` is the checkout
+        that the code came from."""
+        entry = None
         with self.engine.begin() as connection:
-            _lock(connection)
+            lock(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
-                _append(connection, "manifest", {"id": manifest.id, "manifest": manifest.to_dict(), "run": run})
+                body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
+                entry = _append(connection, "manifest", body)
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             if current != manifest.id:
-                _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})
+                entry = _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})
+        if entry is not None:
+            self._remember(entry)
 
     def manifest(self, id: str) -> Manifest | None:
         return self._manifest(schema.manifests.c.id == id)
@@ -149,7 +150,7 @@ class Ledger:
         seqs = select(columns.seq).where(columns.product == product, columns.environment == environment)
         return self.entries(schema.entries.c.seq.in_(seqs))
 
-    def move_pointer(self, kind: Kind, body: Mapping[str, Any], *, expected: str | None) -> Entry:
+    def move_pointer(self, kind: Kind, body: Mapping[str, Any], *, expected: str | None, guard: Guard | None = None) -> Entry:
         """Move an endpoint if `expected` (a release, or None) is what answers at this moment; else LedgerConflict."""
 
         def still_answering(connection: Connection) -> None:
@@ -161,14 +162,19 @@ class Ledger:
                     f"{body['product']}: in {body['environment']} release {_short(now)} answers, not {_short(expected)} as "
                     "the decision assumed; materialize evaluation again to compare with what answers now"
                 )
+            if guard is not None:
+                guard(connection)
 
         return self.append(kind, body, guard=still_answering)
 
     def entries(self, *where: Any) -> list[Entry]:
         """Entries that match, oldest first."""
-        query = select(schema.entries).where(*where).order_by(schema.entries.c.seq)
         with self.engine.connect() as connection:
-            return [_entry(row) for row in connection.execute(query)]
+            return entries_where(connection, *where)
+
+    def _remember(self, entry: Entry) -> None:
+        if self.witness is not None:
+            witness.remember(self.witness, witness.Head(entry.seq, entry.hash))
 
     def _manifest(self, *where: Any) -> Manifest | None:
         found = self._manifests(*where)
@@ -179,21 +185,10 @@ class Ledger:
         return [Manifest.from_dict(e.body["manifest"]) for e in self.entries(schema.entries.c.seq.in_(seqs))]
 
 
-def _connect_args(url: str) -> dict[str, Any]:
-    return {"timeout": BUSY_SECONDS} if url.startswith("sqlite") else {}
-
-
-def _on_sqlite_connect(connection: Any, _: Any) -> None:
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-
-
-def _lock(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-    else:
-        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7236171)")
+def entries_where(connection: Connection, *where: Any) -> list[Entry]:
+    """Entries that match, oldest first, as seen from inside of a transaction."""
+    query = select(schema.entries).where(*where).order_by(schema.entries.c.seq)
+    return [_entry(row) for row in connection.execute(query)]
 
 
 def _short(release: str | None) -> str:
@@ -220,13 +215,18 @@ def _append(connection: Connection, kind: Kind, body: Mapping[str, Any]) -> Entr
         select(schema.entries.c.seq, schema.entries.c.hash).order_by(schema.entries.c.seq.desc()).limit(1)
     ).first()
     seq, previous = (last.seq + 1, last.hash) if last else (1, GENESIS)
-    written = canonical_json(body).decode()
-    stored = json.loads(written)
-    row: dict[str, Any] = {"seq": seq, "at": _now(), "kind": kind, "previous": previous}
-    entry = Entry(**row, body=stored, hash=entry_hash(**row, body=stored))
-    connection.execute(insert(schema.entries).values(**row, body=written, hash=entry.hash))
-    _index(connection, entry)
+    stored = json.loads(canonical_json(body))
+    row: dict[str, Any] = {"seq": seq, "at": _now(), "kind": kind, "previous": previous, "body": stored}
+    entry = Entry(**row, hash=entry_hash(**row))
+    write(connection, entry)
     return entry
+
+
+def write(connection: Connection, entry: Entry) -> None:
+    """Write an entry and what it adds to the index tables. Appending and verifying both come here."""
+    row = {**vars(entry), "body": canonical_json(entry.body).decode()}
+    connection.execute(insert(schema.entries).values(**row))
+    _index(connection, entry)
 
 
 def _index(connection: Connection, entry: Entry) -> None:
@@ -248,9 +248,26 @@ def _index(connection: Connection, entry: Entry) -> None:
 
 def _index_manifest(connection: Connection, entry: Entry) -> None:
     manifest = Manifest.from_dict(entry.body["manifest"])
-    row = {"id": manifest.id, "key": manifest.recipe.key, "seq": entry.seq, **_asset(manifest)}
+    recipe = manifest.recipe
+    row = {"id": manifest.id, "key": recipe.key, "seq": entry.seq, **_asset(manifest)}
     versions = {"data_version": manifest.data_version, "snapshot": manifest.snapshot}
-    connection.execute(insert(schema.manifests).values(**row, **versions))
-    edges = [{"consumer": manifest.id, "producer": i.manifest} for i in manifest.recipe.inputs if i.manifest]
-    if edges:
-        connection.execute(insert(schema.inputs), edges)
+    decided = {"code": recipe.code, "config": recipe.config, "environment": recipe.environment}
+    connection.execute(insert(schema.manifests).values(**row, **versions, **decided))
+    if recipe.inputs:
+        producers = _seqs(connection, [i.manifest for i in recipe.inputs if i.manifest])
+        rows = [
+            {"asset": i.asset, "partition": i.partition, "data_version": i.data_version}
+            | {"consumer": entry.seq, "producer": producers[i.manifest] if i.manifest else None}
+            for i in recipe.inputs
+        ]
+        connection.execute(insert(schema.inputs), rows)
+
+
+def _seqs(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """The entry of each of these manifests, in as few queries as SQLite's limit on variables asks for."""
+    found: dict[str, int] = {}
+    for first in range(0, len(ids), MOST_VARIABLES):
+        columns = schema.manifests.c
+        query = select(columns.id, columns.seq).where(columns.id.in_(ids[first : first + MOST_VARIABLES]))
+        found.update((row.id, row.seq) for row in connection.execute(query))
+    return found

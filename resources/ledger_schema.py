@@ -1,8 +1,12 @@
 """The ledger's tables. `entries` is the record; the others are indexes that can be made again from it."""
 
-from sqlalchemy import Column, Index, Integer, MetaData, Table, Text
+from sqlalchemy import Column, Index, Integer, MetaData, Table, column
+from sqlalchemy import Text as AnyText
 
 metadata = MetaData()
+# the order of partition keys is that of their bytes, whatever language a PostgreSQL server speaks
+Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
+_DELIVERED = column("producer").is_(None)
 
 entries = Table(
     "entries",
@@ -25,14 +29,22 @@ manifests = Table(
     Column("partition", Text, nullable=False),
     Column("data_version", Text, nullable=False, index=True),
     Column("snapshot", Text, nullable=False, index=True),
+    Column("code", Text, nullable=False),
+    Column("config", Text, nullable=False),
+    Column("environment", Text, nullable=False),
     Column("seq", Integer, nullable=False, unique=True),
 )
 
+# An edge of the graph: `consumer` and `producer` are the manifests' entries; delivered bytes have no producer.
 inputs = Table(
     "inputs",
     metadata,
-    Column("consumer", Text, nullable=False, index=True),
-    Column("producer", Text, nullable=False, index=True),
+    Column("consumer", Integer, nullable=False, index=True),
+    Column("producer", Integer, index=True),
+    Column("asset", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("data_version", Text, nullable=False),
+    Index("inputs_delivered", "data_version", sqlite_where=_DELIVERED, postgresql_where=_DELIVERED),
 )
 
 publications = Table(

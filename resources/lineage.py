@@ -6,9 +6,14 @@ from dataclasses import dataclass
 from ml_assets.core import stages
 from ml_assets.core.digests import digest_json
 from ml_assets.core.manifests import Input, Manifest, Output, Recipe
+from ml_assets.core.promotion import stack
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from resources import recalls
+from resources.endpoints import as_move
+from resources.git import source
 from resources.ledger import Ledger
+from resources.settings import ROOT
 from resources.snapshots import Snapshots
 
 
@@ -36,21 +41,25 @@ class Lineage:
     ledger: Ledger
 
     def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
-        """What stands for the asset's partition now. Raises NotMaterialized with the next command."""
+        """What stands for the asset's partition now, to be used. Raises NotMaterialized with the next command, or Recalled
+        when it comes from something that was declared bad."""
         found = self.ledger.current(product.name, stage, partition)
         if found is None:
             raise NotMaterialized(
                 f"{product.name}/{stage} has nothing for {partition or 'the product'} yet; "
                 f"materialize it first: {_command('run', product.name, partition)}"
             )
+        recalls.refuse(self.ledger, [found])
         return found
 
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
-        """The manifests that a stage reads for one partition, as core.stages declares them."""
+        """The manifests that a stage reads for one partition, as core.stages declares them. What was recalled is left out
+        where a stage takes what there is, and refused where it needs just that."""
         wanted = stages.reads(product, stage, partition)
         required = [self.current(product, name, key) for name, key in wanted.required]
-        available = (self.ledger.current(product.name, name, key) for name, key in wanted.available)
-        return [m for m in available if m is not None] + required
+        available = [self.ledger.current(product.name, name, key) for name, key in wanted.available]
+        bad = recalls.derived(self.ledger, product.name) if available else {}
+        return [m for m in available if m is not None and m.id not in bad] + required
 
     def answered(self, product: Product, *, before: str) -> Manifest | None:
         """The release that answered when the partition came in: the last in production as of an earlier one."""
@@ -58,30 +67,39 @@ class Lineage:
         return self.ledger.manifest(move.body["manifest"]) if move else None
 
     def champion(self, product: Product, partition: str, *, question: str) -> Manifest | None:
-        """The release that a candidate as of `partition` is compared with: the last that production moved to, of those
-        as of this partition or an earlier one. None until a first release answers.
+        """The release that a candidate as of `partition` is compared with: the last that production moved to and did
+        not roll back, of those as of this partition or an earlier one; none that was recalled or comes from what was. None
+        until a first release answers.
 
         `question` is the evaluation's recipe key without its champion. A release that came out of this very question is
         passed over: asked again, the question has the same answer.
         """
-        for move in reversed(self.ledger.moves(product.name, "production")):
-            release = self.ledger.manifest(move.body["manifest"])
-            if release is None or release.partition > partition:
+        entries = self.ledger.moves(product.name, "production")
+        manifests = {entry.body["release"]: entry.body["manifest"] for entry in entries}
+        bad = recalls.derived(self.ledger, product.name) if entries else {}
+        for move in reversed(stack([as_move(entry) for entry in entries])):
+            release = self.ledger.manifest(manifests[move.bundle])
+            if release is None or release.partition > partition or release.id in bad:
                 continue
             if self.made_from(release)["evaluation"].facts["question"] != question:
                 return release
         return None
 
+    def inputs(self, manifest: Manifest) -> list[Manifest]:
+        """What it was made from, in the order read; delivered files have no manifest."""
+        sources = [self.ledger.manifest(i.manifest) for i in manifest.recipe.inputs if i.manifest]
+        return [source for source in sources if source is not None]
+
     def made_from(self, manifest: Manifest) -> dict[str, Manifest]:
         """The manifests of its inputs by stage; of several partitions of a stage, the last."""
-        sources = [self.ledger.manifest(i.manifest) for i in manifest.recipe.inputs if i.manifest]
-        return {source.recipe.stage: source for source in sources if source is not None}
+        return {source.recipe.stage: source for source in self.inputs(manifest)}
 
     def recipe(self, product: Product, stage: str, partition: str, inputs: Sequence[Input]) -> Recipe:
         """The recipe of a stage's partition from what is declared now and these inputs."""
         spec = stages.STAGES[stage]
         config = stages.stage_config(product, spec)
-        details = {"config": config, "environment": stages.environment(spec)}
+        code = stages.stage_code_parts(product, spec)
+        details = {"config": config, "environment": stages.environment(spec), "code": code}
         fitted = {"seed": product.model.seed, "threads": product.model.threads} if stage == "model" else {}
         return Recipe(
             product=product.name,
@@ -98,14 +116,19 @@ class Lineage:
     def make(self, recipe: Recipe, build: Callable[[], Output], *, run: str) -> Made:
         """Reuse the recipe's output if it is recorded and intact; otherwise build, store, record and publish it."""
         known = self.ledger.by_key(recipe.key)
-        if known is not None and self.snapshots.is_intact(known.snapshot):
+        if known is not None and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
             self.ledger.publish(known, run=run)
             return Made(known, reused=True)
         output = build()
         snapshot = self.snapshots.write(output.files)
         manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
-        self.ledger.publish(manifest, run=run)
+        self.ledger.publish(manifest, run=run, source=source(ROOT))
         return Made(manifest, reused=False)
+
+    def _stands_for(self, known: Manifest, recipe: Recipe) -> bool:
+        """Whether what was made before can be this recipe's output: not if it has equal content from a recalled source."""
+        same = set(known.recipe.inputs) == set(recipe.inputs)
+        return same or known.id not in recalls.derived(self.ledger, recipe.product)
 
     def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str]) -> None:
         """Refuse to go on unless the ledger holds a PASS of every claim for exactly these manifests."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 TAG_LENGTH = 5000
 """MLflow's limit on the length of a tag's value, in characters."""
+TRAINING_VIEW = "?workflowType=machine_learning"
+"""Ends an address of the UI that shows trained models, not language-model traces."""
+_KIND = {"mlflow.experimentKind": "custom_model_development"}
+"""The same for an experiment's own page."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,9 @@ class Catalogue:
             from dagster_mlflow.resources import MlFlow
 
         config = {"mlflow_tracking_uri": self.url, "experiment_name": experiment}
-        run_tags = {"partition": context.partition_key} if context.has_partition_key else {}
-        init = SimpleNamespace(log=context.log, dagster_run=context.run, run_id=context.run_id)
+        key = context.partition_key if context.has_partition_key else ""
+        run_tags = {"mlflow.runName": f"{experiment} {key}".strip(), **({"partition": key} if key else {})}
+        init = SimpleNamespace(log=context.log, dagster_run=context.run, run_id=context.run.run_id)
         init.resource_config = {**config, "extra_tags": run_tags}
         with unfinished_apis():
             tracking = MlFlow(init)
@@ -88,7 +93,7 @@ class Catalogue:
             logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)
             client = MlflowClient(self.url, self.url)
             if experiment and client.get_experiment_by_name(experiment) is None:
-                client.create_experiment(experiment, artifact_location=(self.artifacts / experiment).as_uri())
+                client.create_experiment(experiment, (self.artifacts / experiment).as_uri(), _KIND)
 
 
 def _ensure_registered_model(client: "MlflowClient", name: str) -> None:
@@ -104,3 +109,17 @@ def log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[f
 
     now = int(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
+
+
+def run_facts(mlflow: Any) -> dict[str, str]:
+    """Where the active run is, to be kept in a manifest."""
+    info = mlflow.active_run().info
+    return {"mlflow_run": str(info.run_id), "mlflow_experiment": str(info.experiment_id)}
+
+
+def run_page(ui: str, facts: Mapping[str, Any], *, artifact: str = "") -> "dg.UrlMetadataValue":
+    """The page of a run, or of one of its artifacts, in the MLflow UI."""
+    import dagster as dg
+
+    page = f"{ui}/#/experiments/{facts['mlflow_experiment']}/runs/{facts['mlflow_run']}"
+    return dg.MetadataValue.url((f"{page}/artifacts/{artifact}" if artifact else page) + TRAINING_VIEW)

@@ -29,17 +29,21 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> Pointer | None:
     """The pointer, or None when nothing was ever promoted."""
     try:
-        content = path.read_bytes()
+        found = path.read_bytes()
     except FileNotFoundError:
         return None
     try:
-        return msgspec.json.decode(content, type=Pointer)
+        return msgspec.json.decode(found, type=Pointer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PointerError(f"{path}: not a pointer: {error}") from error
 
 
+def content(pointer: Pointer) -> bytes:
+    """The bytes of a file that holds it."""
+    return msgspec.json.format(msgspec.json.encode(pointer), indent=2) + b"\n"
+
+
 def write(path: Path, pointer: Pointer) -> None:
     """Make `pointer` what `path` holds, for good once this returns; a file that holds it already is left alone."""
-    content = msgspec.json.format(msgspec.json.encode(pointer), indent=2) + b"\n"
-    if not path.is_file() or path.read_bytes() != content:
-        write_atomically(path, content)
+    if not path.is_file() or path.read_bytes() != content(pointer):
+        write_atomically(path, content(pointer))

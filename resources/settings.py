@@ -2,21 +2,25 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+MLFLOW_UI = "http://127.0.0.1:5000"
+"""Where `ml-assets dev` starts the MLflow UI unless told otherwise."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`."""
+    """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`. `mlflow_ui` is where
+    people find MLflow: links in Dagster's metadata begin with it."""
 
     home: Path
     landing: Path
     store: str
     ledger: str
     mlflow: str
+    mlflow_ui: str
     products: tuple[Path, ...]
 
     @property
@@ -35,17 +39,25 @@ class Settings:
         """The folder of the product's prediction log."""
         return self.home / "predictions" / product
 
+    def environ(self) -> dict[str, str]:
+        """These settings as variables: what another process of the project is given to have the same ones."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        told["products"] = os.pathsep.join(map(str, self.products))
+        return {f"ML_ASSETS_{name.upper()}": str(value) for name, value in told.items()}
+
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment (default `os.environ`)."""
     env = os.environ if environ is None else environ
     home = Path(env.get("ML_ASSETS_HOME") or ROOT / ".ml_assets").resolve()
     folders = env.get("ML_ASSETS_PRODUCTS") or str(ROOT / "ml_assets" / "products")
+    mlflow = env.get("ML_ASSETS_MLFLOW") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
     return Settings(
         home=home,
         landing=Path(env.get("ML_ASSETS_LANDING") or home / "landing").resolve(),
         store=env.get("ML_ASSETS_STORE") or f"file://{home / 'store'}",
         ledger=env.get("ML_ASSETS_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
-        mlflow=env.get("ML_ASSETS_MLFLOW") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}",
+        mlflow=mlflow,
+        mlflow_ui=(env.get("ML_ASSETS_MLFLOW_UI") or (mlflow if mlflow.startswith("http") else MLFLOW_UI)).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
     )

@@ -85,7 +85,7 @@ class Snapshots:
         with tempfile.TemporaryDirectory(dir=self.checkouts, prefix=".writing-") as writing:
             whole = self._copy(snapshot, Path(writing) / "whole")
             try:
-                if folder.exists():
+                if folder.exists() and not _holds(folder, snapshot.members):
                     folder.rename(Path(writing) / "damaged")
                 whole.rename(folder)
             except OSError:
@@ -107,6 +107,6 @@ def _is_plain(name: str) -> bool:
 
 
 def _holds(folder: Path, members: Mapping[str, str]) -> bool:
-    return folder.is_dir() and all(
-        (folder / name).is_file() and digest_file(folder / name) == member for name, member in members.items()
-    )
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    is_plain = found.keys() == members.keys() and not any(path.is_symlink() for path in found.values())
+    return folder.is_dir() and is_plain and all(digest_file(found[name]) == digest for name, digest in members.items())

@@ -40,7 +40,7 @@ class Workspace:
     def ledger(self) -> "Ledger":
         from resources.ledger import Ledger
 
-        return Ledger(self.settings.ledger)
+        return Ledger(self.settings.ledger, witness=self.settings.home / "ledger.head")
 
     @cached_property
     def lineage(self) -> "Lineage":

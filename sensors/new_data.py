@@ -1,4 +1,7 @@
-"""A new or changed file in the landing folder launches the path for its partition, once per content."""
+"""A new or changed file in the landing folder launches the path for its partition, once per content.
+
+What the path has read already, run by hand or by another sensor's life, is not new.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,9 +12,10 @@ import dagster as dg
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.product import Product
+from resources.landing import NotDelivered
 from resources.workspace import Workspace
 
-TICK_SECONDS = 15
+TICK_SECONDS = 10
 MOST_RUNS = 25
 """Runs requested by one tick; the rest follow in the next ones, oldest partition first."""
 
@@ -28,9 +32,9 @@ class Cursor:
 
     def content(self, tables: Mapping[str, Path]) -> str:
         """One digest over the files of some tables."""
-        return digest_json({table: self._digest(path) for table, path in tables.items()})
+        return digest_json({table: self.digest(path) for table, path in tables.items()})
 
-    def _digest(self, path: Path) -> str:
+    def digest(self, path: Path) -> str:
         """A file's digest; read again only when its size, time of change or inode is not the one remembered."""
         stat = path.stat()
         mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
@@ -59,12 +63,17 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
     )
     def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
-        for path in workspace.landing.stray(product):
-            context.log.warning(f"{path.name} in {path.parent.name} is no key of a partition by {product.partitions.every}")
-        requests = _requests(product, workspace, cursor)
+        stray = [f"{path.parent.name}/{path.name}" for path in workspace.landing.stray(product)]
+        about = f"; named for no {product.partitions.every}: {', '.join(stray)}" if stray else ""
+        if stray:
+            context.log.warning(f"{product.name}{about}")
+        try:
+            requests = _requests(product, workspace, cursor)
+        except NotDelivered as error:
+            return dg.SkipReason(f"{error}{about}")
         context.update_cursor(json.dumps(asdict(cursor)))
         if not requests:
-            return dg.SkipReason("no delivered partition is new or changed")
+            return dg.SkipReason(f"no delivered partition is new or changed{about}")
         return dg.SensorResult(run_requests=requests)
 
     return new_data
@@ -77,9 +86,18 @@ def _requests(product: Product, workspace: Workspace, cursor: Cursor) -> list[dg
     if not delivered:
         return []
     contents = {key: cursor.content(landing.partition_files(product, key)) for key in delivered}
+    was_read = {key for key in delivered if key not in cursor.launched and _was_read(product, workspace, cursor, key)}
+    cursor.launched |= {key: contents[key] for key in was_read}
     due = [key for key in delivered if cursor.launched.get(key) != contents[key]][:MOST_RUNS]
     reference = cursor.content(landing.reference_files(product))
     if cursor.reference not in (None, reference) and delivered[-1] not in due:
         due.append(delivered[-1])
     cursor.reference = reference
     return [cursor.request(key, contents[key]) for key in due]
+
+
+def _was_read(product: Product, workspace: Workspace, cursor: Cursor, key: str) -> bool:
+    """Whether raw holds exactly what lies in the landing folder."""
+    raw = workspace.ledger.current(product.name, "raw", key)
+    read = {i.asset.rpartition("/")[2]: i.data_version for i in raw.recipe.inputs} if raw else {}
+    return read == {table: cursor.digest(path) for table, path in workspace.landing.partition_files(product, key).items()}

@@ -1,7 +1,7 @@
 """Manifests and ledgers made by hand, and the check that a ledger's chain is whole."""
 
-import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ml_assets.core.digests import digest_json
@@ -65,10 +65,8 @@ def flip(content: bytes, *, at: int, by: int = 1) -> bytes:
     return content[:at] + bytes([content[at] ^ by]) + content[at + 1 :]
 
 
-def damage(path: "os.PathLike[str]", *, at: int = 0, by: int = 1) -> None:
+def damage(path: Path, *, at: int = 0, by: int = 1) -> None:
     """Change one byte of a file, read-only or not."""
-    with open(path, "rb") as stream:
-        content = stream.read()
-    os.chmod(path, 0o644)
-    with open(path, "wb") as stream:
-        stream.write(flip(content, at=at, by=by))
+    content = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(flip(content, at=at, by=by))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ FRAMES = st.lists(
 @given(FRAMES, st.lists(st.integers(0, 30), max_size=4))
 def test_the_same_rows_in_other_chunks_give_equal_parquet(frame: pl.DataFrame, cuts: list[int]) -> None:
     borders = [0, *sorted(min(cut, frame.height) for cut in cuts), frame.height]
-    chunks = [frame.slice(a, b - a) for a, b in zip(borders, borders[1:], strict=False)]
+    chunks = [frame.slice(a, b - a) for a, b in pairwise(borders)]
     whole = parquet_bytes(frame)
     assert parquet_bytes(pl.concat(chunks, rechunk=False)) == whole
     assert parquet_bytes(pl.concat([frame, frame]).slice(frame.height)) == whole

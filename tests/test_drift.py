@@ -134,9 +134,17 @@ def test_a_number_that_became_text_is_an_error_that_names_it() -> None:
 @pytest.mark.parametrize("bad", [np.full(ROWS, np.nan), np.zeros(3), np.full(ROWS, np.inf)])
 def test_scores_that_do_not_fit_the_rows_are_an_error(bad: Any) -> None:
     with pytest.raises(DriftError, match="score"):
-        profile(frame(), bad)
-    with pytest.raises(DriftError, match="score"):
         drift(profile(frame(), scores()), frame(), bad)
+
+
+@pytest.mark.parametrize("bad", [np.full(ROWS, np.nan), np.zeros(0), np.full(3, np.inf)])
+def test_scores_that_say_nothing_make_no_profile(bad: Any) -> None:
+    with pytest.raises(DriftError, match="score"):
+        profile(frame(), bad)
+
+
+def test_the_profile_takes_scores_of_other_rows() -> None:
+    assert sum(profile(frame(), np.linspace(0, 1, 7))["score"]["shares"]) == pytest.approx(1)
 
 
 def test_no_rows_are_an_error_and_never_no_drift() -> None:

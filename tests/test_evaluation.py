@@ -144,7 +144,7 @@ def test_the_summary_is_a_table_that_says_which_way_is_better() -> None:
     assert "| metric | candidate | champion | difference |" in text
     assert "roc_auc (higher is better)" in text
     assert "30 independent units" in text
-    assert "carrier = UA" in text
+    assert "carrier = `UA`" in text
 
 
 @pytest.mark.parametrize(

@@ -44,19 +44,25 @@ def test_a_key_ignores_the_order_of_inputs_and_which_run_made_them(recipe: Recip
     assert replace(recipe, inputs=tuple(others), details={"told": made_by}).key == recipe.key
 
 
-CHANGES = {"seed": [8, None, 0], "threads": [3, None]}
+CHANGES: dict[str, list[Any]] = {"seed": [8, None, 0], "threads": [3, None]}
 INPUT_CHANGES = [
     (),
     (JANUARY,),
     (JANUARY, FEBRUARY, FEBRUARY),
     *((replace(JANUARY, **{name: "x"}), FEBRUARY) for name in ("asset", "partition", "data_version")),
 ]
+
+
+def other(**change: Any) -> Recipe:
+    return replace(RECIPE, **change)
+
+
 OTHERS = [
-    replace(RECIPE, **{field.name: value})
+    other(**{field.name: value})
     for field in fields(Recipe)
     if field.name not in ("inputs", "details")
     for value in CHANGES.get(field.name, ["x", ""])
-] + [replace(RECIPE, inputs=inputs) for inputs in INPUT_CHANGES]
+] + [other(inputs=inputs) for inputs in INPUT_CHANGES]
 
 
 def test_a_key_changes_with_every_other_field() -> None:

@@ -1,4 +1,4 @@
-"""What the endpoint writes down: the pointer, and the prediction log."""
+"""What the endpoint writes down: the prediction log."""
 
 import datetime as dt
 import json
@@ -9,14 +9,10 @@ import msgspec
 import polars as pl
 import pytest
 
-from ml_assets.serving import pointer as pointers
 from ml_assets.serving.metrics import Metrics
-from ml_assets.serving.pointer import Pointer, PointerError
 from ml_assets.serving.prediction_id import prediction_id
 from ml_assets.serving.prediction_log import PredictionLog, Record
 from ml_assets.serving.prediction_records import PredictionLogError, read
-
-POINTER = Pointer(release="r1", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better")
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -27,36 +23,6 @@ class Asked(msgspec.Struct, frozen=True):
 def record(number: int, *, day: int = 1) -> Record:
     at = dt.datetime(2013, 1, day, 10, 0, 0, number)
     return Record(prediction_id(), at, "r1", "production", Asked("AA", number or None), number / 3, number % 2 == 0)
-
-
-def test_a_pointer_is_read_as_it_was_written(tmp_path: Path) -> None:
-    path = pointers.pointer_path(tmp_path, product="flights", environment="staging")
-    assert path == tmp_path / "endpoints" / "flights" / "staging.json"
-    assert pointers.read(path) is None
-    pointers.write(path, POINTER)
-    assert pointers.read(path) == POINTER
-    assert [p.name for p in path.parent.iterdir()] == ["staging.json"]
-
-
-def test_a_write_that_fails_leaves_the_old_pointer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "production.json"
-    pointers.write(path, POINTER)
-
-    def fail(source: Path, target: Path) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="no space"):
-        pointers.write(path, msgspec.structs.replace(POINTER, release="r2"))
-    assert pointers.read(path) == POINTER
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-@pytest.mark.parametrize("content", ["", "{}", '{"release": 3}', "[]"])
-def test_a_file_that_is_no_pointer_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "p.json").write_text(content)
-    with pytest.raises(PointerError, match=r"p\.json"):
-        pointers.read(tmp_path / "p.json")
 
 
 def test_ids_are_version_seven_and_sort_by_time() -> None:

@@ -21,10 +21,10 @@ import pytest
 from test_serving_support import Release, Store, get, payload, post, requests, train
 
 from ml_assets.serving import client
-from ml_assets.serving import pointer as pointers
 from ml_assets.serving.client import EndpointRefused, EndpointUnreachable
 from ml_assets.serving.prediction_records import read
 from ml_assets.serving.process import ServerDied, ServerProcess
+from resources import pointer as pointers
 
 FRAME = requests(60, seed=21)
 ROWS = payload(FRAME)

@@ -19,9 +19,10 @@ import polars as pl
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.product_spec import Task
-from ml_assets.serving import pointer as pointers
 from ml_assets.serving.members import BundleFiles
-from ml_assets.serving.pointer import Pointer
+from resources import pointer as pointers
+from resources.pointer import Pointer
+from resources.settings import settings
 
 CARRIERS = ["AA", "B6", "DL", "UA"]
 REQUEST = [
@@ -118,7 +119,7 @@ class Store:
 
     @property
     def pointer(self) -> Path:
-        return pointers.pointer_path(self.home, product="flights", environment="production")
+        return settings({"ML_ASSETS_HOME": str(self.home)}).pointer("flights", "production")
 
     @property
     def log(self) -> Path:

@@ -10,12 +10,19 @@ import click
 from ml_assets.errors import MlAssetsError
 
 COMMANDS = {
+    "deliver": "Put a delivered file into the landing folder, whole or not at all.",
     "run": "Run the whole path for a partition.",
     "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
     "status": "Show what stands for each partition and who answers.",
     "serve": "Serve a product's release over HTTP.",
     "lineage": "Show what made a release, model, partition or prediction.",
+    "impact": "Show what used a partition, a table or a delivered file, and what answers because of it.",
+    "verify": "Check that no byte of the store or the ledger is missing, changed or added.",
     "rollback": "Let an earlier release answer again.",
+    "recall": "Declare a partition or release bad, and act on all that used it.",
+    "reproduce": "Rebuild a release from its delivered bytes, and compare.",
+    "export": "Export lineage to other tools.",
+    "plan": "Show what would run now, and why.",
     "report": "Write the evaluation report of a partition as Markdown, with plots.",
     "demo": "Replay a year of New York flights down the whole path.",
     "dev": "Start Dagster, MLflow and the endpoints together.",
@@ -50,6 +57,7 @@ def cli() -> None:
 def main() -> None:
     """Entry point: an expected failure is one message on stderr and exit code 1."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     sys.dont_write_bytecode = False
     try:
         cli()

@@ -18,11 +18,11 @@ def command(product: str, environment: str, host: str | None, port: int | None, 
 
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
     """
-    from ml_assets.serving import pointer
     from ml_assets.serving.app import create_app
     from ml_assets.serving.members import BundleFiles
     from ml_assets.serving.prediction_log import PredictionLog
     from ml_assets.serving.server import run
+    from resources import pointer
 
     space = workspace()
     spec = product_named(product, space.settings)

@@ -27,12 +27,22 @@ def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
     )
 
 
+def code_parts(modules: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
+    """What a code digest is made of, by module or file name, shortened: to tell people which of them changed."""
+    named = {name: _module_digest(name) for name in followed(modules)} | {path.name: file_digest(path) for path in files}
+    return {name: digest[:12] for name, digest in named.items()}
+
+
 def file_digest(path: Path) -> str:
     """Digest of what a .py or .sql file says, without comments; of the text for any other file."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".py":
+    return _text_digest(path.read_text(encoding="utf-8"), suffix=path.suffix)
+
+
+@cache
+def _text_digest(text: str, *, suffix: str) -> str:
+    if suffix == ".py":
         return sha256(_meaning(text).encode())
-    if path.suffix == ".sql":
+    if suffix == ".sql":
         return digest_json(_sql_meaning(text))
     return sha256(text.encode())
 

@@ -54,7 +54,7 @@ def profile(frame: pl.DataFrame, scores: Column) -> dict[str, Any]:
     """
     _check_rows(frame.height, "reference")
     columns = {series.name: _column_profile(series) for series in frame.iter_columns()}
-    return {"rows": frame.height, "columns": columns, "score": _column_profile(_score(scores, len(scores)))}
+    return {"rows": frame.height, "columns": columns, "score": _column_profile(_score(scores, max(1, len(scores))))}
 
 
 def drift(reference: Mapping[str, Any], frame: pl.DataFrame, scores: Column) -> DriftReport:

@@ -11,6 +11,7 @@ import polars as pl
 
 from ml_assets.core.curves import Curves
 from ml_assets.core.intervals import Estimate, finite_or_none
+from ml_assets.core.markdown import code
 from ml_assets.core.metrics import METRICS
 from ml_assets.core.metrics_types import Task
 
@@ -128,7 +129,7 @@ def _overall_markdown(evaluation: Evaluation) -> str:
 def _slices_markdown(evaluation: Evaluation) -> str:
     metric, names = evaluation.overall[0].metric, list(evaluation.overall[0].estimates)
     rows = [
-        [f"{part.column} = {part.level}", f"{part.rows:,}", *map(_cell, names, part.comparisons[0].estimates.values())]
+        [f"{part.column} = {code(part.level)}", f"{part.rows:,}", *map(_cell, names, part.comparisons[0].estimates.values())]
         for part in evaluation.slices[:_SHOWN_SLICES]
     ]
     hidden = len(evaluation.slices) - len(rows)

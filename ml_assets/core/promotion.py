@@ -1,6 +1,6 @@
 """Whether a release may start to answer: a pure decision from what is recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,17 +28,28 @@ class Decision:
     reasons: tuple[str, ...]
 
 
-def decide(*, bundle: str, as_of: str, champion: str | None, moves: Sequence[Move], unproven: Sequence[str]) -> Decision:
+def decide(
+    *,
+    bundle: str,
+    as_of: str,
+    champion: str | None,
+    moves: Sequence[Move],
+    unproven: Sequence[str],
+    recalled: Collection[str] = (),
+) -> Decision:
     """Decide for a release `bundle` whose verdict compared it with `champion`, given all moves so far (oldest first).
 
     A release that answered before is never promoted again by itself, and an older one never replaces a newer one:
-    going back is a rollback, a separate act.
+    going back is a rollback, a separate act. Bundles that were `recalled` are nobody's champion, even while one answers:
+    the comparison is then with the last that was not.
     """
-    answering = moves[-1] if moves else None
-    if answering and answering.bundle == bundle:
+    if bundle in recalled:
+        return Decision("refuse", (*unproven, "it was recalled, or made from what was"))
+    if moves and moves[-1].bundle == bundle:
         return Decision("keep", ("it answers already",))
     if any(move.bundle == bundle for move in moves):
         return Decision("keep", ("it answered before and was replaced; only a rollback brings it back",))
+    answering = _standing(moves, recalled)
     if answering and answering.as_of > as_of:
         return Decision("keep", (f"release {answering.release}, as of a later partition, answers",))
     reasons = list(unproven)
@@ -62,12 +73,21 @@ def stack(moves: Sequence[Move]) -> list[Move]:
     return found
 
 
-def back(moves: Sequence[Move], *, to: str | None = None) -> Move | None:
-    """Where a rollback goes: one down the stack, or to the newest move to another release that is named `to`.
+def _standing(moves: Sequence[Move], recalled: Collection[str]) -> Move | None:
+    """The move to what answers, or, when that was recalled, the last on the stack that was not."""
+    if moves and moves[-1].bundle not in recalled:
+        return moves[-1]
+    return next((move for move in reversed(stack(moves)) if move.bundle not in recalled), None)
+
+
+def back(moves: Sequence[Move], *, to: str | None = None, recalled: Collection[str] = ()) -> Move | None:
+    """Where a rollback goes: one down the stack, or to the newest move to another release that is named `to`; never to
+    one that was recalled.
 
     A name is the release's own or the start of its bundle's digest; every release that ever answered can be named.
     """
-    others = [move for move in (stack(moves)[:-1] if to is None else moves) if move.bundle != moves[-1].bundle]
+    barred = {*recalled, *(move.bundle for move in moves[-1:])}
+    others = [move for move in (stack(moves)[:-1] if to is None else moves) if move.bundle not in barred]
     found = [move for move in others if to is None or _is_named(move, to)]
     return found[-1] if found else None
 

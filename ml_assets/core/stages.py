@@ -3,11 +3,12 @@ dependencies, recipes their digests, and lineage its questions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from platform import machine, python_version_tuple
 
-from ml_assets.core.code import code_digest
+from ml_assets.core.code import code_digest, code_parts
 from ml_assets.core.digests import digest_json
 from ml_assets.core.partitions import partitions_of
 from ml_assets.product import Product
@@ -122,12 +123,26 @@ def train_keys(product: Product, partition: str) -> tuple[str, ...]:
 def environment(stage: Stage) -> dict[str, str]:
     """The versions that the stage computes with: Python's minor, the machine's architecture and its packages."""
     python = ".".join(python_version_tuple()[:2])
-    return {"python": python, "machine": machine()} | {name: version(name) for name in stage.packages}
+    return {"python": python, "machine": machine()} | {name: _version(name) for name in stage.packages}
+
+
+@cache
+def _version(package: str) -> str:
+    return version(package)
 
 
 def stage_code(product: Product, stage: Stage) -> str:
     """The code digest of a stage and of those files of the product that decide its output."""
-    return code_digest(stage.modules, [path for name in stage.files for path in _files(product, name)])
+    return code_digest(stage.modules, _deciding_files(product, stage))
+
+
+def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
+    """What the code digest is made of, by module and file, to name what changed."""
+    return code_parts(stage.modules, _deciding_files(product, stage))
+
+
+def _deciding_files(product: Product, stage: Stage) -> list[Path]:
+    return [path for name in stage.files for path in _files(product, name)]
 
 
 def dbt_folder(product: Product) -> Path:

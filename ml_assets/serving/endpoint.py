@@ -8,8 +8,8 @@ from threading import Lock
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.members import BundleFiles, BundleRefused
-from ml_assets.serving.pointer import Pointer
 from ml_assets.serving.requests import Limits
+from resources.pointer import Pointer
 
 ReadPointer = Callable[[], Pointer | None]
 OpenBundle = Callable[[str], BundleFiles]

@@ -1,6 +1,7 @@
 """Reading the prediction log, for monitoring."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,12 @@ def find(folder: Path, id: str) -> dict[str, Any] | None:
                 if mark in line and line.endswith(b"\n") and (record := json.loads(line))["id"] == id:
                     return dict(record)
     return None
+
+
+def count_by_release(folder: Path, *, environment: str) -> Counter[str]:
+    """How many predictions each release gave in one environment, over all files of the log."""
+    records = (record for path in sorted(folder.rglob("*.jsonl")) for record in _records(path, []))
+    return Counter(record["release"] for record in records if record["environment"] == environment)
 
 
 def _records(path: Path, torn: list[Path]) -> Iterator[dict[str, Any]]:

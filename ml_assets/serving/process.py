@@ -5,7 +5,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
@@ -21,11 +21,17 @@ class ServerDied(MlAssetsError):
 
 
 class ServerProcess:
-    """Runs `argv --port 0 --ready-file FILE` and waits until it is ready; `base_url` says where it answers."""
+    """Runs `argv --port 0 --ready-file FILE` and waits until it is ready; `base_url` says where it answers.
 
-    def __init__(self, argv: Sequence[str], *, seconds: float = 60.0, stop_seconds: float = 15.0) -> None:
+    `environ` is added to this process's environment.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, environ: Mapping[str, str] | None = None, seconds: float = 60.0, stop_seconds: float = 15.0
+    ) -> None:
         self.base_url = ""
         self._argv = list(argv)
+        self._environ = dict(environ or {})
         self._seconds = seconds
         self._stop_seconds = stop_seconds
 
@@ -34,7 +40,7 @@ class ServerProcess:
         self._ready_file = Path(self._folder.name) / "ready.json"
         self._stderr: IO[bytes] = (Path(self._folder.name) / "stderr").open("w+b")
         arguments = [*self._argv, "--port", "0", "--ready-file", str(self._ready_file)]
-        self.process = subprocess.Popen(arguments, stderr=self._stderr, stdin=subprocess.DEVNULL, env=_environment())
+        self.process = subprocess.Popen(arguments, stderr=self._stderr, stdin=subprocess.DEVNULL, env=self._environment())
         try:
             self._wait()
         except BaseException:
@@ -77,6 +83,6 @@ class ServerProcess:
         self._stderr.close()
         self._folder.cleanup()
 
-
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return kept | self._environ

@@ -1,0 +1,48 @@
+"""`python -m benchmarks [path] [memo] [serving] [lineage]`: measure, print tables and the command that repeats them."""
+
+import importlib
+import json
+import platform
+import sys
+import time
+from typing import Any
+
+import click
+
+NAMES = ("path", "memo", "serving", "lineage")
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(NAMES))
+@click.option(
+    "--months", type=click.IntRange(1, 12), default=12, show_default=True, help="Months to replay; a first fit is in the second."
+)
+@click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="How often; medians are compared.")
+@click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
+def main(names: tuple[str, ...], months: int, runs: int, as_json: bool) -> None:
+    """Measure the path. NAMES: path (time by step, CPU against a plain script), memo (the same again), serving (latency and
+    throughput against a hello world), lineage (a large ledger, against recursive SQL); all of them if none is named."""
+    found: dict[str, Any] = {"machine": machine()}
+    for name in names or NAMES:
+        module: Any = importlib.import_module(f"benchmarks.{name}")
+        started = time.monotonic()
+        found[name] = module.measure(months=months, runs=runs)
+        if not as_json:
+            click.echo(f"== {name}: {runs} runs, {time.monotonic() - started:.0f} s\n\n{module.text(found[name])}\n")
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    click.echo(f"{found['machine']}\nrepeat: {' '.join(['python -m benchmarks', *sys.argv[1:]])}")
+
+
+def machine() -> str:
+    """What the numbers were measured on."""
+    import psutil
+
+    memory = psutil.virtual_memory().total / 2**30
+    load = psutil.getloadavg()[0]
+    return f"{psutil.cpu_count()} cores, {memory:.0f} GB, Python {platform.python_version()}, load average {load:.1f}"
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

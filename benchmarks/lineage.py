@@ -1,0 +1,179 @@
+"""Lineage and impact in a ledger of 100,000 manifests and a million edges, beside SQL's own recursion as the reference.
+
+The ledger is the path of one daily product over 45 years, written through the real schema with its hash chain.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sqlalchemy import insert, select
+
+from benchmarks.tables import table
+from ml_assets.core.digests import canonical_json, sha256
+from ml_assets.core.manifests import Input, Manifest, Recipe
+from resources import ledger_schema as schema
+from resources.graph import open_graph
+from resources.ledger import GENESIS, Ledger, entry_hash
+
+PRODUCT = "synthetic"
+STAGES = ("raw", "dataset", "features", "model", "evaluation", "release")
+DAYS = 100_000 // len(STAGES) + 1
+WINDOW = 53
+CHUNK_DAYS = 500
+RECURSION = {
+    "lineage": "WITH RECURSIVE reached(seq) AS (SELECT {0} UNION SELECT producer FROM inputs JOIN reached ON consumer = seq"
+    " WHERE producer IS NOT NULL) SELECT count(*) FROM reached JOIN manifests USING (seq)",
+    "impact": "WITH RECURSIVE reached(seq) AS (SELECT {0} UNION SELECT consumer FROM inputs JOIN reached ON producer = seq)"
+    " SELECT count(*) FROM reached JOIN manifests USING (seq)",
+}
+
+
+def measure(*, months: int, runs: int) -> dict[str, Any]:
+    """Milliseconds of each question; `months` is of no use here."""
+    with tempfile.TemporaryDirectory() as folder:
+        ledger, cache = Ledger(f"sqlite:///{folder}/ledger.db"), Path(folder) / "graph"
+        made = _seconds(lambda: _fill(ledger))
+        built = _seconds(lambda: open_graph(ledger, cache))
+        found = {"seconds_to_write": made, "seconds_to_build": built, **_size(ledger, Path(folder))}
+        found |= {name: _question(ledger, cache, name, runs) for name in RECURSION}
+        ledger.close()
+    return found
+
+
+def text(found: dict[str, Any]) -> str:
+    """The table."""
+    header = ["milliseconds, median", "nodes", "new process", "graph in memory", "recursive SQL", "ratio"]
+    rows = []
+    for name in RECURSION:
+        took = found[name]
+        times = [took["cold_ms"], took["warm_ms"], took["recursion_ms"]]
+        rows.append([f"{name} of the largest answer", took["nodes"], *times, took["recursion_ms"] / took["cold_ms"]])
+    size = (
+        f"{found['manifests']} manifests, {found['inputs']} edges, ledger {found['ledger_mb']} MB, cache {found['cache_mb']} MB"
+    )
+    told = f"{size}; written in {found['seconds_to_write']:.0f} s, graph first built in {found['seconds_to_build']:.1f} s"
+    return f"{told}\n\n{table(header, rows)}\n\nnew process: the graph read from its cache and checked against the ledger"
+
+
+def _question(ledger: Ledger, cache: Path, name: str, runs: int) -> dict[str, Any]:
+    """Ask about the node with the largest answer: the last release's lineage, the first partition's impact."""
+    order = schema.manifests.c.seq.desc() if name == "lineage" else schema.manifests.c.seq.asc()
+    with ledger.engine.connect() as connection:
+        seq = connection.scalar(select(schema.manifests.c.seq).order_by(order).limit(1))
+
+        def recursion() -> int:
+            return int(connection.exec_driver_sql(RECURSION[name].format(seq)).scalar_one())
+
+        graph = open_graph(ledger, cache)
+        answers = {
+            "cold": lambda: _answer(open_graph(ledger, cache), seq, name),
+            "warm": lambda: _answer(graph, seq, name),
+            "recursion": recursion,
+        }
+        counts = {each: answer() for each, answer in answers.items()}
+        if len(set(counts.values())) != 1:
+            raise AssertionError(counts)
+        took = {each: statistics.median(_seconds(answer) for _ in range(runs)) * 1000 for each, answer in answers.items()}
+    return {"nodes": counts["cold"], **{f"{each}_ms": value for each, value in took.items()}}
+
+
+def _answer(graph: Any, seq: int, name: str) -> int:
+    """All that a picture or a list needs: every node's id, asset and partition, and the edges between assets."""
+    node = graph.node(seq)
+    nodes = (graph.up if name == "lineage" else graph.down).reached([node])
+    ids, edges = graph.hex_ids(nodes), graph.edges_between_assets(nodes)
+    labels = {asset: graph.keys_of(found) for asset, found in graph.by_asset(nodes).items()}
+    if not (len(ids) == sum(map(len, labels.values())) and edges):
+        raise AssertionError(name)
+    return len(nodes)
+
+
+def _seconds(act: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    act()
+    return time.perf_counter() - started
+
+
+def _size(ledger: Ledger, folder: Path) -> dict[str, int]:
+    with ledger.engine.connect() as connection:
+        counts = {t.name: connection.exec_driver_sql(f"SELECT count(*) FROM {t.name}").scalar_one() for t in _tables()}
+    return {
+        **counts,
+        "ledger_mb": (folder / "ledger.db").stat().st_size >> 20,
+        "cache_mb": (folder / "graph").stat().st_size >> 20,
+    }
+
+
+def _tables() -> Sequence[Any]:
+    return (schema.manifests, schema.inputs, schema.entries)
+
+
+def _fill(ledger: Ledger) -> None:
+    """Write the manifests with their entries, edges and publications."""
+    previous, seq, seqs = GENESIS, 0, {}
+    made = _manifests()
+    while chunk := list(islice(made, CHUNK_DAYS * len(STAGES))):
+        rows: dict[str, list[dict[str, Any]]] = {"entries": [], "manifests": [], "inputs": []}
+        for manifest in chunk:
+            seq += 1
+            seqs[manifest.id] = seq
+            entry = _entry(manifest, seq, previous)
+            previous = entry["hash"]
+            rows["entries"].append(entry)
+            rows["manifests"].append(_manifest_row(manifest, seq))
+            rows["inputs"] += [_input_row(i, seq, seqs) for i in manifest.recipe.inputs]
+        with ledger.engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN")
+            for name, values in rows.items():
+                connection.execute(insert(schema.metadata.tables[name]), values)
+
+
+def _entry(manifest: Manifest, seq: int, previous: str) -> dict[str, Any]:
+    body = {"id": manifest.id, "manifest": json.loads(canonical_json(manifest.to_dict())), "run": "r", "source": None}
+    row = {"seq": seq, "at": "2013-01-01T00:00:00.000000+00:00", "kind": "manifest", "previous": previous}
+    hashed = entry_hash(**row, body=body)
+    return {**row, "body": canonical_json(body).decode(), "hash": hashed}
+
+
+def _manifest_row(manifest: Manifest, seq: int) -> dict[str, Any]:
+    recipe = manifest.recipe
+    names = ("product", "stage", "partition", "code", "config", "environment")
+    row = {name: getattr(recipe, name) for name in names} | {"id": manifest.id, "key": recipe.key, "seq": seq}
+    return {**row, "data_version": manifest.data_version, "snapshot": manifest.snapshot}
+
+
+def _input_row(given: Input, consumer: int, seqs: dict[str, int]) -> dict[str, Any]:
+    row = {"asset": given.asset, "partition": given.partition, "data_version": given.data_version}
+    return {**row, "consumer": consumer, "producer": seqs[given.manifest] if given.manifest else None}
+
+
+def _manifests() -> Iterator[Manifest]:
+    """The path day by day: a window of features into each model, the last release as champion of each evaluation."""
+    features: list[Input] = []
+    champion: list[Input] = []
+    datasets: list[Input] = []
+    for day in np.datetime64("2013-01-01") + np.arange(DAYS):
+        key = str(day)
+        raw = _manifest("raw", key, [Input(f"landing/{PRODUCT}/rows", key, sha256(key.encode()))])
+        dataset = _manifest("dataset", key, [raw.as_input()])
+        datasets = [*datasets[-1:], dataset.as_input()]
+        feature = _manifest("features", key, datasets)
+        model = _manifest("model", key, features[-WINDOW:])
+        evaluation = _manifest("evaluation", key, [model.as_input(), feature.as_input(), *champion])
+        release = _manifest("release", key, [model.as_input(), evaluation.as_input(), feature.as_input()])
+        features = [*features[-WINDOW:], feature.as_input()]
+        champion = [release.as_input()]
+        yield from (raw, dataset, feature, model, evaluation, release)
+
+
+def _manifest(stage: str, key: str, inputs: Sequence[Input]) -> Manifest:
+    digest = sha256(f"{stage} {key}".encode())
+    decided = {name: sha256(f"{stage} {name}".encode()) for name in ("code", "config", "environment")}
+    return Manifest(Recipe(PRODUCT, stage, key, **decided, inputs=tuple(inputs)), digest, digest)

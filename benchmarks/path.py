@@ -1,0 +1,98 @@
+"""The whole path against one plain script that does the same work, A B A B; and what each of its steps takes."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.child import Spent, run
+from benchmarks.tables import spread, table
+
+EXTRAS = ("plots", "report")
+"""Parts of the plain script that a script which only trains and evaluates would not have."""
+
+
+USED_BEFORE = 3
+"""After as many months every step has run once: its imports are done, its stores are there."""
+
+
+class NotTheSame(Exception):
+    """The two sides did not do the same work."""
+
+
+def measure(*, months: int, runs: int) -> dict[str, Any]:
+    """Both sides, alternating, each in a new process and the path in a new home."""
+    pairs = [_pair(months) for _ in range(runs)]
+    paths, plains = [path for path, _ in pairs], [plain for _, plain in pairs]
+    bare = [plain.cpu - sum(plain.told["parts"].get(name, 0.0) for name in EXTRAS) for plain in plains]
+    sides = {"path": _side(paths), "plain script": _side(plains)}
+    ratio = {unit: median(sides["path"][unit]) / median(sides["plain script"][unit]) for unit in ("cpu", "wall")}
+    return {
+        "months": months,
+        "sides": sides,
+        "ratio": ratio | {"cpu_without_plots_and_report": median(sides["path"]["cpu"]) / median(bare) if min(bare) > 0 else None},
+        "steps": _steps([path.told["months"] for path in paths]),
+        "plain_parts": {name: median([p.told["parts"].get(name, 0.0) for p in plains]) for name in plains[0].told["parts"]},
+    }
+
+
+def _pair(months: int) -> tuple[Spent, Spent]:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as home:
+        path = run("benchmarks.replay", ["--home", home, "--months", str(months)])
+    plain = run("benchmarks.plain_script", ["--months", str(months)])
+    if path.told["candidates"] != plain.told["candidates"]:
+        raise NotTheSame(f"the path found {path.told['candidates']}, the plain script {plain.told['candidates']}")
+    return path, plain
+
+
+def _side(spent: Sequence[Spent]) -> dict[str, list[float]]:
+    return {name: [getattr(each, name) for each in spent] for name in ("cpu", "wall", "peak_mb")}
+
+
+def _steps(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """For each step, in order: CPU seconds of all months, of its first month (it imports and creates stores), of a later one,
+    and wall seconds of all months; medians over the runs."""
+    names = dict.fromkeys(step for months in runs for month in months for step in month["steps"])
+    checks = {step for months in runs for month in months for step in month["checks"]}
+    steps = {name.partition("__")[2]: _step(runs, name) | {"is_check": name in checks} for name in names}
+    between = [[_between(month) for month in months] for months in runs]
+    return steps | {"between the steps": _summed(between) | {"is_check": False}}
+
+
+def _step(runs: Sequence[Sequence[Mapping[str, Any]]], name: str) -> dict[str, Any]:
+    return _summed([[month["steps"].get(name) for month in months] for months in runs])
+
+
+def _between(month: Mapping[str, Any]) -> dict[str, float]:
+    """Delivery, definitions, plan, and Dagster's record of the run."""
+    return {unit: month[unit] - sum(step[unit] for step in month["steps"].values()) for unit in ("cpu", "wall")}
+
+
+def _summed(runs: Sequence[Sequence[Mapping[str, float] | None]]) -> dict[str, Any]:
+    later = [took["cpu"] for months in runs for took in months[USED_BEFORE:] if took]
+    return {
+        "cpu": median([sum(took["cpu"] for took in months if took) for months in runs]),
+        "wall": median([sum(took["wall"] for took in months if took) for months in runs]),
+        "cpu_a_later_month": median(later) if later else None,
+    }
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """The tables."""
+    sides = [[name, *(spread(values) for values in side.values())] for name, side in found["sides"].items()]
+    ratio = found["ratio"]
+    bare = ratio["cpu_without_plots_and_report"]
+    rows = [
+        [f"  check {name}" if step["is_check"] else name, step["cpu"], step["cpu_a_later_month"], step["wall"]]
+        for name, step in found["steps"].items()
+    ]
+    parts = [[name, seconds] for name, seconds in found["plain_parts"].items()]
+    told = [f"without its plots and Evidently report: {bare:.2f}"] if bare else []
+    return "\n\n".join(
+        [
+            table([f"{found['months']} months, new process", "CPU s", "wall s", "peak MB"], sides),
+            "path / plain script, medians: " + "; ".join([f"CPU {ratio['cpu']:.2f}", f"wall {ratio['wall']:.2f}", *told]),
+            table(["step of the path", "CPU s", "a later month", "wall s"], rows),
+            table(["part of the plain script", "CPU s"], parts),
+        ]
+    )

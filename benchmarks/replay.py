@@ -1,0 +1,71 @@
+"""The path, measured: months of the demo are delivered and run in this process, as `ml-assets demo` does. Prints JSON.
+
+A child of the benchmarks, which give it a home of its own: `python -m benchmarks.replay --home FOLDER --months 4`.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmarks.steps import Mark, StepMeter
+
+PRODUCT = "flights"
+
+
+def main() -> None:
+    """Replay, and print what each month and step took."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--months", type=int, required=True)
+    asked = parser.parse_args()
+    os.environ["ML_ASSETS_HOME"] = str(asked.home)
+    json.dump(replay(asked.months), sys.stdout)
+
+
+def replay(months: int) -> dict[str, Any]:
+    """Deliver and run the months on the home of the settings."""
+    from ml_assets.cli.common import product_named, workspace
+    from ml_assets.demo_data import Year
+
+    space = workspace()
+    product = product_named(PRODUCT, space.settings)
+    year = Year.open()
+    for name, content in year.reference().items():
+        space.landing.put(product, name, "", content)
+    told = [_month(space, product, key, year.month(key)) for key in year.months[:months]]
+    return {"months": told, "candidates": _candidates(space, product)}
+
+
+def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[str, Any]:
+    from ml_assets.cli.common import run_job
+    from ml_assets.cli.progress import Progress
+
+    started, meter, progress = Mark.now(), StepMeter(), Progress(key, quiet=True)
+
+    def listener(entry: Any) -> None:
+        progress(entry)
+        meter(entry)
+
+    for name, content in files.items():
+        space.landing.put(product, name, key, content)
+    run_job(space, product, "path", tags={"dagster/partition": key}, listener=listener)
+    if progress.errors:
+        sys.exit(f"{key}: {'; '.join(progress.errors)}")
+    took = Mark.now().since(started)
+    made = sum(how == "made" and not stage.startswith("endpoint") for stage, how in progress.stages.items())
+    return {"partition": key, **took, "steps": meter.steps, "checks": sorted(meter.checks), "made": made}
+
+
+def _candidates(space: Any, product: Any) -> dict[str, float]:
+    """The candidate's value of the first gate's metric by month: the plain script has to find the same."""
+    metric = product.gates.claims[0].metric
+    keys = space.ledger.partitions(product.name, "evaluation")
+    found = {key: space.lineage.current(product, "evaluation", key).facts["metrics"] for key in keys}
+    return {key: metrics[metric]["candidate"]["value"] for key, metrics in found.items()}
+
+
+if __name__ == "__main__":
+    main()

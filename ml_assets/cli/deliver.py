@@ -1,0 +1,57 @@
+"""`ml-assets deliver`: a file into the landing folder, under the name that the product expects, whole or not at all."""
+
+from pathlib import Path
+
+import click
+
+from ml_assets.cli.common import product_named, workspace
+from ml_assets.core.partitions import PartitionKeyError, partitions_of
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+
+
+class DeliveryRefused(MlAssetsError):
+    """The product has no place for such a file."""
+
+
+@click.command()
+@click.argument("product")
+@click.argument("table")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--partition", "-p", default="", help="Partition key; not given for a reference table.")
+def command(product: str, table: str, file: Path, partition: str) -> None:
+    """Deliver FILE as TABLE of PRODUCT: copied aside, then renamed, so that no reader sees half of it.
+
+    The sensor launches the path once all tables of a partition are there; `ml-assets run` does so by hand.
+    """
+    space = workspace()
+    spec = product_named(product, space.settings)
+    _require_place(spec, table, file.suffix.removeprefix("."), partition)
+    click.echo(space.landing.put(spec, table, partition, file.read_bytes()))
+
+
+def _require_place(product: Product, table: str, suffix: str, partition: str) -> None:
+    """Refuse a table, partition or format that the product does not have, with those it has."""
+    tables, reference = product.delivery.tables, product.delivery.reference
+    declared = {**tables, **reference}
+    if table not in declared:
+        raise DeliveryRefused(f"{product.name} has no table {table!r}; it has {', '.join(declared)}")
+    if suffix != declared[table].format:
+        raise DeliveryRefused(f"{product.name}: {table} is delivered as .{declared[table].format}, not as .{suffix}")
+    if table in reference and partition:
+        raise DeliveryRefused(f"{product.name}: {table} is a reference table, delivered whole: leave out --partition")
+    if table in tables:
+        _require_partition(product, table, partition)
+
+
+def _require_partition(product: Product, table: str, partition: str) -> None:
+    spec = product.partitions
+    span = f"one {spec.every} from {spec.start}" + (f" to before {spec.end}" if spec.end else "")
+    if not partition:
+        raise DeliveryRefused(f"{product.name}: {table} is delivered by partition: give --partition, {span}")
+    try:
+        known = partitions_of(product).contains(partition)
+    except PartitionKeyError as error:
+        raise DeliveryRefused(f"{product.name}: --partition {partition}: {error}") from error
+    if not known:
+        raise DeliveryRefused(f"{product.name} has no partition {partition}; a partition is {span}")

@@ -1,0 +1,68 @@
+"""`ml-assets plan`: what would run now, and why; what would be reused."""
+
+import json
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.cli.common import workspace
+from ml_assets.product import Product, load_all
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ml_assets.core.planning import Item
+
+STALE = 2
+SHOWN = 40
+
+
+@click.command()
+@click.argument("product", required=False)
+@click.option("--partition", "-p", help="Only this partition.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(product: str | None, partition: str | None, as_json: bool) -> None:
+    """Compare what stands with what code, configuration and delivered data would make now, by content.
+
+    Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
+    """
+    from ml_assets.cli.common import product_named
+
+    space = workspace()
+    products = [product_named(product, space.settings)] if product else load_all(space.settings.products).values()
+    plans = {each.name: _plan(space, each, partition) for each in products}
+    if as_json:
+        click.echo(json.dumps(plans, indent=1))
+    else:
+        for name, plan in plans.items():
+            _print(name, plan)
+    sys.exit(STALE if any(plan["run"] for plan in plans.values()) else 0)
+
+
+def _plan(space: Workspace, product: Product, partition: str | None) -> dict[str, Any]:
+    from resources.plan import make_plan, tell
+
+    items = [item for item in make_plan(space, product) if partition in (None, item.partition)]
+    told = {cause: tell(space, product, cause) for item in items for cause in item.causes}
+    causes = Counter(told[cause] for item in items for cause in item.causes)
+    return {"run": [_row(item, told) for item in items], "causes": dict(causes.most_common())}
+
+
+def _row(item: "Item", told: dict[Any, str]) -> dict[str, Any]:
+    because = list(dict.fromkeys(told[cause] for cause in item.causes))
+    return {"stage": item.stage, "partition": item.partition, "state": item.state, "causes": because}
+
+
+def _print(name: str, plan: dict[str, Any]) -> None:
+    if not plan["run"]:
+        click.echo(f"{name}: nothing to do, everything stands as code, configuration and data would make it now")
+        return
+    click.echo(f"{name}: {len(plan['run'])} to run")
+    for row in plan["run"][:SHOWN]:
+        click.echo(f"  {row['state']:<8}{row['stage']:<11}{row['partition']:<14}{'; '.join(row['causes'])}")
+    if (hidden := len(plan["run"]) - SHOWN) > 0:
+        click.echo(f"  and {hidden} more; --json lists them all")
+    click.echo("root causes:")
+    for cause, count in plan["causes"].items():
+        click.echo(f"  {count:>6}  {cause}")

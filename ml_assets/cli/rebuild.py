@@ -1,0 +1,173 @@
+"""Rebuilds what a release was made from, with today's code, configuration and libraries, in a scratch workspace.
+
+Each manifest names its inputs by digest: those are used, whatever stands for their partitions now.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets import dataset, features, model, raw
+from ml_assets.core.manifests import Manifest, Output
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.blobs import BlobDamaged
+from resources.scratch import Scratch
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+    from ml_assets.core.training import Fitted
+
+STAGES = ("raw", "reference", "dataset", "features", "model")
+RUN = "reproduce"
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One recorded manifest and what was made for it now; `error` says why nothing was, `is_damaged` that what it is made
+    from is missing or changed in the store."""
+
+    recorded: Manifest
+    now: Manifest | None = None
+    error: str | None = None
+    is_damaged: bool = False
+
+    @property
+    def is_equal(self) -> bool:
+        return self.now is not None and self.now.data_version == self.recorded.data_version
+
+
+class Stopped(Exception):
+    """Something could not be rebuilt, so nothing after it can be."""
+
+
+@dataclass
+class Rebuilder:
+    """`kept` are the stages that are taken as recorded instead of being rebuilt. `tell` hears of each one begun."""
+
+    real: Workspace
+    scratch: Scratch
+    product: Product
+    kept: frozenset[str] = frozenset()
+    tell: Callable[[str, str], None] = lambda stage, partition: None
+    done: dict[str, Rebuilt] = field(default_factory=dict)
+    fitted: "Fitted | None" = None
+
+    def rebuild(self, recorded: Manifest) -> Manifest:
+        """What is made now for a recorded manifest, its inputs first; each once."""
+        if recorded.recipe.stage in self.kept:
+            return recorded
+        if recorded.id not in self.done:
+            inputs = [self.rebuild(source) for source in self.real.lineage.inputs(recorded)]
+            self.tell(recorded.recipe.stage, recorded.partition)
+            try:
+                made = self._make(recorded, inputs)
+            except MlAssetsError as error:
+                damaged = isinstance(error, BlobDamaged)
+                self.done[recorded.id] = Rebuilt(recorded, error=str(error), is_damaged=damaged)
+                raise Stopped from error
+            self.done[recorded.id] = Rebuilt(recorded, made)
+        found = self.done[recorded.id].now
+        assert found is not None
+        return found
+
+    def in_order(self) -> list[Rebuilt]:
+        """All that was rebuilt, by stage along the path, then by partition."""
+        return sorted(self.done.values(), key=lambda r: (STAGES.index(r.recorded.recipe.stage), r.recorded.partition))
+
+    def _make(self, recorded: Manifest, inputs: list[Manifest]) -> Manifest:
+        space, product, key = self.scratch, self.product, recorded.partition
+        match recorded.recipe.stage:
+            case "raw" | "reference":
+                return self._read(recorded)
+            case "dataset":
+                return self._publish(recorded, inputs, lambda: self._kept_rows(inputs[0]))
+            case "features":
+                return self._publish(recorded, inputs, lambda: features.compute(space, product, key, inputs))
+            case "model":
+                return self._publish(recorded, inputs, lambda: self._train(inputs))
+        raise AssertionError(recorded.recipe.stage)
+
+    def _publish(self, recorded: Manifest, inputs: list[Manifest], build: Callable[[], Output]) -> Manifest:
+        given = [replace(source.as_input(), manifest=None) for source in inputs]
+        recipe = self.scratch.lineage.recipe(self.product, recorded.recipe.stage, recorded.partition, given)
+        return self.scratch.lineage.make(recipe, build, run=RUN).manifest
+
+    def _read(self, recorded: Manifest) -> Manifest:
+        """From the delivered bytes that are kept with the rows; each is held against its digest when it is read."""
+        stage, lineage = recorded.recipe.stage, self.scratch.lineage
+        names = [n for n in self.real.snapshots.open(recorded.snapshot).members if n.startswith("delivered/")]
+        paths = [Path(name) for name in names]
+        files = {p.stem: raw.File(p, self.real.snapshots.read(recorded.snapshot, n)) for p, n in zip(paths, names, strict=True)}
+        read = raw.read if stage == "raw" else raw.checked_reference
+        recipe = lineage.recipe(self.product, stage, recorded.partition, raw.delivered(self.product, recorded.partition, files))
+        return lineage.make(recipe, lambda: read(self.product, files), run=RUN).manifest
+
+    def _kept_rows(self, source: Manifest) -> Output:
+        audit = dataset.audit_raw(self.scratch, self.product, source)
+        audit.raise_if_breached(product=self.product.name, partition=source.partition)
+        return dataset.kept_rows(audit)
+
+    def _train(self, inputs: list[Manifest]) -> Output:
+        fitted = self.fitted = model.train(self.scratch, self.product, inputs)
+        about = json.dumps({"features": list(fitted.features)}).encode()
+        return Output({"model.cbm": fitted.content, "model.json": about}, data_version=fitted.fingerprint)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Recorded predictions against rebuilt ones: how many, how many differ, and by how much at most."""
+
+    rows: int
+    different: int
+    largest: float | None
+    told: str = ""
+
+    @property
+    def is_equal(self) -> bool:
+        return self.different == 0
+
+
+def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
+    """The golden rows of the bundle: requests and scores."""
+    from ml_assets.core.bundle import golden
+
+    recorded = json.loads(builder.real.snapshots.read(release.snapshot, "golden.json"))
+    source = builder.rebuild(builder.real.lineage.made_from(release)["features"])
+    frames = {n: builder.scratch.snapshots.frame(source.snapshot, f"{n}.parquet") for n in ("features", "requests")}
+    now = golden(builder.product, frames["requests"], _scores(builder, frames["features"]))
+    if recorded["requests"] != now["requests"]:
+        return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "the golden rows are other requests")
+    return _compare(recorded["scores"], now["scores"])
+
+
+def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
+    """Every row of the test window that the verdict was about."""
+    import polars as pl
+
+    from ml_assets.core.training import labelled
+
+    tested = [m for m in builder.real.lineage.inputs(evaluation) if m.recipe.stage == "features"]
+    frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
+    rows = labelled(pl.concat(frames), label=builder.product.features.label)
+    recorded = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"]
+    return _compare(recorded.to_list(), _scores(builder, rows).tolist())
+
+
+def _scores(builder: Rebuilder, rows: "pl.DataFrame") -> "np.ndarray":
+    from ml_assets.core.scoring import load_model, score_frame
+
+    assert builder.fitted is not None
+    return score_frame(load_model(builder.fitted.content, task=builder.product.task), rows, list(builder.fitted.features))
+
+
+def _compare(recorded: list[Any], now: list[Any]) -> Compared:
+    if len(recorded) != len(now):
+        return Compared(len(recorded), len(recorded), None, f"{len(now)} rows, recorded were {len(recorded)}")
+    apart = [abs(a - b) for a, b in zip(recorded, now, strict=True) if a != b]
+    return Compared(len(recorded), len(apart), max(apart, default=None))

@@ -1,0 +1,137 @@
+"""`ml-assets recall`: declare a partition or release bad; show what it touched, and act on it."""
+
+import getpass
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.cli.common import product_named, run_job, workspace
+from ml_assets.cli.progress import Progress
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from resources.recall_plan import Consequences, Rollback
+
+
+@click.command()
+@click.argument("product")
+@click.argument("what", metavar="PARTITION|RELEASE")
+@click.option("--reason", required=True, help="Why; it is recorded, and told to whoever runs into it.")
+@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
+@click.option("--apply", "is_applied", is_flag=True, help="Record the recall, roll back and run again; else only show.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, as_json: bool) -> None:
+    """Declare a partition of PRODUCT, as it was delivered, or a release bad.
+
+    Nothing that was made from it is used, promoted or rolled back to again, until another delivery replaces it. Without
+    --apply this shows what was made from it and what would be done. Exit code 1 when a run that --apply started fails for
+    another reason than a gate.
+    """
+    from resources.recall_plan import consequences, find
+
+    space = workspace()
+    spec = product_named(product, space.settings)
+    follows = consequences(space, spec, find(space, spec, what, reason=reason, by=by))
+    outcome = _told(space, follows)
+    if not as_json:
+        _print(outcome, is_applied=is_applied)
+    failures: list[str] = []
+    if is_applied:
+        outcome["applied"] = _apply(space, spec, follows, quiet=as_json)
+        failures = [error for run in outcome["applied"]["runs"] for error in run["errors"]]
+    if as_json:
+        click.echo(json.dumps(outcome, indent=1))
+    sys.exit(1 if failures else 0)
+
+
+def _told(space: Workspace, follows: "Consequences") -> dict[str, Any]:
+    """The recall, what it touched and what it asks for, as JSON values."""
+    from ml_assets.serving.prediction_records import count_by_release
+
+    counts = count_by_release(space.settings.predictions(follows.recall.product), environment="production")
+    given = {name: counts[name] for name in follows.releases if counts[name]}
+    return {**asdict(follows), "predictions": given}
+
+
+def _print(outcome: dict[str, Any], *, is_applied: bool) -> None:
+    recall = outcome["recall"]
+    named = f"release {recall['name']}" if recall["what"] == "release" else f"partition {recall['partition']}"
+    click.echo(f"{recall['product']}: recall of {named}: {recall['reason']}\n\nmade from it:")
+    for stage, partitions in outcome["touched"].items():
+        click.echo(f"  {stage:<12}{len(partitions):>5}  {_shortened(partitions)}")
+    click.echo(f"  releases: {', '.join(outcome['releases']) or 'none'}")
+    given = outcome["predictions"]
+    each = "".join(f"; {count} by {name}" for name, count in given.items())
+    click.echo(f"  predictions given in production: {sum(given.values())}{each}")
+    click.echo("\nto do:" if not is_applied else "\ndoing:")
+    for step in outcome["rollbacks"]:
+        to = (
+            f"roll back to {step['to']}"
+            if step["to"]
+            else "nothing clean ever answered: it goes on until a clean one is promoted"
+        )
+        click.echo(f"  {step['environment']}: {step['now']} answers: {to}")
+    again = outcome["again"]
+    if again["partitions"]:
+        click.echo(f"  run again without it: {', '.join(again['partitions'])}")
+    elif again["blocked"]:
+        click.echo(f"  no clean candidate can be made: {again['blocked']}")
+    elif not outcome["rollbacks"]:
+        click.echo("  nothing: no release that answers and no newest candidate was made from it")
+    if not is_applied:
+        click.echo("\nNothing was recorded. The same with --apply does it.")
+
+
+def _shortened(partitions: list[str]) -> str:
+    shown = partitions if len(partitions) <= 6 else [*partitions[:3], "...", *partitions[-2:]]
+    return ", ".join(key or "-" for key in shown)
+
+
+def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet: bool) -> dict[str, Any]:
+    """Record first: from then on nothing bad can be read or promoted, whatever happens to the rest, which can be repeated."""
+    from resources.recalls import record
+
+    is_new = record(space.ledger, follows.recall)
+    if not quiet:
+        click.echo("  recorded" if is_new else "  was recalled already")
+    for step in follows.rollbacks:
+        told = _roll_back(space, product, step, follows)
+        if not quiet:
+            click.echo(f"  {step.environment}: {told}")
+    runs = [_run_again(space, product, key, quiet=quiet) for key in follows.again.partitions]
+    answers = {name: _answering(space, product, name) for name in ("production", "staging")}
+    if not quiet:
+        click.echo(f"\n{product.name}: in production answers {answers['production'] or 'nothing'}")
+    return {"recorded": is_new, "runs": runs, "answers": answers}
+
+
+def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
+    from ml_assets.endpoint import tell_server
+
+    if step.to is None:
+        return f"{step.now} goes on to answer"
+    recall = follows.recall
+    space.endpoints.settle(product.name, step.environment)
+    reason = f"recall of {recall.name or recall.partition}: {recall.reason}"
+    pointer = space.endpoints.rollback(product.name, to=None, by=recall.by, reason=reason, environment=step.environment)
+    told = f"; {tell_server(product)}" if step.environment == "production" else ""
+    return f"rolled back to {pointer.release}{told}"
+
+
+def _run_again(space: Workspace, product: Product, key: str, *, quiet: bool) -> dict[str, Any]:
+    progress = Progress(f"  {key}", quiet=quiet)
+    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
+    progress.close()
+    for failure in progress.failures if not quiet else []:
+        click.echo(f"    {failure}")
+    told = {"partition": key, "run": result.run_id, "success": result.success, "stages": progress.stages}
+    return {**told, "refusals": progress.refusals, "errors": progress.errors}
+
+
+def _answering(space: Workspace, product: Product, environment: str) -> str | None:
+    entry = space.ledger.pointer(product.name, environment)
+    return entry.body["name"] if entry else None

@@ -1,0 +1,184 @@
+"""`ml-assets reproduce`: rebuild a release from its delivered bytes, compare, and name what differs."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.lineage import resolve
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ml_assets.cli.rebuild import Rebuilder, Rebuilt
+
+KEPT = {"raw": frozenset[str](), "features": frozenset({"raw", "reference", "dataset", "features"})}
+
+
+class NotARelease(MlAssetsError):
+    """Only a release can be reproduced."""
+
+
+@click.command()
+@click.argument("release")
+@click.option("--from", "start", type=click.Choice(list(KEPT)), default="raw", show_default=True, help="Rebuild from here on.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(release: str, start: str, as_json: bool) -> None:
+    """Rebuild RELEASE with today's code, configuration and libraries from what its manifests name, and compare.
+
+    Everything happens in a scratch home; store and ledger are only read. RELEASE is a name, digest or
+    PRODUCT/release:PARTITION. Exit code 0: the same data, model and predictions; 1: something differs, or an error.
+    """
+    space = workspace()
+    outcome = reproduce(space, _release(space, release), start=start, quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=1))
+    else:
+        _print(outcome)
+    sys.exit(0 if outcome["equal"] else 1)
+
+
+def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet: bool = True) -> dict[str, Any]:
+    """Rebuild and compare; the outcome as JSON values."""
+    from ml_assets.cli.rebuild import Rebuilder, Stopped, compare_golden, compare_tested
+    from resources.scratch import scratch_above
+
+    product = product_named(release.recipe.product, space.settings)
+    made_from = space.lineage.made_from(release)
+    started = time.monotonic()
+    compared: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="ml-assets-reproduce-") as folder:
+        tell = _Told(quiet=quiet)
+        builder = Rebuilder(space, scratch_above(space, Path(folder)), product, KEPT[start], tell)
+        try:
+            builder.rebuild(made_from["model"])
+            compared["golden"] = compare_golden(builder, release)
+            compared["tested"] = compare_tested(builder, made_from["evaluation"])
+        except Stopped:
+            pass
+        tell.close()
+        rebuilt = builder.in_order()
+        first = next((each for each in rebuilt if not each.is_equal), None)
+        told = _explained(builder, first) if first else None
+        builder.scratch.ledger.close()
+    equal = first is None and all(each.is_equal for each in compared.values()) and len(compared) == 2
+    named = {"release": release.facts["release"], "bundle": release.snapshot, "from": start, "equal": equal}
+    predictions = {name: {**asdict(each), "equal": each.is_equal} for name, each in compared.items()}
+    rows = {"stages": _rows(rebuilt), "predictions": predictions, "first": told, "without_effect": _without_effect(rebuilt)}
+    return {**named, **rows, "seconds": round(time.monotonic() - started, 1)}
+
+
+def _release(space: Workspace, reference: str) -> Manifest:
+    found = resolve(space, reference)
+    if found.recipe.stage != "release":
+        raise NotARelease(f"{reference!r} is {found.asset} {found.partition}, not a release; `ml-assets status` lists them")
+    return found
+
+
+class _Told:
+    """Progress: the stages on one line, a dot for each partition."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet, self._stage = quiet, ""
+
+    def __call__(self, stage: str, partition: str) -> None:
+        if not self._quiet:
+            click.echo("·" if stage == self._stage else f" {stage} ", nl=False)
+            sys.stdout.flush()
+            self._stage = stage
+
+    def close(self) -> None:
+        if not self._quiet:
+            click.echo()
+
+
+def _rows(rebuilt: "list[Rebuilt]") -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": each.recorded.recipe.stage,
+            "partition": each.recorded.partition,
+            "recorded": each.recorded.data_version,
+            "rebuilt": each.now.data_version if each.now else None,
+            "equal": each.is_equal,
+        }
+        for each in rebuilt
+    ]
+
+
+def _explained(builder: "Rebuilder", first: "Rebuilt") -> dict[str, Any]:
+    """The first thing that differs, and every input of it that does."""
+    from ml_assets.core.reproducing import Cause, declared
+
+    named = {"stage": first.recorded.recipe.stage, "partition": first.recorded.partition}
+    if first.now is None:
+        now = _recipe_now(builder, first)
+        causes = [] if first.is_damaged else declared(first.recorded.recipe, now)
+        causes = causes or [Cause("data", first.error or "")]
+        return {**named, "error": first.error, "differs": [], "causes": [asdict(cause) for cause in causes]}
+    order, differs = _tables(builder, first.recorded, first.now)
+    causes = [*order, *declared(first.recorded.recipe, first.now.recipe)]
+    nothing = "nothing that is recorded differs: this stage does not make the same twice"
+    causes = causes or [Cause("not deterministic", nothing)]
+    return {**named, "error": None, "differs": differs, "causes": [asdict(cause) for cause in causes]}
+
+
+def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
+    """What the stage would be made with, had its inputs come out as recorded."""
+    then = first.recorded.recipe
+    return builder.scratch.lineage.recipe(builder.product, then.stage, then.partition, then.inputs)
+
+
+def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[Any], list[str]]:
+    """How the tables of two snapshots differ: the same rows in another order, or other rows."""
+    from ml_assets.core.reproducing import changed_rows, row_order
+
+    old, new = builder.real.snapshots.open(then.snapshot).members, builder.scratch.snapshots.open(now.snapshot).members
+    shared = [name for name in old if name.endswith(".parquet") and name in new and old[name] != new[name]]
+    frames = {
+        n: (builder.real.snapshots.frame(then.snapshot, n), builder.scratch.snapshots.frame(now.snapshot, n)) for n in shared
+    }
+    order = [cause for name, pair in frames.items() if (cause := row_order(name, *pair))]
+    return order, [told for name, pair in frames.items() if (told := changed_rows(name, *pair))]
+
+
+def _without_effect(rebuilt: "list[Rebuilt]") -> list[str]:
+    """What is declared otherwise now where the content came out the same all the same."""
+    from ml_assets.core.reproducing import declared
+
+    made = ((each.recorded, each.now) for each in rebuilt if each.is_equal and each.now)
+    found = (f"{then.recipe.stage}: {c.kind}: {c.told}" for then, now in made for c in declared(then.recipe, now.recipe))
+    return list(dict.fromkeys(found))
+
+
+def _print(outcome: dict[str, Any]) -> None:
+    click.echo("\n".join(_lines(outcome)))
+
+
+def _lines(outcome: dict[str, Any]) -> Iterator[str]:
+    by_stage: dict[str, list[bool]] = {}
+    for row in outcome["stages"]:
+        by_stage.setdefault(row["stage"], []).append(row["equal"])
+    for stage, equal in by_stage.items():
+        yield f"  {stage:<12}{sum(equal):>4} of {len(equal)} equal"
+    for name, each in outcome["predictions"].items():
+        apart = f", at most {each['largest']:.3g} apart" if each["largest"] is not None else ""
+        told = f": {each['told']}" if each["told"] else ""
+        yield f"  {name:<12}{each['rows'] - each['different']:>4} of {each['rows']} scores equal{apart}{told}"
+    if outcome["without_effect"]:
+        yield "changed since, without effect on the content:"
+        yield from (f"  {told}" for told in outcome["without_effect"])
+    if first := outcome["first"]:
+        error = f": {first['error']}" if first["error"] else ""
+        yield f"the first that differs is {first['stage']} {first['partition']}{error}"
+        yield from (f"  {told}" for told in first["differs"])
+        yield from (f"  {cause['kind']}: {cause['told']}" for cause in first["causes"])
+    verdict = "reproduced" if outcome["equal"] else "NOT reproduced"
+    yield f"{outcome['release']}: {verdict} from {outcome['from']} in {outcome['seconds']} s"

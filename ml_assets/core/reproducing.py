@@ -1,0 +1,101 @@
+"""Why something came out otherwise than recorded: what was declared otherwise, and how the rows differ. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from ml_assets.core.digests import canonical_json
+from ml_assets.core.manifests import Recipe
+
+Kind = Literal["row order", "library", "thread count", "seed", "data", "code", "configuration", "not deterministic"]
+_OWN = {"model.threads", "model.seed"}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One input that differs, as a kind for machines and in words."""
+
+    kind: Kind
+    told: str
+
+
+def declared(then: Recipe, now: Recipe) -> list[Cause]:
+    """What a recipe declares otherwise now than then; inputs count by content."""
+    return [*_data(then, now), *_fitting(then, now), *_environment(then, now), *_code(then, now), *_config(then, now)]
+
+
+def row_order(member: str, then: pl.DataFrame, now: pl.DataFrame) -> Cause | None:
+    """The cause if a table has exactly the same rows (each as often) in another order."""
+    if then.schema != now.schema or then.height != now.height or then.equals(now):
+        return None
+    columns = then.columns
+    if not then.sort(columns, nulls_last=True).equals(now.sort(columns, nulls_last=True)):
+        return None
+    return Cause("row order", f"{member} has the same {then.height} rows in another order")
+
+
+def changed_rows(member: str, then: pl.DataFrame, now: pl.DataFrame) -> str | None:
+    """How a table differs, in words; None when it does not, or only in its order."""
+    if then.schema != now.schema:
+        return f"{member} has other columns: {', '.join(sorted(dict(set(then.schema.items()) ^ set(now.schema.items()))))}"
+    if then.height != now.height:
+        return f"{member} has {now.height} rows, recorded were {then.height}"
+    if then.equals(now) or row_order(member, then, now):
+        return None
+    columns = [name for name in then.columns if not then[name].equals(now[name], null_equal=True)]
+    return f"{member} has other values in {', '.join(columns)}"
+
+
+def _data(then: Recipe, now: Recipe) -> Iterator[Cause]:
+    old, new = ({(i.asset, i.partition): i.data_version for i in recipe.inputs} for recipe in (then, now))
+    for asset, partition in sorted({*old, *new}):
+        before, after = old.get((asset, partition)), new.get((asset, partition))
+        if before != after:
+            yield Cause("data", f"{asset} {partition} {_short(before)} -> {_short(after)}")
+
+
+def _fitting(then: Recipe, now: Recipe) -> Iterator[Cause]:
+    if then.threads != now.threads:
+        yield Cause("thread count", f"threads {then.threads} -> {now.threads}")
+    if then.seed != now.seed:
+        yield Cause("seed", f"seed {then.seed} -> {now.seed}")
+
+
+def _environment(then: Recipe, now: Recipe) -> Iterator[Cause]:
+    changes = list(differences(then.details.get("environment", {}), now.details.get("environment", {})))
+    yield from (Cause("library", f"{name} {_told(old)} -> {_told(new)}") for name, old, new in changes)
+    if then.environment != now.environment and not changes:
+        yield Cause("library", "another environment, whose versions were not recorded")
+
+
+def _code(then: Recipe, now: Recipe) -> Iterator[Cause]:
+    if then.code != now.code:
+        parts = [name for name, _, _ in differences(then.details.get("code", {}), now.details.get("code", {}))]
+        yield Cause("code", f"code of {now.stage}: {', '.join(parts) or 'which part was not recorded'}")
+
+
+def _config(then: Recipe, now: Recipe) -> Iterator[Cause]:
+    changes = list(differences(then.details.get("config", {}), now.details.get("config", {})))
+    others = [f"{path} {_told(old)} -> {_told(new)}" for path, old, new in changes if path not in _OWN]
+    if others:
+        yield Cause("configuration", f"product.yaml: {'; '.join(others)}")
+
+
+def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two nested JSON values differ: dotted path, old and new value."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for name in sorted({*old, *new}):
+            # names may hold dots themselves: a module, a file
+            yield from differences(old.get(name), new.get(name), f"{path}.{name}" if path else name)
+    elif canonical_json(old) != canonical_json(new):
+        yield path, old, new
+
+
+def _told(value: Any) -> str:
+    return "nothing" if value is None else str(value)
+
+
+def _short(digest: str | None) -> str:
+    return digest[:12] if digest else "nothing"

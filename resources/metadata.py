@@ -1,0 +1,57 @@
+"""What a person sees of an asset in Dagster's UI: pictures inline, all of them in one dialog, schemas, small tables."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+
+def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]:
+    """The curves of an evaluation (its JSON form) small enough to be shown inline; and the confusion matrix."""
+    from ml_assets.core.thumbnails import PICTURES, confusion, thumbnail
+
+    drawn = {name: thumbnail(name, measured["curves"][name]) for name in PICTURES if name in measured["curves"]}
+    counts = measured["confusion"].get("candidate")
+    shown = {**drawn, "confusion_matrix": confusion(counts) if counts else None}
+    return {name: dg.MetadataValue.md(text) for name, text in shown.items() if text}
+
+
+def plots(workspace: Workspace, manifest: Manifest) -> dg.MarkdownMetadataValue:
+    """Every plot of a snapshot in full size, in one dialog."""
+    from ml_assets.core.plots_style import as_markdown
+
+    names = sorted(n for n in workspace.snapshots.open(manifest.snapshot).members if n.startswith("plots/"))
+    images = [as_markdown(workspace.snapshots.read(manifest.snapshot, n), name=n[6:-4].replace("_", " ")) for n in names]
+    return dg.MetadataValue.md("\n".join(images))
+
+
+def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadataValue:
+    """A table that is shown inline; what is too long for that is cut at its end."""
+    from ml_assets.core.thumbnails import table
+
+    return dg.MetadataValue.md(table(header, rows))
+
+
+def rows_metadata(manifest: Manifest) -> dict[str, int]:
+    """Row counts, in total and by table: plotted over partitions."""
+    rows: Mapping[str, int] = manifest.facts["rows"]
+    return {"dagster/row_count": sum(rows.values()), **{f"rows_{table}": count for table, count in rows.items()}}
+
+
+def tables_schema(workspace: Workspace, product: Product, manifest: Manifest) -> dg.TableSchema:
+    """The columns of every table of a snapshot as "<table>.<column>", as column lineage names them."""
+    import polars as pl
+
+    members = [name for name in workspace.snapshots.open(manifest.snapshot).members if name.endswith(".parquet")]
+    schemas = {name: pl.read_parquet_schema(workspace.snapshots.path(manifest.snapshot, name)) for name in members}
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(f"{table}.{column}", str(kind))
+            for table in product.tables
+            for column, kind in schemas.get(f"{table}.parquet", {}).items()
+        ]
+    )

@@ -1,0 +1,124 @@
+"""What a recall touches, and what follows from it: where to roll back to, and which partitions to run again without it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.promotion import back
+from ml_assets.core.stages import test_keys, train_keys
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources import recalls
+from resources.endpoints import as_move
+from resources.recalls import Recall
+from resources.workspace import Workspace
+
+ENVIRONMENTS = ("production", "staging")
+JUDGED = ("features", "model", "evaluation", "release")
+
+
+class NothingToRecall(MlAssetsError):
+    """Neither a partition that was read nor a release has this name."""
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """An environment in which something bad answers, and what to go back to (None: nothing clean ever answered)."""
+
+    environment: str
+    now: str
+    to: str | None
+
+
+@dataclass(frozen=True)
+class Again:
+    """Partitions to run again, in order; or why none can make a clean candidate."""
+
+    partitions: tuple[str, ...]
+    blocked: str | None = None
+
+
+@dataclass(frozen=True)
+class Consequences:
+    """`touched`: everything ever made from it, by stage, as partitions; `releases`: names, of every such release."""
+
+    recall: Recall
+    touched: dict[str, list[str]]
+    releases: list[str]
+    rollbacks: list[Rollback]
+    again: Again
+
+
+def find(space: Workspace, product: Product, what: str, *, reason: str, by: str) -> Recall:
+    """The recall of a partition, as it was read last, or of a release by its name or the beginning of its digest."""
+    raw = space.ledger.current(product.name, "raw", what)
+    if raw is not None:
+        return recalls.of_partition(raw, reason=reason, by=by)
+    named = [m for m in [space.ledger.release_named(what)] if m is not None]
+    found = named or (space.ledger.by_prefix(what) if len(what) >= 6 else [])
+    releases = {m.snapshot: m for m in found if m.recipe.stage == "release" and m.recipe.product == product.name}
+    if len(releases) != 1:
+        told = "several releases" if releases else "neither a partition that was read nor a release"
+        raise NothingToRecall(f"{product.name}: {what!r} names {told}; `ml-assets status {product.name}` lists both")
+    return recalls.of_release(next(iter(releases.values())), reason=reason, by=by)
+
+
+def consequences(space: Workspace, product: Product, recall: Recall) -> Consequences:
+    """What the recall, recorded or not, touches now and asks for."""
+    made = recalls.descendants(space.ledger, recall)
+    bad = {*recalls.derived(space.ledger, product.name), *(manifest.id for manifest in made)}
+    gone = set(recalls.recalled_partitions(space.ledger, product.name))
+    if recall.what == "partition" and _stands(space, product, recall):
+        gone.add(recall.partition)
+    return Consequences(
+        recall=recall,
+        touched=_by_stage(made),
+        releases=list(dict.fromkeys(m.facts["release"] for m in made if m.recipe.stage == "release")),
+        rollbacks=[r for name in ENVIRONMENTS if (r := _rollback(space, product, name, bad))],
+        again=_again(space, product, bad, gone, recall),
+    )
+
+
+def _stands(space: Workspace, product: Product, recall: Recall) -> bool:
+    raw = space.ledger.current(product.name, "raw", recall.partition)
+    return raw is not None and recalls.of_partition(raw, reason="", by="").is_about(recall)
+
+
+def _by_stage(manifests: Collection[Manifest]) -> dict[str, list[str]]:
+    found: dict[str, set[str]] = {}
+    for manifest in manifests:
+        found.setdefault(manifest.recipe.stage, set()).add(manifest.partition)
+    return {stage: sorted(partitions) for stage, partitions in found.items()}
+
+
+def _rollback(space: Workspace, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
+    entries = space.ledger.moves(product.name, environment)
+    if not entries or entries[-1].body["manifest"] not in bad:
+        return None
+    barred = {entry.body["release"] for entry in entries if entry.body["manifest"] in bad}
+    target = back([as_move(entry) for entry in entries], recalled=barred)
+    return Rollback(environment, entries[-1].body["name"], target.release if target else None)
+
+
+def _again(space: Workspace, product: Product, bad: Collection[str], gone: Collection[str], recall: Recall) -> Again:
+    """The newest partition that was not recalled, and before it those whose features, which it reads, looked back at what
+    was."""
+
+    def is_bad(stage: str, key: str) -> bool:
+        standing = space.ledger.current(product.name, stage, key)
+        return standing is not None and standing.id in bad
+
+    known = [key for key in space.ledger.partitions(product.name, "raw") if key not in gone]
+    if not known:
+        return Again((), "no other partition was read; deliver one")
+    newest = known[-1]
+    tested = test_keys(product, newest)
+    if barred := sorted(set(tested) & set(gone)):
+        return Again((), f"{newest}, the newest, is judged on {', '.join(barred)} too; deliver it again, or a later partition")
+    release = space.ledger.current(product.name, "release", newest)
+    if release is not None and release.snapshot == recall.release:
+        return Again((), f"{newest}, the newest, would make the same release; change data, code or configuration")
+    read = {*train_keys(product, newest), *tested} - {newest}
+    earlier = [key for key in known if key in read and is_bad("features", key)]
+    is_due = earlier or any(is_bad(stage, newest) for stage in JUDGED)
+    return Again((*earlier, newest) if is_due else ())

@@ -1,0 +1,178 @@
+"""Recalls: what was declared bad, and with it everything that was made from it. Who reads or promotes asks here first."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import Connection, select
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from resources import ledger_schema as schema
+from resources.ledger import Entry, Ledger, entries_where
+
+
+class Recalled(MlAssetsError):
+    """What is to be used was made from something that was recalled."""
+
+
+@dataclass(frozen=True)
+class Recall:
+    """One recall: of a partition as it was delivered (digest of each landing file by asset), or of a release (bundle)."""
+
+    product: str
+    what: Literal["partition", "release"]
+    partition: str
+    reason: str
+    by: str
+    delivered: Mapping[str, str] = field(default_factory=dict)
+    release: str | None = None
+    name: str | None = None
+    at: str = ""
+
+    @property
+    def told(self) -> str:
+        """In words: what was recalled, by whom, when and why."""
+        named = f"release {self.name}" if self.what == "release" else f"raw {self.partition}"
+        on = f" on {self.at[:10]}" if self.at else ""
+        return f"{named}, which {self.by} recalled{on}: {self.reason!r}"
+
+    def body(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        named = {"product": self.product, "what": self.what, "partition": self.partition, "reason": self.reason, "by": self.by}
+        return {**named, "delivered": dict(self.delivered), "release": self.release, "name": self.name}
+
+    def is_about(self, other: "Recall") -> bool:
+        """Whether both declare the same thing bad, whoever did so and why."""
+        same = (self.what, self.partition, self.release) == (other.what, other.partition, other.release)
+        return same and dict(self.delivered) == dict(other.delivered)
+
+
+def of_partition(raw: Manifest, *, reason: str, by: str) -> Recall:
+    """The recall of a partition as it was delivered for this raw manifest."""
+    product = raw.recipe.product
+    return Recall(product, "partition", raw.partition, reason, by, delivered=_delivered(raw))
+
+
+def of_release(release: Manifest, *, reason: str, by: str) -> Recall:
+    """The recall of a release."""
+    product, name = release.recipe.product, release.facts["release"]
+    return Recall(product, "release", release.partition, reason, by, release=release.snapshot, name=name)
+
+
+def record(ledger: Ledger, recall: Recall) -> bool:
+    """Write the recall into the ledger; False when the same is recalled already."""
+    if any(known.is_about(recall) for known in recalls(ledger, recall.product)):
+        return False
+    ledger.append("recall", recall.body())
+    return True
+
+
+def recalls(ledger: Ledger, product: str) -> list[Recall]:
+    """Every recall of the product, oldest first."""
+    with ledger.engine.connect() as connection:
+        return _recalls(connection, product)
+
+
+def recalled_partitions(ledger: Ledger, product: str, delivered: Mapping[str, Mapping[str, str]] | None = None) -> dict[str, str]:
+    """Partitions that were recalled as they are delivered now, with the reason.
+
+    `delivered`: digests of the landing files by table, per partition; where it has none, what was read last counts.
+    """
+    found: dict[str, str] = {}
+    for recall in recalls(ledger, product):
+        files = (delivered or {}).get(recall.partition)
+        raw = ledger.current(product, "raw", recall.partition)
+        now = {f"landing/{product}/{table}": digest for table, digest in files.items()} if files else raw and _delivered(raw)
+        if recall.what == "partition" and now == dict(recall.delivered):
+            found[recall.partition] = recall.reason
+    return found
+
+
+def derived(ledger: Ledger, product: str) -> dict[str, Recall]:
+    """Everything that was recalled or made from it: the id of each manifest, and the recall that it comes from."""
+    with ledger.engine.connect() as connection:
+        return _derived(connection, product)
+
+
+def descendants(ledger: Ledger, recall: Recall) -> list[Manifest]:
+    """What is declared bad and everything that was ever made from it, oldest first."""
+    with ledger.engine.connect() as connection:
+        ids = _descendants(connection, recall)
+    return [manifest for id in ids if (manifest := ledger.manifest(id)) is not None]
+
+
+def refuse(ledger: Ledger, manifests: Iterable[Manifest]) -> None:
+    """Raise Recalled, with the way out of each, if one of the manifests is recalled or was made from what is."""
+    with ledger.engine.connect() as connection:
+        refuse_within(connection, manifests)
+
+
+def refuse_within(connection: Connection, manifests: Iterable[Manifest]) -> None:
+    """The same inside of a transaction: what is decided in it cannot be overtaken by a recall."""
+    bad: dict[str, dict[str, Recall]] = {}
+    reasons = []
+    for manifest in manifests:
+        product = manifest.recipe.product
+        if product not in bad:
+            bad[product] = _derived(connection, product)
+        if manifest.id in bad[product]:
+            reasons.append(_reason(manifest, bad[product][manifest.id]))
+    if reasons:
+        raise Recalled("; ".join(reasons))
+
+
+def _reason(manifest: Manifest, recall: Recall) -> str:
+    product, partition = manifest.recipe.product, manifest.partition
+    outs = [f"make it again without: `ml-assets run {product} --partition {partition}`"]
+    if recall.what == "partition":
+        again = f"deliver {recall.partition} again, with other content: `ml-assets deliver {product} TABLE FILE"
+        outs = [f"{again} --partition {recall.partition}`", *(outs if partition != recall.partition else [])]
+    if manifest.snapshot == recall.release:
+        outs = ["only new data, code or configuration makes another release"]
+    subject = f"{manifest.asset} {partition}".strip()
+    return f"{subject} may not be used: it is or was made from {recall.told}; {', or '.join(outs)}"
+
+
+def _delivered(raw: Manifest) -> dict[str, str]:
+    return {given.asset: given.data_version for given in raw.recipe.inputs}
+
+
+def _recalls(connection: Connection, product: str) -> list[Recall]:
+    entries = entries_where(connection, schema.entries.c.kind == "recall")
+    return [_recall(entry) for entry in entries if entry.body["product"] == product]
+
+
+def _recall(entry: Entry) -> Recall:
+    return Recall(**entry.body, at=entry.at)
+
+
+def _derived(connection: Connection, product: str) -> dict[str, Recall]:
+    return {id: recall for recall in _recalls(connection, product) for id in _descendants(connection, recall)}
+
+
+def _descendants(connection: Connection, recall: Recall) -> list[str]:
+    manifests, inputs = schema.manifests.c, schema.inputs.c
+    seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
+    found = select(manifests.seq).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
+    found = found.union(select(inputs.consumer).join(found, inputs.producer == found.c.seq))
+    query = select(manifests.id).where(manifests.seq.in_(select(found.c.seq))).order_by(manifests.seq)
+    return list(connection.scalars(query))
+
+
+def _releases(connection: Connection, recall: Recall) -> list[int]:
+    columns = schema.manifests.c
+    where = (columns.snapshot == recall.release, columns.stage == "release", columns.product == recall.product)
+    return list(connection.scalars(select(columns.seq).where(*where)))
+
+
+def _raws(connection: Connection, recall: Recall) -> list[int]:
+    """The raw manifests, whatever code read them, of exactly these delivered bytes."""
+    columns, inputs, published = schema.manifests.c, schema.inputs.c, schema.publications.c
+    where = (published.product == recall.product, published.stage == "raw", published.partition == recall.partition)
+    ids = select(published.manifest).where(*where)
+    query = select(columns.seq, inputs.asset, inputs.data_version).join(schema.inputs, inputs.consumer == columns.seq)
+    read: dict[int, dict[str, str]] = {}
+    for row in connection.execute(query.where(columns.id.in_(ids))):
+        read.setdefault(row.seq, {})[row.asset] = row.data_version
+    return [seq for seq, delivered in read.items() if delivered == dict(recall.delivered)]

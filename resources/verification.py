@@ -1,0 +1,37 @@
+"""Whether anything that was written is missing or changed, or anything was added. Looking changes nothing."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources.blobs import LocalBlobs, open_blobs
+from resources.findings import Finding, Findings, Progress
+from resources.settings import Settings
+from resources.verify_ledger import LedgerCheck
+from resources.verify_pointers import PointerCheck
+from resources.verify_store import StoreCheck
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was looked at, and what was found."""
+
+    counts: dict[str, int]
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_clean(self) -> bool:
+        return all(finding.is_note for finding in self.findings)
+
+
+def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
+    """Check the ledger, then the store and the pointer files against it. Caches are not asked: nothing trusts them."""
+    findings = Findings()
+    with tempfile.TemporaryDirectory(prefix="ml-assets-verify-") as folder:
+        ledger = LedgerCheck(settings.ledger, settings.home / "ledger.head", Path(folder), findings, tell)
+        counts = {"entries": ledger.run()}
+        blobs = open_blobs(settings.store, cache=Path(folder) / "blobs")
+        if not isinstance(blobs, LocalBlobs) or blobs.root.is_dir() or ledger.named:
+            counts["files"] = StoreCheck(blobs, ledger.named, findings, tell).run()
+        counts["endpoints"] = PointerCheck(settings, ledger.moves, findings).run()
+    return Verified(counts, tuple(findings.found))

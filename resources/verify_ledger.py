@@ -1,0 +1,183 @@
+"""Verify the ledger by writing it again: its entries, one after another, into a new database with the code that appends.
+
+The chain shows a changed entry; the new database shows every changed, missing or added row of the tables made from the
+entries and, where one version of SQLite wrote the file, every other byte of it: SQLite lays out the same bytes again.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
+from sqlalchemy.exc import DBAPIError
+
+from resources import ledger_schema as schema
+from resources import witness
+from resources.findings import Findings, Progress
+from resources.ledger import GENESIS, Entry, entry_hash, write
+from resources.ledger_database import is_guarded, open_database
+from resources.verify_file import FileCheck
+from resources.witness import Head
+
+EVERY = 1000
+CHUNK = 2000
+RESTORE = "restore the ledger from a copy"
+
+
+@dataclass
+class LedgerCheck:
+    """`folder` is scratch. What the entries name is kept for the other checks: snapshots, and who should answer where."""
+
+    url: str
+    witness: Path
+    folder: Path
+    findings: Findings
+    tell: Progress
+    named: dict[str, str] = field(default_factory=dict)
+    moves: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    heads: dict[int, str] = field(default_factory=dict)
+
+    def run(self) -> int:
+        """Check everything; the number of entries."""
+        is_file = make_url(self.url).get_backend_name() == "sqlite"
+        before = len(self.findings.found)
+        file = FileCheck(Path(make_url(self.url).database or ""), self.folder, self.findings) if is_file else None
+        if file is None or file.copy():
+            try:
+                self._database(file)
+            except DBAPIError as error:
+                told = f"cannot be read: {str(error.orig).splitlines()[0]}"
+                self.findings.add("changed", "ledger", told, RESTORE)
+        self._witness()
+        if file is not None and all(finding.is_note for finding in self.findings.found[before:]):
+            file.compare(self.folder / "again.db")
+        return len(self.heads)
+
+    def _database(self, file: FileCheck | None) -> None:
+        source = file.open() if file else _read_only(self.url)
+        try:
+            with source.connect() as connection:
+                if file is None:
+                    self._postgres(connection)
+                elif not file.check(connection):
+                    return
+                if inspect(connection).has_table("entries"):
+                    self._again(connection, file)
+        finally:
+            source.dispose()
+
+    def _postgres(self, connection: Connection) -> None:
+        if inspect(connection).has_table("entries") and not is_guarded(connection):
+            told = "a trigger that refuses changes is missing or switched off"
+            self.findings.add("changed", "ledger", told, "the next command that writes to the ledger makes it again")
+
+    def _again(self, connection: Connection, file: FileCheck | None) -> None:
+        """Write the ledger again and compare its tables."""
+        again = file.empty(self.folder / "again.db") if file else open_database(f"sqlite:///{self.folder / 'again.db'}")
+        try:
+            with again.connect() as target:
+                target.exec_driver_sql("BEGIN")
+                for entry in self._entries(connection):
+                    write(target, entry)
+                for table in schema.metadata.sorted_tables:
+                    self._compare(table, connection, target)
+                target.exec_driver_sql("COMMIT")
+        finally:
+            again.dispose()
+
+    def _entries(self, connection: Connection) -> Iterator[Entry]:
+        """The entries that are what was written, in order; the others are found."""
+        previous, due = GENESIS, 1
+        for row in connection.execute(select(schema.entries).order_by(schema.entries.c.seq)):
+            entry = self._entry(row, due, previous)
+            if entry is not None:
+                self._keep(entry)
+                yield entry
+            previous, due = row.hash, (row.seq if isinstance(row.seq, int) else due) + 1
+            if due % EVERY == 0:
+                self.tell(f"ledger: {due} entries")
+
+    def _entry(self, row: Any, due: int, previous: str) -> Entry | None:
+        where = f"ledger entry {row.seq}"
+        if row.seq != due:
+            self.findings.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
+        elif row.previous != previous:
+            self.findings.add("changed", where, "does not follow from the entry before it", RESTORE)
+        try:
+            body = json.loads(row.body)
+            hashed = entry_hash(seq=row.seq, at=row.at, kind=row.kind, body=body, previous=row.previous)
+        except (TypeError, ValueError):
+            hashed, body = "", None
+        if hashed != row.hash:
+            self.findings.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
+            return None
+        return Entry(row.seq, row.at, row.kind, body, row.previous, row.hash)
+
+    def _keep(self, entry: Entry) -> None:
+        self.heads[entry.seq] = entry.hash
+        body = entry.body
+        if entry.kind == "manifest":
+            recipe = body["manifest"]["recipe"]
+            label = f"{recipe['product']}/{recipe['stage']} {recipe['partition']}".strip()
+            self.named.setdefault(body["manifest"]["snapshot"], label)
+        elif entry.kind in ("promotion", "staging", "rollback"):
+            self.moves[body["product"], body["environment"]] = entry
+
+    def _compare(self, table: Table, ours: Connection, again: Connection) -> None:
+        """Find rows that the entries do not give, and those that they give and that are not there."""
+        key = table.c.consumer if "consumer" in table.c else table.c.seq
+        ends = [connection.scalar(select(func.max(key))) for connection in (ours, again)]
+        last = max([end for end in ends if isinstance(end, int)], default=0)
+        count = 0
+        for first in range(0, last + 1, CHUNK):
+            query = select(table).where(key >= first, key < first + CHUNK)
+            rows, due = (Counter(tuple(row) for row in c.execute(query)) for c in (ours, again))
+            count += rows.total()
+            for row in (rows - due).keys():
+                self._row("added", table, row, "holds a row that no entry gives" if table is not schema.entries else "")
+            for row in (due - rows).keys():
+                self._row("missing", table, row, "lacks a row that an entry gives" if table is not schema.entries else "")
+        if (all_rows := ours.scalar(select(func.count()).select_from(table))) != count:
+            self.findings.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
+
+    def _row(self, kind: Any, table: Table, row: tuple[Any, ...], told: str) -> None:
+        named = dict(zip(table.columns.keys(), row, strict=True))
+        seq = named.get("seq", named.get("consumer"))
+        if told:
+            told += f": {', '.join(f'{name} {str(value)[:20]}' for name, value in named.items())}"
+        elif seq not in self.heads:
+            return  # found as an entry
+        else:
+            told = "is not written as the ledger writes"
+        where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
+        self.findings.add(kind, where, told, RESTORE)
+
+    def _witness(self) -> None:
+        """The ledger must still hold what this home remembers to be its newest entry."""
+        where = f"witness {self.witness.name}"
+        then = f"{RESTORE}, or delete {self.witness} when the ledger was meant to be replaced"
+        try:
+            head = witness.read(self.witness)
+        except witness.WitnessDamaged:
+            self.findings.add("changed", where, "is not what was written", f"delete {self.witness} when the ledger is clean")
+            return
+        if head is None:
+            if self.heads:
+                self.findings.note("missing", where, "is not there: an end cut off the ledger would not be seen")
+        elif (found := self.heads.get(head.seq)) != head.hash:
+            self._gone(head, found, where, then)
+
+    def _gone(self, head: Head, found: str | None, where: str, then: str) -> None:
+        last = max(self.heads, default=0)
+        if found is None and head.seq > last:
+            told = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
+            self.findings.add("missing", where, told, then)
+        else:
+            self.findings.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
+
+
+def _read_only(url: str) -> Engine:
+    return create_engine(url, isolation_level="REPEATABLE READ", execution_options={"postgresql_readonly": True})

@@ -1,0 +1,41 @@
+"""The files that say who answers, against the ledger, which decides it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from resources import pointer as pointers
+from resources.endpoints import as_pointer
+from resources.findings import Findings
+from resources.ledger import Entry
+from resources.settings import Settings
+
+SETTLE = "materialize the endpoint, or start `ml-assets dev`: both write what the ledger says"
+
+
+@dataclass
+class PointerCheck:
+    """`moves`: the newest move of each product and environment."""
+
+    settings: Settings
+    moves: Mapping[tuple[str, str], Entry]
+    findings: Findings
+
+    def run(self) -> int:
+        """Check every file; how many endpoints there are."""
+        due = {self.settings.pointer(*endpoint): as_pointer(entry) for endpoint, entry in self.moves.items()}
+        for path, pointer in due.items():
+            where = f"pointer {path.relative_to(self.settings.home)}"
+            if path.is_symlink() or not path.is_file():
+                self.findings.add("missing", where, f"is no file; {pointer.release} should answer", SETTLE)
+            elif path.read_bytes() != pointers.content(pointer):
+                told = f"does not say what the ledger says: {pointer.release} answers since {pointer.since}"
+                self.findings.add("changed", where, told, SETTLE)
+        root = self.settings.home / "endpoints"
+        for path in sorted(root.rglob("*")):
+            if path not in due and not path.is_dir():
+                where = f"pointer {path.relative_to(self.settings.home)}"
+                if path.name.startswith(".writing-"):
+                    self.findings.note("added", where, "is a write that a crash cut off; it may be deleted")
+                else:
+                    self.findings.add("added", where, "belongs to no endpoint of the ledger", "find out who put it there")
+        return len(due)

@@ -1,0 +1,108 @@
+"""Walk the store: every file hashes to its name, everything that the ledger names is there, and nothing else is."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ml_assets.core.digests import digest_file, sha256
+from resources.blobs import Blobs, LocalBlobs, RemoteBlobs
+from resources.findings import Findings, Progress
+
+NAME = re.compile(r"(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{62})")
+UNFINISHED = ".writing-"
+EVERY = 500
+
+
+@dataclass
+class StoreCheck:
+    """`named`: the snapshots that the ledger names, each with how to call what it is a snapshot of."""
+
+    blobs: Blobs
+    named: Mapping[str, str]
+    findings: Findings
+    tell: Progress
+    whole: set[str] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+
+    def run(self) -> int:
+        """Check everything; the number of files looked at."""
+        count = 0
+        for count, (name, path) in enumerate(_files(self.blobs), 1):
+            self._file(name, path)
+            if count % EVERY == 0:
+                self.tell(f"store: {count} files")
+        referenced: set[str] = set()
+        for snapshot, label in self.named.items():
+            referenced |= self._snapshot(snapshot, label)
+        for digest in sorted(self.whole - referenced):
+            told = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
+            self.findings.note("added", f"store {digest}", told)
+        return count
+
+    def _file(self, name: str, path: Path | None) -> None:
+        where = f"store {name}"
+        match = NAME.fullmatch(name)
+        if match is None:
+            if Path(name).name.startswith(UNFINISHED):
+                self.findings.note("added", where, "is a write that a crash cut off; it may be deleted")
+            else:
+                self.findings.add("added", where, "is no file of the store", "find out who put it there, then delete it")
+            return
+        digest = match["digest"]
+        if path is not None and path.is_symlink():
+            self._damage(digest, "was replaced by a link")
+        elif told := self._difference(digest, path):
+            self._damage(digest, told)
+        else:
+            self.whole.add(digest)
+
+    def _difference(self, digest: str, path: Path | None) -> str:
+        try:
+            found = _digest(self.blobs, digest, path)
+        except OSError as error:
+            return f"cannot be read: {error.strerror or error}"
+        return "" if found == digest else f"was changed: its bytes now hash to {found[:12]}"
+
+    def _damage(self, digest: str, told: str) -> None:
+        self.damaged.add(digest)
+        self.findings.add("changed", f"store {digest}", told, "put it back from a copy, or delete it and run what made it")
+
+    def _snapshot(self, snapshot: str, label: str) -> set[str]:
+        """What a named snapshot needs; reports what of it is not there."""
+        if not self._is_there(snapshot, f"the snapshot of {label}", label):
+            return {snapshot}
+        path = self.blobs.path(snapshot)
+        members: dict[str, str] = json.loads(path.read_bytes())["members"]
+        for name, digest in members.items():
+            self._is_there(digest, f"{name} of {label}", label)
+        return {snapshot, *members.values()}
+
+    def _is_there(self, digest: str, what: str, label: str) -> bool:
+        if digest not in self.whole and digest not in self.damaged:
+            command = f"put it back from a copy, or run it again: `ml-assets run {label.split('/')[0]}`"
+            self.findings.add("missing", f"store {digest}", f"{what} is missing", command)
+            self.damaged.add(digest)
+        return digest in self.whole
+
+
+def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None]]:
+    """Every file under the store's root by its name relative to that; with its path where it is local."""
+    if isinstance(blobs, LocalBlobs):
+        for path in sorted(blobs.root.rglob("*")):
+            if path.is_symlink() or not path.is_dir():
+                yield path.relative_to(blobs.root).as_posix(), path
+    elif isinstance(blobs, RemoteBlobs):
+        root = blobs.root.strip("/")
+        for name in sorted(blobs.filesystem.find(blobs.root)):
+            yield name.strip("/").removeprefix(root).strip("/"), None
+
+
+def _digest(blobs: Blobs, digest: str, path: Path | None) -> str:
+    """The digest of the stored bytes themselves: what a cache has of them is no proof."""
+    if path is not None:
+        return digest_file(path)
+    if isinstance(blobs, RemoteBlobs):
+        return sha256(blobs.filesystem.cat_file(blobs.locate(digest)))
+    return digest_file(blobs.path(digest))

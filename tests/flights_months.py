@@ -1,0 +1,94 @@
+"""Three months of the real flights, every tenth departure, taken down the path once per session; tests go on from copies."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ml_assets.demo_data import Year
+from tests.flights_days import flights
+from tests.path_homes import Home, Run, home
+
+MONTHS = ("2013-01", "2013-02", "2013-03")
+NEXT = "2013-04"
+TOO_FAR = b"99999"
+SMALL = (
+    (r"iterations: 100", "iterations: 5"),
+    (r"learning_rate: 0\.1", "learning_rate: 0.5"),
+    (r"depth: 8", "depth: 4"),
+    (r"margin: 0\.005", "margin: 0.02"),
+    (r"smoke_rows: 200", "smoke_rows: 20"),
+)
+"""Five trees, and a margin that so few can keep."""
+WEAK = ((r"iterations: 5", "iterations: 1"), (r"depth: 4", "depth: 1"), (r"learning_rate: 0\.5", "learning_rate: 0.01"))
+MORE = ((r"iterations: 5", "iterations: 9"),)
+
+
+@dataclass(frozen=True)
+class Months:
+    """The home after three months, and the run of each."""
+
+    home: Home
+    runs: dict[str, Run]
+
+
+@cache
+def year() -> Year:
+    return Year.open()
+
+
+def month(key: str) -> dict[str, bytes]:
+    """A month's delivery: every tenth departure, all of the weather. The first of January has an impossible distance."""
+    tables = year().month(key)
+    header, *rows = tables["flights"].rstrip(b"\n").split(b"\n")
+    rows = rows[::10]
+    if key == MONTHS[0]:
+        rows[0] = changed(rows[0], column=header.split(b",").index(b"distance"), value=TOO_FAR)
+    return {**tables, "flights": b"\n".join([header, *rows, b""])}
+
+
+def changed(row: bytes, *, column: int, value: bytes) -> bytes:
+    fields = row.split(b",")
+    fields[column] = value
+    return b",".join(fields)
+
+
+def with_column(content: bytes, name: str, value: bytes, *, every: int = 1) -> bytes:
+    """The delivery with another value in every n-th row of a column."""
+    header, *rows = content.rstrip(b"\n").split(b"\n")
+    column = header.split(b",").index(name.encode())
+    rows = [changed(row, column=column, value=value) if i % every == 0 else row for i, row in enumerate(rows)]
+    return b"\n".join([header, *rows, b""])
+
+
+@cache
+def _three_months(folder: Path) -> Months:
+    made = home(folder / "three-months", flights())
+    made.edit("product.yaml", *SMALL)
+    made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
+    made.deliver("", year().reference())
+    runs = {}
+    for key in MONTHS:
+        made.deliver(key, month(key))
+        runs[key] = made.run(key)
+    return Months(made, runs)
+
+
+@pytest.fixture(scope="session")
+def months(tmp_path_factory: pytest.TempPathFactory) -> Months:
+    """Import this fixture where it is used: the months are made once all the same."""
+    return _three_months(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def copy(months: Months, tmp_path: Path) -> Home:
+    """A home of the test's own, with the three months in it."""
+    return months.home.copy(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def copies(months: Months, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Home]:
+    """Makes homes that several tests look at."""
+    return lambda: months.home.copy(tmp_path_factory.mktemp("home"))

@@ -1,0 +1,62 @@
+"""The graph of both products as text, one line for each asset, check, job and sensor. `python -m tests.graph` prints it."""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import dagster as dg
+
+from ml_assets.definitions import build_defs
+from ml_assets.product import load_all
+from resources.settings import ROOT, settings
+from resources.workspace import Workspace
+
+FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parent / "products")
+
+
+@cache
+def definitions() -> dg.Definitions:
+    """Both products on a home that is not there."""
+    return build_defs(load_all(FOLDERS), Workspace(settings({"ML_ASSETS_HOME": "/nowhere"})))
+
+
+def lines(found: dg.Definitions) -> Iterator[str]:
+    """The graph, sorted by kind and name."""
+    specs = sorted(found.resolve_all_asset_specs(), key=lambda spec: spec.key)
+    for spec in specs:
+        read = ", ".join(sorted(map(_edge, spec.deps)))
+        yield f"asset {_name(spec.key)} {_partitions(spec)} reads {read or 'what is delivered'}"
+    for check in sorted(checks(found), key=lambda check: check.key):
+        blocking = "blocking" if check.blocking else "informing"
+        yield f"check {_name(check.asset_key)}:{check.name} {_partitions(check)} {blocking}"
+    jobs = sorted(job.name for job in found.resolve_all_job_defs() if not job.name.startswith("__"))
+    yield from (f"job {name}" for name in jobs)
+    for sensor in sorted(found.sensors or (), key=lambda sensor: str(sensor.name)):
+        assert isinstance(sensor, dg.SensorDefinition)
+        yield f"sensor {sensor.name} launches {sensor.job_name}"
+
+
+def checks(found: dg.Definitions) -> list[dg.AssetCheckSpec]:
+    graph = found.resolve_asset_graph()
+    return [graph.get_check_spec(key) for key in graph.asset_check_keys]
+
+
+def _name(key: dg.AssetKey) -> str:
+    return "/".join(key.path)
+
+
+def _partitions(spec: dg.AssetSpec | dg.AssetCheckSpec) -> str:
+    by = spec.partitions_def
+    assert by is None or isinstance(by, dg.TimeWindowPartitionsDefinition)
+    return f"by {by.schedule_type.value.lower()}" if by and by.schedule_type else "whole"
+
+
+def _edge(dep: dg.AssetDep) -> str:
+    mapping = dep.partition_mapping
+    if not isinstance(mapping, dg.TimeWindowPartitionMapping):
+        return _name(dep.asset_key)
+    return f"{_name(dep.asset_key)}[{mapping.start_offset}..{mapping.end_offset}]"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines(definitions())))  # noqa: T201

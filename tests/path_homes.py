@@ -1,0 +1,167 @@
+"""Small products on real data, each in a home of its own, and runs of the real jobs in this process."""
+
+import logging
+import re
+import shutil
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.stages import dbt_folder
+from ml_assets.definitions import build_defs
+from ml_assets.product import Product, load
+from resources import pointer
+from resources.assets import asset_key
+from resources.settings import settings
+from resources.workspace import Workspace
+
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "model_versions": "source"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a job did, by asset name without the product ("features", "endpoint/staging").
+
+    `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `errors` what
+    was raised, by step, checks that block aside.
+    """
+
+    success: bool
+    made: Mapping[str, bool]
+    checks: Mapping[str, bool]
+    told: Mapping[str, str]
+    reused_checks: frozenset[str]
+    errors: Mapping[str, str]
+
+    @property
+    def computed(self) -> set[str]:
+        return {stage for stage, is_computed in self.made.items() if is_computed}
+
+    @property
+    def failed_checks(self) -> set[str]:
+        return {claim for claim, passed in self.checks.items() if not passed}
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home with one product in it, whose own folder is a copy that may be edited."""
+
+    folder: Path
+    name: str
+
+    @property
+    def declared(self) -> Path:
+        return self.folder / "products" / self.name
+
+    @property
+    def product(self) -> Product:
+        return load(self.declared)
+
+    @cached_property
+    def space(self) -> Workspace:
+        folders = {"ML_ASSETS_HOME": str(self.folder), "ML_ASSETS_PRODUCTS": str(self.declared.parent)}
+        return Workspace(settings(folders))
+
+    def edit(self, file: str, *changes: tuple[str, str]) -> None:
+        """Write something else in a file of the product; each pattern must be there."""
+        text = (self.declared / file).read_text()
+        for pattern, replacement in changes:
+            text, count = re.subn(pattern, replacement, text)
+            assert count, f"{pattern} is not in {file}"
+        (self.declared / file).write_text(text)
+
+    def deliver(self, partition: str, tables: Mapping[str, bytes]) -> None:
+        for table, content in tables.items():
+            self.space.landing.put(self.product, table, partition, content)
+
+    def run(self, partition: str, *, only: Sequence[str] = (), without: Sequence[str] | None = None) -> Run:
+        """The path's job for one partition: all of it; `only` some assets with their checks; or `without` some checks
+        ("endpoint/staging:answers_equal_offline"), with an empty list without any. Endpoints alone have partition ""."""
+        product = self.product
+        definitions, name = build_defs({product.name: product}, self.space), f"{product.name}_path"
+        if only or without is not None:
+            some = dg.define_asset_job("some", selection=_selection(product, only, without))
+            definitions, name = dg.Definitions.merge(definitions, dg.Definitions(jobs=[some])), "some"
+        # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
+        logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = definitions.resolve_job_def(name)
+            return _told(
+                job.execute_in_process(instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET)
+            )
+
+    def current(self, stage: str, partition: str = "") -> Manifest | None:
+        return self.space.ledger.current(self.name, stage, partition)
+
+    def get(self, stage: str, partition: str = "") -> Manifest:
+        found = self.current(stage, partition)
+        assert found is not None, f"{stage} {partition}"
+        return found
+
+    def counts(self) -> dict[str, int]:
+        """How many entries of each kind the ledger holds."""
+        kinds = [entry.kind for entry in self.space.ledger.entries()]
+        return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
+
+    def answering(self, environment: str = "production") -> str | None:
+        """The name of the release that answers, by the ledger; the pointer file must say the same."""
+        entry = self.space.ledger.pointer(self.name, environment)
+        told = pointer.read(self.space.settings.pointer(self.name, environment))
+        assert (told.bundle if told else None) == (entry.body["release"] if entry else None)
+        return told.release if told else None
+
+    def copy(self, folder: Path) -> "Home":
+        """The same state in another folder, to go on from."""
+        self.space.ledger.close()
+        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
+        with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
+            for table, column in MLFLOW_PLACES.items():
+                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(self.folder), str(folder)))
+        return Home(folder, self.name)
+
+
+def home(folder: Path, product: Product) -> Home:
+    """A new home with a copy of the product, its dbt models beside its declaration."""
+    made = Home(folder, product.name)
+    shutil.copytree(product.folder, made.declared, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(dbt_folder(product), made.declared / "dbt", dirs_exist_ok=True)
+    return made
+
+
+def _selection(product: Product, only: Sequence[str], without: Sequence[str] | None) -> dg.AssetSelection:
+    keys = [asset_key(product, stage) for stage in only]
+    selection: dg.AssetSelection = dg.AssetSelection.groups(product.name)
+    if keys:
+        selection = dg.AssetSelection.assets(*keys)
+    if without is not None and not without:
+        return selection.without_checks()
+    for name in without or ():
+        stage, _, claim = name.rpartition(":")
+        selection = selection - dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, stage), claim))
+    return selection
+
+
+def _told(done: Any) -> Run:
+    made = {}
+    for event in done.get_asset_materialization_events():
+        reused = event.materialization.metadata.get("reused")
+        made["/".join(event.asset_key.path[1:])] = not (reused is not None and reused.value)
+    found = done.get_asset_check_evaluations()
+    raised = {e.step_key.partition("__")[2]: e.step_failure_data.error for e in done.get_step_failure_events()}
+    causes = {step: error.cause or error for step, error in raised.items() if "AssetCheckFailedError" not in error.message}
+    return Run(
+        success=done.success,
+        made=made,
+        checks={e.check_name: e.passed for e in found},
+        told={e.check_name: e.description or "" for e in found},
+        reused_checks=frozenset(e.check_name for e in found if "reused" in e.metadata and e.metadata["reused"].value),
+        errors={step: cause.message.strip() for step, cause in causes.items()},
+    )

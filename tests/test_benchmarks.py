@@ -1,0 +1,65 @@
+"""The benchmarks run, and say what they measured. No test here looks at how long anything took."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.child import ChildFailed, run
+from benchmarks.steps import Mark
+from benchmarks.tables import spread, table
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def benchmarks(*arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_path_is_measured_against_a_plain_script() -> None:
+    told = benchmarks("path", "--months", "1", "--runs", "1")
+    for each in ("path / plain script, medians: CPU", "features", "check dbt_tests", "part of the plain script", "cores"):
+        assert each in told
+    assert told.strip().endswith("repeat: python -m benchmarks path --months 1 --runs 1")
+
+
+@pytest.mark.long
+def test_the_path_and_the_plain_script_find_the_same_models() -> None:
+    """The command refuses to compare two sides that differ in a digit."""
+    told = json.loads(benchmarks("path", "--months", "3", "--runs", "1", "--json"))
+    assert told["path"]["ratio"]["cpu"] > 0
+
+
+def test_help_names_every_benchmark() -> None:
+    told = benchmarks("--help")
+    assert all(name in told for name in ("path", "memo", "serving", "--months", "--runs", "--json"))
+
+
+def test_a_command_that_fails_is_no_measurement() -> None:
+    with pytest.raises(ChildFailed, match="exit code 2"):
+        run("benchmarks.plain_script", ["--unknown"])
+
+
+def test_the_time_of_children_counts() -> None:
+    started = Mark.now()
+    subprocess.run([sys.executable, "-c", "sum(range(3_000_000))"], check=True)
+    took = Mark.now().since(started)
+    assert took["cpu"] > 0
+    assert took["wall"] >= 0
+
+
+def test_a_table_has_the_name_to_the_left_and_numbers_to_the_right() -> None:
+    assert table(["name", "s"], [["path", 12.5], ["a", None]]).splitlines() == [
+        "name      s",
+        "----  -----",
+        "path  12.50",
+        "a          ",
+    ]
+    assert spread([3.0, 1.0, 2.0]) == "2.00 (1.00 to 3.00)"
+    assert spread([1.0]) == "1.00"

@@ -1,0 +1,236 @@
+"""A blob is all there or not at all, and no changed byte goes unseen."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml_assets.core.digests import sha256
+from resources.blobs import BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, open_blobs, write_atomically
+from tests.faults import BROKEN_DISK, FULL_DISK, disk_fails
+from tests.records import damage, flip
+
+CONTENT = bytes(range(256)) * 40
+DIGEST = sha256(CONTENT)
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalBlobs:
+    return LocalBlobs(tmp_path / "store")
+
+
+@pytest.fixture
+def remote(tmp_path: Path) -> Iterator[RemoteBlobs]:
+    """Blobs in fsspec's memory, seen from a machine that has read none of them."""
+    blobs = open_blobs(f"memory://{tmp_path.name}/store", cache=tmp_path / "cache")
+    assert isinstance(blobs, RemoteBlobs)
+    yield blobs
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture(params=["local", "remote"])
+def blobs(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue(request.param)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_is_stored_is_read_under_its_digest(blobs: Blobs) -> None:
+    assert blobs.put(CONTENT) == DIGEST
+    assert blobs.path(DIGEST).read_bytes() == CONTENT
+    assert blobs.put(b"") == sha256(b"")
+    assert sorted(blobs.digests()) == sorted([DIGEST, sha256(b"")])
+
+
+def test_nothing_is_stored_before_the_first_write(blobs: Blobs) -> None:
+    assert list(blobs.digests()) == []
+    with pytest.raises(BlobDamaged, match=rf"{DIGEST[:12]} is missing"):
+        blobs.path(DIGEST)
+
+
+def test_the_same_content_stored_twice_is_one_file(blobs: Blobs, tmp_path: Path) -> None:
+    assert blobs.put(CONTENT) == blobs.put(CONTENT)
+    assert list(blobs.digests()) == [DIGEST]
+    assert files(tmp_path) == [DIGEST]
+
+
+@settings(max_examples=40)
+@given(st.binary(min_size=1, max_size=3000), st.data())
+def test_a_changed_byte_anywhere_is_found(tmp_path_factory: pytest.TempPathFactory, content: bytes, data: Any) -> None:
+    store = LocalBlobs(tmp_path_factory.mktemp("store"))
+    digest = store.put(content)
+    at, by = data.draw(st.integers(0, len(content) - 1)), data.draw(st.integers(1, 255))
+    damage(store.locate(digest), at=at, by=by)
+    with pytest.raises(BlobDamaged, match=digest[:12]):
+        store.path(digest)
+    assert store.put(content) == digest
+    assert store.path(digest).read_bytes() == content
+
+
+@pytest.mark.parametrize("wrong", [CONTENT[:-1], CONTENT + b"x", b""])
+def test_a_shorter_or_longer_blob_is_found_and_healed_by_writing_again(local: LocalBlobs, wrong: bytes) -> None:
+    local.put(CONTENT)
+    local.locate(DIGEST).chmod(0o644)
+    local.locate(DIGEST).write_bytes(wrong)
+    with pytest.raises(BlobDamaged, match="was changed"):
+        local.path(DIGEST)
+    local.put(CONTENT)
+    assert local.path(DIGEST).read_bytes() == CONTENT
+
+
+def test_a_missing_blob_is_found(local: LocalBlobs) -> None:
+    local.locate(local.put(CONTENT)).unlink()
+    with pytest.raises(BlobDamaged, match="is missing"):
+        local.path(DIGEST)
+
+
+def test_a_blob_is_not_open_for_writing(local: LocalBlobs) -> None:
+    assert local.locate(local.put(CONTENT)).stat().st_mode & 0o777 == 0o444
+
+
+def test_a_blob_is_downloaded_once_and_then_read_from_the_cache(remote: RemoteBlobs, tmp_path: Path) -> None:
+    remote.put(CONTENT)
+    elsewhere = RemoteBlobs(remote.filesystem, remote.root, LocalBlobs(tmp_path / "elsewhere"))
+    assert elsewhere.path(DIGEST).read_bytes() == CONTENT
+    remote.filesystem.rm(remote.root, recursive=True)
+    assert elsewhere.path(DIGEST) == elsewhere.cache.locate(DIGEST)
+
+
+def test_a_damaged_copy_is_downloaded_again(remote: RemoteBlobs) -> None:
+    remote.put(CONTENT)
+    damage(remote.cache.locate(DIGEST))
+    assert remote.path(DIGEST).read_bytes() == CONTENT
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_changed_remote_bytes_are_refused_and_not_kept(tmp_path_factory: pytest.TempPathFactory, data: Any) -> None:
+    folder = tmp_path_factory.mktemp("machine")
+    here, there = (open_blobs(f"memory://{folder.name}", cache=folder / name) for name in ("here", "there"))
+    assert isinstance(here, RemoteBlobs)
+    here.put(CONTENT)
+    changed = flip(CONTENT, at=data.draw(st.integers(0, len(CONTENT) - 1)), by=data.draw(st.integers(1, 255)))
+    here.filesystem.pipe_file(here.locate(DIGEST), changed)
+    with pytest.raises(BlobDamaged, match="was changed in"):
+        there.path(DIGEST)
+    assert files(folder / "there") == []
+
+
+def test_a_url_says_where_blobs_lie(tmp_path: Path) -> None:
+    assert open_blobs(f"file://{tmp_path}/a b", cache=tmp_path) == LocalBlobs(tmp_path / "a b")
+    other = open_blobs("memory://bucket/folder/", cache=tmp_path)
+    assert isinstance(other, RemoteBlobs)
+    assert (other.root, other.cache) == ("/bucket/folder", LocalBlobs(tmp_path))
+
+
+@pytest.mark.parametrize("code", [FULL_DISK, BROKEN_DISK])
+def test_a_disk_that_fails_at_any_point_leaves_what_was_there(local: LocalBlobs, code: int) -> None:
+    before = local.put(b"before")
+    for number in count(1):
+        with disk_fails(at=number, code=code) as calls, suppress(OSError):
+            local.put(CONTENT)
+        assert local.path(before).read_bytes() == b"before"
+        assert {DIGEST, before} >= set(local.digests()) == set(files(local.root))
+        if DIGEST in local.digests():
+            assert local.path(DIGEST).read_bytes() == CONTENT
+            local.locate(DIGEST).unlink()
+        if len(calls) < number:
+            break
+    assert number > 5
+
+
+@pytest.mark.parametrize("fault", [1, 2, 3, 4])
+def test_a_file_that_cannot_be_replaced_keeps_its_bytes(tmp_path: Path, fault: int) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with disk_fails(at=fault, code=FULL_DISK), pytest.raises(OSError, match="No space"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert files(tmp_path) == ["file"]
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+from resources.blobs import LocalBlobs
+
+def killed(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(os, sys.argv[2], killed)
+LocalBlobs(Path(sys.argv[1])).put(bytes(range(256)) * 40)
+"""
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_process_killed_before_the_rename_leaves_nothing_to_see(local: LocalBlobs, call: str) -> None:
+    before = local.put(b"before")
+    (local.root / DIGEST[:2]).mkdir()
+    child = subprocess.run([sys.executable, "-c", CHILD, str(local.root), call], check=False)
+    assert child.returncode == -signal.SIGKILL
+    assert len(files(local.root)) == 2  # what was being written lies there, under a name that nobody looks for
+    assert list(local.digests()) == [before]
+    with pytest.raises(BlobDamaged, match="is missing"):
+        local.path(DIGEST)
+    local.put(CONTENT)
+    assert local.path(DIGEST).read_bytes() == CONTENT
+
+
+SMALL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from resources.blobs import LocalBlobs
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
+LocalBlobs(Path(sys.argv[1])).put(bytes(range(256)) * 40)
+"""
+
+
+def test_a_write_that_the_system_cuts_short_leaves_nothing(local: LocalBlobs) -> None:
+    child = subprocess.run([sys.executable, "-c", SMALL_DISK, str(local.root)], check=False, capture_output=True)
+    assert b"File too large" in child.stderr
+    assert files(local.root) == []
+
+
+def test_bytes_are_on_disk_before_their_name_and_both_before_a_write_returns(
+    local: LocalBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[tuple[str, str]] = []
+
+    def noting(name: str) -> None:
+        original = getattr(os, name)
+
+        def call(what: Any, *args: Any, **kwargs: Any) -> None:
+            path = Path(f"/proc/self/fd/{what}").readlink() if name == "fsync" else args[0] if name == "replace" else what
+            original(what, *args, **kwargs)
+            done.append((name, str(path)))
+
+        monkeypatch.setattr(os, name, call)
+
+    for name in ("mkdir", "fsync", "replace"):
+        noting(name)
+    local.put(CONTENT)
+    store, folder = local.root, local.root / DIGEST[:2]
+    (written,) = [path for name, path in done if name == "fsync" and Path(path).name.startswith(".writing-")]
+    assert done == [
+        ("mkdir", str(store)),
+        ("fsync", str(store.parent)),
+        ("mkdir", str(folder)),
+        ("fsync", str(store)),
+        ("fsync", written),
+        ("replace", str(folder / DIGEST)),
+        ("fsync", str(folder)),
+    ]

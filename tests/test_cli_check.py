@@ -1,0 +1,180 @@
+"""`ml-assets check` and `ml-assets deliver` on a real home: exit codes that a pipeline can trust, and nothing made on the way."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from tests import path_support
+from tests.path_support import Days, replace_in
+
+FIRST, SECOND = "2013-01-01", "2013-01-02"
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
+    """Two days down the path: the second has a candidate and its release answers."""
+    made = path_support.made(tmp_path_factory.mktemp("days"))
+    for day in (FIRST, SECOND):
+        made.deliver(day)
+        run = made.ml_assets("run", "flights", "--partition", day)
+        assert run.returncode == 0, run.stdout + run.stderr
+    return made
+
+
+def checked(days: Days, *options: str) -> Result:
+    """A check of the second day; in this process, because most of a quick command is imports."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("ML_ASSETS_HOME", "ML_ASSETS_PRODUCTS"):
+            patch.setenv(name, days.environ[name])
+        patch.setenv("DAGSTER_HOME", "")
+        return CliRunner().invoke(cli, ["check", "flights", "--partition", SECOND, *options])
+
+
+def check(days: Days) -> tuple[int, dict[str, Any]]:
+    """Exit code and results."""
+    done = checked(days, "--json")
+    return done.exit_code, json.loads(done.stdout)
+
+
+def failed(told: dict[str, Any]) -> set[str]:
+    return {row["check"] for row in told["checks"] if not row["passed"] and row["severity"] == "ERROR"}
+
+
+@contextmanager
+def changed(path: Path, content: bytes) -> Iterator[None]:
+    """Other bytes in a file for a while, even where it is read-only."""
+    before, mode = path.read_bytes(), path.stat().st_mode
+    path.chmod(0o600)
+    path.write_bytes(content)
+    try:
+        yield
+    finally:
+        path.write_bytes(before)
+        path.chmod(mode)
+
+
+def blob(days: Days, stage: str, member: str) -> Path:
+    """The stored file of a member of what stands for the second day."""
+    space = days.open()
+    manifest = space.ledger.current("flights", stage, SECOND)
+    assert manifest
+    digest = space.snapshots.open(manifest.snapshot).members[member]
+    space.ledger.close()
+    return days.home / "store" / digest[:2] / digest
+
+
+def made_so_far(days: Days) -> tuple[int, int, int]:
+    """How many manifests, pointer moves and Dagster materializations there are."""
+    space = days.open()
+    kinds = [entry.kind for entry in space.ledger.entries()]
+    space.ledger.close()
+    materialized = 0
+    for path in (days.home / "dagster").rglob("*.db"):
+        with sqlite3.connect(path) as database:
+            if database.execute("select 1 from sqlite_master where name = 'event_logs'").fetchone():
+                query = "select count(*) from event_logs where dagster_event_type = 'ASSET_MATERIALIZATION'"
+                materialized += database.execute(query).fetchone()[0]
+        database.close()
+    return sum(kind == "manifest" for kind in kinds), sum(kind not in ("manifest", "evidence") for kind in kinds), materialized
+
+
+def test_a_check_of_what_is_well_passes_makes_nothing_and_takes_warnings_as_such(days: Days) -> None:
+    before = made_so_far(days)
+    assert before[0] > 8
+    assert before[2] > 8
+    code, told = check(days)
+    assert (code, told["passed"], told["errors"]) == (0, True, [])
+    assert len(told["checks"]) > 30
+    assert [row for row in told["checks"] if not row["passed"]], "monitoring has nothing to look at yet, which is a warning"
+    assert {row["severity"] for row in told["checks"] if not row["passed"]} == {"WARN"}
+    assert made_so_far(days) == before
+
+
+def test_one_check_of_severity_error_that_blocks_nothing_fails_it(days: Days) -> None:
+    pointer = days.home / "endpoints" / "flights" / "production.json"
+    release = json.loads(pointer.read_bytes())["release"]
+    with changed(pointer, pointer.read_bytes().replace(release.encode(), b"2013-01-01.00000000")):
+        content = json.loads(pointer.read_bytes())
+        pointer.write_text(json.dumps(content | {"bundle": "0" * 64}))
+        code, told = check(days)
+    assert (code, told["passed"], failed(told)) == (1, False, {"answers_as_recorded"})
+
+
+def test_a_damaged_byte_and_a_broken_dbt_test_each_fail_their_check(days: Days) -> None:
+    model = blob(days, "release", "profile.json")
+    schema = days.products / "flights" / "dbt" / "schema.yml"
+    before = schema.read_text()
+    replace_in(schema, {"[EWR, JFK, LGA]": "[EWR, JFK]"})
+    try:
+        with changed(model, model.read_bytes()[:-1] + b" "):
+            code, told = check(days)
+    finally:
+        schema.write_text(before)
+    assert (code, told["passed"]) == (1, False)
+    assert failed(told) >= {"bundle_intact", "origin_is_a_new_york_airport"}
+    assert "keeps_contract" not in failed(told)
+
+
+def test_a_check_that_cannot_be_run_is_no_pass(days: Days) -> None:
+    features = blob(days, "features", "features.parquet")
+    with changed(features, b"damaged"):
+        done = checked(days)
+    assert done.exit_code == 1
+    assert any(line.startswith("FAIL flights__no_leakage: ") for line in done.stdout.splitlines()), done.stdout
+    assert " 0 failed" in done.stdout.splitlines()[-1]
+    assert "0 could not be run" not in done.stdout.splitlines()[-1]
+
+
+def test_nothing_to_check_is_no_pass_either(tmp_path: Path) -> None:
+    empty = path_support.made(tmp_path)
+    done = empty.ml_assets("check", "flights")
+    assert done.returncode == 1
+    assert "nothing is delivered" in done.stderr
+    unknown = empty.ml_assets("check", "trains")
+    assert (unknown.returncode, unknown.stderr) == (1, "error: there is no product 'trains'; there are: flights\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("nope", "a.csv"), "has no table 'nope'; it has flights, weather, planes, airports, airlines"),
+        (("flights", "a.csv"), "give --partition, one day from 2013-01-01"),
+        (("flights", "a.csv", "-p", "2013-01"), "'2013-01' is not the key of a partition by day"),
+        (("flights", "a.csv", "-p", "../../escape"), "'../../escape' is not the key"),
+        (("flights", "a.csv", "-p", "2014-01-01"), "has no partition 2014-01-01"),
+        (("flights", "a.parquet", "-p", FIRST), "flights is delivered as .csv, not as .parquet"),
+        (("planes", "a.csv", "-p", FIRST), "planes is a reference table"),
+    ],
+)
+def test_a_file_without_a_place_is_not_delivered(
+    args: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = path_support.made(tmp_path)
+    monkeypatch.setenv("ML_ASSETS_HOME", str(days.home))
+    monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(days.products))
+    for name in ("a.csv", "a.parquet"):
+        (tmp_path / name).write_bytes(b"a\n1\n")
+    table, file, *rest = args
+    result = CliRunner().invoke(cli, ["deliver", "flights", table, str(tmp_path / file), *rest])
+    assert result.exit_code == 1
+    assert words in str(result.exception)
+    assert not days.home.exists()
+
+
+def test_a_delivered_file_is_where_the_sensor_looks(tmp_path: Path) -> None:
+    days = path_support.made(tmp_path)
+    for table, content in (path_support.delivery(FIRST) | path_support.reference()).items():
+        (tmp_path / "any name.csv").write_bytes(content)
+        partition = ("--partition", FIRST) if table in ("flights", "weather") else ()
+        done = days.ml_assets("deliver", "flights", table, str(tmp_path / "any name.csv"), *partition)
+        assert done.returncode == 0, done.stderr
+        assert Path(done.stdout.strip()).read_bytes() == content
+    assert days.open().landing.delivered(days.flights) == [FIRST]
+    assert not [path for path in (days.home / "landing").rglob("*") if path.name.startswith(".")]

@@ -1,0 +1,176 @@
+"""The report for review, and that no value in it, whoever chose it, has power over the page that shows it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.cli import cli
+from ml_assets.core.manifests import Manifest, Output, Recipe
+from ml_assets.core.markdown import code, table, text
+from ml_assets.core.review import MOST_SLICES, review
+from tests import path_support
+
+HOSTILE = [
+    "a|b",
+    "a\\|b",
+    "`x` ``y``",
+    "@everyone",
+    "<img src=x onerror=alert(1)>",
+    "[click](https://evil.example)",
+    "![p](../../.git/config)",
+    "https://evil.example",
+    "www.evil.example",
+    "o/r#1 GH-2",
+    "line\nbreak\r\n# title",
+    "\u202egnp.exe",
+    "&#64;everyone",
+    "```mermaid",
+    "",
+    " ",
+    "x" * 5000,
+]
+LIVE = re.compile(r"(?<!\\)<\w|@\w|(?<!\\)\]\(|https?://|www\.|#\d|GH-\d|(?<!\\)&#|^\s*```|\u202e", re.MULTILINE)
+
+
+def estimate(value: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+    return {"value": value, "low": low, "high": high, "units": 31, "rows": 100, "note": "" if value is not None else "one class"}
+
+
+def compared(difference: tuple[float, float, float] = (0.01, -0.01, 0.03)) -> dict[str, Any]:
+    roles = {"candidate": estimate(0.7, 0.6, 0.8), "champion": estimate(0.69, 0.6, 0.8)}
+    return {"metric": "roc_auc", **roles, "difference": estimate(*difference)}
+
+
+def measured(levels: list[str], **change: Any) -> dict[str, Any]:
+    slices = [{"column": "carrier", "level": name, "rows": 9, "positives": 1, "comparisons": [compared()]} for name in levels]
+    return {"level": 0.95, "rows": 1000, "units": 31, "positives": 200, "overall": [compared()], "slices": slices} | change
+
+
+def manifest(*, reasons: list[str] | None = None, champion: str | None = "2013-02.aa") -> Manifest:
+    claims = [
+        {
+            "name": "floor",
+            "metric": "roc_auc",
+            "passed": not reasons,
+            "value": 0.7,
+            "limit": 0.6,
+            "message": (reasons or ["ok"])[0],
+        },
+        {"name": "not_worse", "metric": "roc_auc", "passed": None, "value": None, "limit": 0.0, "message": "not applicable"},
+    ]
+    verdict = {"decision": "REJECT" if reasons else "ACCEPT", "reasons": reasons or [], "claims": claims}
+    facts = {"verdict": verdict, "candidate": "c" * 64, "tested": ["2013-03"]}
+    facts["champion"] = {"release": champion, "bundle": "b" * 64} if champion else None
+    recipe = Recipe(
+        product="flights",
+        stage="evaluation",
+        partition="2013-03",
+        code="c0de" * 16,
+        config="c0f1" * 16,
+        environment="e" * 64,
+        seed=None,
+        threads=None,
+        inputs=(),
+        details={"environment": {"python": "3.11"}},
+    )
+    return Manifest(recipe=recipe, data_version="d" * 64, snapshot="5" * 64, facts=facts)
+
+
+def test_the_verdict_comes_first_and_every_reason_after_it() -> None:
+    shown = review(manifest(reasons=["roc_auc is 0.5, must be at least 0.6", "brier: worse"]), measured([]), [])
+    assert shown.startswith("## ❌ flights 2013-03: REJECT\n")
+    assert "- roc\\_auc is 0.5, must be at least 0.6\n- brier: worse\n" in shown
+    assert "| `floor` | `roc_auc` | **fail** |" in shown
+    assert "| `not_worse` | `roc_auc` | does not apply |" in shown
+    order = [shown.index(title) for title in ("REJECT", "### Claims", "### Metrics", "### Reproduce")]
+    assert order == sorted(order)
+
+
+def test_numbers_have_their_intervals_and_a_clear_change_is_named() -> None:
+    shown = review(manifest(), measured([], overall=[compared((-0.02, -0.03, -0.01))]), [])
+    assert "| 0.7000 [0.6000, 0.8000] | 0.6900 [0.6000, 0.8000] | -0.0200 [-0.0300, -0.0100] **worse** |" in shown
+
+
+def test_what_is_undefined_says_why() -> None:
+    shown = review(manifest(champion=None), measured([], overall=[{"metric": "roc_auc", "candidate": estimate(None)}]), [])
+    assert "| undefined (one class) |" in shown
+    assert "no champion: a first release" in shown
+
+
+def test_plots_are_shown_by_relative_path_and_commands_make_it_again() -> None:
+    shown = review(manifest(), measured([]), ["roc.svg", "score_distribution.svg"])
+    assert "![roc](./roc.svg)\n![score distribution](./score_distribution.svg)" in shown
+    assert "`ml-assets run flights --partition 2013-03`" in shown
+    assert f"`ml-assets lineage {manifest().id[:12]}`" in shown
+
+
+def test_a_slice_that_got_worse_is_never_left_out() -> None:
+    found = measured([f"level {n}" for n in range(MOST_SLICES + 20)])
+    found["slices"][-1]["comparisons"] = [compared((-0.2, -0.3, -0.1))]
+    shown = review(manifest(), found, [])
+    assert f"`level {MOST_SLICES + 19}`" in shown
+    assert f"`level {MOST_SLICES + 18}`" not in shown
+    assert "19 more slices are in the evaluation." in shown
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_level_is_one_inert_cell_whatever_its_name(value: str) -> None:
+    lines = review(manifest(), measured([value]), []).splitlines()
+    row = next(line for line in lines if line.startswith("| `carrier` |"))
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7, "six cells"
+    fence = re.match(r"\| `carrier` \| (`+)", row)
+    assert fence
+    assert fence[1] not in row.split(fence[1])[1], "no run of backticks inside is as long as the one around"
+    assert len(row) < 600
+
+
+@pytest.mark.parametrize("value", HOSTILE)
+def test_a_message_is_one_inert_line_whatever_it_says(value: str) -> None:
+    shown = review(manifest(reasons=[value]), measured([]), [])
+    found = [line for line in shown.splitlines() if line.startswith(("- ", "| `floor`")) and "ml-assets" not in line]
+    assert len(found) == 2
+    assert not LIVE.search("\n".join(found))
+    assert len(re.findall(r"(?<!\\)\|", found[1].replace("\\\\", ""))) == 5, "four cells"
+
+
+def test_code_text_and_tables_show_what_they_are_given() -> None:
+    assert (code("a"), code("`"), code("a``b")) == ("`a`", "`` ` ``", "```a``b```")
+    assert text("p < 0.05 & *q*_") == r"p \< 0.05 \& \*q\*\_"
+    assert table(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |"
+
+
+def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = path_support.made(tmp_path)
+    _environ(monkeypatch, days)
+    space, spec = days.open(), days.flights
+    files = {"metrics.json": json.dumps(measured(["UA"])).encode(), "plots/roc.svg": b"<svg/>", "report.html": b"<html>"}
+    made = space.lineage.make(manifest().recipe, lambda: Output(files, manifest().facts), run="r")
+    assert spec.name == made.manifest.recipe.product
+    space.ledger.close()
+    result = CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "report.md", "roc.svg"]
+    assert (tmp_path / "out" / "report.md").read_text().startswith("## ✅ flights 2013-03: ACCEPT")
+
+
+def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _environ(monkeypatch, path_support.made(tmp_path))
+    result = CliRunner().invoke(cli, ["report", "flights"])
+    assert (result.exit_code, result.output) == (
+        1,
+        "Error: flights: nothing is evaluated yet; `ml-assets run flights` runs the path\n",
+    )
+
+
+def test_help_says_what_is_written_and_what_the_exit_code_means() -> None:
+    shown = " ".join(CliRunner().invoke(cli, ["report", "--help"]).output.split())
+    assert all(word in shown for word in ("report.md", "report.html", "--partition", "--output", "Exit code 0 whatever"))
+
+
+def _environ(monkeypatch: pytest.MonkeyPatch, days: path_support.Days) -> None:
+    for name in ("ML_ASSETS_HOME", "ML_ASSETS_PRODUCTS"):
+        monkeypatch.setenv(name, days.environ[name])

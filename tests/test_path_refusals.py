@@ -1,0 +1,133 @@
+"""What may not answer does not: not by the path, and not around it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from resources.ledger import Entry
+from tests.flights_months import MONTHS, MORE, NEXT, WEAK, Months, copies, copy, month, months
+from tests.path_homes import Home, Run
+
+__all__ = ["copies", "copy", "months"]
+
+FIRST, SECOND, THIRD = MONTHS
+AFTER = "2013-05"
+STAGING_CHECK = "endpoint/staging:answers_equal_offline"
+LEAK = (
+    (r"sums\.departed_day < days\.day and", "sums.departed_day <= days.day and"),
+    (r"max\(sums\.departed_day\) as last_day", "least(max(sums.departed_day), max(days.day) - 1) as last_day"),
+)
+"""The rates of a day count the day itself, and say that they do not."""
+
+
+@dataclass(frozen=True)
+class After:
+    """A home and the run that brought it there."""
+
+    home: Home
+    run: Run
+
+
+def refusals(at: Home) -> list[Entry]:
+    return [entry for entry in at.space.ledger.entries() if entry.kind == "refusal"]
+
+
+@pytest.fixture(scope="module")
+def rejected(copies: Callable[[], Home]) -> After:
+    """A fourth month whose candidate is one shallow tree."""
+    made = copies()
+    made.edit("product.yaml", *WEAK)
+    made.deliver(NEXT, month(NEXT))
+    return After(made, made.run(NEXT))
+
+
+@pytest.fixture(scope="module")
+def untried(copies: Callable[[], Home]) -> After:
+    """A better candidate for the third month, whose release was never tried in staging."""
+    made = copies()
+    made.edit("product.yaml", *MORE)
+    return After(made, made.run(THIRD, without=[STAGING_CHECK]))
+
+
+def test_a_candidate_worse_than_the_margin_is_rejected_and_the_champion_answers_on(months: Months, rejected: After) -> None:
+    run = rejected.run
+    assert not run.success
+    assert run.errors == {}
+    assert {"gates_passed", "not_worse"} <= run.failed_checks
+    assert "worse, may be at most 0.02 worse" in run.told["not_worse"]
+    assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation", "monitoring"}
+    assert rejected.home.current("release", NEXT) is None
+    assert rejected.home.answering() == months.home.answering()
+    assert rejected.home.get("monitoring", NEXT).facts["metrics"]["roc_auc"]["candidate"]["value"] > 0.6
+
+
+def test_a_release_alone_after_a_reject_is_refused_with_every_reason_and_recorded(rejected: After) -> None:
+    alone = rejected.home.run(NEXT, only=["release"])
+    assert not alone.made
+    told = alone.errors["release"]
+    assert "ReleaseRefused: flights 2013-04" in told
+    assert all(part in told for part in ("the verdict is REJECT", "gate not_worse did not pass", NEXT))
+    recorded = refusals(rejected.home)[-1].body
+    assert (recorded["stage"], recorded["partition"]) == ("release", NEXT)
+    assert recorded["model"] == rejected.home.get("model", NEXT).id
+    assert len(recorded["reasons"]) >= 2
+    assert all(reason in told for reason in recorded["reasons"])
+    assert rejected.home.current("release", NEXT) is None
+
+
+def test_endpoints_alone_after_a_reject_move_nothing(months: Months, rejected: After) -> None:
+    before = months.home.counts()
+    assert rejected.home.run("", only=["endpoint/staging", "endpoint/production"]).success
+    assert rejected.home.answering() == months.home.answering()
+    assert [rejected.home.counts()[kind] for kind in ("promotion", "staging")] == [before["promotion"], before["staging"]]
+
+
+def test_a_release_that_was_not_tried_in_staging_may_not_answer(months: Months, untried: After) -> None:
+    assert untried.run.computed >= {"release", "endpoint/staging"}
+    assert "endpoint/production" not in untried.run.made
+    for run in (untried.run, untried.home.run("", only=["endpoint/production"])):
+        assert not run.success
+        assert "PromotionRefused" in run.errors["endpoint_production"]
+        assert "answers_equal_offline was never checked" in run.errors["endpoint_production"]
+        assert untried.home.answering() == months.home.answering()
+    assert [entry.body["stage"] for entry in refusals(untried.home)] == ["endpoint"] * 2
+
+
+def test_the_same_release_answers_once_it_was_tried(untried: After, tmp_path: Path) -> None:
+    tried = untried.home.copy(tmp_path / "home")
+    run = tried.run(THIRD)
+    assert run.success
+    assert run.computed == {"endpoint/staging", "endpoint/production"}
+    assert tried.answering() == tried.get("release", THIRD).facts["release"]
+
+
+def test_a_selection_without_checks_gets_as_far_as_what_needs_them(months: Months, copy: Home) -> None:
+    copy.deliver(NEXT, month(NEXT))
+    bare = copy.run(NEXT, without=[])
+    assert not bare.checks
+    assert bare.made.keys() >= {"features", "model"}
+    assert "NotProven" in bare.errors["evaluation"]
+    assert "flights/features 2013-04: no_leakage was never checked for this content" in bare.errors["evaluation"]
+    copy.deliver(AFTER, month(AFTER))
+    full = copy.run(AFTER)
+    assert full.made.keys() >= {"features", "monitoring"}
+    assert "model" not in full.made
+    assert "NotProven" in full.errors["model"]
+    assert "flights/features 2013-04: keeps_contract was never checked for this content" in full.errors["model"]
+    assert copy.answering() == months.home.answering()
+
+
+def test_a_feature_that_knows_the_outcome_is_found_and_no_model_is_fitted_on_it(months: Months, copy: Home) -> None:
+    copy.edit("dbt/flights_late_rates.sql", *LEAK)
+    run = copy.run(SECOND)
+    assert not run.success
+    assert run.failed_checks - {"columns_stable", "score_stable"} == {"no_leakage"}
+    assert run.told["no_leakage"] == "carrier_late_rate, origin_late_rate, route_late_rate know what happens later"
+    assert "model" not in run.made
+    alone = copy.run(THIRD, only=["model"])
+    assert not alone.made
+    assert "NotProven" in alone.errors["model"]
+    assert "flights/features 2013-02: no_leakage failed" in alone.errors["model"]
+    assert copy.answering() == months.home.answering()

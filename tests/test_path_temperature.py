@@ -1,0 +1,101 @@
+"""The second product: a regression by day, without reference tables, added as one folder. The same path takes it."""
+
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ml_assets.product import load
+from tests.path_homes import Home, Run, home
+from tests.weather_days import TEMPERATURE, days
+
+WINDOW = (r"window: \{.*\}", "window: {train: 6, test: 2, minimum: 4}")
+DAYS = tuple(days())[:7]
+FIRST_TESTED, LAST = DAYS[5], DAYS[6]
+STAGES = {"raw", "dataset", "quarantine", "features", "model", "evaluation", "release"}
+ENDPOINTS = {"endpoint/staging", "endpoint/production"}
+
+
+@cache
+def _week(folder: Path) -> tuple[Home, dict[str, Run]]:
+    made = home(folder / "week", load(TEMPERATURE))
+    made.edit("product.yaml", WINDOW)
+    return made, {day: _take(made, day) for day in DAYS}
+
+
+def _take(made: Home, day: str) -> Run:
+    made.deliver(day, {"weather": days()[day]})
+    return made.run(day)
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, dict[str, Run]]:
+    return _week(tmp_path_factory.getbasetemp())
+
+
+def observed(day: str) -> pl.DataFrame:
+    """The mean temperature at each airport, straight from the delivered file."""
+    hours = pl.read_csv(days()[day], null_values=["NA"], schema_overrides={"temp": pl.Float64})
+    return hours.group_by("origin").agg(pl.col("temp").mean()).sort("origin")
+
+
+def test_days_go_from_file_to_answering_endpoint(week: tuple[Home, dict[str, Run]]) -> None:
+    at, runs = week
+    assert all(run.success for run in runs.values())
+    assert all(runs[day].computed == {"raw", "dataset", "quarantine", "features"} for day in DAYS[:5])
+    assert runs[FIRST_TESTED].computed == STAGES | ENDPOINTS
+    assert runs[LAST].computed == STAGES | ENDPOINTS | {"monitoring"}
+    assert runs[LAST].checks["answers_equal_offline"]
+    assert runs[LAST].checks["no_leakage"]
+    assert at.answering() == at.get("release", LAST).facts["release"]
+    assert set(at.get("evaluation", LAST).facts["metrics"]) == {"mae", "rmse", "r2", "bias"}
+
+
+def test_a_day_is_first_tested_on_and_then_trained_on(week: tuple[Home, dict[str, Run]]) -> None:
+    at, _ = week
+    assert at.get("model", FIRST_TESTED).facts["train"] == list(DAYS[:4])
+    assert at.get("evaluation", FIRST_TESTED).facts["tested"] == list(DAYS[4:6])
+    assert at.get("model", LAST).facts["train"] == list(DAYS[:5])
+    assert at.get("evaluation", LAST).facts["tested"] == list(DAYS[5:7])
+    champion = at.get("evaluation", LAST).facts["champion"]
+    assert champion["release"] == at.get("release", FIRST_TESTED).facts["release"]
+
+
+def test_features_are_of_the_days_before_and_the_label_of_the_day(week: tuple[Home, dict[str, Run]]) -> None:
+    at, _ = week
+    rows = at.space.snapshots.frame(at.get("features", LAST).snapshot, "features.parquet").sort("origin")
+    assert rows["origin"].to_list() == ["EWR", "JFK", "LGA"]
+    columns = {0: "mean_temp", 1: "mean_temp_1", 2: "mean_temp_2", 3: "mean_temp_3"}
+    for before, column in columns.items():
+        day = (rows["day_begins_at"][0] - timedelta(days=before)).strftime("%Y-%m-%d")
+        assert rows[column].to_list() == pytest.approx(observed(day)["temp"].to_list())
+
+
+def test_a_day_again_computes_nothing(week: tuple[Home, dict[str, Run]]) -> None:
+    at, _ = week
+    before = at.counts()
+    run = at.run(LAST)
+    assert run.success
+    assert run.computed == ENDPOINTS
+    assert at.counts() == before
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_a_model_of_ninety_days_among_more_than_a_hundred(tmp_path: Path) -> None:
+    at = home(tmp_path, load(TEMPERATURE))
+    window, chosen = at.product.window, tuple(days())[:102]
+    for day in chosen:
+        at.deliver(day, {"weather": days()[day]})
+        if day < chosen[-2]:
+            assert at.run(day, only=["raw", "dataset", "quarantine", "features"]).success
+    for day in chosen[-2:]:
+        assert at.run(day).success
+    model, evaluation = at.get("model", chosen[-1]), at.get("evaluation", chosen[-1])
+    assert len(at.space.ledger.partitions("temperature", "features")) == len(chosen)
+    assert model.facts["train"] == list(chosen[-window.train - window.test : -window.test])
+    assert evaluation.facts["tested"] == list(chosen[-window.test :])
+    assert evaluation.facts["metrics"]["rmse"]["candidate"]["value"] < 10
+    assert at.answering() == at.get("release", chosen[-1]).facts["release"]

@@ -1,0 +1,158 @@
+"""What is stale, by content: pure comparisons over a small product by day."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.core.partitions import partitions_of
+from ml_assets.core.planning import Asset, Cause, Definition, Item, Planner, Situation, Standing, answered, champions
+from ml_assets.core.promotion import Move
+from ml_assets.core.stages import STAGES
+from ml_assets.product import Product
+
+DEFINITIONS = {name: Definition(f"code-{name}", f"config-{name}", "env") for name in STAGES}
+KEYS = ["2013-01", "2013-02", "2013-03"]
+
+
+def standing(stage: str, key: str, inputs: dict[Asset, str]) -> Standing:
+    return Standing(f"{stage}{key}", DEFINITIONS[stage], f"{stage}@{key}", inputs)
+
+
+def settled(keys: list[str]) -> Situation:
+    """Everything made, nothing changed: train on one month before, test on the month, every candidate accepted."""
+    found: dict[Asset, Standing] = {("reference", ""): standing("reference", "", {("landing/trains/stops", ""): "s"})}
+    bundles: dict[str, str | None] = {}
+    for before, key in zip(["", *keys], keys, strict=False):
+        found["raw", key] = standing("raw", key, {("landing/trains/trips", key): f"t{key}"})
+        for stage in ("dataset", "quarantine"):
+            found[stage, key] = standing(stage, key, {("raw", key): f"raw@{key}"})
+        read = {("dataset", key): f"dataset@{key}", ("reference", ""): "reference@"}
+        found["features", key] = standing("features", key, read)
+        if before:
+            _candidate(found, before, key, bundles.get(before))
+            bundles[key] = f"release@{key}"
+    earlier = dict(zip(keys, [None, None, *list(bundles.values())], strict=False))
+    return Situation(
+        standing=found,
+        definitions=DEFINITIONS,
+        delivered={key: {"trips": f"t{key}"} for key in keys},
+        reference={"stops": "s"},
+        champions={key: earlier[key] for key in keys[1:]},
+        answered=earlier,
+        accepted=frozenset(keys[1:]),
+    )
+
+
+def _candidate(found: dict[Asset, Standing], before: str, key: str, champion: str | None) -> None:
+    answering = {("release", before): champion} if champion else {}
+    features = {("features", key): f"features@{key}"}
+    found["model", key] = standing("model", key, {("features", before): f"features@{before}"})
+    found["evaluation", key] = standing("evaluation", key, {("model", key): f"model@{key}", **features, **answering})
+    judged = {("model", key): f"model@{key}", ("evaluation", key): f"evaluation@{key}", **features}
+    found["release", key] = standing("release", key, judged)
+    if champion:
+        found["monitoring", key] = standing("monitoring", key, {**features, **answering})
+
+
+def plan(product: Product, situation: Situation) -> list[Item]:
+    return Planner(product, situation).plan()
+
+
+def assets(items: list[Item]) -> set[Asset]:
+    return {(item.stage, item.partition) for item in items}
+
+
+def changed(situation: Situation, asset: Asset, **fields: object) -> Situation:
+    return replace(situation, standing={**situation.standing, asset: replace(situation.standing[asset], **fields)})  # type: ignore[arg-type]
+
+
+def test_nothing_is_stale_when_nothing_changed(product: Product) -> None:
+    assert plan(product, settled(KEYS)) == []
+
+
+def test_a_new_delivery_is_missing_down_the_whole_path(product: Product) -> None:
+    situation = settled(KEYS)
+    items = plan(product, replace(situation, delivered={**situation.delivered, "2013-04": {"trips": "t2013-04"}}))
+    found = {("raw", "2013-04"), ("dataset", "2013-04"), ("quarantine", "2013-04"), ("features", "2013-04")}
+    assert found | {("model", "2013-04"), ("evaluation", "2013-04")} == assets(items)
+    assert {item.state for item in items} == {"missing"}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_redelivered_partition_makes_stale_exactly_what_read_it(product: Product, key: str) -> None:
+    situation = settled(KEYS)
+    items = plan(product, replace(situation, delivered={**situation.delivered, key: {"trips": "other"}}))
+    after = KEYS[KEYS.index(key) + 1 :][:1]
+    read = {(stage, key) for stage in ("raw", "dataset", "quarantine", "features")}
+    judged = {(s, k) for s in ("model", "evaluation") for k in ([key] if s == "evaluation" else []) + after}
+    expected = read | {a for a in judged if a in situation.standing}
+    expected |= {("monitoring", key)} & situation.standing.keys()
+    assert assets(items) == expected
+    assert {cause for item in items for cause in item.causes} == {Cause("delivered", "trips", key)}
+
+
+def test_changed_code_of_a_stage_is_the_one_root_cause_downstream(product: Product) -> None:
+    situation = settled(KEYS)
+    definitions = {**DEFINITIONS, "model": replace(DEFINITIONS["model"], code="new")}
+    items = plan(product, replace(situation, definitions=definitions))
+    assert assets(items) == {(stage, key) for stage in ("model", "evaluation") for key in KEYS[1:]}
+    assert {cause for item in items for cause in item.causes} == {Cause("code", "model")}
+
+
+@pytest.mark.parametrize("field", ["code", "config", "environment"])
+@pytest.mark.parametrize("stage", sorted(set(STAGES)))
+def test_every_part_of_every_definition_is_seen(product: Product, stage: str, field: str) -> None:
+    definitions = {**DEFINITIONS, stage: replace(DEFINITIONS[stage], **{field: "new"})}
+    items = plan(product, replace(settled(KEYS), definitions=definitions))
+    assert Cause(field, stage) in {cause for item in items for cause in item.causes}  # type: ignore[arg-type]
+
+
+def test_a_lost_snapshot_is_stale(product: Product) -> None:
+    items = plan(product, changed(settled(KEYS), ("features", "2013-02"), is_there=False))
+    assert ("features", "2013-02") in assets(items)
+    assert Cause("lost", "features", "2013-02") in {cause for item in items for cause in item.causes}
+
+
+def test_another_champion_makes_the_evaluation_stale(product: Product) -> None:
+    situation = settled(KEYS)
+    items = plan(product, replace(situation, champions={**situation.champions, "2013-03": "release@rolled-back-to"}))
+    assert assets(items) == {("evaluation", "2013-03")}
+    assert items[0].causes == (Cause("champion", "release", "2013-03"),)
+
+
+def test_a_refused_candidate_has_no_release_to_make(product: Product) -> None:
+    situation = settled(KEYS)
+    kept = {asset: each for asset, each in situation.standing.items() if asset != ("release", "2013-03")}
+    assert plan(product, replace(situation, standing=kept, accepted=frozenset(["2013-02"]))) == []
+    assert assets(plan(product, replace(situation, standing=kept))) == {("release", "2013-03")}
+
+
+def test_a_recalled_partition_leaves_what_it_made_and_makes_stale_what_read_it(product: Product) -> None:
+    items = plan(product, replace(settled(KEYS), recalled={"2013-02": "bad sensor"}))
+    assert ("model", "2013-03") in assets(items)
+    assert Cause("recalled", "raw", "2013-02") in {cause for item in items for cause in item.causes}
+    assert not {asset for asset in assets(items) if asset[1] == "2013-02" and asset[0] in ("raw", "dataset")}
+
+
+@given(st.lists(st.sampled_from(KEYS), max_size=6))
+def test_the_champion_is_the_last_move_of_another_evaluation(moved: list[str]) -> None:
+    moves = [Move(f"{key}-{n}", f"{key}-{n}", key, "promotion") for n, key in enumerate(moved)]
+    made_from = {move.bundle: move.bundle for move in moves}
+    found = champions(moves, dict.fromkeys(KEYS, "mine"), made_from)
+    for key in KEYS:
+        earlier = [move.bundle for move in moves if move.as_of <= key]
+        assert found[key] == (earlier[-1] if earlier else None)
+        before = [move.bundle for move in moves if move.as_of < key]
+        assert answered(moves, KEYS)[key] == (before[-1] if before else None)
+
+
+def test_a_release_is_never_its_own_champion() -> None:
+    moves = [Move("a", "a", "2013-02", "promotion"), Move("b", "b", "2013-03", "promotion")]
+    assert champions(moves, {"2013-03": "mine"}, {"a": "other", "b": "mine"}) == {"2013-03": "a"}
+
+
+def test_numbers_of_partitions_count_by_one(product: Product) -> None:
+    calendar = partitions_of(product)
+    assert [calendar.ordinal(key) - calendar.ordinal("2012-12") for key in KEYS] == [1, 2, 3]

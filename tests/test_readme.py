@@ -1,0 +1,125 @@
+"""Every command of README.md does what it says; every link and picture is there."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from resources.settings import ROOT
+from tests.browser_support import answers, eventually
+from tests.path_support import Days
+from tests.small_home import DAYS, small_home
+
+README = ROOT / "README.md"
+DOCUMENTS = sorted([README, *(ROOT / "docs").glob("*.md")])
+ELSEWHERE = {
+    "make demo": "tests/test_demo.py",
+    "make test": "tests/test_readme.py",
+    "make dev": "tests/test_dev.py",
+}
+"""Commands that another test proves; `make test` by the fact that this runs."""
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\((?!https?://|#)([^)#\s]+)")
+LARGEST_PICTURE = 300_000
+
+
+def blocks(language: str) -> list[str]:
+    return [text for found, text in BLOCK.findall(README.read_text()) if found == language]
+
+
+def commands() -> list[str]:
+    """The commands of the README in its order; one that goes over several lines is one."""
+    typed = [line.removeprefix("$ ") for text in blocks("console") for line in text.splitlines() if line.startswith("$ ")]
+    written = [text.strip() if text.startswith("curl") else line for text in blocks("sh") for line in _lines(text)]
+    return [*typed, *written]
+
+
+def _lines(text: str) -> list[str]:
+    return [text] if text.startswith("curl") else text.splitlines()
+
+
+def runnable() -> list[str]:
+    """All but rollback first: it changes who answers."""
+    return sorted((c for c in commands() if c not in ELSEWHERE), key=lambda command: "rollback" in command)
+
+
+@pytest.fixture(scope="module")
+def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
+    """The small home, with its endpoint serving."""
+    found = small_home(tmp_path_factory)
+    with serving(found, tmp_path_factory.mktemp("serving") / "serve.log"):
+        yield found
+
+
+@contextmanager
+def serving(days: Days, log: Path) -> Iterator[None]:
+    with log.open("wb") as file:
+        argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
+        process = subprocess.Popen(argv, env=days.environ, stdout=file, stderr=file)
+    try:
+        eventually(lambda: answers(f"http://127.0.0.1:{days.flights.endpoint.port}/ready"), what=f"the endpoint ({log})")
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+@pytest.mark.parametrize("command", runnable(), ids=lambda command: " ".join(command.split()[:3]))
+def test_a_command_of_the_readme_succeeds(command: str, days: Days, tmp_path: Path) -> None:
+    here = command.replace(".venv/bin/ml-assets", f"{shlex.quote(sys.executable)} -m ml_assets")
+    here = (
+        here.replace("2013-03", DAYS[-1]).replace(":8810/", f":{days.flights.endpoint.port}/").replace("build/", f"{tmp_path}/")
+    )
+    here = here.replace("curl -s ", "curl -s --fail-with-body ")
+    done = subprocess.run(["bash", "-c", here], env=days.environ, cwd=tmp_path, capture_output=True, text=True, check=False)
+    allowed = (0, 2) if " plan " in command else (0,)
+    assert done.returncode in allowed, done.stdout + done.stderr
+    assert done.stdout.strip()
+    if command.startswith("curl"):
+        assert re.search(r'"probability":0\.\d+,"decision":(true|false)', done.stdout)
+
+
+def test_commands_proven_elsewhere_are_in_the_readme_and_in_the_makefile() -> None:
+    targets = (ROOT / "Makefile").read_text()
+    for command, proof in ELSEWHERE.items():
+        assert command in commands()
+        assert re.search(rf"^{command.removeprefix('make ')}:", targets, re.MULTILINE)
+        assert (ROOT / proof).is_file()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_and_pictures_are_there(document: Path) -> None:
+    for link in LINK.findall(document.read_text()):
+        target = (document.parent / link).resolve()
+        assert target.exists(), link
+        if target.suffix == ".png":
+            assert target.stat().st_size < LARGEST_PICTURE
+
+
+def test_the_keys_of_a_product_are_all_described() -> None:
+    told = (ROOT / "docs" / "product.md").read_text()
+    from ml_assets.product import Product
+
+    missing = [name for name in Product.model_fields if f"`{name}" not in told]
+    assert not missing
+    for field in Product.model_fields.values():
+        section = field.annotation
+        names = getattr(section, "model_fields", {})
+        assert not [name for name in names if f"{name}`" not in told and f"{name}." not in told and f"{name}[" not in told]
+
+
+def test_the_settings_are_all_described() -> None:
+    told = (ROOT / "docs" / "operations.md").read_text()
+    read = set(re.findall(r"ML_ASSETS_[A-Z_]+", (ROOT / "resources" / "settings.py").read_text()))
+    assert read == set(re.findall(r"ML_ASSETS_[A-Z_]+", told))
+
+
+def test_no_environment_of_this_run_is_in_the_documents() -> None:
+    for document in DOCUMENTS:
+        assert str(ROOT) not in document.read_text()
+        assert f"{Path.home()}/" not in document.read_text()

@@ -1,0 +1,127 @@
+"""`ml-assets reproduce` on three real months: the same again, and whatever differs is named."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import polars as pl
+import pytest
+
+from ml_assets.cli.reproduce import reproduce
+from ml_assets.core import features, stages
+from ml_assets.core.frames import parquet_bytes
+from tests.flights_months import MONTHS, copies, copy, month, months
+from tests.path_homes import Home
+from tests.records import damage
+
+__all__ = ["copies", "copy", "months"]
+
+FIRST, SECOND, THIRD = MONTHS
+
+
+def again(at: Home, **how: Any) -> dict[str, Any]:
+    return reproduce(at.space, at.get("release", THIRD), **how)
+
+
+def causes(outcome: dict[str, Any]) -> dict[str, str]:
+    return {cause["kind"]: cause["told"] for cause in outcome["first"]["causes"]}
+
+
+def test_a_release_is_rebuilt_from_its_delivered_bytes_in_a_process_of_its_own(copy: Home) -> None:
+    name = copy.get("release", THIRD).facts["release"]
+    before = (copy.counts(), sorted(copy.space.snapshots.blobs.digests()))
+    copy.deliver(FIRST, month(SECOND))  # what lies there now does not count
+    command = [sys.executable, "-m", "ml_assets", "reproduce", name, "--json"]
+    done = subprocess.run(command, env=environ(copy), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    outcome = json.loads(done.stdout)
+    assert outcome["equal"]
+    assert {(row["stage"], row["partition"]) for row in outcome["stages"] if row["equal"]} == {
+        *((stage, key) for stage in ("raw", "dataset", "features") for key in MONTHS), ("reference", ""), ("model", THIRD),
+    }  # fmt: skip
+    rows = {name: (each["rows"], each["different"]) for name, each in outcome["predictions"].items()}
+    assert rows == {"golden": (16, 0), "tested": (copy.get("features", THIRD).facts["labelled"], 0)}
+    assert (outcome["first"], outcome["without_effect"]) == (None, [])
+    assert (copy.counts(), sorted(copy.space.snapshots.blobs.digests())) == before
+
+
+def environ(at: Home) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
+    return kept | at.space.settings.environ()
+
+
+def test_from_its_features_only_the_model_is_rebuilt(copy: Home) -> None:
+    outcome = again(copy, start="features")
+    assert outcome["equal"]
+    assert [row["stage"] for row in outcome["stages"]] == ["model"]
+    assert outcome["predictions"].keys() == {"golden", "tested"}
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "told"),
+    [
+        ((r"threads: 2", "threads: 1"), "thread count", "threads 2 -> 1"),
+        ((r"seed: \d+", "seed: 12345"), "seed", "seed 7 -> 12345"),
+        ((r"iterations: 5", "iterations: 6"), "configuration", "product.yaml: model.iterations 5 -> 6"),
+    ],
+)
+def test_what_the_model_is_fitted_with_otherwise_is_named(copy: Home, change: tuple[str, str], kind: str, told: str) -> None:
+    copy.edit("product.yaml", change)
+    outcome = again(copy, start="features")
+    assert not outcome["equal"]
+    assert (outcome["first"]["stage"], causes(outcome)) == ("model", {kind: told})
+    assert outcome["predictions"]["tested"]["different"] > 0
+
+
+def test_changed_code_is_named_at_the_first_stage_that_comes_out_otherwise(copy: Home) -> None:
+    copy.edit("contract.py", (r"distance: int = pa\.Field\(ge=10, le=6000", "distance: int = pa.Field(ge=10, le=4000"))
+    outcome = again(copy)
+    assert not outcome["equal"]
+    assert outcome["first"]["stage"] == "dataset"
+    assert causes(outcome) == {"code": "code of dataset: contract.py"}
+    assert outcome["first"]["differs"][0].startswith("flights.parquet has ")
+
+
+def test_a_changed_delivered_byte_is_found(copy: Home) -> None:
+    members = copy.space.snapshots.open(copy.get("raw", SECOND).snapshot).members
+    damage(copy.folder / "store" / members["delivered/flights.csv"][:2] / members["delivered/flights.csv"], at=100)
+    outcome = again(copy)
+    assert (outcome["equal"], outcome["predictions"]) == (False, {})
+    assert (outcome["first"]["stage"], outcome["first"]["partition"]) == ("raw", SECOND)
+    assert members["delivered/flights.csv"][:12] in causes(outcome)["data"]
+
+
+def _turned(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.reverse() if "is_late" in frame.columns and frame.width > 5 else frame
+
+
+def test_rows_in_another_order_are_named(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "parquet_bytes", lambda frame: parquet_bytes(_turned(frame)))
+        copy.edit("product.yaml", (r"lookback: 1", "lookback: 2"))
+        for key in MONTHS:
+            run = copy.run(key)
+            assert run.success, run.errors
+    outcome = again(copy)
+    assert not outcome["equal"]
+    assert (outcome["first"]["stage"], outcome["first"]["partition"]) == ("features", FIRST)
+    rows = copy.get("features", FIRST).facts["rows"]
+    assert causes(outcome) == {"row order": f"features.parquet has the same {rows} rows in another order"}
+    assert outcome["first"]["differs"] == []
+
+
+def test_another_library_version_is_named_with_or_without_effect(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        was = stages._version
+        patch.setattr(stages, "_version", lambda package: "1.2.9" if package == "catboost" else was(package))
+        run = copy.run(THIRD)
+        assert run.success, run.errors
+        assert "model" in run.computed
+    now = stages._version("catboost")
+    outcome = again(copy, start="features")
+    assert outcome["equal"]
+    assert outcome["without_effect"] == [f"model: library: catboost 1.2.9 -> {now}"]
+    copy.edit("product.yaml", (r"threads: 2", "threads: 1"))
+    assert causes(again(copy, start="features")) == {"thread count": "threads 2 -> 1", "library": f"catboost 1.2.9 -> {now}"}

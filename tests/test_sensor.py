@@ -1,0 +1,230 @@
+"""A delivery launches the path for its partition: once per content, by the sensor alone and by the real daemon."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ml_assets.core.digests import sha256
+from ml_assets.core.manifests import Input, Output
+from ml_assets.product import Product
+from resources.instance import open_instance
+from resources.settings import ROOT
+from resources.workspace import Workspace
+from sensors import new_data
+from tests import path_support
+from tests.path_support import Days
+
+A, B = b"trip\n1\n", b"trip\n3\n"
+DAY = "2013-01-01"
+
+
+@dataclass
+class Ticks:
+    """The trains' sensor, tick after tick, with its cursor kept between them as the daemon does."""
+
+    product: Product
+    workspace: Workspace
+    cursor: str | None = None
+    keys: list[str] = field(default_factory=list)
+
+    def deliver(self, partition: str, content: bytes) -> None:
+        self.workspace.landing.put(self.product, "trips", partition, content)
+
+    def refer(self, content: bytes) -> None:
+        self.workspace.landing.put(self.product, "stops", "", content)
+
+    def tick(self) -> list[str]:
+        """The partitions that this tick launches."""
+        return [request.partition_key or "" for request in self._tick()[0]]
+
+    def skipped(self) -> str:
+        """Why this tick launches nothing."""
+        requests, reason = self._tick()
+        assert not requests
+        return reason
+
+    def _tick(self) -> tuple[list[dg.RunRequest], str]:
+        with dg.build_sensor_context(cursor=self.cursor) as context:
+            result = new_data.build(self.product, self.workspace)(context)
+            self.cursor = context.cursor
+        if isinstance(result, dg.SkipReason):
+            return [], result.skip_message or ""
+        assert isinstance(result, dg.SensorResult)
+        requests = [request for request in result.run_requests or [] if isinstance(request, dg.RunRequest)]
+        self.keys += [request.run_key or "" for request in requests]
+        assert len(set(self.keys)) == len(self.keys), "Dagster drops a run key that it has seen before"
+        return requests, ""
+
+
+@pytest.fixture
+def ticks(product: Product, workspace: Workspace) -> Ticks:
+    trains = Ticks(product, workspace)
+    trains.refer(b"stops")
+    return trains
+
+
+def test_new_content_launches_its_partition_once(ticks: Ticks) -> None:
+    assert ticks.skipped() == "no delivered partition is new or changed"
+    ticks.deliver("2013-02", A)
+    ticks.deliver("2013-01", A)
+    assert ticks.tick() == ["2013-01", "2013-02"]
+    assert ticks.keys[0].startswith("2013-01:")
+    assert ticks.skipped()
+
+
+def test_the_same_bytes_again_launch_nothing(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    ticks.deliver("2013-01", A)
+    assert ticks.skipped()
+
+
+def test_content_that_comes_back_launches_again(ticks: Ticks) -> None:
+    launched = []
+    for content in (A, B, A):
+        ticks.deliver("2013-01", content)
+        launched += ticks.tick()
+    assert launched == ["2013-01"] * 3
+
+
+def test_a_changed_reference_table_launches_the_newest_partition(ticks: Ticks) -> None:
+    for key in ("2013-01", "2013-02"):
+        ticks.deliver(key, A)
+    ticks.tick()
+    ticks.refer(b"other stops")
+    assert ticks.tick() == ["2013-02"]
+    assert ticks.skipped()
+
+
+def test_a_partition_whose_reference_is_missing_waits_for_it_and_says_so(product: Product, workspace: Workspace) -> None:
+    trains = Ticks(product, workspace)
+    trains.deliver("2013-01", A)
+    assert "stops.parquet" in trains.skipped()
+    trains.refer(b"stops")
+    assert trains.tick() == ["2013-01"]
+
+
+def test_files_that_are_not_delivered_yet_are_left_alone(ticks: Ticks) -> None:
+    path = ticks.workspace.landing.file(ticks.product, "trips", "2013-01")
+    path.parent.mkdir(parents=True)
+    (path.parent / ".2013-01.csv").write_bytes(A)
+    (path.parent / "2013-01.csv.part").write_bytes(A)
+    assert ticks.skipped() == "no delivered partition is new or changed"
+    (path.parent / ".2013-01.csv").rename(path)
+    assert ticks.tick() == ["2013-01"]
+
+
+def test_a_partition_waits_until_every_table_is_there(tmp_path: Path) -> None:
+    days = path_support.made(tmp_path)
+    flights = Ticks(days.flights, days.open())
+    for table, content in path_support.reference().items():
+        flights.workspace.landing.put(flights.product, table, "", content)
+    tables = path_support.delivery(DAY)
+    flights.workspace.landing.put(flights.product, "flights", DAY, tables["flights"])
+    assert flights.skipped()
+    flights.workspace.landing.put(flights.product, "weather", DAY, tables["weather"])
+    assert flights.tick() == [DAY]
+
+
+def test_a_file_named_for_no_partition_is_told_about(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    for name in ("2013-1", "2012-12", "january"):
+        (ticks.workspace.landing.file(ticks.product, "trips", "2013-01").parent / f"{name}.csv").write_bytes(A)
+    assert ticks.tick() == ["2013-01"]
+    assert ticks.skipped().endswith("named for no month: trips/2012-12.csv, trips/2013-1.csv, trips/january.csv")
+
+
+def test_a_quiet_tick_reads_no_file(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    path = ticks.workspace.landing.file(ticks.product, "trips", "2013-01")
+    before = path.stat()
+    with path.open("r+b") as file:
+        file.write(B)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert ticks.skipped(), "a change that neither size, time nor inode shows is seen only by reading"
+
+
+def test_what_was_read_by_hand_already_is_not_launched(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    lineage, product = ticks.workspace.lineage, ticks.product
+    read = Input("landing/trains/trips", "2013-01", sha256(A))
+    lineage.make(lineage.recipe(product, "raw", "2013-01", [read]), lambda: Output({"trips.parquet": b""}), run="by hand")
+    assert ticks.skipped()
+    ticks.deliver("2013-01", B)
+    assert ticks.tick() == ["2013-01"]
+
+
+def test_many_new_partitions_are_launched_in_order_over_several_ticks(ticks: Ticks, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(new_data, "MOST_RUNS", 2)
+    for month in (3, 1, 2):
+        ticks.deliver(f"2013-{month:02}", A)
+    assert ticks.tick() == ["2013-01", "2013-02"]
+    assert ticks.tick() == ["2013-03"]
+
+
+@pytest.fixture
+def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
+    """Flights by day under the real daemon, which loads the project as `ml-assets dev` does."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    made = path_support.made(tmp_path)
+    with open_instance(made.open().settings):
+        command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
+        environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}
+        with (tmp_path / "daemon.log").open("wb") as log:
+            daemon = subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+            try:
+                yield made
+            finally:
+                _stop(daemon)
+
+
+def _stop(daemon: subprocess.Popen[bytes]) -> None:
+    """Stop the daemon, and with its process group the code server and runs that it started."""
+    daemon.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        daemon.wait(timeout=10)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(daemon.pid, signal.SIGKILL)
+    daemon.wait()
+
+
+def _until(found: Callable[[], bool], *, within: float, what: str, log: Path) -> None:
+    end = time.monotonic() + within
+    while not found():
+        assert time.monotonic() < end, f"{what} did not happen within {within:g} s; {log.read_text()[-3000:]}"
+        time.sleep(0.5)
+
+
+def test_the_daemon_runs_the_path_of_a_delivery_once(days: Days, tmp_path: Path) -> None:
+    log, space = tmp_path / "daemon.log", days.open()
+    days.deliver(DAY)
+    with open_instance(space.settings) as instance:
+        _until(lambda: len(instance.get_runs()) == 1, within=90, what="the launch", log=log)
+        _until(lambda: instance.get_runs()[0].is_finished, within=120, what="the end of the run", log=log)
+        run = instance.get_runs()[0]
+        assert (run.status, run.tags["dagster/partition"]) == (dg.DagsterRunStatus.SUCCESS, DAY)
+        raw = space.ledger.current("flights", "raw", DAY)
+        assert raw is not None
+        assert raw.facts["rows"]["flights"] > 100
+        before = len(_ticks(instance))
+        days.deliver(DAY)
+        _until(lambda: len(_ticks(instance)) >= before + 2, within=60, what="two more ticks", log=log)
+        assert len(instance.get_runs()) == 1
+        events = instance.fetch_materializations(dg.AssetKey(["flights", "raw"]), limit=10).records
+        assert len(events) == 1
+    space.ledger.close()
+
+
+def _ticks(instance: dg.DagsterInstance) -> list[object]:
+    states = instance.all_instigator_state()
+    return [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id)]

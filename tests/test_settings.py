@@ -1,0 +1,75 @@
+"""Settings come from ML_ASSETS_* variables alone, and everything lies under one home unless one says otherwise."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from resources.settings import ROOT, settings
+from resources.workspace import Workspace
+
+
+@pytest.mark.parametrize("environ", [{}, {"ML_ASSETS_HOME": "", "ML_ASSETS_STORE": ""}, {"HOME": "/x"}])
+def test_without_variables_all_lies_in_the_checkout(environ: dict[str, str]) -> None:
+    found = settings(environ)
+    home = ROOT / ".ml_assets"
+    assert (found.home, found.landing) == (home, home / "landing")
+    assert found.store == f"file://{home}/store"
+    assert found.ledger == f"sqlite:///{home}/ledger.db"
+    assert found.mlflow == f"sqlite:///{home}/mlflow/mlflow.db"
+    assert found.products == (ROOT / "ml_assets" / "products",)
+
+
+def test_everything_moves_with_the_home(tmp_path: Path) -> None:
+    found = settings({"ML_ASSETS_HOME": str(tmp_path / "a b")})
+    for place in (found.landing, found.dagster_home, found.mlflow_artifacts, found.predictions("p")):
+        assert tmp_path / "a b" in place.parents
+    for url in (found.store, found.ledger, found.mlflow):
+        assert url.endswith(("store", ".db"))
+        assert f"{tmp_path}/a b/" in url
+    assert found.pointer("trains", "staging") == tmp_path / "a b" / "endpoints" / "trains" / "staging.json"
+
+
+def test_each_place_can_be_elsewhere(tmp_path: Path) -> None:
+    urls = {"STORE": "s3://bucket/x", "LEDGER": "postgresql://host/db", "MLFLOW": "http://host:5000"}
+    folders = {"LANDING": str(tmp_path), "PRODUCTS": os.pathsep.join([str(tmp_path / "a"), "", str(tmp_path / "b"), ""])}
+    found = settings({f"ML_ASSETS_{name}": value for name, value in (urls | folders).items()})
+    assert (found.store, found.ledger, found.mlflow) == tuple(urls.values())
+    assert found.landing == tmp_path
+    assert found.products == (tmp_path / "a", tmp_path / "b")
+    assert found.home == ROOT / ".ml_assets"
+
+
+def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = settings({"ML_ASSETS_HOME": "home", "ML_ASSETS_LANDING": "in", "ML_ASSETS_PRODUCTS": "p"})
+    assert (found.home, found.landing, found.products) == (tmp_path / "home", tmp_path / "in", (tmp_path / "p",))
+    assert found.ledger == f"sqlite:///{tmp_path}/home/ledger.db"
+
+
+def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tmp_path: Path) -> None:
+    found = settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": "s3://bucket", "ML_ASSETS_PRODUCTS": "/a:/b"})
+    assert settings(found.environ()) == found
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "http://127.0.0.1:5000"),
+        ({"MLFLOW": "https://host/mlflow/"}, "https://host/mlflow"),
+        ({"MLFLOW": "https://host", "MLFLOW_UI": "https://people/"}, "https://people"),
+    ],
+)
+def test_links_lead_to_the_mlflow_that_people_see(environ: dict[str, str], expected: str) -> None:
+    assert settings({f"ML_ASSETS_{name}": value for name, value in environ.items()}).mlflow_ui == expected
+
+
+def test_by_default_the_process_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
+    assert settings().home == tmp_path
+
+
+def test_a_workspace_makes_nothing_before_it_is_used(workspace: Workspace, home: Path) -> None:
+    for name in ("landing", "snapshots", "ledger", "lineage", "endpoints"):
+        assert getattr(workspace, name) is getattr(workspace, name)
+    assert list(home.iterdir()) == []
