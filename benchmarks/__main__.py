@@ -15,7 +15,7 @@ NAMES = ("path", "memo", "serving", "lineage")
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
 @click.option(
-    "--months", type=click.IntRange(1, 12), default=12, show_default=True, help="Months to replay; a first fit is in the second."
+    "--months", type=click.IntRange(1, 12), default=4, show_default=True, help="Months to replay; a first fit is in the second."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="How often; medians are compared.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")

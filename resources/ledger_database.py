@@ -70,6 +70,9 @@ def _mark_writer(connection: Connection) -> None:
 
 def is_guarded(connection: Connection) -> bool:
     """Whether PostgreSQL's triggers are there, on every table and switched on."""
-    query = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname LIKE '%\\_append\\_only' AND tgenabled = 'O'"
+    query = (
+        "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
+        "WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled = 'O'"
+    )
     found: set[str] = set(connection.exec_driver_sql(query).scalars())
     return found >= {table.name for table in schema.metadata.sorted_tables}

@@ -30,8 +30,10 @@ class Header(NamedTuple):
     last_writer: int
 
 
-def header(content: bytes) -> Header:
+def read_header(path: Path) -> Header:
     """The fields of a database file's first 100 bytes."""
+    with path.open("rb") as stream:
+        content = stream.read(100)
     return Header(*(int.from_bytes(content[at : at + 4]) for at in (24, 60, 92, 96)))
 
 
@@ -49,7 +51,7 @@ def copy_database(path: Path, folder: Path) -> Path:
         if _marks(path) == before:
             return target
         time.sleep(0.1)
-    raise LedgerBusy(f"{path} was written all the time for {SECONDS_TO_WAIT} s; run `ml-assets verify` when fewer runs are at work")
+    raise LedgerBusy(f"{path} was written for {SECONDS_TO_WAIT} s without a pause; run `ml-assets verify` again later")
 
 
 def _marks(path: Path) -> list[tuple[int, ...] | None]:

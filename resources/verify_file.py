@@ -41,8 +41,7 @@ class FileCheck:
 
     def open(self) -> Engine:
         """The copy, with what its log holds written into it."""
-        engine = create_engine(f"sqlite:///{self.copied}")
-        return engine
+        return create_engine(f"sqlite:///{self.copied}")
 
     def check(self, connection: Connection) -> bool:
         """Have SQLite check its own structures, and the header and schema; whether rows can be asked for."""
@@ -54,7 +53,7 @@ class FileCheck:
         return self._schema(connection)
 
     def _header(self) -> None:
-        found = sqlite_file.header(self.copied.read_bytes()[:100])
+        found = sqlite_file.read_header(self.copied)
         where = f"ledger {self.path.name}"
         if found.changes != found.changes_at_last_write:
             self.findings.add("changed", where, "has a header whose two change counters differ", RESTORE)
@@ -87,15 +86,14 @@ class FileCheck:
         source = create_engine(f"sqlite:///{self.copied}")
         with source.connect() as connection:
             statements = [row.sql for row in connection.exec_driver_sql(OBJECTS) if row.sql]
-            user_version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+            user_version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         source.dispose()
         target = create_engine(f"sqlite:///{path}")
         with target.connect() as connection:
             connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             connection.exec_driver_sql(f"PRAGMA user_version={user_version}")
-            for statement in statements:
+            for statement in ["PRAGMA synchronous=OFF", "BEGIN", *statements, "COMMIT"]:
                 connection.exec_driver_sql(statement)
-            connection.commit()
         return target
 
     def compare(self, again: Path) -> None:

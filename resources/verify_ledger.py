@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resources import ledger_schema as schema
 from resources import witness
@@ -39,6 +39,7 @@ class LedgerCheck:
     named: dict[str, str] = field(default_factory=dict)
     moves: dict[tuple[str, str], Entry] = field(default_factory=dict)
     heads: dict[int, str] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
 
     def run(self) -> int:
         """Check everything; the number of entries."""
@@ -48,8 +49,8 @@ class LedgerCheck:
         if file is None or file.copy():
             try:
                 self._database(file)
-            except DBAPIError as error:
-                told = f"cannot be read: {str(error.orig).splitlines()[0]}"
+            except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
+                told = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
                 self.findings.add("changed", "ledger", told, RESTORE)
         self._witness()
         if file is not None and all(finding.is_note for finding in self.findings.found[before:]):
@@ -81,7 +82,7 @@ class LedgerCheck:
             with again.connect() as target:
                 target.exec_driver_sql("BEGIN")
                 for entry in self._entries(connection):
-                    write(target, entry)
+                    self._write(target, entry)
                 for table in schema.metadata.sorted_tables:
                     self._compare(table, connection, target)
                 target.exec_driver_sql("COMMIT")
@@ -94,7 +95,6 @@ class LedgerCheck:
         for row in connection.execute(select(schema.entries).order_by(schema.entries.c.seq)):
             entry = self._entry(row, due, previous)
             if entry is not None:
-                self._keep(entry)
                 yield entry
             previous, due = row.hash, (row.seq if isinstance(row.seq, int) else due) + 1
             if due % EVERY == 0:
@@ -106,15 +106,22 @@ class LedgerCheck:
             self.findings.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
         elif row.previous != previous:
             self.findings.add("changed", where, "does not follow from the entry before it", RESTORE)
-        try:
-            body = json.loads(row.body)
-            hashed = entry_hash(seq=row.seq, at=row.at, kind=row.kind, body=body, previous=row.previous)
-        except (TypeError, ValueError):
-            hashed, body = "", None
-        if hashed != row.hash:
+        body, hashed = _hashed(row)
+        if body is None or hashed != row.hash:
             self.findings.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
+            self.broken.add(row.seq)
             return None
         return Entry(row.seq, row.at, row.kind, body, row.previous, row.hash)
+
+    def _write(self, target: Connection, entry: Entry) -> None:
+        try:
+            self._keep(entry)
+            write(target, entry)
+        except (KeyError, TypeError, IntegrityError):
+            if not self.broken:  # else it may build on one of those
+                told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
+                self.findings.add("added", f"ledger entry {entry.seq}", told, RESTORE)
+            self.broken.add(entry.seq)
 
     def _keep(self, entry: Entry) -> None:
         self.heads[entry.seq] = entry.hash
@@ -136,9 +143,9 @@ class LedgerCheck:
             query = select(table).where(key >= first, key < first + CHUNK)
             rows, due = (Counter(tuple(row) for row in c.execute(query)) for c in (ours, again))
             count += rows.total()
-            for row in (rows - due).keys():
+            for row in rows - due:
                 self._row("added", table, row, "holds a row that no entry gives" if table is not schema.entries else "")
-            for row in (due - rows).keys():
+            for row in due - rows:
                 self._row("missing", table, row, "lacks a row that an entry gives" if table is not schema.entries else "")
         if (all_rows := ours.scalar(select(func.count()).select_from(table))) != count:
             self.findings.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
@@ -146,10 +153,10 @@ class LedgerCheck:
     def _row(self, kind: Any, table: Table, row: tuple[Any, ...], told: str) -> None:
         named = dict(zip(table.columns.keys(), row, strict=True))
         seq = named.get("seq", named.get("consumer"))
+        if seq in self.broken:
+            return  # found as an entry
         if told:
             told += f": {', '.join(f'{name} {str(value)[:20]}' for name, value in named.items())}"
-        elif seq not in self.heads:
-            return  # found as an entry
         else:
             told = "is not written as the ledger writes"
         where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
@@ -177,6 +184,16 @@ class LedgerCheck:
             self.findings.add("missing", where, told, then)
         else:
             self.findings.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
+
+
+def _hashed(row: Any) -> tuple[dict[str, Any] | None, str]:
+    """The body and hash of what a row holds; no body where it cannot be one that was written."""
+    try:
+        body = json.loads(row.body)
+        hashed = entry_hash(seq=row.seq, at=row.at, kind=row.kind, body=body, previous=row.previous)
+    except (TypeError, ValueError):
+        return None, ""
+    return (body if isinstance(body, dict) else None), hashed
 
 
 def _read_only(url: str) -> Engine:

@@ -81,7 +81,7 @@ class StoreCheck:
 
     def _is_there(self, digest: str, what: str, label: str) -> bool:
         if digest not in self.whole and digest not in self.damaged:
-            command = f"put it back from a copy, or run it again: `ml-assets run {label.split('/')[0]}`"
+            command = f"put it back from a copy, or run it again: `ml-assets run {label.partition('/')[0]}`"
             self.findings.add("missing", f"store {digest}", f"{what} is missing", command)
             self.damaged.add(digest)
         return digest in self.whole

@@ -56,7 +56,7 @@ class Days:
     def ml_assets(self, *args: str) -> subprocess.CompletedProcess[str]:
         """One command in a process of its own."""
         command = [sys.executable, "-m", "ml_assets", *args]
-        return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(command, env=self.environ, capture_output=True, text=True, timeout=240, check=False)
 
     def edit(self, old: str, new: str) -> None:
         """Change one place of product.yaml."""

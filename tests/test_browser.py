@@ -57,7 +57,7 @@ def test_full_plots_open_in_a_dialog(ui: str, driver: Chrome) -> None:
 
 def test_the_checks_of_an_evaluation_are_green(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/assets/flights/evaluation?view=checks")
-    eventually(lambda: {"gates_passed", "not_worse", "floor", "Succeeded"} <= texts(driver), what="the gates")
+    eventually(lambda: {"gates_passed", "not_worse", "floor", "Passed"} <= texts(driver), what="the gates")
     keep_screenshot(driver, "checks")
 
 

@@ -14,6 +14,7 @@ from ml_assets.cli import cli
 from tests import path_support
 from tests.path_support import Days, replace_in
 
+pytestmark = pytest.mark.timeout(600)
 FIRST, SECOND = "2013-01-01", "2013-01-02"
 
 

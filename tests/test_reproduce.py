@@ -6,7 +6,6 @@ import subprocess
 import sys
 from typing import Any
 
-import polars as pl
 import pytest
 
 from ml_assets.cli.reproduce import reproduce
@@ -62,7 +61,6 @@ def test_from_its_features_only_the_model_is_rebuilt(copy: Home) -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "told"),
     [
-        ((r"threads: 2", "threads: 1"), "thread count", "threads 2 -> 1"),
         ((r"seed: \d+", "seed: 12345"), "seed", "seed 7 -> 12345"),
         ((r"iterations: 5", "iterations: 6"), "configuration", "product.yaml: model.iterations 5 -> 6"),
     ],
@@ -76,12 +74,21 @@ def test_what_the_model_is_fitted_with_otherwise_is_named(copy: Home, change: tu
 
 
 def test_changed_code_is_named_at_the_first_stage_that_comes_out_otherwise(copy: Home) -> None:
-    copy.edit("contract.py", (r"distance: int = pa\.Field\(ge=10, le=6000", "distance: int = pa.Field(ge=10, le=4000"))
+    copy.edit("contract.py", (r"distance: int = pa\.Field\(ge=10, le=6000", "distance: int = pa.Field(ge=10, le=100_000"))
     outcome = again(copy)
     assert not outcome["equal"]
     assert outcome["first"]["stage"] == "dataset"
     assert causes(outcome) == {"code": "code of dataset: contract.py"}
-    assert outcome["first"]["differs"][0].startswith("flights.parquet has ")
+    rows = copy.get("dataset", FIRST).facts["rows"]["flights"]
+    assert outcome["first"]["differs"] == [f"flights.parquet has {rows + 1} rows, recorded were {rows}"]
+
+
+def test_a_stage_that_can_no_longer_be_made_is_named_with_its_error(copy: Home) -> None:
+    copy.edit("contract.py", (r"distance: int = pa\.Field\(ge=10, le=6000", "distance: int = pa.Field(ge=10, le=1000"))
+    outcome = again(copy)
+    assert (outcome["equal"], outcome["first"]["stage"]) == (False, "dataset")
+    assert "breaches its contract" not in causes(outcome)["code"]
+    assert "the delivery breaks its contract" in outcome["first"]["error"]
 
 
 def test_a_changed_delivered_byte_is_found(copy: Home) -> None:
@@ -93,22 +100,20 @@ def test_a_changed_delivered_byte_is_found(copy: Home) -> None:
     assert members["delivered/flights.csv"][:12] in causes(outcome)["data"]
 
 
-def _turned(frame: pl.DataFrame) -> pl.DataFrame:
-    return frame.reverse() if "is_late" in frame.columns and frame.width > 5 else frame
-
-
 def test_rows_in_another_order_are_named(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(features, "parquet_bytes", lambda frame: parquet_bytes(_turned(frame)))
-        copy.edit("product.yaml", (r"lookback: 1", "lookback: 2"))
+        patch.setattr(features, "parquet_bytes", lambda frame: parquet_bytes(frame.reverse()))
+        copy.edit("product.yaml", (r"lookback: 1", "lookback: 2"), (r"margin: 0\.02", "margin: 0.9"))
         for key in MONTHS:
             run = copy.run(key)
-            assert run.success, run.errors
+            assert run.success, {claim: run.told[claim] for claim in run.failed_checks}
     outcome = again(copy)
     assert not outcome["equal"]
     assert (outcome["first"]["stage"], outcome["first"]["partition"]) == ("features", FIRST)
     rows = copy.get("features", FIRST).facts["rows"]
-    assert causes(outcome) == {"row order": f"features.parquet has the same {rows} rows in another order"}
+    told = [cause["told"] for cause in outcome["first"]["causes"]]
+    assert f"features.parquet has the same {rows} rows in another order" in told
+    assert {cause["kind"] for cause in outcome["first"]["causes"]} == {"row order"}
     assert outcome["first"]["differs"] == []
 
 
@@ -123,5 +128,12 @@ def test_another_library_version_is_named_with_or_without_effect(copy: Home, mon
     outcome = again(copy, start="features")
     assert outcome["equal"]
     assert outcome["without_effect"] == [f"model: library: catboost 1.2.9 -> {now}"]
+    copy.edit("product.yaml", (r"seed: 7", "seed: 8"))
+    assert causes(again(copy, start="features")) == {"seed": "seed 7 -> 8", "library": f"catboost 1.2.9 -> {now}"}
+
+
+def test_another_thread_count_is_named_whether_or_not_the_model_comes_out_otherwise(copy: Home) -> None:
     copy.edit("product.yaml", (r"threads: 2", "threads: 1"))
-    assert causes(again(copy, start="features")) == {"thread count": "threads 2 -> 1", "library": f"catboost 1.2.9 -> {now}"}
+    outcome = again(copy, start="features")
+    named = [c["told"] for c in outcome["first"]["causes"]] if outcome["first"] else outcome["without_effect"]
+    assert [told.rpartition(": ")[2] for told in named] == ["threads 2 -> 1"]

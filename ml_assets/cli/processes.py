@@ -16,6 +16,9 @@ import click
 from ml_assets.errors import MlAssetsError
 
 STOP_SECONDS = 15
+"""How long a process may take to end when asked to."""
+KILL_SECONDS = 2
+"""How long the system may take to bury what was killed."""
 TICK_SECONDS = 0.2
 Tell = Callable[[str], None]
 
@@ -154,12 +157,16 @@ class _Together:
         """Ask every group to end, then make sure that it did."""
         for process in self.running.values():
             _signal(process, signal.SIGINT)
-        until = time.monotonic() + STOP_SECONDS
+        self._wait_for_the_end(STOP_SECONDS)
         for process in self.running.values():
-            while time.monotonic() < until and _group_lives(process):
-                time.sleep(TICK_SECONDS)
             _signal(process, signal.SIGKILL)
             process.wait()
+        self._wait_for_the_end(KILL_SECONDS)
+
+    def _wait_for_the_end(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and any(map(_group_lives, self.running.values())):
+            time.sleep(TICK_SECONDS)
 
 
 def _group_lives(process: subprocess.Popen[bytes]) -> bool:

@@ -1,0 +1,162 @@
+"""An auditor's questions to the ledger: what made this, and what did this touch. The answers are plain values, for JSON."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from ml_assets.core.graph import Graph, Ints
+from resources import ledger_schema as schema
+from resources.graph import open_graph
+from resources.ledger import MOST_VARIABLES, Entry, entries_where
+from resources.recalls import recalls
+from resources.references import Subject
+from resources.workspace import Workspace
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Reads one workspace. `subject` is what is asked about."""
+
+    space: Workspace
+    subject: Subject
+
+    def graph(self) -> Graph:
+        return open_graph(self.space.ledger, self.space.settings.home / "cache" / "graph")
+
+    def lineage(self) -> Answer:
+        """Every manifest that the subject was made from, with all that decided it and all that was shown about it."""
+        graph = self.graph()
+        reached = graph.up.reached(self._starts(graph))
+        with self.space.ledger.engine.connect() as connection:
+            made = _entries(connection, graph.seqs[reached].tolist())
+            checks = _checks(connection, [entry.body["id"] for entry in made])
+            moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
+        nodes = [_node(entry, checks, moves) for entry in made]
+        self._add_recalls(nodes)
+        return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
+
+    def impact(self) -> Answer:
+        """Every manifest that was made from the subject, the releases among them, who answers now, and the predictions."""
+        graph = self.graph()
+        reached = graph.down.reached(self._starts(graph))
+        product = self.subject.product
+        with self.space.ledger.engine.connect() as connection:
+            standing = _standing(connection, product)
+            releases = self._releases(connection, graph, reached)
+        by_asset = graph.by_asset(reached)
+        used = {asset: _used(graph, nodes, standing) for asset, nodes in by_asset.items()}
+        edges = [{"from": a, "to": b, "count": n} for (a, b), n in graph.edges_between_assets(reached).items()]
+        answers = self._answers({release["manifest"] for release in releases})
+        total = sum(sum(release["predictions"].values()) for release in releases)
+        told = {"releases": releases, "answers": answers, "predictions": total, "manifests": used, "edges": edges}
+        return {"question": "impact", "subject": self.subject.told(), **told}
+
+    def _starts(self, graph: Graph) -> list[int]:
+        found = (graph.node(seq) for seq in self.subject.seqs)
+        return [node for node in found if node is not None]
+
+    def _add_recalls(self, nodes: Sequence[Answer]) -> None:
+        """Say of each raw partition and release whether it was recalled, and why."""
+        known = {product: recalls(self.space.ledger, product) for product in {n["asset"].partition("/")[0] for n in nodes}}
+        for node in nodes:
+            product, _, stage = node["asset"].partition("/")
+            delivered = {given["asset"]: given["data_version"] for given in node["inputs"]}
+            for recall in known[product]:
+                is_this = recall.release == node["snapshot"] if recall.what == "release" else stage == "raw"
+                if is_this and (recall.what == "release" or recall.delivered == delivered):
+                    node["recalled"] = recall.told
+
+    def _releases(self, connection: Connection, graph: Graph, reached: Ints) -> list[Answer]:
+        from ml_assets.serving.prediction_counts import count_predictions
+
+        nodes = graph.by_asset(reached).get(f"{self.subject.product}/release")
+        if nodes is None:
+            return []
+        made = _entries(connection, graph.seqs[nodes].tolist())
+        moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
+        counts = count_predictions(self.space.settings.predictions(self.subject.product))
+        return [_release(entry, moves, counts) for entry in made]
+
+    def _answers(self, affected: set[str]) -> Answer:
+        found = {e: self.space.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
+        return {
+            environment: {
+                "release": move.body["name"],
+                "manifest": move.body["manifest"],
+                "since": move.at,
+                "by": move.body["by"],
+                "is_affected": move.body["manifest"] in affected,
+            }
+            for environment, move in found.items()
+            if move is not None
+        }
+
+
+def _entries(connection: Connection, seqs: Sequence[int]) -> list[Entry]:
+    """The entries with these numbers, in order, however many."""
+    found: list[Entry] = []
+    for first in range(0, len(seqs), MOST_VARIABLES):
+        found += entries_where(connection, schema.entries.c.seq.in_(seqs[first : first + MOST_VARIABLES]))
+    return found
+
+
+def _checks(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Answer]]:
+    """The newest evidence of each claim about these manifests, by manifest and claim."""
+    columns = schema.evidence.c
+    seqs: list[int] = []
+    for first in range(0, len(ids), MOST_VARIABLES):
+        where = columns.subject.in_(ids[first : first + MOST_VARIABLES])
+        seqs += connection.scalars(select(func.max(columns.seq)).where(where).group_by(columns.subject, columns.claim))
+    found: dict[str, dict[str, Answer]] = {}
+    for entry in _entries(connection, sorted(seqs)):
+        body = entry.body
+        told = {"passed": body["passed"], "at": entry.at, "run": body["run"], **body["details"]}
+        found.setdefault(body["subject"], {})[body["claim"]] = told
+    return found
+
+
+def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[Answer]]:
+    """Every approval, promotion and rollback to these bundles: who let them answer where, when and why."""
+    seqs: list[int] = []
+    for first in range(0, len(snapshots), MOST_VARIABLES):
+        where = schema.pointers.c.release.in_(snapshots[first : first + MOST_VARIABLES])
+        seqs += connection.scalars(select(schema.pointers.c.seq).where(where))
+    found: dict[str, list[Answer]] = {}
+    for entry in _entries(connection, sorted(seqs)):
+        told = {name: entry.body[name] for name in ("environment", "by", "reason")}
+        found.setdefault(entry.body["release"], []).append({"kind": entry.kind, "at": entry.at, **told})
+    return found
+
+
+def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any]) -> Answer:
+    manifest, recipe = entry.body["manifest"], entry.body["manifest"]["recipe"]
+    node = {"manifest": entry.body["id"], "asset": f"{recipe['product']}/{recipe['stage']}", "partition": recipe["partition"]}
+    node |= {"data_version": manifest["data_version"], "snapshot": manifest["snapshot"]}
+    node |= {"at": entry.at, "run": entry.body["run"], "source": entry.body.get("source")}
+    node |= {name: recipe[name] for name in ("code", "config", "environment", "seed", "threads", "details")}
+    node |= {"facts": manifest["facts"], "checks": checks.get(entry.body["id"], {})}
+    return {**node, "moves": moves.get(manifest["snapshot"], []), "inputs": recipe["inputs"]}
+
+
+def _release(entry: Entry, moves: Mapping[str, Any], counts: Mapping[tuple[str, str], int]) -> Answer:
+    manifest = entry.body["manifest"]
+    name = manifest["facts"]["release"]
+    predictions = {environment: n for (release, environment), n in sorted(counts.items()) if release == name}
+    told = {"release": name, "manifest": entry.body["id"], "partition": manifest["recipe"]["partition"], "at": entry.at}
+    return {**told, "predictions": predictions, "moves": moves.get(manifest["snapshot"], [])}
+
+
+def _used(graph: Graph, nodes: Ints, standing: set[str]) -> list[Answer]:
+    rows: Iterable[tuple[str, str]] = zip(graph.keys_of(nodes), graph.hex_ids(nodes), strict=True)
+    return [{"partition": partition, "manifest": id, "is_current": id in standing} for partition, id in rows]
+
+
+def _standing(connection: Connection, product: str) -> set[str]:
+    """The manifests that stand for their asset and partition now."""
+    columns = schema.publications.c
+    newest = select(func.max(columns.seq)).where(columns.product == product).group_by(columns.stage, columns.partition)
+    return set(connection.scalars(select(columns.manifest).where(columns.seq.in_(newest))))

@@ -1,0 +1,121 @@
+"""What a reference that a person types names: a release, a partition, a table, delivered bytes, a digest or a prediction."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from resources import ledger_schema as schema
+from resources.workspace import Workspace
+
+SHORTEST = 6
+DIGEST = re.compile(f"[0-9a-f]{{{SHORTEST},64}}")
+FORMS = (
+    f"a release's name, {SHORTEST} or more characters of a digest, PRODUCT/STAGE:PARTITION, "
+    f"landing/PRODUCT/TABLE:PARTITION, or a prediction id"
+)
+
+
+class UnknownReference(MlAssetsError):
+    """Nothing in the ledger has this name, or several things have."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`seqs`: entries of the manifests that it is, or, of `delivered` bytes, of those that read them first."""
+
+    product: str
+    asset: str
+    partition: str
+    seqs: tuple[int, ...]
+    manifest: Manifest | None = None
+    delivered: str | None = None
+    prediction: Mapping[str, Any] | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As a plain value."""
+        named = {"asset": self.asset, "partition": self.partition}
+        if self.delivered:
+            return {**named, "delivered_sha256": self.delivered}
+        release = self.manifest.facts.get("release") if self.manifest else None
+        told = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
+        return {**told, "prediction": dict(self.prediction) if self.prediction else None}
+
+
+def resolve(space: Workspace, reference: str) -> Subject:
+    """The one thing that a reference names. Raises UnknownReference, which lists the things when there are several."""
+    found = _asset(space, reference) or _release(space, reference) or _prediction(space, reference)
+    if found is None and DIGEST.fullmatch(reference):
+        found = _digest(space, reference)
+    if found is None:
+        raise UnknownReference(f"{reference!r} names nothing in the ledger; give {FORMS}")
+    return found
+
+
+def _subject(space: Workspace, manifests: Sequence[Manifest], prediction: Mapping[str, Any] | None = None) -> Subject:
+    """Of several manifests with the same content, all; the newest speaks for them."""
+    newest = manifests[-1]
+    query = select(schema.manifests.c.seq).where(schema.manifests.c.id.in_([manifest.id for manifest in manifests]))
+    with space.ledger.engine.connect() as connection:
+        seqs = tuple(connection.scalars(query))
+    return Subject(newest.recipe.product, newest.asset, newest.partition, seqs, newest, prediction=prediction)
+
+
+def _asset(space: Workspace, reference: str) -> Subject | None:
+    asset, _, partition = reference.partition(":")
+    product, _, stage = asset.partition("/")
+    if product == "landing":
+        columns = schema.inputs.c
+        return _delivered(space, columns.asset == asset, columns.partition == partition, is_newest=True)
+    found = space.ledger.current(product, stage, partition) if stage else None
+    return _subject(space, [found]) if found else None
+
+
+def _release(space: Workspace, reference: str) -> Subject | None:
+    found = space.ledger.release_named(reference)
+    return _subject(space, [found]) if found else None
+
+
+def _prediction(space: Workspace, reference: str) -> Subject | None:
+    if len(reference) != 36:
+        return None
+    from ml_assets.serving.prediction_records import find
+
+    for folder in sorted((space.settings.home / "predictions").glob("*")):
+        record = find(folder, reference)
+        made = space.ledger.release_named(record["release"]) if record else None
+        if made is not None:
+            return _subject(space, [made], record)
+    return None
+
+
+def _digest(space: Workspace, prefix: str) -> Subject | None:
+    """What a digest, or its beginning, names: manifests (of the same content), or delivered bytes."""
+    matches = space.ledger.by_prefix(prefix)
+    if len({m.data_version for m in matches}) > 1:
+        listed = "; ".join(f"{m.asset} {m.partition} {m.id[:12]}" for m in matches[:8])
+        raise UnknownReference(f"{prefix!r} names several things: {listed}; give more of the digest")
+    if matches:
+        return _subject(space, matches)
+    return _delivered(space, schema.inputs.c.data_version.startswith(prefix), is_newest=False)
+
+
+def _delivered(space: Workspace, *where: Any, is_newest: bool) -> Subject | None:
+    """Delivered bytes and the manifests that read them."""
+    columns = schema.inputs.c
+    query = select(columns.consumer, columns.asset, columns.partition, columns.data_version).where(columns.producer.is_(None))
+    with space.ledger.engine.connect() as connection:
+        rows = connection.execute(query.where(*where).order_by(columns.consumer)).all()
+    if not rows:
+        return None
+    last = rows[-1]
+    digests = {row.data_version for row in rows}
+    if len(digests) > 1 and not is_newest:
+        listed = "; ".join(f"{row.asset} {row.partition} {row.data_version[:16]}" for row in rows[:8])
+        raise UnknownReference(f"the digest begins several delivered files: {listed}; give more of it")
+    seqs = tuple({row.consumer: None for row in rows if row.data_version == last.data_version})
+    return Subject(last.asset.split("/")[1], last.asset, last.partition, seqs, delivered=last.data_version)

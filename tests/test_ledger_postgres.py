@@ -1,0 +1,220 @@
+"""The ledger on PostgreSQL: what tests/test_ledger.py asks of SQLite, and what only a server can get wrong."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import DBAPIError
+
+from ml_assets.core.manifests import Output
+from resources import ledger_schema as schema
+from resources.graph import open_graph
+from resources.ledger import Ledger
+from resources.settings import settings
+from resources.verification import Verified, verify
+from resources.workspace import Workspace
+from tests.postgres_support import new_database, postgres
+from tests.records import answers, broken, manifest, pointing, recipe, release
+
+# The same tests, with this module's `ledger`.
+from tests.test_ledger import (  # noqa: F401
+    test_a_closed_ledger_opens_again,
+    test_a_prefix_finds_ids_data_versions_and_snapshots_oldest_first,
+    test_a_release_is_found_by_name_and_the_newest_of_two,
+    test_an_entry_comes_back_as_it_was_written,
+    test_assets_and_partitions_stand_apart,
+    test_endpoints_move_apart,
+    test_four_processes_append_at_once_to_one_chain,
+    test_of_each_claim_the_newest_evidence_about_exactly_this_manifest_counts,
+    test_of_one_recipe_the_newest_manifest_counts,
+    test_of_ten_movers_that_expect_the_same_champion_one_wins,
+    test_publishing_again_records_nothing,
+    test_reading_waits_for_no_writer,
+    test_what_a_guard_raises_leaves_nothing,
+    test_what_stands_is_what_was_published_last_also_when_it_stood_before,
+    test_who_answered_before_a_partition_is_the_last_move_to_an_earlier_release,
+)
+
+ROOT = Path(__file__).parents[1]
+TABLES = [table.name for table in schema.metadata.sorted_tables]
+NUMBERS = count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    with postgres() as folder:
+        yield folder
+
+
+@pytest.fixture
+def url(server: str) -> str:
+    """A database of which nothing was used yet."""
+    return new_database(server, f"ledger{next(NUMBERS)}")
+
+
+@pytest.fixture
+def ledger(url: str) -> Iterator[Ledger]:
+    found = Ledger(url)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def space(url: str, home: Path) -> Iterator[Workspace]:
+    """A workspace with a few snapshots and a release that answers."""
+    found = Workspace(settings({"ML_ASSETS_HOME": str(home), "ML_ASSETS_LEDGER": url}))
+    raw = found.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw"}), run="r").manifest
+    found.ledger.add_evidence(subject=raw.id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
+    made = recipe("release", inputs=(raw.as_input(),))
+    answers(found, found.lineage.make(made, lambda: Output({"model.cbm": b"m"}, {"release": "r1"}), run="r").manifest)
+    yield found
+    found.ledger.close()
+
+
+def fill(ledger: Ledger) -> None:
+    raw = manifest("raw", stage="raw")
+    made = manifest("dataset", inputs=[raw.as_input()])
+    for one in (raw, made):
+        ledger.publish(one, run="r")
+    ledger.add_evidence(subject=made.id, claim="complete", passed=True, details={}, run="r")
+    ledger.move_pointer("promotion", pointing("a"), expected=None)
+
+
+STATEMENTS = [
+    "DELETE FROM {0}",
+    "UPDATE {0} SET {1} = {1}",
+    "TRUNCATE {0}",
+    "DELETE FROM {0} WHERE false",
+    "INSERT INTO {0} SELECT * FROM {0} ON CONFLICT ({1}) DO UPDATE SET {1} = EXCLUDED.{1}",
+]
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.parametrize("statement", STATEMENTS)
+def test_the_database_itself_refuses_to_change_a_row(ledger: Ledger, table: str, statement: str) -> None:
+    if "CONFLICT" in statement and table == "inputs":
+        pytest.skip("no row of inputs can be in conflict: it has no unique column")
+    fill(ledger)
+    columns = schema.metadata.tables[table].columns
+    unique = next((c.name for c in columns if c.primary_key), columns.keys()[0])
+    with ledger.engine.connect() as connection:
+        before = connection.execute(text(f"SELECT * FROM {table}")).fetchall()
+    with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
+        connection.execute(text(statement.format(table, unique)))
+    with ledger.engine.connect() as connection:
+        assert before
+        assert connection.execute(text(f"SELECT * FROM {table}")).fetchall() == before
+
+
+def test_opening_again_changes_nothing_and_repairs_a_trigger_that_is_gone(ledger: Ledger) -> None:
+    fill(ledger)
+    query = text("SELECT oid, tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname")
+
+    def triggers() -> list[tuple[object, ...]]:
+        again = Ledger(ledger.url)
+        with again.engine.connect() as connection:
+            found = [tuple(row) for row in connection.execute(query)]
+        again.close()
+        return found
+
+    before = triggers()
+    assert len(before) == len(TABLES)
+    assert triggers() == before
+    with ledger.engine.begin() as connection:
+        connection.execute(text("DROP TRIGGER entries_append_only ON entries"))
+        connection.execute(text("ALTER TABLE inputs DISABLE TRIGGER inputs_append_only"))
+    assert [name for _, name in triggers()] == [name for _, name in before]
+    with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
+        connection.execute(text("DELETE FROM inputs"))
+
+
+OPENER = """
+import sys
+from resources.ledger import Ledger
+from resources.settings import settings
+Ledger(sys.argv[1]).append("refusal", {})
+"""
+
+
+def test_six_processes_make_the_ledger_at_once(url: str) -> None:
+    openers = [subprocess.Popen([sys.executable, "-c", OPENER, url], cwd=ROOT) for _ in range(6)]
+    assert [opener.wait() for opener in openers] == [0] * 6
+    ledger = Ledger(url)
+    assert (len(ledger.entries()), broken(ledger)) == (6, [])
+    ledger.close()
+
+
+def test_partitions_are_ordered_by_their_bytes_whatever_the_servers_language(ledger: Ledger) -> None:
+    with ledger.engine.connect() as connection:
+        assert connection.scalar(text("SELECT 'a' < 'B'")) is True  # English; as bytes it is the other way round
+    for number, as_of in enumerate(["B", "a"]):
+        made = release(f"{as_of}.x", as_of)
+        ledger.publish(made, run="r")
+        ledger.move_pointer("promotion", pointing(made.snapshot, as_of=as_of), expected=_answering(ledger))
+        assert number < 2
+    before = ledger.pointer("trains", "production", before="a")
+    assert before is not None
+    assert before.body["as_of"] == "B"
+    assert ledger.pointer("trains", "production", before="B") is None
+
+
+def _answering(ledger: Ledger) -> str | None:
+    now = ledger.pointer("trains", "production")
+    return now.body["release"] if now else None
+
+
+def test_the_graph_is_read_from_it(ledger: Ledger, tmp_path: Path) -> None:
+    fill(ledger)
+    graph = open_graph(ledger, tmp_path / "graph")
+    assert graph.keys_of(graph.up.reached([1])) == ["2013-01", "2013-01"]
+
+
+def test_a_ledger_is_verified_from_the_server(space: Workspace) -> None:
+    checked = verify(space.settings)
+    assert (checked.findings, checked.counts["entries"]) == ((), 6)
+
+
+FORGERIES = [
+    ("UPDATE entries SET body = replace(body, '1.5e-07', '15e-8')", "ledger entry 3"),
+    ("UPDATE entries SET kind = 'rollback' WHERE seq = 6", "ledger entry 6"),
+    ("DELETE FROM entries WHERE seq = 2", "ledger entry 3"),
+    ("DELETE FROM entries WHERE seq = 6; DELETE FROM pointers", "witness ledger.head"),
+    ("UPDATE evidence SET passed = 0", "ledger table evidence, entry 3"),
+    ("DELETE FROM inputs", "ledger table inputs, entry 4"),
+    ("INSERT INTO inputs VALUES (99, NULL, 'a', 'b', 'c')", "ledger table inputs, entry 99"),
+    ("UPDATE pointers SET release = 'x'", "ledger table pointers, entry 6"),
+]
+
+
+@pytest.mark.parametrize(("forgery", "where"), FORGERIES)
+def test_a_forged_ledger_is_found_with_its_culprit(space: Workspace, forgery: str, where: str) -> None:
+    with space.ledger.engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))  # what a superuser can do: no triggers
+        for statement in forgery.split(";"):
+            connection.execute(text(statement))
+    assert where in _places(verify(space.settings))
+
+
+def test_a_trigger_that_is_off_is_found(space: Workspace) -> None:
+    with space.ledger.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE entries DISABLE TRIGGER ALL"))
+    assert _places(verify(space.settings)) == ["ledger"]
+
+
+def test_verifying_writes_nothing_to_the_server(space: Workspace) -> None:
+    def state() -> object:
+        with space.ledger.engine.connect() as connection:
+            rows = [connection.execute(select(table)).fetchall() for table in schema.metadata.sorted_tables]
+            return rows, connection.scalar(text("SELECT pg_snapshot_xmax(pg_current_snapshot())"))
+
+    before = state()
+    verify(space.settings)
+    assert state() == before
+
+
+def _places(checked: Verified) -> list[str]:
+    return [finding.where for finding in checked.findings if not finding.is_note]

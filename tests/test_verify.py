@@ -1,0 +1,267 @@
+"""Any byte of the store or the ledger that is missing, changed or added is found; looking changes nothing."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ml_assets.cli import cli
+from resources import ledger_schema as schema
+from resources.sqlite_file import read_wal
+from resources.verification import verify
+from resources.workspace import Workspace
+from tests import verify_support as support
+from tests.records import damage, flip, manifest
+from tests.test_ledger_tampering import forge
+from tests.verify_support import contents, found, notes, settings_for
+
+BYTES = range(1, 256)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return support.make(tmp_path_factory.mktemp("verify") / "home")
+
+
+@pytest.fixture
+def broken_home(made: Path, tmp_path: Path) -> Path:
+    return support.copy(made, tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def scratch(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy in which one file at a time is changed and put back."""
+    return support.copy(made, tmp_path_factory.mktemp("flips") / "home")
+
+
+def test_what_was_written_is_clean_and_looking_changes_no_byte(made: Path) -> None:
+    before, times = contents(made), {p: p.stat().st_mtime_ns for p in made.rglob("*")}
+    checked = verify(settings_for(made))
+    assert (checked.findings, checked.is_clean) == ((), True)
+    assert checked.counts == {"entries": 17, "files": 13, "endpoints": 1}
+    assert contents(made) == before
+    assert {p: p.stat().st_mtime_ns for p in made.rglob("*")} == times
+
+
+def test_a_home_of_nothing_is_clean_and_stays_one(home: Path) -> None:
+    assert found(home) == []
+    assert notes(home) == [("missing", "ledger ledger.db")]
+    assert list(home.iterdir()) == []
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_byte_of_any_file_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(sorted(p for p in scratch.rglob("*") if p.is_file())))
+    assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_byte_of_the_ledger_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
+    path = scratch / "ledger.db"
+    assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
+
+
+@pytest.mark.parametrize("at", range(100))
+def test_any_byte_of_the_ledgers_header_flipped_is_found(scratch: Path, at: int) -> None:
+    for by in (1, 128, 255):
+        assert_found(scratch, scratch / "ledger.db", at, by)
+
+
+def assert_found(home: Path, path: Path, at: int, by: int) -> None:
+    content, mode = path.read_bytes(), path.stat().st_mode
+    path.chmod(0o644)
+    path.write_bytes(flip(content, at=at, by=by))
+    try:
+        assert found(home) != [], f"{path.name}, byte {at} by {by}"
+    finally:
+        path.write_bytes(content)
+        path.chmod(mode)
+
+
+def test_any_file_deleted_or_cut_is_found(made: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(contents(made)):
+        if name in ("ledger.head", "endpoints/trains/production.json"):
+            continue
+        home = support.copy(made, tmp_path / str(number))
+        (home / name).unlink()
+        kinds = {kind for kind, _ in found(home)}
+        assert "missing" in kinds, name
+        (home / name).write_bytes((made / name).read_bytes()[:-1])
+        assert found(home) != [], name
+
+
+def test_a_missing_pointer_is_found_and_a_missing_witness_told(broken_home: Path) -> None:
+    (broken_home / "ledger.head").unlink()
+    assert (found(broken_home), notes(broken_home)) == ([], [("missing", "witness ledger.head")])
+    (broken_home / "endpoints/trains/production.json").unlink()
+    assert found(broken_home) == [("missing", "pointer endpoints/trains/production.json")]
+
+
+def blob(home: Path) -> Path:
+    return next(p for p in sorted(home.glob("store/??/*")) if p.is_file())
+
+
+def test_added_files_are_found_and_those_a_crash_leaves_are_notes(broken_home: Path) -> None:
+    space = Workspace(settings_for(broken_home))
+    orphan = space.snapshots.write({"a": b"of a run that was killed"})
+    (blob(broken_home).parent / ".writing-x1").write_bytes(b"half")
+    assert found(broken_home) == []
+    assert {("added", f"store {digest}") for digest in (orphan.digest, orphan.members["a"])} < set(notes(broken_home))
+    assert len(notes(broken_home)) == 3
+    shutil.copy(blob(broken_home), broken_home / "store" / "copy")
+    (broken_home / "store" / "zz").mkdir()
+    shutil.copy(blob(broken_home), broken_home / "store" / "zz" / "b")
+    (broken_home / "endpoints" / "other.json").write_text("{}")
+    assert found(broken_home) == [
+        ("added", "store copy"),
+        ("added", "store zz/b"),
+        ("added", "pointer endpoints/other.json"),
+    ]
+
+
+def test_a_blob_in_anothers_place_or_behind_a_link_is_found(broken_home: Path) -> None:
+    first, second, *_ = (p for p in sorted(broken_home.glob("store/??/*")))
+    second.unlink()
+    second.symlink_to(first)
+    first.chmod(0o644)
+    first.write_bytes(b"other content")
+    assert {("changed", f"store {first.name}"), ("changed", f"store {second.name}")} <= set(found(broken_home))
+
+
+@pytest.fixture
+def ledger_of(broken_home: Path) -> Iterator[Workspace]:
+    space = Workspace(settings_for(broken_home))
+    yield space
+    space.ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("forgery", "where"),
+    [
+        ("UPDATE manifests SET data_version = 'x' WHERE seq = 1", "ledger table manifests, entry 1"),
+        ("UPDATE manifests SET partition = '2013-02' WHERE seq = 1", "ledger table manifests, entry 1"),
+        ("DELETE FROM publications WHERE seq = 2", "ledger table publications, entry 2"),
+        ("INSERT INTO publications SELECT 3, product, stage, partition, manifest FROM publications WHERE seq = 2", "entry 3"),
+        ("UPDATE evidence SET passed = 0", "ledger table evidence, entry 5"),
+        ("INSERT INTO evidence VALUES (6, 'x', 'gates_passed', 1)", "ledger table evidence, entry 6"),
+        ("UPDATE inputs SET producer = 1 WHERE consumer > 3", "ledger table inputs"),
+        ("UPDATE pointers SET release = 'x'", "ledger table pointers"),
+        ("UPDATE entries SET body = replace(body, 'true', 'false') WHERE seq = 5", "ledger entry 5"),
+        ("UPDATE entries SET body = body || ' ' WHERE seq = 5", "ledger entry 5"),
+        ("UPDATE entries SET body = replace(body, '1.5e-07', '15e-8') WHERE seq = 5", "ledger entry 5"),
+        ("DELETE FROM entries WHERE seq = 5", "ledger entry 6"),
+        ("DELETE FROM entries WHERE seq = 17; DELETE FROM pointers WHERE seq = 17", "witness ledger.head"),
+        ("DROP INDEX inputs_delivered", "ledger index inputs_delivered"),
+        ("CREATE TABLE more (a TEXT)", "ledger table more"),
+        ("VACUUM", "byte"),
+    ],
+)
+def test_a_forged_ledger_is_found_with_its_culprit(ledger_of: Workspace, broken_home: Path, forgery: str, where: str) -> None:
+    with closing(sqlite3.connect(broken_home / "ledger.db")) as database:
+        triggers = [row[0] for row in database.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' ORDER BY rowid")]
+    forge(ledger_of.ledger, forgery)
+    with closing(sqlite3.connect(broken_home / "ledger.db", isolation_level=None)) as database:
+        for trigger in triggers:
+            database.execute(trigger)
+    ledger_of.ledger.close()
+    assert any(where in place for _, place in found(broken_home)), found(broken_home)
+
+
+def test_a_trigger_that_is_gone_is_found(ledger_of: Workspace, broken_home: Path) -> None:
+    with closing(sqlite3.connect(broken_home / "ledger.db")) as database:
+        database.execute("DROP TRIGGER entries_no_update")
+    assert ("missing", "ledger trigger entries_no_update") in found(broken_home)
+
+
+def test_a_rewritten_chain_is_found_by_what_the_home_remembers(made: Path, tmp_path: Path) -> None:
+    other = support.make(tmp_path / "other")
+    shutil.copy(made / "ledger.head", other / "ledger.head")
+    assert found(other) == [("changed", "witness ledger.head")]
+
+
+def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, ledger_of: Workspace) -> None:
+    for number in range(30):
+        ledger_of.ledger.publish(manifest(str(number), code=str(number)), run="r")
+    log = broken_home / "ledger.db-wal"
+    assert log.stat().st_size > 0
+    before = contents(broken_home)
+    missing = found(broken_home)
+    assert {kind for kind, _ in missing} == {"missing"}  # the snapshots that were published above are none
+    assert contents(broken_home) == before
+    whole = log.read_bytes()
+    wal = read_wal(whole)
+    assert (wal.damaged, wal.torn) == ((), ())
+    for at in [*range(0, 56), 2_000, len(whole) // 2, len(whole) - 5000, len(whole) - 1]:
+        log.write_bytes(flip(whole, at=at))
+        assert len(set(found(broken_home)) - set(missing)) + len(notes(broken_home)) > 0, at
+    log.write_bytes(whole)
+
+
+@settings(max_examples=100)
+@given(st.data())
+def test_any_flipped_byte_of_a_log_is_damage_or_a_torn_end(scratch_log: bytes, data: st.DataObject) -> None:
+    at, by = data.draw(st.integers(0, len(scratch_log) - 1)), data.draw(st.sampled_from(BYTES))
+    wal = read_wal(flip(scratch_log, at=at, by=by))
+    assert not wal.is_header_whole or wal.damaged or wal.torn
+
+
+@pytest.fixture(scope="module")
+def scratch_log(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A write-ahead log of a few commits."""
+    path = tmp_path_factory.mktemp("log") / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE a (b TEXT)")
+        for number in range(3):
+            database.execute("INSERT INTO a VALUES (?)", (str(number) * 3000,))
+        return Path(f"{path}-wal").read_bytes()
+
+
+def test_a_log_of_an_earlier_generation_is_no_damage(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("CREATE TABLE a (b TEXT)")
+        for number in range(5):
+            database.execute("INSERT INTO a VALUES (?)", (str(number) * 3000,))
+        database.execute("PRAGMA wal_checkpoint(RESTART)")
+        database.execute("INSERT INTO a VALUES ('short')")
+        wal = read_wal(Path(f"{path}-wal").read_bytes())
+    assert (wal.is_header_whole, wal.damaged, wal.torn) == (True, (), ())
+    assert 0 < wal.frames < 5
+
+
+def test_caches_and_other_files_of_the_home_are_nobodys_business(broken_home: Path) -> None:
+    (broken_home / "cache").mkdir()
+    (broken_home / "cache" / "graph").write_bytes(b"anything")
+    assert found(broken_home) == []
+
+
+def test_the_command_lists_culprits_and_says_so_by_its_exit_code(broken_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_HOME", str(broken_home))
+    clean = CliRunner().invoke(cli, ["verify"])
+    assert (clean.exit_code, clean.output) == (
+        0,
+        "17 entries, 13 files, 1 endpoints: everything is as it was written\n",
+    )
+    damage(blob(broken_home))
+    told = CliRunner().invoke(cli, ["verify"])
+    assert told.exit_code == 1
+    assert told.output.startswith(f"changed  store {blob(broken_home).name} was changed: its bytes now hash to ")
+    assert "1 changed" in told.output
+    machine = json.loads(CliRunner().invoke(cli, ["verify", "--json"]).output)
+    assert (machine["is_clean"], len(machine["findings"])) == (False, 1)
+
+
+def test_every_table_is_compared() -> None:
+    """A table without `seq` or `consumer` would need a place in the comparison."""
+    assert all({"seq", "consumer"} & set(table.c.keys()) for table in schema.metadata.sorted_tables)

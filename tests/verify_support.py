@@ -1,0 +1,54 @@
+"""A small home with everything that verify looks at, made by the code that writes, and never changed: tests copy it."""
+
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from ml_assets.core.manifests import Output
+from resources.ledger import LedgerConflict
+from resources.settings import Settings
+from resources.verification import verify
+from resources.workspace import Workspace
+from tests.conftest import settings_of
+from tests.records import answers, pointing, recipe
+
+
+def make(home: Path) -> Path:
+    """A chain of snapshots with evidence, two releases that answer one after the other, and refused writes."""
+    space = Workspace(settings_of(home))
+    made = [space.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw rows"}, {"rows": 8}), run="r").manifest]
+    for stage in ("dataset", "features", "model"):
+        inputs = (made[-1].as_input(),)
+        files = {f"{stage}.txt": stage.encode() * 30, "shared.txt": b"shared"}
+        made.append(space.lineage.make(recipe(stage, inputs=inputs), lambda files=files: Output(files), run="r").manifest)
+        space.ledger.add_evidence(subject=made[-1].id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
+    for name in ("2013-01.aaaaaaaa", "2013-02.bbbbbbbb"):
+        given = recipe("release", name[:7], code=name, inputs=(made[-1].as_input(),))
+        output = Output({"model.cbm": name.encode()}, {"release": name})
+        answers(space, space.lineage.make(given, lambda output=output: output, run="r").manifest)
+    with suppress(LedgerConflict):
+        space.ledger.move_pointer("promotion", pointing("late"), expected="nobody")
+    space.ledger.close()
+    return home
+
+
+def copy(home: Path, to: Path) -> Path:
+    return shutil.copytree(home, to)
+
+
+def found(home: Path) -> list[tuple[str, str]]:
+    """The failures: what kind, and where."""
+    return [(one.kind, one.where) for one in verify(settings_of(home)).findings if not one.is_note]
+
+
+def notes(home: Path) -> list[tuple[str, str]]:
+    return [(one.kind, one.where) for one in verify(settings_of(home)).findings if one.is_note]
+
+
+def contents(home: Path) -> dict[str, bytes]:
+    """Every file's bytes."""
+    return {p.relative_to(home).as_posix(): p.read_bytes() for p in sorted(home.rglob("*")) if p.is_file()}
+
+
+def settings_for(home: Path) -> Settings:
+    return settings_of(home)
