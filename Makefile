@@ -33,7 +33,7 @@ dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, u
 	$(BIN)/ml-assets dev
 
 test: install lint  ## lint, types, import contract, tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -50,13 +50,15 @@ def partition_of(context: dg.AssetCheckExecutionContext) -> str:
 
 @dataclass(frozen=True)
 class Prover:
-    """Proves claims about one asset. `module` is the check's module: its code is part of what evidence stands for."""
+    """Proves claims about one asset. `module` is the check's module: its code is part of what evidence stands for. With
+    `is_reused` False it looks every time, whatever evidence there is."""
 
     workspace: Workspace
     product: Product
     stage: str
     claims: Sequence[str]
     module: str
+    is_reused: bool = True
 
     def prove(
         self, context: dg.AssetCheckExecutionContext, find: Callable[[Manifest], Sequence[Finding]]
@@ -78,7 +80,8 @@ class Prover:
             yield from (self._result(Finding(claim, False, what, "WARN"), reused=False) for claim in self.claims)
             return
         identity = _identity(self.product, manifest.recipe.stage, self.module)
-        known = {} if RECHECK in context.run.tags else self.workspace.ledger.evidence(manifest.id)
+        is_reused = self.is_reused and RECHECK not in context.run.tags
+        known = self.workspace.ledger.evidence(manifest.id) if is_reused else {}
         if all(claim in known and known[claim].body["details"]["identity"] == identity for claim in self.claims):
             yield from (self._result(_recalled(known[claim]), reused=True) for claim in self.claims)
             return

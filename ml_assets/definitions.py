@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from checks import contract, drift, gates, leakage, lineage, serving
+from checks import contract, drift, gates, leakage, lineage, reproduction, serving
 from checks import features as feature_checks
 from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, raw, release
 from ml_assets.product import Product, load_all
@@ -16,7 +16,7 @@ from resources.workspace import Workspace
 from sensors import new_data
 
 STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring)
-CHECKS = (contract, feature_checks, leakage, gates, lineage, serving, drift)
+CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, drift)
 
 
 def build_defs(products: Mapping[str, Product], workspace: Workspace) -> dg.Definitions:

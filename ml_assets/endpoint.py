@@ -11,6 +11,9 @@ from resources.assets import asset_key, spec
 from resources.claims import ANSWERS_EQUAL_OFFLINE, RELEASE_CLAIMS
 from resources.workspace import Workspace
 
+KEPT = "kept"
+"""How the told decision begins when nothing was moved."""
+
 
 class PromotionRefused(MlAssetsError):
     """The record does not let this release answer."""
@@ -42,7 +45,7 @@ def _staging(product: Product) -> dg.AssetsDefinition:
                 reason=f"released as of {release.partition}",
                 expected=before.bundle if before else None,
             )
-        return _answering(workspace, product, "staging", "tried before" if tried else "to be tried")
+        return _answering(workspace, product, "staging", f"{KEPT}: tried before" if tried else "to be tried")
 
     return endpoint_staging
 
@@ -98,17 +101,17 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
         name = release.facts["release"]
         raise PromotionRefused(f"{product.name}: release {name} may not answer: {'; '.join(decision.reasons)}")
     if decision.action == "keep":
-        return f"kept: {decision.reasons[0]}"
+        return f"{KEPT}: {decision.reasons[0]}"
     reason = f"ACCEPT as of {release.partition}"
     answering = moves[-1].bundle if moves else None
     workspace.endpoints.move(
         "promotion", release, environment="production", by=f"dagster run {run}", reason=reason, expected=answering
     )
     workspace.catalogue.alias(product.name, "production", bundle=release.snapshot)
-    return f"promoted; {tell_server(product)}"
+    return f"promoted; {tell_server(product, release.facts['release'])}"
 
 
-def tell_server(product: Product) -> str:
+def tell_server(product: Product, release: str) -> str:
     """Ask the production server, if one runs, to swap to what its pointer says now."""
     from ml_assets.serving import client
 
@@ -117,7 +120,9 @@ def tell_server(product: Product) -> str:
         answered = client.reload(f"http://{spec.host}:{spec.port}")
     except client.EndpointUnreachable:
         return f"no server runs on port {spec.port}; it will read the pointer when it starts"
-    return f"the server on port {spec.port} answers with {answered['release']}"
+    if answered["release"] != release:
+        return f"the server on port {spec.port} answers with {answered['release']}: does it serve another home?"
+    return f"the server on port {spec.port} answers with {release}"
 
 
 def _compared_with(workspace: Workspace, release: Manifest) -> str | None:
@@ -145,5 +150,9 @@ def _answering(workspace: Workspace, product: Product, environment: str, told: s
     return dg.MaterializeResult(
         asset_key=asset_key(product, f"endpoint/{environment}"),
         data_version=dg.DataVersion(pointer.bundle),
-        metadata={**metadata, "lineage": dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`")},
+        metadata={
+            **metadata,
+            "reused": dg.MetadataValue.bool(told.startswith(KEPT)),
+            "lineage": dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`"),
+        },
     )

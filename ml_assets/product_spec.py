@@ -124,7 +124,6 @@ class FeatureSpec(Section):
     lookback: int = Field(default=0, ge=0)
     key: tuple[Column, ...] = Field(min_length=1)
     time: Column
-    unit: Column
     label: Column
 
 
@@ -208,3 +207,4 @@ class MonitoringSpec(Section):
     column_psi: float = Field(gt=0)
     metric: TaskMetric
     max_drop: float = Field(ge=0)
+    ignore: tuple[Column, ...] = ()

@@ -7,14 +7,38 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from ml_assets.core.graph import Graph, Ints
+from ml_assets.core.manifests import Manifest
 from resources import ledger_schema as schema
 from resources.graph import open_graph
 from resources.ledger import MOST_VARIABLES, Entry, entries_where
 from resources.recalls import recalls
-from resources.references import Subject
 from resources.workspace import Workspace
 
 Answer = dict[str, Any]
+Counts = Mapping[tuple[str, str], int]
+"""Predictions by release and environment."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """`seqs`: entries of the manifests that it is, or, of `delivered` bytes, of those that read them first."""
+
+    product: str
+    asset: str
+    partition: str
+    seqs: tuple[int, ...]
+    manifest: Manifest | None = None
+    delivered: str | None = None
+    prediction: Mapping[str, Any] | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As a plain value."""
+        named = {"asset": self.asset, "partition": self.partition}
+        if self.delivered:
+            return {**named, "delivered_sha256": self.delivered}
+        release = self.manifest.facts.get("release") if self.manifest else None
+        told = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
+        return {**told, "prediction": dict(self.prediction) if self.prediction else None}
 
 
 @dataclass(frozen=True)
@@ -39,14 +63,14 @@ class Audit:
         self._add_recalls(nodes)
         return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
 
-    def impact(self) -> Answer:
+    def impact(self, predictions: Counts) -> Answer:
         """Every manifest that was made from the subject, the releases among them, who answers now, and the predictions."""
         graph = self.graph()
         reached = graph.down.reached(self._starts(graph))
         product = self.subject.product
         with self.space.ledger.engine.connect() as connection:
             standing = _standing(connection, product)
-            releases = self._releases(connection, graph, reached)
+            releases = self._releases(connection, graph, reached, predictions)
         by_asset = graph.by_asset(reached)
         used = {asset: _used(graph, nodes, standing) for asset, nodes in by_asset.items()}
         edges = [{"from": a, "to": b, "count": n} for (a, b), n in graph.edges_between_assets(reached).items()]
@@ -70,15 +94,12 @@ class Audit:
                 if is_this and (recall.what == "release" or recall.delivered == delivered):
                     node["recalled"] = recall.told
 
-    def _releases(self, connection: Connection, graph: Graph, reached: Ints) -> list[Answer]:
-        from ml_assets.serving.prediction_counts import count_predictions
-
+    def _releases(self, connection: Connection, graph: Graph, reached: Ints, counts: Counts) -> list[Answer]:
         nodes = graph.by_asset(reached).get(f"{self.subject.product}/release")
         if nodes is None:
             return []
         made = _entries(connection, graph.seqs[nodes].tolist())
         moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
-        counts = count_predictions(self.space.settings.predictions(self.subject.product))
         return [_release(entry, moves, counts) for entry in made]
 
     def _answers(self, affected: set[str]) -> Answer:
@@ -142,7 +163,7 @@ def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any]) -> 
     return {**node, "moves": moves.get(manifest["snapshot"], []), "inputs": recipe["inputs"]}
 
 
-def _release(entry: Entry, moves: Mapping[str, Any], counts: Mapping[tuple[str, str], int]) -> Answer:
+def _release(entry: Entry, moves: Mapping[str, Any], counts: Counts) -> Answer:
     manifest = entry.body["manifest"]
     name = manifest["facts"]["release"]
     predictions = {environment: n for (release, environment), n in sorted(counts.items()) if release == name}

@@ -77,9 +77,7 @@ def test_another_spelling_of_a_good_value_is_valid(trains: Product, change: dict
 
 def test_refused_rows_are_kept_as_they_were_delivered(trains: Product) -> None:
     refused = audited(trains, trips({}, {"distance": "far", "delay": "NA"}, {})).tables["trips"].refused
-    assert refused.to_dicts() == [
-        GOOD | {"trip": "3", "distance": "far", "delay": "NA", "reason": "distance.type", "row": 1}
-    ]
+    assert refused.to_dicts() == [GOOD | {"trip": "3", "distance": "far", "delay": "NA", "reason": "distance.type", "row": 1}]
 
 
 def test_the_first_valid_row_of_a_key_is_kept(trains: Product) -> None:
@@ -91,9 +89,7 @@ def test_the_first_valid_row_of_a_key_is_kept(trains: Product) -> None:
 
 
 def test_a_typed_delivery_is_held_to_the_same_contract(trains: Product) -> None:
-    frame = pl.DataFrame(
-        {"stop": ["a", "b", "a", "c", "d"], "zone": [1.0, 2.5, 1.0, 0.0, 2.0], "height": [1, 1, 1, 1, None]}
-    )
+    frame = pl.DataFrame({"stop": ["a", "b", "a", "c", "d"], "zone": [1.0, 2.5, 1.0, 0.0, 2.0], "height": [1, 1, 1, 1, None]})
     table = audited(trains, frame, table="stops").tables["stops"]
     assert table.refused.select("row", "reason").rows() == [
         (1, "zone.type"),
@@ -143,9 +139,7 @@ values = st.fixed_dictionaries(
 
 
 @given(st.lists(values, max_size=12))
-def test_every_delivered_row_is_either_valid_or_refused_with_a_reason(
-    trains: Product, rows: list[dict[str, str]]
-) -> None:
+def test_every_delivered_row_is_either_valid_or_refused_with_a_reason(trains: Product, rows: list[dict[str, str]]) -> None:
     raw = pl.DataFrame(rows, schema=dict.fromkeys(GOOD, pl.String))
     table: TableAudit = audited(trains, raw).tables["trips"]
     refused = set(table.refused["row"].to_list())
@@ -160,9 +154,7 @@ def test_every_delivered_row_is_either_valid_or_refused_with_a_reason(
 
 def test_a_check_that_judges_a_whole_column_is_a_breach(tmp_path: Path) -> None:
     product = made(tmp_path, old="pl.col(data.key) % 2 == 1", new="pl.col(data.key).mean() < 2")
-    assert [(x.code, x.column, x.limit) for x in audited(product, trips({}, {}, {})).breaches] == [
-        ("check", "trip", "odd")
-    ]
+    assert [(x.code, x.column, x.limit) for x in audited(product, trips({}, {}, {})).breaches] == [("check", "trip", "odd")]
 
 
 def test_a_check_that_cannot_be_run_is_an_error_and_no_verdict(tmp_path: Path) -> None:

@@ -107,9 +107,7 @@ def test_names_of_data_tests_are_read_without_dbt() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_model_that_fails_on_the_data_is_named_with_its_error_and_file(
-    dbt: Dbt, sources: Sources, tmp_path: Path
-) -> None:
+def test_a_model_that_fails_on_the_data_is_named_with_its_error_and_file(dbt: Dbt, sources: Sources, tmp_path: Path) -> None:
     product = own_copy(tmp_path, {"flights_planes.sql": _planes("cast(manufacturer as integer)")})
     with pytest.raises(DbtFailed, match="flights_planes") as failure:
         dbt.build(product, sources=sources, partition=PARTITION)
@@ -118,9 +116,7 @@ def test_a_model_that_fails_on_the_data_is_named_with_its_error_and_file(
     assert "target/compiled/ml_assets/models/flights/flights_planes.sql" in told
 
 
-def test_a_product_may_keep_its_models_in_its_own_folder(
-    dbt: Dbt, built: Built, sources: Sources, tmp_path: Path
-) -> None:
+def test_a_product_may_keep_its_models_in_its_own_folder(dbt: Dbt, built: Built, sources: Sources, tmp_path: Path) -> None:
     product = own_copy(tmp_path, {"flights_planes.sql": _planes("'one maker'")})
     other = dbt.build(product, sources=sources, partition=PARTITION)
     assert set(other.lookups["flights_planes"]["manufacturer"]) == {"one maker"}
@@ -146,6 +142,4 @@ def test_columns_are_those_of_the_contract_with_type_and_description(dbt: Dbt) -
 
 def _planes(manufacturer: str) -> str:
     source = "{{ source('reference', 'planes') }}"
-    return (
-        f"select tailnum, year as plane_year, type as plane_type, {manufacturer} as manufacturer, seats from {source}"
-    )
+    return f"select tailnum, year as plane_year, type as plane_type, {manufacturer} as manufacturer, seats from {source}"

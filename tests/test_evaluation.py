@@ -156,9 +156,7 @@ def test_the_summary_is_a_table_that_says_which_way_is_better() -> None:
         ({"candidate": [0.5] * 3000, "champion": [float("nan")] * 3000}, "champion"),
     ],
 )
-def test_scores_that_do_not_fit_the_rows_are_an_error_that_names_the_model(
-    scores: dict[str, list[float]], words: str
-) -> None:
+def test_scores_that_do_not_fit_the_rows_are_an_error_that_names_the_model(scores: dict[str, list[float]], words: str) -> None:
     with pytest.raises(MetricError, match=words):
         evaluate(**rows() | {"scores": scores})
 

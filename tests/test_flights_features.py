@@ -20,9 +20,7 @@ def dbt(tmp_path_factory: pytest.TempPathFactory) -> Dbt:
 
 @pytest.fixture(scope="module")
 def built(dbt: Dbt, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    return dbt.build(
-        flights(), sources=write_sources(tables(), tmp_path_factory.mktemp("sources")), partition=PARTITION
-    )
+    return dbt.build(flights(), sources=write_sources(tables(), tmp_path_factory.mktemp("sources")), partition=PARTITION)
 
 
 def _local_day(time: str) -> pl.Expr:
@@ -61,9 +59,7 @@ def test_outcomes_from_a_day_on_leave_the_features_of_that_day_and_before_unchan
 ) -> None:
     frames = dict(tables())
     for clock in (pl.col("time_hour").dt.date(), pl.date("year", "month", "day")):
-        scrambled = dbt.build(
-            flights(), sources=write_sources(_scrambled(frames, clock >= day), tmp_path), partition=PARTITION
-        )
+        scrambled = dbt.build(flights(), sources=write_sources(_scrambled(frames, clock >= day), tmp_path), partition=PARTITION)
         before = built.features.filter(_local_day("scheduled_at") <= day).sort("flight_id")
         after = scrambled.features.filter(_local_day("scheduled_at") <= day).sort("flight_id")
         assert before.height > 1_000

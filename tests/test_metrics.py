@@ -168,9 +168,7 @@ def test_adding_a_constant_to_all_log_odds_leaves_the_ranking_metrics(shift: flo
     s = np.clip(s, 0.01, 0.99)
     moved = np.round(1 / (1 + np.exp(-(np.log(s / (1 - s)) + shift))), 12)
     for name in ("roc_auc", "pr_auc"):
-        assert estimate(METRICS[name], y, s, unit).to_dict() == pytest.approx(
-            estimate(METRICS[name], y, moved, unit).to_dict()
-        )
+        assert estimate(METRICS[name], y, s, unit).to_dict() == pytest.approx(estimate(METRICS[name], y, moved, unit).to_dict())
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -259,9 +257,7 @@ def test_the_advantage_is_positive_when_the_candidate_is_better(name: str, bette
 
 
 def test_a_perfect_fit_has_an_rmse_of_zero_and_no_spread() -> None:
-    assert estimate(METRICS["rmse"], [1, 2, 3], [1, 2, 3], [1, 2, 3]) == Estimate(
-        value=0, low=0, high=0, units=3, rows=3
-    )
+    assert estimate(METRICS["rmse"], [1, 2, 3], [1, 2, 3], [1, 2, 3]) == Estimate(value=0, low=0, high=0, units=3, rows=3)
 
 
 def test_measured_values_carry_the_number_of_units_that_are_present() -> None:

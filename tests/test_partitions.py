@@ -42,9 +42,7 @@ def test_keys_are_the_shifts_from_first_to_last(calendar: Partitions, moment: da
 
 
 @given(calendars, *[st.integers(min_value=1, max_value=15)] * 3, st.integers(min_value=0, max_value=40))
-def test_test_partitions_are_the_last_and_unseen(
-    calendar: Partitions, train: int, test: int, minimum: int, n: int
-) -> None:
+def test_test_partitions_are_the_last_and_unseen(calendar: Partitions, train: int, test: int, minimum: int, n: int) -> None:
     window = WindowSpec(train=max(train, minimum), test=test, minimum=minimum)
     key = calendar.shift(calendar.start, n)
     as_of = calendar.as_of(key, window)
@@ -88,9 +86,7 @@ def test_the_end_of_a_calendar_is_exclusive() -> None:
     ],
 )
 def test_a_bad_key_is_answered_with_a_good_one(every: Every, bad: str, good: str) -> None:
-    with pytest.raises(
-        PartitionKeyError, match=rf"'{bad}' is not the key of a partition by {every}; a good one is {good}"
-    ):
+    with pytest.raises(PartitionKeyError, match=rf"'{bad}' is not the key of a partition by {every}; a good one is {good}"):
         Partitions(every=every, start=STARTS[every]).window(bad)
 
 

@@ -1,5 +1,6 @@
 """The second product: a regression by day, without reference tables, added as one folder. The same path takes it."""
 
+import math
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -49,7 +50,7 @@ def rmse_of_the_mean(at: Home, day: str) -> float:
     )
     error = (tested - trained.mean()).pow(2).mean()
     assert isinstance(error, float)
-    return error**0.5
+    return math.sqrt(error)
 
 
 def test_days_go_from_file_to_answering_endpoint(week: tuple[Home, dict[str, Run]]) -> None:
@@ -89,7 +90,7 @@ def test_a_day_again_computes_nothing(week: tuple[Home, dict[str, Run]]) -> None
     before = at.counts()
     run = at.run(LAST)
     assert run.success
-    assert run.computed == ENDPOINTS
+    assert not run.computed
     assert at.counts() == before
 
 

@@ -16,7 +16,7 @@ delivery:
     trips: {format: csv, null_values: [NA, ""], time: departs_at}
   reference:
     stops: {format: parquet}
-features: {lookback: 1, key: [trip_id], time: scheduled_at, unit: day, label: is_late}
+features: {lookback: 1, key: [trip_id], time: scheduled_at, label: is_late}
 window: {train: 12, test: 1, minimum: 1}
 model:
   iterations: 100
@@ -91,11 +91,11 @@ def test_a_section_that_does_not_exist_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
-        ("slices: [line]", "slice: [line]", "20: evaluation.slice: unknown key; did you mean 'slices'? allowed: interval"),  # noqa: E501
+        ("slices: [line]", "slice: [line]", "20: evaluation.slice: unknown key; did you mean 'slices'? allowed: interval"),
         ("metric: roc_auc, minimum", "metrik: 1, metric: roc_auc, minimum", "25: gates.claims[1].metrik: unknown key; did you mean 'metric'?"),  # noqa: E501
         ("  seed: 7\n", "", "12: model.seed: the key is missing; its section takes: depth, iterations, learning_rate"),
         ("iterations: 100", "iterations: '100'", '13: model.iterations: input should be a valid integer; found "100"'),
-        ("every: month", "every: year", "4: partitions.every: input should be 'hour', 'day', 'week' or 'month'; found \"year\""),  # noqa: E501
+        ("every: month", "every: year", "4: partitions.every: input should be 'hour', 'day', 'week' or 'month'; found \"year\""),
         ("start: 2013-01,", "start: 2013-1,", "4: partitions.start: '2013-1' is not the key of a partition by month; a good one is 2013-01"),  # noqa: E501
         ("end: 2014-01", "end: 2012-01", "4: partitions: end 2012-01 (exclusive) must be after start 2013-01"),
         ("minimum: 1}", "minimum: 13}", "11: window: minimum 13 is more than train 12"),
@@ -105,7 +105,7 @@ def test_a_section_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         ("name: floor", "name: not_worse", "23: gates.claims: claim names must differ; found twice: not_worse"),
         ("trips: {", "trip-s: {", "7: delivery.tables.trip-s:"),
         ("stops: {", "partition: {", "5: delivery: partition: the name is taken"),
-        ("stops: {format: parquet}", "trips: {format: parquet}", "trips: a table is either under tables or under reference"),  # noqa: E501
+        ("stops: {format: parquet}", "trips: {format: parquet}", "trips: a table is either under tables or under reference"),
         ("key: [trip_id]", "key: []", "10: features.key: tuple should have at least 1 item"),
         ("border_count: 64", "thread_count: 64", "18: model.params: thread_count: set this as iterations"),
         ("threads: 2", "threads: 2\n  seed: 8", "18: model.seed: the key is given twice"),

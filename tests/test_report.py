@@ -72,6 +72,4 @@ def test_a_report_says_what_was_drawn_and_what_was_left_out() -> None:
 @pytest.mark.parametrize(("broken", "words"), [(frame(50).drop("wind"), "wind"), (frame(50).head(0), "no rows")])
 def test_frames_that_cannot_be_reported_are_an_error(broken: pl.DataFrame, words: str) -> None:
     with pytest.raises(ReportError, match=words):
-        evidently_report(
-            frame(50), broken, task="binary", label="label", score="score", numeric=["wind"], categorical=[]
-        )
+        evidently_report(frame(50), broken, task="binary", label="label", score="score", numeric=["wind"], categorical=[])

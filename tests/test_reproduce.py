@@ -7,7 +7,9 @@ import sys
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ml_assets.cli import cli
 from ml_assets.cli.reproduce import reproduce
 from ml_assets.core import features, stages
 from ml_assets.core.frames import parquet_bytes
@@ -137,3 +139,29 @@ def test_another_thread_count_is_named_whether_or_not_the_model_comes_out_otherw
     outcome = again(copy, start="features")
     named = [c["told"] for c in outcome["first"]["causes"]] if outcome["first"] else outcome["without_effect"]
     assert [told.rpartition(": ")[2] for told in named] == ["threads 2 -> 1"]
+
+
+def checked(at: Home) -> tuple[int, dict[str, Any]]:
+    """`ml-assets check` of the third month: exit code, and what the check of reproduction says."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in at.space.settings.environ().items():
+            patch.setenv(name, value)
+        patch.setenv("DAGSTER_HOME", "")
+        done = CliRunner().invoke(cli, ["check", "flights", "--partition", THIRD, "--json"])
+    rows = {row["check"]: row for row in json.loads(done.stdout)["checks"]}
+    return done.exit_code, rows["reproducible"]
+
+
+def test_the_checks_reproduce_and_tell_a_declared_change_from_a_model_that_is_not_the_same(copy: Home) -> None:
+    code, row = checked(copy)
+    assert (code, row["passed"]) == (0, True), row
+    copy.edit("product.yaml", (r"seed: 7", "seed: 8"))
+    code, row = checked(copy)
+    assert (code, row["passed"], row["severity"]) == (0, False, "WARN")
+    assert row["description"] == f"model {THIRD} comes out otherwise: seed: seed 7 -> 8"
+    copy.edit("product.yaml", (r"seed: 8", "seed: 7"))
+    members = copy.space.snapshots.open(copy.get("features", FIRST).snapshot).members
+    damage(copy.folder / "store" / members["features.parquet"][:2] / members["features.parquet"], at=100)
+    code, row = checked(copy)
+    assert (code, row["passed"], row["severity"]) == (1, False, "ERROR")
+    assert "data: snapshot file" in row["description"]

@@ -61,9 +61,7 @@ def evaluation(*comparisons: Comparison) -> Evaluation:
 
 
 def measured(candidate: float = 0.74, champion: float | None = 0.735, brier: float = 0.1) -> Evaluation:
-    return evaluation(
-        comparison("roc_auc", candidate, champion), comparison("brier", brier, None if champion is None else 0.1)
-    )
+    return evaluation(comparison("roc_auc", candidate, champion), comparison("brier", brier, None if champion is None else 0.1))
 
 
 def decide(evaluated: Evaluation, *claims: Claim, has_champion: bool = True) -> Verdict:
@@ -102,9 +100,7 @@ def test_a_margin_is_by_how_much_the_candidate_may_be_worse(candidate: float, pa
         ("bias", -0.4, 0.1, False),
     ],
 )
-def test_better_means_what_it_means_for_the_metric(
-    metric: str, candidate: float, champion: float, accepted: bool
-) -> None:
+def test_better_means_what_it_means_for_the_metric(metric: str, candidate: float, champion: float, accepted: bool) -> None:
     found = decide(evaluation(comparison(metric, candidate, champion)), Claim("not_worse", metric, margin=0.01))
     assert found.is_accept is accepted
 
@@ -209,9 +205,7 @@ def test_swapping_the_models_negates_the_advantage(a: float, b: float) -> None:
 
 
 @given(a=VALUES, b=VALUES, margins=st.tuples(VALUES, VALUES))
-def test_a_wider_margin_never_rejects_what_a_narrower_one_accepts(
-    a: float, b: float, margins: tuple[float, float]
-) -> None:
+def test_a_wider_margin_never_rejects_what_a_narrower_one_accepts(a: float, b: float, margins: tuple[float, float]) -> None:
     narrow, wide = (decide(measured(candidate=a, champion=b), Claim("c", margin=m)).is_accept for m in sorted(margins))
     assert wide or not narrow
 

@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_assets.cli import cli
+from ml_assets.core.digests import canonical_json
 from resources import ledger_schema as schema
+from resources.ledger import entry_hash
 from resources.sqlite_file import read_wal
 from resources.verification import verify
 from resources.workspace import Workspace
@@ -186,6 +188,16 @@ def test_a_rewritten_chain_is_found_by_what_the_home_remembers(made: Path, tmp_p
     other = support.make(tmp_path / "other")
     shutil.copy(made / "ledger.head", other / "ledger.head")
     assert found(other) == [("changed", "witness ledger.head")]
+
+
+def test_an_entry_rewritten_with_a_right_hash_is_found_by_the_entry_after_it(ledger_of: Workspace, broken_home: Path) -> None:
+    entry = next(entry for entry in ledger_of.ledger.entries() if entry.kind == "evidence")
+    body = {**entry.body, "run": "another"}
+    hashed = entry_hash(seq=entry.seq, at=entry.at, kind=entry.kind, body=body, previous=entry.previous)
+    written = canonical_json(body).decode()
+    forge(ledger_of.ledger, f"UPDATE entries SET body = '{written}', hash = '{hashed}' WHERE seq = {entry.seq}")
+    ledger_of.ledger.close()
+    assert ("changed", f"ledger entry {entry.seq + 1}") in found(broken_home)
 
 
 def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, ledger_of: Workspace) -> None:

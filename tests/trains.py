@@ -18,7 +18,7 @@ delivery:
     trips: {format: csv, null_values: [NA, ""], time: departs_at}
   reference:
     stops: {format: parquet}
-features: {key: [trip], time: departs_at, unit: day, label: is_late}
+features: {key: [trip], time: departs_at, label: is_late}
 window: {train: 1, test: 1, minimum: 1}
 model: {iterations: 5, learning_rate: 0.1, depth: 2, seed: 7, threads: 1}
 gates: {unit: day, claims: [{name: floor, metric: roc_auc, minimum: 0.6}]}

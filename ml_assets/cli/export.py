@@ -57,10 +57,15 @@ def openlineage(reference: str | None, is_all: bool, output: Path | None, url: s
 
 
 def _events(space: Workspace, reference: str | None) -> "Iterator[RunEvent]":
-    from ml_assets.cli.lineage import resolve
+    from ml_assets.cli.references import resolve
     from resources.openlineage import Exporter, manifests_behind, recorded
 
-    ids = manifests_behind(space, resolve(space, reference)) if reference else None
+    ids = None
+    if reference:
+        manifest = resolve(space, reference).manifest
+        if manifest is None:
+            raise ExportImpossible(f"{reference!r} is delivered bytes, which nothing made; give what was made from them")
+        ids = manifests_behind(space, manifest)
     exporters: dict[str, Exporter] = {}
     for manifest, entry in recorded(space, ids):
         name = manifest.recipe.product

@@ -1,118 +1,144 @@
 """`ml-assets lineage`: what made a release, a model, a partition or a prediction, down to the delivered bytes."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ml_assets.cli.common import workspace
-from ml_assets.core.manifests import Manifest
+from ml_assets.cli.references import resolve
+from ml_assets.core.audit_page import commit, lineage_page, name_of, span
 from ml_assets.errors import MlAssetsError
-from resources.workspace import Workspace
+from resources.audit import Audit
+
+Node = Mapping[str, Any]
+LONGEST_VALUE = 80
+"""Longer values, such as a test's SQL, are in --json and --html."""
 
 
-class UnknownReference(MlAssetsError):
-    """Nothing in the ledger has this name."""
+class NothingMadeIt(MlAssetsError):
+    """Delivered bytes have no lineage."""
 
 
 @click.command()
 @click.argument("reference")
-@click.option("--json", "as_json", is_flag=True, help="Print the tree as JSON.")
-def command(reference: str, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture of the graph to this file.")
+def command(reference: str, as_json: bool, html: Path | None) -> None:
     """Show what made REFERENCE.
 
     REFERENCE is a release's name, the beginning of a digest or manifest id (6 characters or more), PRODUCT/STAGE:PARTITION
     (flights/features:2013-03), or a prediction id.
     """
     space = workspace()
-    manifest = resolve(space, reference)
+    subject = resolve(space, reference)
+    if subject.manifest is None:
+        then = f"what they made: `ml-assets impact {reference}`"
+        raise NothingMadeIt(f"{reference!r} is delivered bytes, nothing made them; {then}")
+    answer = Audit(space, subject).lineage()
+    if html is not None:
+        html.write_text(lineage_page(answer), encoding="utf-8")
+        click.echo(f"wrote {html}")
     if as_json:
-        click.echo(json.dumps(tree(space, manifest), indent=1))
-    else:
-        click.echo("\n".join(lines(space, manifest)))
+        click.echo(json.dumps(answer, indent=1))
+    elif html is None:
+        click.echo("\n".join(lines(answer)))
 
 
-def resolve(space: Workspace, reference: str) -> Manifest:
-    """The manifest that a reference names. Raises UnknownReference, or lists the candidates when there are several."""
-    if ":" in reference and "/" in reference:
-        asset, partition = reference.split(":", 1)
-        product, stage = asset.split("/", 1)
-        found = space.ledger.current(product, stage, partition)
-        if found:
-            return found
-    if named := space.ledger.release_named(reference):
-        return named
-    if predicted := _release_of_prediction(space, reference):
-        return predicted
-    matches = space.ledger.by_prefix(reference) if len(reference) >= 6 else []
-    if len(matches) == 1:
-        return matches[0]
-    if len({m.data_version for m in matches}) == 1 and matches:
-        return matches[-1]
-    listed = "; ".join(f"{m.asset} {m.partition} {m.id[:12]}" for m in matches[:8])
-    raise UnknownReference(
-        f"{reference!r} names {f'several things: {listed}' if matches else 'nothing in the ledger'}; "
-        f"give a release's name, 6 or more characters of a digest, PRODUCT/STAGE:PARTITION, or a prediction id"
-    )
+def lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The answer as text: who answered, the tree, what each thing was made with, and what was shown about it."""
+    nodes = {node["manifest"]: node for node in answer["manifests"]}
+    asked = nodes[answer["subject"]["manifest"]]
+    yield name_of(answer["subject"])
+    if prediction := answer["subject"]["prediction"]:
+        yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
+        yield f"  asked {json.dumps(prediction['request'])}"
+    for move in asked["moves"]:
+        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
+    yield ""
+    yield from _trees(nodes, asked)
+    yield ""
+    yield from _made_with(answer["manifests"])
+    yield from _shown(answer["manifests"], asked)
 
 
-def _release_of_prediction(space: Workspace, reference: str) -> Manifest | None:
-    from ml_assets.serving.prediction_records import find
-
-    for folder in sorted((space.settings.home / "predictions").glob("*")):
-        if record := find(folder, reference):
-            return space.ledger.release_named(record["release"])
-    return None
-
-
-def tree(space: Workspace, manifest: Manifest, seen: set[str] | None = None) -> dict[str, Any]:
-    """The manifest with its evidence and its inputs, each as a tree; what was shown before is named by its id only."""
-    seen = set() if seen is None else seen
-    recipe = manifest.recipe
-    node = {"manifest": manifest.id, "asset": manifest.asset, "partition": manifest.partition}
-    node |= {"data_version": manifest.data_version, "snapshot": manifest.snapshot}
-    if manifest.id in seen:
-        return node
-    seen.add(manifest.id)
-    evidence = {c: e.body["passed"] for c, e in space.ledger.evidence(manifest.id).items()}
-    inputs: list[dict[str, Any]] = []
-    for given in recipe.inputs:
-        source = space.ledger.manifest(given.manifest) if given.manifest else None
-        delivered = {"asset": given.asset, "partition": given.partition, "delivered_sha256": given.data_version}
-        inputs.append(tree(space, source, seen) if source else delivered)
-    decided = {"code": recipe.code, "config": recipe.config, "environment": recipe.environment, "seed": recipe.seed}
-    about = {"threads": recipe.threads, "details": dict(recipe.details), "facts": dict(manifest.facts)}
-    return {**node, **decided, **about, "evidence": evidence, "inputs": inputs}
-
-
-def lines(space: Workspace, manifest: Manifest) -> list[str]:
-    """The tree as text, one line a node; what was shown before is marked and not opened again."""
+def _trees(nodes: Mapping[str, Node], asked: Node) -> Iterator[str]:
+    """One tree for what was asked, and one for each earlier release that it was compared with, directly or not."""
     shown: set[str] = set()
-
-    def walk(node: Manifest, first: str, rest: str) -> Iterator[str]:
-        again = node.id in shown
-        shown.add(node.id)
-        yield f"{first}{_label(space, node)}{'  (shown above)' if again else ''}"
-        if again:
-            return
-        given = node.recipe.inputs
-        for number, each in enumerate(given, 1):
-            branch, below = ("└─ ", "   ") if number == len(given) else ("├─ ", "│  ")
-            source = space.ledger.manifest(each.manifest) if each.manifest else None
-            if source is None:
-                yield f"{rest}{branch}{each.asset} {each.partition} delivered bytes sha256 {each.data_version[:16]}"
-            else:
-                yield from walk(source, rest + branch, rest + below)
-
-    return list(walk(manifest, "", ""))
+    trees = [asked]
+    for root in trees:  # grows while it is gone through
+        left = [(root, "", "")]
+        while left:
+            node, first, rest = left.pop()
+            is_other = node is not root and "release" in node["facts"]
+            if is_other and node not in trees:
+                trees.append(node)
+            yield f"{first}{_label(node)}{'  (below)' if is_other else '  (shown above)' if node['manifest'] in shown else ''}"
+            if is_other or node["manifest"] in shown:
+                continue
+            shown.add(node["manifest"])
+            left += reversed(list(_branches(nodes, node, rest)))
 
 
-def _label(space: Workspace, node: Manifest) -> str:
-    evidence = space.ledger.evidence(node.id)
-    failed = [claim for claim, entry in evidence.items() if not entry.body["passed"]]
-    checks = f"  checks {len(evidence) - len(failed)}/{len(evidence)}" if evidence else ""
+def _branches(nodes: Mapping[str, Node], node: Node, rest: str) -> Iterator[tuple[Node, str, str]]:
+    for number, given in enumerate(node["inputs"], 1):
+        branch, below = ("└─ ", "   ") if number == len(node["inputs"]) else ("├─ ", "│  ")
+        yield nodes[given["manifest"]] if given["manifest"] else _delivered(given), rest + branch, rest + below
+
+
+def _delivered(given: Mapping[str, Any]) -> Node:
+    told = {name: given[name] for name in ("asset", "partition", "data_version")}
+    return {**told, "manifest": f"{given['asset']} {given['data_version']}", "inputs": [], "facts": {}, "code": None}
+
+
+def _label(node: Node) -> str:
+    where = f"{node['asset']} {node['partition']}".strip()
+    if node["code"] is None:
+        return f"{where}  delivered bytes sha256 {node['data_version'][:16]}"
+    facts, checks = node["facts"], node["checks"]
+    name = f"  release {facts['release']}" if "release" in facts else ""
+    verdict = f"  {facts['verdict']['decision']}" if "verdict" in facts else ""
+    failed = [claim for claim, check in checks.items() if not check["passed"]]
+    passed = f"  checks {len(checks) - len(failed)}/{len(checks)}" if checks else ""
     told = f"  failed: {', '.join(failed)}" if failed else ""
-    name = f"  release {node.facts['release']}" if "release" in node.facts else ""
-    verdict = f"  {node.facts['verdict']['decision']}" if "verdict" in node.facts else ""
-    return f"{node.asset} {node.partition}  {node.data_version[:16]}  code {node.recipe.code[:8]}{name}{verdict}{checks}{told}"
+    recalled = f"  RECALLED: {node['recalled']}" if "recalled" in node else ""
+    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{name}{verdict}{passed}{told}{recalled}"
+
+
+def _made_with(nodes: list[Node]) -> Iterator[str]:
+    """Code, commit, libraries and parameters: once for all partitions of an asset that were made with the same."""
+    yield "made with"
+    groups: dict[tuple[Any, ...], list[Node]] = {}
+    for node in nodes:
+        key = (node["asset"], node["code"], node["config"], node["environment"], commit(node), node["seed"], node["threads"])
+        groups.setdefault(key, []).append(node)
+    for (asset, code, *_, source, seed, threads), group in groups.items():
+        fitted = f", seed {seed}, {threads} threads" if seed is not None else ""
+        at = f", commit {source}" if source else ""
+        yield f"  {asset} {span([node['partition'] for node in group])}: code {code[:8]}{at}{fitted}"
+        details = group[-1]["details"]
+        versions = ", ".join(f"{name} {version}" for name, version in details.get("environment", {}).items())
+        yield f"    libraries   {versions}"
+        if details.get("config"):
+            yield f"    parameters  {json.dumps(details['config'], sort_keys=True)}"
+
+
+def _shown(nodes: list[Node], asked: Node) -> Iterator[str]:
+    """Every check of what was asked and of its direct inputs of the same partition; of the others those that failed."""
+    near = {asked["manifest"], *(given["manifest"] for given in asked["inputs"] if given["partition"] == asked["partition"])}
+    rows = [
+        (node, claim, check)
+        for node in reversed(nodes)
+        for claim, check in node["checks"].items()
+        if node["manifest"] in near or not check["passed"]
+    ]
+    if rows:
+        yield ""
+        yield "checks (of what lies further away only those that failed; --json lists all)"
+    for node, claim, check in rows:
+        told = {name: str(value) for name, value in check.get("values", {}).items()}
+        values = "".join(f", {name} {value}" for name, value in told.items() if len(value) <= LONGEST_VALUE)
+        result = "passed" if check["passed"] else "FAILED"
+        yield f"  {result}  {node['asset']} {node['partition']}  {claim}: {check.get('description', '')}{values}"

@@ -118,7 +118,7 @@ def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "C
     space.endpoints.settle(product.name, step.environment)
     reason = f"recall of {recall.name or recall.partition}: {recall.reason}"
     pointer = space.endpoints.rollback(product.name, to=None, by=recall.by, reason=reason, environment=step.environment)
-    told = f"; {tell_server(product)}" if step.environment == "production" else ""
+    told = f"; {tell_server(product, pointer.release)}" if step.environment == "production" else ""
     return f"rolled back to {pointer.release}{told}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.lineage import resolve
+from ml_assets.cli.references import resolve
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace
@@ -78,9 +78,9 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
 
 def _release(space: Workspace, reference: str) -> Manifest:
     found = resolve(space, reference)
-    if found.recipe.stage != "release":
+    if found.manifest is None or found.manifest.recipe.stage != "release":
         raise NotARelease(f"{reference!r} is {found.asset} {found.partition}, not a release; `ml-assets status` lists them")
-    return found
+    return found.manifest
 
 
 class _Told:

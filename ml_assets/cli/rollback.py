@@ -22,7 +22,7 @@ def command(product: str, to: str | None, reason: str, by: str, as_json: bool) -
     spec = product_named(product, space.settings)
     space.endpoints.settle(product, "production")
     pointer = space.endpoints.rollback(product, to=to, by=by, reason=reason)
-    told = tell_server(spec)
+    told = tell_server(spec, pointer.release)
     if as_json:
         answers = {"release": pointer.release, "bundle": pointer.bundle, "since": pointer.since, "by": pointer.by}
         click.echo(json.dumps({**answers, "reason": pointer.reason, "server": told}, indent=1))

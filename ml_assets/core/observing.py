@@ -27,7 +27,7 @@ def observe(
     """
     report = drift(profile, frame.select(model_columns(product)), scores)
     limits = product.monitoring
-    drifted = report.above(limits.column_psi)
+    drifted = [name for name in report.above(limits.column_psi) if name not in limits.ignore]
     realised = _realised(frame, scores, product)
     files = {
         "drift.json": json.dumps(report.to_dict(), indent=1, allow_nan=False).encode(),

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
@@ -10,6 +9,7 @@ from sqlalchemy import select
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources import ledger_schema as schema
+from resources.audit import Subject
 from resources.workspace import Workspace
 
 SHORTEST = 6
@@ -22,28 +22,6 @@ FORMS = (
 
 class UnknownReference(MlAssetsError):
     """Nothing in the ledger has this name, or several things have."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """`seqs`: entries of the manifests that it is, or, of `delivered` bytes, of those that read them first."""
-
-    product: str
-    asset: str
-    partition: str
-    seqs: tuple[int, ...]
-    manifest: Manifest | None = None
-    delivered: str | None = None
-    prediction: Mapping[str, Any] | None = None
-
-    def told(self) -> dict[str, Any]:
-        """As a plain value."""
-        named = {"asset": self.asset, "partition": self.partition}
-        if self.delivered:
-            return {**named, "delivered_sha256": self.delivered}
-        release = self.manifest.facts.get("release") if self.manifest else None
-        told = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
-        return {**told, "prediction": dict(self.prediction) if self.prediction else None}
 
 
 def resolve(space: Workspace, reference: str) -> Subject:
@@ -61,7 +39,7 @@ def _subject(space: Workspace, manifests: Sequence[Manifest], prediction: Mappin
     newest = manifests[-1]
     query = select(schema.manifests.c.seq).where(schema.manifests.c.id.in_([manifest.id for manifest in manifests]))
     with space.ledger.engine.connect() as connection:
-        seqs = tuple(connection.scalars(query))
+        seqs: tuple[int, ...] = tuple(connection.scalars(query))
     return Subject(newest.recipe.product, newest.asset, newest.partition, seqs, newest, prediction=prediction)
 
 

@@ -1,0 +1,65 @@
+"""A release is reproducible: its model comes out of its recorded features again, in a clean process.
+
+It costs a fit, so the path's job leaves it out: it runs with `ml-assets check`, in CI and in the job of checks. Nothing
+waits for it, so it does not block.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from checks.evidence import Finding, Prover, check_spec
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from resources.claims import REPRODUCIBLE
+from resources.workspace import Workspace
+
+MOST_SECONDS = 1800
+OF_ITSELF = {"row order", "data", "not deterministic"}
+"""Causes that nobody declared; everything else is a change of code, configuration or libraries since the release."""
+
+
+def build(product: Product) -> list[dg.AssetChecksDefinition]:
+    """The reproduction check of a release."""
+    about = "The model comes out of its recorded features again, with the same predictions."
+    spec = check_spec(product, "release", REPRODUCIBLE, about, blocking=False)
+
+    @dg.multi_asset_check(name=f"{product.name}__reproducible", specs=[spec])
+    def reproducible(
+        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.AssetCheckResult]:
+        # what decides lies outside of the release's own stage: what was found before says nothing about today's code
+        prover = Prover(workspace, product, "release", [REPRODUCIBLE], __name__, is_reused=False)
+        yield from prover.prove(context, lambda release: [_reproduce(workspace, release)])
+
+    return [reproducible]
+
+
+def _reproduce(workspace: Workspace, release: Manifest) -> Finding:
+    command = [sys.executable, "-m", "ml_assets", "reproduce", release.id, "--from", "features", "--json"]
+    environ = {**os.environ, **workspace.settings.environ()}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
+    if not done.stdout:
+        return Finding(REPRODUCIBLE, False, f"it could not be tried: {done.stderr.strip()[-500:]}")
+    return _finding(json.loads(done.stdout))
+
+
+def _finding(outcome: dict[str, Any]) -> Finding:
+    """A difference that somebody declared since is a warning: the next run makes another release. Any other is an error."""
+    details = {"seconds": outcome["seconds"], "from": outcome["from"]}
+    if outcome["equal"]:
+        changed = f"; without effect: {'; '.join(outcome['without_effect'])}" if outcome["without_effect"] else ""
+        rows = sum(each["rows"] for each in outcome["predictions"].values())
+        return Finding(REPRODUCIBLE, True, f"the same model and the same {rows} scores{changed}", details=details)
+    first = outcome["first"]
+    if first is None:
+        return Finding(REPRODUCIBLE, False, "the same model gives other scores", details=details)
+    told = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
+    is_declared = not OF_ITSELF & {cause["kind"] for cause in first["causes"]}
+    description = f"{first['stage']} {first['partition']} comes out otherwise: {told}"
+    return Finding(REPRODUCIBLE, False, description, "WARN" if is_declared else "ERROR", details)

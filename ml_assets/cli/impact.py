@@ -1,0 +1,70 @@
+"""`ml-assets impact`: what a partition, a table or a delivered file touched, down to the predictions."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ml_assets.cli.common import workspace
+from ml_assets.cli.references import resolve
+from ml_assets.core.audit_page import impact_page, name_of
+from ml_assets.serving.prediction_counts import count_predictions
+from resources.audit import Audit
+
+SHOWN = 12
+
+
+@click.command()
+@click.argument("reference")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture of the graph to this file.")
+def command(reference: str, as_json: bool, html: Path | None) -> None:
+    """Show what was made from REFERENCE, which releases came of it, who answers now, and how often they answered.
+
+    REFERENCE is PRODUCT/STAGE:PARTITION (flights/raw:2013-03), PRODUCT/reference, landing/PRODUCT/TABLE:PARTITION, the
+    beginning of a digest (of a delivered file, snapshot or manifest; 6 characters or more), or a release's name.
+    """
+    space = workspace()
+    subject = resolve(space, reference)
+    predictions = count_predictions(space.settings.predictions(subject.product))
+    answer = Audit(space, subject).impact(predictions)
+    if html is not None:
+        html.write_text(impact_page(answer), encoding="utf-8")
+        click.echo(f"wrote {html}")
+    if as_json:
+        click.echo(json.dumps(answer, indent=1))
+    elif html is None:
+        click.echo("\n".join(lines(answer)))
+
+
+def lines(answer: Mapping[str, Any]) -> Iterator[str]:
+    """The answer as text."""
+    yield f"{name_of(answer['subject'])} was used by"
+    for asset, rows in answer["manifests"].items():
+        others = [row for row in rows if row["manifest"] != answer["subject"].get("manifest")]
+        if not others:
+            continue
+        keys = [row["partition"] + ("" if row["is_current"] else " (replaced)") for row in others]
+        more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
+        yield f"  {asset:<24}{len(keys):>7}  {', '.join(keys[:SHOWN])}{more}"
+    yield ""
+    yield from _releases(answer["releases"])
+    for environment, now in answer["answers"].items():
+        told = "was made from it" if now["is_affected"] else "was not made from it"
+        yield f"{environment}: {now['release']} answers since {now['since'][:19]}; it {told}"
+    if not answer["answers"]:
+        yield "nothing answers yet"
+
+
+def _releases(releases: list[Mapping[str, Any]]) -> Iterator[str]:
+    if not releases:
+        yield "no release was made from it"
+        return
+    total = sum(sum(release["predictions"].values()) for release in releases)
+    yield f"{len(releases)} releases were made from it; they gave {total} predictions"
+    for release in releases:
+        counts = ", ".join(f"{count} in {environment}" for environment, count in release["predictions"].items())
+        yield f"  {release['release']:<26}{release['at'][:19]}  predictions: {counts or 'none'}"
+    yield ""

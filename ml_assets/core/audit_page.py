@@ -1,0 +1,211 @@
+"""The pages of `lineage --html` and `impact --html`: an answer of resources.audit as boxes by stage. Pure."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ml_assets.core.picture import Arrow, Box, Folded, Table, Tone, page
+
+COLUMNS = {
+    "landing": (0, "delivered"),
+    "raw": (1, "raw"),
+    "reference": (1, "raw"),
+    "dataset": (2, "dataset"),
+    "quarantine": (2, "dataset"),
+    "features": (3, "features"),
+    "model": (4, "model"),
+    "evaluation": (5, "evaluation"),
+    "release": (6, "release"),
+    "endpoint": (7, "who answers"),
+    "monitoring": (8, "monitoring"),
+}
+MOVE = ("environment", "kind", "at", "by", "reason")
+MOST_ROWS = 400
+MOST_FOLDED = 60
+
+Node = Mapping[str, Any]
+
+
+def lineage_page(answer: Mapping[str, Any]) -> str:
+    """What a thing was made from: one box per asset, and one for the thing itself."""
+    subject, nodes = answer["subject"], answer["manifests"]
+    asked = subject["manifest"]
+    groups: dict[str, list[Node]] = {}
+    for node in nodes:
+        groups.setdefault("subject" if node["manifest"] == asked else node["asset"], []).append(node)
+    of = {node["manifest"]: key for key, group in groups.items() for node in group}
+    boxes = [_made(key, group) for key, group in groups.items()] + _delivered(nodes)
+    tables = sum(box.tone == "delivered" for box in boxes)
+    told = f"{len(nodes)} manifests, down to {tables} delivered tables"
+    arrows = _count((_source(given, of), of[node["manifest"]]) for node in nodes for given in node["inputs"])
+    return _page(f"What made {name_of(subject)}", told, boxes, arrows, "subject")
+
+
+def impact_page(answer: Mapping[str, Any]) -> str:
+    """What a thing touched: one box per asset, and one for each environment that answers because of it."""
+    subject = answer["subject"]
+    asset = subject["asset"]
+    boxes = [_used(name, rows, answer["releases"], is_asked=name == asset) for name, rows in answer["manifests"].items()]
+    counts = {(edge["from"], edge["to"]): edge["count"] for edge in answer["edges"]}
+    if subject.get("delivered_sha256"):
+        rows = [[subject["partition"], subject["delivered_sha256"]]]
+        boxes.append(
+            Box(
+                asset,
+                0,
+                asset.rsplit("/", 1)[-1],
+                subject["partition"],
+                "",
+                "subject",
+                [Table("Delivered", ["partition", "sha256"], rows)],
+            )
+        )
+        counts |= {(asset, box.key): 1 for box in boxes if box.column == 1}
+    for environment, now in answer["answers"].items():
+        if now["is_affected"]:
+            key = f"answers in {environment}"
+            rows = [[now["release"], now["since"], now["by"]]]
+            parts = [Table("Answers now", ["release", "since", "by"], rows)]
+            boxes.append(Box(key, 7, environment, now["release"], "", "bad", parts))
+            counts[asset.split("/")[0] + "/release", key] = 1
+    told = f"{len(answer['releases'])} releases were made from it, which gave {answer['predictions']} predictions"
+    return _page(f"What {name_of(subject)} touched", told, boxes, counts, asset)
+
+
+def name_of(subject: Mapping[str, Any]) -> str:
+    """The subject of an answer in words."""
+    if subject.get("release"):
+        return f"release {subject['release']} of {subject['asset'].split('/')[0]}"
+    return f"{subject['asset']} {subject['partition']}".strip()
+
+
+def _page(title: str, lead: str, boxes: Sequence[Box], counts: Mapping[tuple[str, str], int], first: str) -> str:
+    known = {box.key for box in boxes}
+    pairs = {pair: n for pair, n in counts.items() if pair[0] != pair[1] and known.issuperset(pair)}
+    arrows = [Arrow(a, b, f"{n} from {a} to {b}") for (a, b), n in pairs.items()]
+    ordered = sorted(boxes, key=lambda box: (box.column, box.title))
+    return page(title=title, lead=lead, columns=dict(COLUMNS.values()), boxes=ordered, arrows=arrows, first=first)
+
+
+def _column(asset: str) -> int:
+    stage = "landing" if asset.startswith("landing/") else asset.partition("/")[2]
+    return COLUMNS.get(stage, (8, ""))[0]
+
+
+def _count(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    counts: dict[tuple[str, str], int] = {}
+    for pair in pairs:
+        counts[pair] = counts.get(pair, 0) + 1
+    return counts
+
+
+def _source(given: Mapping[str, Any], of: Mapping[str, str]) -> str:
+    return of[given["manifest"]] if given["manifest"] else str(given["asset"])
+
+
+def _made(key: str, nodes: Sequence[Node]) -> Box:
+    """A box of what stands for one asset's partitions."""
+    node = nodes[-1]
+    product, _, stage = node["asset"].partition("/")
+    title = str(node["facts"].get("release", stage)) if key == "subject" else stage
+    lines = (f"{stage} {node['partition']}".strip(), "") if key == "subject" else _extent([n["partition"] for n in nodes])
+    has_failed = any(not check["passed"] for n in nodes for check in n["checks"].values()) or any("recalled" in n for n in nodes)
+    tone: Tone = "subject" if key == "subject" else "bad" if has_failed else "plain"
+    rows = [_row(n) for n in nodes[:MOST_ROWS]]
+    header = ["partition", "data version", "manifest", "code", "commit", "made at", "checks", "recalled"]
+    parts: list[Table | Folded] = [Table(f"{product}/{stage}: {len(nodes)} in all", header, rows)]
+    parts += _answers(nodes) + _checks(nodes)
+    parts += [Folded(f"Everything about {n['partition'] or stage}", _json(n)) for n in nodes[:MOST_FOLDED]]
+    return Box(key, _column(node["asset"]), title, *lines, tone, parts)
+
+
+def _row(node: Node) -> list[str]:
+    passed = sum(check["passed"] for check in node["checks"].values())
+    checks = f"{passed} of {len(node['checks'])} passed" if node["checks"] else ""
+    told = [node["partition"], node["data_version"][:16], node["manifest"][:16], node["code"][:8], commit(node)]
+    return [*told, node["at"][:19], checks, node.get("recalled", "")]
+
+
+def commit(node: Node) -> str:
+    """The commit of the code that made it, where that is known."""
+    source = node["source"]
+    return f"{source['commit'][:10]}{' with changes' if source['is_dirty'] else ''}" if source else ""
+
+
+def _answers(nodes: Sequence[Node]) -> list[Table | Folded]:
+    rows = [
+        [str(n["facts"].get("release", n["partition"])), *(move[name][:200] for name in MOVE)]
+        for n in nodes
+        for move in n["moves"]
+    ]
+    header = ["release", "environment", "what", "at", "by", "reason"]
+    return [Table("Approvals, promotions and rollbacks", header, rows[-MOST_ROWS:])] if rows else []
+
+
+def _checks(nodes: Sequence[Node]) -> list[Table | Folded]:
+    rows = [
+        [n["partition"], claim, "passed" if check["passed"] else "failed", check.get("description", ""), _values(check)]
+        for n in nodes
+        for claim, check in n["checks"].items()
+    ]
+    rows.sort(key=lambda row: row[2] == "passed")  # failures first
+    return [Table("Checks", ["partition", "claim", "result", "said", "values"], rows[:MOST_ROWS])] if rows else []
+
+
+def _values(check: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in check.get("values", {}).items())
+
+
+def _delivered(nodes: Sequence[Node]) -> list[Box]:
+    """A box for each delivered table."""
+    found: dict[str, dict[tuple[str, str], None]] = {}
+    for node in nodes:
+        for given in node["inputs"]:
+            if given["manifest"] is None:
+                found.setdefault(given["asset"], {})[given["partition"], given["data_version"]] = None
+    return [
+        Box(
+            asset,
+            0,
+            asset.rsplit("/", 1)[-1],
+            *_extent([partition for partition, _ in files]),
+            "delivered",
+            [Table(f"{asset}: delivered bytes", ["partition", "sha256"], [list(file) for file in list(files)[:MOST_ROWS]])],
+        )
+        for asset, files in found.items()
+    ]
+
+
+def _used(asset: str, rows: Sequence[Node], releases: Sequence[Node], *, is_asked: bool) -> Box:
+    told = [[row["partition"], row["manifest"], "stands now" if row["is_current"] else "replaced"] for row in rows[:MOST_ROWS]]
+    parts: list[Table | Folded] = [Table(f"{asset}: {len(rows)} in all", ["partition", "manifest", "state"], told)]
+    stage = asset.partition("/")[2]
+    lines = _extent([row["partition"] for row in rows])
+    if stage == "release":
+        counts = [[r["release"], r["at"][:19], str(sum(r["predictions"].values())), _where(r)] for r in releases]
+        parts.insert(0, Table("Releases", ["release", "made at", "predictions", "by environment"], counts[:MOST_ROWS]))
+    return Box(asset, _column(asset), stage, *lines, "subject" if is_asked else "plain", parts)
+
+
+def _where(release: Node) -> str:
+    return ", ".join(f"{environment} {count}" for environment, count in release["predictions"].items())
+
+
+def _extent(partitions: Sequence[str]) -> tuple[str, str]:
+    """The two lines under a box's title."""
+    keys = sorted(set(partitions))
+    if len(keys) == 1:
+        return keys[0] or "not partitioned", ""
+    return f"{len(keys)} partitions", f"{keys[0]} … {keys[-1]}"
+
+
+def span(partitions: Sequence[str]) -> str:
+    """Many partitions in few words."""
+    keys = sorted(set(partitions))
+    if len(keys) == 1:
+        return keys[0]
+    return f"{keys[0]} to {keys[-1]} ({len(keys)})"
+
+
+def _json(node: Node) -> str:
+    return json.dumps(dict(node), indent=1, ensure_ascii=False)

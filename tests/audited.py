@@ -1,0 +1,67 @@
+"""A ledger with all that an auditor asks about: two months from delivered bytes to answers, a champion, and predictions."""
+
+from ml_assets.core.digests import sha256
+from ml_assets.core.manifests import Input, Manifest, Recipe
+from ml_assets.serving.prediction_id import prediction_id
+from resources.git import Source
+from resources.workspace import Workspace
+from tests.records import answers
+
+SOURCE: Source = {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}
+DETAILS = {"config": {"model": {"depth": 8}}, "environment": {"polars": "2.1.0"}}
+NASTY = "<script>alert(1)</script>&\"'"
+
+
+def delivered(table: str, partition: str = "") -> Input:
+    return Input(f"landing/trains/{table}", partition, sha256(f"{table} {partition}".encode()))
+
+
+def made(space: Workspace, stage: str, partition: str, inputs: list[Input], **facts: str) -> Manifest:
+    """A published manifest with one passing check."""
+    decided = {name: sha256(f"{stage} {name}".encode()) for name in ("code", "config", "environment")}
+    recipe = Recipe("trains", stage, partition, **decided, inputs=tuple(inputs), seed=7, threads=1, details=DETAILS)
+    digest = sha256(f"{stage} {partition} {len(inputs)}".encode())
+    manifest = Manifest(recipe, digest, digest, facts)
+    space.ledger.publish(manifest, run="run-1", source=SOURCE)
+    values = {"rows": 5, "told": NASTY}
+    details = {"description": f"{stage} holds", "severity": "ERROR", "values": values}
+    space.ledger.add_evidence(subject=manifest.id, claim="holds", passed=stage != "dataset", details=details, run="run-1")
+    return manifest
+
+
+def fill(space: Workspace) -> dict[str, Manifest]:
+    """Every manifest by "<stage> <partition>"."""
+    found: dict[str, Manifest] = {"reference ": made(space, "reference", "", [delivered("stops")])}
+    features: list[Input] = []
+    champion: list[Input] = []
+    for month in ("2013-01", "2013-02", "2013-03"):
+        raw = made(space, "raw", month, [delivered("trips", month)])
+        dataset = made(space, "dataset", month, [raw.as_input()])
+        feature = made(space, "features", month, [dataset.as_input(), found["reference "].as_input()])
+        features.append(feature.as_input())
+        found |= {f"{m.recipe.stage} {month}": m for m in (raw, dataset, feature)}
+        if month == "2013-01":
+            continue
+        model = made(space, "model", month, features[:-1])
+        evaluation = made(space, "evaluation", month, [model.as_input(), feature.as_input(), *champion])
+        inputs = [model.as_input(), evaluation.as_input(), feature.as_input()]
+        release = made(space, "release", month, inputs, release=f"{month}.aaaaaaaa")
+        champion = [release.as_input()]
+        answers(space, release)
+        found |= {f"{m.recipe.stage} {month}": m for m in (model, evaluation, release)}
+    return found
+
+
+def predict(space: Workspace, release: str, *, times: int, environment: str = "production") -> str:
+    """Log predictions of a release; the last one's id. The request tries to look like another release's record."""
+    id = ""
+    lines = []
+    for _ in range(times):
+        id = prediction_id()
+        request = f'{{"note":"{{\\"id\\":\\"x\\"","release":"other","environment":"{environment}"}}'
+        head = f'{{"id":"{id}","at":"2013-04-01T00:00:00","release":"{release}","environment":"{environment}"'
+        lines.append(f'{head},"request":{request},"score":0.25,"decision":false}}\n')
+    folder = space.settings.predictions("trains")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"2013-04-01.{release}.{environment}.jsonl").write_text("".join(lines) + '{"id":"torn')
+    return id
