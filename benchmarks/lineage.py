@@ -27,6 +27,7 @@ STAGES = ("raw", "dataset", "features", "model", "evaluation", "release")
 DAYS = 100_000 // len(STAGES) + 1
 WINDOW = 53
 CHUNK_DAYS = 500
+FILES = {"ledger": "ledger.db", "cache": "graph"}
 RECURSION = {
     "lineage": "WITH RECURSIVE reached(seq) AS (SELECT {0} UNION SELECT producer FROM inputs JOIN reached ON consumer = seq"
     " WHERE producer IS NOT NULL) SELECT count(*) FROM reached JOIN manifests USING (seq)",
@@ -39,7 +40,7 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     """Milliseconds of each question; `months` is of no use here."""
     with tempfile.TemporaryDirectory() as folder:
         ledger, cache = Ledger(f"sqlite:///{folder}/ledger.db"), Path(folder) / "graph"
-        made = _seconds(lambda: _fill(ledger))
+        made = _seconds(lambda: fill(ledger))
         built = _seconds(lambda: open_graph(ledger, cache))
         found = {"seconds_to_write": made, "seconds_to_build": built, **_size(ledger, Path(folder))}
         found |= {name: _question(ledger, cache, name, runs) for name in RECURSION}
@@ -115,10 +116,10 @@ def _tables() -> Sequence[Any]:
     return (schema.manifests, schema.inputs, schema.entries)
 
 
-def _fill(ledger: Ledger) -> None:
+def fill(ledger: Ledger) -> None:
     """Write the manifests with their entries, edges and publications."""
     previous, seq, seqs = GENESIS, 0, {}
-    made = _manifests()
+    made = manifests()
     while chunk := list(islice(made, CHUNK_DAYS * len(STAGES))):
         rows: dict[str, list[dict[str, Any]]] = {"entries": [], "manifests": [], "inputs": []}
         for manifest in chunk:
@@ -154,7 +155,7 @@ def _input_row(given: Input, consumer: int, seqs: dict[str, int]) -> dict[str, A
     return {**row, "consumer": consumer, "producer": seqs[given.manifest] if given.manifest else None}
 
 
-def _manifests() -> Iterator[Manifest]:
+def manifests() -> Iterator[Manifest]:
     """The path day by day: a window of features into each model, the last release as champion of each evaluation."""
     features: list[Input] = []
     champion: list[Input] = []

@@ -66,6 +66,7 @@ def materialized(product: Product, made: Made, metadata: Mapping[str, Any] | Non
         "data_version": manifest.data_version,
         "manifest": manifest.id,
         "lineage": dg.MetadataValue.md(f"`ml-assets lineage {manifest.id[:12]}`"),
+        "impact": dg.MetadataValue.md(f"`ml-assets impact {manifest.id[:12]}`"),
         "inputs": inputs_table(made),
     }
     return dg.MaterializeResult(

@@ -47,6 +47,7 @@ def _dagster_dbt(project: DbtProject, folder: Path) -> dict[str, Lineage]:
     args = ["run", "--no-write-json", "--log-level-file", "none", "--vars", json.dumps({"duckdb": str(folder / DATABASE)})]
     with chdir(folder):  # dagster-dbt's threads change it, and do not always change it back
         run = dbt.cli(args, manifest=manifest, target_path=folder / "target")
+        assert run.is_successful()  # waits here: the stream below would wait in a busy loop
         events = [event for event in run.stream().fetch_column_metadata() if isinstance(event, dg.AssetMaterialization)]
     run.adapter.cleanup_connections()
     DuckDBConnectionManager.close_all_connections()  # dagster-dbt leaves the file open in this process

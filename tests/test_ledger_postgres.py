@@ -218,3 +218,20 @@ def test_verifying_writes_nothing_to_the_server(space: Workspace) -> None:
 
 def _places(checked: Verified) -> list[str]:
     return [finding.where for finding in checked.findings if not finding.is_note]
+
+
+def test_a_role_that_may_only_read_and_insert_can_write_the_ledger(ledger: Ledger) -> None:
+    fill(ledger)
+    with ledger.engine.begin() as connection:
+        connection.execute(text("DROP ROLE IF EXISTS writer"))
+        connection.execute(text("CREATE ROLE writer LOGIN"))
+        connection.execute(text("GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA public TO writer"))
+    writer = Ledger(ledger.url.replace("postgres@", "writer@"))
+    writer.publish(manifest("by the writer", stage="model"), run="r")
+    assert broken(writer) == []
+    with pytest.raises(DBAPIError, match="permission denied"), writer.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE entries DISABLE TRIGGER ALL"))
+    writer.close()
+    with ledger.engine.begin() as connection:
+        connection.execute(text("DROP OWNED BY writer"))
+        connection.execute(text("DROP ROLE writer"))

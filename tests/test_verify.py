@@ -131,9 +131,9 @@ def test_added_files_are_found_and_those_a_crash_leaves_are_notes(broken_home: P
 
 
 def test_a_blob_in_anothers_place_or_behind_a_link_is_found(broken_home: Path) -> None:
-    first, second, *_ = (p for p in sorted(broken_home.glob("store/??/*")))
-    second.unlink()
-    second.symlink_to(first)
+    first, second, *_ = sorted(broken_home.glob("store/??/*"))
+    second.rename(broken_home / "elsewhere")
+    second.symlink_to(broken_home / "elsewhere")  # with the right content, for now
     first.chmod(0o644)
     first.write_bytes(b"other content")
     assert {("changed", f"store {first.name}"), ("changed", f"store {second.name}")} <= set(found(broken_home))
@@ -176,6 +176,12 @@ def test_a_forged_ledger_is_found_with_its_culprit(ledger_of: Workspace, broken_
             database.execute(trigger)
     ledger_of.ledger.close()
     assert any(where in place for _, place in found(broken_home)), found(broken_home)
+
+
+def test_a_gap_is_something_missing(ledger_of: Workspace, broken_home: Path) -> None:
+    forge(ledger_of.ledger, "DELETE FROM entries WHERE seq = 5")
+    ledger_of.ledger.close()
+    assert ("missing", "ledger entry 6") in found(broken_home)
 
 
 def test_a_trigger_that_is_gone_is_found(ledger_of: Workspace, broken_home: Path) -> None:
