@@ -15,6 +15,7 @@ import dagster as dg
 
 from checks.evidence import Finding, Prover, check_spec
 from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from resources.claims import REPRODUCIBLE
 from resources.workspace import Workspace
@@ -22,6 +23,10 @@ from resources.workspace import Workspace
 MOST_SECONDS = 1800
 OF_ITSELF = {"row order", "data", "not deterministic"}
 """Causes that nobody declared; everything else is a change of code, configuration or libraries since the release."""
+
+
+class NotTried(MlAssetsError):
+    """The process that rebuilds came to no result: no finding, neither good nor bad."""
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -45,7 +50,7 @@ def _reproduce(workspace: Workspace, release: Manifest) -> Finding:
     environ = {**os.environ, **workspace.settings.environ()}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
     if not done.stdout:
-        return Finding(REPRODUCIBLE, False, f"it could not be tried: {done.stderr.strip()[-500:]}")
+        raise NotTried(f"{release.asset} {release.partition}: could not be rebuilt and compared: {done.stderr.strip()[-500:]}")
     return _finding(json.loads(done.stdout))
 
 

@@ -93,11 +93,12 @@ STATEMENTS = [
 ]
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("statement", STATEMENTS)
+FORBIDDEN = [(table, each) for table in TABLES for each in STATEMENTS if "CONFLICT" not in each or table != "inputs"]
+"""No row of inputs can be in conflict: it has no unique column."""
+
+
+@pytest.mark.parametrize(("table", "statement"), FORBIDDEN)
 def test_the_database_itself_refuses_to_change_a_row(ledger: Ledger, table: str, statement: str) -> None:
-    if "CONFLICT" in statement and table == "inputs":
-        pytest.skip("no row of inputs can be in conflict: it has no unique column")
     fill(ledger)
     columns = schema.metadata.tables[table].columns
     unique = next((c.name for c in columns if c.primary_key), columns.keys()[0])
@@ -229,7 +230,7 @@ def test_a_role_that_may_only_read_and_insert_can_write_the_ledger(ledger: Ledge
     writer = Ledger(ledger.url.replace("postgres@", "writer@"))
     writer.publish(manifest("by the writer", stage="model"), run="r")
     assert broken(writer) == []
-    with pytest.raises(DBAPIError, match="permission denied"), writer.engine.begin() as connection:
+    with pytest.raises(DBAPIError, match="must be owner"), writer.engine.begin() as connection:
         connection.execute(text("ALTER TABLE entries DISABLE TRIGGER ALL"))
     writer.close()
     with ledger.engine.begin() as connection:

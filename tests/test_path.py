@@ -35,7 +35,7 @@ def test_the_first_month_has_no_candidate_and_its_run_is_green(months: Months) -
     assert "gates_passed" not in run.checks
 
 
-def test_a_delivered_month_goes_from_file_to_answering_endpoint(months: Months) -> None:
+def test_a_delivered_month_goes_from_file_to_answering_endpoint(months: Months, copy: Home) -> None:
     run = months.runs[THIRD]
     assert run.success
     assert run.computed == PARTITIONED | ENDPOINTS
@@ -44,7 +44,7 @@ def test_a_delivered_month_goes_from_file_to_answering_endpoint(months: Months) 
     assert months.home.answering() == months.home.answering("staging") == release.facts["release"]
     golden = json.loads(months.home.space.snapshots.read(release.snapshot, "golden.json"))
     argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
-    with ServerProcess(argv, environ=months.home.space.settings.environ()) as server:
+    with ServerProcess(argv, environ=copy.space.settings.environ()) as server:
         answer = client.predict(server.base_url, golden["requests"])
     assert answer["release"] == release.facts["release"]
     assert [p["probability"] for p in answer["predictions"]] == golden["scores"]

@@ -52,7 +52,16 @@ def otherwise(part: str, **changes: Any) -> dict[str, Any]:
 )
 def test_each_declared_input_that_differs_is_the_only_cause(changes: dict[str, Any], cause: Cause) -> None:
     assert declared(MODEL, replace(MODEL, **changes)) == [cause]
+    assert [each.kind for each in declared(replace(MODEL, **changes), MODEL)] == [cause.kind]
     assert declared(MODEL, MODEL) == []
+
+
+def test_what_was_not_recorded_in_detail_is_not_guessed() -> None:
+    then = replace(MODEL, code="2", environment="2", details={})
+    assert [cause.told for cause in declared(then, MODEL)] == [
+        "another environment, whose versions were not recorded",
+        "code of model: which part was not recorded",
+    ]
 
 
 ROWS = st.lists(st.tuples(st.integers(0, 2), st.none() | st.sampled_from("ab")), min_size=1, max_size=6)

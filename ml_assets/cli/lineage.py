@@ -51,17 +51,24 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """The answer as text: who answered, the tree, what each thing was made with, and what was shown about it."""
     nodes = {node["manifest"]: node for node in answer["manifests"]}
     asked = nodes[answer["subject"]["manifest"]]
-    yield name_of(answer["subject"])
-    if prediction := answer["subject"]["prediction"]:
-        yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
-        yield f"  asked {json.dumps(prediction['request'])}"
-    for move in asked["moves"]:
-        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
-    yield ""
+    yield from _heading(answer["subject"], asked["moves"])
     yield from _trees(nodes, asked)
     yield ""
     yield from _made_with(answer["manifests"])
     yield from _shown(answer["manifests"], asked)
+
+
+def _heading(subject: Mapping[str, Any], moves: list[Mapping[str, Any]]) -> Iterator[str]:
+    """What answered, and who let it; nothing for what never answers."""
+    if not subject["release"]:
+        return
+    yield name_of(subject)
+    if prediction := subject["prediction"]:
+        yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
+        yield f"  asked {json.dumps(prediction['request'])}"
+    for move in moves:
+        yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
+    yield ""
 
 
 def _trees(nodes: Mapping[str, Node], asked: Node) -> Iterator[str]:
@@ -117,7 +124,8 @@ def _made_with(nodes: list[Node]) -> Iterator[str]:
     for (asset, code, *_, source, seed, threads), group in groups.items():
         fitted = f", seed {seed}, {threads} threads" if seed is not None else ""
         at = f", commit {source}" if source else ""
-        yield f"  {asset} {span([node['partition'] for node in group])}: code {code[:8]}{at}{fitted}"
+        where = f"{asset} {span([node['partition'] for node in group])}".strip()
+        yield f"  {where}: code {code[:8]}{at}{fitted}"
         details = group[-1]["details"]
         versions = ", ".join(f"{name} {version}" for name, version in details.get("environment", {}).items())
         yield f"    libraries   {versions}"

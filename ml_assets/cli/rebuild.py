@@ -4,7 +4,7 @@ Each manifest names its inputs by digest: those are used, whatever stands for th
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,18 @@ class Rebuilder:
     tell: Callable[[str, str], None] = lambda stage, partition: None
     done: dict[str, Rebuilt] = field(default_factory=dict)
     fitted: "Fitted | None" = None
+
+    def rebuild_stage_by_stage(self, wanted: Iterable[Manifest]) -> None:
+        """Rebuild these and what they were made from, along the path."""
+        found: dict[str, Manifest] = {}
+        left = list(wanted)
+        while left:
+            node = left.pop()
+            if node.id not in found and node.recipe.stage not in self.kept:
+                found[node.id] = node
+                left += self.real.lineage.inputs(node)
+        for node in sorted(found.values(), key=lambda m: (STAGES.index(m.recipe.stage), m.partition)):
+            self.rebuild(node)
 
     def rebuild(self, recorded: Manifest) -> Manifest:
         """What is made now for a recorded manifest, its inputs first; each once."""

@@ -59,7 +59,8 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
         tell = _Told(quiet=quiet)
         builder = Rebuilder(space, scratch_above(space, Path(folder)), product, KEPT[start], tell)
         try:
-            builder.rebuild(made_from["model"])
+            tested = [m for m in space.lineage.inputs(made_from["evaluation"]) if m.recipe.stage == "features"]
+            builder.rebuild_stage_by_stage([made_from["model"], made_from["features"], *tested])
             compared["golden"] = compare_golden(builder, release)
             compared["tested"] = compare_tested(builder, made_from["evaluation"])
         except Stopped:
@@ -91,7 +92,7 @@ class _Told:
 
     def __call__(self, stage: str, partition: str) -> None:
         if not self._quiet:
-            click.echo("·" if stage == self._stage else f" {stage} ", nl=False)
+            click.echo("·" if stage == self._stage else f"{' ' if self._stage else ''}{stage} ·", nl=False)
             sys.stdout.flush()
             self._stage = stage
 

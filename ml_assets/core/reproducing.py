@@ -64,7 +64,7 @@ def _fitting(then: Recipe, now: Recipe) -> Iterator[Cause]:
 
 
 def _environment(then: Recipe, now: Recipe) -> Iterator[Cause]:
-    changes = list(differences(then.details.get("environment", {}), now.details.get("environment", {})))
+    changes = list(_between(then, now, "environment"))
     yield from (Cause("library", f"{name} {_told(old)} -> {_told(new)}") for name, old, new in changes)
     if then.environment != now.environment and not changes:
         yield Cause("library", "another environment, whose versions were not recorded")
@@ -72,15 +72,20 @@ def _environment(then: Recipe, now: Recipe) -> Iterator[Cause]:
 
 def _code(then: Recipe, now: Recipe) -> Iterator[Cause]:
     if then.code != now.code:
-        parts = [name for name, _, _ in differences(then.details.get("code", {}), now.details.get("code", {}))]
+        parts = [name for name, _, _ in _between(then, now, "code")]
         yield Cause("code", f"code of {now.stage}: {', '.join(parts) or 'which part was not recorded'}")
 
 
 def _config(then: Recipe, now: Recipe) -> Iterator[Cause]:
-    changes = list(differences(then.details.get("config", {}), now.details.get("config", {})))
-    others = [f"{path} {_told(old)} -> {_told(new)}" for path, old, new in changes if path not in _OWN]
+    others = [f"{path} {_told(old)} -> {_told(new)}" for path, old, new in _between(then, now, "config") if path not in _OWN]
     if others:
         yield Cause("configuration", f"product.yaml: {'; '.join(others)}")
+
+
+def _between(then: Recipe, now: Recipe, detail: str) -> Iterator[tuple[str, Any, Any]]:
+    """The differences in one detail; none where the detail was not recorded then."""
+    if detail in then.details:
+        yield from differences(then.details[detail], now.details.get(detail, {}))
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
