@@ -55,10 +55,10 @@ def situation(space: Workspace, product: Product) -> Situation:
         definitions={name: _definition(product, stage) for name, stage in stages.STAGES.items()},
         delivered=delivered,
         reference=reference,
-        champions=champions(moves, evaluations, evaluation_of),
+        champions=champions(moves, evaluations, evaluation_of, space.endpoints.recalled(product.name)),
         answered=answered(moves, sorted({key for stage, key in standing if stage == "raw"} | set(delivered))),
         accepted=accepted,
-        recalled=recalled_partitions(space.ledger, product.name),
+        recalled=recalled_partitions(space.ledger, product.name, delivered),
     )
 
 

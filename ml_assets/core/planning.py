@@ -4,7 +4,7 @@ State-based: it looks at content and declarations, never at when something ran.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -78,13 +78,19 @@ class Situation:
     recalled: Mapping[str, str] = field(default_factory=dict)
 
 
-def champions(moves: Sequence[Move], evaluations: Mapping[str, str], evaluation_of: Mapping[str, str]) -> dict[str, str | None]:
+def champions(
+    moves: Sequence[Move],
+    evaluations: Mapping[str, str],
+    evaluation_of: Mapping[str, str],
+    recalled: Collection[str] = (),
+) -> dict[str, str | None]:
     """For each evaluated partition the bundle to compare with: the last moved to (and not rolled back) as of it or
     earlier, passing over what came out of this very evaluation.
 
-    `evaluations`: data version by partition; `evaluation_of`: that of the evaluation that a bundle was made from.
+    `evaluations`: data version by partition; `evaluation_of`: that of the evaluation that a bundle was made from;
+    `recalled`: bundles that are champions no more.
     """
-    standing = list(enumerate(stack(moves)))
+    standing = [(number, move) for number, move in enumerate(stack(moves)) if move.bundle not in recalled]
     before = _last_before(standing, list(evaluations))
     own: dict[str, list[tuple[int, Move]]] = {}
     for number, move in standing:
