@@ -60,7 +60,6 @@ def text(found: dict[str, Any]) -> str:
         f"{found['manifests']} manifests, {found['inputs']} edges, ledger {found['ledger_mb']} MB, cache {found['cache_mb']} MB"
     )
     told = f"{size}; written in {found['seconds_to_write']:.0f} s, graph first built in {found['seconds_to_build']:.1f} s"
-    note = "from its cache: the file is read, its digest and the ledger entry it ends with are checked; imports are left out"
     note = "from its cache: the file's digest, and the ledger entry that it ends with, are checked; imports are left out"
     return f"{told}\n\n{table(header, rows)}\n\n{note}"
 
