@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo dev test lint long bench lock clean
+.PHONY: help install demo dev test debian lint long bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,8 +32,20 @@ demo: install  ## replay a year of New York flights down the whole path
 dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, until Ctrl-C
 	$(BIN)/ml-assets dev
 
-test: install lint  ## lint, types, import contract, tests
+test: install debian lint  ## lint, types, import contract, tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# What tests drive of Debian: a browser for pages, PostgreSQL for the ledger, curl for the README. Asks for root only when something is missing.
+debian:
+	@missing=; \
+	command -v chromium >/dev/null || missing="$$missing chromium"; \
+	command -v chromedriver >/dev/null || missing="$$missing chromium-driver"; \
+	command -v curl >/dev/null || missing="$$missing curl"; \
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing="$$missing postgresql"; \
+	if [ -n "$$missing" ]; then \
+	  sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq --no-install-recommends $$missing; \
+	fi
 
 lint: install
 	$(BIN)/ruff check .
