@@ -7,6 +7,7 @@ name that starts with a dot, then rename: names with a leading dot are not looke
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.partitions import PartitionKeyError, partitions_of
@@ -77,6 +78,16 @@ def _is_partition(product: Product, key: str) -> bool:
         return partitions_of(product).contains(key)
     except PartitionKeyError:
         return False
+
+
+def remembered_digest(file: Path, known: dict[str, list[Any]]) -> str:
+    """The file's digest; read again only when its size, time of change or inode is not the one in `known`, which learns it."""
+    stat = file.stat()
+    mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    entry = known.get(str(file))
+    if entry is None or entry[:3] != mark:
+        known[str(file)] = entry = [*mark, digest_file(file)]
+    return str(entry[3])
 
 
 def content_key(files: Mapping[str, Path]) -> str:

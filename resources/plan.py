@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from ml_assets.core import stages
-from ml_assets.core.digests import digest_file, digest_json
+from ml_assets.core.digests import digest_json
 from ml_assets.core.planning import (
     Asset,
     Cause,
@@ -24,7 +24,7 @@ from ml_assets.core.planning import (
 from ml_assets.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import write_atomically
-from resources.landing import NotDelivered
+from resources.landing import NotDelivered, remembered_digest
 from resources.workspace import Workspace
 
 
@@ -184,12 +184,7 @@ class FileDigests:
         return cls(path, json.loads(path.read_text()) if path.is_file() else {})
 
     def of(self, file: Path) -> str:
-        stat = file.stat()
-        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        known = self.known.get(str(file))
-        if known is None or known[:3] != mark:
-            self.known[str(file)] = known = [*mark, digest_file(file)]
-        return str(known[3])
+        return remembered_digest(file, self.known)
 
     def write(self) -> None:
         content = json.dumps(self.known).encode()

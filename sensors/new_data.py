@@ -10,9 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from ml_assets.core.digests import digest_file, digest_json
+from ml_assets.core.digests import digest_json
 from ml_assets.product import Product
-from resources.landing import NotDelivered
+from resources.landing import NotDelivered, remembered_digest
 from resources.workspace import Workspace
 
 TICK_SECONDS = 10
@@ -35,13 +35,8 @@ class Cursor:
         return digest_json({table: self.digest(path) for table, path in tables.items()})
 
     def digest(self, path: Path) -> str:
-        """A file's digest; read again only when its size, time of change or inode is not the one remembered."""
-        stat = path.stat()
-        mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-        known = self.files.get(str(path))
-        if known is None or known[:3] != mark:
-            self.files[str(path)] = [*mark, digest_file(path)]
-        return str(self.files[str(path)][3])
+        """A file's digest, read once as long as the file stays as it is."""
+        return remembered_digest(path, self.files)
 
     def request(self, partition: str, content: str) -> dg.RunRequest:
         """A run of the path. The count lets content that comes back after another one run again, and once."""
