@@ -49,7 +49,7 @@ def walk_forward(months: int, parts: Parts) -> dict[str, float]:
         if month > 1:
             fitted = _fit(pl.concat(features[:-1]), product, parts)
             judged = _judge(fitted, champion, features, product, parts)
-            found[f"2013-{month:02}"] = judged.evaluation.comparison(product.gates.claims[0].metric).candidate.value
+            found[f"2013-{month:02}"] = judged.evaluation.comparison(product.gates.metric).candidate.value
             champion = fitted if judged.verdict.is_accept else champion
     return found
 

@@ -61,7 +61,7 @@ def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[
 
 def _candidates(space: Any, product: Any) -> dict[str, float]:
     """The candidate's value of the first gate's metric by month: the plain script has to find the same."""
-    metric = product.gates.claims[0].metric
+    metric = product.gates.metric
     keys = space.ledger.partitions(product.name, "evaluation")
     found = {key: space.lineage.current(product, "evaluation", key).facts["metrics"] for key in keys}
     return {key: metrics[metric]["candidate"]["value"] for key, metrics in found.items()}

@@ -10,13 +10,14 @@ from ml_assets.product import Product
 from resources.workspace import Workspace
 
 VERDICT = "gates_passed"
+NOT_ASKED = "not asked of a first release: there is no champion"
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """One blocking check per claim, and one for the verdict."""
     specs = [check_spec(product, "evaluation", VERDICT, "The verdict is ACCEPT.", blocking=True)]
     specs += [
-        check_spec(product, "evaluation", claim.name, f"{claim.metric}: {_limit(claim)}", blocking=True)
+        check_spec(product, "evaluation", claim.name, f"{claim.kind}: {claim.text}", blocking=True)
         for claim in product.gates.claims
     ]
     claims = [spec.name for spec in specs]
@@ -28,22 +29,17 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     return [gates]
 
 
-def _limit(claim: object) -> str:
-    limits = {name: getattr(claim, name) for name in ("margin", "minimum", "maximum")}
-    return ", ".join(f"{name} {value}" for name, value in limits.items() if value is not None)
-
-
 def _find(evaluation: Manifest) -> Sequence[Finding]:
     verdict = evaluation.facts["verdict"]
     accepted = verdict["decision"] == "ACCEPT"
-    reasons = "; ".join(verdict["reasons"])
+    short = ", ".join(f"{each['name']} {each['outcome']}" for each in verdict["claims"] if each["outcome"] != "PASS")
+    reasons = short or "; ".join(verdict["reasons"])
     told = f"{verdict['decision']}: {reasons}" if reasons else verdict["decision"]
-    is_first = evaluation.facts["champion"] is None
-    return [Finding(VERDICT, accepted, told), *(_claim(claim, is_first=is_first) for claim in verdict["claims"])]
+    findings = [Finding(VERDICT, accepted, told), *map(_claim, verdict["claims"])]
+    return findings + [Finding(name, True, NOT_ASKED) for name in verdict["not_asked"]]
 
 
-def _claim(claim: dict[str, object], *, is_first: bool) -> Finding:
-    """A claim that does not apply is one about a champion, before there is any; nothing else may be without an answer."""
-    passed = claim["passed"] is True or (claim["passed"] is None and is_first)
-    details = {name: claim[name] for name in ("metric", "value", "limit")}
-    return Finding(str(claim["name"]), passed, str(claim["message"]), details=details)
+def _claim(claim: dict[str, object]) -> Finding:
+    """An undecided claim is not passed: nothing counts but a PASS."""
+    details = {name: claim[name] for name in ("kind", "text", "outcome", "estimate", "low", "high", "limit", "p", "units")}
+    return Finding(str(claim["name"]), claim["outcome"] == "PASS", f"{claim['outcome']}: {claim['message']}", details=details)

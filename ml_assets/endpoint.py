@@ -1,5 +1,6 @@
 """endpoint: which release answers in staging and in production, since when and by whose decision."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -82,12 +83,13 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
     from ml_assets.core.promotion import decide
 
     moves = workspace.endpoints.moves(product.name, "production")
+    evidence = _evidence(workspace, product, release)
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
-        champion=_compared_with(workspace, release),
+        champion=evidence.champion,
         moves=moves,
-        unproven=workspace.lineage.unproven(release, RELEASE_CLAIMS),
+        unproven=[*evidence.reasons, *workspace.lineage.unproven(release, RELEASE_CLAIMS)],
         recalled=workspace.endpoints.recalled(product.name),
     )
     if decision.action == "refuse":
@@ -105,7 +107,13 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
     reason = f"ACCEPT as of {release.partition}"
     answering = moves[-1].bundle if moves else None
     workspace.endpoints.move(
-        "promotion", release, environment="production", by=f"dagster run {run}", reason=reason, expected=answering
+        "promotion",
+        release,
+        environment="production",
+        by=f"dagster run {run}",
+        reason=reason,
+        expected=answering,
+        is_proven=evidence.is_better,
     )
     workspace.catalogue.alias(product.name, "production", bundle=release.snapshot)
     return f"promoted; {tell_server(product, release.facts['release'])}"
@@ -125,13 +133,27 @@ def tell_server(product: Product, release: str) -> str:
     return f"the server on port {spec.port} answers with {release}"
 
 
-def _compared_with(workspace: Workspace, release: Manifest) -> str | None:
-    """The bundle that the release's verdict compared it with; its evidence must be about exactly its model."""
+@dataclass(frozen=True)
+class _Evidence:
+    """What the ledger holds about a release: the verdict it came from, which must let exactly its model through."""
+
+    champion: str | None
+    is_better: bool
+    reasons: tuple[str, ...]
+
+
+def _evidence(workspace: Workspace, product: Product, release: Manifest) -> _Evidence:
+    """Recompute from the record whether every required claim has a finite PASS for exactly these bytes. Who answers at this
+    moment is compared by `decide`, and again in the ledger's transaction."""
+    from ml_assets.core.gates.verdict import unproven
+
     produced = workspace.lineage.made_from(release)
-    evaluation, model = produced["evaluation"].facts, produced["model"]
-    if evaluation["verdict"]["decision"] != "ACCEPT" or evaluation["candidate"] != model.data_version:
-        raise PromotionRefused(f"release {release.facts['release']}: its evidence is no ACCEPT for exactly its model")
-    return evaluation["champion"]["bundle"] if evaluation["champion"] else None
+    facts, model = produced["evaluation"].facts, produced["model"]
+    reasons = unproven(product, facts["verdict"], has_champion=facts["champion"] is not None)
+    if facts["candidate"] != model.data_version:
+        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    champion = facts["champion"]["bundle"] if facts["champion"] else None
+    return _Evidence(champion, facts["verdict"]["is_better"], tuple(reasons))
 
 
 def _answering(workspace: Workspace, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:

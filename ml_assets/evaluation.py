@@ -1,7 +1,7 @@
-"""evaluation: candidate and champion on the same unseen rows, with plots, report and verdict."""
+"""evaluation: candidate, champion and anchor on the same unseen rows, with plots, report and verdict."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,9 @@ from ml_assets.core.stages import test_keys
 from ml_assets.product import Product
 from ml_assets.product_spec import METRICS
 from resources.assets import asset_key, materialized, partitions_def, spec, window_dep
+from resources.budget import Look
 from resources.claims import features_claims
+from resources.lineage import Baselines
 from resources.metadata import pictures, plots
 from resources.mlflow import run_facts, run_page
 from resources.workspace import Workspace
@@ -21,6 +23,9 @@ from resources.workspace import Workspace
 if TYPE_CHECKING:
     import numpy as np
     import polars as pl
+    from catboost import CatBoost
+
+    from ml_assets.core.judging import Scores
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
@@ -45,19 +50,24 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Who is compared on what: manifests of the candidate, the test window's features and the champion's release.
+    """Who is compared on what: manifests of the candidate, the test window's features and the releases compared with.
 
-    `question` is the key of the same comparison without a champion.
+    `question` is the key of the same comparison without them.
     """
 
     model: Manifest
     tested: Sequence[Manifest]
-    champion: Manifest | None
+    baselines: Baselines
     question: str
 
     @property
     def inputs(self) -> list[Manifest]:
-        return [self.model, *self.tested, *([self.champion] if self.champion else [])]
+        compared = {release.id: release for release in self.baselines.by_role.values()}
+        return [self.model, *self.tested, *compared.values()]
+
+    @property
+    def keys(self) -> list[str]:
+        return [m.partition for m in self.tested]
 
 
 def _compare(workspace: Workspace, product: Product, key: str) -> _Comparison:
@@ -67,62 +77,106 @@ def _compare(workspace: Workspace, product: Product, key: str) -> _Comparison:
     tested = [workspace.lineage.current(product, "features", k) for k in test_keys(product, key)]
     asked = [model.as_input(), *(m.as_input() for m in tested)]
     question = workspace.lineage.recipe(product, "evaluation", key, asked).key
-    champion = workspace.lineage.champion(product, key, question=question)
-    trained = {"candidate": model.facts["train"]} | ({"champion": champion.facts["train"]} if champion else {})
+    baselines = workspace.lineage.baselines(product, key, question=question)
+    trained = {"candidate": model.facts["train"]} | {r: m.facts["train"] for r, m in baselines.by_role.items()}
     refuse_seen_rows(product, tested=[m.partition for m in tested], trained=trained)
     workspace.lineage.require_proven(tested, features_claims(product))
-    return _Comparison(model, tested, champion, question)
+    return _Comparison(model, tested, baselines, question)
 
 
 def _evaluate(context: dg.AssetExecutionContext, workspace: Workspace, product: Product, compared: _Comparison) -> Output:
+    """Charge the look, score, judge, record the verdict: in this order, whatever happens in between."""
     import polars as pl
 
-    from ml_assets.core.judging import judge_candidate, output
-    from ml_assets.core.training import labelled
+    from ml_assets.core.judging import judge_candidate, levels_of, output
 
-    rows = pl.concat(workspace.snapshots.frame(m.snapshot, "features.parquet") for m in compared.tested)
-    frame = labelled(rows, label=product.features.label)
-    scores = {"candidate": score(workspace, product, compared.model, frame)}
-    if compared.champion is not None:
-        scores["champion"] = score(workspace, product, compared.champion, frame)
-    judged = judge_candidate(frame, scores, product=product)
-    champion = compared.champion
+    frame = _labelled(workspace, product, compared.tested)
+    before = _labelled(workspace, product, workspace.lineage.inputs(compared.model)[-product.window.test :])
+    look = _charge(workspace, product, compared, run=context.run.run_id)
+    scores = _scores(workspace, product, compared, frame)
+    timings = {"p99_ms": _p99_ms(workspace, product, compared.model, frame)}
+    judged = judge_candidate(frame, scores, product=product, expected=levels_of(before, product=product), timings=timings)
+    workspace.budget.settle(product, look, judged.verdict.decision)
     facts = {
         "candidate": compared.model.data_version,
-        "champion": {"release": champion.facts["release"], "bundle": champion.snapshot} if champion else None,
-        "tested": [m.partition for m in compared.tested],
+        "champion": None,
+        "anchor": None,
+        **{r: {"release": m.facts["release"], "bundle": m.snapshot} for r, m in compared.baselines.by_role.items()},
+        "tested": compared.keys,
         "question": compared.question,
+        "look": {"number": look.number, "comparison": look.comparison},
     }
-    report = _report(workspace, product, compared.model, frame, scores["candidate"])
+    report = _report(workspace, product, compared.model, before, frame.with_columns(pl.Series("score", scores["candidate"])))
     made = output(frame, scores, judged, product=product, report=report, facts=facts)
     return replace(made, facts={**made.facts, **_log(context, workspace, product, made)})
 
 
+def _labelled(workspace: Workspace, product: Product, features: Sequence[Manifest]) -> "pl.DataFrame":
+    import polars as pl
+
+    from ml_assets.core.training import labelled
+
+    rows = pl.concat(workspace.snapshots.frame(m.snapshot, "features.parquet") for m in features)
+    return labelled(rows, label=product.features.label)
+
+
+def _charge(workspace: Workspace, product: Product, compared: _Comparison, *, run: str) -> Look:
+    """A look at the window, before anything is scored on it."""
+    from ml_assets.core.gates.verdict import gate_digest
+    from ml_assets.core.judging import comparison_digest
+
+    models = {role: workspace.lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
+    tested = {m.partition: m.data_version for m in compared.tested}
+    asked = comparison_digest(product, models={"candidate": compared.model.data_version, **models}, tested=tested)
+    return workspace.budget.charge(product, tested=compared.keys, comparison=asked, gate=gate_digest(product), run=run)
+
+
+def _scores(workspace: Workspace, product: Product, compared: _Comparison, frame: "pl.DataFrame") -> "Scores":
+    """Every model's scores of the rows; one that is both champion and anchor is asked once."""
+    found = {compared.model.id: score(workspace, product, compared.model, frame)}
+    for release in compared.baselines.by_role.values():
+        if release.id not in found:
+            found[release.id] = score(workspace, product, release, frame)
+    return {"candidate": found[compared.model.id]} | {r: found[m.id] for r, m in compared.baselines.by_role.items()}
+
+
+def _p99_ms(workspace: Workspace, product: Product, model: Manifest, frame: "pl.DataFrame") -> float:
+    import polars as pl
+
+    from ml_assets.core.latency import p99_ms
+
+    fitted, features = _fitted(workspace, product, model)
+    rows = frame.select(pl.col(each["name"]) for each in features).head(200).rows()
+    return p99_ms(fitted, rows, features)
+
+
 def score(workspace: Workspace, product: Product, manifest: Manifest, frame: "pl.DataFrame") -> "np.ndarray":
     """Scores of a model or release on feature rows, by the function that also serves."""
-    from ml_assets.core.scoring import load_model, score_frame
+    from ml_assets.core.scoring import score_frame
 
-    model = load_model(workspace.snapshots.path(manifest.snapshot, "model.cbm"), task=product.task)
-    about = "model.json" if manifest.recipe.stage == "model" else "bundle.json"
-    features = json.loads(workspace.snapshots.read(manifest.snapshot, about))["features"]
+    model, features = _fitted(workspace, product, manifest)
     return score_frame(model, frame, features)
 
 
-def _report(workspace: Workspace, product: Product, model: Manifest, frame: "pl.DataFrame", scores: "np.ndarray") -> bytes:
-    """Evidently's report of the test rows against the last training partitions, as many as were tested."""
+def _fitted(workspace: Workspace, product: Product, manifest: Manifest) -> tuple["CatBoost", list[dict[str, str]]]:
+    """The model of a model or release manifest, and its features."""
+    from ml_assets.core.scoring import load_model
+
+    model = load_model(workspace.snapshots.path(manifest.snapshot, "model.cbm"), task=product.task)
+    about = "model.json" if manifest.recipe.stage == "model" else "bundle.json"
+    return model, json.loads(workspace.snapshots.read(manifest.snapshot, about))["features"]
+
+
+def _report(workspace: Workspace, product: Product, model: Manifest, trained: "pl.DataFrame", tested: "pl.DataFrame") -> bytes:
+    """Evidently's report of the scored test rows against the last training partitions, as many as were tested."""
     import polars as pl
 
     from ml_assets.core.report import evidently_report
-    from ml_assets.core.training import labelled
 
-    last = workspace.lineage.inputs(model)[-product.window.test :]
-    rows = pl.concat(workspace.snapshots.frame(m.snapshot, "features.parquet") for m in last)
-    trained = labelled(rows, label=product.features.label)
     about = json.loads(workspace.snapshots.read(model.snapshot, "model.json"))["features"]
-    seen = score(workspace, product, model, trained)
     return evidently_report(
-        trained.with_columns(pl.Series("score", seen)),
-        frame.with_columns(pl.Series("score", scores)),
+        trained.with_columns(pl.Series("score", score(workspace, product, model, trained))),
+        tested,
         task=product.task,
         label=product.features.label,
         score="score",
@@ -137,11 +191,19 @@ def _log(context: dg.AssetExecutionContext, workspace: Workspace, product: Produ
     values = {f"{role}/{m}": e["value"] for m, by_role in made.facts["metrics"].items() for role, e in by_role.items()}
     with workspace.catalogue.run(context, product.name) as mlflow:
         mlflow.log_metrics({name: value for name, value in values.items() if value is not None})
-        mlflow.set_tags({"verdict": made.facts["verdict"]["decision"]})
+        mlflow.set_tags(_tags(made.facts))
         shown = {name: text for name, text in made.files.items() if name.endswith((".md", ".html", ".svg"))}
         for name, text in shown.items():
             mlflow.log_text(text.decode(), f"evaluation/{name}")
         return run_facts(mlflow)
+
+
+def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The verdict as MLflow tags: the decision, each claim's outcome, and what was asked."""
+    verdict = facts["verdict"]
+    told = {"verdict": verdict["decision"], "gates": verdict["gate"], "level": f"{verdict['level']:g}"}
+    told |= {f"claim/{claim['name']}": claim["outcome"] for claim in verdict["claims"]}
+    return told | {"look": f"{facts['look']['number']} of {verdict['looks']}"}
 
 
 def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
@@ -154,6 +216,8 @@ def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dic
     values = {metric: facts["metrics"][metric]["candidate"]["value"] for metric in metrics}
     return {
         "verdict": "; ".join([verdict["decision"], *verdict["reasons"]]),
+        "promises": verdict["guarantee"],
+        "budget": f"look {facts['look']['number']} of {verdict['looks']} at this test window",
         "champion": champion["release"] if champion else "none: a first release",
         "tested_on": ", ".join(facts["tested"]),
         "metrics": dg.MetadataValue.md(comparison(facts["metrics"], order=metrics)),

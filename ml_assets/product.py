@@ -15,13 +15,13 @@ from typing import Any
 from pydantic import PrivateAttr, ValidationInfo, field_validator
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.gate_spec import GateSpec, needs_threshold
 from ml_assets.product_spec import (
     DecisionSpec,
     DeliverySpec,
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
-    GateSpec,
     ModelSpec,
     MonitoringSpec,
     Name,
@@ -70,6 +70,13 @@ class Product(Section):
         if decision is not None and info.data.get("task") == "regression":
             raise ValueError("a regression has no decision threshold; allowed only with task: binary")
         return decision
+
+    @field_validator("gates")
+    @classmethod
+    def _decisions_have_a_threshold(cls, gates: GateSpec, info: ValidationInfo) -> GateSpec:
+        if info.data.get("decision") is None and (claims := [c.name for c in gates.claims if needs_threshold(c.form)]):
+            raise ValueError(f"claim '{claims[0]}' is about decisions, which need `decision: {{threshold: 0.5}}`")
+        return gates
 
     def model_post_init(self, context: Any, /) -> None:
         self._folder = (context or {}).get("folder", Path())

@@ -19,12 +19,20 @@ from ml_assets.errors import MlAssetsError
 
 Task = Literal["binary", "regression"]
 Every = Literal["hour", "day", "week", "month"]
-Metric = Literal["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy", "mae", "rmse", "r2", "bias"]
+Metric = Literal[
+    "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
+    "selection_rate", "mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90",
+]  # fmt: skip
 
 METRICS: Mapping[Task, tuple[Metric, ...]] = {
-    "binary": ("roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy"),
-    "regression": ("mae", "rmse", "r2", "bias"),
-}
+    "binary": (
+        "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
+        "selection_rate",
+    ),
+    "regression": ("mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90"),
+}  # fmt: skip
+AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate"})
+"""Metrics of decisions: they need the product's decision threshold."""
 KEY_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
 _GOOD_KEYS: Mapping[Every, str] = {
     "hour": "2013-01-01T05",
@@ -162,38 +170,6 @@ class DecisionSpec(Section):
 class EvaluationSpec(Section):
     slices: tuple[Column, ...] = ()
     interval: float = Field(default=0.95, gt=0, lt=1)
-
-
-class Claim(Section):
-    """What a candidate must prove: relative to the champion (`margin`) or absolutely (`minimum`, `maximum`)."""
-
-    name: Name
-    metric: TaskMetric
-    margin: float | None = Field(default=None, ge=0)
-    minimum: float | None = None
-    maximum: float | None = None
-
-    @model_validator(mode="after")
-    def _has_one_limit(self) -> Self:
-        given = [limit for limit in ("margin", "minimum", "maximum") if getattr(self, limit) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"claim '{self.name}' needs exactly one of margin, minimum, maximum; found {', '.join(given) or 'none'}"
-            )
-        return self
-
-
-class GateSpec(Section):
-    unit: Column
-    claims: tuple[Claim, ...] = Field(min_length=1)
-
-    @field_validator("claims")
-    @classmethod
-    def _names_differ(cls, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
-        names = [claim.name for claim in claims]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"claim names must differ; found twice: {', '.join(twice)}")
-        return claims
 
 
 class EndpointSpec(Section):

@@ -43,9 +43,9 @@ def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *
 
     model = workspace.lineage.current(product, "model", key)
     evaluation = workspace.lineage.current(product, "evaluation", key)
-    champion = workspace.lineage.champion(product, key, question=evaluation.facts["question"])
-    digest = champion.snapshot if champion else None
-    if reasons := refusals(product, model=model, evaluation=evaluation, champion=digest):
+    baselines = workspace.lineage.baselines(product, key, question=evaluation.facts["question"])
+    compared = {role: release.snapshot for role, release in baselines.by_role.items()}
+    if reasons := refusals(product, model=model, evaluation=evaluation, compared=compared):
         told = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
         workspace.ledger.append("refusal", {**told, "evaluation": evaluation.id, "run": run})
         raise ReleaseRefused(
@@ -110,7 +110,7 @@ def _metadata(workspace: Workspace, product: Product, manifest: Manifest, versio
     return {
         "release": facts["release"],
         "registered": dg.MetadataValue.url(page),
-        "evidence": ", ".join(claim["name"] for claim in evaluation.facts["verdict"]["claims"] if claim["passed"]),
+        "evidence": ", ".join(claim["name"] for claim in evaluation.facts["verdict"]["claims"] if claim["outcome"] == "PASS"),
         "trained_on": f"{facts['train'][0]} to {facts['train'][-1]}, {len(facts['train'])} partitions",
         "bundle": manifest.snapshot,
         "members": small_table(["member"], [[name] for name in sorted(workspace.snapshots.open(manifest.snapshot).members)]),

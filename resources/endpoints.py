@@ -33,9 +33,19 @@ class Endpoints:
         """Every move so far, oldest first."""
         return [as_move(entry) for entry in self.ledger.moves(product, environment)]
 
-    def move(self, kind: Kind, release: Manifest, *, environment: str, by: str, reason: str, expected: str | None) -> Pointer:
+    def move(
+        self,
+        kind: Kind,
+        release: Manifest,
+        *,
+        environment: str,
+        by: str,
+        reason: str,
+        expected: str | None,
+        is_proven: bool = False,
+    ) -> Pointer:
         """Record that the release answers from now on, if `expected` (a bundle's digest) answers still and the release was
-        not recalled; then tell the server. A crash between the two is mended by `settle`."""
+        not recalled; then tell the server. A crash between the two is mended by `settle`. `is_proven`: it is an anchor now."""
         body = {
             "product": release.recipe.product,
             "environment": environment,
@@ -46,6 +56,7 @@ class Endpoints:
             "previous": expected,
             "by": by,
             "reason": reason,
+            "is_proven": is_proven,
         }
         return self._record(kind, body, expected=expected, release=release)
 
@@ -111,4 +122,5 @@ def as_move(entry: Entry) -> Move:
         release=entry.body["name"],
         as_of=entry.body["as_of"],
         kind="rollback" if entry.kind == "rollback" else "promotion",
+        is_proven=entry.body["is_proven"],
     )

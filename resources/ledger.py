@@ -25,7 +25,20 @@ from resources.ledger_database import lock, open_database
 GENESIS = "0" * 64
 MOST_VARIABLES = 10_000
 
-Kind = Literal["manifest", "publication", "evidence", "promotion", "staging", "rollback", "refusal", "recall"]
+Kind = Literal[
+    "manifest",
+    "publication",
+    "evidence",
+    "look",
+    "verdict",
+    "approval",
+    "override",
+    "promotion",
+    "staging",
+    "rollback",
+    "refusal",
+    "recall",
+]
 Guard = Callable[[Connection], None]
 
 
@@ -241,6 +254,9 @@ def _index(connection: Connection, entry: Entry) -> None:
         case "evidence":
             row = {"subject": body["subject"], "claim": body["claim"], "passed": int(body["passed"])}
             connection.execute(insert(schema.evidence).values(seq=entry.seq, **row))
+        case "look" | "verdict":
+            row = {"product": body["product"], "window": schema.window_key(body["window"]), "comparison": body["comparison"]}
+            connection.execute(insert(schema.looks).values(seq=entry.seq, **row))
         case "promotion" | "staging" | "rollback":
             row = {name: body[name] for name in ("product", "environment", "release", "as_of")}
             connection.execute(insert(schema.pointers).values(seq=entry.seq, **row))

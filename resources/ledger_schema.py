@@ -1,5 +1,7 @@
 """The ledger's tables. `entries` is the record; the others are indexes that can be made again from it."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import Column, Index, Integer, MetaData, Table, column
 from sqlalchemy import Text as AnyText
 
@@ -78,6 +80,21 @@ pointers = Table(
     Column("as_of", Text, nullable=False),
     Index("pointers_environment", "product", "environment", "seq"),
 )
+
+looks = Table(
+    "looks",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("product", Text, nullable=False),
+    Column("window", Text, nullable=False),
+    Column("comparison", Text, nullable=False),
+    Index("looks_window", "product", "window", "seq"),
+)
+
+
+def window_key(tested: Sequence[str]) -> str:
+    """A test window as the table `looks` names it."""
+    return " ".join(tested)
 
 
 def append_only(dialect: str) -> list[str]:

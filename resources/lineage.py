@@ -34,6 +34,20 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Baselines:
+    """Who a candidate is compared with; both are None until a first release answers."""
+
+    champion: Manifest | None
+    anchor: Manifest | None
+
+    @property
+    def by_role(self) -> dict[str, Manifest]:
+        """Those that there are."""
+        named = {"champion": self.champion, "anchor": self.anchor}
+        return {role: release for role, release in named.items() if release is not None}
+
+
+@dataclass(frozen=True)
 class Lineage:
     """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id)."""
 
@@ -66,24 +80,30 @@ class Lineage:
         move = self.ledger.pointer(product.name, "production", before=before)
         return self.ledger.manifest(move.body["manifest"]) if move else None
 
-    def champion(self, product: Product, partition: str, *, question: str) -> Manifest | None:
-        """The release that a candidate as of `partition` is compared with: the last that production moved to and did
-        not roll back, of those as of this partition or an earlier one; none that was recalled or comes from what was. None
-        until a first release answers.
+    def baselines(self, product: Product, partition: str, *, question: str) -> Baselines:
+        """The releases that a candidate as of `partition` is compared with. The champion is the last that production moved
+        to and did not roll back, of those as of this partition or an earlier one; none that was recalled or comes from what
+        was. The anchor is the last of them that was proven better than the anchor before it.
 
-        `question` is the evaluation's recipe key without its champion. A release that came out of this very question is
-        passed over: asked again, the question has the same answer.
+        `question` is the evaluation's recipe key without them. A release that came out of this very question is passed over:
+        asked again, the question has the same answer.
         """
         entries = self.ledger.moves(product.name, "production")
         manifests = {entry.body["release"]: entry.body["manifest"] for entry in entries}
         bad = recalls.derived(self.ledger, product.name) if entries else {}
+        champion: Manifest | None = None
         for move in reversed(stack([as_move(entry) for entry in entries])):
+            if champion is not None and not move.is_proven:
+                continue
             release = self.ledger.manifest(manifests[move.bundle])
             if release is None or release.partition > partition or release.id in bad:
                 continue
-            if self.made_from(release)["evaluation"].facts["question"] != question:
-                return release
-        return None
+            if self.made_from(release)["evaluation"].facts["question"] == question:
+                continue
+            champion = champion or release
+            if move.is_proven:
+                return Baselines(champion, release)
+        return Baselines(champion, champion)
 
     def inputs(self, manifest: Manifest) -> list[Manifest]:
         """What it was made from, in the order read; delivered files have no manifest."""

@@ -49,13 +49,15 @@ def situation(space: Workspace, product: Product) -> Situation:
     reference = _reference(space, product, digests)
     digests.write()
     moves = space.endpoints.moves(product.name, "production")
+    recalled = space.endpoints.recalled(product.name)
     evaluations = {key: s.data_version for (stage, key), s in standing.items() if stage == "evaluation"}
     return Situation(
         standing=standing,
         definitions={name: _definition(product, stage) for name, stage in stages.STAGES.items()},
         delivered=delivered,
         reference=reference,
-        champions=champions(moves, evaluations, evaluation_of, space.endpoints.recalled(product.name)),
+        champions=champions(moves, evaluations, evaluation_of, recalled),
+        anchors=champions(moves, evaluations, evaluation_of, recalled, is_anchor=True),
         answered=answered(moves, sorted({key for stage, key in standing if stage == "raw"} | set(delivered))),
         accepted=accepted,
         recalled=recalled_partitions(space.ledger, product.name, delivered),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from resources.settings import Settings
 
 if TYPE_CHECKING:
+    from resources.budget import Budget
     from resources.dbt import Dbt
     from resources.endpoints import Endpoints
     from resources.landing import Landing
@@ -47,6 +48,12 @@ class Workspace:
         from resources.lineage import Lineage
 
         return Lineage(self.snapshots, self.ledger)
+
+    @cached_property
+    def budget(self) -> "Budget":
+        from resources.budget import Budget
+
+        return Budget(self.ledger)
 
     @cached_property
     def endpoints(self) -> "Endpoints":

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ml_assets.core.verdict import Verdict, VerdictError, judge
 
 from ml_assets.core.curves import Curves
 from ml_assets.core.evaluation_result import Comparison, Evaluation
 from ml_assets.core.intervals import Estimate
-from ml_assets.core.verdict import Verdict, VerdictError, judge
 
 NAN, INFINITY = float("nan"), float("inf")
 NOT_FINITE = st.sampled_from([NAN, INFINITY, -INFINITY])

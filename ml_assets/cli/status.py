@@ -33,7 +33,7 @@ def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
     found = {s: space.ledger.current(product.name, s, key) for s in ("raw", "quarantine", "evaluation", "release")}
     facts = {stage: manifest.facts for stage, manifest in found.items() if manifest}
     evaluation = facts.get("evaluation", {})
-    metric = product.gates.claims[0].metric
+    metric = product.gates.metric
     measured = evaluation.get("metrics", {}).get(metric, {})
     return {
         "partition": key,
@@ -49,7 +49,7 @@ def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
 
 def table(product: Product, rows: list[dict[str, Any]], answers: dict[str, str] | None = None) -> str:
     """The rows as a text table; with `answers`, a column of who answered after each partition."""
-    metric = product.gates.claims[0].metric
+    metric = product.gates.metric
     header = ["partition", "rows", "quarantined", f"{metric} candidate", f"{metric} champion", "verdict"]
     header += ["answers" if answers is not None else "release"]
     lines = [

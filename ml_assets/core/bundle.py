@@ -11,6 +11,7 @@ import polars as pl
 from ml_assets.core.contract import request_fields
 from ml_assets.core.drift import profile
 from ml_assets.core.features import model_columns
+from ml_assets.core.gates.verdict import unproven
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.training import feature_kinds
 from ml_assets.product import Product
@@ -40,26 +41,26 @@ def release_name(partition: str, key: str) -> str:
     return f"{partition}.{key[:8]}"
 
 
-def refusals(product: Product, *, model: Manifest, evaluation: Manifest, champion: str | None) -> list[str]:
+def refusals(product: Product, *, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
     """Every reason why this evaluation does not let exactly this model be released; empty if it may.
 
-    `champion` is the digest of the bundle that the candidate would have to have been compared with (None: none answers).
+    `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: none answers).
     """
-    facts, verdict = evaluation.facts, evaluation.facts["verdict"]
-    compared = facts["champion"]["bundle"] if facts["champion"] else None
+    facts = evaluation.facts
+    reasons = unproven(product, facts["verdict"], has_champion="champion" in compared)
+    return reasons + misaddressed(model=model, evaluation=evaluation, compared=compared)
+
+
+def misaddressed(*, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
+    """Why a verdict is about something else than this model against these releases; no decision of a person mends it."""
+    facts = evaluation.facts
     reasons = []
-    if verdict["decision"] != "ACCEPT":
-        reasons.append(f"the verdict is {verdict['decision']}: {'; '.join(verdict['reasons'])}")
     if facts["candidate"] != model.data_version:
         reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
-    if compared != champion:
-        reasons.append(f"the verdict compares with {_short(compared)}, but {_short(champion)} is the champion")
-    judged = {c["name"]: c["passed"] for c in verdict["claims"]}
-    for claim in product.gates.claims:
-        if claim.name not in judged:
-            reasons.append(f"gate {claim.name} was not judged")
-        elif judged[claim.name] is not True and not (claim.margin is not None and champion is None):
-            reasons.append(f"gate {claim.name} did not pass")
+    for role in ("champion", "anchor"):
+        judged, now = facts[role]["bundle"] if facts[role] else None, compared.get(role)
+        if judged != now:
+            reasons.append(f"the verdict compares with {_short(judged, role)}, but {_short(now, role)} is the {role}")
     return reasons
 
 
@@ -104,8 +105,8 @@ def as_requests(product: Product, requests: pl.DataFrame) -> list[dict[str, Any]
     ]
 
 
-def _short(digest: str | None) -> str:
-    return f"release {digest[:12]}" if digest else "no champion"
+def _short(digest: str | None, role: str) -> str:
+    return f"release {digest[:12]}" if digest else f"no {role}"
 
 
 def _json(value: Any) -> bytes:

@@ -17,7 +17,12 @@ from ml_assets.core.metrics_types import Task
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 _SHOWN_SLICES = 12
-_ARROWS = {"greatest": "higher is better", "least": "lower is better", "nearest_zero": "nearer to 0 is better"}
+_ARROWS = {
+    "greatest": "higher is better",
+    "least": "lower is better",
+    "nearest_zero": "nearer to 0 is better",
+    "neither": "no direction",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -92,7 +92,7 @@ class Measured:
         low = high = float("nan")
         note = self.note or self._spread_note()
         if not note:
-            reach = float(stdtrit(self.units - 1, 0.5 + level / 2)) * self._standard_error()
+            reach = float(stdtrit(self.units - 1, 0.5 + level / 2)) * self.standard_error
             low, high = max(self.value - reach, bounds[0]), min(self.value + reach, bounds[1])
         return Estimate(value=self.value, low=low, high=high, units=self.units, rows=self.rows, note=note)
 
@@ -103,7 +103,8 @@ class Measured:
             return "undefined in some resamples of its units: no interval"
         return ""
 
-    def _standard_error(self) -> float:
+    @property
+    def standard_error(self) -> float:
         """SE^2 = G/(G-1) * sum_g (sum of psi in g)^2; of resamples, their variance times the same factor."""
         squares = np.var(self.parts, ddof=1) if self.is_resampled else np.sum(self.parts**2)
         return float(np.sqrt(self.units / (self.units - 1) * squares))

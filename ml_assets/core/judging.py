@@ -1,4 +1,4 @@
-"""The evaluation snapshot: candidate and champion on the same unseen rows, measured, drawn and judged."""
+"""The evaluation snapshot: candidate, champion and anchor on the same unseen rows, measured, drawn and judged."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -8,21 +8,25 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.digests import digest_members, sha256
+from ml_assets.core.digests import digest_json, digest_members, sha256
 from ml_assets.core.evaluation import evaluate
 from ml_assets.core.evaluation_result import Evaluation
 from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.gates.hypotheses import Expected, levels_expected
+from ml_assets.core.gates.panel import Panel, panel
+from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.manifests import Output
 from ml_assets.core.plots import plots
 from ml_assets.core.units import units
-from ml_assets.core.verdict import Verdict, judge
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 
 Scores = Mapping[str, np.ndarray]
-"""Scores by role ("candidate", "champion"), one float64 per row."""
+"""Scores by model, one float64 per row."""
 
 REPORT = "report.html"
+TIMED = "require"
+"""The kind of claim that is read off a clock: never twice the same, so no part of what an evaluation is."""
 
 
 class EvaluationRefused(MlAssetsError):
@@ -47,39 +51,93 @@ def refuse_seen_rows(product: Product, *, tested: Sequence[str], trained: Mappin
             )
 
 
-def judge_candidate(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Judged:
-    """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order."""
-    evaluation = evaluate(
+def comparison_digest(product: Product, *, models: Mapping[str, str], tested: Mapping[str, str]) -> str:
+    """What makes two looks at a window the same one: the gates, the models' fingerprints, the test rows by partition."""
+    return digest_json({"gate": gate_digest(product), "models": dict(models), "tested": dict(tested)})
+
+
+def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Panel:
+    """The rows as gates see them."""
+    return panel(
         task=product.task,
         y=frame[product.features.label].cast(pl.Float64),
         scores=scores,
+        unit=units(frame, unit=product.gates.unit, time=product.features.time),
+        columns={name: frame[name] for name in product.gates.slices},
+        threshold=product.decision.threshold if product.decision else None,
+    )
+
+
+def levels_of(trained: pl.DataFrame, *, product: Product) -> dict[str, list[str]]:
+    """The levels of the gates' columns that a test window should hold: those that the rows before it had in enough units."""
+    none = {"candidate": np.zeros(trained.height)}
+    seen = panel_of(trained, none, product=product)
+    found: dict[str, list[str]] = {}
+    for column, level in levels_expected(seen.groups, seen.codes, product.gates.minimum):
+        found.setdefault(column, []).append(level)
+    return found
+
+
+def judge_candidate(
+    frame: pl.DataFrame,
+    scores: Scores,
+    *,
+    product: Product,
+    expected: Expected | None = None,
+    timings: Mapping[str, float] | None = None,
+) -> Judged:
+    """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order."""
+    compared = {role: values for role, values in scores.items() if role != "anchor"}
+    evaluation = evaluate(
+        task=product.task,
+        y=frame[product.features.label].cast(pl.Float64),
+        scores=compared,
         unit=units(frame, unit=product.gates.unit, time=product.features.time),
         slices={name: frame[name] for name in product.evaluation.slices},
         threshold=product.decision.threshold if product.decision else None,
         level=product.evaluation.interval,
     )
-    return Judged(evaluation, judge(evaluation, product.gates.claims, has_champion="champion" in scores))
+    verdict = judge(product, panel_of(frame, scores, product=product), expected=expected, timings=timings)
+    return Judged(evaluation, verdict)
 
 
 def output(
     frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product, report: bytes, facts: Mapping[str, Any]
 ) -> Output:
-    """The members of an evaluation snapshot. Its data version leaves out the report, whose bytes hold the time."""
+    """The members of an evaluation snapshot. Its data version leaves out the report, whose bytes hold the time, and what was
+    read off a clock."""
     label, time = product.features.label, product.features.time
-    scored = frame.select(*product.features.key, time, label).with_columns(
-        pl.Series(role, values) for role, values in scores.items()
-    )
+    kept = dict.fromkeys([*product.features.key, time, label, *_unit_column(product), *product.gates.slices])
+    scored = frame.select(*kept).with_columns(pl.Series(role, values) for role, values in scores.items())
+    verdict = judged.verdict.to_dict()
     files = {
         "metrics.json": _json(judged.evaluation.to_dict()),
-        "verdict.json": _json(judged.verdict.to_dict()),
+        "verdict.json": _json(verdict),
         "slices.parquet": parquet_bytes(judged.evaluation.slice_table()),
         "scores.parquet": parquet_bytes(scored),
         "summary.md": judged.evaluation.summary_markdown().encode(),
     }
     files |= {f"plots/{name}.svg": svg for name, svg in plots(judged.evaluation).items()}
-    version = digest_members({name: sha256(content) for name, content in files.items()})
-    told = {"verdict": judged.verdict.to_dict(), "metrics": metrics(judged.evaluation), "rows": frame.height}
+    version = digest_members(
+        {name: sha256(content) for name, content in {**files, "verdict.json": _json(untimed(verdict))}.items()}
+    )
+    told = {"verdict": verdict, "metrics": metrics(judged.evaluation), "rows": frame.height}
     return Output(files | {REPORT: report}, {**told, **facts}, data_version=version)
+
+
+def untimed(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A verdict without the numbers that were read off a clock."""
+    claims = [
+        {name: each[name] for name in ("name", "kind", "text", "outcome")} if each["kind"] == TIMED else each
+        for each in verdict["claims"]
+    ]
+    return {**verdict, "claims": claims, "reasons": [] if any(c["kind"] == TIMED for c in claims) else verdict["reasons"]}
+
+
+def _unit_column(product: Product) -> list[str]:
+    from ml_assets.core.units import CALENDAR
+
+    return [] if product.gates.unit in (*CALENDAR, "row") else [product.gates.unit]
 
 
 def metrics(evaluation: Evaluation) -> dict[str, Any]:

@@ -23,6 +23,17 @@ def mean_influence(losses: Floats) -> Floats:
     return np.asarray((losses - losses.mean()) / losses.size)
 
 
+def share_among(values: Floats, among: Floats, w: Floats | None = None) -> float:
+    """The (weighted) mean of `values` over the rows where `among` is 1."""
+    mass = among if w is None else among * w
+    return float(np.sum(values * mass) / np.sum(mass))
+
+
+def share_among_influence(values: Floats, among: Floats) -> Floats:
+    """Delta method on a ratio of sums: psi = among * (value - share) / sum of among."""
+    return np.asarray(among * (values - share_among(values, among)) / among.sum())
+
+
 def log_losses(y: Floats, s: Floats) -> Floats:
     """-log of the probability given to what happened, kept away from log(0)."""
     eps = np.finfo(np.float64).eps

@@ -67,6 +67,8 @@ def _influence(metric: Metric, y: Floats, s: Floats) -> Floats:
 def _undefined(metric: Metric, y: Floats) -> str:
     if metric.needs_both_classes and y.min() == y.max():
         return f"only {'positives' if y[0] else 'negatives'}: {metric.name} is undefined"
+    if metric.needs and not (y if metric.needs == "positives" else 1 - y).any():
+        return f"no {metric.needs}: {metric.name} is undefined"
     if metric.name == "r2" and y.min() == y.max():
         return "the actual values do not vary: r2 is undefined"
     return ""

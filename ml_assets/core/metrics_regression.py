@@ -15,6 +15,11 @@ def errors(y: Floats, s: Floats) -> Floats:
     return s - y
 
 
+def pinball_losses(y: Floats, s: Floats, quantile: float) -> Floats:
+    """The quantile loss of Koenker & Bassett (1978): q * (y - s) below the actual value, (1 - q) * (s - y) above it."""
+    return np.maximum(quantile * (y - s), (quantile - 1) * (y - s))
+
+
 def rmse(y: Floats, s: Floats, w: Floats | None = None) -> float:
     """The root of the mean squared error."""
     return float(np.sqrt(np.average((s - y) ** 2, weights=w)))

@@ -64,7 +64,7 @@ class Situation:
     """All that a plan looks at.
 
     `delivered`: digests of landing files by table, per partition; `reference` the same for reference tables.
-    `champions`: for an evaluation's partition, the bundle that it should have been compared with (None: with nobody).
+    `champions`, `anchors`: for an evaluation's partition, the bundles that it should have been compared with (None: nobody).
     `accepted`: partitions whose standing evaluation is an ACCEPT; `answered`: bundle that answered before a partition.
     """
 
@@ -73,6 +73,7 @@ class Situation:
     delivered: Mapping[str, Mapping[str, str]]
     reference: Mapping[str, str]
     champions: Mapping[str, str | None] = field(default_factory=dict)
+    anchors: Mapping[str, str | None] = field(default_factory=dict)
     answered: Mapping[str, str | None] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
     recalled: Mapping[str, str] = field(default_factory=dict)
@@ -83,14 +84,17 @@ def champions(
     evaluations: Mapping[str, str],
     evaluation_of: Mapping[str, str],
     recalled: Collection[str] = (),
+    *,
+    is_anchor: bool = False,
 ) -> dict[str, str | None]:
     """For each evaluated partition the bundle to compare with: the last moved to (and not rolled back) as of it or
-    earlier, passing over what came out of this very evaluation.
+    earlier, passing over what came out of this very evaluation. With `is_anchor` only what was proven counts.
 
     `evaluations`: data version by partition; `evaluation_of`: that of the evaluation that a bundle was made from;
     `recalled`: bundles that are champions no more.
     """
-    standing = [(number, move) for number, move in enumerate(stack(moves)) if move.bundle not in recalled]
+    counting = (move for move in stack(moves) if move.bundle not in recalled and (move.is_proven or not is_anchor))
+    standing = list(enumerate(counting))
     before = _last_before(standing, list(evaluations))
     own: dict[str, list[tuple[int, Move]]] = {}
     for number, move in standing:
@@ -181,7 +185,7 @@ class Planner:
                 return self._versions([(s, key) for s in ("model", "evaluation", "features")]) if is_due else None
             case "monitoring":
                 bundle = self.situation.answered.get(key)
-                return {**self._versions([("features", key)]), ("release", "*"): bundle} if bundle else None
+                return {**self._versions([("features", key)]), ("release", bundle): bundle} if bundle else None
         return None
 
     def _evaluation_inputs(self, key: str) -> dict[Asset, str | None] | None:
@@ -190,7 +194,8 @@ class Planner:
         tested = self._before(key, self.product.window.test - 1, 0)
         versions = self._versions([("model", key), *(("features", k) for k in tested)])
         champion = self.situation.champions.get(key)
-        return versions | ({("release", "*"): champion} if champion else {})
+        compared = {champion, self.situation.anchors.get(key) or champion} - {None}
+        return versions | {("release", str(bundle)): bundle for bundle in compared}
 
     def _before(self, key: str, first: int, last: int) -> Sequence[str]:
         """The known partitions from `first` to `last` partitions before `key`, both included."""
@@ -242,7 +247,7 @@ class Planner:
 
     def _changed(self, stage: str, key: str, standing: Standing, inputs: Mapping[Asset, str | None]) -> Iterator[Cause]:
         yield from self._roots(inputs)
-        recorded = {_generic(asset): version for asset, version in standing.inputs.items()}
+        recorded = {_generic(asset, version): version for asset, version in standing.inputs.items()}
         for asset, version in inputs.items():
             if version is not None and recorded.get(asset) != version:
                 yield self._input_cause(asset, key)
@@ -262,6 +267,6 @@ class Planner:
         return tuple(dict.fromkeys(cause for item in upstream for cause in item.causes))
 
 
-def _generic(asset: Asset) -> Asset:
-    """A release is read as "who answers", whatever its partition."""
-    return ("release", "*") if asset[0] == "release" else asset
+def _generic(asset: Asset, version: str) -> Asset:
+    """A release that is compared with, or answered, is read as the one it is, whatever its partition."""
+    return ("release", version) if asset[0] == "release" else asset

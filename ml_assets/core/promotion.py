@@ -12,12 +12,16 @@ Action = Literal["promote", "keep", "refuse"]
 
 @dataclass(frozen=True)
 class Move:
-    """One recorded move of an endpoint: to which bundle (digest), as of which partition, by which kind of act."""
+    """One recorded move of an endpoint: to which bundle (digest), as of which partition, by which kind of act.
+
+    `is_proven`: the release was proven better than the anchor of its time, so it became one.
+    """
 
     bundle: str
     release: str
     as_of: str
     kind: Literal["promotion", "rollback"]
+    is_proven: bool = True
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,13 @@ from ml_assets.core.metrics import METRICS
 
 MOST_SLICES = 30
 _SIGNS = {"ACCEPT": "✅", "REJECT": "❌", "INCONCLUSIVE": "❔"}
-_RESULTS = {True: "pass", False: "**fail**", None: "does not apply"}
-_DIRECTIONS = {"greatest": "higher is better", "least": "lower is better", "nearest_zero": "nearer to 0 is better"}
+_RESULTS = {"PASS": "pass", "FAIL": "**fail**", "UNDECIDED": "**undecided**"}
+_DIRECTIONS = {
+    "greatest": "higher is better",
+    "least": "lower is better",
+    "nearest_zero": "nearer to 0 is better",
+    "neither": "no direction",
+}
 Measured = Mapping[str, Any]
 """What metrics.json of an evaluation holds."""
 
@@ -27,6 +32,7 @@ def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> st
         _who(evaluation.facts, measured),
         "\n".join(f"- {text(reason)}" for reason in verdict["reasons"]),
         _claims(verdict["claims"]),
+        text(verdict["guarantee"]),
         f"### Metrics\n\n{_metrics(measured)}",
         _slices(measured),
         _plots(plots),
@@ -46,8 +52,8 @@ def _who(facts: Mapping[str, Any], measured: Measured) -> str:
 
 
 def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[code(c["name"]), code(c["metric"]), _RESULTS[c["passed"]], text(c["message"])] for c in claims]
-    return "### Claims\n\n" + table(["claim", "metric", "result", "what was found"], rows)
+    rows = [[code(c["name"]), f"{c['kind']} {code(c['text'])}", _RESULTS[c["outcome"]], text(c["message"])] for c in claims]
+    return "### Claims\n\n" + table(["claim", "what it says", "result", "what was found"], rows)
 
 
 def _metrics(measured: Measured) -> str:
@@ -116,7 +122,7 @@ def _estimate(estimate: Mapping[str, Any] | None, *, signed: bool) -> str:
 def _change(comparison: Mapping[str, Any]) -> str:
     """Whether the whole interval of the difference lies on one side of 0."""
     difference, best = comparison.get("difference"), METRICS[comparison["metric"]].best
-    if not difference or None in (difference["low"], difference["high"]) or best == "nearest_zero":
+    if not difference or None in (difference["low"], difference["high"]) or best in ("nearest_zero", "neither"):
         return ""
     if difference["low"] > 0:
         return "better" if best == "greatest" else "worse"

@@ -1,0 +1,212 @@
+"""The language of gates: one comparison of measured numbers with a constant, and nothing that cannot be analysed.
+
+    comparison = sum (">" | "<") number
+    sum        = ["-"] term { ("+" | "-") term }
+    term       = [number "*"] measure | number
+    measure    = metric "(" model [ "," column "=" level ] ")"
+               | "ratio" "(" metric [ "," model ] "," "by:" column ")"
+               | "disagreement" "(" model "," model ")"
+               | "p99_ms" "(" "candidate" ")"
+    model      = "candidate" | "champion" | "anchor"
+
+Belongs here: from text to an analysable form, and what is allowed. Does not: measuring (core.gates).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from ml_assets.errors import MlAssetsError
+
+Model: TypeAlias = Literal["candidate", "champion", "anchor"]
+Kind: TypeAlias = Literal["metric", "ratio", "disagreement", "p99_ms"]
+MODELS: tuple[Model, ...] = get_args(Model)
+_TOKEN = re.compile(
+    r"\s*(?:(?P<number>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
+    r"|(?P<name>[A-Za-z_]\w*)|\"(?P<quoted>[^\"]*)\"|(?P<sign>[-+*(),:=<>]))"
+)
+_LEVEL = re.compile(r"\s*(?:\"([^\"]*)\"|([^,()<>\"]+))")
+
+
+class ClaimTextError(MlAssetsError):
+    """A claim's text that is not in the language; says where it stopped being, and what is allowed there."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measured number: a metric of a model, on all rows or on those with one level of a column.
+
+    `ratio` is the smallest of a group's metric over another's, over all pairs of groups of the column `by`.
+    """
+
+    kind: Kind
+    models: tuple[Model, ...]
+    metric: str = ""
+    column: str = ""
+    level: str = ""
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "ratio":
+                return f"ratio({self.metric}, {self.models[0]}, by: {self.column})"
+            case "metric":
+                where = f", {self.column}={self.level}" if self.column else ""
+                return f"{self.metric}({self.models[0]}{where})"
+        return f"{self.kind}({', '.join(self.models)})"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`sum of weight * measure` is `>` or `<` than `constant`; all constants of the text are in `constant`."""
+
+    text: str
+    terms: tuple[tuple[float, Measure], ...]
+    sign: Literal[">", "<"]
+    constant: float
+
+    @property
+    def models(self) -> frozenset[Model]:
+        """Every model that is measured."""
+        return frozenset(model for _, measure in self.terms for model in measure.models)
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        return tuple(measure for _, measure in self.terms)
+
+
+def parse(text: str) -> Comparison:
+    """The form of a claim's text. Raises ClaimTextError."""
+    return _Parser(text).comparison()
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self.text, self.at = text, 0
+
+    def comparison(self) -> Comparison:
+        terms, constant = self._sum()
+        sign = self._sign("<", ">", what="a comparison: > or <")
+        limit = self._signed_number()
+        if (rest := self.text[self.at :].strip()) != "":
+            raise self._error(f"one comparison with a constant is all that a claim can say; found '{rest}' after it")
+        if not terms:
+            raise self._error("measures nothing; a claim compares a metric of a model with a constant")
+        # the constants of the left side go to the right one
+        return Comparison(self.text.strip(), tuple(terms), ">" if sign == ">" else "<", limit - constant)
+
+    def _sum(self) -> tuple[list[tuple[float, Measure]], float]:
+        terms: list[tuple[float, Measure]] = []
+        constant, weight = 0.0, -1.0 if self._take("-") else 1.0
+        while True:
+            number = self._take_number()
+            if number is not None and not self._take("*"):
+                constant += weight * number
+            else:
+                terms.append((weight * (1.0 if number is None else number), self._measure()))
+            if self._take("+"):
+                weight = 1.0
+            elif self._take("-"):
+                weight = -1.0
+            else:
+                return terms, constant
+
+    def _measure(self) -> Measure:
+        name = self._name("a metric")
+        self._sign("(", what=f"'(' after {name}")
+        match name:
+            case "ratio":
+                made = self._ratio()
+            case "disagreement":
+                first = self._model()
+                self._sign(",", what="a second model: disagreement(candidate, champion)")
+                made = Measure("disagreement", (first, self._model()))
+            case "p99_ms":
+                made = Measure("p99_ms", (self._model(),))
+            case _:
+                made = self._metric(name)
+        self._sign(")", what="')'")
+        return made
+
+    def _metric(self, name: str) -> Measure:
+        model = self._model()
+        if not self._take(","):
+            return Measure("metric", (model,), name)
+        column = self._name("a column of a slice: column=level")
+        self._sign("=", what=f"'=' after the slice's column {column}")
+        found = _LEVEL.match(self.text, self.at)
+        if found is None:
+            raise self._error(f"expected the level of {column}")
+        self.at = found.end()
+        level = found.group(1) if found.group(1) is not None else found.group(2).strip()
+        return Measure("metric", (model,), name, column, level)
+
+    def _ratio(self) -> Measure:
+        metric, model = self._name("a metric"), "candidate"
+        self._sign(",", what="'by: column', as in ratio(selection_rate, by: origin)")
+        word = self._name("'by: column' or a model")
+        if word in MODELS:
+            model = word
+            self._sign(",", what="'by: column'")
+            word = self._name("'by: column'")
+        if word != "by":
+            raise self._error(f"found '{word}'; a ratio is between the groups of a column: 'by: column'")
+        self._sign(":", "=", what="':' after by")
+        return Measure("ratio", (_as_model(model),), metric, self._name("a column"))
+
+    def _model(self) -> Model:
+        name = self._name(f"a model: {', '.join(MODELS)}")
+        if name not in MODELS:
+            raise self._error(f"'{name}' is no model; allowed: {', '.join(MODELS)}")
+        return _as_model(name)
+
+    def _signed_number(self) -> float:
+        weight = -1.0 if self._take("-") else 1.0
+        number = self._take_number()
+        if number is None:
+            raise self._error("the right side of a comparison is a number")
+        return weight * number
+
+    def _peek(self) -> re.Match[str] | None:
+        return _TOKEN.match(self.text, self.at)
+
+    def _take(self, *signs: str) -> str | None:
+        found = self._peek()
+        if found is None or found.group("sign") not in signs:
+            return None
+        self.at = found.end()
+        return found.group("sign")
+
+    def _take_number(self) -> float | None:
+        found = self._peek()
+        if found is None or found.group("number") is None:
+            return None
+        self.at = found.end()
+        return float(found.group("number"))
+
+    def _sign(self, *signs: str, what: str) -> str:
+        taken = self._take(*signs)
+        if taken is None:
+            raise self._error(f"expected {what}")
+        return taken
+
+    def _name(self, what: str) -> str:
+        found = self._peek()
+        if found is None or found.group("name") is None:
+            raise self._error(f"expected {what}")
+        self.at = found.end()
+        return found.group("name")
+
+    def _error(self, message: str) -> ClaimTextError:
+        if self.at >= len(self.text.rstrip()) and self.text.count("(") > self.text.count(")"):
+            message += "; the text ends inside of a parenthesis: YAML cuts an unquoted text at a comma, so quote it"
+        return ClaimTextError(f"at position {self.at + 1} of '{self.text}': {message}")
+
+
+def _as_model(name: str) -> Model:
+    return next(model for model in MODELS if model == name)
+
+
+def measures(comparisons: Sequence[Comparison]) -> Iterator[Measure]:
+    """Every measure of these comparisons, once."""
+    yield from dict.fromkeys(measure for each in comparisons for measure in each.measures)

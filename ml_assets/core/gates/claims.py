@@ -1,0 +1,252 @@
+"""One claim, judged: PASS, FAIL or UNDECIDED, with the numbers from which that follows again. (docs/gates.md)
+
+`prove`: PASS if every hypothesis is proven at the level, FAIL if one is disproven (Holm over the claim's hypotheses).
+`veto`: FAIL if one is disproven (Holm); PASS if all could be tested and none was. `require`: what was read off.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import isfinite, nan
+from typing import Any, Literal, TypeAlias
+
+from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, ask
+from ml_assets.core.gates.levels import holm
+from ml_assets.core.gates.panel import MinimumLike, Panel
+from ml_assets.core.intervals import finite_or_none
+from ml_assets.gate_spec import ClaimSpec
+
+Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One hypothesis of a claim. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove that of the
+    proof, for veto Holm's adjusted p of the disproof."""
+
+    where: str
+    outcome: Outcome
+    estimate: float
+    standard_error: float
+    low: float
+    high: float
+    p: float
+    units: int
+    rows: int
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClaimResult:
+    """A claim's outcome and numbers. The numbers on top are those of its worst part."""
+
+    name: str
+    kind: Literal["prove", "veto", "require"]
+    text: str
+    outcome: Outcome
+    message: str
+    sign: Literal[">", "<"]
+    limit: float
+    estimate: float = nan
+    standard_error: float = nan
+    low: float = nan
+    high: float = nan
+    p: float = nan
+    units: int = 0
+    rows: int = 0
+    further_units: int | None = None
+    detectable: float = nan
+    parts: tuple[Part, ...] = ()
+    left_out: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; what is not finite is null."""
+        told = _finite(asdict(self))
+        lists = {"left_out": list(self.left_out), "missing": list(self.missing)}
+        return told | lists | {"parts": [_finite(asdict(part)) for part in self.parts]}
+
+
+def judge_claim(
+    claim: ClaimSpec,
+    panel: Panel,
+    *,
+    level: float,
+    minimum: MinimumLike,
+    expected: Expected,
+    timings: Mapping[str, float],
+) -> ClaimResult:
+    """Hold one claim against the rows. `timings` has what is read off a clock, in milliseconds."""
+    if claim.kind == "require":
+        return _required(claim, timings)
+    asked = ask(claim.form, claim.for_each, panel, minimum, expected)
+    return _tested(claim, asked, level)
+
+
+def _required(claim: ClaimSpec, timings: Mapping[str, float]) -> ClaimResult:
+    form = claim.form
+    value = timings.get(form.measures[0].kind, nan)
+    holds = isfinite(value) and (value > form.constant if form.sign == ">" else value < form.constant)
+    outcome: Outcome = ("PASS" if holds else "FAIL") if isfinite(value) else "UNDECIDED"
+    told = f"{form.measures[0]} is {value:.3g}" if isfinite(value) else f"{form.measures[0]} was not measured"
+    return ClaimResult(
+        name=claim.name,
+        kind="require",
+        text=claim.text,
+        outcome=outcome,
+        message=f"{told}, must be {form.sign} {form.constant:g}",
+        sign=form.sign,
+        limit=form.constant,
+        estimate=value,
+    )
+
+
+def _tested(claim: ClaimSpec, asked: Asked, level: float) -> ClaimResult:
+    disproof = holm([each.shown.p_disproof for each in asked.hypotheses])
+    judged = [
+        (_part(hypothesis, against, level, claim.kind), hypothesis)
+        for hypothesis, against in zip(asked.hypotheses, disproof, strict=True)
+    ]
+    judged.sort(key=lambda each: _badness(*each), reverse=True)
+    parts = [part for part, _ in judged]
+    outcome = _outcome(parts, asked)
+    result = ClaimResult(
+        name=claim.name,
+        kind=claim.kind,
+        text=claim.text,
+        outcome=outcome,
+        message="; ".join(_told(claim, judged, asked, level)) or "nothing to test",
+        sign=claim.form.sign,
+        limit=claim.form.constant,
+        parts=tuple(parts) if len(parts) > 1 or any(part.where for part in parts) else (),
+        left_out=tuple(asked.left_out),
+        missing=tuple(asked.missing),
+    )
+    if not judged:
+        return result
+    worst, hypothesis = judged[0]
+    return replace(
+        result,
+        **{name: getattr(worst, name) for name in ("estimate", "standard_error", "low", "high", "p", "units", "rows")},
+        further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
+        detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
+    )
+
+
+def _part(hypothesis: Hypothesis, against: float, level: float, kind: str) -> Part:
+    test = hypothesis.shown
+    reach = test.reach(level)
+    return Part(
+        where=hypothesis.where,
+        outcome=_decided(kind, test.is_defined, proof=test.p_proof, against=against, level=level),
+        estimate=hypothesis.told(test.value),
+        standard_error=test.standard_error,
+        low=hypothesis.told(test.value - reach),
+        high=hypothesis.told(test.value + reach),
+        p=test.p_proof if kind == "prove" else against,
+        units=test.units,
+        rows=hypothesis.rows,
+        note=test.note,
+    )
+
+
+def _decided(kind: str, is_defined: bool, *, proof: float, against: float, level: float) -> Outcome:
+    """Every comparison is written so that NaN proves nothing and passes nothing."""
+    if not is_defined:
+        return "UNDECIDED"
+    if against <= level:
+        return "FAIL"
+    if kind == "veto":
+        return "PASS" if against > level else "UNDECIDED"
+    return "PASS" if proof <= level else "UNDECIDED"
+
+
+def _outcome(parts: list[Part], asked: Asked) -> Outcome:
+    """A level that should be there and is not, or nothing that could be tested, is never a PASS."""
+    outcomes = {part.outcome for part in parts}
+    if "FAIL" in outcomes:
+        return "FAIL"
+    return "PASS" if outcomes == {"PASS"} and not asked.missing else "UNDECIDED"
+
+
+def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
+    """Failed before undefined before undecided before passed; within that, the furthest on the false side in its own errors."""
+    rank = {"FAIL": 3, "UNDECIDED": 1, "PASS": 0}[part.outcome] + (1 if part.note else 0)
+    test = hypothesis.shown
+    if not test.is_defined:
+        return rank, 0.0
+    return rank, -test.advantage / test.standard_error if test.standard_error > 0 else -test.advantage
+
+
+def _told(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], asked: Asked, level: float) -> Iterator[str]:
+    """What was found, worst first, with what would decide it."""
+    for worst, hypothesis in judged[:1]:
+        subject = f"{worst.where}: " if worst.where else ""
+        yield f"{subject}{_found(claim, worst, level)}"
+        if worst.outcome == "UNDECIDED" and hypothesis.shown.is_defined:
+            yield _needed(hypothesis, level)
+    yield from (f"{each} is missing from the window" for each in asked.missing)
+    if len(judged) > 1:
+        yield f"the worst of {len(judged)} {'pairs' if claim.form.measures[0].kind == 'ratio' else 'slices'}"
+    if not judged:
+        yield from asked.left_out
+
+
+def _needed(hypothesis: Hypothesis, level: float) -> str:
+    test = hypothesis.shown
+    more = test.further_units(level)
+    needed = "more than 100,000 units would be needed" if more is None else f"about {more:,} more units like these would decide"
+    if hypothesis.on_log:
+        return needed
+    return f"{needed}; {test.units} show, 4 times out of 5, what is {test.detectable(level):.2g} inside the limit"
+
+
+def _found(claim: ClaimSpec, worst: Part, level: float) -> str:
+    """Estimate, the bound that decides, and what follows: "0.0026, at least -0.0105 (99 %): not proven > -0.005"."""
+    if worst.note:
+        return f"cannot be tested: {worst.note}"
+    is_low = (claim.form.sign == ">") == (claim.kind == "prove" and worst.outcome != "FAIL")
+    bound = f"at least {_number_told(worst.low)}" if is_low else f"at most {_number_told(worst.high)}"
+    passed = "not disproven" if claim.kind == "veto" else "proven"
+    told = {"PASS": passed, "FAIL": "disproven", "UNDECIDED": "not proven"}[worst.outcome]
+    return (
+        f"{_number_told(worst.estimate)}, {bound} ({100 * (1 - level):.4g} %): {told} {claim.form.sign} {claim.form.constant:g}"
+    )
+
+
+def _number_told(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
+
+
+def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: finite_or_none(value) if isinstance(value, float) else value for name, value in values.items()}
+
+
+def outcome_again(claim: Mapping[str, Any], *, level: float) -> Outcome:
+    """The outcome of a recorded claim (ClaimResult.to_dict) from its numbers, whatever it says of itself.
+
+    A number that is missing, or is none, decides nothing.
+    """
+    rows = claim["parts"] or [claim]
+    return _outcome([_recorded(each, claim, level) for each in rows], Asked(missing=list(claim["missing"])))
+
+
+def _recorded(numbers: Mapping[str, Any], claim: Mapping[str, Any], level: float) -> Part:
+    read = {name: _number(numbers.get(name)) for name in ("estimate", "standard_error", "low", "high", "p")}
+    units = numbers.get("units")
+    units = units if isinstance(units, int) else 0
+    limit, above = _number(claim.get("limit")), claim.get("sign") == ">"
+    outcome: Outcome = "UNDECIDED"
+    if claim["kind"] == "require":
+        value = read["estimate"]
+        outcome = "PASS" if isfinite(value) and (value > limit if above else value < limit) else "FAIL"
+    elif all(map(isfinite, read.values())) and units >= 2:
+        if claim["kind"] == "veto":
+            outcome = "PASS" if read["p"] > level else "FAIL"
+        elif read["p"] <= level and (read["low"] > limit if above else read["high"] < limit):
+            outcome = "PASS"
+    where, note = str(numbers.get("where", "")), str(numbers.get("note") or "")
+    return Part(where=where, outcome=outcome, units=units, rows=0, note=note, **read)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else nan

@@ -1,0 +1,182 @@
+"""From a claim to what is tested: one hypothesis, one per level of its columns, or one per pair of groups."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import permutations
+from math import exp, isfinite, log, nan
+
+import numpy as np
+
+from ml_assets.claim_grammar import Comparison, Measure
+from ml_assets.core.gates.bounds import Shown, shown
+from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
+from ml_assets.core.intervals import Measured
+
+REST = "(the others)"
+Expected = Mapping[str, Collection[str]]
+"""Levels by column that a window of this length is known to hold."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One test. `on_log` says that its numbers are logarithms of ratios; `where` is what it is about, "" for all rows."""
+
+    shown: Shown
+    rows: int
+    where: str = ""
+    on_log: bool = False
+
+    def told(self, number: float) -> float:
+        """A number of the test in the units of the claim."""
+        return exp(number) if self.on_log and isfinite(number) else number
+
+
+@dataclass
+class Asked:
+    """The hypotheses of one claim, and what could not be asked."""
+
+    hypotheses: list[Hypothesis] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def ask(form: Comparison, columns: Sequence[str], panel: Panel, minimum: MinimumLike, expected: Expected) -> Asked:
+    """The hypotheses of a claim on these rows: `columns` are those of its for_each."""
+    first = form.measures[0]
+    if first.kind == "ratio":
+        return _between_groups(first, form, panel, minimum, expected)
+    if not columns:
+        return Asked([_on_all_rows(form, panel, minimum)])
+    asked = Asked()
+    for column in columns:
+        known = set(expected.get(column, ()))
+        asked.missing += [f"{column}={level}" for level in sorted(known - set(panel.groups[column]))]
+        _of_each_level(asked, form, column, panel, minimum)
+    return asked
+
+
+def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypothesis:
+    """The claim as it stands, on all rows, on those of the one slice that it names, or between slices."""
+    named = {(measure.column, measure.level) for measure in form.measures}
+    if named == {("", "")}:
+        return Hypothesis(shown(panel.measured(form.terms), constant=form.constant, sign=form.sign), panel.rows)
+    if len(named) == 1:
+        ((column, level),) = named
+        part = panel.of_level(column, level)
+        where = f"{column}={level}"
+        lacks = "it has no row" if part is None else part.lacks(minimum)
+        if part is None or lacks:
+            return Hypothesis(_undefined(f"{where}: {lacks}", form), 0 if part is None else part.rows, where)
+        terms = tuple((weight, replace(measure, column="", level="")) for weight, measure in form.terms)
+        return Hypothesis(shown(part.measured(terms), constant=form.constant, sign=form.sign), part.rows, where)
+    return _between_slices(form, panel)
+
+
+def _between_slices(form: Comparison, panel: Panel) -> Hypothesis:
+    """A sum over different slices: not paired by row, but by unit."""
+    total, value, notes = np.zeros(panel.units.count), 0.0, []
+    for weight, measure in form.terms:
+        part = panel.of_level(measure.column, measure.level) if measure.column else panel
+        if part is None:
+            notes.append(f"{measure.column}={measure.level} has no row")
+            continue
+        one, sums, note = part.influence(measure.metric, measure.models[0])
+        value += weight * one
+        total[: sums.size] += weight * sums
+        notes += [note] if note else []
+    found = _summed(value, total, panel, note="; ".join(notes))
+    return Hypothesis(shown(found, constant=form.constant, sign=form.sign), panel.rows)
+
+
+def _undefined(note: str, form: Comparison) -> Shown:
+    return Shown(nan, nan, 0, form.constant, form.sign, note)
+
+
+def _summed(value: float, sums: np.ndarray, panel: Panel, *, note: str, units: int | None = None) -> Measured:
+    count = panel.units.count if units is None else units
+    return Measured(value=nan if note else value, parts=sums, is_resampled=False, units=count, rows=panel.rows, note=note)
+
+
+def _of_each_level(asked: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike) -> None:
+    judged, rest = _enough(panel, column, minimum)
+    for level, part in judged.items():
+        found = shown(part.measured(form.terms), constant=form.constant, sign=form.sign)
+        asked.hypotheses.append(Hypothesis(found, part.rows, f"{column}={level}"))
+    if not rest:
+        return
+    others = panel.part(np.sort(np.concatenate(list(rest.values()))))
+    told = f"{column}={REST}: {', '.join(rest)}"
+    if lacks := others.lacks(minimum):
+        asked.left_out.append(f"{told}: {others.rows:,} rows, {lacks}")
+        return
+    found = shown(others.measured(form.terms), constant=form.constant, sign=form.sign)
+    asked.hypotheses.append(Hypothesis(found, others.rows, told))
+
+
+def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, Panel], Groups]:
+    """The levels that have the minimum, and the row numbers of those that do not."""
+    judged: dict[str, Panel] = {}
+    rest: Groups = {}
+    for level, index in panel.groups[column].items():
+        part = panel.part(index)
+        if part.lacks(minimum):
+            rest[level] = index
+        else:
+            judged[level] = part
+    return judged, rest
+
+
+def _between_groups(measure: Measure, form: Comparison, panel: Panel, minimum: MinimumLike, expected: Expected) -> Asked:
+    """metric(one group) / metric(another) for every ordered pair, on the log scale by the delta method: the smallest ratio is
+    over the constant if and only if all of them are."""
+    judged, rest = _enough(panel, measure.column, minimum)
+    known = set(expected.get(measure.column, ()))
+    asked = Asked(missing=[f"{measure.column}={level}" for level in sorted(known - set(panel.groups[measure.column]))])
+    asked.left_out += [f"{measure.column}={level}: {panel.part(index).lacks(minimum)}" for level, index in rest.items()]
+    if len(judged) < 2:
+        asked.left_out.append(f"{measure.column}: {len(judged)} groups have the minimum, and a ratio needs two")
+        return asked
+    width = panel.units.count
+    rates = {level: _log_rate(measure, part, width) for level, part in judged.items()}
+    constant = log(form.constant) if form.constant > 0 else -np.inf
+    asked.hypotheses = [
+        Hypothesis(
+            shown(_difference(rates[one], rates[other], panel), constant=constant, sign=form.sign),
+            judged[one].rows + judged[other].rows,
+            f"{measure.column}: {one} / {other}",
+            on_log=True,
+        )
+        for one, other in permutations(judged, 2)
+    ]
+    return asked
+
+
+@dataclass(frozen=True)
+class _LogRate:
+    value: float
+    sums: np.ndarray
+    present: np.ndarray
+    note: str
+
+
+def _log_rate(measure: Measure, part: Panel, width: int) -> _LogRate:
+    value, sums, note = part.influence(measure.metric, measure.models[0])
+    padded, present = np.zeros(width), np.zeros(width, dtype=bool)
+    padded[: sums.size] = sums
+    present[np.unique(part.codes)] = True
+    if not note and not value > 0:
+        note = f"{measure.metric} of a group is {value:g}, so its ratio is undefined"
+    return _LogRate(nan, padded, present, note) if note else _LogRate(log(value), padded / value, present, "")
+
+
+def _difference(one: _LogRate, other: _LogRate, panel: Panel) -> Measured:
+    units = int((one.present | other.present).sum())
+    return _summed(one.value - other.value, one.sums - other.sums, panel, note=one.note or other.note, units=units)
+
+
+def levels_expected(panel_columns: Mapping[str, Groups], codes: np.ndarray, minimum: MinimumLike) -> Iterator[tuple[str, str]]:
+    """(column, level) of each level that rows in at least the minimum of units have: what a window like it should hold too."""
+    for column, groups in panel_columns.items():
+        for level, index in groups.items():
+            if np.unique(codes[index]).size >= minimum.units:
+                yield column, level

@@ -1,0 +1,42 @@
+"""The level of one look, so that all looks at a test window together keep the product's alpha; and Holm's correction."""
+
+from collections.abc import Sequence
+from math import comb
+from typing import Protocol
+
+import numpy as np
+
+
+class BudgetLike(Protocol):
+    """What `gates.budget` of product.yaml says."""
+
+    @property
+    def alpha(self) -> float: ...
+    @property
+    def looks(self) -> int: ...
+    @property
+    def ships(self) -> int: ...
+
+
+def nodes(looks: int, ships: int) -> int:
+    """How many different comparisons a window can be asked, whoever asks, when all that is learned is the verdict.
+
+    Before look t at most ships - 1 of the t - 1 looks were let through (else the window is retired), and what is asked
+    depends on nothing but which: sum over t of sum over i < min(ships, t) of C(t - 1, i).
+    """
+    return sum(comb(t - 1, i) for t in range(1, looks + 1) for i in range(min(ships, t)))
+
+
+def level(budget: BudgetLike) -> float:
+    """The one-sided level of each look: by the union bound over all nodes, alpha holds over the window."""
+    return budget.alpha / nodes(budget.looks, budget.ships)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p-values, in the order given; NaN stays NaN and counts as a hypothesis."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(np.where(np.isnan(p), np.inf, p), kind="stable")
+    steps = np.maximum.accumulate((p.size - np.arange(p.size)) * np.where(np.isnan(p[order]), 0.0, p[order]))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(steps, 1.0)
+    return [float(each) for each in np.where(np.isnan(p), np.nan, adjusted)]

@@ -1,0 +1,161 @@
+"""The rows of a test window with every model's scores: what claims are measured on, and its division into slices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+from ml_assets.claim_grammar import Measure
+from ml_assets.core.gates.bounds import combine
+from ml_assets.core.intervals import Measured, Units
+from ml_assets.core.metrics import Metric, metric_at
+from ml_assets.core.metrics_binary import mean_influence
+from ml_assets.core.metrics_estimate import MetricError, checked, measure, unit_codes
+from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+
+MISSING_LEVEL = "(missing)"
+Groups = dict[str, Ints]
+"""Row numbers by level of a column."""
+
+
+class MinimumLike(Protocol):
+    """What `gates.minimum` of product.yaml says."""
+
+    @property
+    def units(self) -> int: ...
+    @property
+    def positives(self) -> int: ...
+    @property
+    def negatives(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Checked rows, in one order: label, scores of each model, the code of each row's unit, columns to divide by.
+
+    y (n,), scores {model: (n,)}, codes (n,) in 0 to the number of units - 1, columns {name: (n,) of text}.
+    """
+
+    task: Task
+    y: Floats
+    scores: Mapping[str, Floats]
+    codes: Ints
+    columns: Mapping[str, pl.Series] = field(default_factory=dict)
+    threshold: float | None = None
+
+    @cached_property
+    def units(self) -> Units:
+        return Units.of(self.codes)
+
+    @property
+    def rows(self) -> int:
+        return int(self.y.size)
+
+    @property
+    def positives(self) -> int | None:
+        """The number of positive rows; None for a regression."""
+        return int(self.y.sum()) if self.task == "binary" else None
+
+    def part(self, index: Ints) -> "Panel":
+        """Only these rows; the codes of units stay what they are."""
+        scores = {name: values[index] for name, values in self.scores.items()}
+        columns = {name: values[index.tolist()] for name, values in self.columns.items()}
+        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns)
+
+    def lacks(self, minimum: MinimumLike) -> str:
+        """What there is too little of to decide anything; empty if nothing is."""
+        found: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
+        if self.positives is not None:
+            found["positives"] = (self.positives, minimum.positives)
+            found["negatives"] = (self.rows - self.positives, minimum.negatives)
+        return ", ".join(f"{has:,} {what} (at least {least:,})" for what, (has, least) in found.items() if has < least)
+
+    @cached_property
+    def groups(self) -> dict[str, Groups]:
+        """The rows of each level of each column, most rows first."""
+        return {name: _groups(values) for name, values in self.columns.items()}
+
+    def of_level(self, column: str, level: str) -> "Panel | None":
+        """The rows of one level; None when it has none."""
+        index = self.groups[column].get(level)
+        return None if index is None else self.part(index)
+
+    def measured(self, terms: tuple[tuple[float, Measure], ...]) -> Measured:
+        """The weighted sum of measures, paired: all of them on these rows."""
+        return combine([(weight, self._measure(each)) for weight, each in terms], self.units)
+
+    def metric(self, name: str, model: str) -> Measured:
+        """One metric of one model."""
+        self._require(model)
+        return measure(self._metric(name), self.y, self.scores[model], self.units)
+
+    def influence(self, name: str, model: str) -> tuple[float, Floats, str]:
+        """A metric that has influence functions: its value and their sums per unit of the whole window, with a note when it
+        is undefined here."""
+        found = self.metric(name, model)
+        if found.is_resampled:
+            raise MetricError(f"{name}: has no influence functions, so it cannot be compared between groups of rows")
+        sums = np.zeros(int(self.codes.max()) + 1)
+        sums[np.unique(self.codes)] = found.parts if not found.note else np.nan
+        return found.value, sums, found.note
+
+    def _measure(self, measure: Measure) -> Measured:
+        if measure.kind == "disagreement":
+            return self._disagreement(*measure.models)
+        if measure.kind == "metric" and not measure.column:
+            return self.metric(measure.metric, measure.models[0])
+        raise MetricError(f"{measure}: is not measured on one set of rows")
+
+    def _disagreement(self, one: str, other: str) -> Measured:
+        """The share of rows that two models decide differently."""
+        for model in (one, other):
+            self._require(model)
+        if self.threshold is None:
+            raise MetricError("disagreement is between decisions, and the product has no decision threshold")
+        differs = ((self.scores[one] >= self.threshold) != (self.scores[other] >= self.threshold)).astype(np.float64)
+        sums = self.units.sums(mean_influence(differs))
+        return Measured(value=float(differs.mean()), parts=sums, is_resampled=False, units=self.units.count, rows=self.rows)
+
+    def _metric(self, name: str) -> Metric:
+        return metric_at(name, self.threshold)
+
+    def _require(self, model: str) -> None:
+        if model not in self.scores:
+            raise MetricError(f"the {model} was not scored on these rows")
+
+
+def panel(
+    *,
+    task: Task,
+    y: Column,
+    scores: Mapping[str, Column],
+    unit: Column,
+    columns: Mapping[str, Column],
+    threshold: float | None = None,
+) -> Panel:
+    """Check rows and put them into a Panel. Raises MetricError for a missing or non-finite value and for unequal lengths."""
+    if "candidate" not in scores:
+        raise MetricError(f"scores of {sorted(scores)}: the candidate's are missing")
+    pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
+    label = pairs["candidate"][0]
+    divided = {name: pl.Series(name, values).cast(pl.String).fill_null(MISSING_LEVEL) for name, values in columns.items()}
+    for name, values in divided.items():
+        if len(values) != label.size:
+            raise MetricError(f"slice {name}: {len(values)} values for {label.size} rows")
+    return Panel(
+        task=task,
+        y=label,
+        scores={name: s for name, (_, s) in pairs.items()},
+        codes=unit_codes(unit, rows=label.size),
+        columns=divided,
+        threshold=threshold,
+    )
+
+
+def _groups(values: pl.Series) -> Groups:
+    frame = pl.DataFrame({"level": values}).with_row_index("row")
+    found = frame.group_by("level").agg(pl.col("row"), pl.len().alias("rows")).sort(["rows", "level"], descending=[True, False])
+    return {level: np.asarray(index, dtype=np.int64) for level, index, _ in found.iter_rows()}

@@ -1,0 +1,169 @@
+"""The verdict on one candidate: ACCEPT only when every claim that applies passed, and what that promises.
+
+Belongs here: from claims to a decision, its reasons and its guarantee. Does not: who asks, and how often (resources.budget).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from ml_assets.core.digests import digest_json
+from ml_assets.core.gates.bounds import shown
+from ml_assets.core.gates.claims import ClaimResult, judge_claim, outcome_again
+from ml_assets.core.gates.hypotheses import Expected
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.panel import Panel
+from ml_assets.gate_spec import ClaimSpec, GateSpec
+from ml_assets.product import Product
+
+Decision: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The decision with all reasons and numbers. `not_asked` are claims that do not apply to a first release.
+
+    `is_better` says that the candidate was proven better than the anchor, which then moves to it.
+    """
+
+    decision: Decision
+    reasons: tuple[str, ...]
+    claims: tuple[ClaimResult, ...]
+    not_asked: tuple[str, ...]
+    gate: str
+    level: float
+    alpha: float
+    looks: int
+    unit: str
+    units: int
+    rows: int
+    is_first: bool
+    is_better: bool
+    guarantee: str
+
+    @property
+    def is_accept(self) -> bool:
+        return self.decision == "ACCEPT"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; a number that is not finite is null."""
+        told = {name: value for name, value in vars(self).items() if name not in ("claims", "reasons", "not_asked")}
+        claims = [each.to_dict() for each in self.claims]
+        return told | {"claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
+
+
+def gate_digest(product: Product) -> str:
+    """The digest of what a verdict was asked: the gates block and the decision threshold."""
+    return digest_json(product.section("gates", "decision"))
+
+
+def judge(
+    product: Product, panel: Panel, *, expected: Expected | None = None, timings: Mapping[str, float] | None = None
+) -> Verdict:
+    """Hold every claim that applies against the rows. Without the champion's scores it is a first release.
+
+    `expected`: levels that the window should hold; `timings`: milliseconds by measure (p99_ms).
+    """
+    gates = product.gates
+    is_first = "champion" not in panel.scores
+    applying = gates.claims_that_apply(has_champion=not is_first)
+    lacks = panel.lacks(gates.minimum)
+    at = level(gates.budget)
+    results = [
+        judge_claim(c, panel, level=at, minimum=gates.minimum, expected=expected or {}, timings=timings or {})
+        for c in applying
+        if not lacks
+    ]
+    decision, reasons = _decide(results, lacks)
+    names = {claim.name for claim in applying}
+    return Verdict(
+        decision=decision,
+        reasons=reasons,
+        claims=tuple(results),
+        not_asked=tuple(claim.name for claim in gates.claims if claim.name not in names),
+        gate=gate_digest(product),
+        level=at,
+        alpha=gates.budget.alpha,
+        looks=gates.budget.looks,
+        unit=gates.unit,
+        units=panel.units.count,
+        rows=panel.rows,
+        is_first=is_first,
+        is_better=not lacks and _is_better(gates, panel, at, is_first=is_first),
+        guarantee=guarantee(gates, applying, units=panel.units.count),
+    )
+
+
+def _decide(results: Sequence[ClaimResult], lacks: str) -> tuple[Decision, tuple[str, ...]]:
+    if lacks:
+        return "INCONCLUSIVE", (f"the test window holds too little to decide: {lacks}",)
+    reasons = tuple(f"{each.name}: {each.message}" for each in results if each.outcome != "PASS")
+    if any(each.outcome == "FAIL" for each in results):
+        return "REJECT", reasons
+    if reasons or not any(each.kind == "prove" for each in results):
+        return "INCONCLUSIVE", reasons or ("nothing was proven",)
+    return "ACCEPT", ()
+
+
+def _is_better(gates: GateSpec, panel: Panel, at: float, *, is_first: bool) -> bool:
+    """Whether each claim against the anchor is proven with 0 in the place of its constant. A first release is an anchor; where
+    no claim is about the anchor, it goes along with the champion."""
+    against = [claim for claim in gates.claims if claim.kind == "prove" and "anchor" in claim.form.models and not claim.for_each]
+    if is_first or not against:
+        return True
+    tests = (shown(panel.measured(c.form.terms), constant=0.0, sign=c.form.sign) for c in against)
+    return all(test.p_proof <= at for test in tests)
+
+
+def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> str:
+    """What an ACCEPT promises, in one sentence. (limits: docs/gates.md)"""
+    proofs = [claim for claim in claims if claim.kind == "prove"]
+    relative = [claim for claim in proofs if "champion" in claim.form.models]
+    claim = (relative or proofs)[0]
+    budget, at = gates.budget, level(gates.budget)
+    looks = f" ({_percent(budget.alpha)} over {budget.looks} looks)" if budget.looks > 1 else ""
+    return (
+        f"If {_wrong(claim)} on {gates.unit}s like these, it would have been let through with probability at most "
+        f"{_percent(at)}{looks}. Unit: {gates.unit}, {units} units."
+    )
+
+
+def _wrong(claim: ClaimSpec) -> str:
+    """That the claim does not hold, in words."""
+    form = claim.form
+    shape = [(weight, each.kind, each.metric, each.models, each.column) for weight, each in form.terms]
+    metric = form.measures[0].metric
+    if shape == [(1.0, "metric", metric, ("candidate",), ""), (-1.0, "metric", metric, ("champion",), "")]:
+        is_margin = (form.constant <= 0) == (form.sign == ">")
+        side = "worse than the champion by" if is_margin else "better than the champion by less than"
+        return f"this candidate were {side} {abs(form.constant):g} {metric}{' or more' if is_margin else ''}"
+    if shape == [(1.0, "metric", metric, ("candidate",), "")]:
+        return f"{metric} of this candidate were {form.constant:g} or {'less' if form.sign == '>' else 'more'}"
+    return f"it were not true of this candidate that {claim.text}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
+
+
+def unproven(product: Product, verdict: Mapping[str, Any], *, has_champion: bool) -> list[str]:
+    """Why a recorded verdict (Verdict.to_dict) lets nothing through: every required claim must be there, for these gates, with
+    numbers from which a PASS follows again. Empty if it does."""
+    reasons = []
+    if verdict.get("decision") != "ACCEPT":
+        reasons.append(f"the verdict is {verdict.get('decision')}: {'; '.join(verdict.get('reasons', ()))}")
+    if verdict.get("gate") != gate_digest(product):
+        reasons.append("the verdict was given for other gates than product.yaml declares now")
+    if verdict.get("is_first") != (not has_champion):
+        reasons.append("the verdict is that of a first release" if has_champion else "the verdict compares with a champion")
+    at = level(product.gates.budget)
+    judged = {claim["name"]: claim for claim in verdict.get("claims", ())}
+    for claim in product.gates.claims_that_apply(has_champion=has_champion):
+        recorded = judged.get(claim.name)
+        if recorded is None:
+            reasons.append(f"gate {claim.name} was not judged")
+        elif recorded["text"] != claim.text or recorded["kind"] != claim.kind:
+            reasons.append(f"gate {claim.name} was judged as another claim: {recorded['kind']} {recorded['text']}")
+        elif recorded["outcome"] != "PASS" or outcome_again(recorded, level=at) != "PASS":
+            reasons.append(f"gate {claim.name} did not pass: {recorded['message']}")
+    return reasons

@@ -1,0 +1,216 @@
+"""The `gates:` section of product.yaml: what a candidate must prove before it may answer. (shared words: docs/gates.md)"""
+
+from functools import cached_property
+from typing import Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from ml_assets.claim_grammar import ClaimTextError, Comparison, parse
+from ml_assets.product_spec import AT_THRESHOLD, METRICS, Column, Name, Section
+from ml_assets.spec_file import unknown_name
+
+ClaimKind = Literal["prove", "veto", "require"]
+KINDS: tuple[ClaimKind, ...] = ("prove", "veto", "require")
+RATIOS = ("selection_rate", "tpr", "fpr", "accuracy", "roc_auc", "log_loss", "brier", "mae", "rmse")
+"""Metrics that a ratio between groups says something of: positive, with an influence function."""
+SUMMED_ONLY = frozenset({"pr_auc", "calibration_error"})
+"""Metrics that are resampled: they are compared on the same rows, not between slices."""
+RESERVED = frozenset({"gates_passed"})
+_TEXT = Field(default=None, examples=["roc_auc(candidate) - roc_auc(champion) > -0.005"])
+
+
+class MinimumSpec(Section):
+    """With fewer than these in the test window nothing is decided."""
+
+    units: int = Field(default=20, ge=2)
+    positives: int = Field(default=50, ge=1)
+    negatives: int = Field(default=50, ge=1)
+
+
+class BudgetSpec(Section):
+    """How often one test window may be asked, and the probability of a wrong promotion over all of it.
+
+    `looks`: different comparisons per window; `ships`: promotions per window; `feedback`: what is learned from a look.
+    """
+
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    looks: int = Field(default=5, ge=1, le=1000)
+    ships: int = Field(default=1, ge=1, le=1000)
+    feedback: Literal["verdict"] = "verdict"
+
+    @model_validator(mode="after")
+    def _ships_fit(self) -> Self:
+        if self.ships > self.looks:
+            raise ValueError(f"ships {self.ships} is more than looks {self.looks}; allowed: 1 to {self.looks}")
+        return self
+
+
+class BaselineSpec(Section):
+    """Who the candidate is compared with: what answers, and the last release that was proven better than the one before."""
+
+    champion: Literal["serving"] = "serving"
+    anchor: Literal["last_proven"] = "last_proven"
+
+
+class ClaimSpec(Section):
+    """One claim. `prove` must be shown, `veto` must not be disproven, `require` is read off, without sampling error."""
+
+    name: Name
+    prove: str | None = _TEXT
+    veto: str | None = _TEXT
+    require: str | None = Field(default=None, examples=["p99_ms(candidate) < 50"])
+    for_each: tuple[Column, ...] = ()
+    family: Literal["holm"] = "holm"
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, name: str) -> str:
+        if name in RESERVED:
+            raise ValueError(f"'{name}' is the name of a check that is always there; choose another")
+        return name
+
+    @model_validator(mode="after")
+    def _can_be_judged(self, info: ValidationInfo) -> Self:
+        given = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            raise ValueError(f"claim '{self.name}' needs exactly one of {', '.join(KINDS)}; found {', '.join(given) or 'none'}")
+        try:
+            form = parse(getattr(self, given[0]))
+        except ClaimTextError as error:
+            raise ValueError(f"{given[0]}: {error}") from None
+        content = (info.context or {}).get("content")
+        task = content.get("task") if isinstance(content, dict) else None
+        if problem := _problem(form, given[0], for_each=self.for_each, task=task):
+            raise ValueError(f"{given[0]}: {problem}")
+        return self
+
+    @property
+    def kind(self) -> ClaimKind:
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @cached_property
+    def form(self) -> Comparison:
+        """What the text says."""
+        return parse(getattr(self, self.kind))
+
+    @property
+    def text(self) -> str:
+        return self.form.text
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether it is about the candidate alone, so that a first release can keep it."""
+        return self.form.models == {"candidate"}
+
+
+class FirstReleaseSpec(Section):
+    """What a release has to show while there is no champion: the names of claims about the candidate alone."""
+
+    require: tuple[Name, ...] = Field(min_length=1)
+    approve: Literal["automatic", "person"] = "automatic"
+
+
+class GateSpec(Section):
+    """When a candidate may answer. Its digest is part of every verdict."""
+
+    unit: Column
+    minimum: MinimumSpec = MinimumSpec()
+    budget: BudgetSpec = BudgetSpec()
+    baselines: BaselineSpec = BaselineSpec()
+    claims: tuple[ClaimSpec, ...] = Field(min_length=1)
+    first_release: FirstReleaseSpec | None = None
+    on_inconclusive: Literal["keep", "ask"] = "keep"
+    approve: Literal["automatic", "person"] = "automatic"
+    four_eyes: bool = False
+
+    @field_validator("claims")
+    @classmethod
+    def _names_differ(cls, claims: tuple[ClaimSpec, ...]) -> tuple[ClaimSpec, ...]:
+        names = [claim.name for claim in claims]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"claim names must differ; found twice: {', '.join(twice)}")
+        return claims
+
+    @model_validator(mode="after")
+    def _something_is_proven(self) -> Self:
+        if not any(claim.kind == "prove" for claim in self.claims):
+            raise ValueError("no claim says prove, so a candidate could be let through that has proven nothing; add one")
+        named = {claim.name: claim for claim in self.claims}
+        for name in self.first_release.require if self.first_release else ():
+            if name not in named:
+                raise ValueError(f"first_release.require: '{name}' is no claim; {unknown_name(name, allowed=named)}")
+            if not named[name].is_absolute:
+                models = ", ".join(sorted(named[name].form.models - {"candidate"}))
+                raise ValueError(f"first_release.require: '{name}' compares with the {models}, and a first release has none")
+        if not any(named[name].kind == "prove" for name in self.first_claims):
+            raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
+        if self.four_eyes and not self.is_ever_approved:
+            raise ValueError("four_eyes: nobody is asked; it goes with approve: person, first_release.approve or on_inconclusive")
+        return self
+
+    @property
+    def is_ever_approved(self) -> bool:
+        """Whether a person may be asked at all."""
+        first = self.first_release is not None and self.first_release.approve == "person"
+        return self.approve == "person" or self.on_inconclusive == "ask" or first
+
+    @property
+    def first_claims(self) -> tuple[str, ...]:
+        """The claims that a release must keep while there is no champion: the declared ones, else all about it alone."""
+        if self.first_release is not None:
+            return self.first_release.require
+        return tuple(claim.name for claim in self.claims if claim.is_absolute)
+
+    def claims_that_apply(self, *, has_champion: bool) -> tuple[ClaimSpec, ...]:
+        """What a candidate is held to: everything, or what a first release must keep."""
+        return self.claims if has_champion else tuple(c for c in self.claims if c.name in self.first_claims)
+
+    @property
+    def metric(self) -> str:
+        """The metric that matters first: that of the first claim about one."""
+        return next(m.metric for claim in self.claims for m in claim.form.measures if m.metric)
+
+    @property
+    def slices(self) -> tuple[str, ...]:
+        """Every column that a claim divides the rows by."""
+        columns = [column for claim in self.claims for column in claim.for_each]
+        columns += [measure.column for claim in self.claims for measure in claim.form.measures if measure.column]
+        return tuple(dict.fromkeys(columns))
+
+
+def _problem(form: Comparison, kind: ClaimKind, *, for_each: tuple[str, ...], task: str | None) -> str:
+    """Why the form cannot be judged under this kind; empty if it can."""
+    kinds = {measure.kind for measure in form.measures}
+    if kind == "require" and kinds != {"p99_ms"}:
+        return "what is measured on rows has a sampling error: say prove or veto; require is for p99_ms"
+    if "p99_ms" in kinds and (kind != "require" or len(form.terms) > 1 or form.models != {"candidate"} or for_each):
+        return "p99_ms(candidate) stands alone, under require"
+    if "ratio" in kinds and (len(form.terms) > 1 or form.terms[0][0] != 1 or for_each):
+        return "a ratio stands alone: ratio(metric, by: column) > 0.8"
+    if "ratio" in kinds and form.sign == "<":
+        return "a ratio is the smallest between two groups: only > says something"
+    if "ratio" in kinds and form.measures[0].metric not in RATIOS:
+        return f"no ratio of '{form.measures[0].metric}'; {unknown_name(form.measures[0].metric, allowed=RATIOS)}"
+    if len({(m.column, m.level) for m in form.measures}) > 1 and (resampled := {m.metric for m in form.measures} & SUMMED_ONLY):
+        return f"{', '.join(sorted(resampled))} cannot be compared between different slices"
+    if for_each and any(measure.column for measure in form.measures):
+        return "for_each divides the rows already; a metric in it names no slice"
+    if "disagreement" in kinds and task == "regression":
+        return "disagreement is between decisions; a regression makes none"
+    for measure in form.measures:
+        if measure.kind in ("metric", "ratio") and (unknown := _unknown_metric(measure.metric, task)):
+            return unknown
+    return ""
+
+
+def _unknown_metric(metric: str, task: str | None) -> str:
+    for name, metrics in METRICS.items():
+        if name == task and metric not in metrics:
+            return f"'{metric}' is no metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
+    known = {each for metrics in METRICS.values() for each in metrics}
+    return "" if metric in known else f"'{metric}' is no metric; {unknown_name(metric, allowed=known)}"
+
+
+def needs_threshold(form: Comparison) -> bool:
+    """Whether the form is about decisions, which a product without a threshold does not make."""
+    return any(m.kind == "disagreement" or m.metric in AT_THRESHOLD for m in form.measures)

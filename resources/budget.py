@@ -1,0 +1,143 @@
+"""How often a test window was asked, and what came of it: charged in the ledger before a verdict is known.
+
+A window is the partitions that are tested, whatever their content: a redelivery gives no fresh rows to choose on. The same
+comparison again is free. A window is retired when its looks or its promotions are used up; the next partition opens another.
+"""
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from ml_assets.core.gates.levels import level
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources import ledger_schema as schema
+from resources.ledger import Entry, Ledger, entries_where
+
+
+class WindowRetired(MlAssetsError):
+    """The test window was asked as often as the product allows, or let through as many as it may."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One charged comparison: the `number`-th of a window. `decision` is None until its verdict is recorded."""
+
+    window: tuple[str, ...]
+    comparison: str
+    number: int
+    gate: str
+    at: str
+    run: str
+    decision: str | None = None
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one test window has been asked, oldest first, and what it may be asked still."""
+
+    partitions: tuple[str, ...]
+    looks: tuple[Look, ...]
+    most_looks: int
+    most_ships: int
+    level: float
+
+    @property
+    def ships(self) -> int:
+        return sum(look.decision == "ACCEPT" for look in self.looks)
+
+    @property
+    def left(self) -> int:
+        """How many different comparisons it can still be asked."""
+        return 0 if self.ships >= self.most_ships else max(0, self.most_looks - len(self.looks))
+
+    @property
+    def why_retired(self) -> str:
+        """Why nothing can be asked any more; empty while something can."""
+        if self.ships >= self.most_ships:
+            return f"it let through {self.ships} of at most {self.most_ships}"
+        return "" if self.left else f"{len(self.looks)} of {self.most_looks} looks are used"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The budget of every product, in one ledger."""
+
+    ledger: Ledger
+
+    def charge(self, product: Product, *, tested: Sequence[str], comparison: str, gate: str, run: str) -> Look:
+        """Charge a look at the window, or find the one that the same comparison was charged before. Raises WindowRetired."""
+        body = {"product": product.name, "window": list(tested), "comparison": comparison, "gate": gate, "run": run}
+
+        def may_look(connection: Connection) -> None:
+            window = _window(product, tuple(tested), _entries(connection, product.name, tested))
+            if any(look.comparison == comparison for look in window.looks):
+                raise _Known
+            if window.why_retired:
+                raise WindowRetired(_retired(product, window))
+
+        with contextlib.suppress(_Known):  # asked before: free, and found below
+            self.ledger.append("look", body, guard=may_look)
+        return next(look for look in self.window(product, tested).looks if look.comparison == comparison)
+
+    def settle(self, product: Product, look: Look, decision: str) -> None:
+        """Record the verdict of a look, once."""
+        body = {"product": product.name, "window": list(look.window), "comparison": look.comparison, "decision": decision}
+
+        def is_new(connection: Connection) -> None:
+            known = _window(product, look.window, _entries(connection, product.name, look.window))
+            if any(each.comparison == look.comparison and each.decision == decision for each in known.looks):
+                raise _Known
+
+        with contextlib.suppress(_Known):
+            self.ledger.append("verdict", body, guard=is_new)
+
+    def window(self, product: Product, tested: Sequence[str]) -> Window:
+        """What the window of these partitions has been asked."""
+        with self.ledger.engine.connect() as connection:
+            return _window(product, tuple(tested), _entries(connection, product.name, tested))
+
+    def windows(self, product: Product) -> list[Window]:
+        """Every window that was asked anything, in the order of its partitions."""
+        with self.ledger.engine.connect() as connection:
+            entries = _entries(connection, product.name, None)
+        by_window: dict[tuple[str, ...], list[Entry]] = {}
+        for entry in entries:
+            by_window.setdefault(tuple(entry.body["window"]), []).append(entry)
+        return [_window(product, tested, found) for tested, found in sorted(by_window.items(), key=lambda each: each[0][-1])]
+
+
+class _Known(Exception):
+    """The same was recorded before."""
+
+
+def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[Entry]:
+    columns = schema.looks.c
+    seqs = select(columns.seq).where(columns.product == product)
+    if tested is not None:
+        seqs = seqs.where(columns.window == schema.window_key(tested))
+    return entries_where(connection, schema.entries.c.seq.in_(seqs))
+
+
+def _window(product: Product, tested: tuple[str, ...], entries: Iterable[Entry]) -> Window:
+    """The state of a window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
+    looks: dict[str, Look] = {}
+    for entry in entries:
+        body, known = entry.body, looks.get(entry.body["comparison"])
+        if entry.kind == "look" and known is None:
+            looks[body["comparison"]] = Look(tested, body["comparison"], len(looks) + 1, body["gate"], entry.at, body["run"])
+        elif entry.kind == "verdict" and known is not None and known.decision != "ACCEPT":
+            looks[body["comparison"]] = Look(
+                known.window, known.comparison, known.number, known.gate, known.at, known.run, body["decision"]
+            )
+    budget = product.gates.budget
+    return Window(tested, tuple(looks.values()), budget.looks, budget.ships, level(budget))
+
+
+def _retired(product: Product, window: Window) -> str:
+    return (
+        f"{product.name}: the test window {' to '.join(dict.fromkeys((window.partitions[0], window.partitions[-1])))} is "
+        f"retired: {window.why_retired}. A new partition opens a new one; `ml-assets gates budget {product.name}`"
+    )
