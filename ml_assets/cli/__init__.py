@@ -23,6 +23,7 @@ COMMANDS = {
     "reproduce": "Rebuild a release from its delivered bytes, and compare.",
     "export": "Export lineage to other tools.",
     "plan": "Show what would run now, and why.",
+    "schema": "Print the JSON Schema of product.yaml, for editors.",
     "report": "Write the evaluation report of a partition as Markdown, with plots.",
     "demo": "Replay a year of New York flights down the whole path.",
     "dev": "Start Dagster, MLflow and the endpoints together.",
