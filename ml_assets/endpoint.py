@@ -145,7 +145,7 @@ class _Evidence:
 def _evidence(workspace: Workspace, product: Product, release: Manifest) -> _Evidence:
     """Recompute from the record whether every required claim has a finite PASS for exactly these bytes. Who answers at this
     moment is compared by `decide`, and again in the ledger's transaction."""
-    from ml_assets.core.gates.verdict import unproven
+    from ml_assets.core.gates.unproven import unproven
 
     produced = workspace.lineage.made_from(release)
     facts, model = produced["evaluation"].facts, produced["model"]

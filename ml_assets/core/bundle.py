@@ -11,7 +11,7 @@ import polars as pl
 from ml_assets.core.contract import request_fields
 from ml_assets.core.drift import profile
 from ml_assets.core.features import model_columns
-from ml_assets.core.gates.verdict import unproven
+from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.training import feature_kinds
 from ml_assets.product import Product
