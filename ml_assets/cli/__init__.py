@@ -22,6 +22,7 @@ COMMANDS = {
     "recall": "Declare a partition or release bad, and act on all that used it.",
     "reproduce": "Rebuild a release from its delivered bytes, and compare.",
     "export": "Export lineage to other tools.",
+    "gates": "Prove, try out and account for a product's gates.",
     "plan": "Show what would run now, and why.",
     "report": "Write the evaluation report of a partition as Markdown, with plots.",
     "demo": "Replay a year of New York flights down the whole path.",
