@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import count
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +18,6 @@ from ml_assets.core.metrics_types import Floats
 if TYPE_CHECKING:
     from catboost import CatBoost
 
-Spoil: TypeAlias = Callable[[pl.DataFrame, Sequence[str]], pl.DataFrame]
 SEED = 20130101
 EVERY = 20
 """One answer in so many of the slow model is slow: enough for the 99th percentile."""
@@ -63,8 +62,7 @@ def stale_model(on: Subject) -> Bite:
 
 def lost_feature(on: Subject) -> Bite:
     """The champion's own model, so that nothing but the loss tells the two apart."""
-    names = [feature["name"] for feature in on.champion.features]
-    lost, scores = _until_it_hurts(on, names, lambda frame, columns: m.emptied(frame, columns=columns))
+    lost, scores = _spoilt(on, [f["name"] for f in on.champion.features], lambda frame, some: m.emptied(frame, columns=some))
     about = f"what answers, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("lost strong feature", about, scores, is_soft=True)
 
@@ -74,21 +72,18 @@ def scaled_feature(on: Subject) -> Bite:
     names = [feature["name"] for feature in on.champion.features if feature["kind"] == "number"]
     if not names:
         return Bite(mutant="scaled feature", about="", fate="not tried", told="no feature is a number")
-    scaled, scores = _until_it_hurts(on, names, lambda frame, columns: m.scaled(frame, columns=columns, by=SCALE))
+    scaled, scores = _spoilt(on, names, lambda frame, some: m.scaled(frame, columns=some, by=SCALE))
     about = f"what answers, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("scaled feature", about, scores, is_soft=True)
 
 
-def _until_it_hurts(on: Subject, names: Sequence[str], spoil: Spoil) -> tuple[list[str], Floats]:
-    """Spoil the features of what answers, the costliest first, until the harm is clear or half of them are spoilt."""
-    cost = {name: on.harm(on.champion.score(spoil(on.case.frame, [name]))) for name in names}
-    ordered = sorted(names, key=lambda name: -cost[name])
-    for most in range(1, len(names) // 2 + 2):
-        spoilt = ordered[:most]
-        scores = on.champion.score(spoil(on.case.frame, spoilt))
-        if on.harm(scores) > on.clear_harm:
-            break
-    return spoilt, scores
+def _spoilt(
+    on: Subject, names: list[str], spoil: Callable[[pl.DataFrame, Sequence[str]], pl.DataFrame]
+) -> tuple[list[str], Floats]:
+    def score(some: Sequence[str]) -> Floats:
+        return on.champion.score(spoil(on.case.frame, some))
+
+    return m.until_it_hurts(m.costliest(names, score, harm=on.harm), score, harm=on.harm, clear=on.clear_harm)
 
 
 def slow_model(on: Subject) -> Bite:

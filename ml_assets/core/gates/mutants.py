@@ -3,7 +3,7 @@
 Belongs here: spoiling scores and rows, and telling from verdicts what caught it. Does not: where models and rows come from.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -109,11 +109,11 @@ def with_nan(scores: Floats) -> Floats:
 
 
 def shaken(scores: Floats, codes: np.ndarray, random: np.random.Generator, *, size: float, task: Task) -> Floats:
-    """Scores shifted by a different amount in each unit, so that whole units are good or bad together.
+    """Scores shifted by `size`, up in some units and down in the others, so that whole units are good or bad together.
 
-    Binary scores are shifted on their log-odds. `size` is the standard deviation of the shift, `codes` the unit of each row.
+    Binary scores are shifted on their log-odds. `codes` is the unit of each row.
     """
-    shift = size * random.standard_normal(int(codes.max()) + 1)[codes]
+    shift = size * random.choice([-1.0, 1.0], size=int(codes.max()) + 1)[codes]
     if task == "binary":
         return np.asarray(expit(logit(np.clip(scores, _EDGE, 1 - _EDGE)) + shift))
     return np.asarray(scores + shift)
@@ -133,6 +133,28 @@ def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
 def scaled(frame: pl.DataFrame, *, columns: Sequence[str], by: float) -> pl.DataFrame:
     """The rows with these numbers in other units."""
     return frame.with_columns(pl.col(c).cast(pl.Float64) * by for c in columns)
+
+
+Score: TypeAlias = Callable[[Sequence[str]], Floats]
+"""The scores with some features spoilt."""
+
+
+def costliest(names: Sequence[str], score: Score, *, harm: Callable[[Floats], float]) -> list[str]:
+    """The features in the order of what spoiling each one alone costs, the costliest first."""
+    cost = {name: harm(score([name])) for name in names}
+    return sorted(names, key=lambda name: -cost[name])
+
+
+def until_it_hurts(
+    ordered: Sequence[str], score: Score, *, harm: Callable[[Floats], float], clear: float
+) -> tuple[list[str], Floats]:
+    """The first features to spoil until the harm is clear, or half of them are spoilt; and the scores then."""
+    spoilt, scores = list(ordered[:1]), score(ordered[:1])
+    for most in range(2, len(ordered) // 2 + 2):
+        if harm(scores) > clear:
+            break
+        spoilt, scores = list(ordered[:most]), score(ordered[:most])
+    return spoilt, scores
 
 
 def without_level(frame: pl.DataFrame, *, column: str, level: str) -> pl.DataFrame:
