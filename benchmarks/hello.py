@@ -13,7 +13,7 @@ from ml_assets.serving.server import run
 
 
 async def hello(_: Request) -> JSONResponse:
-    """What `GET /ready` and every other route answer."""
+    """What `GET /readyz` and every other route answer."""
     return JSONResponse({"hello": "world"})
 
 
@@ -24,7 +24,6 @@ def main() -> None:
     parser.add_argument("--ready-file", type=Path)
     asked: Any = parser.parse_args()
     app = Starlette(routes=[Route("/{path:path}", hello, methods=["GET", "POST"])])
-    app.state.endpoint = type("State", (), {"is_draining": False})()
     run(app, host="127.0.0.1", port=asked.port, ready_file=asked.ready_file)
 
 

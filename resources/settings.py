@@ -13,7 +13,8 @@ MLFLOW_UI = "http://127.0.0.1:5000"
 @dataclass(frozen=True)
 class Settings:
     """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`. `mlflow_ui` is where
-    people find MLflow: links in Dagster's metadata begin with it."""
+    people find MLflow: links in Dagster's metadata begin with it. `keys` are the endpoints' API keys, hashed: lines, or
+    a file of them."""
 
     home: Path
     landing: Path
@@ -22,6 +23,7 @@ class Settings:
     mlflow: str
     mlflow_ui: str
     products: tuple[Path, ...]
+    keys: str = ""
 
     @property
     def dagster_home(self) -> Path:
@@ -60,4 +62,5 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         mlflow=mlflow,
         mlflow_ui=(env.get("ML_ASSETS_MLFLOW_UI") or (mlflow if mlflow.startswith("http") else MLFLOW_UI)).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
+        keys=env.get("ML_ASSETS_KEYS") or "",
     )

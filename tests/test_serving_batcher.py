@@ -32,7 +32,6 @@ def together(asked: Sequence[tuple[Bundle, Sequence[Any]]], *, batch_rows: int =
         batcher = Batcher(batch_rows=batch_rows, most_waiting_rows=100)
         waiting = [batcher.score(bundle, bundle.requests.convert(rows)) for bundle, rows in asked]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        batcher.close()
         assert batcher.waiting_rows == 0
         return outcomes, batcher.batches
 

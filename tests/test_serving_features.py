@@ -117,7 +117,8 @@ EXPRESSIONS = [
     "s || s", "s || '-' || k", "substr(s, 1, 1)", "substring(s, 2, 3)", "cast(a as double)", "cast(a as varchar)", "b::bigint",
     "hour(t)", "minute(t)", "year(t)", "month(t)", "day(t)", "isodow(t)", "dayofyear(t - interval 5 hour)",
     "isodow(cast(t + interval 3 day as date))", "hour(t::date + interval 90 minute)", "month(t::date)", "s = k",
-    "t::date = t::date",     "x <= y", "a <> b", "(a + 1) * 2 - b % 5", "a * 2 // 3", "7 * b // 2 * 3", "a - b - 3", "- x - y", "z.v", "z.w", "z.i + b",
+    "t::date = t::date", "x <= y", "a <> b", "(a + 1) * 2 - b % 5", "a * 2 // 3", "7 * b // 2 * 3", "a - b - 3", "- x - y",
+    "z.v", "z.w", "z.i + b",
     "coalesce(z.n, 'unknown')", "u.v", "z.v > x", "case when z.v is null then 0 else b end",
 ]  # fmt: skip
 EDGES = [0, 1, -1, 2, 3, 5, -5, 7, 97, 2**31, -(2**31), 2**53 + 1, 2**62, 2**63 - 1, -(2**63), 123456789]

@@ -12,8 +12,10 @@ from ml_assets.core.scoring import ScoringError, check_features, load_model, sco
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.features import Features, features
 from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
+from ml_assets.serving.observed import Observed
 from ml_assets.serving.refusals import BadRequest
 from ml_assets.serving.requests import Limits, RequestDecoder
+from ml_assets.serving.sql_code import Row
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -49,6 +51,7 @@ class Bundle:
     requests: RequestDecoder
     features: Features
     model: "CatBoost"
+    observed: Observed
 
     @property
     def release(self) -> str:
@@ -61,9 +64,13 @@ class Bundle:
 
     def score_structs(self, rows: Sequence[msgspec.Struct]) -> list[float]:
         """Scores of decoded requests, in their order."""
-        return self.score_features(self.features.compute([msgspec.structs.astuple(row) for row in rows]))
+        return self.score_features(self.features_of(rows))
 
-    def score_features(self, computed: Sequence[tuple[Any, ...]]) -> list[float]:
+    def features_of(self, rows: Sequence[msgspec.Struct]) -> list[Row]:
+        """Feature values of decoded requests, in their order."""
+        return self.features.compute([msgspec.structs.astuple(row) for row in rows])
+
+    def score_features(self, computed: Sequence[Row]) -> list[float]:
         """Scores of rows of feature values, in their order."""
         scores: list[float] = score_rows(self.model, computed, self.card.features).tolist()
         if not all(map(math.isfinite, scores)):
@@ -103,7 +110,8 @@ def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | Non
     )
     model = load_model(members["model.cbm"], card.task)
     check_features(model, card.features)
-    return Bundle(card=card, requests=decoder, features=computed, model=model)
+    observed = Observed(msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any]), card.features)
+    return Bundle(card=card, requests=decoder, features=computed, model=model, observed=observed)
 
 
 def _smoke_test(bundle: Bundle, golden: Golden) -> None:
