@@ -138,7 +138,8 @@ def test_text_that_looks_like_a_field_is_no_field() -> None:
 def test_unknown_fields_are_ignored_where_the_endpoint_says_so() -> None:
     lenient = RequestDecoder(json.dumps(REQUEST).encode(), limits=Limits(unknown_fields="ignore"))
     row = json.dumps({**GOOD, "more": 1})
-    assert lenient.decode(row.encode()) == DECODER.decode(json.dumps(GOOD).encode())
+    (ignored,), (plain,) = lenient.decode(row.encode()), DECODER.decode(json.dumps(GOOD).encode())
+    assert msgspec.structs.astuple(ignored) == msgspec.structs.astuple(plain)
     with pytest.raises(BadRequest, match="twice"):
         lenient.decode(f'{row[:-1]}, "more": {"9" * 6000}}}'.encode())
 
