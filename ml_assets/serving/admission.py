@@ -1,8 +1,7 @@
 """Who is let in: API keys where they are configured, and a limit on what one client may have under way."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
@@ -34,18 +33,16 @@ class Admission:
             raise _refusal(403, "the API key does not allow this", "not_allowed")
         return key.name
 
-    @contextmanager
-    def counted(self, asker: str) -> Iterator[None]:
-        """Count a request of this client while it is under way."""
+    def enter(self, asker: str) -> None:
+        """Count a request of this client as under way, until `leave`."""
         if self.under_way[asker] >= self.most_per_client:
             raise _refusal(429, f"{self.most_per_client} requests of this client are under way already", "client_quota")
         self.under_way[asker] += 1
-        try:
-            yield
-        finally:
-            self.under_way[asker] -= 1
-            if not self.under_way[asker]:
-                del self.under_way[asker]
+
+    def leave(self, asker: str) -> None:
+        self.under_way[asker] -= 1
+        if not self.under_way[asker]:
+            del self.under_way[asker]
 
 
 def _is_loopback(address: str) -> bool:

@@ -7,7 +7,7 @@ import msgspec
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.endpoint import Serving
-from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving.prediction_id import prediction_ids
 from ml_assets.serving.prediction_log import Record
 
 
@@ -39,8 +39,8 @@ def records(
     """One record for each scored row."""
     bundle, moment = serving.bundle, dt.datetime.fromtimestamp(at, dt.UTC).replace(tzinfo=None)
     return [
-        Record(prediction_id(), moment, bundle.release, environment, row, score, bundle.decide(score))
-        for row, score in zip(rows, scores, strict=True)
+        Record(id, moment, bundle.release, environment, row, score, bundle.decide(score))
+        for id, row, score in zip(prediction_ids(len(rows)), rows, scores, strict=True)
     ]
 
 

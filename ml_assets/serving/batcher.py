@@ -8,8 +8,8 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 import msgspec
 
@@ -26,11 +26,10 @@ class Overloaded(Exception):
     """More rows wait than the endpoint takes."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(msgspec.Struct, frozen=True):
     bundle: Bundle
-    rows: Rows
-    answer: "asyncio.Future[list[float]]"
+    rows: Any
+    answer: Any
 
 
 class Batcher:
@@ -57,9 +56,10 @@ class Batcher:
             self._is_called = True
             self._loop.call_soon(self._score_batch)
         try:
-            return await job.answer
+            scores: list[float] = await job.answer
         finally:
             self.waiting_rows -= len(rows)
+        return scores
 
     def _score_batch(self) -> None:
         jobs = self._together()

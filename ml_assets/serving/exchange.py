@@ -1,7 +1,6 @@
 """Bytes in, bytes out, on plain ASGI: reading a body within its limit, and sending one whole reply."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -21,8 +20,7 @@ class ClientGone(Exception):
     """The client closed the connection before its request was whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(msgspec.Struct, frozen=True, gc=False):
     """A whole response."""
 
     status: int
@@ -31,13 +29,11 @@ class Reply:
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a handler gets: the ASGI scope, its body still to be read, and who asks (set where keys are configured)."""
+class Request(msgspec.Struct, frozen=True):
+    """What a handler gets: the ASGI scope, and its body still to be read."""
 
-    scope: Scope
-    receive: Receive
-    asker: str = ""
+    scope: Any
+    receive: Any
 
     def header(self, name: bytes) -> bytes | None:
         """A header's value; `name` in lower case."""
@@ -45,12 +41,12 @@ class Request:
 
     async def body(self, limit: int) -> bytes:
         """The body; one over `limit` bytes is refused before it is all read."""
-        told = self.header(b"content-length")
-        if told is not None and told.isdigit() and int(told) > limit:
-            raise _too_large(limit)
         message = await self.receive()
         if not message.get("more_body"):
             return _whole(message, limit)
+        told = self.header(b"content-length")
+        if told is not None and told.isdigit() and int(told) > limit:
+            raise _too_large(limit)
         content = bytearray(_whole(message, limit))
         while message.get("more_body"):
             message = await self.receive()

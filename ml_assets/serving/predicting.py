@@ -22,17 +22,19 @@ class Predicting:
     async def predict(self, request: Request) -> Reply:
         state = self._state
         asker = state.admission.admit(request, "predict")
-        with state.admission.counted(asker):
+        state.admission.enter(asker)
+        try:
             body = await request.body(state.limits.body_bytes)
             serving, at, started = state.serving(), time.time(), time.perf_counter()
             rows = serving.bundle.requests.decode(body)
             state.metrics.stage("parse", time.perf_counter() - started)
-            try:
-                scores = await state.line.score(serving.bundle, rows)
-            except UncomputableRow as error:
-                raise BadRequest(422, [Refusal(path="", message=str(error))], reason="uncomputable") from error
-            except Overloaded as error:
-                raise BadRequest(503, [Refusal(path="", message=str(error))], reason="overloaded") from error
+            scores = await state.line.score(serving.bundle, rows)
+        except UncomputableRow as error:
+            raise BadRequest(422, [Refusal(path="", message=str(error))], reason="uncomputable") from error
+        except Overloaded as error:
+            raise BadRequest(503, [Refusal(path="", message=str(error))], reason="overloaded") from error
+        finally:
+            state.admission.leave(asker)
         started = time.perf_counter()
         made = records(serving, state.endpoint.environment, at=at, rows=rows, scores=scores)
         state.log.add(made)

@@ -1,13 +1,36 @@
-"""HTTP for clients that are slow on purpose: uvicorn's protocol with an end to waiting for them, and to their headers."""
+"""uvicorn's HTTP with an end to waiting for slow clients, a limit on their headers, and one system call for an answer."""
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 64 * 1024
 _TIMED_OUT = b'{"detail":[{"path":"","message":"the request took too long to arrive"}]}'
 _TOO_LONG = b'{"detail":[{"path":"","message":"the headers are too long"}]}'
+
+
+class _Joined:
+    """A transport that sends the head of an answer together with its body: half the system calls of an answer."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._head = b""
+
+    def write(self, data: bytes) -> None:
+        if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n") and data[9:12] != b"100":
+            self._head = data
+            return
+        self._transport.write(self._head + data)
+        self._head = b""
+
+    def close(self) -> None:
+        if self._head:
+            self.write(b"")
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -19,7 +42,7 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_bytes: int | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, _Joined(transport)))
         self.waits_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:

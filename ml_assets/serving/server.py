@@ -1,6 +1,7 @@
 """Running the endpoint: one uvicorn worker that says which port it took, and stops without dropping a request."""
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ DRAIN_SECONDS = 0.5
 CLIENT_SECONDS = 10.0
 """How long a client may take to send its request, or to take its answer."""
 MOST_CONNECTIONS = 2000
+GC_THRESHOLDS = (20_000, 50, 100)
+"""Requests make little that only the collector of cycles frees; its default of every 700 objects costs 8 % of the time."""
 
 
 class PortTaken(MlAssetsError):
@@ -50,9 +53,11 @@ def run(
         access_log=False,
         log_level="error",  # a warning of every malformed request would let clients fill the log
         server_header=False,
+        proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
         timeout_graceful_shutdown=int(client_seconds) + 5,
     )
+    gc.set_threshold(*GC_THRESHOLDS)
     listener = _listen(host, port)
     server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=ready_file)
     server.run(sockets=[listener])
