@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--client-seconds", type=float, default=10.0)
     given = parser.parse_args()
     store = Store(given.home)
     endpoint = Endpoint(
@@ -242,7 +243,14 @@ def main() -> None:
         trial=trial,
     )
     app = create_app(endpoint=endpoint, log=PredictionLog(store.log))
-    run(app, host="127.0.0.1", port=given.port, ready_file=given.ready_file, drain=endpoint.drain)
+    run(
+        app,
+        host="127.0.0.1",
+        port=given.port,
+        ready_file=given.ready_file,
+        drain=endpoint.drain,
+        client_seconds=given.client_seconds,
+    )
 
 
 if __name__ == "__main__":

@@ -74,11 +74,11 @@ def test_a_bundle_that_ends_the_process_that_loads_it_is_refused(
     trial: Trial, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash(*_: object, **__: object) -> None:
-        os.kill(os.getpid(), 11)
+        os.kill(os.getpid(), 9)
 
     monkeypatch.setattr("ml_assets.serving.trial.load", crash)
     own = Trial(seconds=5)
-    with pytest.raises(BundleRefused, match="ended the process that tried it, with -11"):
+    with pytest.raises(BundleRefused, match="ended the process that tried it, with -9"):
         own.load(recorded(folder), Limits())
     own.close()
 

@@ -1,6 +1,5 @@
 """Which bundle answers in this process, and how the next one takes over."""
 
-import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -101,7 +100,6 @@ class Endpoint:
 
     def close(self) -> None:
         """End the process that tries bundles."""
-        gc.unfreeze()
         if self._trial:
             self._trial.close()
 
@@ -112,7 +110,6 @@ class Endpoint:
             return None
 
     def _load(self, pointer: Pointer) -> Serving:
-        gc.unfreeze()
         started = time.perf_counter()
         files = self._open_bundle(pointer.bundle)
         if self._trial:
@@ -121,6 +118,4 @@ class Endpoint:
         found = (bundle.card.product, bundle.release)
         if found != (self.product, pointer.release):
             raise BundleRefused(f"{pointer.bundle} holds {found}, the pointer names {(self.product, pointer.release)}")
-        gc.collect()
-        gc.freeze()  # a bundle's dicts are large and live long: the collector need not look through them again
         return Serving(bundle, pointer, time.perf_counter() - started)

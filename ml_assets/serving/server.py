@@ -21,7 +21,7 @@ DRAIN_SECONDS = 0.5
 CLIENT_SECONDS = 10.0
 """How long a client may take to send its request, or to take its answer."""
 MOST_CONNECTIONS = 2000
-GC_THRESHOLDS = (20_000, 50, 100)
+GC_THRESHOLDS = (20_000, 50, 1000)
 """Requests make little that only the collector of cycles frees; its default of every 700 objects costs 8 % of the time."""
 
 
