@@ -10,6 +10,7 @@ import pytest
 
 from ml_assets.serving import client
 from ml_assets.serving.client import EndpointRefused
+from ml_assets.serving.keys import new_key
 from ml_assets.serving.process import ServerProcess
 from tests.path_support import Days
 from tests.small_home import small_home
@@ -33,7 +34,7 @@ def releases(days: Days) -> list[str]:
     return found
 
 
-def serve(days: Days) -> ServerProcess:
+def serve(days: Days, **more: str) -> ServerProcess:
     import sys
 
     unreachable = {
@@ -41,7 +42,7 @@ def serve(days: Days) -> ServerProcess:
         "http_proxy": "http://127.0.0.1:9",
         "https_proxy": "http://127.0.0.1:9",
     }
-    return ServerProcess([sys.executable, "-m", "ml_assets", "serve", "flights"], environ={**days.environ, **unreachable})
+    return ServerProcess([sys.executable, "-m", "ml_assets", "serve", "flights"], environ={**days.environ, **unreachable, **more})
 
 
 def golden(days: Days, release: str) -> tuple[list[dict[str, object]], list[float]]:
@@ -98,3 +99,21 @@ def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(
         with urllib.request.urlopen(server.base_url + "/metrics") as response:
             assert 'ml_assets_serves_instead_of_pointer{product="flights"} 1' in response.read().decode()
     assert releases(days) == [first, second]
+
+
+def test_where_keys_are_configured_only_their_holders_move_the_endpoint(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = releases(days)
+    (predict, line), (admin, more) = new_key("predict"), new_key("admin")
+    with serve(days, ML_ASSETS_KEYS=f"{line} {more}:ops") as server:
+        asked, _ = golden(days, second)
+        for key, status in ((None, 401), (predict, 403)):
+            with pytest.raises(EndpointRefused) as refused:
+                client.rollback(server.base_url, key=key)
+            assert refused.value.status == status
+        assert client.predict(server.base_url, asked, key=predict)["release"] == second
+        monkeypatch.setenv("ML_ASSETS_KEY", admin)
+        assert client.rollback(server.base_url)["by"] == "ops over HTTP"
+        assert client.reload(server.base_url)["release"] == first
+    written = [path for path in days.home.rglob("*") if path.is_file()]
+    assert not [path for path in written if any(key.encode() in path.read_bytes() for key in (predict, admin))]
+    assert any("predictions" in path.parts for path in written)

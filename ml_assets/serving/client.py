@@ -1,4 +1,4 @@
-"""Asking an endpoint over HTTP, with the standard library alone."""
+"""Asking an endpoint over HTTP, with the standard library alone. The API key is the setting's (ML_ASSETS_KEY), unless given."""
 
 import json
 import urllib.error
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.errors import MlAssetsError
+from resources.settings import settings
 
 SECONDS = 30.0
 
@@ -56,7 +57,8 @@ def ready(base_url: str) -> dict[str, Any]:
 
 def _call(base_url: str, path: str, *, body: bytes | None = None, key: str | None = None) -> dict[str, Any]:
     url = base_url.rstrip("/") + path
-    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {key}"} if key else {})
+    shown = settings().key if key is None else key
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {shown}"} if shown else {})
     request = urllib.request.Request(url, data=body, headers=headers)
     # The endpoint is asked directly: a proxy of the environment is for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
