@@ -10,6 +10,8 @@ from ml_assets.serving.endpoint import Serving
 from ml_assets.serving.prediction_id import prediction_ids
 from ml_assets.serving.prediction_log import Record
 
+_EPOCH = dt.datetime(1970, 1, 1)
+
 
 class BinaryPrediction(msgspec.Struct, frozen=True, gc=False):
     """One row's probability of the positive class."""
@@ -37,7 +39,7 @@ def records(
     serving: Serving, environment: str, *, at: float, rows: Sequence[msgspec.Struct], scores: Sequence[float]
 ) -> list[Record]:
     """One record for each scored row."""
-    bundle, moment = serving.bundle, dt.datetime.fromtimestamp(at, dt.UTC).replace(tzinfo=None)
+    bundle, moment = serving.bundle, _EPOCH + dt.timedelta(seconds=at)
     return [
         Record(id, moment, bundle.release, environment, row, score, bundle.decide(score))
         for id, row, score in zip(prediction_ids(len(rows)), rows, scores, strict=True)

@@ -1,7 +1,10 @@
 """Names of predictions: UUID version 7, which sort by time and say nothing else."""
 
-import os
 import time
+from random import Random
+
+_RANDOM = Random()
+"""Seeded by the system: identifiers differ between processes, and need not be secret."""
 
 
 def prediction_ids(count: int) -> list[str]:
@@ -9,8 +12,8 @@ def prediction_ids(count: int) -> list[str]:
     microsecond. Each ends in 48 random bits."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     moment = f"{milliseconds:012x}7{rest * 4096 // 1_000_000:03x}"
-    head, random = f"{moment[:8]}-{moment[8:12]}-{moment[12:]}-8", os.urandom(6 * count).hex()
-    return [f"{head}{number:03x}-{random[12 * number : 12 * number + 12]}" for number in range(count)]
+    head, bits = f"{moment[:8]}-{moment[8:12]}-{moment[12:]}-8", _RANDOM.getrandbits
+    return [f"{head}{number:03x}-{bits(48):012x}" for number in range(count)]
 
 
 def prediction_id() -> str:
