@@ -1,5 +1,6 @@
 """Which bundle answers in this process, and how the next one takes over."""
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,8 @@ class Endpoint:
             else:
                 self.serving = self._load(pointer)
             self.previous = now
-            return True
+        gc.collect()  # a bundle that was let go is full of cycles, and the server's collector looks for old ones rarely
+        return True
 
     def fall_back(self) -> bool:
         """After a start with a bundle that is damaged: serve the last one before it whose bytes are whole."""
