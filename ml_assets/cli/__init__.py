@@ -27,7 +27,6 @@ COMMANDS = {
     "recall": "Declare a partition or release bad, and act on all that used it.",
     "reproduce": "Rebuild a release from its delivered bytes, and compare.",
     "export": "Export lineage to other tools.",
-    "gates": "Prove, try out and account for a product's gates.",
     "plan": "Show what would run now, and why.",
     "schema": "Print the JSON Schema of product.yaml, for editors.",
     "gates": "Prove what the gates of a product promise, and show their budget.",
