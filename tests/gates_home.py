@@ -1,4 +1,4 @@
-"""Three small months of flights whose gates so few rows can pass, for commands that try gates on the past; one home per session."""
+"""Three small months of flights with gates that so few rows can pass, for commands that try gates; one home per session."""
 
 from functools import cache
 from pathlib import Path
