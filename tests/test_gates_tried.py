@@ -11,7 +11,7 @@ from ml_assets.cli.gates_bite import mutants
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.resampling import clopper_pearson
 from ml_assets.gate_spec import GateSpec
-from tests.gates_home import GATES, gates_home, invoke, policy
+from tests.gates_home import GATES, gates_home, invoke, policy, whole_months
 from tests.path_homes import Home
 
 __all__ = ["gates_home"]
@@ -201,3 +201,21 @@ def test_a_policy_holds_gates_and_nothing_else(gates_home: Home, tmp_path: Path)
     file.write_text(yaml.safe_dump({"gates": GATES, "gate": 1}, sort_keys=False))
     done = invoke(gates_home, "backtest", "flights", "--policy", str(file))
     assert "gate: unknown key; did you mean 'gates'? allowed: gates" in str(done.exception)
+
+
+@pytest.mark.long
+def test_on_whole_months_the_products_gates_catch_all_and_those_of_the_notes_are_under_powered(tmp_path: Path) -> None:
+    whole = whole_months(tmp_path / "home")
+    code, told = bitten(whole)
+    assert (code, told["findings"]) == (0, [])
+    assert {each["fate"] for each in told["mutants"]} == {"caught"}
+    assert told["seconds"] < 120
+    code, told = backtested(whole, "--policy", str(NOTES))
+    assert code == 1
+    assert codes(told) >= {("UNDER-POWERED", name) for name in ("not_worse", "not_worse_anchor", "calibrated")}
+    planted = {row["planted"]: row for row in told["planted"]}
+    assert all(planted[name]["accepted"] == 0 for name in ("shuffled labels", "constant", "lost strong feature"))
+    past = planted["past not_worse"]
+    assert (
+        clopper_pearson(past["accepted_by_row"], past["tries"])[0] > 0.01 >= clopper_pearson(past["accepted"], past["tries"])[0]
+    )
