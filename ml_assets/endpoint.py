@@ -103,7 +103,7 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
     if decision.action == "keep":
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
-        return f"{KEPT}: waits for approval: `ml-assets approve {product.name} {found.name}`; {decision.reasons[0]}"
+        return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
     by, reason = _whose(found, run=run)
     moves = workspace.endpoints.moves(product.name, "production")
     workspace.endpoints.move(
