@@ -1,4 +1,4 @@
-"""`python -m benchmarks [path] [memo] [serving] [lineage]`: measure, print tables and the command that repeats them."""
+"""`python -m benchmarks [path] [memo] [serving] [lineage] [plan]`: measure, print tables and the command that repeats them."""
 
 import importlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("path", "memo", "serving", "lineage")
+NAMES = ("path", "memo", "serving", "lineage", "plan")
 
 
 @click.command()
@@ -18,15 +18,17 @@ NAMES = ("path", "memo", "serving", "lineage")
     "--months", type=click.IntRange(1, 12), default=4, show_default=True, help="Months to replay; a first fit is in the second."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="How often; medians are compared.")
+@click.option("--dvc", help="A dvc command to measure `dvc status` with, beside `plan`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
-def main(names: tuple[str, ...], months: int, runs: int, as_json: bool) -> None:
+def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_json: bool) -> None:
     """Measure the path. NAMES: path (time by step, CPU against a plain script), memo (the same again), serving (latency and
-    throughput against a hello world), lineage (a large ledger, against recursive SQL); all of them if none is named."""
+    throughput against a hello world), lineage (a large ledger, against recursive SQL), plan (nothing to do,
+    beside `dvc status`, and for 10,000 partitions); all of them if none is named."""
     found: dict[str, Any] = {"machine": machine()}
     for name in names or NAMES:
         module: Any = importlib.import_module(f"benchmarks.{name}")
         started = time.monotonic()
-        found[name] = module.measure(months=months, runs=runs)
+        found[name] = module.measure(months=months, runs=runs, **({"dvc": dvc} if name == "plan" else {}))
         if not as_json:
             click.echo(f"== {name}: {runs} runs, {time.monotonic() - started:.0f} s\n\n{module.text(found[name])}\n")
     if as_json:

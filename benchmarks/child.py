@@ -7,8 +7,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +29,22 @@ class Spent:
 
 
 class ChildFailed(Exception):
-    """A measured command ended with another exit code than 0."""
+    """A measured command ended with another exit code than it should."""
 
 
 def run(module: str, arguments: Sequence[str]) -> Spent:
     """`python -m module arguments`, whose standard output is JSON. It runs in the checkout and is told to write elsewhere."""
-    argv = [sys.executable, "-m", module, *arguments]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "PYTHONDONTWRITE"))}
+    spent = spend([sys.executable, "-m", module, *arguments])
+    return replace(spent, told=json.loads(spent.told))
+
+
+def spend(argv: Sequence[str], *, environ: Mapping[str, str] | None = None, code: int = 0, cwd: Path = ROOT) -> Spent:
+    """A command that has to end with this exit code; `told` is its standard output. It gets no settings but those given."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "PYTHONDONTWRITE"))}
+    environment = {**kept, **(environ or {})}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started = time.monotonic()
-        process = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(argv, cwd=cwd, env=environment, stdout=out, stderr=err, stdin=subprocess.DEVNULL)
         memory = _Memory(process.pid)
         memory.start()
         _, status, used = os.wait4(process.pid, 0)
@@ -47,9 +53,9 @@ def run(module: str, arguments: Sequence[str]) -> Spent:
         memory.stop()
         out.seek(0)
         err.seek(0)
-        if process.returncode != 0:
+        if process.returncode != code:
             raise ChildFailed(f"{' '.join(argv)}: exit code {process.returncode}\n{err.read().decode()[-4000:]}")
-        return Spent(used.ru_utime + used.ru_stime, wall, memory.peak_mb, json.load(out))
+        return Spent(used.ru_utime + used.ru_stime, wall, memory.peak_mb, out.read().decode())
 
 
 class _Memory(threading.Thread):

@@ -3,7 +3,6 @@
 The ledger is the path of one daily product over 45 years, written through the real schema with its hash chain.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -13,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
+from benchmarks.bulk import Bulk
 from benchmarks.tables import table
-from ml_assets.core.digests import canonical_json, sha256
+from ml_assets.core.digests import sha256
 from ml_assets.core.manifests import Input, Manifest, Recipe
 from resources import ledger_schema as schema
 from resources.graph import open_graph
-from resources.ledger import GENESIS, Ledger, entry_hash
+from resources.ledger import Ledger
 
 PRODUCT = "synthetic"
 STAGES = ("raw", "dataset", "features", "model", "evaluation", "release")
@@ -118,42 +118,12 @@ def _tables() -> Sequence[Any]:
 
 
 def fill(ledger: Ledger) -> None:
-    """Write the manifests with their entries, edges and publications."""
-    previous, seq, seqs = GENESIS, 0, {}
-    made = manifests()
+    """Write the manifests with their entries and edges."""
+    bulk, made = Bulk(ledger), manifests()
     while chunk := list(islice(made, CHUNK_DAYS * len(STAGES))):
-        rows: dict[str, list[dict[str, Any]]] = {"entries": [], "manifests": [], "inputs": []}
         for manifest in chunk:
-            seq += 1
-            seqs[manifest.id] = seq
-            entry = _entry(manifest, seq, previous)
-            previous = entry["hash"]
-            rows["entries"].append(entry)
-            rows["manifests"].append(_manifest_row(manifest, seq))
-            rows["inputs"] += [_input_row(i, seq, seqs) for i in manifest.recipe.inputs]
-        with ledger.engine.begin() as connection:
-            connection.exec_driver_sql("BEGIN")
-            for name, values in rows.items():
-                connection.execute(insert(schema.metadata.tables[name]), values)
-
-
-def _entry(manifest: Manifest, seq: int, previous: str) -> dict[str, Any]:
-    body = {"id": manifest.id, "manifest": json.loads(canonical_json(manifest.to_dict())), "run": "r", "source": None}
-    row = {"seq": seq, "at": "2013-01-01T00:00:00.000000+00:00", "kind": "manifest", "previous": previous}
-    hashed = entry_hash(**row, body=body)
-    return {**row, "body": canonical_json(body).decode(), "hash": hashed}
-
-
-def _manifest_row(manifest: Manifest, seq: int) -> dict[str, Any]:
-    recipe = manifest.recipe
-    names = ("product", "stage", "partition", "code", "config", "environment")
-    row = {name: getattr(recipe, name) for name in names} | {"id": manifest.id, "key": recipe.key, "seq": seq}
-    return {**row, "data_version": manifest.data_version, "snapshot": manifest.snapshot}
-
-
-def _input_row(given: Input, consumer: int, seqs: dict[str, int]) -> dict[str, Any]:
-    row = {"asset": given.asset, "partition": given.partition, "data_version": given.data_version}
-    return {**row, "consumer": consumer, "producer": seqs[given.manifest] if given.manifest else None}
+            bulk.manifest(manifest)
+        bulk.flush()
 
 
 def manifests() -> Iterator[Manifest]:

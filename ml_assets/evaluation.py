@@ -208,6 +208,7 @@ def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
     """What decides first, then small pictures, everything in full, and the numbers that are plotted over partitions."""
+    from ml_assets.core.plots_gates import claims_table, claims_thumbnail
     from ml_assets.core.thumbnails import comparison
 
     facts, read = manifest.facts, partial(workspace.snapshots.read, manifest.snapshot)
@@ -216,6 +217,8 @@ def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dic
     values = {metric: facts["metrics"][metric]["candidate"]["value"] for metric in metrics}
     return {
         "verdict": "; ".join([verdict["decision"], *verdict["reasons"]]),
+        "claims": dg.MetadataValue.md(claims_table(verdict)),
+        **({"claims_picture": dg.MetadataValue.md(picture)} if (picture := claims_thumbnail(verdict)) else {}),
         "promises": verdict["guarantee"],
         "budget": f"look {facts['look']['number']} of {verdict['looks']} at this test window",
         "champion": champion["release"] if champion else "none: a first release",

@@ -114,6 +114,11 @@ class Product(Section):
         return self.model_dump(mode="json", include=set(names))
 
 
+def schema() -> dict[str, Any]:
+    """The JSON Schema of product.yaml. What it cannot say (a claim's language, what goes with what) `load` checks."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Product.model_json_schema()}
+
+
 def load(folder: Path) -> Product:
     """The product that a folder declares."""
     try:

@@ -4,12 +4,15 @@
 name that starts with a dot, then rename: names with a leading dot are not looked at.
 """
 
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ml_assets.core.digests import digest_file, digest_json
+from ml_assets.core.ordinals import ordinal
 from ml_assets.core.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
@@ -43,18 +46,20 @@ class Landing:
 
     def delivered(self, product: Product) -> list[str]:
         """The partitions whose every table has a file, in order; files named for no partition are left alone."""
-        tables = [self._keys(product, table) for table in product.delivery.tables]
-        return sorted(key for key in set.intersection(*tables) if _is_partition(product, key))
+        return list(self.entries(product))
+
+    def entries(self, product: Product) -> dict[str, dict[str, os.DirEntry[str]]]:
+        """The file of each table, per delivered partition, in order: each folder is listed once, no file is opened."""
+        tables = {table: self._entries(product, table) for table in product.delivery.tables}
+        complete = set.intersection(*(set(found) for found in tables.values()))
+        keys = sorted(_partitions(product, complete))
+        return {key: {table: found[key] for table, found in tables.items()} for key in keys}
 
     def stray(self, product: Product) -> list[Path]:
         """Files in the product's folders whose names are no partition of it."""
-        found = [
-            self.file(product, table, key)
-            for table in product.delivery.tables
-            for key in self._keys(product, table)
-            if not _is_partition(product, key)
-        ]
-        return sorted(found)
+        named = {table: self._entries(product, table).keys() for table in product.delivery.tables}
+        strays = {table: keys - set(_partitions(product, keys)) for table, keys in named.items()}
+        return sorted(self.file(product, table, key) for table, keys in strays.items() for key in keys)
 
     def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
         """Deliver a file: written aside, then renamed, so that nobody sees half of it."""
@@ -62,10 +67,14 @@ class Landing:
         write_atomically(path, content)
         return path
 
-    def _keys(self, product: Product, table: str) -> set[str]:
+    def _entries(self, product: Product, table: str) -> dict[str, os.DirEntry[str]]:
         suffix = f".{product.delivery.tables[table].format}"
         folder = self.root / product.name / table
-        return {p.name.removesuffix(suffix) for p in folder.glob(f"*{suffix}") if p.is_file() and p.name[0] != "."}
+        if not folder.is_dir():
+            return {}
+        with os.scandir(folder) as found:
+            named = (entry for entry in found if entry.name.endswith(suffix) and entry.name[0] != ".")
+            return {entry.name.removesuffix(suffix): entry for entry in named if entry.is_file()}
 
     def _all_there(self, product: Product, files: Mapping[str, Path]) -> dict[str, Path]:
         if missing := [str(path) for path in files.values() if not path.is_file()]:
@@ -73,11 +82,16 @@ class Landing:
         return dict(files)
 
 
-def _is_partition(product: Product, key: str) -> bool:
-    try:
-        return partitions_of(product).contains(key)
-    except PartitionKeyError:
-        return False
+def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
+    """Those of the keys that the product's calendar has."""
+    calendar = partitions_of(product)
+    first, end = calendar.ordinal(calendar.start), calendar.ordinal(calendar.end) if calendar.end else math.inf
+    for key in keys:
+        try:
+            if first <= ordinal(calendar, key) < end:
+                yield key
+        except PartitionKeyError:
+            continue
 
 
 def remembered_digest(file: Path, known: dict[str, list[Any]]) -> str:

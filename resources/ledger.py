@@ -259,7 +259,8 @@ def _index(connection: Connection, entry: Entry) -> None:
             connection.execute(insert(schema.looks).values(seq=entry.seq, **row))
         case "promotion" | "staging" | "rollback":
             row = {name: body[name] for name in ("product", "environment", "release", "as_of")}
-            connection.execute(insert(schema.pointers).values(seq=entry.seq, **row))
+            proven = {"is_proven": int(body["is_proven"])}
+            connection.execute(insert(schema.pointers).values(seq=entry.seq, **row, **proven))
 
 
 def _index_manifest(connection: Connection, entry: Entry) -> None:

@@ -78,6 +78,7 @@ pointers = Table(
     Column("environment", Text, nullable=False),
     Column("release", Text, nullable=False),
     Column("as_of", Text, nullable=False),
+    Column("is_proven", Integer, nullable=False),
     Index("pointers_environment", "product", "environment", "seq"),
 )
 

@@ -13,7 +13,8 @@ from ml_assets.core.evaluation_result import Evaluation
 from ml_assets.core.metrics_estimate import MetricError
 from tests.scored import regression_rows, rows, without_champion
 
-METRICS = ["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "accuracy"]
+BASE = ["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap"]
+METRICS = [*BASE, "accuracy", "selection_rate", "tpr", "fpr"]
 
 
 def test_every_metric_is_there_for_both_models_with_their_paired_difference() -> None:

@@ -56,7 +56,10 @@ def test_a_candidate_worse_than_the_margin_is_rejected_and_the_champion_answers_
     assert not run.success
     assert run.errors == {}
     assert {"gates_passed", "not_worse"} <= run.failed_checks
-    assert "worse, may be at most 0.02 worse" in run.told["not_worse"]
+    assert run.told["not_worse"].startswith("UNDECIDED: -0.1")
+    assert "more units like these would decide" in run.told["not_worse"]
+    assert run.told["calibrated"].startswith("FAIL: ")
+    assert "disproven < 0.05" in run.told["calibrated"]
     assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation", "monitoring"}
     assert rejected.home.current("release", NEXT) is None
     assert rejected.home.answering() == months.home.answering()

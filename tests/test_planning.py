@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_assets.core.answering import answered, champions
 from ml_assets.core.partitions import partitions_of
-from ml_assets.core.planning import Asset, Cause, Definition, Item, Planner, Situation, Standing, answered, champions
+from ml_assets.core.planning import Asset, Cause, Definition, Item, Planner, Situation, Standing
 from ml_assets.core.promotion import Move
 from ml_assets.core.stages import STAGES
 from ml_assets.product import Product
@@ -65,7 +66,7 @@ def assets(items: list[Item]) -> set[Asset]:
 
 
 def changed(situation: Situation, asset: Asset, **fields: object) -> Situation:
-    return replace(situation, standing={**situation.standing, asset: replace(situation.standing[asset], **fields)})  # type: ignore[arg-type]
+    return replace(situation, standing={**situation.standing, asset: situation.standing[asset]._replace(**fields)})  # type: ignore[arg-type]
 
 
 def test_nothing_is_stale_when_nothing_changed(product: Product) -> None:

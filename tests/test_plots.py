@@ -118,7 +118,7 @@ def test_markdown_carries_the_picture_itself() -> None:
 
 
 def test_importing_the_evaluation_code_imports_nothing_heavy() -> None:
-    names = ("plots", "evaluation", "verdict", "drift", "report")
+    names = ("plots", "evaluation", "gates.verdict", "drift", "report")
     code = f"import sys, {', '.join('ml_assets.core.' + name for name in names)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "ml_assets.core.report" in loaded

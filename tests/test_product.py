@@ -30,8 +30,8 @@ evaluation: {slices: [line], interval: 0.95}
 gates:
   unit: day
   claims:
-    - {name: not_worse, metric: roc_auc, margin: 0.005}
-    - {name: floor, metric: roc_auc, minimum: 0.6}
+    - {name: not_worse, prove: roc_auc(candidate) - roc_auc(champion) > -0.005}
+    - {name: floor, prove: roc_auc(candidate) > 0.6}
 endpoint: {host: 127.0.0.1, port: 8810, smoke_rows: 200}
 monitoring: {score_psi: 0.25, column_psi: 0.25, metric: roc_auc, max_drop: 0.05}
 """
@@ -74,7 +74,7 @@ def test_a_product_has_what_its_file_says(tmp_path: Path) -> None:
     assert product.partitions.start == "2013-01"
     assert product.delivery.tables["trips"].null_values == ("NA", "")
     assert product.tables == ("trips", "stops")
-    assert product.gates.claims[1].minimum == 0.6
+    assert (product.gates.claims[1].form.constant, product.gates.first_claims) == (0.6, ("floor",))
     assert product.table("stops").format == "parquet"
 
 
@@ -92,15 +92,19 @@ def test_a_section_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("slices: [line]", "slice: [line]", "20: evaluation.slice: unknown key; did you mean 'slices'? allowed: interval"),
-        ("metric: roc_auc, minimum", "metrik: 1, metric: roc_auc, minimum", "25: gates.claims[1].metrik: unknown key; did you mean 'metric'?"),  # noqa: E501
+        ("name: floor, prove", "name: floor, proof: x, prove", "25: gates.claims[1].proof: unknown key; did you mean 'prove'?"),
         ("  seed: 7\n", "", "12: model.seed: the key is missing; its section takes: depth, iterations, learning_rate"),
         ("iterations: 100", "iterations: '100'", '13: model.iterations: input should be a valid integer; found "100"'),
         ("every: month", "every: year", "4: partitions.every: input should be 'hour', 'day', 'week' or 'month'; found \"year\""),
         ("start: 2013-01,", "start: 2013-1,", "4: partitions.start: '2013-1' is not the key of a partition by month; a good one is 2013-01"),  # noqa: E501
         ("end: 2014-01", "end: 2012-01", "4: partitions: end 2012-01 (exclusive) must be after start 2013-01"),
         ("minimum: 1}", "minimum: 13}", "11: window: minimum 13 is more than train 12"),
-        ("margin: 0.005", "margin: 0.005, maximum: 1", "24: gates.claims[0]: claim 'not_worse' needs exactly one of margin, minimum, maximum"),  # noqa: E501
-        (", margin: 0.005", "", "found none"),
+        ("> -0.005", "> -0.005, veto: brier(candidate) < 1", "24: gates.claims[0]: claim 'not_worse' needs exactly one of prove, veto, require"),  # noqa: E501
+        (", prove: roc_auc(candidate) > 0.6", "", "found none"),
+        ("roc_auc(champion)", "roc_aux(champion)", "24: gates.claims[0]: prove: 'roc_aux' is no metric of a binary task; did you mean 'roc_auc'?"),  # noqa: E501
+        ("> 0.6", "> 0.6 or 1", "25: gates.claims[1]: prove: at position 25 of 'roc_auc(candidate) > 0.6 or 1': one comparison"),
+        ("floor, prove", "floor, veto", "21: gates: a first release would prove nothing"),
+        ("unit: day", "unit: day\n  budget: {looks: 2, ships: 3}", "23: gates.budget: ships 3 is more than looks 2"),
         ("metric: roc_auc, max_drop", "metric: rmse, max_drop", "27: monitoring.metric: is no metric of a binary task; allowed: roc_auc, pr_auc"),  # noqa: E501
         ("name: floor", "name: not_worse", "23: gates.claims: claim names must differ; found twice: not_worse"),
         ("trips: {", "trip-s: {", "7: delivery.tables.trip-s:"),
@@ -122,7 +126,7 @@ def test_a_regression_has_no_decision_and_its_own_metrics(tmp_path: Path) -> Non
     with pytest.raises(ProductError) as caught:
         load(folder(tmp_path, spec=SPEC.replace("task: binary", "task: regression")))
     paths = [problem.split(": ")[1] for problem in caught.value.problems]
-    assert paths == ["decision", "gates.claims[0].metric", "gates.claims[1].metric", "monitoring.metric"]
+    assert paths == ["decision", "gates.claims[0]", "gates.claims[1]", "monitoring.metric"]
 
 
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:

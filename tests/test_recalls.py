@@ -181,10 +181,9 @@ def recall_release(workspace: Workspace, bad: Manifest) -> None:
 def test_a_recalled_release_is_no_champion_nor_is_one_that_was_judged_against_it(
     workspace: Workspace, three: list[Manifest], product: Product
 ) -> None:
-    asked = {"partition": "2013-04", "question": "another"}
-    assert workspace.lineage.champion(product, **asked) == three[2]
+    assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[2]
     recall_release(workspace, three[1])
-    assert workspace.lineage.champion(product, **asked) == three[0]
+    assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[0]
     assert workspace.endpoints.recalled("trains") == {three[1].snapshot, three[2].snapshot}
 
 

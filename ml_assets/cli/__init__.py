@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -27,6 +28,8 @@ COMMANDS = {
     "reproduce": "Rebuild a release from its delivered bytes, and compare.",
     "export": "Export lineage to other tools.",
     "plan": "Show what would run now, and why.",
+    "schema": "Print the JSON Schema of product.yaml, for editors.",
+    "gates": "Prove what the gates of a product promise, and show their budget.",
     "report": "Write the evaluation report of a partition as Markdown, with plots.",
     "demo": "Replay a year of New York flights down the whole path.",
     "dev": "Start Dagster, MLflow and the endpoints together.",
@@ -34,22 +37,26 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in modules of their own names."""
+    """A group whose commands live in modules of their own names: `table` is {name: help}, `prefix` begins a module's name."""
+
+    def __init__(self, *args: Any, table: Mapping[str, str] = COMMANDS, prefix: str = "", **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.table, self.prefix = table, prefix
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
+        return list(self.table)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
+        if cmd_name not in self.table:
             return None
-        module: Any = importlib.import_module(f"ml_assets.cli.{cmd_name}")
+        module: Any = importlib.import_module(f"ml_assets.cli.{self.prefix}{cmd_name}")
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+            formatter.write_dl(list(self.table.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 BAR = "·"
+REFUSED = frozenset({"WindowRetired"})
+"""Errors that are a gate's answer, like a failed check."""
 
 
 class Progress:
@@ -66,9 +68,11 @@ class Progress:
     def _failed(self, event: Any) -> None:
         error = event.step_failure_data.error
         cause = error.cause or error
-        if "AssetCheckFailedError" not in error.message:
-            self.errors.append(f"{event.step_key}: {cause.message.strip()}")
-            self._tell("✗ ")
+        if "AssetCheckFailedError" in error.message:
+            return
+        told = self.refusals if cause.cls_name in REFUSED else self.errors
+        told.append(f"{event.step_key}: {cause.message.strip()}")
+        self._tell("✗ ")
 
     def _trees(self, message: str) -> None:
         if " trees, " in message:

@@ -76,8 +76,13 @@ def table(product: Product, rows: list[dict[str, Any]], answers: dict[str, str] 
         ]
         for r in rows
     ]
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
-    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in [header, *lines]]
+    return columns([header, *lines])
+
+
+def columns(lines: list[list[str]]) -> str:
+    """Lines of cells as a text table; the first is its header."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.core.consent import Override
-from ml_assets.core.gates.claims import outcome_again
 from ml_assets.core.gates.levels import level
-from ml_assets.core.gates.verdict import gate_digest, unproven
+from ml_assets.core.gates.recorded import outcome_again
+from ml_assets.core.gates.unproven import unproven
+from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.product import Product
 
 

@@ -4,14 +4,28 @@ import ast
 import importlib.util
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from typing import Any
 
 from ml_assets.core.digests import digest_json, sha256
 
 FOLLOWED = "ml_assets.core"
 """Imports below this package are followed; what lies outside is named by the environment digest."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What parsing a text told, by the text's digest, so that no text is parsed twice: the digest of what it says (by kind
+    of file too), and what it imports: (level, module, names) each. It holds for any text, whatever lies where."""
+
+    meanings: dict[str, str] = field(default_factory=dict)
+    imports: dict[str, list[list[Any]]] = field(default_factory=dict)
+
+
+KNOWN = Known()
 
 
 def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
@@ -38,8 +52,14 @@ def file_digest(path: Path) -> str:
     return _text_digest(path.read_text(encoding="utf-8"), suffix=path.suffix)
 
 
-@cache
 def _text_digest(text: str, *, suffix: str) -> str:
+    name = f"{sha256(text.encode())}{suffix}"
+    if name not in KNOWN.meanings:
+        KNOWN.meanings[name] = _digest_of_meaning(text, suffix)
+    return KNOWN.meanings[name]
+
+
+def _digest_of_meaning(text: str, suffix: str) -> str:
     if suffix == ".py":
         return sha256(_meaning(text).encode())
     if suffix == ".sql":
@@ -62,16 +82,28 @@ def followed(modules: Iterable[str]) -> list[str]:
 @cache
 def imports(module: str) -> tuple[str, ...]:
     """The modules that a module imports, anywhere in its text."""
-    return tuple(name for node in ast.walk(ast.parse(_source(module))) for name in _imported(node, module))
+    text = _source(module)
+    name = sha256(text.encode())
+    if name not in KNOWN.imports:
+        KNOWN.imports[name] = [found for node in ast.walk(ast.parse(text)) for found in _statement(node)]
+    return tuple(name for level, source, names in KNOWN.imports[name] for name in _imported(level, source, names, module))
 
 
-def _imported(node: ast.AST, module: str) -> Iterator[str]:
+def _statement(node: ast.AST) -> Iterator[list[Any]]:
     if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
+        yield [0, None, [alias.name for alias in node.names]]
     elif isinstance(node, ast.ImportFrom):
-        source = importlib.util.resolve_name("." * node.level + (node.module or ""), _spec(module).parent)
-        yield source
-        yield from (name for a in node.names if _is_module(name := f"{source}.{a.name}", package=source))
+        yield [node.level, node.module or "", [alias.name for alias in node.names]]
+
+
+def _imported(level: int, module: str | None, names: list[str], importer: str) -> Iterator[str]:
+    """What one statement imports: `import a, b` has no module, `from module import a, b` may name modules or what is in one."""
+    if module is None:
+        yield from names
+        return
+    source = importlib.util.resolve_name("." * level + module, _spec(importer).parent)
+    yield source
+    yield from (found for name in names if _is_module(found := f"{source}.{name}", package=source))
 
 
 def _is_module(name: str, *, package: str) -> bool:
@@ -93,7 +125,7 @@ def _source(module: str) -> str:
 
 @cache
 def _module_digest(module: str) -> str:
-    return sha256(_meaning(_source(module)).encode())
+    return _text_digest(_source(module), suffix=".py")
 
 
 def _meaning(source: str) -> str:

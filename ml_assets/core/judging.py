@@ -17,6 +17,7 @@ from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.manifests import Output
 from ml_assets.core.plots import plots
+from ml_assets.core.plots_gates import claims_plot
 from ml_assets.core.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
@@ -118,6 +119,8 @@ def output(
         "summary.md": judged.evaluation.summary_markdown().encode(),
     }
     files |= {f"plots/{name}.svg": svg for name, svg in plots(judged.evaluation).items()}
+    if (picture := claims_plot(verdict)) is not None:
+        files["plots/claims.svg"] = picture
     version = digest_members(
         {name: sha256(content) for name, content in {**files, "verdict.json": _json(untimed(verdict))}.items()}
     )

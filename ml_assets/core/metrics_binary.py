@@ -49,29 +49,41 @@ def squared_losses(y: Floats, s: Floats) -> Floats:
 def roc_auc(y: Floats, s: Floats, w: Floats | None = None) -> float:
     """P(score of a positive > score of a negative), ties counted half."""
     w = np.ones_like(s) if w is None else w
-    below, equal = _mass_below(s, s, w * (1 - y))
+    below, equal = _Ranks(s).mass(w * (1 - y))
     positive = w * y
     return float(np.sum(positive * (below + equal / 2)) / (positive.sum() * (w * (1 - y)).sum()))
 
 
 def roc_auc_influence(y: Floats, s: Floats) -> Floats:
     """Placements of DeLong, DeLong & Clarke-Pearson (1988): psi = (V10 - A)/m, (V01 - A)/n."""
-    positives, negatives = y.sum(), (1 - y).sum()
-    below, equal = _mass_below(s, s, 1 - y)
-    below_positive, equal_positive = _mass_below(s, s, y)
+    return roc_auc_both(y, s)[1]
+
+
+def roc_auc_both(y: Floats, s: Floats) -> tuple[float, Floats]:
+    """Value and influence from one sort."""
+    ranks, positives, negatives = _Ranks(s), y.sum(), (1 - y).sum()
+    below, equal = ranks.mass(1 - y)
     share_beaten = (below + equal / 2) / negatives
-    share_beating = 1 - (below_positive + equal_positive / 2) / positives
+    below, equal = ranks.mass(y)
+    share_beating = 1 - (below + equal / 2) / positives
     auc = np.sum(y * share_beaten) / positives
-    return np.asarray(np.where(y == 1, (share_beaten - auc) / positives, (share_beating - auc) / negatives))
+    return float(auc), np.where(y == 1, (share_beaten - auc) / positives, (share_beating - auc) / negatives)
 
 
-def _mass_below(at: Floats, s: Floats, w: Floats) -> tuple[Floats, Floats]:
-    """The weight of scores strictly below each point of `at`, and equal to it."""
-    order = np.argsort(s, kind="stable")
-    ranked = s[order]
-    mass = np.concatenate([[0.0], np.cumsum(w[order])])
-    below = mass[np.searchsorted(ranked, at, side="left")]
-    return below, mass[np.searchsorted(ranked, at, side="right")] - below
+class _Ranks:
+    """Scores in their order, once for as many weights as are asked."""
+
+    def __init__(self, s: Floats) -> None:
+        self.order = np.argsort(s, kind="stable")
+        is_new = np.diff(s[self.order], prepend=-np.inf) > 0
+        self.starts = np.flatnonzero(is_new)
+        self.run = np.empty(s.size, dtype=np.int64)
+        self.run[self.order] = np.cumsum(is_new) - 1
+
+    def mass(self, w: Floats) -> tuple[Floats, Floats]:
+        """The weight of the scores strictly below that of each row, and equal to it."""
+        before = np.concatenate([[0.0], np.cumsum(w[self.order])])[np.append(self.starts, w.size)]
+        return before[self.run], np.diff(before)[self.run]
 
 
 def average_precision(y: Floats, s: Floats, w: Floats | None = None) -> float:

@@ -51,17 +51,21 @@ def measure(metric: Metric, y: Floats, s: Floats, units: Units) -> Measured:
     """Value and spread of one model on checked rows; an undefined value is NaN with a note."""
     value, parts, note = float("nan"), np.full(1, np.nan), _undefined(metric, y)
     if not note:
-        value = metric.value(y, s, None)
-        parts = metric.resamples(y, s, units) if metric.resamples else units.sums(_influence(metric, y, s))
+        value, parts = _value_and_parts(metric, y, s, units)
     return Measured(
         value=value, parts=parts, is_resampled=metric.resamples is not None, units=units.count, rows=y.size, note=note
     )
 
 
-def _influence(metric: Metric, y: Floats, s: Floats) -> Floats:
+def _value_and_parts(metric: Metric, y: Floats, s: Floats, units: Units) -> tuple[float, Floats]:
+    if metric.resamples is not None:
+        return metric.value(y, s, None), metric.resamples(y, s, units)
+    if metric.both is not None:
+        value, influence = metric.both(y, s)
+        return value, units.sums(influence)
     if metric.influence is None:
         raise MetricError(f"metric {metric.name}: has neither an influence function nor resamples")
-    return metric.influence(y, s)
+    return metric.value(y, s, None), units.sums(metric.influence(y, s))
 
 
 def _undefined(metric: Metric, y: Floats) -> str:

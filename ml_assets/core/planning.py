@@ -4,19 +4,20 @@ State-based: it looks at content and declarations, never at when something ran.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
+from ml_assets.core.ordinals import ordinal
 from ml_assets.core.partitions import partitions_of
-from ml_assets.core.promotion import Move, stack
 from ml_assets.product import Product
 
 Asset = tuple[str, str]
 """(stage, partition); the partition of an unpartitioned asset is ""."""
 
 State = Literal["missing", "stale"]
+READ_RELEASE = ("evaluation", "monitoring")
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,7 @@ class Definition:
     environment: str
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """The manifest that stands for an asset now. `inputs`: data versions by (stage or landing table, partition)."""
 
     id: str
@@ -79,55 +79,6 @@ class Situation:
     recalled: Mapping[str, str] = field(default_factory=dict)
 
 
-def champions(
-    moves: Sequence[Move],
-    evaluations: Mapping[str, str],
-    evaluation_of: Mapping[str, str],
-    recalled: Collection[str] = (),
-    *,
-    is_anchor: bool = False,
-) -> dict[str, str | None]:
-    """For each evaluated partition the bundle to compare with: the last moved to (and not rolled back) as of it or
-    earlier, passing over what came out of this very evaluation. With `is_anchor` only what was proven counts.
-
-    `evaluations`: data version by partition; `evaluation_of`: that of the evaluation that a bundle was made from;
-    `recalled`: bundles that are champions no more.
-    """
-    counting = (move for move in stack(moves) if move.bundle not in recalled and (move.is_proven or not is_anchor))
-    standing = list(enumerate(counting))
-    before = _last_before(standing, list(evaluations))
-    own: dict[str, list[tuple[int, Move]]] = {}
-    for number, move in standing:
-        own.setdefault(move.as_of, []).append((number, move))
-    found: dict[str, str | None] = {}
-    for key, evaluation in evaluations.items():
-        same = [each for each in own.get(key, []) if evaluation_of.get(each[1].bundle) != evaluation]
-        latest = max(filter(None, [before[key], same[-1] if same else None]), default=None, key=lambda each: each[0])
-        found[key] = latest[1].bundle if latest else None
-    return found
-
-
-def answered(moves: Sequence[Move], keys: Sequence[str]) -> dict[str, str | None]:
-    """For each partition the bundle that production last moved to, of those as of an earlier partition."""
-    last = _last_before(list(enumerate(moves)), keys)
-    return {key: each[1].bundle if each else None for key, each in last.items()}
-
-
-def _last_before(moves: Sequence[tuple[int, Move]], keys: Sequence[str]) -> dict[str, tuple[int, Move] | None]:
-    """For each key the latest move as of an earlier partition; one walk over both."""
-    ordered = sorted(moves, key=lambda each: each[1].as_of)
-    found: dict[str, tuple[int, Move] | None] = {}
-    last: tuple[int, Move] | None = None
-    position = 0
-    for key in sorted(keys):
-        while position < len(ordered) and ordered[position][1].as_of < key:
-            if last is None or ordered[position][0] > last[0]:
-                last = ordered[position]
-            position += 1
-        found[key] = last
-    return found
-
-
 @dataclass
 class Planner:
     """Goes down the path stage by stage; what is stale upstream makes stale what read it, with the same root cause."""
@@ -135,6 +86,11 @@ class Planner:
     product: Product
     situation: Situation
     found: dict[Asset, Item] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._known: dict[str, dict[str, tuple[Asset, str]]] = {}
+        for asset, standing in self.situation.standing.items():
+            self._known.setdefault(asset[0], {})[asset[1]] = (asset, standing.data_version)
 
     def plan(self) -> list[Item]:
         """Everything that would run, in path order."""
@@ -157,7 +113,7 @@ class Planner:
     def _ordinals(self) -> dict[str, int]:
         """The number of each known partition, in order."""
         calendar = partitions_of(self.product)
-        return {key: calendar.ordinal(key) for key in self._keys}
+        return {key: ordinal(calendar, key) for key in self._keys}
 
     @cached_property
     def _numbers(self) -> list[int]:
@@ -170,29 +126,29 @@ class Planner:
         """What the stage would read now, None per asset whose content is not known yet; None where it would not run."""
         match stage:
             case "dataset" | "quarantine":
-                return self._versions([("raw", key)])
+                return self._versions("raw", [key])
             case "features":
-                reference = [("reference", "")] if self.product.delivery.reference else []
-                return self._versions([("dataset", k) for k in self._before(key, self.product.features.lookback, 0)] + reference)
+                versions = self._versions("dataset", self._before(key, self.product.features.lookback, 0))
+                return versions | self._versions("reference", [""]) if self.product.delivery.reference else versions
             case "model":
                 window = self.product.window
                 read = self._before(key, window.train + window.test - 1, window.test)
-                return self._versions([("features", k) for k in read]) if len(read) >= window.minimum else None
+                return self._versions("features", read) if len(read) >= window.minimum else None
             case "evaluation":
                 return self._evaluation_inputs(key)
             case "release":
                 is_due = key in self.situation.accepted and ("evaluation", key) not in self.found
-                return self._versions([(s, key) for s in ("model", "evaluation", "features")]) if is_due else None
+                return self._of_partition(key, "model", "evaluation", "features") if is_due else None
             case "monitoring":
                 bundle = self.situation.answered.get(key)
-                return {**self._versions([("features", key)]), ("release", bundle): bundle} if bundle else None
+                return {**self._versions("features", [key]), ("release", bundle): bundle} if bundle else None
         return None
 
     def _evaluation_inputs(self, key: str) -> dict[Asset, str | None] | None:
         if ("model", key) not in self.situation.standing and ("model", key) not in self.found:
             return None
         tested = self._before(key, self.product.window.test - 1, 0)
-        versions = self._versions([("model", key), *(("features", k) for k in tested)])
+        versions = self._versions("model", [key]) | self._versions("features", tested)
         champion = self.situation.champions.get(key)
         compared = {champion, self.situation.anchors.get(key) or champion} - {None}
         return versions | {("release", str(bundle)): bundle for bundle in compared}
@@ -202,23 +158,37 @@ class Planner:
         at = self._ordinals[key]
         return self._keys[bisect_left(self._numbers, at - first) : bisect_right(self._numbers, at - last)]
 
-    def _versions(self, assets: Sequence[Asset]) -> dict[Asset, str | None]:
-        standing, found = self.situation.standing, self.found
-        return {a: None if a in found or a not in standing else standing[a].data_version for a in assets}
+    def _versions(self, stage: str, keys: Sequence[str]) -> dict[Asset, str | None]:
+        known = self._known.get(stage, {})
+        try:
+            return dict([known[key] for key in keys])
+        except KeyError:
+            return {(stage, key): known[key][1] if key in known else None for key in keys}
+
+    def _of_partition(self, key: str, *stages: str) -> dict[Asset, str | None]:
+        return {asset: version for stage in stages for asset, version in self._versions(stage, [key]).items()}
+
+    def _find(self, item: Item) -> None:
+        """The content of what would be made again is not known yet."""
+        self.found[item.stage, item.partition] = item
+        self._known.get(item.stage, {}).pop(item.partition, None)
 
     def _consider(self, stage: str, key: str, inputs: Mapping[Asset, str | None] | None) -> None:
         asset = (stage, key)
         standing = self.situation.standing.get(asset)
         if inputs is None:
             if standing is not None and (spoiled := tuple(self._spoiled(asset, standing))):
-                self.found[asset] = Item(stage, key, "stale", spoiled)
+                self._find(Item(stage, key, "stale", spoiled))
             return
         if standing is None:
-            self.found[asset] = Item(stage, key, "missing", self._why_missing(asset, inputs))
+            self._find(Item(stage, key, "missing", self._why_missing(asset, inputs)))
             return
-        causes = dict.fromkeys([*self._own(asset, standing), *self._changed(stage, key, standing, inputs)])
+        recorded = _generic(standing.inputs) if stage in READ_RELEASE else standing.inputs
+        if standing.is_there and recorded == inputs and standing.definition == self.situation.definitions[stage]:
+            return  # the usual case, quickly: nothing of what follows finds a cause
+        causes = dict.fromkeys([*self._own(asset, standing), *self._changed(key, recorded, inputs)])
         if causes:
-            self.found[asset] = Item(stage, key, "stale", tuple(causes))
+            self._find(Item(stage, key, "stale", tuple(causes)))
 
     def _why_missing(self, asset: Asset, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
         """What came in and was not taken down the path yet; where nothing did, that it was never made."""
@@ -245,9 +215,8 @@ class Planner:
         if now.environment != then.environment:
             yield Cause("environment", asset[0])
 
-    def _changed(self, stage: str, key: str, standing: Standing, inputs: Mapping[Asset, str | None]) -> Iterator[Cause]:
+    def _changed(self, key: str, recorded: Mapping[Asset, str], inputs: Mapping[Asset, str | None]) -> Iterator[Cause]:
         yield from self._roots(inputs)
-        recorded = {_generic(asset, version): version for asset, version in standing.inputs.items()}
         for asset, version in inputs.items():
             if version is not None and recorded.get(asset) != version:
                 yield self._input_cause(asset, key)
@@ -267,6 +236,6 @@ class Planner:
         return tuple(dict.fromkeys(cause for item in upstream for cause in item.causes))
 
 
-def _generic(asset: Asset, version: str) -> Asset:
+def _generic(inputs: Mapping[Asset, str]) -> Mapping[Asset, str]:
     """A release that is compared with, or answered, is read as the one it is, whatever its partition."""
-    return ("release", version) if asset[0] == "release" else asset
+    return {("release", version) if asset[0] == "release" else asset: version for asset, version in inputs.items()}

@@ -78,9 +78,9 @@ def stack(moves: Sequence[Move]) -> list[Move]:
     """
     found: list[Move] = []
     for move in moves:
-        earlier = [i for i, known in enumerate(found) if known.bundle == move.bundle]
-        if move.kind == "rollback" and earlier:
-            del found[earlier[-1] + 1 :]
+        back_to = [i for i, known in enumerate(found) if known.bundle == move.bundle] if move.kind == "rollback" else []
+        if back_to:
+            del found[back_to[-1] + 1 :]
         else:
             found.append(move)
     return found

@@ -86,7 +86,12 @@ def _markdown(name: str, points: Mapping[str, Points], most: int) -> str:
     (x, y), (left, right, low, high) = PICTURES[name], [round(end, 3) for end in ends]
     top, bottom = f"{y}, {low:.3g} to {high:.3g}", f"{x}, {left:.3g} to {right:.3g}"
     labels = f"<g style='font:6px Arial'><text y='-3'>{top}</text><text y='78'>{bottom}</text>{_legend(points)}</g>"
-    encoded = "".join(_ESCAPES.get(char, char) for char in f"{_HEAD}{_FRAME}{drawn}{labels}</svg>")
+    return inline_svg(f"{_FRAME}{drawn}{labels}", name=name)
+
+
+def inline_svg(body: str, *, name: str) -> str:
+    """SVG elements on the canvas of all small pictures, as a Markdown image that carries its own data."""
+    encoded = "".join(_ESCAPES.get(char, char) for char in f"{_HEAD}{body}</svg>")
     return f"![{name}](data:image/svg+xml,{encoded})"
 
 

@@ -30,6 +30,7 @@ class Part:
     low: float
     high: float
     p: float
+    skewness: float
     units: int
     rows: int
     note: str = ""
@@ -51,6 +52,7 @@ class ClaimResult:
     low: float = nan
     high: float = nan
     p: float = nan
+    skewness: float = nan
     units: int = 0
     rows: int = 0
     further_units: int | None = None
@@ -108,7 +110,7 @@ def _tested(claim: ClaimSpec, asked: Asked, level: float) -> ClaimResult:
     ]
     judged.sort(key=lambda each: _badness(*each), reverse=True)
     parts = [part for part, _ in judged]
-    outcome = _outcome(parts, asked)
+    outcome = outcome_of([part.outcome for part in parts], asked.missing)
     result = ClaimResult(
         name=claim.name,
         kind=claim.kind,
@@ -126,7 +128,9 @@ def _tested(claim: ClaimSpec, asked: Asked, level: float) -> ClaimResult:
     worst, hypothesis = judged[0]
     return replace(
         result,
-        **{name: getattr(worst, name) for name in ("estimate", "standard_error", "low", "high", "p", "units", "rows")},
+        **{
+            name: getattr(worst, name) for name in ("estimate", "standard_error", "low", "high", "p", "skewness", "units", "rows")
+        },
         further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
         detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
     )
@@ -134,22 +138,22 @@ def _tested(claim: ClaimSpec, asked: Asked, level: float) -> ClaimResult:
 
 def _part(hypothesis: Hypothesis, against: float, level: float, kind: str) -> Part:
     test = hypothesis.shown
-    reach = test.reach(level)
     return Part(
         where=hypothesis.where,
-        outcome=_decided(kind, test.is_defined, proof=test.p_proof, against=against, level=level),
+        outcome=decided(kind, test.is_defined, proof=test.p_proof, against=against, level=level),
         estimate=hypothesis.told(test.value),
         standard_error=test.standard_error,
-        low=hypothesis.told(test.value - reach),
-        high=hypothesis.told(test.value + reach),
+        low=hypothesis.told(test.value - test.below(level)),
+        high=hypothesis.told(test.value + test.above(level)),
         p=test.p_proof if kind == "prove" else against,
+        skewness=test.skewness,
         units=test.units,
         rows=hypothesis.rows,
         note=test.note,
     )
 
 
-def _decided(kind: str, is_defined: bool, *, proof: float, against: float, level: float) -> Outcome:
+def decided(kind: str, is_defined: bool, *, proof: float, against: float, level: float) -> Outcome:
     """Every comparison is written so that NaN proves nothing and passes nothing."""
     if not is_defined:
         return "UNDECIDED"
@@ -160,12 +164,12 @@ def _decided(kind: str, is_defined: bool, *, proof: float, against: float, level
     return "PASS" if proof <= level else "UNDECIDED"
 
 
-def _outcome(parts: list[Part], asked: Asked) -> Outcome:
+def outcome_of(parts: Sequence[Outcome], missing: Sequence[str]) -> Outcome:
     """A level that should be there and is not, or nothing that could be tested, is never a PASS."""
-    outcomes = {part.outcome for part in parts}
+    outcomes = set(parts)
     if "FAIL" in outcomes:
         return "FAIL"
-    return "PASS" if outcomes == {"PASS"} and not asked.missing else "UNDECIDED"
+    return "PASS" if outcomes == {"PASS"} and not missing else "UNDECIDED"
 
 
 def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
@@ -193,6 +197,8 @@ def _told(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], asked: As
 
 def _needed(hypothesis: Hypothesis, level: float) -> str:
     test = hypothesis.shown
+    if test.standard_error == 0:
+        return f"the same in all {test.units} units, which tells no error"
     more = test.further_units(level)
     needed = "more than 100,000 units would be needed" if more is None else f"about {more:,} more units like these would decide"
     if hypothesis.on_log:
@@ -219,34 +225,3 @@ def _number_told(value: float) -> str:
 
 def _finite(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: finite_or_none(value) if isinstance(value, float) else value for name, value in values.items()}
-
-
-def outcome_again(claim: Mapping[str, Any], *, level: float) -> Outcome:
-    """The outcome of a recorded claim (ClaimResult.to_dict) from its numbers, whatever it says of itself.
-
-    A number that is missing, or is none, decides nothing.
-    """
-    rows = claim["parts"] or [claim]
-    return _outcome([_recorded(each, claim, level) for each in rows], Asked(missing=list(claim["missing"])))
-
-
-def _recorded(numbers: Mapping[str, Any], claim: Mapping[str, Any], level: float) -> Part:
-    read = {name: _number(numbers.get(name)) for name in ("estimate", "standard_error", "low", "high", "p")}
-    units = numbers.get("units")
-    units = units if isinstance(units, int) else 0
-    limit, above = _number(claim.get("limit")), claim.get("sign") == ">"
-    outcome: Outcome = "UNDECIDED"
-    if claim["kind"] == "require":
-        value = read["estimate"]
-        outcome = "PASS" if isfinite(value) and (value > limit if above else value < limit) else "FAIL"
-    elif all(map(isfinite, read.values())) and units >= 2:
-        if claim["kind"] == "veto":
-            outcome = "PASS" if read["p"] > level else "FAIL"
-        elif read["p"] <= level and (read["low"] > limit if above else read["high"] < limit):
-            outcome = "PASS"
-    where, note = str(numbers.get("where", "")), str(numbers.get("note") or "")
-    return Part(where=where, outcome=outcome, units=units, rows=0, note=note, **read)
-
-
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else nan

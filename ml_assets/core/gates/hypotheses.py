@@ -59,7 +59,7 @@ def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypoth
     """The claim as it stands, on all rows, on those of the one slice that it names, or between slices."""
     named = {(measure.column, measure.level) for measure in form.measures}
     if named == {("", "")}:
-        return Hypothesis(shown(panel.measured(form.terms), constant=form.constant, sign=form.sign), panel.rows)
+        return Hypothesis(panel.tested(form.terms, constant=form.constant, sign=form.sign), panel.rows)
     if len(named) == 1:
         ((column, level),) = named
         part = panel.of_level(column, level)
@@ -68,23 +68,25 @@ def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypoth
         if part is None or lacks:
             return Hypothesis(_undefined(f"{where}: {lacks}", form), 0 if part is None else part.rows, where)
         terms = tuple((weight, replace(measure, column="", level="")) for weight, measure in form.terms)
-        return Hypothesis(shown(part.measured(terms), constant=form.constant, sign=form.sign), part.rows, where)
-    return _between_slices(form, panel)
+        return Hypothesis(part.tested(terms, constant=form.constant, sign=form.sign), part.rows, where)
+    return _between_slices(form, panel, minimum)
 
 
-def _between_slices(form: Comparison, panel: Panel) -> Hypothesis:
-    """A sum over different slices: not paired by row, but by unit."""
-    total, value, notes = np.zeros(panel.units.count), 0.0, []
+def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypothesis:
+    """A sum over different slices: not paired by row, but by unit; with the degrees of freedom of the one in fewest units."""
+    total, value, notes, units = np.zeros(panel.units.count), 0.0, [], panel.units.count
     for weight, measure in form.terms:
         part = panel.of_level(measure.column, measure.level) if measure.column else panel
-        if part is None:
-            notes.append(f"{measure.column}={measure.level} has no row")
+        lacks = "it has no row" if part is None else part.lacks(minimum)
+        if part is None or lacks:
+            notes.append(f"{measure.column}={measure.level}: {lacks}")
             continue
         one, sums, note = part.influence(measure.metric, measure.models[0])
         value += weight * one
         total[: sums.size] += weight * sums
+        units = min(units, part.units.count)
         notes += [note] if note else []
-    found = _summed(value, total, panel, note="; ".join(notes))
+    found = _summed(value, total, panel, note="; ".join(notes), units=units)
     return Hypothesis(shown(found, constant=form.constant, sign=form.sign), panel.rows)
 
 
@@ -92,15 +94,14 @@ def _undefined(note: str, form: Comparison) -> Shown:
     return Shown(nan, nan, 0, form.constant, form.sign, note)
 
 
-def _summed(value: float, sums: np.ndarray, panel: Panel, *, note: str, units: int | None = None) -> Measured:
-    count = panel.units.count if units is None else units
-    return Measured(value=nan if note else value, parts=sums, is_resampled=False, units=count, rows=panel.rows, note=note)
+def _summed(value: float, sums: np.ndarray, panel: Panel, *, note: str, units: int) -> Measured:
+    return Measured(value=nan if note else value, parts=sums, is_resampled=False, units=units, rows=panel.rows, note=note)
 
 
 def _of_each_level(asked: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike) -> None:
     judged, rest = _enough(panel, column, minimum)
     for level, part in judged.items():
-        found = shown(part.measured(form.terms), constant=form.constant, sign=form.sign)
+        found = part.tested(form.terms, constant=form.constant, sign=form.sign)
         asked.hypotheses.append(Hypothesis(found, part.rows, f"{column}={level}"))
     if not rest:
         return
@@ -109,7 +110,7 @@ def _of_each_level(asked: Asked, form: Comparison, column: str, panel: Panel, mi
     if lacks := others.lacks(minimum):
         asked.left_out.append(f"{told}: {others.rows:,} rows, {lacks}")
         return
-    found = shown(others.measured(form.terms), constant=form.constant, sign=form.sign)
+    found = others.tested(form.terms, constant=form.constant, sign=form.sign)
     asked.hypotheses.append(Hypothesis(found, others.rows, told))
 
 
@@ -118,8 +119,8 @@ def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, 
     judged: dict[str, Panel] = {}
     rest: Groups = {}
     for level, index in panel.groups[column].items():
-        part = panel.part(index)
-        if part.lacks(minimum):
+        part = panel.of_level(column, level)
+        if part is None or part.lacks(minimum):
             rest[level] = index
         else:
             judged[level] = part
@@ -170,7 +171,7 @@ def _log_rate(measure: Measure, part: Panel, width: int) -> _LogRate:
 
 
 def _difference(one: _LogRate, other: _LogRate, panel: Panel) -> Measured:
-    units = int((one.present | other.present).sum())
+    units = int(min(one.present.sum(), other.present.sum()))
     return _summed(one.value - other.value, one.sums - other.sums, panel, note=one.note or other.note, units=units)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.claim_grammar import Measure
-from ml_assets.core.gates.bounds import combine
+from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
 from ml_assets.core.intervals import Measured, Units
 from ml_assets.core.metrics import Metric, metric_at
 from ml_assets.core.metrics_binary import mean_influence
@@ -60,10 +60,9 @@ class Panel:
         return int(self.y.sum()) if self.task == "binary" else None
 
     def part(self, index: Ints) -> "Panel":
-        """Only these rows; the codes of units stay what they are."""
+        """Only these rows, which nothing divides further; the codes of units stay what they are."""
         scores = {name: values[index] for name, values in self.scores.items()}
-        columns = {name: values[index.tolist()] for name, values in self.columns.items()}
-        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns)
+        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns={})
 
     def lacks(self, minimum: MinimumLike) -> str:
         """What there is too little of to decide anything; empty if nothing is."""
@@ -79,18 +78,28 @@ class Panel:
         return {name: _groups(values) for name, values in self.columns.items()}
 
     def of_level(self, column: str, level: str) -> "Panel | None":
-        """The rows of one level; None when it has none."""
+        """The rows of one level, the same Panel each time; None when it has none."""
         index = self.groups[column].get(level)
-        return None if index is None else self.part(index)
+        if index is None:
+            return None
+        if (column, level) not in self._parts:
+            self._parts[column, level] = self.part(index)
+        return self._parts[column, level]
 
     def measured(self, terms: tuple[tuple[float, Measure], ...]) -> Measured:
         """The weighted sum of measures, paired: all of them on these rows."""
         return combine([(weight, self._measure(each)) for weight, each in terms], self.units)
 
+    def tested(self, terms: tuple[tuple[float, Measure], ...], *, constant: float, sign: Sign) -> Shown:
+        """The test of `sum of terms sign constant` on these rows."""
+        return shown(self.measured(terms), constant=constant, sign=sign, is_certain=self._cancels(terms))
+
     def metric(self, name: str, model: str) -> Measured:
-        """One metric of one model."""
+        """One metric of one model, measured once."""
         self._require(model)
-        return measure(self._metric(name), self.y, self.scores[model], self.units)
+        if (name, model) not in self._measurements:
+            self._measurements[name, model] = measure(self._metric(name), self.y, self.scores[model], self.units)
+        return self._measurements[name, model]
 
     def influence(self, name: str, model: str) -> tuple[float, Floats, str]:
         """A metric that has influence functions: its value and their sums per unit of the whole window, with a note when it
@@ -108,6 +117,31 @@ class Panel:
         if measure.kind == "metric" and not measure.column:
             return self.metric(measure.metric, measure.models[0])
         raise MetricError(f"{measure}: is not measured on one set of rows")
+
+    def _cancels(self, terms: tuple[tuple[float, Measure], ...]) -> bool:
+        """Whether the sum is 0 by itself: models that scored every row alike are one model."""
+        left: dict[tuple[str, str], float] = {}
+        for weight, each in terms:
+            first, *others = (self._alike[model] for model in each.models)
+            if each.kind != "disagreement" or others != [first]:
+                left[each.metric, first] = left.get((each.metric, first), 0.0) + weight
+        return not any(left.values())
+
+    @cached_property
+    def _parts(self) -> dict[tuple[str, str], "Panel"]:
+        return {}
+
+    @cached_property
+    def _measurements(self) -> dict[tuple[str, str], Measured]:
+        return {}
+
+    @cached_property
+    def _alike(self) -> dict[str, str]:
+        """For each model the first one that has the same scores."""
+        return {
+            name: next(other for other, known in self.scores.items() if np.array_equal(known, values))
+            for name, values in self.scores.items()
+        }
 
     def _disagreement(self, one: str, other: str) -> Measured:
         """The share of rows that two models decide differently."""

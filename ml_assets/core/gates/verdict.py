@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from ml_assets.core.digests import digest_json
-from ml_assets.core.gates.bounds import shown
-from ml_assets.core.gates.claims import ClaimResult, judge_claim, outcome_again
+from ml_assets.core.gates.claims import ClaimResult, judge_claim
 from ml_assets.core.gates.hypotheses import Expected
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
@@ -108,11 +107,15 @@ def _decide(results: Sequence[ClaimResult], lacks: str) -> tuple[Decision, tuple
 def _is_better(gates: GateSpec, panel: Panel, at: float, *, is_first: bool) -> bool:
     """Whether each claim against the anchor is proven with 0 in the place of its constant. A first release is an anchor; where
     no claim is about the anchor, it goes along with the champion."""
-    against = [claim for claim in gates.claims if claim.kind == "prove" and "anchor" in claim.form.models and not claim.for_each]
-    if is_first or not against:
+    if is_first:
         return True
-    tests = (shown(panel.measured(c.form.terms), constant=0.0, sign=c.form.sign) for c in against)
+    tests = (panel.tested(c.form.terms, constant=0.0, sign=c.form.sign) for c in about_the_anchor(gates))
     return all(test.p_proof <= at for test in tests)
+
+
+def about_the_anchor(gates: GateSpec) -> list[ClaimSpec]:
+    """The claims that say, with 0 in the place of their constants, that the candidate is better than the anchor."""
+    return [claim for claim in gates.claims if claim.kind == "prove" and "anchor" in claim.form.models and not claim.for_each]
 
 
 def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> str:
@@ -144,26 +147,3 @@ def _wrong(claim: ClaimSpec) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.3g} %"
-
-
-def unproven(product: Product, verdict: Mapping[str, Any], *, has_champion: bool) -> list[str]:
-    """Why a recorded verdict (Verdict.to_dict) lets nothing through: every required claim must be there, for these gates, with
-    numbers from which a PASS follows again. Empty if it does."""
-    reasons = []
-    if verdict.get("decision") != "ACCEPT":
-        reasons.append(f"the verdict is {verdict.get('decision')}: {'; '.join(verdict.get('reasons', ()))}")
-    if verdict.get("gate") != gate_digest(product):
-        reasons.append("the verdict was given for other gates than product.yaml declares now")
-    if verdict.get("is_first") != (not has_champion):
-        reasons.append("the verdict is that of a first release" if has_champion else "the verdict compares with a champion")
-    at = level(product.gates.budget)
-    judged = {claim["name"]: claim for claim in verdict.get("claims", ())}
-    for claim in product.gates.claims_that_apply(has_champion=has_champion):
-        recorded = judged.get(claim.name)
-        if recorded is None:
-            reasons.append(f"gate {claim.name} was not judged")
-        elif recorded["text"] != claim.text or recorded["kind"] != claim.kind:
-            reasons.append(f"gate {claim.name} was judged as another claim: {recorded['kind']} {recorded['text']}")
-        elif recorded["outcome"] != "PASS" or outcome_again(recorded, level=at) != "PASS":
-            reasons.append(f"gate {claim.name} did not pass: {recorded['message']}")
-    return reasons

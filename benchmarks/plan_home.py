@@ -1,0 +1,140 @@
+"""A home in which 10,000 partitions stand as they would be made now: the flights by the day, every candidate accepted.
+
+Delivered files, snapshots, manifests, evidence and moves are written as the project writes them, only many at a time and
+not synced; their content is a few bytes each.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from benchmarks.bulk import Bulk
+from ml_assets.core import stages
+from ml_assets.core.digests import canonical_json, sha256
+from ml_assets.core.manifests import Input, Manifest, Recipe
+from ml_assets.core.partitions import partitions_of
+from ml_assets.product import SPEC_FILE, Product, load
+from resources.dbt_project import test_names
+from resources.settings import ROOT, settings
+from resources.workspace import Workspace
+
+NAME = "flights"
+START = "1990-01-01"
+CHUNK = 500
+
+
+def by_day(folder: Path) -> Product:
+    """The flights product below the folder, with partitions by day."""
+    declared = folder / NAME
+    shutil.copytree(ROOT / "ml_assets" / "products" / NAME, declared, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (declared / SPEC_FILE).read_text()
+    text, count = re.subn(r"(?m)^partitions: .*$", f"partitions: {{every: day, start: {START}}}", text)
+    if count != 1:
+        raise AssertionError(f"{SPEC_FILE} declares its partitions {count} times")
+    (declared / SPEC_FILE).write_text(text)
+    return load(declared)
+
+
+def space_of(home: Path, product: Product) -> Workspace:
+    """The workspace of a home with this product."""
+    return Workspace(settings({"ML_ASSETS_HOME": str(home), "ML_ASSETS_PRODUCTS": str(product.folder.parent)}))
+
+
+def fill(space: Workspace, product: Product, partitions: int) -> int:
+    """Deliver and make the partitions; how many manifests they have."""
+    calendar = partitions_of(product)
+    keys = calendar.keys(START, calendar.shift(START, partitions - 1))
+    path = _Path(space, product, Bulk(space.ledger))
+    path.reference()
+    for number, key in enumerate(keys, 1):
+        path.take(key)
+        if number % CHUNK == 0 or number == partitions:
+            path.bulk.flush()
+    space.ledger.close()
+    return len(path.bulk.seqs)
+
+
+@dataclass
+class _Path:
+    """Takes partitions down the path one by one, in order."""
+
+    space: Workspace
+    product: Product
+    bulk: Bulk
+    standing: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    champion: Manifest | None = None
+
+    def __post_init__(self) -> None:
+        named = {stage: self.space.lineage.recipe(self.product, stage, "", ()) for stage in stages.STAGES}
+        self.recipes = {stage: replace(recipe, details={}) for stage, recipe in named.items()}
+        self.dbt_tests = test_names(self.product)
+
+    def reference(self) -> None:
+        self._make("reference", "", self._deliver("", tuple(self.product.delivery.reference)))
+
+    def take(self, key: str) -> None:
+        """One partition, from its delivery to monitoring."""
+        answering = [self.champion.as_input()] if self.champion else []
+        self._make("raw", key, self._deliver(key, tuple(self.product.delivery.tables)))
+        for stage in ("dataset", "quarantine", "features"):
+            self._make(stage, key, list(self._read(stage, key)))
+        self._prove("features", key, *self.dbt_tests, "no_leakage")
+        trained = list(self._read("model", key))
+        if len(trained) >= self.product.window.minimum:
+            self._make("model", key, trained)
+            self._make("evaluation", key, [*self._read("evaluation", key), *answering])
+            self._prove("evaluation", key, "tested_on_unseen", "gates_passed")
+            self._release(key)
+        if answering:
+            self._make("monitoring", key, [*self._read("monitoring", key), *answering])
+
+    def _release(self, key: str) -> None:
+        release, before = self._make("release", key, list(self._read("release", key))), self.champion
+        named = {"release": release.snapshot, "name": release.facts["release"], "manifest": release.id, "as_of": key}
+        told = {
+            **named,
+            "product": self.product.name,
+            "previous": before and before.snapshot,
+            "by": "b",
+            "reason": "ACCEPT",
+            "is_proven": True,
+        }
+        self.bulk.move("staging", {**told, "environment": "staging"})
+        self.bulk.move("promotion", {**told, "environment": "production"})
+        self.champion = release
+
+    def _read(self, stage: str, key: str) -> Iterator[Input]:
+        wanted = stages.reads(self.product, stage, key)
+        available = (self.standing[asset] for asset in wanted.available if asset in self.standing)
+        yield from (manifest.as_input() for manifest in (*available, *(self.standing[asset] for asset in wanted.required)))
+
+    def _deliver(self, key: str, tables: tuple[str, ...]) -> list[Input]:
+        found = []
+        for table in tables:
+            file, content = self.space.landing.file(self.product, table, key), f"{table} {key}\n".encode()
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+            found.append(Input(f"landing/{self.product.name}/{table}", key, sha256(content)))
+        return found
+
+    def _make(self, stage: str, key: str, inputs: list[Input]) -> Manifest:
+        digest = self._blob(canonical_json({"members": {"part": self._blob(f"{stage} {key}\n".encode())}}))
+        facts = {"release": f"{key}.{digest[:8]}"} if stage == "release" else {}
+        manifest = Manifest(replace(self.recipes[stage], partition=key, inputs=tuple(inputs)), digest, digest, facts)
+        self.bulk.publish(manifest)
+        self.standing[stage, key] = manifest
+        return manifest
+
+    def _blob(self, content: bytes) -> str:
+        digest = sha256(content)
+        path = Path(self.space.settings.store.removeprefix("file://")) / digest[:2] / digest
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return digest
+
+    def _prove(self, stage: str, key: str, *claims: str) -> None:
+        for claim in claims:
+            self.bulk.passed(self.standing[stage, key], claim)

@@ -1,0 +1,81 @@
+"""`ml-assets gates budget`: what each test window was asked, what it may be asked still, and when the next one is due."""
+
+import json
+from typing import Any
+
+import click
+
+from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.status import columns
+from ml_assets.product import Product
+from resources.budget import Window
+from resources.workspace import Workspace
+
+
+@click.command()
+@click.argument("product")
+@click.option("--json", "as_json", is_flag=True, help="Print the windows as JSON.")
+def command(product: str, as_json: bool) -> None:
+    """Show the budget of each test window of PRODUCT: looks, promotions, and what is left."""
+    space = workspace()
+    spec = product_named(product, space.settings)
+    windows = space.budget.windows(spec)
+    told = {"product": product, **_declared(spec), "windows": [_told(each) for each in windows], "next": _next(space, spec)}
+    if as_json:
+        click.echo(json.dumps(told, indent=1))
+        return
+    _print(spec, told)
+
+
+def _declared(product: Product) -> dict[str, Any]:
+    from ml_assets.core.gates.levels import level, nodes
+
+    budget = product.gates.budget
+    return {
+        "alpha": budget.alpha,
+        "looks": budget.looks,
+        "ships": budget.ships,
+        "nodes": nodes(budget.looks, budget.ships),
+        "level": level(budget),
+    }
+
+
+def _told(window: Window) -> dict[str, Any]:
+    looks = [
+        {"number": look.number, "at": look.at, "run": look.run, "gate": look.gate, "decision": look.decision}
+        for look in window.looks
+    ]
+    return {
+        "window": list(window.partitions),
+        "looks": looks,
+        "ships": window.ships,
+        "left": window.left,
+        "retired": window.why_retired or None,
+    }
+
+
+def _next(space: Workspace, product: Product) -> str | None:
+    """The partition that opens the next window: the first after the newest that was read."""
+    from ml_assets.core.partitions import partitions_of
+
+    known, calendar = space.ledger.partitions(product.name, "raw"), partitions_of(product)
+    key = calendar.shift(known[-1], 1) if known else product.partitions.start
+    return key if calendar.contains(key) else None
+
+
+def _print(product: Product, told: dict[str, Any]) -> None:
+    click.echo(
+        f"{product.name}: each test window may be asked {told['looks']} times and let through {told['ships']}; "
+        f"{100 * told['alpha']:g} % over a window is {100 * told['level']:.3g} % a look ({told['nodes']} nodes)\n"
+    )
+    rows = [
+        [
+            " to ".join(dict.fromkeys((window["window"][0], window["window"][-1]))),
+            f"{len(window['looks'])} of {told['looks']}",
+            ", ".join(look["decision"] or "no verdict yet" for look in window["looks"]),
+            f"{window['left']} left" if window["left"] else f"retired: {window['retired']}",
+        ]
+        for window in told["windows"]
+    ]
+    click.echo(columns([["test window", "looks", "verdicts", "budget"], *rows]) if rows else "no window was asked anything yet")
+    click.echo(f"\nnext window: opens with {told['next']}" if told["next"] else "\nnext window: none, the last partition is in")

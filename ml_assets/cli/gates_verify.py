@@ -1,0 +1,150 @@
+"""`ml-assets gates verify`: whether the declared error rate holds on the rows of an evaluation."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.status import columns
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from ml_assets.core.gates.verifying import Boundary, DesignEffect
+    from ml_assets.core.metrics_types import Ints
+
+ROLES = ("candidate", "champion", "anchor")
+
+
+@click.command()
+@click.argument("product")
+@click.option("--partition", "-p", help="Partition key; the newest evaluation that had a champion if not given.")
+@click.option("--samples", type=click.IntRange(min=50), default=500, show_default=True, help="How many windows to judge.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def command(product: str, partition: str | None, samples: int, seed: int, as_json: bool) -> None:
+    """Judge stored rows of PRODUCT again and again, each claim at the pair's own difference, and count what is let through.
+
+    Whole units are drawn with replacement. Exit code 1: a claim is let through more often than its level, with 99 % confidence,
+    or `unit: row` is declared where rows are not independent.
+    """
+    from ml_assets.core.gates.levels import level
+    from ml_assets.core.gates.verifying import at_boundary, design_effects, provable, wrong_units
+    from ml_assets.core.judging import panel_of
+
+    space = workspace()
+    spec = product_named(product, space.settings)
+    evaluation = _evaluation(space, spec, partition)
+    frame = space.snapshots.frame(evaluation.snapshot, "scores.parquet")
+    panel = panel_of(frame, {role: frame[role].to_numpy() for role in ROLES if role in frame.columns}, product=spec)
+    claims = provable(spec.gates.claims, panel)
+    if not claims:
+        raise click.ClickException(f"{product} {evaluation.partition}: no claim is proven on all rows, so none has a boundary")
+    effects = design_effects(panel, claims, _candidate_units(frame, spec))
+    units, tell = panel.units.count, _Progress(samples, is_quiet=as_json or not sys.stderr.isatty())
+    found = at_boundary(panel, claims, level=level(spec.gates.budget), units=units, samples=samples, seed=seed, tell=tell)
+    wrong = wrong_units(effects, unit=spec.gates.unit)
+    is_kept = all(each.holds for each in found) and not wrong
+    told = _told(spec, evaluation, found, effects, rows=panel.rows, units=units, samples=samples, seed=seed)
+    if as_json:
+        click.echo(json.dumps({"is_kept": is_kept, **told}, indent=1))
+    else:
+        _print(spec, evaluation, found, effects, wrong, units=units)
+    sys.exit(0 if is_kept else 1)
+
+
+def _evaluation(space: Workspace, product: Product, partition: str | None) -> Manifest:
+    if partition:
+        return space.lineage.current(product, "evaluation", partition)
+    for key in reversed(space.ledger.partitions(product.name, "evaluation")):
+        found = space.lineage.current(product, "evaluation", key)
+        if found.facts["champion"] is not None:
+            return found
+    raise click.ClickException(
+        f"{product.name}: no evaluation had a champion yet; --partition takes one of a first release, with its absolute claims"
+    )
+
+
+def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints]":
+    """Row codes by what could be independent: calendar units of the time column, and the stored columns of units and slices."""
+    from ml_assets.core.metrics_estimate import unit_codes
+    from ml_assets.core.units import units
+
+    calendar = {each: units(frame, unit=each, time=product.features.time) for each in ("row", "hour", "day", "week")}
+    known = {*product.features.key, product.features.time, product.features.label, *ROLES}
+    stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
+    return {name: unit_codes(values, rows=frame.height) for name, values in (calendar | stored).items()}
+
+
+class _Progress:
+    """Writes how many windows were judged over one line of a terminal."""
+
+    def __init__(self, of: int, *, is_quiet: bool) -> None:
+        self.of, self.is_quiet = of, is_quiet
+
+    def __call__(self, done: int) -> None:
+        if not self.is_quiet:
+            click.echo(f"\r\x1b[K{done} of {self.of} windows judged" + ("\n" if done == self.of else ""), nl=False, err=True)
+
+
+def _told(
+    product: Product, evaluation: Manifest, found: "Sequence[Boundary]", effects: "Sequence[DesignEffect]", **numbers: int
+) -> dict[str, Any]:
+    return {
+        "product": product.name,
+        "partition": evaluation.partition,
+        "unit": product.gates.unit,
+        **numbers,
+        "claims": [
+            {**vars(each), "share": each.share, "low": each.interval[0], "high": each.interval[1], "holds": each.holds}
+            for each in found
+        ],
+        "design_effects": [{**vars(each), "is_large": each.is_large} for each in effects],
+    }
+
+
+def _print(
+    product: Product,
+    evaluation: Manifest,
+    found: "Sequence[Boundary]",
+    effects: "Sequence[DesignEffect]",
+    wrong: "Sequence[DesignEffect]",
+    *,
+    units: int,
+) -> None:
+    unit = product.gates.unit
+    click.echo(f"{product.name} {evaluation.partition}: windows of {units} units ({unit}), each claim at its pool value\n")
+    header = ["CLAIM", "BOUNDARY", "LET THROUGH", "SHARE", "99 % INTERVAL", "LEVEL", "KEPT"]
+    click.echo(columns([header, *map(_row, found)]))
+    click.echo("\nVariance by unit over that of independent rows:\n")
+    names = list(dict.fromkeys(each.unit for each in effects))
+    by_claim = {each.claim: {e.unit: e.effect for e in effects if e.claim == each.claim} for each in effects}
+    table = [[claim, *(f"{of[name]:.1f}" if name in of else "" for name in names)] for claim, of in by_claim.items()]
+    click.echo(columns([["CLAIM", *names], *table]))
+    if wrong:
+        worst = max(wrong, key=lambda each: each.effect)
+        click.echo(
+            f"\nWRONG UNIT: rows are not independent: by {worst.unit} the variance of {worst.claim} is {worst.effect:.1f} times "
+            f"that of rows. Declare `unit: {worst.unit}` in {product.name}/product.yaml"
+        )
+
+
+def _row(each: "Boundary") -> list[str]:
+    let_through = f"{each.accepted} of {each.samples}"
+    numbers = [f"{each.constant:.5f}", let_through, _percent(each.share), _range(each), _percent(each.level)]
+    return [each.claim, *numbers, "yes" if each.holds else "NO"]
+
+
+def _range(each: "Boundary") -> str:
+    low, high = each.interval
+    return f"{_percent(low)} to {_percent(high)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,233 @@
+"""Worlds in which the truth is known: what gates let through there is counted. (tests/test_gates_simulation.py, docs/gates.md)
+
+Belongs here: rows whose days are good or bad together, for every model alike, and histories of commits under a policy. All
+randomness comes from a seed. Does not: stored rows (verifying.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from ml_assets.core.gates.bounds import Shown, shown
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.panel import Panel, panel
+from ml_assets.core.intervals import Measured
+from ml_assets.core.metrics_types import Floats
+from ml_assets.gate_spec import BudgetSpec
+
+PolicyName = Literal["gates", "point", "recorded", "row_level"]
+
+
+def binary_days(*, seed: int, days: int, rows: int, slices: int = 1, gap: float = 0.15) -> Panel:
+    """`days` x `rows` scored rows. A day's weather moves its labels and how much both models see; `gap` is by how much less of
+    the signal the candidate uses (0: an A/A pair, whose models differ by chance alone)."""
+    random = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), rows)
+    weather, clarity = random.normal(0, 0.7, days)[day], np.exp(random.normal(0, 0.3, days))[day]
+    signal = random.normal(0, 1, day.size)
+    y = (random.random(day.size) < _share(-1.2 + weather + 1.2 * signal)).astype(float)
+
+    def model(power: float) -> Floats:
+        level, slope = random.normal(0, 0.4, days)[day], 1 + random.normal(0, 0.25, days)[day]
+        return _share(-1.3 + 0.4 * weather + power * slope * clarity * signal + level + random.normal(0, 0.4, day.size))
+
+    scores = {"candidate": model(1.0 - gap), "champion": model(1.0)}
+    place = [f"s{each:02}" for each in random.integers(0, slices, day.size)]
+    return panel(task="binary", y=y, scores=scores, unit=day, columns={"place": place}, threshold=0.3)
+
+
+def regression_days(*, seed: int, days: int, rows: int) -> Panel:
+    """Delays: a day's storm enlarges the errors of both models, the candidate's a little more."""
+    random = np.random.default_rng(seed)
+    day = np.repeat(np.arange(days), rows)
+    storm = np.exp(random.normal(0, 0.3, days))[day]
+    y = 10 + 5 * storm * random.normal(0, 1, day.size)
+    errors = {"candidate": 2.2, "champion": 2.0}
+    scores = {name: y + storm * (random.normal(0, 0.8, days)[day] + random.normal(0, e, day.size)) for name, e in errors.items()}
+    return panel(task="regression", y=y, scores=scores, unit=day, columns={})
+
+
+def _share(log_odds: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-log_odds)))
+
+
+@dataclass(frozen=True)
+class World:
+    """What each commit truly is, relative to what answers; and how many commits meet one test window before the next opens."""
+
+    name: str
+    change: Callable[[np.random.Generator], float]
+    commits_per_window: int
+    commits: int = 50
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Who lets through: the gates of product.yaml, or one of the usual ways.
+
+    `point`: the estimate is higher on the same rows. `recorded`: it is higher than the champion's when that was released.
+    `row_level`: DeLong's test of non-inferiority, rows taken for independent, at alpha per commit.
+    """
+
+    name: PolicyName
+    margin: float = 0.01
+    budget: BudgetSpec = field(default_factory=BudgetSpec)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A window of `units` days. `day`: standard deviation of a model's own day in the metric; `design_effect`: by how much more
+    that is than its rows, taken for independent, would tell (variance)."""
+
+    units: int = 30
+    day: float = 0.015
+    design_effect: float = 10.0
+
+
+@dataclass(frozen=True)
+class History:
+    """What one sequence of commits led to. Qualities are true values of the metric, 0 at the start.
+
+    `erosion`: the most by which what answered was below the best release that was proven until then; `wrong`: commits let through
+    that were worse than champion or anchor by the margin or more; `windows` were opened.
+    """
+
+    quality: float
+    erosion: float
+    shipped: int
+    wrong: int
+    windows: int
+    claimed: float
+
+
+def history(world: World, policy: Policy, noise: Noise, *, seed: int) -> History:
+    """Fifty commits, one after the other."""
+    random = np.random.default_rng(seed)
+    state = _State(random, noise)
+    champion = anchor = _Model(0.0)
+    best, erosion, claimed = 0.0, 0.0, 0.0
+    shipped = wrong = 0
+    for commit in range(world.commits):
+        if commit % world.commits_per_window == 0:
+            state.open()
+        candidate = _Model(champion.quality + world.change(random))
+        if not state.may_look(policy):
+            continue
+        state.looks += 1
+        if not _lets_through(state, policy, candidate, champion, anchor):
+            continue
+        shipped, state.ships = shipped + 1, state.ships + 1
+        wrong += candidate.quality <= max(champion.quality, anchor.quality) - policy.margin
+        candidate.recorded = state.estimate(candidate)
+        claimed = candidate.recorded
+        if policy.name != "gates" or state.test(candidate, anchor, 0.0).p_proof <= level(policy.budget):
+            anchor = candidate
+        # the best is what the gates proved; the usual ways prove nothing, so it is the best that ever answered
+        best = max(best, anchor.quality)
+        champion = candidate
+        erosion = max(erosion, best - champion.quality)
+    return History(champion.quality, erosion, shipped, wrong, state.windows, claimed)
+
+
+@dataclass(eq=False)
+class _Model:
+    quality: float
+    recorded: float = 0.0
+    days: dict[int, Floats] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _State:
+    """The window that is open, and what every model does on its days."""
+
+    random: np.random.Generator
+    noise: Noise
+    windows: int = 0
+    looks: int = 0
+    ships: int = 0
+    shared: Floats = field(default_factory=lambda: np.zeros(0))
+
+    def open(self) -> None:
+        self.windows, self.looks, self.ships = self.windows + 1, 0, 0
+        self.shared = self.random.normal(0, 3 * self.noise.day, self.noise.units)
+
+    def may_look(self, policy: Policy) -> bool:
+        return policy.name != "gates" or (self.looks < policy.budget.looks and self.ships < policy.budget.ships)
+
+    def days(self, model: _Model) -> Floats:
+        """A model's value on each day of the window, the same whenever it is asked."""
+        if self.windows not in model.days:
+            own = self.random.normal(0, self.noise.day, self.noise.units)
+            model.days = {self.windows: model.quality + self.shared + own}
+        return model.days[self.windows]
+
+    def estimate(self, model: _Model) -> float:
+        return float(self.days(model).mean())
+
+    def test(self, one: _Model, other: _Model, constant: float) -> Shown:
+        """The gates' own test of `one - other > constant`, from the sums per day."""
+        difference = self.days(one) - self.days(other)
+        count = difference.size
+        parts = (difference - difference.mean()) / count
+        found = Measured(value=float(difference.mean()), parts=parts, is_resampled=False, units=count, rows=count)
+        return shown(found, constant=constant, sign=">", is_certain=one is other)
+
+
+def _lets_through(state: _State, policy: Policy, candidate: _Model, champion: _Model, anchor: _Model) -> bool:
+    match policy.name:
+        case "point":
+            return state.estimate(candidate) > state.estimate(champion)
+        case "recorded":
+            return state.estimate(candidate) > champion.recorded
+        case "row_level":
+            test = state.test(candidate, champion, -policy.margin)
+            # rows taken for independent: the error that remains when days are not what varies
+            error = state.noise.day * np.sqrt(2 / state.noise.units / state.noise.design_effect)
+            return Shown(test.value, float(error), 100_000, -policy.margin, ">").p_proof <= policy.budget.alpha
+    at = level(policy.budget)
+    return all(state.test(candidate, other, -policy.margin).p_proof <= at for other in (champion, anchor))
+
+
+@dataclass(frozen=True)
+class Histories:
+    """Many histories of one world under one policy: shares are of histories, qualities are means."""
+
+    world: str
+    policy: PolicyName
+    count: int
+    eroded: int
+    wrong: int
+    windows: int
+    shipped: float
+    quality: float
+    claimed: float
+    quality_5: float
+
+
+def histories(world: World, policy: Policy, noise: Noise, *, count: int, seed: int) -> Histories:
+    """`eroded`: histories that were ever more than the margin below the best proven release; `wrong`: with a wrong promotion."""
+    found = [history(world, policy, noise, seed=seed + number) for number in range(count)]
+    qualities = np.array([each.quality for each in found])
+    return Histories(
+        world=world.name,
+        policy=policy.name,
+        count=count,
+        eroded=sum(each.erosion > policy.margin + 1e-12 for each in found),
+        wrong=sum(each.wrong > 0 for each in found),
+        windows=found[0].windows,
+        shipped=float(np.mean([each.shipped for each in found])),
+        quality=float(qualities.mean()),
+        claimed=float(np.mean([each.claimed for each in found])),
+        quality_5=float(np.quantile(qualities, 0.05)),
+    )
+
+
+WORLDS = (
+    World("nothing improves", lambda random: 0.0, commits_per_window=5),
+    World("each 0.003 worse", lambda random: -0.003, commits_per_window=5),
+    World("mixed", lambda random: float(random.choice([0.01, 0.0, -0.003, -0.02], p=[0.2, 0.3, 0.3, 0.2])), commits_per_window=5),
+    World("one window", lambda random: float(random.choice([0.0, -0.003, -0.012])), commits_per_window=50),
+)
+POLICIES: tuple[PolicyName, ...] = ("gates", "point", "recorded", "row_level")

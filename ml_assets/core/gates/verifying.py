@@ -1,0 +1,152 @@
+"""Does the error rate hold on these rows? A stored pair is judged again and again on resampled units, at the very boundary.
+
+Each `prove` claim's constant is put where the pair's own difference is, so that the claim just fails to hold: it must then be let
+through no more often than the level. Belongs here: resampling and counting. Does not: finding rows (cli.gates_verify).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import betaincinv, chdtri
+
+from ml_assets.claim_grammar import Comparison
+from ml_assets.core.gates.claims import judge_claim
+from ml_assets.core.gates.panel import Panel
+from ml_assets.core.intervals import Measured, Units
+from ml_assets.core.metrics_types import Floats, Ints
+from ml_assets.gate_spec import ClaimSpec, MinimumSpec
+
+CONFIDENCE = 0.99
+MOST_DESIGN_EFFECT = 1.5
+"""Rows may be called independent up to this ratio of variances."""
+NO_MINIMUM = MinimumSpec(units=2, positives=1, negatives=1)
+Tell = Callable[[int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boundary:
+    """How often a claim that just fails to hold was proven. `low`, `high`: Clopper-Pearson at 99 %."""
+
+    claim: str
+    text: str
+    constant: float
+    samples: int
+    accepted: int
+    level: float
+
+    @property
+    def share(self) -> float:
+        return self.accepted / self.samples
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return clopper_pearson(self.accepted, self.samples)
+
+    @property
+    def holds(self) -> bool:
+        """Whether what was seen is compatible with the level."""
+        return self.interval[0] <= self.level
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignEffect:
+    """The variance of a claim's estimate clustered by `unit`, over that of independent rows."""
+
+    unit: str
+    units: int
+    claim: str
+    effect: float
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it is over 1.5 and over what 99 of 100 windows of independent rows show: chi^2 / (units - 1)."""
+        return self.effect > max(MOST_DESIGN_EFFECT, float(chdtri(self.units - 1, 0.01)) / (self.units - 1))
+
+
+def clopper_pearson(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The exact interval of a share (Clopper & Pearson 1934)."""
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(count, of - count + 1, tail)) if count else 0.0
+    return low, float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
+
+
+def provable(claims: Sequence[ClaimSpec], panel: Panel) -> list[ClaimSpec]:
+    """The claims that can be put at their boundary: proven on all rows, of models that were scored."""
+    return [
+        claim
+        for claim in claims
+        if claim.kind == "prove"
+        and not claim.for_each
+        and claim.form.models <= set(panel.scores)
+        and all(measure.kind in ("metric", "disagreement") and not measure.column for measure in claim.form.measures)
+    ]
+
+
+def at_boundary(
+    panel: Panel, claims: Sequence[ClaimSpec], *, level: float, units: int, samples: int, seed: int, tell: Tell = lambda _: None
+) -> list[Boundary]:
+    """Judge `samples` windows of `units` whole units, drawn with replacement from the panel's, each claim at its pool value."""
+    asked = [at_truth(claim, panel) for claim in claims]
+    accepted = [0] * len(claims)
+    for number, window in enumerate(resampled(panel, units=units, samples=samples, seed=seed)):
+        for place, claim in enumerate(asked):
+            judged = judge_claim(claim, window, level=level, minimum=NO_MINIMUM, expected={}, timings={})
+            accepted[place] += judged.outcome == "PASS"
+        tell(number + 1)
+    return [
+        Boundary(claim=c.name, text=c.text, constant=c.form.constant, samples=samples, accepted=count, level=level)
+        for c, count in zip(asked, accepted, strict=True)
+    ]
+
+
+def at_truth(claim: ClaimSpec, panel: Panel) -> ClaimSpec:
+    """The claim with the value that it has on all rows in the place of its constant, so that it just fails to hold there."""
+    form, value = claim.form, panel.measured(claim.form.terms).value
+    left = " ".join(f"{'-' if weight < 0 else '+'} {abs(weight)!r} * {measure}" for weight, measure in form.terms)
+    return ClaimSpec(name=claim.name, prove=f"{left.removeprefix('+ ')} {form.sign} {value!r}")
+
+
+def resampled(panel: Panel, *, units: int, samples: int, seed: int) -> Iterator[Panel]:
+    """Windows of `units` units of the panel, drawn with replacement; one drawn twice is two units."""
+    random, known = np.random.default_rng(seed), panel.units
+    order = np.argsort(known.codes, kind="stable")
+    sizes = np.bincount(known.codes, minlength=known.count)
+    ends = np.cumsum(sizes)
+    for _ in range(samples):
+        drawn = random.integers(0, known.count, units)
+        index = order[np.concatenate([np.arange(ends[each] - sizes[each], ends[each]) for each in drawn])]
+        yield replace(panel.part(index), codes=np.repeat(np.arange(units), sizes[drawn]))
+
+
+def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mapping[str, Ints]) -> list[DesignEffect]:
+    """For each candidate unit (codes by row) and claim: variance by unit / variance by row. Resampled metrics are left out, and
+    units of which there are fewer than two."""
+    found = []
+    for claim in claims:
+        influence = _row_influence(panel, claim.form)
+        if influence is None or not (by_row := _variance(influence, np.arange(influence.size))) > 0:
+            continue
+        for unit, codes in candidates.items():
+            count = Units.of(codes).count
+            if count > 1:
+                effect = _variance(influence, codes) / by_row
+                found.append(DesignEffect(unit=unit, units=count, claim=claim.name, effect=effect))
+    return found
+
+
+def _row_influence(panel: Panel, form: Comparison) -> Floats | None:
+    rows = replace(panel, codes=np.arange(panel.rows))
+    measured = rows.measured(form.terms)
+    return None if measured.is_resampled or measured.note else measured.parts
+
+
+def _variance(influence: Floats, codes: Ints) -> float:
+    units = Units.of(codes)
+    sums = units.sums(influence)
+    return Measured(value=0.0, parts=sums, is_resampled=False, units=units.count, rows=influence.size).standard_error ** 2
+
+
+def wrong_units(effects: Sequence[DesignEffect], *, unit: str) -> list[DesignEffect]:
+    """What speaks against `unit: row`: larger units whose rows are not independent. Empty for any other unit."""
+    return [each for each in effects if each.is_large] if unit == "row" else []

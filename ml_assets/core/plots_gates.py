@@ -1,0 +1,117 @@
+"""A verdict as a picture: how far each claim is on its good side, in its own standard errors, so that all share one axis.
+
+Input is a recorded verdict (Verdict.to_dict); a claim without an error (a clock was read, nothing could be tested) is not drawn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log
+from typing import TYPE_CHECKING, Any
+
+from scipy.special import stdtrit
+
+from ml_assets.core.plots_style import INK, shorten, svg
+from ml_assets.core.thumbnails import INLINE, inline_svg, table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+OUTCOMES = {"PASS": "#009E73", "FAIL": "#D55E00", "UNDECIDED": "#7A7A7A"}
+MARKS = {"PASS": "✓ pass", "FAIL": "✗ fail", "UNDECIDED": "? undecided"}
+MOST = 12.0
+"""Standard errors beyond which a distance is drawn at the edge."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One claim: the distance of its estimate from its limit, and the reach of its bounds, both in standard errors."""
+
+    name: str
+    outcome: str
+    distance: float
+    reach: float
+
+
+def drawn(verdict: Mapping[str, Any]) -> list[Drawn]:
+    """The claims that can be drawn, in their order."""
+    found = []
+    for claim in verdict["claims"]:
+        estimate, error, limit = claim["estimate"], claim["standard_error"], claim["limit"]
+        if estimate is None or not error or claim["units"] < 2:
+            continue
+        if "ratio(" in claim["text"]:
+            if not (estimate > 0 and limit > 0):
+                continue
+            estimate, limit = log(estimate), log(limit)
+        away = (estimate - limit if claim["sign"] == ">" else limit - estimate) / error
+        reach = float(stdtrit(claim["units"] - 1, 1 - verdict["level"]))
+        found.append(Drawn(claim["name"], claim["outcome"], max(-MOST, min(MOST, away)), reach))
+    return found
+
+
+def claims_plot(verdict: Mapping[str, Any]) -> bytes | None:
+    """The picture as SVG; None where no claim can be drawn."""
+    rows = drawn(verdict)[::-1]
+    if not rows:
+        return None
+
+    def draw(axes: "Axes") -> None:
+        axes.axvline(0, color=INK, linewidth=1)
+        for outcome, color in OUTCOMES.items():
+            here = [(number, row) for number, row in enumerate(rows) if row.outcome == outcome]
+            if here:
+                axes.errorbar(
+                    [row.distance for _, row in here],
+                    [number for number, _ in here],
+                    xerr=[row.reach for _, row in here],
+                    fmt="o",
+                    color=color,
+                    label=outcome,
+                    capsize=3,
+                )
+        axes.set_yticks(range(len(rows)), [shorten(row.name) for row in rows])
+
+    title = f"{verdict['decision']}: claims and their limits"
+    return svg(draw, title=title, x="distance from the limit in standard errors (right: the claim holds)", y="", grid="x")
+
+
+def claims_table(verdict: Mapping[str, Any]) -> str:
+    """The claims as a Markdown table that a metadata table shows inline."""
+    rows = [
+        [claim["name"], MARKS[claim["outcome"]], _short(claim), f"{claim['sign']} {claim['limit']:g}"]
+        for claim in verdict["claims"]
+    ]
+    return table(["claim", "result", "found, bound", "limit"], rows)
+
+
+def claims_thumbnail(verdict: Mapping[str, Any]) -> str | None:
+    """The picture so small that it is shown inline; None where it does not fit or nothing can be drawn."""
+    rows = drawn(verdict)
+    if not rows:
+        return None
+    edge = max(abs(row.distance) + row.reach for row in rows)
+    step = min(10, 70 // len(rows))
+
+    def x(value: float) -> str:
+        return f"{80 + 50 * value / edge:.0f}"
+
+    paths = ""
+    for outcome, color in OUTCOMES.items():
+        lines = "".join(
+            f"M{x(r.distance - r.reach)},{step * n + 4}H{x(r.distance + r.reach)}M{x(r.distance)},{step * n + 2}v4"
+            for n, r in enumerate(rows)
+            if r.outcome == outcome
+        )
+        paths += f"<path d='{lines}' stroke='{color}'/>" if lines else ""
+    names = "".join(f"<tspan x='0' dy='{step}'>{row.name[:16]}</tspan>" for row in rows)
+    text = f"<text y='{6 - step}' style='font:6px Arial'>{names}</text>"
+    shown = inline_svg(f"<path d='M80,0V72' stroke='#333'/>{paths}{text}", name="claims")
+    return shown if len(shown) < INLINE else None
+
+
+def _short(claim: Mapping[str, Any]) -> str:
+    if claim["estimate"] is None:
+        return "-"
+    is_low = (claim["sign"] == ">") == (claim["kind"] == "prove" and claim["outcome"] != "FAIL")
+    bound = claim["low"] if is_low else claim["high"]
+    return f"{claim['estimate']:.3g}" + (f", {'≥' if is_low else '≤'} {bound:.3g}" if bound is not None else "")

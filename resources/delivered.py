@@ -1,0 +1,63 @@
+"""What is delivered, by content: digests of landing files, remembered so that an unchanged file is not read again."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ml_assets.core.digests import digest_file
+from ml_assets.product import Product
+from resources.blobs import write_atomically
+from resources.landing import Landing, NotDelivered
+
+SETTLED_NS = 1_000_000_000
+"""A file that changed this recently may change again without any of its times showing it: it is read each time."""
+
+
+@dataclass
+class FileDigests:
+    """Digests of delivered files, kept with size, times and inode. The time of the last change of the inode, which nobody
+    can set back, shows a file that was changed in place and given its old date again."""
+
+    path: Path
+    known: dict[str, list[Any]]
+    is_changed: bool = False
+
+    @classmethod
+    def read(cls, path: Path) -> "FileDigests":
+        return cls(path, json.loads(path.read_bytes()) if path.is_file() else {})
+
+    def of(self, file: str, stat: os.stat_result) -> str:
+        """The digest of a file of which this is the state."""
+        mark, entry = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino], self.known.get(file)
+        if entry is not None and entry[:-1] == mark:
+            return str(entry[-1])
+        digest = digest_file(Path(file))
+        self.is_changed |= self.known.pop(file, None) is not None
+        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) >= SETTLED_NS:
+            self.known[file], self.is_changed = [*mark, digest], True
+        return digest
+
+    def write(self) -> None:
+        """Keep what was learned."""
+        if self.is_changed:
+            write_atomically(self.path, json.dumps(self.known).encode())
+
+
+def partitions(landing: Landing, product: Product, digests: FileDigests) -> dict[str, dict[str, str]]:
+    """The digest of each table's file, per delivered partition, in order."""
+    return {
+        key: {table: digests.of(entry.path, entry.stat()) for table, entry in entries.items()}
+        for key, entries in landing.entries(product).items()
+    }
+
+
+def reference(landing: Landing, product: Product, digests: FileDigests) -> dict[str, str]:
+    """The digest of each reference table's file; nothing where one is missing."""
+    try:
+        files = landing.reference_files(product)
+    except NotDelivered:
+        return {}
+    return {table: digests.of(str(path), path.stat()) for table, path in files.items()}

@@ -1,0 +1,64 @@
+"""What stands, as a plan reads it in bulk, is what the ledger says asset by asset."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.core.answering import champions
+from ml_assets.core.promotion import Move, stack
+from ml_assets.product import Product
+from resources.plan_reads import production_moves, stands
+from resources.workspace import Workspace
+from tests import records
+
+KEYS = ("2013-01", "2013-02", "2013-03")
+
+
+@pytest.fixture
+def workspace(workspace: Workspace) -> Workspace:
+    """Every partition read once, the second read again and then as at first, the third read again; and another product."""
+    ledger = workspace.ledger
+    for key in KEYS:
+        raw = records.manifest(key, stage="raw", partition=key)
+        ledger.publish(raw, run="r")
+        ledger.publish(records.manifest(key, partition=key, inputs=[raw.as_input()]), run="r")
+    other = raw.__class__(
+        raw.recipe.__class__(**{**vars(records.recipe("raw", KEYS[0])), "product": "ships"}), "1" * 64, "1" * 64
+    )
+    ledger.publish(other, run="r")
+    for key, contents in ((KEYS[1], ("new", KEYS[1])), (KEYS[2], ("new",))):
+        for content in contents:
+            ledger.publish(records.manifest(content, stage="raw", partition=key), run="r")
+    return workspace
+
+
+def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
+    with workspace.ledger.engine.connect() as connection:
+        found = stands(connection, product, workspace.snapshots.blobs).current
+    assert set(found) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
+    for (stage, key), standing in found.items():
+        current = workspace.ledger.current(product.name, stage, key)
+        assert current is not None
+        assert (standing.id, standing.data_version) == (current.id, current.data_version)
+        read = {
+            (given.asset.removeprefix(f"{product.name}/"), given.partition): given.data_version for given in current.recipe.inputs
+        }
+        assert standing.inputs == read
+        assert not standing.is_there
+
+
+def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, product: Product) -> None:
+    first, second = (records.release(name, as_of=key) for name, key in zip(("a", "b"), KEYS, strict=False))
+    records.answers(workspace, first, second)
+    workspace.endpoints.rollback(product.name, to=None, by="test", reason="test")
+    with workspace.ledger.engine.connect() as connection:
+        found = production_moves(connection, product)
+    told = workspace.endpoints.moves(product.name, "production")
+    assert [(m.bundle, m.as_of, m.kind) for m in found] == [(m.bundle, m.as_of, m.kind) for m in told]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["promotion", "rollback"])), max_size=8))
+def test_the_champion_of_a_later_partition_is_what_is_on_top_of_the_stack(acts: list[tuple[str, str]]) -> None:
+    moves = [Move(bundle, bundle, KEYS[0], kind) for bundle, kind in acts]  # type: ignore[arg-type]
+    on_top = [move.bundle for move in stack(moves)][-1:]
+    assert champions(moves, {KEYS[1]: "e"}, {}) == {KEYS[1]: on_top[0] if on_top else None}
