@@ -10,6 +10,7 @@ from click.testing import Result
 from checks import gates
 from ml_assets.core.approval import leave
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.manifests import Manifest, Output
 from resources.registry import versions
@@ -44,6 +45,19 @@ def forge(at: People, stage: str, *, files: dict[str, bytes] | None = None, **fa
     forged = Manifest(recipe, space.snapshots.write(output.files).digest, stands.data_version, {**stands.facts, **facts})
     space.ledger.publish(forged, run="forged")
     return forged
+
+
+def as_if(verdict: dict[str, Any], outcome: str, *, estimate: float) -> list[dict[str, Any]]:
+    """The claims with numbers that go together: what is to be proven has this estimate."""
+
+    def numbers(claim: dict[str, Any]) -> dict[str, Any]:
+        about = {"constant": claim["limit"], "sign": claim["sign"], "note": "", "is_certain": False}
+        test = Shown(value=estimate, standard_error=0.004, units=claim["units"], skewness=0.0, **about)
+        low, high = estimate - test.below(verdict["level"]), estimate + test.above(verdict["level"])
+        known = {"estimate": estimate, "standard_error": 0.004, "skewness": 0.0, "low": low, "high": high, "p": test.p_proof}
+        return {**claim, **known, "outcome": outcome, "parts": []}
+
+    return [numbers(claim) if claim["kind"] == "prove" else claim for claim in verdict["claims"]]
 
 
 def alone(at: People, *stages: str) -> Run:
@@ -94,8 +108,7 @@ def test_a_forged_verdict_is_found_whatever_else_is_forged_with_it(turned_down: 
     assert "gate floor did not pass" in refused
     assert "the verdict is not the one in the evaluation's snapshot" in refused
 
-    good = {"outcome": "PASS", "estimate": 0.99, "low": 0.98, "high": 1.0, "p": 0.0, "parts": []}
-    claims = [{**claim, **good} if claim["kind"] == "prove" else claim for claim in verdict["claims"]]
+    claims = as_if(verdict, "PASS", estimate=0.99)
     whole = {**verdict, "decision": "ACCEPT", "reasons": [], "claims": claims}
     forge(turned_down, "evaluation", verdict=whole)
     refused = alone(turned_down, "release").errors["release"]
@@ -204,6 +217,7 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     people = People(waiting.home.copy(tmp_path / "home"))
     people.home.edit("product.yaml", ASKS_NOBODY, UNSURE, (r"on_inconclusive: keep", "on_inconclusive: ask"))
     run = people.home.run(SECOND)
+    assert run.errors == {}
     assert run.failed_checks >= {"gates_passed", "floor"}
     assert run.success
     assert "a person is asked" in run.told["gates_passed"]
@@ -222,7 +236,9 @@ def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None
     undecided = {**facts["verdict"], "decision": "INCONCLUSIVE", "gate": gate_digest(asks)}
     for verdict in (facts["verdict"], undecided):
         assert leave(asks, verdict, has_champion=False).reasons, "a claim that failed is never asked about"
-    passes = [{**claim, "outcome": "UNDECIDED"} for claim in undecided["claims"]]
+    renamed = [{**claim, "outcome": "UNDECIDED"} for claim in undecided["claims"]]
+    assert leave(asks, {**undecided, "claims": renamed}, has_champion=False).reasons, "its numbers say that it failed"
+    passes = as_if(undecided, "UNDECIDED", estimate=0.95)
     assert leave(asks, {**undecided, "claims": passes}, has_champion=False).asked
     assert leave(asks, {**undecided, "claims": passes}, has_champion=True).reasons
     assert leave(asks, {**undecided, "claims": passes[:1]}, has_champion=False).reasons
