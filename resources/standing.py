@@ -80,7 +80,7 @@ def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list
     if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(verdict):
         reasons.append("the verdict is not the one in the evaluation's snapshot")
     looks = space.budget.window(product, facts["tested"]).looks
-    given = {look.decision for look in looks if look.comparison == facts["look"]["comparison"]}
+    given = {look.decision for look in looks if look.comparison == facts.get("look", {}).get("comparison")}
     if not given & {verdict["decision"], "ACCEPT"}:
         reasons.append(f"no look at this test window was charged that gave {verdict['decision']}")
     return reasons
