@@ -139,7 +139,7 @@ def overrule(space: Workspace, product: Product, partition: str, *, by: str, rea
 
 def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manifest, model: Manifest) -> None:
     """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
-    from ml_assets.core.bundle import misaddressed
+    from ml_assets.core.approval import misaddressed
 
     baselines = space.lineage.baselines(product, evaluation.partition, question=evaluation.facts["question"])
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
