@@ -106,7 +106,7 @@ def test_the_smallest_ratio_between_groups_is_the_one_of_fairlearn(name: str, th
 
 @pytest.mark.parametrize("ties", [1, 9])
 def test_with_rows_for_units_the_error_of_an_auc_difference_is_that_of_delong(ties: int) -> None:
-    """Ours sums squared influences and takes n/(n-1) of them; DeLong has m/(m-1) of the positives' and n/(n-1) of the negatives'."""
+    """Ours takes rows/(rows-1) of all squared influences; DeLong m/(m-1) of the positives' and n/(n-1) of the negatives'."""
     y, a, _ = binary_rows(ties=ties)
     b = binary_rows(seed=7, ties=ties)[1]
     *_, auc_a, auc_b, info = Delong_test(y, a, b)
