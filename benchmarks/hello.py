@@ -1,31 +1,32 @@
 """The reference of the serving benchmark: an ASGI application that says hello, under the same uvicorn as the endpoint."""
 
 import argparse
-from pathlib import Path
 from typing import Any
-
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from ml_assets.serving.server import run
 
 
-async def hello(_: Request) -> JSONResponse:
-    """What `GET /ready` and every other route answer."""
-    return JSONResponse({"hello": "world"})
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    """Read the request, say hello; no framework, for the endpoint has none."""
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await receive()
+    body = b'{"hello":"world"}'
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def main() -> None:
-    """Serve on a free port."""
+    """Serve on the port."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=0)
-    parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--port", type=int, required=True)
     asked: Any = parser.parse_args()
-    app = Starlette(routes=[Route("/{path:path}", hello, methods=["GET", "POST"])])
-    app.state.endpoint = type("State", (), {"is_draining": False})()
-    run(app, host="127.0.0.1", port=asked.port, ready_file=asked.ready_file)
+    run(hello, host="127.0.0.1", port=asked.port)
 
 
 if __name__ == "__main__":

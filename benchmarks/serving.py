@@ -1,21 +1,22 @@
-"""One-row predictions over HTTP: latency on one connection and throughput on 64, against a hello world, A B A B."""
+"""Predictions over HTTP: the endpoint beside a hello world, FastAPI, plain ASGI and MLflow, in turn, A B C A B C.
 
-import json
+One row at a time on one connection (latency) and on 64 (throughput), and 100 rows at a time on 16.
+"""
+
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.child import ROOT, run
+from benchmarks.child import run
+from benchmarks.http_servers import Server, servers, started
 from benchmarks.tables import spread, table
 
-SECONDS = 5
+SECONDS = 3
 MONTHS = 2
-SERVERS = ("endpoint", "hello world")
 _LUA = """
 wrk.method, wrk.headers["content-type"], wrk.body = "POST", "application/json", [==[{body}]==]
 function done(summary, latency)
@@ -24,6 +25,7 @@ function done(summary, latency)
     latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed))
 end
 """
+COLUMNS = {"p50_ms": "p50 ms, 1 connection", "p99_ms": "p99 ms", "one_row": "1 row, requests/s at 64", "many": "100 rows, at 16"}
 
 
 class Failed(Exception):
@@ -31,46 +33,56 @@ class Failed(Exception):
 
 
 def measure(*, months: int, runs: int) -> dict[str, Any]:
-    """Both servers, alternating, with the release of two replayed months; `months` does not matter here."""
+    """All servers, alternating, with the release of two replayed months; `months` does not matter here."""
     if shutil.which("wrk") is None:
         return {"left_out": "wrk is not installed (Debian: apt-get install wrk)"}
     with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as home:
         run("benchmarks.replay", ["--home", home, "--months", str(MONTHS)])
-        script = Path(home) / "post.lua"
-        script.write_text(_LUA.replace("{body}", json.dumps({"rows": [_request(home)]})))
-        rounds = [{name: _measured(name, home, script) for name in SERVERS} for _ in range(runs)]
-    sides = {name: {n: [each[name][n] for each in rounds] for n in rounds[0][name]} for name in SERVERS}
-    endpoint, hello = (median(sides[name]["requests_per_second"]) for name in SERVERS)
-    return {"sides": sides, "ratio": endpoint / hello}
+        return compare(Path(home), runs=runs)
 
 
-def _request(home: str) -> Any:
-    """The first golden request of the release that answers."""
+def compare(home: Path, *, runs: int) -> dict[str, Any]:
+    """The servers over the release that answers in `home`."""
+    compared = servers(home, _bundle(home))
+    rounds = [{server.name: _measured(server, home) for server in compared} for _ in range(runs)]
+    sides = {server.name: {n: [each[server.name][n] for each in rounds] for n in COLUMNS} for server in compared}
+    mine = sides["endpoint"]
+    ratios = {
+        name: {n: median(mine[n]) / median(side[n]) for n in ("one_row", "many")}
+        for name, side in sides.items()
+        if side is not mine
+    }
+    return {"sides": sides, "ratios": ratios}
+
+
+def _bundle(home: Path) -> Path:
+    """The bundle of the release that answers, checked out."""
     from resources.settings import settings
     from resources.workspace import Workspace
 
-    space = Workspace(settings({"ML_ASSETS_HOME": home}))
+    space = Workspace(settings({"ML_ASSETS_HOME": str(home)}))
     entry = space.ledger.pointer("flights", "production")
     assert entry is not None
-    return json.loads(space.snapshots.read(entry.body["release"], "golden.json"))["requests"][0]
+    return space.snapshots.checkout(entry.body["release"])
 
 
-def _measured(name: str, home: str, script: Path) -> dict[str, float]:
-    from ml_assets.serving.process import ServerProcess
-
-    argv = {"endpoint": ["ml_assets", "serve", "flights"], "hello world": ["benchmarks.hello"]}[name]
-    started = ["env", f"ML_ASSETS_HOME={home}", f"PYTHONPATH={ROOT}", sys.executable, "-m", *argv]
-    with ServerProcess(started) as server:
-        url = f"{server.base_url}/predict"
-        _wrk(url, script, connections=64, seconds=1)
-        _, median_ms, slowest_ms = _wrk(url, script, connections=1, seconds=SECONDS)
-        rate, _, _ = _wrk(url, script, connections=64, seconds=SECONDS)
-    return {"p50_ms": median_ms, "p99_ms": slowest_ms, "requests_per_second": rate}
+def _measured(server: Server, home: Path) -> dict[str, float]:
+    scripts = {}
+    for count, body in server.bodies.items():
+        scripts[count] = home / f"{count}.lua"
+        scripts[count].write_text(_LUA.replace("{body}", body))
+    with started(server, home) as base:
+        url = base + server.path
+        _wrk(url, scripts[1], connections=64, seconds=1)
+        _, median_ms, slowest_ms = _wrk(url, scripts[1], connections=1, seconds=SECONDS)
+        one_row, _, _ = _wrk(url, scripts[1], connections=64, seconds=SECONDS)
+        many, _, _ = _wrk(url, scripts[100], connections=16, seconds=SECONDS)
+    return {"p50_ms": median_ms, "p99_ms": slowest_ms, "one_row": one_row, "many": many}
 
 
 def _wrk(url: str, script: Path, *, connections: int, seconds: int) -> Sequence[float]:
     """Requests per second, and the median and 99th percentile of the latency in milliseconds."""
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(script), url]
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script), url]
     told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     rate, middle, slowest, failed = map(float, told.rpartition("@")[2].split())
     if failed:
@@ -82,6 +94,7 @@ def text(found: Mapping[str, Any]) -> str:
     """The table."""
     if "left_out" in found:
         return f"left out: {found['left_out']}"
-    rows = [[name, *(spread(values) for values in side.values())] for name, side in found["sides"].items()]
-    header = ["one-row requests", "p50 ms, 1 connection", "p99 ms", "requests/s, 64 connections"]
-    return table(header, rows) + f"\n\nendpoint / hello world, medians: {found['ratio']:.3f} of its requests/s"
+    rows = [[name, *(spread(side[n]) for n in COLUMNS)] for name, side in found["sides"].items()]
+    told = [f"{ratio['one_row']:.2f} and {ratio['many']:.2f} times {name}" for name, ratio in found["ratios"].items()]
+    header = ["server, one worker", *COLUMNS.values()]
+    return table(header, rows) + "\n\nendpoint, medians of requests/s with 1 and 100 rows: " + "; ".join(told)

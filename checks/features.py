@@ -56,14 +56,15 @@ def _keeps_contract(product: Product) -> dg.AssetChecksDefinition:
         context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.AssetCheckResult]:
         def find(features: Manifest) -> Sequence[Finding]:
-            return [_validate(workspace, product, features)]
+            return [validate(workspace, product, features)]
 
         yield from Prover(workspace, product, "features", [KEEPS_CONTRACT], __name__).prove(context, find)
 
     return keeps_contract
 
 
-def _validate(workspace: Workspace, product: Product, features: Manifest) -> Finding:
+def validate(workspace: Workspace, product: Product, features: Manifest) -> Finding:
+    """Hold a features snapshot against the Features contract."""
     from pandera.errors import SchemaErrors
 
     frame = workspace.snapshots.frame(features.snapshot, "features.parquet").drop(product.features.label)

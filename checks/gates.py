@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec
+from checks.evidence import Finding, Prover, check_spec, partition_of
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
 from resources.workspace import Workspace
@@ -24,9 +24,37 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
     def gates(context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
-        yield from Prover(workspace, product, "evaluation", claims, __name__).prove(context, _find)
+        evaluation = workspace.ledger.current(product.name, "evaluation", partition_of(context))
+        told = _excused(workspace, product, evaluation) if evaluation else ""
+        for found in Prover(workspace, product, "evaluation", claims, __name__).prove_about(context, evaluation, _find):
+            yield found if found.passed or not told else _warn(found, told)
 
     return [gates]
+
+
+def _excused(workspace: Workspace, product: Product, evaluation: Manifest) -> str:
+    """Why what did not pass stops nothing: a person overrode the verdict, or is to be asked; empty if it stops the path."""
+    from ml_assets.core.approval import leave
+
+    model = workspace.lineage.made_from(evaluation)["model"]
+    override = workspace.decisions.override(evaluation, model)
+    facts = evaluation.facts
+    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
+    if let.overridden and override:
+        return f"overridden by {override.by}: {override.reason}"
+    return f"a person is asked: {product.name} says on_inconclusive: ask" if let.asked else ""
+
+
+def _warn(found: dg.AssetCheckResult, told: str) -> dg.AssetCheckResult:
+    """Not passed, and shown as such; of severity WARN, so that Dagster goes on. In the ledger it stays what it is."""
+    return dg.AssetCheckResult(
+        passed=False,
+        asset_key=found.asset_key,
+        check_name=found.check_name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{found.description} ({told})",
+        metadata=found.metadata,
+    )
 
 
 def _find(evaluation: Manifest) -> Sequence[Finding]:

@@ -25,19 +25,21 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.AssetCheckResult]:
         def find(release: Manifest) -> Sequence[Finding]:
-            return [_intact(workspace, release), _unseen(workspace, product, release)]
+            return [intact(workspace, release), unseen(workspace, product, release)]
 
         yield from Prover(workspace, product, "release", list(CLAIMS), __name__).prove(context, find)
 
     return [release_checks]
 
 
-def _intact(workspace: Workspace, release: Manifest) -> Finding:
-    intact = workspace.snapshots.is_intact(release.snapshot)
-    return Finding(BUNDLE_INTACT, intact, CLAIMS[BUNDLE_INTACT] if intact else "bytes are missing or changed")
+def intact(workspace: Workspace, release: Manifest) -> Finding:
+    """Read every byte of the bundle again."""
+    is_intact = workspace.snapshots.is_intact(release.snapshot)
+    return Finding(BUNDLE_INTACT, is_intact, CLAIMS[BUNDLE_INTACT] if is_intact else "bytes are missing or changed")
 
 
-def _unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+def unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+    """Compare the release's training window with what it was judged on."""
     evaluation = workspace.lineage.current(product, "evaluation", release.partition)
     trained, tested = set(release.facts["train"]), set(evaluation.facts["tested"])
     seen = sorted(trained & tested)

@@ -10,13 +10,16 @@ from checks import contract, drift, gates, leakage, lineage, reproduction, servi
 from checks import features as feature_checks
 from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, raw, release
 from ml_assets.product import Product, load_all
+from resources.decision_jobs import approve_job, override_job
 from resources.jobs import checks_job, path_job
 from resources.settings import settings
 from resources.workspace import Workspace
-from sensors import new_data
+from sensors import decisions, new_data, registry
 
 STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, drift)
+JOBS = (path_job, checks_job, approve_job, override_job)
+SENSORS = (new_data, decisions, registry)
 
 
 def build_defs(products: Mapping[str, Product], workspace: Workspace) -> dg.Definitions:
@@ -24,8 +27,8 @@ def build_defs(products: Mapping[str, Product], workspace: Workspace) -> dg.Defi
     return dg.Definitions(
         assets=_each(STAGES, products),
         asset_checks=_each(CHECKS, products),
-        jobs=[job(product) for product in products.values() for job in (path_job, checks_job)],
-        sensors=[new_data.build(product, workspace) for product in products.values()],
+        jobs=[job(product) for product in products.values() for job in JOBS],
+        sensors=[sensor.build(product, workspace) for product in products.values() for sensor in SENSORS],
         resources={"workspace": workspace},
         executor=dg.in_process_executor,
     )

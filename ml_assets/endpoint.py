@@ -1,7 +1,6 @@
 """endpoint: which release answers in staging and in production, since when and by whose decision."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -9,11 +8,18 @@ from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from resources.assets import asset_key, spec
-from resources.claims import ANSWERS_EQUAL_OFFLINE, RELEASE_CLAIMS
+from resources.claims import ANSWERS_EQUAL_OFFLINE
 from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from resources.standing import Standing
 
 KEPT = "kept"
 """How the told decision begins when nothing was moved."""
+
+
+NOTHING = "nothing"
+"""The data version of an endpoint while nothing answers."""
 
 
 class PromotionRefused(MlAssetsError):
@@ -80,18 +86,10 @@ def released(context: dg.AssetExecutionContext, workspace: Workspace, product: P
 
 def promote(workspace: Workspace, product: Product, release: Manifest, *, run: str) -> str:
     """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
-    from ml_assets.core.promotion import decide
+    from resources.standing import standing
 
-    moves = workspace.endpoints.moves(product.name, "production")
-    evidence = _evidence(workspace, product, release)
-    decision = decide(
-        bundle=release.snapshot,
-        as_of=release.partition,
-        champion=evidence.champion,
-        moves=moves,
-        unproven=[*evidence.reasons, *workspace.lineage.unproven(release, RELEASE_CLAIMS)],
-        recalled=workspace.endpoints.recalled(product.name),
-    )
+    found = standing(workspace, product, release)
+    decision = found.decision
     if decision.action == "refuse":
         body = {
             "product": product.name,
@@ -100,23 +98,51 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
             "release": release.snapshot,
         }
         workspace.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
-        name = release.facts["release"]
-        raise PromotionRefused(f"{product.name}: release {name} may not answer: {'; '.join(decision.reasons)}")
+        raise PromotionRefused(f"{product.name}: release {found.name} may not answer: {'; '.join(decision.reasons)}")
+    show_approval(workspace, product, found)
+    moves = workspace.endpoints.moves(product.name, "production")
     if decision.action == "keep":
+        if moves and moves[-1].bundle == release.snapshot:
+            _tell(workspace, product, found)  # again: a run that was killed after its move told nobody
         return f"{KEPT}: {decision.reasons[0]}"
-    reason = f"ACCEPT as of {release.partition}"
-    answering = moves[-1].bundle if moves else None
+    if decision.action == "wait":
+        return f"{KEPT}: waits for approval: `ml-assets approve {product.name} {found.name}`; {decision.reasons[0]}"
+    by, reason = _whose(found, run=run)
     workspace.endpoints.move(
         "promotion",
         release,
         environment="production",
-        by=f"dagster run {run}",
+        by=by,
         reason=reason,
-        expected=answering,
-        is_proven=evidence.is_better,
+        expected=moves[-1].bundle if moves else None,
+        is_proven=found.is_proven,
     )
-    workspace.catalogue.alias(product.name, "production", bundle=release.snapshot)
-    return f"promoted; {tell_server(product, release.facts['release'])}"
+    return f"promoted; {_tell(workspace, product, found)}"
+
+
+def _tell(workspace: Workspace, product: Product, found: "Standing") -> str:
+    """Tell the catalogue and the server who answers."""
+    workspace.catalogue.alias(product.name, "production", bundle=found.release.snapshot)
+    return tell_server(product, found.name)
+
+
+def show_approval(workspace: Workspace, product: Product, found: "Standing") -> None:
+    """Let the catalogue show where the release stands with people, where one is asked."""
+    if found.consent.state != "not asked":
+        told = f"{found.consent.state}: {found.consent.told}"
+        workspace.catalogue.tag(product.name, {"approval": told}, bundle=found.release.snapshot)
+
+
+def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
+    """By whose decision it answers, and why: the run's where nobody was asked."""
+    release = found.release
+    verdict = f"{found.evaluation.facts['verdict']['decision']} as of {release.partition}"
+    override, consent = found.override, found.consent
+    people = consent.by or ((override.by,) if override else ())
+    if not people:
+        return f"dagster run {run}", verdict
+    because = f"override of {verdict} by {override.by}: {override.reason}" if override else verdict
+    return " and ".join(people), "; ".join(filter(None, [because, consent.told, f"dagster run {run}"]))
 
 
 def tell_server(product: Product, release: str) -> str:
@@ -133,48 +159,18 @@ def tell_server(product: Product, release: str) -> str:
     return f"the server on port {spec.port} answers with {release}"
 
 
-@dataclass(frozen=True)
-class _Evidence:
-    """What the ledger holds about a release: the verdict it came from, which must let exactly its model through."""
-
-    champion: str | None
-    is_better: bool
-    reasons: tuple[str, ...]
-
-
-def _evidence(workspace: Workspace, product: Product, release: Manifest) -> _Evidence:
-    """Recompute from the record whether every required claim has a finite PASS for exactly these bytes. Who answers at this
-    moment is compared by `decide`, and again in the ledger's transaction."""
-    from ml_assets.core.gates.unproven import unproven
-
-    produced = workspace.lineage.made_from(release)
-    facts, model = produced["evaluation"].facts, produced["model"]
-    reasons = unproven(product, facts["verdict"], has_champion=facts["champion"] is not None)
-    if facts["candidate"] != model.data_version:
-        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
-    champion = facts["champion"]["bundle"] if facts["champion"] else None
-    return _Evidence(champion, facts["verdict"]["is_better"], tuple(reasons))
-
-
 def _answering(workspace: Workspace, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:
+    """What answers now, and what came of this run; nothing may answer yet while a first release waits."""
     pointer = workspace.endpoints.settle(product.name, environment)
-    assert pointer is not None
-    metadata: dict[str, Any] = {
-        "release": pointer.release,
-        "as_of": pointer.as_of,
-        "since": pointer.since,
-        "by": pointer.by,
-        "decision": told,
-    }
+    metadata: dict[str, Any] = {"release": "nothing answers", "decision": told}
+    if pointer is not None:
+        metadata |= {name: getattr(pointer, name) for name in ("release", "as_of", "since", "by")}
+        metadata["lineage"] = dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`")
     if environment == "production":
         spec = product.endpoint
         metadata["url"] = dg.MetadataValue.url(f"http://{spec.host}:{spec.port}/release")
     return dg.MaterializeResult(
         asset_key=asset_key(product, f"endpoint/{environment}"),
-        data_version=dg.DataVersion(pointer.bundle),
-        metadata={
-            **metadata,
-            "reused": dg.MetadataValue.bool(told.startswith(KEPT)),
-            "lineage": dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`"),
-        },
+        data_version=dg.DataVersion(pointer.bundle if pointer else NOTHING),
+        metadata={**metadata, "reused": dg.MetadataValue.bool(told.startswith(KEPT))},
     )

@@ -176,6 +176,7 @@ class EndpointSpec(Section):
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
     smoke_rows: int = Field(default=200, ge=1)
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
 
 
 class MonitoringSpec(Section):

@@ -13,6 +13,7 @@ from ml_assets.core.manifests import Input, Output
 from ml_assets.product import Product
 from resources.assets import materialized, partitions_def, spec
 from resources.landing import NotDelivered
+from resources.leftovers import clear_home
 from resources.lineage import Made
 from resources.metadata import rows_metadata, tables_schema
 from resources.workspace import Workspace
@@ -25,6 +26,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(name=f"{product.name}__raw", specs=[raw_spec], partitions_def=partitions_def(product))
     def raw(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         key = context.partition_key
+        clear_home(workspace.settings)  # the path begins here
         made = _keep_or_read(workspace, product, key, run=context.run.run_id)
         return materialized(product, made, _metadata(workspace, product, made))
 

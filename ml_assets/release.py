@@ -1,11 +1,13 @@
 """release: a registered, immutable bundle with its evidence; refused, with every reason, without it."""
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.consent import Override
 from ml_assets.core.manifests import Manifest, Output, Recipe
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
@@ -29,39 +31,50 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         key = context.partition_key
         inputs = workspace.lineage.reads(product, "release", key)
-        _refuse_without_evidence(workspace, product, key, run=context.run.run_id)
+        override = _refuse_without_evidence(workspace, product, key, run=context.run.run_id)
         recipe = workspace.lineage.recipe(product, "release", key, [m.as_input() for m in inputs])
-        made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe), run=context.run.run_id)
+        made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe, override), run=context.run.run_id)
         version = _register(workspace, product, made.manifest)
         return materialized(product, made, _metadata(workspace, product, made.manifest, version))
 
     return [release]
 
 
-def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> None:
+def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
+    """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
+    from ml_assets.core.approval import leave
     from ml_assets.core.bundle import refusals
+    from resources.standing import unrecorded
 
     model = workspace.lineage.current(product, "model", key)
     evaluation = workspace.lineage.current(product, "evaluation", key)
     baselines = workspace.lineage.baselines(product, key, question=evaluation.facts["question"])
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
-    if reasons := refusals(product, model=model, evaluation=evaluation, compared=compared):
+    override = workspace.decisions.override(evaluation, model)
+    reasons = refusals(product, model=model, evaluation=evaluation, compared=compared, override=override)
+    if reasons := [*reasons, *unrecorded(workspace, product, evaluation)]:
         told = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
         workspace.ledger.append("refusal", {**told, "evaluation": evaluation.id, "run": run})
         raise ReleaseRefused(
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
         )
+    let = leave(product, evaluation.facts["verdict"], has_champion="champion" in compared, override=override)
+    return override if let.overridden else None
 
 
-def _bundle(workspace: Workspace, product: Product, recipe: Recipe) -> Output:
+def _bundle(workspace: Workspace, product: Product, recipe: Recipe, override: Override | None) -> Output:
     from ml_assets.core import bundle
+    from resources.card import release_card
 
     key = recipe.partition
     name = bundle.release_name(key, recipe.key)
     model = workspace.lineage.current(product, "model", key)
-    parts = _parts(workspace, product, model, key)
+    evaluation = workspace.lineage.current(product, "evaluation", key)
+    card = release_card(workspace, product, name, model=model, evaluation=evaluation, override=override)
+    parts = replace(_parts(workspace, product, model, key), card=card, override=override)
     facts = {"release": name, "train": model.facts["train"], "mlflow_run": model.facts["mlflow_run"]}
+    facts |= {"override": override.told} if override else {}
     return Output(bundle.files(product, parts, name=name), facts)
 
 
@@ -87,28 +100,45 @@ def _parts(workspace: Workspace, product: Product, model: Manifest, key: str) ->
         tested_scores=snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"].to_numpy(),
         manifest=model,
         evaluation=evaluation,
+        card="",
     )
 
 
 def _register(workspace: Workspace, product: Product, manifest: Manifest) -> str:
-    evaluation = workspace.lineage.current(product, "evaluation", manifest.partition)
+    """A version in the catalogue, with what a person needs there to decide; the same release once."""
+    from resources.standing import standing
+
+    found = standing(workspace, product, manifest)
+    verdict = found.evaluation.facts["verdict"]
     tags = {
         "bundle": manifest.snapshot,
         "release": manifest.facts["release"],
         "manifest": manifest.id,
-        "verdict": evaluation.facts["verdict"]["decision"],
+        "verdict": verdict["decision"],
+        "gates": verdict["gate"],
+        "approval": ": ".join(filter(None, [found.consent.state, found.consent.told])),
         "as_of": manifest.partition,
     }
+    if found.override:
+        tags["override"] = f"by {found.override.by}: {found.override.reason}"
     folder = workspace.snapshots.checkout(manifest.snapshot)
-    return workspace.catalogue.register(product.name, run_id=manifest.facts["mlflow_run"], folder=folder, tags=tags)
+    run, card = manifest.facts["mlflow_run"], _card(workspace, manifest)
+    return workspace.catalogue.register(product.name, run_id=run, folder=folder, tags=tags, description=card)
+
+
+def _card(workspace: Workspace, manifest: Manifest) -> str:
+    return workspace.snapshots.read(manifest.snapshot, "card.md").decode()
 
 
 def _metadata(workspace: Workspace, product: Product, manifest: Manifest, version: str) -> dict[str, Any]:
     facts = manifest.facts
     evaluation = workspace.lineage.made_from(manifest)["evaluation"]
     page = f"{workspace.settings.mlflow_ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW}"
+    override = facts.get("override")
     return {
         "release": facts["release"],
+        "card": dg.MetadataValue.md(_card(workspace, manifest)),
+        **({"override": f"by {override['by']}, {override['at'][:19]}: {override['reason']}"} if override else {}),
         "registered": dg.MetadataValue.url(page),
         "evidence": ", ".join(claim["name"] for claim in evaluation.facts["verdict"]["claims"] if claim["outcome"] == "PASS"),
         "trained_on": f"{facts['train'][0]} to {facts['train'][-1]}, {len(facts['train'])} partitions",

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from ml_assets.core.graph import Graph, Ints
 from ml_assets.core.manifests import Manifest
 from resources import ledger_schema as schema
+from resources.decisions import by_subject
 from resources.graph import open_graph
 from resources.ledger import MOST_VARIABLES, Entry, entries_where
 from resources.recalls import recalls
@@ -59,7 +60,8 @@ class Audit:
             made = _entries(connection, graph.seqs[reached].tolist())
             checks = _checks(connection, [entry.body["id"] for entry in made])
             moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
-        nodes = [_node(entry, checks, moves) for entry in made]
+        decisions = by_subject(self.space.decisions.told())
+        nodes = [_node(entry, checks, moves, decisions) for entry in made]
         self._add_recalls(nodes)
         return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
 
@@ -141,7 +143,7 @@ def _checks(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, A
 
 
 def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[Answer]]:
-    """Every approval, promotion and rollback to these bundles: who let them answer where, when and why."""
+    """Every staging, promotion and rollback to these bundles: who let them answer where, when and why."""
     seqs: list[int] = []
     for first in range(0, len(snapshots), MOST_VARIABLES):
         where = schema.pointers.c.release.in_(snapshots[first : first + MOST_VARIABLES])
@@ -153,14 +155,16 @@ def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[A
     return found
 
 
-def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any]) -> Answer:
+def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any], decisions: Mapping[str, Any]) -> Answer:
     manifest, recipe = entry.body["manifest"], entry.body["manifest"]["recipe"]
     node = {"manifest": entry.body["id"], "asset": f"{recipe['product']}/{recipe['stage']}", "partition": recipe["partition"]}
     node |= {"data_version": manifest["data_version"], "snapshot": manifest["snapshot"]}
     node |= {"at": entry.at, "run": entry.body["run"], "source": entry.body.get("source")}
     node |= {name: recipe[name] for name in ("code", "config", "environment", "seed", "threads", "details")}
     node |= {"facts": manifest["facts"], "checks": checks.get(entry.body["id"], {})}
-    return {**node, "moves": moves.get(manifest["snapshot"], []), "inputs": recipe["inputs"]}
+    about = [i["manifest"] for i in recipe["inputs"] if i["asset"] == f"{recipe['product']}/evaluation"]
+    approvals = [told for subject in (*about, entry.body["id"], manifest["snapshot"]) for told in decisions.get(subject, [])]
+    return {**node, "moves": moves.get(manifest["snapshot"], []), "approvals": approvals, "inputs": recipe["inputs"]}
 
 
 def _release(entry: Entry, moves: Mapping[str, Any], counts: Counts) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.errors import MlAssetsError
+from resources.leftovers import UNFINISHED, writing_into
 
 
 class BlobDamaged(MlAssetsError):
@@ -51,7 +52,13 @@ def make_folder(folder: Path) -> None:
 def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     """Replace a file so that a reader, or a restart after a crash, sees the old bytes or all of the new ones."""
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    with writing_into(path.parent):
+        _write_aside(path, content, mode)
+    sync_folder(path.parent)
+
+
+def _write_aside(path: Path, content: bytes, mode: int) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     writing = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -63,7 +70,6 @@ def write_atomically(path: Path, content: bytes, *, mode: int = 0o644) -> None:
     except BaseException:
         writing.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
 
 
 @dataclass(frozen=True)

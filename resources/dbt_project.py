@@ -8,6 +8,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any
 from ml_assets.core.stages import DBT_MODELS, dbt_folder
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from resources.leftovers import UNFINISHED, writing_into
 
 ROOT = DBT_MODELS.parent
 MANIFEST, DESCRIPTION = "manifest.msgpack", "description.json"
@@ -82,10 +84,12 @@ def publish(made: Path, final: Path) -> None:
             raise
 
 
-def scratch(parent: Path) -> "tempfile.TemporaryDirectory[str]":
+@contextmanager
+def scratch(parent: Path) -> Iterator[str]:
     """A private folder that is gone after the `with`."""
     parent.mkdir(parents=True, exist_ok=True)
-    return tempfile.TemporaryDirectory(prefix="scratch-", dir=parent)
+    with writing_into(parent), tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as folder:
+        yield folder
 
 
 def test_names(product: Product) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from resources import registry
 from resources.assets import unfinished_apis
 
 if TYPE_CHECKING:
@@ -54,27 +55,35 @@ class Catalogue:
         finally:
             tracking.end_run(status)
 
-    def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str]) -> str:
+    def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str], description: str = "") -> str:
         """Register the release's files as a new version of the product's model; the same release only once.
 
-        Returns the version number. The files are copied into the run's artifacts.
+        Returns the version number. The files are copied into the run's artifacts, each release into a folder of its own.
         """
         client = self.client()
         _ensure_registered_model(client, name)
         for known in client.search_model_versions(f"name = '{name}'"):
             if known.tags.get("bundle") == tags["bundle"]:
                 return str(known.version)
-        client.log_artifacts(run_id, str(folder), "release")
-        source = f"{client.get_run(run_id).info.artifact_uri}/release"
-        version = client.create_model_version(name, source, run_id, tags={k: v[:TAG_LENGTH] for k, v in tags.items()})
+        place = f"release/{tags['bundle'][:12]}"
+        client.log_artifacts(run_id, str(folder), place)
+        source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
+        kept = {name: value[:TAG_LENGTH] for name, value in tags.items()}
+        version = client.create_model_version(name, source, run_id, tags=kept, description=description[:TAG_LENGTH] or None)
         return str(version.version)
 
-    def alias(self, name: str, alias: str, *, bundle: str) -> None:
-        """Let an alias (an environment's name) show which version answers; the ledger, not this, decides."""
+    def tag(self, name: str, tags: Mapping[str, str], *, bundle: str) -> None:
+        """Let the version of a release say something more, or otherwise than before."""
         client = self.client()
         for known in client.search_model_versions(f"name = '{name}'"):
             if known.tags.get("bundle") == bundle:
-                client.set_registered_model_alias(name, alias, known.version)
+                for tag, value in tags.items():
+                    if known.tags.get(tag) != value[:TAG_LENGTH]:
+                        client.set_model_version_tag(name, known.version, tag, value[:TAG_LENGTH])
+
+    def alias(self, name: str, alias: str, *, bundle: str) -> None:
+        """Let an alias (an environment's name) show which version answers; the ledger, not this, decides."""
+        registry.show(self.client(), name, alias, bundle=bundle)
 
     def client(self) -> "MlflowClient":
         """A client of the prepared store."""

@@ -11,7 +11,7 @@ from ml_assets.core.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.product import Product
 from resources import delivered, recalls
 from resources.known_code import known_code
-from resources.standing import production_moves, stands
+from resources.plan_reads import production_moves, stands
 from resources.workspace import Workspace
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -13,7 +13,8 @@ MLFLOW_UI = "http://127.0.0.1:5000"
 @dataclass(frozen=True)
 class Settings:
     """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`. `mlflow_ui` is where
-    people find MLflow: links in Dagster's metadata begin with it."""
+    people find MLflow: links in Dagster's metadata begin with it. `keys` are the endpoints' API keys, hashed: lines, or
+    a file of them; `key` is one of them, plain, for this process to ask endpoints with."""
 
     home: Path
     landing: Path
@@ -22,6 +23,8 @@ class Settings:
     mlflow: str
     mlflow_ui: str
     products: tuple[Path, ...]
+    keys: str = ""
+    key: str = field(default="", repr=False)
 
     @property
     def dagster_home(self) -> Path:
@@ -41,7 +44,7 @@ class Settings:
 
     def environ(self) -> dict[str, str]:
         """These settings as variables: what another process of the project is given to have the same ones."""
-        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
         told["products"] = os.pathsep.join(map(str, self.products))
         return {f"ML_ASSETS_{name.upper()}": str(value) for name, value in told.items()}
 
@@ -60,4 +63,6 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         mlflow=mlflow,
         mlflow_ui=(env.get("ML_ASSETS_MLFLOW_UI") or (mlflow if mlflow.startswith("http") else MLFLOW_UI)).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
+        keys=env.get("ML_ASSETS_KEYS") or "",
+        key=env.get("ML_ASSETS_KEY") or "",
     )

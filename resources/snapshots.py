@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core.digests import canonical_json, digest_file
 from ml_assets.errors import MlAssetsError
 from resources.blobs import BlobDamaged, Blobs
+from resources.leftovers import UNFINISHED, writing_into
 
 if TYPE_CHECKING:
     import polars as pl
@@ -82,7 +83,7 @@ class Snapshots:
         if _holds(folder, snapshot.members):
             return folder
         self.checkouts.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.checkouts, prefix=".writing-") as writing:
+        with writing_into(self.checkouts), tempfile.TemporaryDirectory(dir=self.checkouts, prefix=UNFINISHED) as writing:
             whole = self._copy(snapshot, Path(writing) / "whole")
             try:
                 if folder.exists() and not _holds(folder, snapshot.members):

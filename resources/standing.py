@@ -1,111 +1,178 @@
-"""What stands for each asset of a product now, read from the ledger for a plan: few queries, however many partitions.
+"""Where a release stands: everything that is recorded about it, recomputed, and what follows from it now.
 
-Rows are taken as the database's driver gives them: a plan looks at hundreds of thousands.
+One place for the endpoint, the commands, the jobs and the sensors, so that none of them lets through what another refuses.
 """
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Select, func, select
-
-from ml_assets.core.planning import Asset, Definition, Standing
-from ml_assets.core.promotion import Move
+from ml_assets.core.consent import Answer, Consent, Override, Via, consent
+from ml_assets.core.digests import digest_json
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.product import Product
-from resources import ledger_schema as schema
-from resources.blobs import Blobs, LocalBlobs
+from resources import recalls
+from resources.claims import RELEASE_CLAIMS
+from resources.decisions import DecisionRefused, signed
+from resources.ledger import Entry
+from resources.workspace import Workspace
 
-_Made = tuple[Asset, str, dict[Asset, str]]
-"""A manifest's asset, its data version and what it read."""
+if TYPE_CHECKING:
+    from ml_assets.core.approval import Leave
 
 
 @dataclass(frozen=True)
-class Stands:
-    """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT.
-    `evaluation_of`: the data version of the evaluation that each release that ever was (by bundle) was made from."""
+class Standing:
+    """A release with its evaluation, what the verdict lets it do, what people said, and what to do with it now."""
 
-    current: dict[Asset, Standing]
-    accepted: frozenset[str]
-    evaluation_of: dict[str, str]
+    release: Manifest
+    evaluation: Manifest
+    override: Override | None
+    leave: "Leave"
+    consent: Consent
+    decision: Decision
 
+    @property
+    def name(self) -> str:
+        return str(self.release.facts["release"])
 
-def stands(connection: Connection, product: Product, blobs: Blobs) -> Stands:
-    """Manifests that were replaced are read too: a walk over a table costs less than to look most of it up row by row."""
-    several, m = _published_last(connection, product), schema.manifests.c
-    columns = (m.seq, m.stage, m.partition, m.data_version, m.id, m.snapshot, m.code, m.config, m.environment)
-    stored = _stored(blobs)
-    made: dict[int, _Made] = {}
-    definitions: dict[Sequence[str], Definition] = {}
-    current: dict[Asset, Standing] = {}
-    for seq, stage, partition, version, id, snapshot, *decided in _rows(
-        connection, select(*columns).where(m.product == product.name)
-    ):
-        asset: Asset = (stage, partition)
-        made[seq] = (asset, version, {})
-        if several.get(asset, id) == id:
-            definition = definitions.get(key := tuple(decided)) or definitions.setdefault(key, Definition(*decided))
-            current[asset] = Standing(id, definition, version, made[seq][2], snapshot in stored)
-    _read_inputs(connection, made)
-    passed = _passed(connection)
-    accepted = (key for (stage, key), standing in current.items() if stage == "evaluation" and passed.get(standing.id))
-    return Stands(current, frozenset(accepted), _evaluation_of(connection, product, made))
+    @cached_property
+    def is_proven(self) -> bool:
+        """Whether it becomes an anchor when it is promoted: shown to be better by its verdict alone."""
+        return self.leave.is_proven and bool(self.evaluation.facts["verdict"]["is_better"])
 
 
-def _evaluation_of(connection: Connection, product: Product, made: Mapping[int, _Made]) -> dict[str, str]:
-    m = schema.manifests.c
-    query = select(m.seq, m.snapshot).where(m.product == product.name, m.stage == "release")
-    read = ((snapshot, made[seq][2]) for seq, snapshot in _rows(connection, query) if seq in made)
-    return {snapshot: version for snapshot, given in read for (stage, _), version in given.items() if stage == "evaluation"}
+def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
+    """Recompute from the record whether the release may answer: its verdict, what people decided, and who answers now."""
+    from ml_assets.core.approval import leave
+
+    made = space.lineage.made_from(release)
+    evaluation, model = made["evaluation"], made["model"]
+    facts = evaluation.facts
+    override = space.decisions.override(evaluation, model)
+    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
+    reasons = [*let.reasons, *unrecorded(space, product, evaluation)]
+    if facts["candidate"] != model.data_version:
+        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    overrode = override.by if override and let.overridden else ""
+    said = space.decisions.said(release, evaluation)
+    agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    decision = decide(
+        bundle=release.snapshot,
+        as_of=release.partition,
+        champion=facts["champion"]["bundle"] if facts["champion"] else None,
+        moves=space.endpoints.moves(product.name, "production"),
+        unproven=[*reasons, *space.lineage.unproven(release, RELEASE_CLAIMS)],
+        recalled=space.endpoints.recalled(product.name),
+        consent=agreed,
+    )
+    return Standing(release, evaluation, override if let.overridden else None, let, agreed, decision)
 
 
-def production_moves(connection: Connection, product: Product) -> list[Move]:
-    """Every move in production, oldest first, without the releases' names, for which each entry would have to be parsed."""
-    p, e = schema.pointers.c, schema.entries.c
-    query = select(p.release, p.as_of, e.kind, p.is_proven).join(schema.entries, e.seq == p.seq).order_by(p.seq)
-    rows = _rows(connection, query.where(p.product == product.name, p.environment == "production"))
-    kinds: Mapping[str, Literal["promotion", "rollback"]] = {"rollback": "rollback"}
-    return [Move(bundle, "", as_of, kinds.get(kind, "promotion"), bool(proven)) for bundle, as_of, kind, proven in rows]
+def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list[str]:
+    """Why the verdict that an evaluation names is not the one that was given: no decision of a person mends that."""
+    facts = evaluation.facts
+    verdict: Mapping[str, Any] = facts["verdict"]
+    reasons = []
+    if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(verdict):
+        reasons.append("the verdict is not the one in the evaluation's snapshot")
+    looks = space.budget.window(product, facts["tested"]).looks
+    given = {look.decision for look in looks if look.comparison == facts["look"]["comparison"]}
+    if not given & {verdict["decision"], "ACCEPT"}:
+        reasons.append(f"no look at this test window was charged that gave {verdict['decision']}")
+    return reasons
 
 
-def _published_last(connection: Connection, product: Product) -> dict[Asset, str]:
-    """The id of what was published last, for each asset that was published more than once: what was published once is its
-    asset's only manifest, because recording is publishing."""
-    p = schema.publications.c
-    last = select(func.max(p.seq)).where(p.product == product.name).group_by(p.stage, p.partition).having(func.count() > 1)
-    rows = _rows(connection, select(p.stage, p.partition, p.manifest).where(p.seq.in_(last)))
-    return {(stage, partition): id for stage, partition, id in rows}
+def standings(space: Workspace, product: Product) -> list[Standing]:
+    """Those releases that could still come to answer, oldest partition first: of each partition not before what answers the one
+    that stands for it, without what was recalled."""
+    now = space.ledger.pointer(product.name, "production")
+    keys = [key for key in space.ledger.partitions(product.name, "release") if now is None or key >= now.body["as_of"]]
+    bad = recalls.derived(space.ledger, product.name) if keys else {}
+    found = [space.ledger.current(product.name, "release", key) for key in keys]
+    return [standing(space, product, each) for each in found if each is not None and each.id not in bad]
 
 
-def _read_inputs(connection: Connection, made: Mapping[int, _Made]) -> None:
-    """Note what each manifest read: data versions by (stage or landing table, partition)."""
-    i = schema.inputs.c
-    for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
-        if consumer in made:  # else it is of another product
-            asset, version, _ = made[producer]
-            made[consumer][2][asset] = version
-    delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(i.producer.is_(None))
-    for consumer, name, partition, version in _rows(connection, delivered):
-        if consumer in made:
-            made[consumer][2][name, partition] = version
+def waiting(space: Workspace, product: Product) -> list[Standing]:
+    """The releases that only lack a person's approval."""
+    return [each for each in standings(space, product) if each.decision.action == "wait"]
 
 
-def _passed(connection: Connection) -> dict[str, int]:
-    """Whether the gates passed, by the id of the evaluation, as the newest evidence says."""
-    e = schema.evidence.c
-    return dict(_rows(connection, select(e.subject, e.passed).where(e.claim == "gates_passed").order_by(e.seq)))
+def answer(
+    space: Workspace, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
+) -> tuple[Standing, Entry]:
+    """Approve or refuse the waiting release of this name or digest, and record it; what cannot count is recorded as a refusal."""
+    signed(by, reason, what=decision)
+    told = {"stage": "approval", "release": named, "decision": decision}
+    try:
+        found = _answerable(space, product, named, decision)
+        entry = space.decisions.answer(product, found.release, found.evaluation, decision=decision, by=by, reason=reason, via=via)
+    except DecisionRefused as error:
+        _refuse(space, product, {**told, "by": by, "via": via}, error)
+        raise
+    return standing(space, product, found.release), entry
 
 
-def _rows(connection: Connection, query: Select[Any]) -> Iterator[Any]:
-    """Row by row: what is not kept of one makes room for the next."""
-    result = connection.execute(query)
-    cursor: Any = result.cursor
-    yield from cursor
+def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Entry:
+    """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
+    from ml_assets.core.approval import leave
+
+    signed(by, reason, what="override")
+    evaluation = space.lineage.current(product, "evaluation", partition)
+    model = space.lineage.current(product, "model", partition)
+    try:
+        _refuse_unmendable(space, product, evaluation=evaluation, model=model)
+        has_champion = evaluation.facts["champion"] is not None
+        lacking = leave(product, evaluation.facts["verdict"], has_champion=has_champion).reasons
+        if not lacking:
+            why = f"its verdict lets it through{_hint(space, product)}"
+            raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")
+        return space.decisions.overrule(product, evaluation, model, reasons=lacking, by=by, reason=reason, via=via)
+    except DecisionRefused as error:
+        told = {"stage": "override", "partition": partition, "evaluation": evaluation.id, "by": by, "via": via}
+        _refuse(space, product, told, error)
+        raise
 
 
-def _stored(blobs: Blobs) -> set[str]:
-    """Every digest of the store; of a local one the names alone, folder by folder."""
-    if not isinstance(blobs, LocalBlobs):
-        return set(blobs.digests())
-    folders = (folder for folder in blobs.root.glob("??") if folder.is_dir())
-    return set().union(*map(os.listdir, folders))
+def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manifest, model: Manifest) -> None:
+    """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
+    from ml_assets.core.bundle import misaddressed
+
+    baselines = space.lineage.baselines(product, evaluation.partition, question=evaluation.facts["question"])
+    compared = {role: release.snapshot for role, release in baselines.by_role.items()}
+    wrong = misaddressed(model=model, evaluation=evaluation, compared=compared) + unrecorded(space, product, evaluation)
+    if wrong:
+        raise DecisionRefused(
+            f"{product.name} {evaluation.partition}: no override mends this: {'; '.join(wrong)}; evaluate again: "
+            f"`ml-assets run {product.name} --partition {evaluation.partition}`"
+        )
+
+
+def _answerable(space: Workspace, product: Product, named: str, decision: Answer) -> Standing:
+    """The release that waits under this name; to be refused, also one that was approved and does not answer yet."""
+    every = standings(space, product)
+    found = next((each for each in every if _is_named(each.release, named)), None)
+    hint = _hint(space, product, every)
+    if found is None:
+        raise DecisionRefused(f"{product.name}: no release {named!r} waits for approval{hint}")
+    may_refuse = decision == "refused" and found.consent.state == "approved" and found.decision.action == "promote"
+    if found.decision.action == "wait" or found.consent.state == "refused" or may_refuse:
+        return found
+    why = "; ".join(found.decision.reasons) or "it needs no approval any more"
+    raise DecisionRefused(f"{product.name}: release {found.name} does not wait for approval: {why}{hint}")
+
+
+def _hint(space: Workspace, product: Product, every: list[Standing] | None = None) -> str:
+    names = [each.name for each in (standings(space, product) if every is None else every) if each.decision.action == "wait"]
+    return f". Waiting: {', '.join(names)}" if names else ". Nothing waits"
+
+
+def _is_named(release: Manifest, name: str) -> bool:
+    return name == release.facts["release"] or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
+
+
+def _refuse(space: Workspace, product: Product, told: Mapping[str, Any], error: DecisionRefused) -> None:
+    space.ledger.append("refusal", {"product": product.name, **told, "reasons": [str(error)]})

@@ -7,6 +7,7 @@ from resources import pointer as pointers
 from resources.endpoints import as_pointer
 from resources.findings import Findings
 from resources.ledger import Entry
+from resources.leftovers import UNFINISHED
 from resources.settings import Settings
 
 SETTLE = "materialize the endpoint, or start `ml-assets dev`: both write what the ledger says"
@@ -34,7 +35,7 @@ class PointerCheck:
         for path in sorted(root.rglob("*")):
             if path not in due and not path.is_dir():
                 where = f"pointer {path.relative_to(self.settings.home)}"
-                if path.name.startswith(".writing-"):
+                if path.name.startswith(UNFINISHED):
                     self.findings.note("added", where, "is a write that a crash cut off; it may be deleted")
                 else:
                     self.findings.add("added", where, "belongs to no endpoint of the ledger", "find out who put it there")

@@ -9,6 +9,7 @@ from resources.settings import Settings
 if TYPE_CHECKING:
     from resources.budget import Budget
     from resources.dbt import Dbt
+    from resources.decisions import Decisions
     from resources.endpoints import Endpoints
     from resources.landing import Landing
     from resources.ledger import Ledger
@@ -54,6 +55,12 @@ class Workspace:
         from resources.budget import Budget
 
         return Budget(self.ledger)
+
+    @cached_property
+    def decisions(self) -> "Decisions":
+        from resources.decisions import Decisions
+
+        return Decisions(self.ledger)
 
     @cached_property
     def endpoints(self) -> "Endpoints":

@@ -62,7 +62,7 @@ def serving(days: Days, log: Path) -> Iterator[None]:
         argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
         process = subprocess.Popen(argv, env=days.environ, stdout=file, stderr=file)
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{days.flights.endpoint.port}/ready"), what=f"the endpoint ({log})")
+        eventually(lambda: answers(f"http://127.0.0.1:{days.flights.endpoint.port}/readyz"), what=f"the endpoint ({log})")
         yield
     finally:
         process.terminate()

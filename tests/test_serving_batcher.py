@@ -12,6 +12,7 @@ from test_serving_support import FEATURES, SQL, Release, payload, requests, trai
 from ml_assets.serving.batcher import Batcher, Overloaded
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.features import Features
 
 FRAME = requests(40, seed=5)
 ROWS = payload(FRAME)
@@ -31,7 +32,6 @@ def together(asked: Sequence[tuple[Bundle, Sequence[Any]]], *, batch_rows: int =
         batcher = Batcher(batch_rows=batch_rows, most_waiting_rows=100)
         waiting = [batcher.score(bundle, bundle.requests.convert(rows)) for bundle, rows in asked]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
-        batcher.close()
         assert batcher.waiting_rows == 0
         return outcomes, batcher.batches
 
@@ -62,7 +62,7 @@ def test_each_request_is_scored_by_the_bundle_that_decoded_it(served: list[tuple
 
 def test_an_uncomputable_request_fails_alone(served: list[tuple[Bundle, Release]], tmp_path: Path) -> None:
     bundle, release = served[0]
-    bounded = replace(bundle, sql=sql_that_fails_from_256(bundle, tmp_path))
+    bounded = replace(bundle, features=Features(sql_that_fails_from_256(bundle, tmp_path)))
     outcomes, batches = together([(bounded, ROWS[:5]), (bounded, [{**ROWS[5], "wind_speed": 256.0}]), (bounded, ROWS[6:])])
     assert outcomes[0] + outcomes[2] == release.scores(FRAME)[:5] + release.scores(FRAME)[6:]
     assert isinstance(outcomes[1], UncomputableRow)

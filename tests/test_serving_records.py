@@ -1,15 +1,16 @@
 """What the endpoint writes down: the prediction log."""
 
 import datetime as dt
-import json
 import os
+import re
 from pathlib import Path
 
 import msgspec
 import polars as pl
 import pytest
 
-from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.metrics import Metrics, observed_text
+from ml_assets.serving.observed import Observed
 from ml_assets.serving.prediction_id import prediction_id
 from ml_assets.serving.prediction_log import PredictionLog, Record
 from ml_assets.serving.prediction_records import PredictionLogError, read
@@ -35,8 +36,8 @@ def test_ids_are_version_seven_and_sort_by_time() -> None:
 def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
     made = [record(n, day=1 + n % 2) for n in range(10)]
     log = PredictionLog(tmp_path)
-    log.add(made[:4])
-    log.add(made[4:])
+    for each in made:
+        log.add([each])
     log.close()
     found = read(tmp_path)
     assert (log.written, log.lost, found.torn) == (10, 0, ())
@@ -100,7 +101,7 @@ def test_a_short_write_leaves_whole_lines_and_is_counted(tmp_path: Path, monkeyp
 
 
 def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path) -> None:
-    log = PredictionLog(tmp_path, most_waiting=1)
+    log = PredictionLog(tmp_path, most_waiting_bytes=500)
     for number in range(50):
         log.add([record(number)])
     assert log.lost > 0
@@ -110,12 +111,19 @@ def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path) -> None:
 
 
 def test_metrics_are_prometheus_text() -> None:
-    metrics = Metrics()
-    metrics.observe(path="/predict", status=200, seconds=0.004)
-    metrics.observe(path="/predict", status=422, seconds=9.0)
-    text = metrics.text(product="flights", release='r"1', waiting=3, batches=2, log_written=1, log_lost=2)
+    metrics = Metrics("flights")
+    metrics.requests["/predict", 422] += 1
+    metrics.refusals["field"] += 1
+    metrics.latency.add(0.004)
+    metrics.latency.add(9.0)
+    metrics.stage("model", 0.0002)
+    text = metrics.text(release='r"1', counters={"predictions_logged": 1}, gauges={"waiting_rows": 3})
+    text += observed_text(Observed({}, []), product="flights", release="r1")
     assert 'ml_assets_requests_total{product="flights",path="/predict",status="422"} 1' in text
     assert 'ml_assets_predict_seconds_bucket{product="flights",le="0.005"} 1' in text
     assert 'ml_assets_predict_seconds_bucket{product="flights",le="+Inf"} 2' in text
     assert 'ml_assets_release_info{product="flights",release="r\\"1"} 1' in text
-    assert json.dumps(text)
+    assert 'ml_assets_refusals_total{product="flights",reason="field"} 1' in text
+    assert 'ml_assets_stage_seconds_bucket{product="flights",stage="model",le="0.00025"} 1' in text
+    assert 'ml_assets_waiting_rows{product="flights"} 3' in text
+    assert [line for line in text.splitlines() if not re.fullmatch(r"# TYPE \S+ \w+|\w+\{[^{}]+\} \S+", line)] == []

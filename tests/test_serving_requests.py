@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -101,10 +102,46 @@ def test_a_large_body_is_too_large() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"nonsense", b"\xff\xfe", b'{"tailnum": "\\ud800"}', b'{"x":' * 9000, b'{"rows":' + b"[" * 90_000],
+    [b"", b"{", b"nonsense", b"\xff\xfe", b'{"tailnum": "\\ud800"}'],
 )
 def test_what_is_not_json_is_malformed(body: bytes) -> None:
     assert refused(body).status == 400
+
+
+@pytest.mark.parametrize("body", [b'{"x":' * 9000, b'{"rows":' + b"[" * 90_000, b"[{" * 5, b'{"rows":[' + b"{}," * 6])
+def test_more_openings_than_the_most_rows_need_are_refused_before_parsing(body: bytes) -> None:
+    error = refused(body)
+    assert (error.status, error.detail[0].path, error.reason) == (422, "rows", "too_many_rows")
+
+
+def test_brackets_in_text_open_nothing() -> None:
+    row = {**GOOD, "tailnum": '[[{"[' * 50}
+    (decoded,) = DECODER.decode(json.dumps(row).encode())
+    assert msgspec.structs.asdict(decoded)["tailnum"] == row["tailnum"]
+
+
+@pytest.mark.parametrize("gap", ["", " ", "\n", "\t \r\n"])
+@pytest.mark.parametrize("many", [True, False])
+def test_a_field_that_is_there_twice_is_refused(gap: str, many: bool) -> None:
+    one = json.dumps(GOOD)[:-1]
+    twice = f'{one}, "carrier"{gap}:{gap}"AA"}}'
+    error = refused(f'{{"rows": [{json.dumps(GOOD)}, {twice}]}}' if many else twice)
+    assert (error.status, error.detail[0].path, error.detail[0].message) == (422, "carrier", "the field is there twice")
+
+
+def test_text_that_looks_like_a_field_is_no_field() -> None:
+    row = {**GOOD, "tailnum": '", "carrier": "', "carrier": GOOD["carrier"]}
+    assert len(DECODER.decode(json.dumps(row).encode())) == 1
+    assert len(DECODER.decode(json.dumps({"rows": [row] * 3}, indent=2).encode())) == 3
+
+
+def test_unknown_fields_are_ignored_where_the_endpoint_says_so() -> None:
+    lenient = RequestDecoder(json.dumps(REQUEST).encode(), limits=Limits(unknown_fields="ignore"))
+    row = json.dumps({**GOOD, "more": 1})
+    (ignored,), (plain,) = lenient.decode(row.encode()), DECODER.decode(json.dumps(GOOD).encode())
+    assert msgspec.structs.astuple(ignored) == msgspec.structs.astuple(plain)
+    with pytest.raises(BadRequest, match="twice"):
+        lenient.decode(f'{row[:-1]}, "more": {"9" * 6000}}}'.encode())
 
 
 @pytest.mark.parametrize("body", ["[]", "null", "3", '"x"', "true", "{}", '{"rows": {}}', '{"rows": [[]]}', '{"rows": null}'])

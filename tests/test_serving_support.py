@@ -220,7 +220,11 @@ def get(base_url: str, path: str) -> str:
 
 def main() -> None:
     """Serve production of a test store."""
+    from ml_assets.serving.trial import Trial
+
+    trial = Trial()
     from ml_assets.serving.app import create_app
+    from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.prediction_log import PredictionLog
     from ml_assets.serving.server import run
 
@@ -228,16 +232,25 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file", type=Path)
+    parser.add_argument("--client-seconds", type=float, default=10.0)
     given = parser.parse_args()
     store = Store(given.home)
-    app = create_app(
+    endpoint = Endpoint(
         product="flights",
         environment="production",
         pointer=lambda: pointers.read(store.pointer),
         open_bundle=store.open_bundle,
-        log=PredictionLog(store.log),
+        trial=trial,
     )
-    run(app, host="127.0.0.1", port=given.port, ready_file=given.ready_file)
+    app = create_app(endpoint=endpoint, log=PredictionLog(store.log))
+    run(
+        app,
+        host="127.0.0.1",
+        port=given.port,
+        ready_file=given.ready_file,
+        drain=endpoint.drain,
+        client_seconds=given.client_seconds,
+    )
 
 
 if __name__ == "__main__":

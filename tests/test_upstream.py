@@ -219,7 +219,6 @@ def test_uvicorn_answers_what_it_accepted_before_it_stops(tmp_path: Path) -> Non
 SLOW = """
 import asyncio, sys
 from pathlib import Path
-from types import SimpleNamespace
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -232,7 +231,6 @@ async def slow(_):
     await asyncio.sleep(1)
     return JSONResponse("done")
 
-app = Starlette(routes=[Route("/ready", ready), Route("/slow", slow)])
-app.state.endpoint = SimpleNamespace(is_draining=False)
+app = Starlette(routes=[Route("/readyz", ready), Route("/slow", slow)])
 run(app, host="127.0.0.1", port=0, ready_file=Path(sys.argv[4]), drain_seconds=0.1)
 """

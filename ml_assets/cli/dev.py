@@ -63,7 +63,7 @@ def _endpoint(space: Workspace, product: Product) -> Service:
         argv,
         spec.host,
         spec.port,
-        ready="/release",
+        ready="/version",
         option=f"endpoint.port of {product.folder / 'product.yaml'}",
         needs=space.settings.pointer(product.name, "production"),
     )

@@ -51,22 +51,24 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     """The answer as text: who answered, the tree, what each thing was made with, and what was shown about it."""
     nodes = {node["manifest"]: node for node in answer["manifests"]}
     asked = nodes[answer["subject"]["manifest"]]
-    yield from _heading(answer["subject"], asked["moves"])
+    yield from _heading(answer["subject"], asked)
     yield from _trees(nodes, asked)
     yield ""
     yield from _made_with(answer["manifests"])
     yield from _shown(answer["manifests"], asked)
 
 
-def _heading(subject: Mapping[str, Any], moves: list[Mapping[str, Any]]) -> Iterator[str]:
-    """What answered, and who let it; nothing for what never answers."""
+def _heading(subject: Mapping[str, Any], asked: Node) -> Iterator[str]:
+    """What answered, who let it, and what people decided about it; nothing for what never answers."""
     if not subject["release"]:
         return
     yield name_of(subject)
     if prediction := subject["prediction"]:
         yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
         yield f"  asked {json.dumps(prediction['request'])}"
-    for move in moves:
+    for said in asked["approvals"]:
+        yield f"  {said['kind']} at {said['at'][:19]} by {said['by']} ({said['via']}): {said['reason']}"
+    for move in asked["moves"]:
         yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
     yield ""
 

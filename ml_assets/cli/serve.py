@@ -1,10 +1,26 @@
 """`ml-assets serve`: the endpoint of one product in one environment."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from ml_assets.cli.common import product_named, workspace
+
+if TYPE_CHECKING:
+    from ml_assets.serving.keys import Key
+    from resources.pointer import Pointer
+    from resources.workspace import Workspace
+
+
+def _print_new_key(context: click.Context, option: click.Parameter, scope: Literal["predict", "admin"] | None) -> None:
+    if scope is None:
+        return
+    from ml_assets.serving.keys import new_key
+
+    key, line = new_key(scope)
+    click.echo(f"key, shown once:          {key}\nline for ML_ASSETS_KEYS:  {line}")
+    context.exit()
 
 
 @click.command()
@@ -13,14 +29,28 @@ from ml_assets.cli.common import product_named, workspace
 @click.option("--host", help="Address to listen on; product.yaml's if not given.")
 @click.option("--port", type=int, help="Port; product.yaml's if not given, 0 for any free one.")
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Written with pid and URL once requests are taken.")
+@click.option(
+    "--new-key",
+    type=click.Choice(["predict", "admin"]),
+    is_eager=True,
+    expose_value=False,
+    callback=_print_new_key,
+    help="Print a new API key and the line that configures it; serve nothing.",
+)
 def command(product: str, environment: str, host: str | None, port: int | None, ready_file: Path | None) -> None:
-    """Serve what answers for PRODUCT: POST /predict, GET /health /ready /release /metrics /openapi.json.
+    """Serve what answers for PRODUCT: POST /predict, GET /livez /readyz /version /metrics /openapi.json.
 
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
+    API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them.
     """
+    from ml_assets.serving.trial import Trial
+
+    trial = Trial()  # forks: before anything starts a thread
     from ml_assets.serving.app import create_app
+    from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.members import BundleFiles
     from ml_assets.serving.prediction_log import PredictionLog
+    from ml_assets.serving.requests import Limits
     from ml_assets.serving.server import run
     from resources import pointer
 
@@ -31,14 +61,57 @@ def command(product: str, environment: str, host: str | None, port: int | None, 
         folder = space.snapshots.checkout(digest)
         return BundleFiles(folder, space.snapshots.open(digest).members)
 
-    app = create_app(
+    def roll_back(to: str | None, by: str, reason: str) -> None:
+        space.endpoints.rollback(product, to=to, by=by, reason=reason, environment=environment)
+
+    limits = Limits(unknown_fields=spec.endpoint.unknown_fields)
+    endpoint = Endpoint(
         product=product,
         environment=environment,
         pointer=lambda: pointer.read(space.settings.pointer(product, environment)),
         open_bundle=open_bundle,
+        limits=limits,
+        earlier=lambda: earlier(space, product, environment),
+        trial=trial,
+    )
+    app = create_app(
+        endpoint=endpoint,
         log=PredictionLog(space.settings.predictions(product)),
+        limits=limits,
+        keys=configured_keys(space.settings.keys),
+        roll_back=roll_back,
     )
     where = spec.endpoint.port if port is None else port
     if ready_file is None:
         click.echo(f"{product} ({environment}) on http://{host or spec.endpoint.host}:{where}", err=True)
-    run(app, host=host or spec.endpoint.host, port=where, ready_file=ready_file)
+    run(app, host=host or spec.endpoint.host, port=where, ready_file=ready_file, drain=endpoint.drain)
+
+
+def configured_keys(setting: str) -> "tuple[Key, ...]":
+    """The keys of ML_ASSETS_KEYS: their lines, or the file of them that it names."""
+    from ml_assets.serving.keys import KeysRefused, parse_keys
+
+    if not setting or setting.startswith(("predict:", "admin:")):
+        return parse_keys(setting)
+    try:
+        found = parse_keys(Path(setting).read_text())
+    except OSError as error:
+        raise KeysRefused(f"the file of ML_ASSETS_KEYS cannot be read: {error.strerror}") from error
+    if not found:
+        raise KeysRefused("the file of ML_ASSETS_KEYS holds no key: without one anybody could ask")
+    return found
+
+
+def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer]":
+    """The releases that a rollback would go back through, newest first.
+
+    A server answers with the first of them that is whole when it starts and the bytes of the one that should answer are not.
+    """
+    from ml_assets.core.promotion import stack
+    from resources.endpoints import as_pointer
+
+    entries = space.ledger.moves(product, environment)
+    recalled = space.endpoints.recalled(product, environment)
+    pointers = {entry.body["release"]: as_pointer(entry) for entry in entries}
+    moves = stack(space.endpoints.moves(product, environment))[:-1]
+    return [pointers[move.bundle] for move in reversed(moves) if move.bundle not in recalled]

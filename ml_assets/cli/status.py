@@ -20,12 +20,24 @@ def command(product: str, as_json: bool) -> None:
     rows = [row(space, spec, key) for key in space.ledger.partitions(product, "raw")]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
     answers = {name: entry.body["name"] if entry else None for name, entry in pointers.items()}
+    waits = _waits(space, spec)
     if as_json:
-        click.echo(json.dumps({"product": product, "partitions": rows, "answers": answers}, indent=1))
+        click.echo(json.dumps({"product": product, "partitions": rows, "answers": answers, "waits": waits}, indent=1))
         return
     click.echo(table(spec, rows))
     for name, release in answers.items():
         click.echo(f"{name}: {release or 'nothing answers'}")
+    for name, why in waits.items():
+        click.echo(f"{name} {why}; `ml-assets approve {product} {name}`")
+
+
+def _waits(space: Workspace, product: Product) -> dict[str, str]:
+    """The releases that wait for approval, and why. Where nobody is ever asked, none is looked for."""
+    if not (product.gates.is_ever_approved or product.gates.four_eyes):
+        return {}
+    from resources.standing import waiting
+
+    return {each.name: each.decision.reasons[0] for each in waiting(space, product)}
 
 
 def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:

@@ -136,10 +136,15 @@ def _answers(nodes: Sequence[Node]) -> list[Table | Folded]:
     rows = [
         [str(n["facts"].get("release", n["partition"])), *(move[name][:200] for name in MOVE)]
         for n in nodes
-        for move in n["moves"]
+        for move in sorted([*n["moves"], *(_as_move(said) for said in n["approvals"])], key=lambda move: str(move["at"]))
     ]
     header = ["release", "environment", "what", "at", "by", "reason"]
     return [Table("Approvals, promotions and rollbacks", header, rows[-MOST_ROWS:])] if rows else []
+
+
+def _as_move(said: Mapping[str, str]) -> dict[str, str]:
+    """A person's decision as a row beside the moves; it is always about production."""
+    return {**said, "environment": "production", "kind": f"{said['kind']} ({said['via']})"}
 
 
 def _checks(nodes: Sequence[Node]) -> list[Table | Folded]:

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ml_assets.core.approval import leave
+from ml_assets.core.consent import Override
 from ml_assets.core.contract import request_fields
 from ml_assets.core.drift import profile
 from ml_assets.core.features import model_columns
-from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.training import feature_kinds
 from ml_assets.product import Product
@@ -34,6 +35,8 @@ class Parts:
     tested_scores: np.ndarray
     manifest: Manifest
     evaluation: Manifest
+    card: str
+    override: Override | None = None
 
 
 def release_name(partition: str, key: str) -> str:
@@ -41,14 +44,15 @@ def release_name(partition: str, key: str) -> str:
     return f"{partition}.{key[:8]}"
 
 
-def refusals(product: Product, *, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
+def refusals(
+    product: Product, *, model: Manifest, evaluation: Manifest, compared: Mapping[str, str], override: Override | None = None
+) -> list[str]:
     """Every reason why this evaluation does not let exactly this model be released; empty if it may.
 
     `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: none answers).
     """
-    facts = evaluation.facts
-    reasons = unproven(product, facts["verdict"], has_champion="champion" in compared)
-    return reasons + misaddressed(model=model, evaluation=evaluation, compared=compared)
+    let = leave(product, evaluation.facts["verdict"], has_champion="champion" in compared, override=override)
+    return [*let.reasons, *misaddressed(model=model, evaluation=evaluation, compared=compared)]
 
 
 def misaddressed(*, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
@@ -77,6 +81,8 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "threshold": product.decision.threshold if product.decision else None,
     }
     evidence = {"evaluation": parts.evaluation.id, **parts.evaluation.facts}
+    if parts.override is not None:
+        evidence["override"] = parts.override.told
     members = {
         "model.cbm": parts.model,
         "features.sql": parts.features_sql,
@@ -86,6 +92,7 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "golden.json": _json(golden(product, parts.requests, parts.scores)),
         "manifest.json": _json(parts.manifest.to_dict()),
         "evidence.json": _json(evidence),
+        "card.md": parts.card.encode(),
     }
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
 

@@ -4,10 +4,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from ml_assets.core.consent import NOBODY_ASKED, Consent
+
 SHORTEST_PREFIX = 6
 """Fewer digits of a digest name nothing."""
 
-Action = Literal["promote", "keep", "refuse"]
+Action = Literal["promote", "keep", "wait", "refuse"]
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,11 @@ def decide(
     moves: Sequence[Move],
     unproven: Sequence[str],
     recalled: Collection[str] = (),
+    consent: Consent = NOBODY_ASKED,
 ) -> Decision:
     """Decide for a release `bundle` whose verdict compared it with `champion`, given all moves so far (oldest first).
+
+    `consent` is where it stands with people: what only lacks their approval waits, what one of them refused stays out.
 
     A release that answered before is never promoted again by itself, and an older one never replaces a newer one:
     going back is a rollback, a separate act. Bundles that were `recalled` are nobody's champion, even while one answers:
@@ -53,13 +58,17 @@ def decide(
         return Decision("keep", ("it answers already",))
     if any(move.bundle == bundle for move in moves):
         return Decision("keep", ("it answered before and was replaced; only a rollback brings it back",))
+    if consent.state == "refused":
+        return Decision("keep", (consent.told,))
     answering = _standing(moves, recalled)
     if answering and answering.as_of > as_of:
         return Decision("keep", (f"release {answering.release}, as of a later partition, answers",))
     reasons = list(unproven)
     if (now := answering.bundle if answering else None) != champion:
         reasons.append(f"its verdict compares with {_short(champion)}, but {_short(now)} answers now")
-    return Decision("refuse", tuple(reasons)) if reasons else Decision("promote", ())
+    if reasons:
+        return Decision("refuse", tuple(reasons))
+    return Decision("wait", (consent.told,)) if consent.state == "waits" else Decision("promote", ())
 
 
 def stack(moves: Sequence[Move]) -> list[Move]:

@@ -62,7 +62,7 @@ _STAGES = (
     ),
     Stage(
         "release",
-        _core("bundle", "scoring"),
+        _core("bundle", "card", "scoring"),
         ("task", "decision", "gates", "features"),
         ("catboost", *_TABLES),
         ("contract", "dbt"),

@@ -7,8 +7,10 @@ import msgspec
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.endpoint import Serving
-from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving.prediction_id import prediction_ids
 from ml_assets.serving.prediction_log import Record
+
+_EPOCH = dt.datetime(1970, 1, 1)
 
 
 class BinaryPrediction(msgspec.Struct, frozen=True, gc=False):
@@ -37,10 +39,10 @@ def records(
     serving: Serving, environment: str, *, at: float, rows: Sequence[msgspec.Struct], scores: Sequence[float]
 ) -> list[Record]:
     """One record for each scored row."""
-    bundle, moment = serving.bundle, dt.datetime.fromtimestamp(at, dt.UTC).replace(tzinfo=None)
+    bundle, moment = serving.bundle, _EPOCH + dt.timedelta(seconds=at)
     return [
-        Record(prediction_id(), moment, bundle.release, environment, row, score, bundle.decide(score))
-        for row, score in zip(rows, scores, strict=True)
+        Record(id, moment, bundle.release, environment, row, score, bundle.decide(score))
+        for id, row, score in zip(prediction_ids(len(rows)), rows, scores, strict=True)
     ]
 
 

@@ -1,153 +1,92 @@
-"""The endpoint's routes. What it serves, and from where, comes in through `create_app`."""
+"""The endpoint as an ASGI application. What it serves, and from where, comes in through `create_app`."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
-
-import msgspec
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.answers import answer, records
-from ml_assets.serving.batcher import Batcher, Overloaded
-from ml_assets.serving.endpoint import Endpoint, OpenBundle, ReadPointer, Serving
-from ml_assets.serving.exchange import Handler, answered, as_json, read_body
-from ml_assets.serving.feature_sql import UncomputableRow
-from ml_assets.serving.metrics import Metrics
-from ml_assets.serving.openapi import document
+from ml_assets.serving.admission import Admission
+from ml_assets.serving.batcher import Batcher
+from ml_assets.serving.endpoint import Endpoint
+from ml_assets.serving.exchange import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
+from ml_assets.serving.keys import Key
+from ml_assets.serving.operating import RollBack, operator_routes
+from ml_assets.serving.predicting import Predicting
+from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.requests import Limits
+from ml_assets.serving.state import State
+from ml_assets.serving.telling import telling_routes
 
-if TYPE_CHECKING:
-    from ml_assets.serving.prediction_log import PredictionLog
+Handler = Callable[[Request], Awaitable[Reply]]
+_NOT_FOUND = BadRequest(404, [Refusal(path="", message="no such route; GET /openapi.json describes them")], reason="no_route")
+
+
+@dataclass(frozen=True)
+class App:
+    """Routes requests: a path, its method, its handler."""
+
+    state: State
+    routes: Mapping[str, tuple[str, Handler]] = field(default_factory=dict)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        path: str = scope["path"]
+        method, handler = self.routes.get(path, ("", None))
+        try:
+            if handler is None:
+                raise _NOT_FOUND
+            if scope["method"] != method:
+                raise BadRequest(405, [Refusal(path="", message=f"{path} is for {method}")], reason="method")
+            reply = await handler(Request(scope, receive))
+        except BadRequest as error:
+            self.state.metrics.refusals[error.reason] += 1
+            reply = refused(error)
+        except ClientGone:
+            return
+        except MlAssetsError as error:
+            reply = refused(BadRequest(500, [Refusal(path="", message=str(error))], reason="error"))
+        await send_reply(send, reply, closes=self.state.endpoint.is_draining or reply.status in (413, 408))
+        known = path if handler else "other"
+        self.state.metrics.requests[known, reply.status] += 1
+        if path == "/predict":
+            self.state.metrics.latency.add(time.perf_counter() - started)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        message: Message = await receive()
+        if message["type"] == "lifespan.startup":
+            await self.state.start()
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await asyncio.to_thread(self.state.close)
+        await send({"type": "lifespan.shutdown.complete"})
 
 
 def create_app(
     *,
-    product: str,
-    environment: str,
-    pointer: ReadPointer,
-    open_bundle: OpenBundle,
-    log: "PredictionLog",
+    endpoint: Endpoint,
+    log: PredictionLog,
     limits: Limits | None = None,
+    keys: tuple[Key, ...] = (),
+    roll_back: RollBack | None = None,
     batch_rows: int = 1000,
     most_waiting_rows: int = 20_000,
-) -> Starlette:
-    """The endpoint of one product in one environment; `app.state.endpoint` is its Endpoint."""
-    limits = limits or Limits()
-    endpoint = Endpoint(product=product, environment=environment, pointer=pointer, open_bundle=open_bundle, limits=limits)
-    routes = _Routes(endpoint, log, limits)
-
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        routes.batcher = Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows)
-        await routes.swap()
-        yield
-        routes.batcher.close()
-        await asyncio.to_thread(log.close)
-
-    app = Starlette(routes=routes.table(), lifespan=lifespan)
-    app.state.endpoint = endpoint
-    return app
-
-
-class _Routes:
-    batcher: Batcher
-
-    def __init__(self, endpoint: Endpoint, log: "PredictionLog", limits: Limits) -> None:
-        self.endpoint = endpoint
-        self.log = log
-        self.limits = limits
-        self.metrics = Metrics()
-
-    def table(self) -> list[Route]:
-        gets = {"/health": self.health, "/ready": self.ready, "/release": self.release, "/metrics": self.show_metrics}
-        posts = {"/predict": self.predict, "/reload": self.reload}
-        named = [(path, handler, "GET") for path, handler in {**gets, "/openapi.json": self.openapi}.items()]
-        named += [(path, handler, "POST") for path, handler in posts.items()]
-        return [Route(path, self._counted(path, handler), methods=[verb]) for path, handler, verb in named]
-
-    async def swap(self) -> str | None:
-        """Serve what the pointer names; the reason if that is refused."""
-        try:
-            self.metrics.swaps += await asyncio.to_thread(self.endpoint.reload)
-        except (MlAssetsError, OSError) as error:
-            self.metrics.refused_swaps += 1
-            self.endpoint.trouble = str(error)
-            return str(error)
-        return None
-
-    async def predict(self, request: Request) -> Response:
-        serving, at = self._serving(), time.time()
-        rows = serving.bundle.requests.decode(await read_body(request, self.limits.body_bytes))
-        try:
-            scores = await self.batcher.score(serving.bundle, rows)
-        except UncomputableRow as error:
-            raise BadRequest(422, [Refusal(path="", message=str(error))]) from error
-        except Overloaded as error:
-            raise BadRequest(503, [Refusal(path="", message=str(error))]) from error
-        made = records(serving, self.endpoint.environment, at=at, rows=rows, scores=scores)
-        self.log.add(made)
-        self.metrics.rows += len(rows)
-        return as_json(answer(serving.bundle, made))
-
-    async def reload(self, request: Request) -> Response:
-        reason = await self.swap()
-        if reason is None:
-            return as_json(self._release(self._serving()))
-        answering = self.endpoint.serving
-        return as_json({"reason": reason, "release": answering and answering.bundle.release}, status=409)
-
-    async def health(self, request: Request) -> Response:
-        return as_json({"status": "alive"})
-
-    async def ready(self, request: Request) -> Response:
-        serving = self._serving()
-        if self.endpoint.is_draining:
-            return as_json({"status": "stopping"}, status=503)
-        return as_json({"status": "ready", "release": serving.bundle.release})
-
-    async def release(self, request: Request) -> Response:
-        return as_json(self._release(self._serving()))
-
-    async def openapi(self, request: Request) -> Response:
-        return as_json(document(self._serving().bundle))
-
-    async def show_metrics(self, request: Request) -> Response:
-        text = self.metrics.text(
-            product=self.endpoint.product,
-            release=self.endpoint.serving.bundle.release if self.endpoint.serving else None,
-            waiting=self.batcher.waiting_rows,
-            batches=self.batcher.batches,
-            log_written=self.log.written,
-            log_lost=self.log.lost,
-        )
-        return Response(text, media_type="text/plain; version=0.0.4")
-
-    def _release(self, serving: Serving) -> dict[str, Any]:
-        place = {"product": self.endpoint.product, "environment": self.endpoint.environment}
-        return {**place, **msgspec.structs.asdict(serving.pointer)}
-
-    def _serving(self) -> Serving:
-        if self.endpoint.serving is None:
-            raise BadRequest(503, [Refusal(path="", message=self.endpoint.trouble)])
-        return self.endpoint.serving
-
-    def _counted(self, path: str, handler: Handler) -> Handler:
-        async def counted(request: Request) -> Response:
-            started, status = time.perf_counter(), 500
-            try:
-                response = await answered(handler, request)
-                status = response.status_code
-            finally:
-                self.metrics.observe(path=path, status=status, seconds=time.perf_counter() - started)
-            if self.endpoint.is_draining:
-                response.headers["connection"] = "close"
-            return response
-
-        return counted
+    most_per_client: int = 256,
+) -> App:
+    """The app of one endpoint; `roll_back` moves its pointer to an earlier release."""
+    state = State(
+        endpoint=endpoint,
+        log=log,
+        limits=limits or Limits(),
+        admission=Admission(keys, most_per_client),
+        batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
+    )
+    predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", Predicting(state).predict)}
+    return App(state, predicting | operator_routes(state, roll_back) | telling_routes(state))

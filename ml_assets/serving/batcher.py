@@ -1,11 +1,15 @@
-"""Requests that wait together are scored in one call, on the one thread that uses the bundles."""
+"""Requests that wait together are scored in one call: whatever came in while the last batch was scored, without a delay.
+
+Scoring runs on the event loop's own thread. A batch of rows takes a fraction of a millisecond; handing it to another
+thread and waiting for the interpreter twice costs as much again (measured: 0.1 ms and a worse 99th percentile).
+"""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from itertools import accumulate
+from typing import Any
 
 import msgspec
 
@@ -13,32 +17,33 @@ from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.feature_sql import UncomputableRow
 
 Rows = Sequence[msgspec.Struct]
-Outcome = list[float] | BaseException
+Outcome = list[float] | Exception
+Timed = Callable[[str, float], None]
+"""Takes a stage's name and its seconds."""
 
 
 class Overloaded(Exception):
     """More rows wait than the endpoint takes."""
 
 
-@dataclass(frozen=True)
-class _Job:
+class _Job(msgspec.Struct, frozen=True):
     bundle: Bundle
-    rows: Rows
-    answer: "asyncio.Future[list[float]]"
+    rows: Any
+    answer: Any
 
 
 class Batcher:
-    """Scores rows with the bundle that decoded them. The waiting line belongs to the event loop's thread."""
+    """Scores rows with the bundle that decoded them. Belongs to one event loop."""
 
-    def __init__(self, *, batch_rows: int, most_waiting_rows: int) -> None:
+    def __init__(self, *, batch_rows: int, most_waiting_rows: int, timed: Timed = lambda stage, seconds: None) -> None:
         self.waiting_rows = 0
         self.batches = 0
         self._batch_rows = batch_rows
         self._most_waiting_rows = most_waiting_rows
+        self._timed = timed
         self._line: deque[_Job] = deque()
-        self._is_scoring = False
+        self._is_called = False
         self._loop = asyncio.get_running_loop()
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scoring")
 
     async def score(self, bundle: Bundle, rows: Rows) -> list[float]:
         """Scores of the rows by `bundle`; raises Overloaded at once when too many rows wait."""
@@ -47,24 +52,28 @@ class Batcher:
         job = _Job(bundle, rows, self._loop.create_future())
         self.waiting_rows += len(rows)
         self._line.append(job)
-        self._loop.call_soon(self._start)
+        if not self._is_called:
+            self._is_called = True
+            self._loop.call_soon(self._score_batch)
         try:
-            return await job.answer
+            scores: list[float] = await job.answer
         finally:
             self.waiting_rows -= len(rows)
+        return scores
 
-    def close(self) -> None:
-        """Stop after the batch that is being scored."""
-        self._executor.shutdown(wait=True)
-
-    def _start(self) -> None:
-        if self._is_scoring or not self._line:
-            return
-        self._is_scoring = True
-        self.batches += 1
+    def _score_batch(self) -> None:
         jobs = self._together()
-        work = self._executor.submit(_score, jobs)
-        work.add_done_callback(lambda done: self._loop.call_soon_threadsafe(self._finish, jobs, done))
+        self._is_called = bool(self._line)
+        if self._is_called:
+            self._loop.call_soon(self._score_batch)
+        self.batches += 1
+        for job, outcome in zip(jobs, self._outcomes(jobs), strict=True):
+            if job.answer.done():  # the client is gone
+                continue
+            if isinstance(outcome, Exception):
+                job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(outcome)
 
     def _together(self) -> list[_Job]:
         """The waiting jobs of one bundle, in order, up to the row limit; at least one job."""
@@ -77,25 +86,23 @@ class Batcher:
             jobs.append(self._line.popleft())
         return jobs
 
-    def _finish(self, jobs: Sequence[_Job], done: "Future[list[Outcome]]") -> None:
-        self._is_scoring = False
-        self._start()
-        error = done.exception()
-        outcomes = done.result() if error is None else [error] * len(jobs)
-        for job, outcome in zip(jobs, outcomes, strict=True):
-            if job.answer.done():
-                continue
-            if isinstance(outcome, BaseException):
-                job.answer.set_exception(outcome)
-            else:
-                job.answer.set_result(outcome)
+    def _outcomes(self, jobs: Sequence[_Job]) -> list[Outcome]:
+        try:
+            scores = self._scores(jobs[0].bundle, [row for job in jobs for row in job.rows])
+        except UncomputableRow as error:
+            # One request's rows must not fail its neighbours: each job gets an outcome of its own.
+            return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in self._outcomes([job])]
+        except Exception as error:  # noqa: BLE001 - each waiting request raises it, and answers 500
+            return [error] * len(jobs)
+        ends = accumulate(len(job.rows) for job in jobs)
+        return [scores[end - len(job.rows) : end] for job, end in zip(jobs, ends, strict=True)]
 
-
-def _score(jobs: Sequence[_Job]) -> list[Outcome]:
-    try:
-        scores = jobs[0].bundle.score_structs([row for job in jobs for row in job.rows])
-    except UncomputableRow as error:
-        # One request's rows must not fail its neighbours: each job gets an outcome of its own.
-        return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in _score([job])]
-    ends = accumulate(len(job.rows) for job in jobs)
-    return [scores[end - len(job.rows) : end] for job, end in zip(jobs, ends, strict=True)]
+    def _scores(self, bundle: Bundle, rows: Rows) -> list[float]:
+        started = time.perf_counter()
+        computed = bundle.features_of(rows)
+        between = time.perf_counter()
+        scores = bundle.score_features(computed)
+        self._timed("features", between - started)
+        self._timed("model", time.perf_counter() - between)
+        bundle.observed.add(computed, scores)
+        return scores

@@ -1,4 +1,4 @@
-"""A release in memory: its model, feature SQL, request schema and threshold; swapped and rolled back as one."""
+"""A release in memory: its model, features, request schema and threshold; swapped and rolled back as one."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,10 +10,12 @@ import msgspec
 
 from ml_assets.core.scoring import ScoringError, check_features, load_model, score_rows
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.feature_sql import FeatureSql
+from ml_assets.serving.features import Features, features
 from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
+from ml_assets.serving.observed import Observed
 from ml_assets.serving.refusals import BadRequest
 from ml_assets.serving.requests import Limits, RequestDecoder
+from ml_assets.serving.sql_code import Row
 
 if TYPE_CHECKING:
     from catboost import CatBoost
@@ -47,8 +49,9 @@ class Bundle:
 
     card: Card
     requests: RequestDecoder
-    sql: FeatureSql
+    features: Features
     model: "CatBoost"
+    observed: Observed
 
     @property
     def release(self) -> str:
@@ -61,8 +64,15 @@ class Bundle:
 
     def score_structs(self, rows: Sequence[msgspec.Struct]) -> list[float]:
         """Scores of decoded requests, in their order."""
-        features = self.sql.compute([msgspec.structs.astuple(row) for row in rows])
-        scores: list[float] = score_rows(self.model, features, self.card.features).tolist()
+        return self.score_features(self.features_of(rows))
+
+    def features_of(self, rows: Sequence[msgspec.Struct]) -> list[Row]:
+        """Feature values of decoded requests, in their order."""
+        return self.features.compute([msgspec.structs.astuple(row) for row in rows])
+
+    def score_features(self, computed: Sequence[Row]) -> list[float]:
+        """Scores of rows of feature values, in their order."""
+        scores: list[float] = score_rows(self.model, computed, self.card.features).tolist()
         if not all(map(math.isfinite, scores)):
             raise ScoringError(f"{self.release}: the model gave a score that is not finite")
         return scores
@@ -76,30 +86,32 @@ def load(folder: Path, *, digests: Mapping[str, str] | None = None, limits: Limi
     """The bundle in `folder`, its members checked against `digests`, its golden rows scored as recorded."""
     members = read_members(BundleFiles(folder, digests))
     try:
-        bundle = _assemble(members, limits)
-        _smoke_test(bundle, msgspec.json.decode(members["golden.json"], type=Golden))
+        golden = msgspec.json.decode(members["golden.json"], type=Golden)
+        bundle = _assemble(members, golden, limits)
+        _smoke_test(bundle, golden)
     except (MlAssetsError, BadRequest, msgspec.DecodeError) as error:
         raise BundleRefused(f"{folder}: {error}") from error
     return bundle
 
 
-def _assemble(members: Mapping[str, bytes], limits: Limits | None) -> Bundle:
+def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | None) -> Bundle:
     card = msgspec.json.decode(members["bundle.json"], type=Card)
     decoder = RequestDecoder(members["request.json"], limits=limits)
-    columns = {field.name: field.type for field in decoder.fields}
-    if card.time not in columns:
+    if card.time not in {field.name for field in decoder.fields}:
         raise BundleRefused(f"request.json has no field {card.time!r}, the time of bundle.json: a request must say when")
-    sql = FeatureSql(
+    computed = features(
         sql=members["features.sql"].decode(),
         relation=card.requests_relation,
-        columns=columns,
+        fields=decoder.fields,
         key=card.key,
         features=card.features,
         lookups={relation: content for name, content in members.items() if (relation := lookup_name(name))},
+        golden=[msgspec.structs.astuple(row) for row in decoder.convert(golden.requests)],
     )
     model = load_model(members["model.cbm"], card.task)
     check_features(model, card.features)
-    return Bundle(card=card, requests=decoder, sql=sql, model=model)
+    observed = Observed(msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any]), card.features)
+    return Bundle(card=card, requests=decoder, features=computed, model=model, observed=observed)
 
 
 def _smoke_test(bundle: Bundle, golden: Golden) -> None:

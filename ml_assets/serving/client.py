@@ -1,4 +1,4 @@
-"""Asking an endpoint over HTTP, with the standard library alone."""
+"""Asking an endpoint over HTTP, with the standard library alone. The API key is the setting's (ML_ASSETS_KEY), unless given."""
 
 import json
 import urllib.error
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.errors import MlAssetsError
+from resources.settings import settings
 
 SECONDS = 30.0
 
@@ -28,29 +29,37 @@ class EndpointUnreachable(EndpointError):
     """No answer came: nobody listens there, or the connection broke."""
 
 
-def predict(base_url: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The answer to the rows: `release`, and `predictions` in their order."""
-    return _call(base_url, "/predict", body=json.dumps({"rows": list(rows)}).encode())
+def predict(base_url: str, rows: Sequence[Mapping[str, Any]], *, key: str | None = None) -> dict[str, Any]:
+    """The answer to the rows: `release`, and `predictions` in their order. `key` is an API key, where they are configured."""
+    return _call(base_url, "/predict", body=json.dumps({"rows": list(rows)}).encode(), key=key)
 
 
-def reload(base_url: str) -> dict[str, Any]:
+def reload(base_url: str, *, key: str | None = None) -> dict[str, Any]:
     """Have the endpoint serve what its pointer names; the release that answers now."""
-    return _call(base_url, "/reload", body=b"")
+    return _call(base_url, "/reload", body=b"", key=key)
+
+
+def rollback(base_url: str, *, to: str | None = None, reason: str | None = None, key: str | None = None) -> dict[str, Any]:
+    """Let an earlier release answer: the one before, or the one named `to`; the release that answers now."""
+    asked = {name: value for name, value in {"to": to, "reason": reason}.items() if value is not None}
+    return _call(base_url, "/rollback", body=json.dumps(asked).encode(), key=key)
 
 
 def release(base_url: str) -> dict[str, Any]:
     """What answers, since when, by whose decision."""
-    return _call(base_url, "/release")
+    return _call(base_url, "/version")
 
 
 def ready(base_url: str) -> dict[str, Any]:
     """The release that is ready to answer; EndpointRefused with the reason when none is."""
-    return _call(base_url, "/ready")
+    return _call(base_url, "/readyz")
 
 
-def _call(base_url: str, path: str, *, body: bytes | None = None) -> dict[str, Any]:
+def _call(base_url: str, path: str, *, body: bytes | None = None, key: str | None = None) -> dict[str, Any]:
     url = base_url.rstrip("/") + path
-    request = urllib.request.Request(url, data=body, headers={"content-type": "application/json"})
+    shown = settings().key if key is None else key
+    headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {shown}"} if shown else {})
+    request = urllib.request.Request(url, data=body, headers=headers)
     # The endpoint is asked directly: a proxy of the environment is for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:

@@ -1,44 +1,89 @@
-"""Bytes in, bytes out: reading a body within its limit, and turning refusals into responses."""
+"""Bytes in, bytes out, on plain ASGI: reading a body within its limit, and sending one whole reply."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
-from ml_assets.errors import MlAssetsError
 from ml_assets.serving.refusals import BadRequest, Refusal
 
-Handler = Callable[[Request], Awaitable[Response]]
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+PROMETHEUS = b"text/plain; version=0.0.4"
 
 
-async def answered(handler: Handler, request: Request) -> Response:
-    """The handler's response, or the refusal that it raised."""
-    try:
-        return await handler(request)
-    except BadRequest as refused:
-        headers = {"retry-after": "1"} if refused.status == 503 else None
-        return Response(refused.body(), refused.status, headers, media_type="application/json")
-    except ClientDisconnect:
-        return Response(status_code=400)
-    except MlAssetsError as error:
-        return Response(BadRequest(500, [Refusal(path="", message=str(error))]).body(), 500, media_type="application/json")
+class ClientGone(Exception):
+    """The client closed the connection before its request was whole."""
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body; one over `limit` bytes is refused before it is all read."""
-    refused = BadRequest(413, [Refusal(path="", message=f"the body is over {limit} bytes")])
-    if int(request.headers.get("content-length", 0)) > limit:
-        raise refused
-    content = bytearray()
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > limit:
-            raise refused
-    return bytes(content)
+class Reply(msgspec.Struct, frozen=True, gc=False):
+    """A whole response."""
+
+    status: int
+    body: bytes
+    kind: bytes = JSON
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-def as_json(content: Any, *, status: int = 200) -> Response:
-    """`content` as a JSON response."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+class Request(msgspec.Struct, frozen=True):
+    """What a handler gets: the ASGI scope, and its body still to be read."""
+
+    scope: Any
+    receive: Any
+
+    def header(self, name: bytes) -> bytes | None:
+        """A header's value; `name` in lower case."""
+        return next((value for known, value in self.scope["headers"] if known == name), None)
+
+    async def body(self, limit: int) -> bytes:
+        """The body; one over `limit` bytes is refused before it is all read."""
+        message = await self.receive()
+        if not message.get("more_body"):
+            return _whole(message, limit)
+        told = self.header(b"content-length")
+        if told is not None and told.isdigit() and int(told) > limit:
+            raise _too_large(limit)
+        content = bytearray(_whole(message, limit))
+        while message.get("more_body"):
+            message = await self.receive()
+            content += _whole(message, limit - len(content), limit)
+        return bytes(content)
+
+
+def _whole(message: Message, left: int, limit: int | None = None) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    body: bytes = message.get("body", b"")
+    if len(body) > left:
+        raise _too_large(left if limit is None else limit)
+    return body
+
+
+def _too_large(limit: int) -> BadRequest:
+    return BadRequest(413, [Refusal(path="", message=f"the body is over {limit} bytes")], reason="body_too_large")
+
+
+async def send_reply(send: Send, reply: Reply, *, closes: bool) -> None:
+    """Send the reply; `closes` ends the connection after it."""
+    headers = [(b"content-type", reply.kind), (b"content-length", b"%d" % len(reply.body)), *reply.headers]
+    if closes:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+def as_json(content: Any, *, status: int = 200) -> Reply:
+    """`content` as a JSON reply."""
+    return Reply(status, msgspec.json.encode(content))
+
+
+def refused(error: BadRequest) -> Reply:
+    """A refusal as the client gets it."""
+    headers = ((b"retry-after", b"1"),) if error.status in (429, 503) else ()
+    if error.status == 401:
+        headers = ((b"www-authenticate", b"Bearer"),)
+    return Reply(error.status, error.body(), headers=headers)

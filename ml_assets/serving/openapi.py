@@ -31,7 +31,8 @@ def document(bundle: Bundle) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": bundle.card.product, "version": bundle.release},
         "paths": {"/predict": {"post": _predict({"oneOf": [request, rows]})}, **_plain_paths()},
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "security": [{}, {"key": []}],
     }
 
 
@@ -44,7 +45,11 @@ def _described(field: Field, schema: dict[str, Any]) -> dict[str, Any]:
 def _predict(body: dict[str, Any]) -> dict[str, Any]:
     refused = _json({"$ref": "#/components/schemas/Refusal"})
     scored = {"description": "Scores in the order of the rows", **_json({"$ref": "#/components/schemas/Answer"})}
-    reasons = {"400": "Not JSON", "413": "Too large", "422": "A field is refused", "503": "Not ready, or too busy"}
+    reasons = {
+        "400": "Not JSON", "401": "No API key", "403": "The API key does not allow this", "408": "Took too long to arrive",
+        "413": "Too large", "422": "A field is refused", "429": "Too many requests of this client",
+        "503": "Not ready, or too busy",
+    }  # fmt: skip
     return {
         "summary": "Score one request, or many",
         "requestBody": {"required": True, **_json(body)},
@@ -54,12 +59,14 @@ def _predict(body: dict[str, Any]) -> dict[str, Any]:
 
 def _plain_paths() -> dict[str, Any]:
     about = {
-        "/health": "The process lives",
-        "/ready": "A release is loaded and the server is not stopping",
-        "/release": "What answers, since when, by whose decision",
-        "/metrics": "Prometheus metrics",
+        "/livez": ("get", "The process lives"),
+        "/readyz": ("get", "A release is loaded and the server is not stopping"),
+        "/version": ("get", "What answers, since when, by whose decision"),
+        "/metrics": ("get", "Prometheus metrics"),
+        "/reload": ("post", "Serve what the pointer names now; needs an admin key"),
+        "/rollback": ("post", "Let an earlier release answer; needs an admin key"),
     }
-    return {path: {"get": {"summary": text, "responses": {"200": {"description": text}}}} for path, text in about.items()}
+    return {path: {verb: {"summary": text, "responses": {"200": {"description": text}}}} for path, (verb, text) in about.items()}
 
 
 def _answer(bundle: Bundle) -> dict[str, Any]:

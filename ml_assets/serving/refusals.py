@@ -11,6 +11,7 @@ import msgspec
 _AT = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?:contains|missing) (?P<kind>unknown|required) field `(?P<name>.*)`$", re.DOTALL)
 _SHOWN = 200
+_REASONS = {400: "not_json", 422: "field", 503: "not_ready"}
 
 
 class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -24,10 +25,12 @@ class Refusal(msgspec.Struct, frozen=True, omit_defaults=True):
 class BadRequest(Exception):
     """The request is the client's mistake: a 4xx status and its reasons. Never an error of ours."""
 
-    def __init__(self, status: int, detail: list[Refusal]) -> None:
+    def __init__(self, status: int, detail: list[Refusal], *, reason: str | None = None) -> None:
         super().__init__(detail[0].message)
         self.status = status
         self.detail = detail
+        self.reason = reason or _REASONS.get(status, "other")
+        """A word for the metrics."""
 
     def body(self) -> bytes:
         """The JSON that the client gets."""
@@ -68,3 +71,18 @@ def _path_of_non_finite(value: Any, path: str) -> str | None:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN else text[:_SHOWN] + "..."
+
+
+def repeated_field(body: bytes) -> str | None:
+    """The path of a field that an object of a JSON body names twice; None if there is none."""
+    twice: list[str] = []
+
+    def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice.append(_cut(next(name for name in names if names.count(name) > 1)))
+        return found
+
+    json.loads(body, object_pairs_hook=look, parse_int=len)  # the values are judged already, and may be long
+    return twice[0] if twice else None

@@ -1,6 +1,7 @@
 """Strict requests from a bundle's request.json: no coercion, no unknown field, and every refusal names its field."""
 
 import datetime as dt
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
@@ -8,9 +9,10 @@ from typing import Annotated, Any, Literal, cast
 import msgspec
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal
+from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 
 _INT64 = 2**63
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _TYPES: Mapping[str, Any] = {
     "string": str,
     "integer": int,
@@ -48,6 +50,7 @@ class Limits:
 
     body_bytes: int = 2_000_000
     rows: int = 1000
+    unknown_fields: Literal["refuse", "ignore"] = "refuse"
 
 
 class RequestDecoder:
@@ -59,7 +62,7 @@ class RequestDecoder:
         self.row_type = msgspec.defstruct(
             "Request",
             [(field.name, _annotation(field)) for field in self.fields],
-            forbid_unknown_fields=True,
+            forbid_unknown_fields=self.limits.unknown_fields == "refuse",
             frozen=True,
             gc=False,
         )
@@ -68,19 +71,26 @@ class RequestDecoder:
         self._one = msgspec.json.Decoder(self.row_type)
         self._many = msgspec.json.Decoder(many)
         self._shape = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        self._most_openings = self.limits.rows + 2  # the object, its list and the rows; fields hold no objects
 
     def decode(self, body: bytes) -> Sequence[msgspec.Struct]:
         """The rows of a body: one object, or {"rows": [...]}."""
         if len(body) > self.limits.body_bytes:
             raise BadRequest(413, [Refusal(path="", message=f"the body is over {self.limits.body_bytes} bytes")])
+        self._refuse_nested(body)
         try:
-            if "rows" in self._shape.decode(body):
-                return cast(Sequence[msgspec.Struct], self._many.decode(body).rows)  # type: ignore[attr-defined]
-            return [self._one.decode(body)]
+            if body[:8] == b'{"rows":' or "rows" in self._shape.decode(body):
+                rows = cast(Sequence[msgspec.Struct], self._many.decode(body).rows)  # type: ignore[attr-defined]
+                names = len(rows) * len(self.fields) + 1
+            else:
+                rows, names = [self._one.decode(body)], len(self.fields)
         except msgspec.ValidationError as error:
             raise BadRequest(422, [refusal(str(error), self._allowed)]) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._malformed(body, error) from error
+        if _may_repeat(body, names) and (path := repeated_field(body)) is not None:
+            raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
+        return rows
 
     def convert(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[msgspec.Struct]:
         """The rows of parsed objects, under the same rules; timestamps may be text or datetimes."""
@@ -88,6 +98,15 @@ class RequestDecoder:
             return [msgspec.convert(request, self.row_type) for request in requests]
         except msgspec.ValidationError as error:
             raise BadRequest(422, [refusal(str(error), self._allowed)]) from error
+
+    def _refuse_nested(self, body: bytes) -> None:
+        """Before parsing: no more objects and lists than the most rows need, which bounds the depth too."""
+        if body.count(b"{") + body.count(b"[") <= self._most_openings:
+            return
+        outside = _STRING.sub(b"", body)  # brackets in text open nothing
+        if outside.count(b"{") + outside.count(b"[") > self._most_openings:
+            about = f"more than {self.limits.rows} rows, or nested too deeply"
+            raise BadRequest(422, [Refusal(path="rows", message=about, allowed=self._allowed("rows"))], reason="too_many_rows")
 
     def _malformed(self, body: bytes, error: Exception) -> BadRequest:
         if path := not_finite(body):
@@ -102,6 +121,13 @@ class RequestDecoder:
         if path == "rows":
             return {"type": "array", "rows": [1, self.limits.rows]}
         return known.get(name, sorted(known))
+
+
+def _may_repeat(body: bytes, names: int) -> bool:
+    """Whether a decoded body might name a field twice: it has another number of `":` than of names, or space before one."""
+    if body.count(b'":') != names:
+        return True
+    return b'" ' in body or b"\t" in body or b"\n" in body or b"\r" in body
 
 
 def _fields(content: bytes) -> tuple[Field, ...]:

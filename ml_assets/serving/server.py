@@ -1,19 +1,28 @@
 """Running the endpoint: one uvicorn worker that says which port it took, and stops without dropping a request."""
 
+import asyncio
+import gc
 import json
 import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.serving.protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
+CLIENT_SECONDS = 10.0
+"""How long a client may take to send its request, or to take its answer."""
+MOST_CONNECTIONS = 2000
+GC_THRESHOLDS = (20_000, 50, 1000)
+"""Requests make little that only the collector of cycles frees; its default of every 700 objects costs 8 % of the time."""
 
 
 class PortTaken(MlAssetsError):
@@ -21,28 +30,52 @@ class PortTaken(MlAssetsError):
 
 
 def run(
-    app: Starlette,
+    app: Any,
     *,
     host: str,
     port: int,
     ready_file: Path | None = None,
+    drain: Callable[[], None] = lambda: None,
     drain_seconds: float = DRAIN_SECONDS,
+    client_seconds: float = CLIENT_SECONDS,
 ) -> None:
-    """Serve until SIGTERM or SIGINT. Port 0 takes a free one; `ready_file` gets it, and ties us to our parent's life.
+    """Serve an ASGI app until SIGTERM or SIGINT. Port 0 takes a free one; `ready_file` gets it, and ties us to our parent's life.
 
-    On a signal readiness drops first; `drain_seconds` later the socket closes and what was accepted is answered.
+    On a signal `drain` is called, which drops readiness; `drain_seconds` later the socket closes and what was accepted is
+    answered.
     """
     config = uvicorn.Config(
-        app, http="httptools", loop="auto", lifespan="on", access_log=False, log_level="warning", server_header=False
+        app,
+        http=PatientProtocol,
+        ws="none",
+        loop="auto",
+        lifespan="on",
+        access_log=False,
+        log_level="error",  # a warning of every malformed request would let clients fill the log
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=int(client_seconds) + 5,
     )
+    gc.set_threshold(*GC_THRESHOLDS)
     listener = _listen(host, port)
-    server = _Server(config, drain_seconds=drain_seconds, ready_file=ready_file)
+    server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=ready_file)
     server.run(sockets=[listener])
 
 
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, *, drain_seconds: float, ready_file: Path | None) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        *,
+        drain: Callable[[], None],
+        drain_seconds: float,
+        client_seconds: float,
+        ready_file: Path | None,
+    ) -> None:
         super().__init__(config)
+        self._tell = drain
+        self._client_seconds = client_seconds
         self._drain_seconds = drain_seconds
         self._ready_file = ready_file
         self._parent = os.getppid() if ready_file else None
@@ -60,15 +93,19 @@ class _Server(uvicorn.Server):
         self._drain()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to close the socket."""
+        """Ten times a second: give up clients that keep us waiting; whether to close the socket."""
         if self._parent is not None and os.getppid() != self._parent:
             self._drain()
+        now = asyncio.get_running_loop().time()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, PatientProtocol):
+                connection.close_if_waiting(longer_than=self._client_seconds, now=now)
         is_over = self._closes_at is not None and time.monotonic() >= self._closes_at
         return await super().on_tick(counter) or is_over
 
     def _drain(self) -> None:
         if self._closes_at is None:
-            self.config.app.state.endpoint.is_draining = True  # type: ignore[union-attr]
+            self._tell()
             self._closes_at = time.monotonic() + self._drain_seconds
 
 

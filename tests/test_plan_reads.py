@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ml_assets.core.answering import champions
 from ml_assets.core.promotion import Move, stack
 from ml_assets.product import Product
-from resources.standing import production_moves, stands
+from resources.plan_reads import production_moves, stands
 from resources.workspace import Workspace
 from tests import records
 

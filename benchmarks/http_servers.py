@@ -1,0 +1,119 @@
+"""The servers of the serving benchmark: how each is started, and what it is asked."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.child import ROOT
+
+PATIENCE = 90
+
+
+@dataclass(frozen=True)
+class Server:
+    """`argv` gets `--port N`; `bodies` are requests by their number of rows."""
+
+    name: str
+    argv: tuple[str, ...]
+    bodies: dict[int, str]
+    path: str = "/predict"
+    alive: str = "/livez"
+
+
+class NotStarted(Exception):
+    """A server did not answer in time."""
+
+
+def servers(home: Path, bundle: Path) -> list[Server]:
+    """The endpoint and what it is compared with, over the release of `home`, whose bundle is checked out at `bundle`."""
+    from ml_assets.serving.bundle import load
+
+    loaded = load(bundle)
+    golden = json.loads((bundle / "golden.json").read_bytes())["requests"]
+    rows = [golden[number % len(golden)] for number in range(100)]
+    names = [feature["name"] for feature in loaded.card.features]
+    computed = loaded.features_of(loaded.requests.convert(rows))
+    finished = [dict(zip(names, row, strict=True)) for row in computed]
+    asked = {count: json.dumps({"rows": rows[:count]}) for count in (1, 100)}
+    ready = {count: json.dumps({"rows": finished[:count]}) for count in (1, 100)}
+    frames = {count: json.dumps({"dataframe_records": finished[:count]}) for count in (1, 100)}
+    plain = ("-m", "benchmarks.plain_servers")
+    at = ("--bundle", str(bundle))
+    mlflow = ("-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1", "-m", str(_as_mlflow(home, bundle)))
+    return [
+        Server("endpoint", ("-m", "ml_assets", "serve", "flights"), asked),
+        Server("hello world, same server", ("-m", "benchmarks.hello"), asked),
+        Server("FastAPI, finished features", (*plain, "fastapi", "--work", "finished", *at), ready),
+        Server("FastAPI, same work", (*plain, "fastapi", "--work", "same", *at), asked),
+        Server("ASGI + msgspec, finished features", (*plain, "plain", "--work", "finished", *at), ready),
+        Server("ASGI + msgspec, same work", (*plain, "plain", "--work", "same", *at), asked),
+        Server("mlflow models serve, finished features", mlflow, frames, path="/invocations", alive="/ping"),
+    ]
+
+
+def _as_mlflow(home: Path, bundle: Path) -> Path:
+    from ml_assets.core.scoring import load_model
+
+    folder = home / "as_mlflow"
+    if not folder.exists():
+        import mlflow.catboost
+
+        mlflow.catboost.save_model(load_model(bundle / "model.cbm", "binary"), str(folder), pip_requirements=["catboost"])
+    return folder
+
+
+@contextmanager
+def started(server: Server, home: Path) -> Iterator[str]:
+    """The base URL of the running server; its whole process group is ended after."""
+    port = _free_port()
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "ML_ASSETS_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryFile() as err:
+        argv = [sys.executable, *server.argv, "--port", str(port)]
+        process = subprocess.Popen(argv, env=kept | quiet, stdout=err, stderr=err, start_new_session=True, cwd=ROOT)
+        try:
+            base = f"http://127.0.0.1:{port}"
+            _wait(process, base + server.alive, err)
+            yield base
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _wait(process: "subprocess.Popen[bytes]", url: str, err: Any) -> None:
+    until = time.monotonic() + PATIENCE
+    while not _answers(url):
+        if process.poll() is not None or time.monotonic() > until:
+            err.seek(0)
+            raise NotStarted(f"{url}: {err.read().decode(errors='replace')[-3000:]}")
+        time.sleep(0.1)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,112 @@
+"""What one would write without the project: a FastAPI endpoint, or plain ASGI with msgspec, around the same CatBoost model.
+
+`--work finished`: the request brings the features, computed by whoever asks; the server only scores.
+`--work same`: the request is the endpoint's, and the features are computed by the bundle's SQL on DuckDB, as they were trained.
+Neither logs, names a release, watches drift or refuses more than its schema does.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+
+def scorer(folder: Path, work: str) -> Any:
+    """A function from the rows of a request (objects) to scores."""
+    from ml_assets.serving.bundle import load
+
+    bundle = load(folder)
+    names = [feature["name"] for feature in bundle.card.features]
+    fields = [(field.name, field.type) for field in bundle.requests.fields]
+    times = [position for position, (_, kind) in enumerate(fields) if kind == "timestamp"]
+
+    def finished(rows: list[dict[str, Any]]) -> list[float]:
+        table = [[row[name] for name in names] for row in rows]
+        found: list[float] = bundle.model.predict_proba(table)[:, 1].tolist()
+        return found
+
+    def same(rows: list[dict[str, Any]]) -> list[float]:
+        import datetime as dt
+
+        asked = [[row[name] for name, _ in fields] for row in rows]
+        for row in asked:
+            for position in times:
+                row[position] = dt.datetime.fromisoformat(row[position])
+        table = bundle.features.sql.compute([tuple(row) for row in asked])
+        found: list[float] = bundle.model.predict_proba([list(row) for row in table])[:, 1].tolist()
+        return found
+
+    return finished if work == "finished" else same
+
+
+def fastapi(folder: Path, work: str) -> Any:
+    """The usual endpoint: a pydantic model of the body, a plain function, which FastAPI runs in its threads."""
+    from fastapi import FastAPI
+    from pydantic import BaseModel, create_model
+
+    score = scorer(folder, work)
+    row = create_model("Row", **_fields(folder, work))
+    body = create_model("Body", __base__=BaseModel, rows=(list[row], ...))  # type: ignore[valid-type]
+    app = FastAPI()
+
+    # one model and one DuckDB connection: an async handler, so that no two requests use them at once
+    @app.post("/predict")
+    async def predict(asked: body) -> dict[str, Any]:  # type: ignore[valid-type]
+        return {"predictions": score([each.model_dump() for each in asked.rows])}  # type: ignore[attr-defined]
+
+    @app.get("/livez")
+    async def livez() -> dict[str, str]:
+        return {"status": "alive"}
+
+    return app
+
+
+def plain(folder: Path, work: str) -> Any:
+    """No framework: msgspec decodes into a struct, CatBoost scores, msgspec encodes."""
+    score = scorer(folder, work)
+    row = msgspec.defstruct("Row", [(name, kind) for name, (kind, _) in _fields(folder, work).items()])
+    decode = msgspec.json.Decoder(msgspec.defstruct("Body", [("rows", list[row])])).decode  # type: ignore[valid-type]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        content, more = b"", True
+        while more:
+            message = await receive()
+            content, more = content + message.get("body", b""), message.get("more_body", False)
+        scores = score([msgspec.structs.asdict(each) for each in decode(content).rows]) if content else []
+        body = msgspec.json.encode({"predictions": scores})
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return app
+
+
+def _fields(folder: Path, work: str) -> dict[str, Any]:
+    card = msgspec.json.decode((folder / "bundle.json").read_bytes())
+    if work == "finished":
+        return {f["name"]: ((str if f["kind"] == "category" else float | None), ...) for f in card["features"]}
+    kinds = {"string": str, "integer": int, "number": float, "timestamp": str, "boolean": bool}
+    asked = msgspec.json.decode((folder / "request.json").read_bytes())
+    return {f["name"]: ((kinds[f["type"]] | None if f["nullable"] else kinds[f["type"]]), ...) for f in asked}
+
+
+def main() -> None:
+    """Serve on the port with uvicorn, one worker, httptools and uvloop."""
+    import uvicorn
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=["fastapi", "plain"])
+    parser.add_argument("--work", choices=["finished", "same"], required=True)
+    parser.add_argument("--bundle", type=Path, required=True)
+    parser.add_argument("--port", type=int, required=True)
+    asked = parser.parse_args()
+    app = {"fastapi": fastapi, "plain": plain}[asked.kind](asked.bundle, asked.work)
+    config = uvicorn.Config(app, host="127.0.0.1", port=asked.port, access_log=False, log_level="warning", http="httptools")
+    uvicorn.Server(config).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""`ml-assets approve`: let a release that waits for a person answer."""
+
+import getpass
+
+import click
+
+from ml_assets.cli.deciding import decide
+
+
+@click.command()
+@click.argument("product")
+@click.argument("release")
+@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
+@click.option("--reason", default="read the model card", show_default=True, help="Why; it is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(product: str, release: str, by: str, reason: str, as_json: bool) -> None:
+    """Approve RELEASE (name or digest) of PRODUCT, and run its path, so that it answers.
+
+    It counts for exactly these bytes and their evaluation. Read first: `ml-assets card RELEASE`.
+    """
+    decide(product, release, decision="approved", by=by, reason=reason, as_json=as_json)

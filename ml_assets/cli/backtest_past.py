@@ -1,0 +1,83 @@
+"""From a walk through the past to everything that a diagnosis rests on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ml_assets.claim_grammar import Comparison
+from ml_assets.cli.backtest_planted import Planted
+from ml_assets.cli.backtest_walk import Step
+from ml_assets.cli.bite_pairs import seeds
+from ml_assets.cli.bite_subject import Subject
+from ml_assets.core.gates.bounds import Shown, shown
+from ml_assets.core.gates.diagnoses import Leak, Past
+from ml_assets.core.gates.power import Design, Power, design, powers
+from ml_assets.core.metrics_estimate import unit_codes
+from ml_assets.core.units import units
+
+MODELS = 3
+
+
+def past(steps: Sequence[Step], planted: Sequence[Planted], leaks: Sequence[Leak]) -> Past:
+    """Measure what is left to measure."""
+    case = steps[-1].case
+    return Past(
+        gates=case.product.gates,
+        real=[step.verdict for step in steps],
+        planted={each.name: each.verdicts for each in planted},
+        powers=_powers(steps),
+        leaks=leaks,
+        designs=_designs(steps),
+        seed_spread=_seed_spread(steps[-1]),
+        most_looks=max((len(window.looks) for window in case.space.budget.windows(case.product)), default=0),
+    )
+
+
+def _powers(steps: Sequence[Step]) -> Mapping[str, list[list[Power]]]:
+    gates = steps[0].case.product.gates
+    compared = [step for step in steps if step.champion]
+    return {claim.name: [powers(claim, step.panel, gates.minimum) for step in compared] for claim in gates.claims}
+
+
+def _designs(steps: Sequence[Step]) -> Mapping[str, Design]:
+    """The design effect of each proven claim by the next coarser calendar unit: that of a day for rows and hours, else that of
+    a week; a column is held against the day."""
+    product = steps[0].case.product
+    unit = product.gates.unit
+    if unit in ("week", "month"):
+        return {}
+    coarser = "week" if unit == "day" else "day"
+    found = {}
+    for claim in product.gates.claims:
+        if claim.kind != "prove" or claim.for_each or any(each.column for each in claim.form.measures):
+            continue
+        tests: dict[str, list[Shown]] = {unit: [], coarser: []}
+        for step in steps:
+            if claim.form.models <= set(step.panel.scores):
+                for each, into in tests.items():
+                    into.append(_tested(step, claim.form, each))
+        if measured := design(tests, unit=unit, coarser=coarser):
+            found[claim.name] = measured
+    return found
+
+
+def _tested(step: Step, form: Comparison, unit: str) -> Shown:
+    codes = unit_codes(units(step.case.frame, unit=unit, time=step.case.product.features.time), rows=step.panel.rows)
+    panel = replace(step.panel, codes=codes)
+    return shown(panel.measured(form.terms), constant=form.constant, sign=form.sign)
+
+
+def _seed_spread(step: Step) -> Mapping[str, float]:
+    """How far models of one recipe and different seeds lie apart on the newest window, in each proven difference's metric."""
+    claims = [c for c in step.case.product.gates.claims if c.kind == "prove" and len(c.form.models) > 1 and not c.for_each]
+    if not claims:
+        return {}
+    scores = seeds(Subject(step.case, Path()), count=MODELS)
+    spread = {}
+    for claim in claims:
+        metric = claim.form.measures[0].metric
+        if claim.form.measures[0].kind == "metric":
+            panels = (replace(step.panel, scores={"candidate": each}) for each in scores)
+            values = [panel.metric(metric, "candidate").value for panel in panels]
+            spread[claim.name] = max(values) - min(values)
+    return spread

@@ -1,0 +1,83 @@
+"""The past under a `gates:` block: every stored evaluation judged again, in order, against who would have answered."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.cli.stored import Case
+from ml_assets.core.gates.verdict import Verdict
+
+if TYPE_CHECKING:
+    from ml_assets.core.gates.panel import Panel
+    from ml_assets.core.metrics_types import Floats
+
+
+@dataclass(frozen=True)
+class Step:
+    """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `answering` is what the
+    product's first metric is worth, of whatever answered while the partition came in."""
+
+    case: Case
+    champion: Case | None
+    anchor: Case | None
+    panel: "Panel"
+    verdict: Verdict
+    answering: float | None
+
+    @property
+    def scores(self) -> "dict[str, Floats]":
+        return dict(self.panel.scores)
+
+    def judge(self, candidate: "Floats", against: "Mapping[str, Floats]", *, unit: str | None = None) -> Verdict:
+        """The verdict on other scores in the candidate's place, and in those of `against`; by another unit, if one is given."""
+        scores = {**self.scores, **against, "candidate": candidate}
+        return (by_unit(self.case, unit) if unit else self.case).judge(scores)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "partition": self.case.partition,
+            "decision": self.verdict.decision,
+            "reasons": list(self.verdict.reasons),
+            "champion": self.champion.partition if self.champion else None,
+            "anchor": self.anchor.partition if self.anchor else None,
+            "answers": self.case.partition if self.verdict.is_accept else self.champion.partition if self.champion else None,
+            "metric": self.answering,
+            "claims": [claim.to_dict() for claim in self.verdict.claims],
+        }
+
+
+def walk(cases: Sequence[Case]) -> Iterator[Step]:
+    """Judge each candidate against the champion and anchor that the verdicts before it made. Who is asked in doubt says no."""
+    champion: Case | None = None
+    anchor: Case | None = None
+    for case in cases:
+        scores = {"candidate": case.scores["candidate"]}
+        scores |= {
+            role: scored_by(case, other) for role, other in (("champion", champion), ("anchor", anchor)) if other is not None
+        }
+        panel = case.panel(scores)
+        verdict = case.judge(scores)
+        metric = panel.metric(case.product.gates.metric, "champion").value if champion else None
+        yield Step(case, champion, anchor, panel, verdict, metric)
+        if verdict.is_accept:
+            champion, anchor = case, case if verdict.is_better or anchor is None else anchor
+
+
+def scored_by(case: Case, other: Case) -> "Floats":
+    """The scores that another partition's candidate gives to this window: the stored ones, if it was compared with."""
+    for role in ("champion", "anchor"):
+        release = next((m for m in case.inputs if m.recipe.stage == "release" and m.snapshot == _bundle(case, role)), None)
+        if release and case.space.lineage.made_from(release)["model"].data_version == other.model.data_version:
+            return case.scores[role]
+    return case.loaded(other.model).score(case.frame)
+
+
+def _bundle(case: Case, role: str) -> str | None:
+    told = case.evaluation.facts[role]
+    return told["bundle"] if told else None
+
+
+def by_unit(case: Case, unit: str) -> Case:
+    """The case, judged by another unit."""
+    gates = case.product.gates.model_copy(update={"unit": unit})
+    return replace(case, product=case.product.model_copy(update={"gates": gates}))

@@ -1,0 +1,189 @@
+"""Mutants of data and of evidence: through the contract's audit, and through the locks that release and endpoint ask."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.cli.bite_subject import Subject
+from ml_assets.core.gates.mutants import Bite, Catch, Fate, without_numbers
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from resources.scratch import scratch_above
+
+if TYPE_CHECKING:
+    import polars as pl
+
+NO_RELEASE = "nothing was released yet, so there is no verdict to misuse"
+LOCKS_ADVICE = "the code of core/bundle.py and core/judging.py is what refuses this: it is broken"
+
+
+def empty_partition(on: Subject) -> Bite:
+    """A delivery with headers and no rows."""
+    from ml_assets.core.reading import read_delivery
+
+    tables = _delivered(on, on.case.partition)
+    spec = next(iter(on.product.delivery.tables.items()))
+    found = _breaches(on, {name: frame.clear() for name, frame in tables.items()})
+    header = ",".join(tables[spec[0]].columns).encode() + b"\n"
+    csv = spec[1].model_copy(update={"format": "csv"})
+    found += _refused("raw", lambda: read_delivery(header, table=csv, name=f"{spec[0]}.csv"))
+    none = dict.fromkeys(["candidate", *on.baselines], on.answering[:0])
+    found += _refused("evaluation", lambda: on.case.judge(none, frame=on.case.frame.clear()))
+    return _told("empty partition", "every table delivered with its header alone", found, "set min_rows in contract.py")
+
+
+def foreign_rows(on: Subject) -> Bite:
+    """The partition before, delivered once more under this one's name."""
+    earlier = on.case.trained[-1].partition
+    found = _breaches(on, _delivered(on, earlier))
+    about = f"the rows of {earlier} delivered as {on.case.partition}"
+    return _told("another partition's rows", about, found, "declare the table's time column in product.yaml")
+
+
+def broken_features(on: Subject) -> Bite:
+    """The features of the test window with a key twice and a column of the wrong kind of values."""
+    import polars as pl
+
+    from checks.features import validate
+    from ml_assets.core.frames import parquet_bytes
+
+    scratch = scratch_above(on.case.space, on.folder)
+    source = on.case.tested[-1]
+    frame = scratch.snapshots.frame(source.snapshot, "features.parquet")
+    spoilt = pl.concat([frame, frame.head(1)])
+    stored = scratch.snapshots.write({"features.parquet": parquet_bytes(spoilt)})
+    finding = validate(scratch, on.product, replace(source, snapshot=stored.digest))
+    found = [] if finding.passed else [Catch("keeps_contract", finding.description)]
+    return _told("repeated row", "one row of the features twice", found, "set `unique` in the Features contract")
+
+
+def trained_on_test(on: Subject) -> Bite:
+    """The test window's last partition among the training partitions."""
+    from ml_assets.core.judging import refuse_seen_rows
+
+    tested = [m.partition for m in on.case.tested]
+    trained = [*(m.partition for m in on.case.trained), tested[-1]]
+    found = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
+    if release := _released(on):
+        from checks.lineage import unseen
+
+        seen = replace(release, facts={**release.facts, "train": [*release.facts["train"], release.partition]})
+        finding = unseen(on.case.space, on.product, seen)
+        found += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
+    return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
+
+
+def swapped_model(on: Subject) -> Bite:
+    """Another month's model where the verdict's is asked for."""
+    if (release := _released(on)) is None:
+        return Bite(mutant="swapped model", about="", fate="not tried", told=NO_RELEASE)
+    own = on.case.space.lineage.made_from(release)["model"]
+    others = [m for m in _models(on) if m.data_version != own.data_version]
+    other = others[-1] if others else replace(own, data_version="0" * 64)
+    about = f"the model of {other.partition} under the verdict of {release.facts['release']}"
+    return _told("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
+
+
+def changed_bytes(on: Subject) -> Bite:
+    """One bit of a released model's file, in a store of our own above the real one."""
+    from checks.lineage import intact
+
+    if (release := _released(on)) is None:
+        return Bite(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)
+    scratch = scratch_above(on.case.space, on.folder)
+    content = bytearray(scratch.snapshots.read(release.snapshot, "model.cbm"))
+    digest = scratch.snapshots.open(release.snapshot).members["model.cbm"]
+    content[len(content) // 2] ^= 1
+    file = scratch.settings.home / "store" / digest[:2] / digest
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    file.write_bytes(content)
+    finding = intact(scratch, release)
+    found = [] if finding.passed else [Catch("bundle_intact", finding.description)]
+    found += _refused("store", lambda: scratch.snapshots.path(release.snapshot, "model.cbm"))
+    return _told("changed model file", f"one bit of the model of {release.facts['release']}", found, LOCKS_ADVICE)
+
+
+def replayed_verdict(on: Subject) -> Bite:
+    """The verdict once more, after what it let through has become the champion."""
+    if (release := _released(on)) is None:
+        return Bite(mutant="replayed verdict", about="", fate="not tried", told=NO_RELEASE)
+    now = {"champion": release.snapshot, "anchor": release.snapshot}
+    about = f"the verdict of {release.facts['release']} used again, when that release is the champion"
+    return _told("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
+
+
+def verdict_without_numbers(on: Subject) -> Bite:
+    """What a tool records that compares with NaN: a PASS without a number."""
+    if (release := _released(on)) is None:
+        return Bite(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
+    evaluation = on.case.space.lineage.made_from(release)["evaluation"]
+    forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
+    about = f"an ACCEPT of {release.facts['release']} whose estimates are no numbers"
+    return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
+
+
+def _told(mutant: str, about: str, found: list[Catch], advice: str) -> Bite:
+    fate: Fate = "caught" if found else "let through"
+    return Bite(
+        mutant=mutant, about=about, fate=fate, catches=tuple(found), told="" if found else "nothing refused it", advice=advice
+    )
+
+
+def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
+    raw = on.case.space.lineage.current(on.product, "raw", partition)
+    return {table: on.case.space.snapshots.frame(raw.snapshot, f"{table}.parquet") for table in on.product.delivery.tables}
+
+
+def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
+    """The contract's checks that fail for these tables as this partition's delivery."""
+    from checks.contract import CLAIMS
+    from ml_assets.core.contract import audit
+    from ml_assets.core.partitions import partitions_of
+
+    window = partitions_of(on.product).window(on.case.partition)
+    found = audit(tables, product=on.product, partition_window=window).breaches
+    return [Catch(claim, b.message) for claim, codes in CLAIMS.items() for b in found if b.code in codes]
+
+
+def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
+    try:
+        act()
+    except MlAssetsError as error:
+        return [Catch(by, str(error))]
+    return []
+
+
+def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
+    """What `release` says to this evidence and did not say to it as it was recorded."""
+    from ml_assets.core.bundle import refusals
+
+    made_from = on.case.space.lineage.made_from(release)
+    facts = made_from["evaluation"].facts
+    compared = {role: facts[role]["bundle"] for role in ("champion", "anchor") if facts[role]}
+    recorded: dict[str, Any] = {"model": made_from["model"], "evaluation": made_from["evaluation"], "compared": compared}
+    before = refusals(on.product, **recorded)
+    return [Catch("release", reason) for reason in refusals(on.product, **{**recorded, **changed}) if reason not in before]
+
+
+def _released(on: Subject) -> Manifest | None:
+    """The newest release of the product."""
+    keys = on.case.space.ledger.partitions(on.product.name, "release")
+    return on.case.space.ledger.current(on.product.name, "release", keys[-1]) if keys else None
+
+
+def _models(on: Subject) -> list[Manifest]:
+    ledger, name = on.case.space.ledger, on.product.name
+    return [m for key in ledger.partitions(name, "model") if (m := ledger.current(name, "model", key)) is not None]
+
+
+MUTANTS: dict[str, Callable[[Subject], Bite]] = {
+    "empty partition": empty_partition,
+    "another partition's rows": foreign_rows,
+    "repeated row": broken_features,
+    "test rows in training": trained_on_test,
+    "swapped model": swapped_model,
+    "changed model file": changed_bytes,
+    "replayed verdict": replayed_verdict,
+    "NaN metric": verdict_without_numbers,
+}

@@ -1,0 +1,168 @@
+"""Mutants of models and scores, each judged in memory as a candidate against the stored champion and anchor."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from ml_assets.cli.bite_subject import Subject
+from ml_assets.core.gates import mutants as m
+from ml_assets.core.gates.mutants import Bite
+from ml_assets.core.judging import levels_of
+from ml_assets.core.metrics_types import Floats
+
+if TYPE_CHECKING:
+    from catboost import CatBoost
+
+SEED = 20130101
+EVERY = 20
+"""One answer in so many of the slow model is slow: enough for the 99th percentile."""
+SLOW_MS = 200.0
+"""How slow where no claim says what slow is."""
+SCALE = 100.0
+
+
+def shuffled_labels(on: Subject) -> Bite:
+    about = "the same recipe on rows with each other's labels"
+    fitted = on.fitted(m.shuffled(on.trained, label=on.product.features.label, seed=SEED))
+    return on.judged("shuffled labels", about, on.scored(fitted))
+
+
+def constant_scores(on: Subject) -> Bite:
+    usual = float(on.trained[on.product.features.label].cast(pl.Float64).to_numpy().mean())
+    return on.judged("constant scores", f"{usual:.3f} for every row", m.constant(on.answering.size, usual))
+
+
+def inverted_scores(on: Subject) -> Bite:
+    return on.judged("inverted scores", "high where it was low", m.inverted(on.answering, task=on.product.task))
+
+
+def misaligned_scores(on: Subject) -> Bite:
+    return on.judged("misaligned scores", "each row has the score of another one", m.misaligned(on.answering))
+
+
+def nan_scores(on: Subject) -> Bite:
+    return on.judged("NaN scores", "one score in a hundred is no number", m.with_nan(on.answering))
+
+
+def stale_model(on: Subject) -> Bite:
+    """The earliest partition alone; where that is what answers, its first quarter."""
+    first = on.case.rows(on.case.trained[:1])
+    bite = on.judged("stale model", f"fitted on {on.case.trained[0].partition} alone", on.scored(on.fitted(first)), is_soft=True)
+    if bite.fate != "no change":
+        return bite
+    early = first.sort(on.product.features.time, maintain_order=True).head(first.height // 4)
+    about = f"fitted on the first quarter of {on.case.trained[0].partition}: all of it is what answers"
+    return on.judged("stale model", about, on.scored(on.fitted(early)), is_soft=True)
+
+
+def lost_feature(on: Subject) -> Bite:
+    """The champion's own model, so that nothing but the loss tells the two apart."""
+    lost, scores = _spoilt(on, [f["name"] for f in on.champion.features], lambda frame, some: m.emptied(frame, columns=some))
+    about = f"what answers, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
+    return on.judged("lost strong feature", about, scores, is_soft=True)
+
+
+def scaled_feature(on: Subject) -> Bite:
+    """Numbers only: a category has no unit."""
+    names = [feature["name"] for feature in on.champion.features if feature["kind"] == "number"]
+    if not names:
+        return Bite(mutant="scaled feature", about="", fate="not tried", told="no feature is a number")
+    scaled, scores = _spoilt(on, names, lambda frame, some: m.scaled(frame, columns=some, by=SCALE))
+    about = f"what answers, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
+    return on.judged("scaled feature", about, scores, is_soft=True)
+
+
+def _spoilt(
+    on: Subject, names: list[str], spoil: Callable[[pl.DataFrame, Sequence[str]], pl.DataFrame]
+) -> tuple[list[str], Floats]:
+    def score(some: Sequence[str]) -> Floats:
+        return on.champion.score(spoil(on.case.frame, some))
+
+    return m.until_it_hurts(m.costliest(names, score, harm=on.harm), score, harm=on.harm, clear=on.clear_harm)
+
+
+def slow_model(on: Subject) -> Bite:
+    limits = [c.form.constant for c in on.product.gates.claims if c.kind == "require"]
+    slow = 1.2 * min(limits) if limits else SLOW_MS
+    measured = on.case.p99_ms(replace(on.champion, model=_slowed(on.champion.model, slow / 1000)))
+    verdict = on.case.judge(dict.fromkeys(["candidate", *on.baselines], on.answering), timings={"p99_ms": measured})
+    about = f"one answer in {EVERY} takes {slow:.0f} ms"
+    return on.told("slow model", about, verdict, advice="add `require: p99_ms(candidate) < MILLISECONDS`")
+
+
+def dropped_slice(on: Subject) -> Bite:
+    """The rarest of the levels that the window should hold: the one whose rows are missed the least."""
+    product = on.product
+    columns = product.gates.slices or product.evaluation.slices
+    found = _rarest(on, columns)
+    if found is None:
+        return Bite(mutant="dropped slice", about="", fate="not tried", told="no column to divide by has a level in enough units")
+    column, level = found
+    kept = on.case.frame.select(pl.col(column).cast(pl.String) != level).to_series().to_numpy()
+    frame = m.without_level(on.case.frame, column=column, level=level)
+    scores = dict.fromkeys(["candidate", *on.baselines], on.answering[kept])
+    told = on.case.judge(scores, frame=frame)
+    about = f"no row of {column}={level} in the window ({int((~kept).sum()):,} before)"
+    advice = f"add `for_each: [{column}], veto: METRIC(candidate) - METRIC(champion) …`: it knows which levels should be there"
+    return on.told("dropped slice", about, told, advice=advice)
+
+
+def short_window(on: Subject) -> Bite:
+    """Two units of rows, on which a lucky model looks good."""
+    codes = on.case.panel({"candidate": on.answering}).codes
+    kept = codes <= np.unique(codes)[1]
+    scores = dict.fromkeys(["candidate", *on.baselines], on.answering[kept])
+    told = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
+    advice = "raise `minimum.units`"
+    return on.told("short window", f"the first 2 {on.product.gates.unit}s alone", told, advice=advice)
+
+
+def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
+    first = [claim for claim in on.product.gates.claims if claim.for_each]
+    if columns == on.product.gates.slices:
+        expected = on.case.expected
+    else:  # no claim divides the rows: the report's columns, as a claim would see them
+        claim = on.product.gates.claims[0].model_copy(update={"for_each": columns})
+        gates = on.product.gates.model_copy(update={"claims": (claim, *first)})
+        expected = levels_of(on.trained, product=on.product.model_copy(update={"gates": gates}))
+    sizes = [
+        (int((on.case.frame[column].cast(pl.String) == level).sum()), column, level)
+        for column, levels in expected.items()
+        for level in levels
+    ]
+    present = [each for each in sizes if each[0]]
+    return min(present)[1:] if present else None
+
+
+def _slowed(model: "CatBoost", seconds: float) -> "CatBoost":
+    """The model, whose 20th, 40th, … answer waits."""
+    base = type(model)
+
+    def predict(self: Any, *args: Any, **kwargs: Any) -> Any:
+        waits = next(self.calls)
+        time.sleep(seconds if waits % EVERY == 0 else 0)
+        return base.predict(self, *args, **kwargs)
+
+    slow: CatBoost = type("Slow", (base,), {"predict": predict, "calls": count(1)})()
+    slow.load_model(blob=model._serialize_model())
+    return slow
+
+
+MUTANTS: dict[str, Callable[[Subject], Bite]] = {
+    "shuffled labels": shuffled_labels,
+    "constant scores": constant_scores,
+    "inverted scores": inverted_scores,
+    "misaligned scores": misaligned_scores,
+    "NaN scores": nan_scores,
+    "stale model": stale_model,
+    "lost strong feature": lost_feature,
+    "scaled feature": scaled_feature,
+    "slow model": slow_model,
+    "dropped slice": dropped_slice,
+    "short window": short_window,
+}

@@ -1,0 +1,124 @@
+"""What mutants are made of: one stored comparison, its control, and models fitted anew on its rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+
+from ml_assets.cli.stored import Case, Loaded
+from ml_assets.core.features import model_columns
+from ml_assets.core.gates.mutants import Bite, Catch, catches
+from ml_assets.core.gates.verdict import Verdict
+from ml_assets.core.metrics import METRICS
+from ml_assets.core.metrics_types import Floats
+from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.core.training import Fitted, fit
+from ml_assets.errors import MlAssetsError
+
+if TYPE_CHECKING:
+    from ml_assets.product import Product
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A stored comparison to sabotage; what has to be written goes to `folder`."""
+
+    case: Case
+    folder: Path
+
+    @property
+    def product(self) -> "Product":
+        return self.case.product
+
+    @property
+    def baselines(self) -> Mapping[str, Floats]:
+        """The stored scores of champion and anchor; none for a first release."""
+        return {role: scores for role, scores in self.case.scores.items() if role != "candidate"}
+
+    @property
+    def answering(self) -> Floats:
+        """The scores of what answers; of the candidate while nothing does."""
+        return self.baselines.get("champion", self.case.scores["candidate"])
+
+    @cached_property
+    def champion(self) -> Loaded:
+        """The model that answers; the candidate's while none does."""
+        return self.case.loaded(self.case.answering)
+
+    @cached_property
+    def control(self) -> Verdict:
+        """What answers, judged against itself: a claim that stops it tells no mutant apart."""
+        return self.case.judge(dict.fromkeys(["candidate", *self.baselines], self.answering))
+
+    @cached_property
+    def trained(self) -> pl.DataFrame:
+        """The rows that the candidate was fitted on."""
+        return self.case.rows(self.case.trained)
+
+    def fitted(self, frame: pl.DataFrame, *, seed: int | None = None) -> Fitted:
+        """A model by the product's recipe on these rows."""
+        product = self.product
+        if seed is not None:
+            product = product.model_copy(update={"model": product.model.model_copy(update={"seed": seed})})
+        return fit(frame, product=product, columns=model_columns(product))
+
+    def scored(self, fitted: Fitted) -> Floats:
+        """Its scores of the test window."""
+        return score_frame(load_model(fitted.content, task=self.product.task), self.case.frame, list(fitted.features))
+
+    @property
+    def metric(self) -> str:
+        """What harm is measured in."""
+        return "roc_auc" if self.product.task == "binary" else "rmse"
+
+    def harm(self, scores: Floats) -> float:
+        """By how much these scores are worse than those of what answers."""
+        metric = METRICS[self.metric]
+        y = self.case.frame[self.product.features.label].cast(pl.Float64).to_numpy()
+        return metric.advantage(metric.value(y, self.answering, None), metric.value(y, scores, None))
+
+    @property
+    def clear_harm(self) -> float:
+        """Twice what a claim lets a candidate be worse; where none does, a tenth of the way to a useless model."""
+        margins = [
+            abs(claim.form.constant)
+            for claim in self.product.gates.claims
+            if claim.kind == "prove" and claim.form.models > {"candidate"} and claim.form.measures[0].metric == self.metric
+        ]
+        usual = np.full(self.answering.size, self.answering.mean())
+        return 2 * max(margins) if margins else self.harm(usual) / 10
+
+    def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Bite:
+        """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
+        known = [self.case.scores["candidate"], *self.baselines.values()]
+        if any(candidate.size == each.size and np.array_equal(candidate, each) for each in known):
+            return Bite(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
+        try:
+            verdict = self.case.judge({"candidate": candidate, **self.baselines})
+        except MlAssetsError as error:
+            return Bite(mutant=mutant, about=about, fate="caught", catches=(Catch("evaluation", str(error)),))
+        return self.told(mutant, about, verdict, is_soft=is_soft)
+
+    def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Bite:
+        """A verdict on a mutant, put in words."""
+        if found := catches(verdict, self.control):
+            return Bite(mutant=mutant, about=about, fate="caught", catches=found)
+        if not verdict.is_accept:
+            stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
+            told = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
+            return Bite(mutant=mutant, about=about, fate="let through", told=told, advice=advice or self._advice())
+        relative = [claim for claim in verdict.claims if claim.kind == "prove" and "champion" in claim.text]
+        if is_soft and relative:
+            told = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
+            return Bite(mutant=mutant, about=about, fate="within the margin", told=told)
+        return Bite(mutant=mutant, about=about, fate="let through", told="ACCEPT", advice=advice or self._advice())
+
+    def _advice(self) -> str:
+        metric, sign = self.metric, "> -" if self.product.task == "binary" else "< "
+        return (
+            f"add `prove: {metric}(candidate) - {metric}(champion) {sign}MARGIN`, with a MARGIN that backtest finds no fault with"
+        )

@@ -1,0 +1,51 @@
+"""What the commands of a person's decision share: record it, run the path of its partition, and tell what came of it."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ml_assets.cli.common import product_named, run_job, workspace
+from ml_assets.cli.progress import Progress
+from ml_assets.core.consent import Answer
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+
+def decide(product: str, release: str, *, decision: Answer, by: str, reason: str, as_json: bool) -> None:
+    """Approve or refuse a release that waits."""
+    from resources.standing import answer
+
+    space = workspace()
+    spec = product_named(product, space.settings)
+    found, entry = answer(space, spec, release, decision=decision, by=by, reason=reason, via="cli")
+    body = entry.body
+    told = {name: body[name] for name in ("decision", "name", "release", "by", "reason")}
+    said = f"{product}: release {found.name} {body['decision']} by {body['by']}"
+    go_on(space, spec, found.release.partition, told=told, said=said, as_json=as_json)
+
+
+def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[str, Any], said: str, as_json: bool) -> None:
+    """Run the path, in which the decision takes effect, and say who answers then. Exit code 1 when a step of it fails."""
+    from resources.standing import waiting
+
+    if not as_json:
+        click.echo(said)
+    progress = Progress(f"{product.name} {partition}", quiet=as_json)
+    result = run_job(space, product, "path", tags={"dagster/partition": partition}, listener=progress)
+    progress.close()
+    pointer = space.ledger.pointer(product.name, "production")
+    answers = pointer.body["name"] if pointer else None
+    waits = {each.name: each.decision.reasons[0] for each in waiting(space, product)}
+    outcome = {**told, "run": result.run_id, "success": result.success, "failures": progress.failures}
+    if as_json:
+        click.echo(json.dumps({"product": product.name, **outcome, "answers": answers, "waits": waits}, indent=1))
+    else:
+        for failure in progress.failures:
+            click.echo(f"  {failure}", err=True)
+        for name, why in waits.items():
+            click.echo(f"{product.name}: release {name} {why}")
+        click.echo(f"{product.name}: {f'release {answers}' if answers else 'nothing'} answers in production")
+    sys.exit(0 if result.success else 1)

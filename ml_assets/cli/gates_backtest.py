@@ -1,0 +1,127 @@
+"""`ml-assets gates backtest`: the past under a gates block, with planted truths, and what is wrong with the block."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.cli.common import product_named, workspace
+
+if TYPE_CHECKING:
+    from ml_assets.cli.backtest_planted import Planted
+    from ml_assets.cli.backtest_walk import Step
+    from ml_assets.core.gates.claims import ClaimResult
+    from ml_assets.core.gates.diagnoses import Diagnosis, Leak
+
+
+@click.command()
+@click.argument("product")
+@click.option(
+    "--policy", type=click.Path(path_type=Path, dir_okay=False), help="A file with a `gates:` block; else the product's."
+)
+@click.option("--windows", default=120, show_default=True, help="Windows drawn from the past for each margin.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -> None:
+    """Take every stored evaluation of PRODUCT through a gates block, in order, and say what is wrong with the block.
+
+    Candidates are judged on stored scores against the champion and anchor that the block's own verdicts would have made; nothing
+    is retrained for that, charged or recorded. Then planted candidates, whose worth is known, take the place of the real ones;
+    the same by `unit: row` stands beside.
+
+    Exit code 1 when a diagnosis is an error: VACUOUS (the block), COIN-FLIP, UNDER-POWERED, LEAKY MARGIN, CREEP of the
+    first metric, WRONG UNIT where it is certain, BUDGET where nothing could pass, ALWAYS FIRED where a claim stops what answers
+    too. The others are warnings: VACUOUS of one claim, NEVER FIRED, SEED-SIZED MARGIN.
+    """
+    from ml_assets.cli.backtest_past import past
+    from ml_assets.cli.backtest_planted import leaks, planted
+    from ml_assets.cli.backtest_walk import walk
+    from ml_assets.cli.stored import cases, under
+    from ml_assets.core.gates.diagnoses import diagnose
+
+    begun = time.monotonic()
+    space = workspace()
+    spec = under(product_named(product, space.settings), policy)
+    steps = list(walk(cases(space, spec)))
+    plants, leaking = planted(steps), leaks(steps, windows=windows)
+    found = diagnose(past(steps, plants, leaking))
+    errors = [each for each in found if each.is_error]
+    spent = round(time.monotonic() - begun, 1)
+    if as_json:
+        rows = {"partitions": [step.to_dict() for step in steps], "planted": _planted_rows(plants, leaking)}
+        told: dict[str, Any] = {"product": product, **rows, "diagnoses": [each.to_dict() for each in found]}
+        click.echo(json.dumps({**told, "errors": len(errors), "seconds": spent}, indent=1))
+    else:
+        click.echo("\n".join(_lines(steps, _planted_rows(plants, leaking), found)))
+        click.echo(
+            f"{product}: {len(steps)} partitions, {len(errors)} errors, {len(found) - len(errors)} warnings, {spent:.0f} s"
+        )
+    sys.exit(1 if errors else 0)
+
+
+def _planted_rows(plants: "Sequence[Planted]", leaks: "Sequence[Leak]") -> list[dict[str, Any]]:
+    """How often each planted candidate was let through: by the whole block per partition, then per margin on drawn windows."""
+    rows: list[dict[str, Any]] = [
+        {
+            "planted": each.name,
+            "truth": each.truth,
+            "tries": len(each.verdicts),
+            "accepted": sum(verdict.is_accept for verdict in each.verdicts),
+            "accepted_by_row": sum(verdict.is_accept for verdict in each.by_row),
+        }
+        for each in plants
+    ]
+    return rows + [
+        {
+            "planted": f"past {each.claim}",
+            "truth": f"worse by {each.harm:.3g}, whole units at a time; that claim alone",
+            "tries": each.tries,
+            "accepted": each.hits,
+            "accepted_by_row": each.hits_by_row,
+        }
+        for each in leaks
+    ]
+
+
+def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], found: "Sequence[Diagnosis]") -> Iterator[str]:
+    gates = steps[0].case.product.gates
+    budget = f"alpha {gates.budget.alpha:g}, {gates.budget.looks} looks, {gates.budget.ships} ships"
+    yield f"unit {gates.unit}, {budget}: level {100 * steps[0].verdict.level:.3g} % a look; nothing is charged or recorded"
+    for step in steps:
+        yield ""
+        yield _heading(step)
+        yield from (f"  {_told(claim)}" for claim in step.verdict.claims)
+        if not step.verdict.claims:
+            yield from (f"  {reason}" for reason in step.verdict.reasons)
+    if planted:
+        yield ""
+        yield f"{'planted candidate':<26}{'by ' + gates.unit:>14}{'by row':>14}  truth"
+        for row in planted:
+            by_unit, by_row = (f"{row[name]} of {row['tries']}" for name in ("accepted", "accepted_by_row"))
+            yield f"{row['planted']:<26}{by_unit:>14}{by_row:>14}  {row['truth']}"
+    yield ""
+    for each in found:
+        yield f"{'ERROR  ' if each.is_error else 'warning'} {each.code:<18}{each.claim}: {each.told}"
+    if not found:
+        yield "nothing is wrong with the block that the past shows"
+
+
+def _heading(step: "Step") -> str:
+    told = step.to_dict()
+    answered = f"{step.champion.partition} answered" if step.champion else "nothing answered"
+    if step.answering is not None:
+        answered += f" ({step.case.product.gates.metric} {step.answering:.4f})"
+    anchor = f", anchor {step.anchor.partition}" if step.anchor else ""
+    return f"{step.case.partition} {step.verdict.decision}: {answered}{anchor}; then {told['answers'] or 'nothing'} answers"
+
+
+def _told(claim: "ClaimResult") -> str:
+    if claim.outcome != "PASS":
+        return f"{claim.name:<20} {claim.outcome}: {claim.message}"
+    numbers = f"{claim.estimate:.4f}"
+    if claim.kind != "require":
+        numbers += f" [{claim.low:.4f}, {claim.high:.4f}]"
+    return f"{claim.name:<20} PASS {numbers} {claim.sign} {claim.limit:g}"

@@ -1,0 +1,151 @@
+"""`ml-assets gates bite`: sabotage on stored data, and which gate caught it."""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ml_assets.cli.common import product_named, workspace
+
+if TYPE_CHECKING:
+    from ml_assets.cli.bite_subject import Subject
+    from ml_assets.core.gates.mutants import Bite
+
+WIDE = 150
+
+
+@click.command()
+@click.argument("product")
+@click.option("--partition", "-p", help="Partition whose evaluation is sabotaged; the newest one with a champion if not given.")
+@click.option("--policy", type=click.Path(path_type=Path, dir_okay=False), help="A file with a `gates:` block to try instead.")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this mutant, or `A/A`; may be given several times.")
+@click.option("--draws", default=24, show_default=True, help="A/A windows drawn again from the units of the window.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+@click.option("--keep", is_flag=True, help="Keep the scratch folder, and say where it is.")
+def command(
+    *, product: str, partition: str | None, policy: Path | None, only: tuple[str, ...], draws: int, as_json: bool, keep: bool
+) -> None:
+    """Sabotage a stored evaluation of PRODUCT in every known way, and see which gate catches it.
+
+    Models and scores are judged in memory as candidates against the stored champion and anchor: no look is charged and nothing
+    is recorded. Data goes through the contract's audit, evidence through what release and endpoint ask; what has to be
+    written is written to a scratch folder. A gate counts only if it lets what answers now through, against itself.
+
+    Exit code 1 when a mutant is let through: a finding, with the gate to add. A model that is proven to be worse by less than the
+    declared margin is let through rightly. A/A pairs, of one recipe with different seeds, show how often each claim blocks
+    for nothing; they change no exit code.
+    """
+    from ml_assets.cli.bite_subject import Subject
+    from ml_assets.cli.stored import case_of, under
+
+    space = workspace()
+    spec = under(product_named(product, space.settings), policy)
+    _refuse_unknown(only)
+    begun = time.monotonic()
+    with _scratch(keep) as folder:
+        on = Subject(case_of(space, spec, partition), folder)
+        if not as_json:
+            click.echo("\n".join(_heading(on)))
+        bites = []
+        for bite in _bitten(on, only):
+            bites.append(bite)
+            if not as_json:
+                click.echo(_line(bite))
+        pairs = _pairs(on, draws) if not only or "A/A" in only else []
+        findings = [bite for bite in bites if bite.is_finding]
+        told: dict[str, Any] = {"product": product, "partition": on.case.partition, "control": on.control.decision}
+    if as_json:
+        told |= {"mutants": [bite.to_dict() for bite in bites], "pairs": pairs, "findings": [bite.mutant for bite in findings]}
+        click.echo(json.dumps({**told, "seconds": round(time.monotonic() - begun, 1)}, indent=1))
+    else:
+        click.echo("\n".join(_summary(bites, pairs)))
+        click.echo(
+            f"{product} {on.case.partition}: {len(bites)} mutants in {time.monotonic() - begun:.0f} s, {len(findings)} findings"
+        )
+    sys.exit(1 if findings else 0)
+
+
+def mutants() -> "dict[str, Callable[[Subject], Bite]]":
+    """Every mutant by name."""
+    from ml_assets.cli import bite_locks, bite_models
+
+    return {**bite_models.MUTANTS, **bite_locks.MUTANTS}
+
+
+def _refuse_unknown(only: tuple[str, ...]) -> None:
+    from ml_assets.spec_file import unknown_name
+
+    known = [*mutants(), "A/A"]
+    for name in only:
+        if name not in known:
+            raise click.BadParameter(f"there is no mutant '{name}'; {unknown_name(name, allowed=known)}", param_hint="--only")
+
+
+@contextmanager
+def _scratch(keep: bool) -> Iterator[Path]:
+    if keep:
+        folder = Path(tempfile.mkdtemp(prefix="ml-assets-bite-"))
+        click.echo(f"scratch: {folder}", err=True)
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="ml-assets-bite-") as made:
+        yield Path(made)
+
+
+def _bitten(on: "Subject", only: tuple[str, ...]) -> "Iterator[Bite]":
+    for name, make in mutants().items():
+        if only and name not in only:
+            continue
+        begun = time.monotonic()
+        bite = make(on)
+        yield replace(bite, seconds=time.monotonic() - begun)
+
+
+def _pairs(on: "Subject", draws: int) -> list[dict[str, Any]]:
+    from ml_assets.cli.bite_pairs import seeds, tally
+
+    if "champion" not in on.baselines:
+        return []
+    return tally(on, seeds(on, count=3), draws=draws).rows()
+
+
+def _heading(on: "Subject") -> Iterator[str]:
+    gates = on.product.gates
+    answers = on.case.evaluation.facts["champion"]
+    against = answers["release"] if answers else "no champion: a first release"
+    yield f"{on.product.name} {on.case.partition}: sabotage against {against}"
+    yield f"judged in memory, by {len(gates.claims)} claims on {gates.unit}s; no look is charged, nothing is recorded"
+    if not on.control.is_accept:
+        yield f"what answers, against itself, is {on.control.decision}; what stops it tells no mutant apart:"
+        yield from (f"  {reason}" for reason in on.control.reasons)
+    yield ""
+    yield f"{'mutant':<25}{'caught by':<40}{'s':>5}  first reason"
+
+
+def _line(bite: "Bite") -> str:
+    by = ", ".join(dict.fromkeys(each.by for each in bite.catches))
+    by = by if len(by) <= 38 else f"{by[:37]}…"
+    shown = by if bite.fate == "caught" else bite.fate.upper() if bite.is_finding else f"({bite.fate})"
+    line = f"{bite.mutant:<25}{shown:<40}{bite.seconds:>5.1f}  {bite.reason}"
+    return line if len(line) <= WIDE else f"{line[: WIDE - 1]}…"
+
+
+def _summary(bites: "list[Bite]", pairs: list[dict[str, Any]]) -> Iterator[str]:
+    if pairs:
+        yield ""
+        yield f"A/A: {pairs[0]['pairs']} pairs of one recipe with different seeds, on the window and on its units drawn again"
+        yield f"{'claim':<25}{'failed':>8}{'undecided':>11}{'blocked':>9}  95 % interval"
+        for row in pairs:
+            interval = f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %"
+            yield f"{row['claim']:<25}{row['failed']:>8}{row['undecided']:>11}{100 * row['blocked']:>7.0f} %  {interval}"
+    yield ""
+    for bite in bites:
+        if bite.is_finding:
+            yield f"FINDING {bite.mutant}: {bite.about}: {bite.told}; {bite.advice}"

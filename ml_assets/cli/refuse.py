@@ -1,0 +1,18 @@
+"""`ml-assets refuse`: keep a release that waits for a person from answering, for good."""
+
+import getpass
+
+import click
+
+from ml_assets.cli.deciding import decide
+
+
+@click.command()
+@click.argument("product")
+@click.argument("release")
+@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
+@click.option("--reason", required=True, help="Why; it is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def command(product: str, release: str, by: str, reason: str, as_json: bool) -> None:
+    """Refuse RELEASE (name or digest) of PRODUCT. That is final for this release; no later approval undoes it."""
+    decide(product, release, decision="refused", by=by, reason=reason, as_json=as_json)

@@ -1,0 +1,211 @@
+"""Stored comparisons, opened again: the rows, scores and models of one evaluation, for commands that try gates on the past."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
+from ml_assets.gate_spec import GateSpec, needs_threshold
+from ml_assets.product import Product
+from ml_assets.product_spec import Section
+from ml_assets.spec_file import SpecFileProblems, read_model, unknown_name
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+    from catboost import CatBoost
+
+    from ml_assets.core.gates.panel import Panel
+    from ml_assets.core.gates.verdict import Verdict
+
+
+class NothingStored(MlAssetsError):
+    """There is no evaluation to try gates on."""
+
+
+class PolicyError(MlAssetsError):
+    """A file whose `gates:` block cannot be used; lists everything that is wrong with it."""
+
+
+class Policy(Section):
+    """What a policy file holds."""
+
+    gates: GateSpec
+
+
+def under(product: Product, policy: Path | None) -> Product:
+    """The product with the gates of a policy file in the place of its own."""
+    if policy is None:
+        return product
+    try:
+        gates = read_model(policy, Policy, context={"content": {"task": product.task}}).gates
+    except SpecFileProblems as error:
+        raise PolicyError("\n".join(map(str, error.problems))) from None
+    if product.decision is None and (named := [claim.name for claim in gates.claims if needs_threshold(claim.form)]):
+        raise PolicyError(f"{policy}: claim '{named[0]}' is about decisions, and {product.name} has no decision threshold")
+    return product.model_copy(update={"gates": gates})
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A stored model and the features that it was fitted on."""
+
+    model: "CatBoost"
+    features: list[dict[str, str]]
+
+    def score(self, frame: "pl.DataFrame") -> "np.ndarray":
+        """Its scores of these rows, by the function that serves."""
+        from ml_assets.core.scoring import score_frame
+
+        return score_frame(self.model, frame, self.features)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One stored comparison. `product` carries the gates that it is judged by."""
+
+    space: Workspace
+    product: Product
+    evaluation: Manifest
+
+    @property
+    def partition(self) -> str:
+        return self.evaluation.partition
+
+    @cached_property
+    def inputs(self) -> list[Manifest]:
+        return self.space.lineage.inputs(self.evaluation)
+
+    @cached_property
+    def model(self) -> Manifest:
+        """The candidate."""
+        return next(m for m in self.inputs if m.recipe.stage == "model")
+
+    @cached_property
+    def tested(self) -> list[Manifest]:
+        return [m for m in self.inputs if m.recipe.stage == "features"]
+
+    @cached_property
+    def trained(self) -> list[Manifest]:
+        """The features that the candidate was fitted on."""
+        return self.space.lineage.inputs(self.model)
+
+    @cached_property
+    def answering(self) -> Manifest:
+        """The champion's release; the candidate's model while there is no champion."""
+        champion = self.evaluation.facts["champion"]
+        return next((m for m in self.inputs if champion and m.snapshot == champion["bundle"]), self.model)
+
+    @cached_property
+    def frame(self) -> "pl.DataFrame":
+        """The labelled rows of the test window, in the order of the scores."""
+        return self.rows(self.tested)
+
+    @cached_property
+    def scores(self) -> "Mapping[str, np.ndarray]":
+        """The stored scores by role."""
+        kept = self.space.snapshots.frame(self.evaluation.snapshot, "scores.parquet")
+        key = list(self.product.features.key)
+        if not kept.select(key).equals(self.frame.select(key)):
+            raise NothingStored(f"{self.evaluation.asset} {self.partition}: its scores are of other rows than its features")
+        return {role: kept[role].to_numpy() for role in ("candidate", "champion", "anchor") if role in kept.columns}
+
+    @cached_property
+    def expected(self) -> dict[str, list[str]]:
+        """The levels that the window should hold, told by the rows before it."""
+        from ml_assets.core.judging import levels_of
+
+        self.refuse_unknown_columns()
+        return levels_of(self.rows(self.trained[-self.product.window.test :]), product=self.product)
+
+    @cached_property
+    def timings(self) -> dict[str, float]:
+        """What was read off a clock when it was evaluated; what was not is read now."""
+        claims = self.evaluation.facts["verdict"]["claims"]
+        measured = [c["estimate"] for c in claims if c["kind"] == "require" and c["text"].startswith("p99_ms")]
+        return {"p99_ms": measured[0] if measured and measured[0] is not None else self.p99_ms(self.fitted)}
+
+    @cached_property
+    def fitted(self) -> "Loaded":
+        """The candidate's model."""
+        return self.loaded(self.model)
+
+    def loaded(self, manifest: Manifest) -> "Loaded":
+        """The model of a model or release manifest."""
+        from ml_assets.core.scoring import load_model
+
+        model = load_model(self.space.snapshots.path(manifest.snapshot, "model.cbm"), task=self.product.task)
+        about = "model.json" if manifest.recipe.stage == "model" else "bundle.json"
+        return Loaded(model, json.loads(self.space.snapshots.read(manifest.snapshot, about))["features"])
+
+    def p99_ms(self, loaded: "Loaded") -> float:
+        """How long a model takes for one row of the window."""
+        from ml_assets.core.latency import p99_ms
+
+        names = [feature["name"] for feature in loaded.features]
+        return p99_ms(loaded.model, self.frame.select(names).head(200).rows(), loaded.features)
+
+    def rows(self, features: Sequence[Manifest]) -> "pl.DataFrame":
+        """The labelled rows of these features, in their order."""
+        import polars as pl
+
+        from ml_assets.core.training import labelled
+
+        frames = (self.space.snapshots.frame(m.snapshot, "features.parquet") for m in features)
+        return labelled(pl.concat(frames), label=self.product.features.label)
+
+    def panel(self, scores: "Mapping[str, np.ndarray]", frame: "pl.DataFrame | None" = None) -> "Panel":
+        """Rows and scores as gates see them."""
+        from ml_assets.core.judging import panel_of
+
+        return panel_of(self.frame if frame is None else frame, scores, product=self.product)
+
+    def judge(
+        self,
+        scores: "Mapping[str, np.ndarray]",
+        *,
+        frame: "pl.DataFrame | None" = None,
+        timings: Mapping[str, float] | None = None,
+    ) -> "Verdict":
+        """The verdict on these scores, by the code that judges candidates; nothing is charged or written."""
+        from ml_assets.core.gates.verdict import judge
+
+        clock = self.timings if timings is None else timings
+        return judge(self.product, self.panel(scores, frame), expected=self.expected, timings=clock)
+
+    def refuse_unknown_columns(self) -> None:
+        """A policy may divide by, or count in, any column of the features; by nothing else."""
+        columns = self.space.snapshots.frame(self.tested[-1].snapshot, "features.parquet").columns
+        for name in self.product.gates.slices:
+            if name not in columns:
+                raise PolicyError(
+                    f"{self.product.name}: no column '{name}' to divide rows by; {unknown_name(name, allowed=columns)}"
+                )
+
+
+def cases(space: Workspace, product: Product) -> list[Case]:
+    """Every stored evaluation of the product, in the order of partitions."""
+    current = (
+        space.ledger.current(product.name, "evaluation", key) for key in space.ledger.partitions(product.name, "evaluation")
+    )
+    found = [Case(space, product, evaluation) for evaluation in current if evaluation is not None]
+    if not found:
+        raise NothingStored(f"{product.name}: nothing is evaluated yet; `ml-assets run {product.name}` runs the path")
+    return found
+
+
+def case_of(space: Workspace, product: Product, partition: str | None) -> Case:
+    """The evaluation of a partition; without one, the newest that compares with a champion."""
+    found = cases(space, product)
+    if partition is None:
+        compared = [case for case in found if case.evaluation.facts["champion"]]
+        return (compared or found)[-1]
+    named = {case.partition: case for case in found}
+    if partition not in named:
+        raise NothingStored(f"{product.name} {partition}: nothing is evaluated; {unknown_name(partition, allowed=named)}")
+    return named[partition]

@@ -1,0 +1,68 @@
+"""What a recorded verdict lets a release do: go on, go on if a person agrees, or nothing; and what an override passes over.
+
+Does not belong here: what a person said (core.consent), who answers now (core.promotion).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml_assets.core.consent import Override
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.recorded import outcome_again
+from ml_assets.core.gates.unproven import unproven
+from ml_assets.core.gates.verdict import gate_digest
+from ml_assets.product import Product
+
+
+@dataclass(frozen=True)
+class Leave:
+    """`reasons`: why the verdict lets nothing through, empty if it may; `asked`: why a person has to agree first, empty if nobody
+    has to; `overridden`: the reasons that a person passed over. `is_proven`: every claim passed, and nobody had to help."""
+
+    reasons: tuple[str, ...]
+    asked: str = ""
+    overridden: tuple[str, ...] = ()
+    is_proven: bool = False
+
+
+def leave(product: Product, verdict: Mapping[str, Any], *, has_champion: bool, override: Override | None = None) -> Leave:
+    """What a recorded verdict (Verdict.to_dict) lets its candidate do, with the override that was recorded about it, if any.
+
+    An override counts for the reasons that it names: one that came up later is not passed over.
+    """
+    gates = product.gates
+    lacking = tuple(unproven(product, verdict, has_champion=has_champion))
+    if not lacking:
+        return Leave((), asked=_asked(product, verdict), is_proven=True)
+    if gates.on_inconclusive == "ask" and _is_undecided(product, verdict, has_champion=has_champion):
+        return Leave((), asked=f"the verdict is INCONCLUSIVE: {'; '.join(verdict['reasons'])}")
+    if override is None or not set(lacking) <= set(override.reasons):
+        return Leave(lacking)
+    by_two = f"{override.by} overrode a {verdict.get('decision')}, and four eyes are asked for" if gates.four_eyes else ""
+    return Leave((), asked=by_two, overridden=lacking)
+
+
+def _asked(product: Product, verdict: Mapping[str, Any]) -> str:
+    gates = product.gates
+    if gates.approve == "person":
+        return "gates.approve is person"
+    first = gates.first_release
+    if verdict["is_first"] and first is not None and first.approve == "person":
+        return "it is a first release, and first_release.approve is person"
+    return ""
+
+
+def _is_undecided(product: Product, verdict: Mapping[str, Any], *, has_champion: bool) -> bool:
+    """Whether it is INCONCLUSIVE for these gates, with every claim judged as declared, and none failed by its numbers either.
+    Where the window held too little, nothing was judged."""
+    is_about_this = verdict.get("gate") == gate_digest(product) and verdict.get("is_first") == (not has_champion)
+    if verdict.get("decision") != "INCONCLUSIVE" or not is_about_this:
+        return False
+    judged = {claim["name"]: claim for claim in verdict.get("claims", ())}
+    applying = product.gates.claims_that_apply(has_champion=has_champion)
+    declared = [(each.name, each.kind, each.text) for each in applying]
+    if judged and declared != [(each["name"], each["kind"], each["text"]) for each in judged.values()]:
+        return False
+    at = level(product.gates.budget)
+    return all(each["outcome"] != "FAIL" and outcome_again(each, level=at) != "FAIL" for each in judged.values())

@@ -1,0 +1,171 @@
+"""The model card: what a person reads before letting a release answer. Pure, and the same for the same release.
+
+It travels in the bundle, so what comes later, such as an approval, is not in it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ml_assets.core.consent import Override
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.markdown import code, table, text
+from ml_assets.core.reproducing import declared
+from ml_assets.product import Product
+
+MOST_ROWS = 40
+SHOWN_DIGITS = 16
+FEW_UNITS = 30
+COMPARED = ("model", "evaluation", "features")
+"""The stages whose recipes say what is new since the champion."""
+
+DOES_NOT_PROMISE = (
+    "An ACCEPT speaks of days, rows and slices like those tested, and of the metrics that the gates name. It promises nothing "
+    "about another season, about inputs that drift, about groups that are no slice, or about what its scores are used for."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Used:
+    """One partition of data: what it was used for, its rows, and the digest of each delivered table."""
+
+    partition: str
+    use: str
+    rows: int
+    labelled: int
+    delivered: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What a card is written from. `made` and `champion`: manifests of model, evaluation and features by stage; `measured` is the
+    evaluation's Markdown."""
+
+    release: str
+    made: Mapping[str, Manifest]
+    champion: Mapping[str, Manifest] | None
+    used: Sequence[Used]
+    measured: str
+    override: Override | None = None
+
+
+def card(product: Product, about: About) -> str:
+    """The card as Markdown."""
+    verdict = about.made["evaluation"].facts["verdict"]
+    parts = [
+        f"# {text(product.name)} {text(about.release)}",
+        _purpose(product),
+        "## Data",
+        _data(about),
+        "## Model",
+        _parameters(product, about),
+        "## Measured on the test window",
+        about.measured.strip(),
+        "## Verdict",
+        *_verdict(verdict, about.override),
+        "## New since the champion",
+        "\n".join(f"- {line}" for line in _changes(about)),
+        "## Limits",
+        "\n".join(f"- {line}" for line in _limits(verdict, about.used)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _purpose(product: Product) -> str:
+    decision = f"; it decides at a score of {product.decision.threshold:g}" if product.decision else ""
+    return f"{text(product.title)}\n\nA {product.task} model of {code(product.features.label)}{decision}."
+
+
+def _data(about: About) -> str:
+    tables = sorted({name for each in about.used for name in each.delivered})
+    shown = list(about.used)
+    cut = len(shown) - MOST_ROWS
+    shown = shown[: MOST_ROWS // 2] + shown[-MOST_ROWS // 2 :] if cut > 0 else shown
+    rows = [
+        [each.partition, each.use, f"{each.rows:,}", *(code(each.delivered.get(name, "")[:SHOWN_DIGITS]) for name in tables)]
+        for each in shown
+    ]
+    windows = [f"{use} on {_span([e.partition for e in about.used if e.use == use])}" for use in ("trained", "tested")]
+    more = f"\n\n{cut} partitions between them are not listed: `ml-assets lineage {about.release}`." if cut > 0 else ""
+    header = ["partition", "use", "rows", *(f"{name}, delivered SHA-256" for name in tables)]
+    return f"{'; '.join(windows).capitalize()}.\n\n{table(header, rows)}{more}"
+
+
+def _span(partitions: Sequence[str]) -> str:
+    return f"{partitions[0]} to {partitions[-1]}, {len(partitions)} partitions" if len(partitions) > 1 else "".join(partitions)
+
+
+def _parameters(product: Product, about: About) -> str:
+    model = about.made["model"]
+    declared_now: Mapping[str, Any] = model.recipe.details.get("config", {}).get("model", {})
+    flat = {name: value for name, value in declared_now.items() if name != "params"} | dict(declared_now.get("params", {}))
+    rows = [[code(name), code(value if isinstance(value, str) else json.dumps(value))] for name, value in sorted(flat.items())]
+    fingerprint = f"Fingerprint {code(model.data_version[:SHOWN_DIGITS])}, {model.facts['rows']:,} training rows."
+    return f"{fingerprint}\n\n{table(['parameter', 'value'], rows)}"
+
+
+def _verdict(verdict: Mapping[str, Any], override: Override | None) -> Iterator[str]:
+    yield f"**{verdict['decision']}** on {verdict['units']:,} units ({text(verdict['unit'])}), {verdict['rows']:,} rows."
+    if override is not None:
+        reasons = "; ".join(text(reason) for reason in override.reasons)
+        yield f"**Overridden by {text(override.by)}**: {text(override.reason)}. Passed over: {reasons}."
+    if verdict["claims"]:
+        rows = [[code(c["name"]), c["kind"], code(c["text"]), c["outcome"], text(c["message"])] for c in verdict["claims"]]
+        yield table(["claim", "kind", "says", "outcome", "found"], rows)
+    else:
+        yield "; ".join(text(reason) for reason in verdict["reasons"])
+    if verdict["decision"] == "ACCEPT":
+        yield f"What it promises: {text(verdict['guarantee'])}"
+    yield f"What it does not: {DOES_NOT_PROMISE}"
+
+
+def _changes(about: About) -> Iterator[str]:
+    """What the candidate's recipes declare otherwise than the champion's, and the data that came and went."""
+    if about.champion is None:
+        yield "There is no champion: this is a first release."
+        return
+    then, now = (set(_inputs(made["model"])) for made in (about.champion, about.made))
+    before, after = (dict(_inputs(made["model"])) for made in (about.champion, about.made))
+    both = before.keys() & after.keys()
+    redone = sorted(key for key in both if before[key] != after[key])
+    for told, keys in (
+        ("trained on as well", sorted(after.keys() - before.keys())),
+        ("trained on no more", sorted(before.keys() - after.keys())),
+        ("trained on with other content", redone),
+    ):
+        if keys:
+            yield f"{told}: {text(', '.join(keys))}"
+    causes = [
+        f"{stage}: {text(cause.told)}"
+        for stage in COMPARED
+        for cause in declared(about.champion[stage].recipe, about.made[stage].recipe)
+        if cause.kind != "data"
+    ]
+    yield from causes
+    if then == now and not causes:
+        yield "Nothing that is declared: the same data, parameters, code and libraries."
+
+
+def _inputs(model: Manifest) -> list[tuple[str, str]]:
+    return [(each.partition, each.data_version) for each in model.recipe.inputs]
+
+
+def _limits(verdict: Mapping[str, Any], used: Sequence[Used]) -> Iterator[str]:
+    for claim in verdict["claims"]:
+        name = code(claim["name"])
+        if claim["outcome"] == "UNDECIDED":
+            more = claim["further_units"]
+            yield f"{name} is undecided" + (f": about {more:,} more units would decide" if more else "")
+        if claim["left_out"]:
+            yield f"{name} leaves out: {text('; '.join(claim['left_out']))}"
+        if claim["missing"]:
+            yield f"{name} misses in the window: {text('; '.join(claim['missing']))}"
+    if verdict["not_asked"]:
+        yield f"not asked of a first release: {', '.join(map(code, verdict['not_asked']))}"
+    if verdict["units"] < FEW_UNITS:
+        yield f"few units: {verdict['units']} {text(verdict['unit'])}s are what every interval and bound stands on"
+    unknown = sum(each.rows - each.labelled for each in used)
+    if unknown:
+        yield f"{unknown:,} of {sum(e.rows for e in used):,} rows had no known outcome, and were neither trained nor tested on"
+    yield "outcomes are known later than scores: how it does once it answers is only seen after that delay"

@@ -1,0 +1,172 @@
+"""Sabotage with a known truth, and who caught it: mutation testing of gates.
+
+Belongs here: spoiling scores and rows, and telling from verdicts what caught it. Does not: where models and rows come from.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import polars as pl
+from scipy.special import expit, logit
+
+from ml_assets.core.gates.claims import ClaimResult
+from ml_assets.core.gates.verdict import Verdict
+from ml_assets.core.metrics_types import Floats, Task
+
+Fate: TypeAlias = Literal["caught", "let through", "within the margin", "no change", "not tried"]
+MINIMUM = "minimum"
+"""What catches a window that holds too little to decide."""
+_EDGE = 1e-9
+
+
+@dataclass(frozen=True)
+class Catch:
+    """One gate that caught a mutant, and how it says so."""
+
+    by: str
+    told: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bite:
+    """What became of one mutant. `advice` says which gate would catch one that was let through."""
+
+    mutant: str
+    about: str
+    fate: Fate
+    catches: tuple[Catch, ...] = ()
+    told: str = ""
+    advice: str = ""
+    seconds: float = 0.0
+
+    @property
+    def is_finding(self) -> bool:
+        return self.fate == "let through"
+
+    @property
+    def reason(self) -> str:
+        """The first line of why it was caught, or of what became of it instead."""
+        return (self.catches[0].told if self.catches else self.told).splitlines()[0] if self.catches or self.told else ""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "mutant": self.mutant,
+            "about": self.about,
+            "fate": self.fate,
+            "caught_by": [{"gate": each.by, "reason": each.told} for each in self.catches],
+            "told": self.told,
+            "advice": self.advice,
+            "seconds": round(self.seconds, 2),
+        }
+
+
+def catches(verdict: Verdict, control: Verdict) -> tuple[Catch, ...]:
+    """The claims that stop the mutant and do not stop the control: what stops everything tells nothing apart."""
+    if verdict.is_accept:
+        return ()
+    if not verdict.claims:
+        return (Catch(MINIMUM, "; ".join(verdict.reasons)),)
+    sound = passed(control)
+    stopped = [claim for claim in verdict.claims if claim.outcome != "PASS" and claim.name in sound]
+    stopped.sort(key=lambda claim: claim.outcome != "FAIL")
+    return tuple(Catch(claim.name, f"{claim.outcome}: {_told(claim)}") for claim in stopped)
+
+
+def _told(claim: ClaimResult) -> str:
+    """The claim's message; what is missing first, for the rest of it may be well."""
+    if claim.missing and claim.outcome == "UNDECIDED":
+        return f"{', '.join(claim.missing)} missing from the window"
+    return claim.message
+
+
+def passed(verdict: Verdict) -> frozenset[str]:
+    """The names of the claims that passed."""
+    return frozenset(claim.name for claim in verdict.claims if claim.outcome == "PASS")
+
+
+def constant(rows: int, value: float) -> Floats:
+    """The same answer for every row."""
+    return np.full(rows, value)
+
+
+def inverted(scores: Floats, *, task: Task) -> Floats:
+    """High where it was low: the best model becomes the worst one."""
+    return np.asarray(1 - scores if task == "binary" else 2 * scores.mean() - scores)
+
+
+def misaligned(scores: Floats) -> Floats:
+    """Each row has the score of another one: what a lost row order does."""
+    return np.roll(scores, scores.size // 3 + 1)
+
+
+def with_nan(scores: Floats) -> Floats:
+    """One score in a hundred, and at least one, is no number."""
+    spoiled = scores.copy()
+    spoiled[::100] = np.nan
+    return spoiled
+
+
+def shaken(scores: Floats, codes: np.ndarray, random: np.random.Generator, *, size: float, task: Task) -> Floats:
+    """Scores shifted by `size`, up in some units and down in the others, so that whole units are good or bad together.
+
+    Binary scores are shifted on their log-odds. `codes` is the unit of each row.
+    """
+    shift = size * random.choice([-1.0, 1.0], size=int(codes.max()) + 1)[codes]
+    if task == "binary":
+        return np.asarray(expit(logit(np.clip(scores, _EDGE, 1 - _EDGE)) + shift))
+    return np.asarray(scores + shift)
+
+
+def shuffled(frame: pl.DataFrame, *, label: str, seed: int) -> pl.DataFrame:
+    """The rows with each other's labels."""
+    return frame.with_columns(pl.col(label).shuffle(seed=seed))
+
+
+def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
+    """The rows with nothing to learn in these columns: a number is missing, a text the same everywhere."""
+    nothing = (pl.lit("lost") if frame.schema[c] == pl.String else pl.lit(None, dtype=pl.Float64) for c in columns)
+    return frame.with_columns(each.alias(c) for c, each in zip(columns, nothing, strict=True))
+
+
+def scaled(frame: pl.DataFrame, *, columns: Sequence[str], by: float) -> pl.DataFrame:
+    """The rows with these numbers in other units."""
+    return frame.with_columns(pl.col(c).cast(pl.Float64) * by for c in columns)
+
+
+Score: TypeAlias = Callable[[Sequence[str]], Floats]
+"""The scores with some features spoilt."""
+
+
+def costliest(names: Sequence[str], score: Score, *, harm: Callable[[Floats], float]) -> list[str]:
+    """The features in the order of what spoiling each one alone costs, the costliest first."""
+    cost = {name: harm(score([name])) for name in names}
+    return sorted(names, key=lambda name: -cost[name])
+
+
+def until_it_hurts(
+    ordered: Sequence[str], score: Score, *, harm: Callable[[Floats], float], clear: float
+) -> tuple[list[str], Floats]:
+    """The first features to spoil until the harm is clear, or half of them are spoilt; and the scores then."""
+    spoilt, scores = list(ordered[:1]), score(ordered[:1])
+    for most in range(2, len(ordered) // 2 + 2):
+        if harm(scores) > clear:
+            break
+        spoilt, scores = list(ordered[:most]), score(ordered[:most])
+    return spoilt, scores
+
+
+def without_level(frame: pl.DataFrame, *, column: str, level: str) -> pl.DataFrame:
+    """The rows without those of one level."""
+    return frame.filter(pl.col(column).cast(pl.String) != level)
+
+
+def without_numbers(verdict: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded verdict that says ACCEPT while its numbers are not there, as a metric that is NaN is recorded."""
+    numbers = ("estimate", "standard_error", "low", "high", "p")
+    claims = [
+        {**claim, "outcome": "PASS", **dict.fromkeys(numbers), "parts": [{**p, **dict.fromkeys(numbers)} for p in claim["parts"]]}
+        for claim in verdict["claims"]
+    ]
+    return {**verdict, "decision": "ACCEPT", "reasons": [], "claims": claims}

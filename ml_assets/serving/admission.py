@@ -1,0 +1,56 @@
+"""Who is let in: API keys where they are configured, and a limit on what one client may have under way."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from ml_assets.serving.exchange import Request
+from ml_assets.serving.keys import Key, Scope, known
+from ml_assets.serving.refusals import BadRequest, Refusal
+
+
+@dataclass
+class Admission:
+    """Refuses with 401, 403 or 429. Without keys anybody may predict, and only this machine may move the endpoint."""
+
+    keys: Sequence[Key] = ()
+    most_per_client: int = 256
+    under_way: Counter[str] = field(default_factory=Counter)
+
+    def admit(self, request: Request, scope: Scope) -> str:
+        """The asker's name: of its key, or its address."""
+        client = request.scope.get("client")
+        address = str(client[0]) if client else "unknown"
+        if not self.keys:
+            if scope == "admin" and not _is_loopback(address):
+                raise _refusal(403, "without API keys only this machine may do this", "not_allowed")
+            return address
+        key = known(self.keys, request.header(b"authorization"))
+        if key is None:
+            raise _refusal(401, "needs an API key: Authorization: Bearer KEY", "no_key")
+        if scope == "admin" and key.scope != "admin":
+            raise _refusal(403, "the API key does not allow this", "not_allowed")
+        return key.name
+
+    def enter(self, asker: str) -> None:
+        """Count a request of this client as under way, until `leave`."""
+        if self.under_way[asker] >= self.most_per_client:
+            raise _refusal(429, f"{self.most_per_client} requests of this client are under way already", "client_quota")
+        self.under_way[asker] += 1
+
+    def leave(self, asker: str) -> None:
+        self.under_way[asker] -= 1
+        if not self.under_way[asker]:
+            del self.under_way[asker]
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
+
+
+def _refusal(status: int, message: str, reason: str) -> BadRequest:
+    return BadRequest(status, [Refusal(path="", message=message)], reason=reason)

@@ -1,0 +1,118 @@
+"""Feature values of requests: by the compiled function where it is proven to give DuckDB's, by DuckDB otherwise.
+
+Both are made from the same features.sql. The compiled one is used only if it gives, to the last bit, what DuckDB gives for every
+probe row when the bundle is loaded; a row that leaves its range (Unsure) is computed by DuckDB.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ml_assets.serving.compiled_features import compile_features
+from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.requests import Field
+from ml_assets.serving.sql_code import Row, RowFunction, Unsupported, Unsure
+
+Engine = Literal["compiled", "duckdb"]
+
+
+@dataclass
+class Features:
+    """Computes feature values; `why_not` says why DuckDB does all of it, None when the compiled function does."""
+
+    sql: FeatureSql
+    function: RowFunction | None = None
+    why_not: str | None = None
+    given_up: int = field(default=0)
+    """Rows that the compiled function left to DuckDB."""
+
+    @property
+    def engine(self) -> Engine:
+        return "duckdb" if self.function is None else "compiled"
+
+    def compute(self, rows: Sequence[Row]) -> list[Row]:
+        """Feature values of each row, in their order."""
+        if self.function is None:
+            return self.sql.compute(rows)
+        try:
+            return self.function(rows)
+        except Unsure:
+            if len(rows) > 1:
+                return [self.compute([row])[0] for row in rows]
+            self.given_up += 1
+            return self.sql.compute(rows)
+
+
+def features(
+    *,
+    sql: str,
+    relation: str,
+    fields: Sequence[Field],
+    key: Sequence[str],
+    features: Sequence[Mapping[str, str]],
+    lookups: Mapping[str, bytes],
+    golden: Sequence[Row],
+) -> Features:
+    """The features of a bundle, from its SQL and lookups."""
+    columns = {each.name: each.type for each in fields}
+    reference = FeatureSql(sql=sql, relation=relation, columns=columns, key=key, features=features, lookups=lookups)
+    nullable = frozenset(each.name for each in fields if each.nullable)
+    try:
+        function = compile_features(
+            sql=sql, relation=relation, columns=columns, nullable=nullable, features=features, lookups=lookups
+        )
+    except Unsupported as error:
+        return Features(reference, why_not=str(error))
+    if (row := _differing(function, reference, list(probes(fields, golden)))) is not None:
+        return Features(reference, why_not=f"compiled, row {row} gave other values than in DuckDB")
+    return Features(reference, function)
+
+
+def _differing(function: RowFunction, reference: FeatureSql, rows: Sequence[Row]) -> int | None:
+    for number, (row, expected) in enumerate(zip(rows, _by_duckdb(reference, rows), strict=True)):
+        try:
+            (found,) = function([row])
+        except Unsure:
+            continue
+        if expected is None or not same_values(found, expected):
+            return number
+    return None
+
+
+def _by_duckdb(reference: FeatureSql, rows: Sequence[Row]) -> Sequence[Row | None]:
+    try:
+        return reference.compute(rows)
+    except UncomputableRow:
+        if len(rows) == 1:
+            return [None]
+        return [found for row in rows for found in _by_duckdb(reference, [row])]
+
+
+def same_values(one: Row, other: Row) -> bool:
+    """Equal bit for bit and type for type: NaN is NaN, and 0.0 is not -0.0."""
+    return len(one) == len(other) and all(type(a) is type(b) and repr(a) == repr(b) for a, b in zip(one, other, strict=True))
+
+
+def probes(fields: Sequence[Field], golden: Sequence[Row]) -> Iterator[Row]:
+    """The golden rows, and each of the first few with one field at a time at the edges of what a request may say."""
+    yield from golden
+    for turn, row in enumerate(golden[:2]):
+        for position, each in enumerate(fields):
+            for value in _edges(each, odd=bool(turn)):
+                yield (*row[:position], value, *row[position + 1 :])
+
+
+def _edges(each: Field, *, odd: bool) -> list[Any]:
+    values: list[Any] = [None] if each.nullable else []
+    if each.isin is not None:
+        return values + each.isin[int(odd) :: 2][:20]
+    if each.type in ("integer", "number"):
+        exact = int if each.type == "integer" else float
+        values += [exact(limit) for limit in (each.ge, each.le) if limit is not None]
+        return values + ([exact(7 if odd else 0)] if each.ge is None or each.ge <= 0 else [])
+    if each.type == "timestamp":
+        days = ["2012-12-31T23:59:59.999999", "2013-06-30T04:59:59"] if odd else ["2016-02-29T05:00:00", "1999-12-31T00:30:00"]
+        return values + [dt.datetime.fromisoformat(day) for day in days]
+    values += [odd] if each.type == "boolean" else ["" if odd else "É no such value"]
+    return values

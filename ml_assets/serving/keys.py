@@ -1,0 +1,65 @@
+"""API keys: who may ask for predictions, who may move the endpoint. Only hashes are configured, and no key is ever written down.
+
+Keys are 256 random bits, so that a plain SHA-256 of one cannot be guessed back.
+"""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ml_assets.errors import MlAssetsError
+
+Scope = Literal["predict", "admin"]
+_LINE = re.compile(r"(?P<scope>predict|admin):(?P<hash>[0-9a-f]{64})(?::(?P<name>[A-Za-z0-9_.-]{1,64}))?")
+
+
+class KeysRefused(MlAssetsError):
+    """The configured keys are not lines of `scope:sha256[:name]`."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A configured key: its hash, what it allows and what it is called in logs."""
+
+    scope: Scope
+    digest: str
+    name: str
+
+
+def new_key(scope: Scope) -> tuple[str, str]:
+    """A new key, and the line that configures it."""
+    key = f"mla_{secrets.token_urlsafe(32)}"
+    return key, f"{scope}:{_digest(key.encode())}"
+
+
+def parse_keys(text: str) -> tuple[Key, ...]:
+    """Keys from lines (or words) `scope:sha256[:name]`; text after # is a comment."""
+    found = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        for word in line.partition("#")[0].split():
+            match = _LINE.fullmatch(word)
+            if match is None:  # the word is not shown: it may be a key that somebody put here by mistake
+                raise KeysRefused(f"keys, line {number}: not scope:sha256[:name]; `ml-assets serve --new-key predict` makes one")
+            scope: Scope = "admin" if match["scope"] == "admin" else "predict"
+            found.append(Key(scope, match["hash"], match["name"] or match["hash"][:8]))
+    return tuple(found)
+
+
+def known(keys: Sequence[Key], authorization: bytes | None) -> Key | None:
+    """The key of an `Authorization: Bearer ...` header. Every hash is compared, each in constant time."""
+    scheme, _, key = (authorization or b"").partition(b" ")
+    if scheme.lower() != b"bearer" or not key:
+        return None
+    digest, found = _digest(key.strip()), None
+    for each in keys:
+        if hmac.compare_digest(each.digest, digest):
+            found = each
+    return found
+
+
+def _digest(key: bytes) -> str:
+    return hashlib.sha256(key).hexdigest()

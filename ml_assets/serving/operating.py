@@ -1,0 +1,64 @@
+"""POST /reload and POST /rollback: for the operator, and for the path when it promotes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+import msgspec
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.serving.exchange import Reply, Request, as_json
+from ml_assets.serving.refusals import BadRequest, Refusal, refusal
+from ml_assets.serving.state import State
+from ml_assets.serving.telling import version
+
+RollBack = Callable[[str | None, str, str], object]
+"""Records that an earlier release answers, and writes the pointer: (to, by, reason)."""
+BODY_BYTES = 10_000
+
+
+class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The body of POST /rollback; may be empty."""
+
+    to: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)] = "rolled back over HTTP"
+
+
+def operator_routes(state: State, roll_back: RollBack | None) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+    """The routes that move the endpoint."""
+
+    async def reload(request: Request) -> Reply:
+        state.admission.admit(request, "admin")
+        return await _swapped(state)
+
+    async def rollback(request: Request) -> Reply:
+        by = state.admission.admit(request, "admin")
+        asked = _asked(await request.body(BODY_BYTES))
+        if roll_back is None:
+            raise BadRequest(
+                409, [Refusal(path="", message="this server has no ledger to record a rollback in")], reason="rollback"
+            )
+        try:
+            await asyncio.to_thread(roll_back, asked.to, f"{by} over HTTP", asked.reason)
+        except MlAssetsError as error:
+            raise BadRequest(409, [Refusal(path="", message=str(error))], reason="rollback") from error
+        return await _swapped(state)
+
+    return {"/reload": ("POST", reload), "/rollback": ("POST", rollback)}
+
+
+async def _swapped(state: State) -> Reply:
+    reason = await state.swap()
+    if reason is None:
+        return as_json(version(state))
+    answering = state.endpoint.serving
+    return as_json({"reason": reason, "release": answering and answering.bundle.release}, status=409)
+
+
+def _asked(body: bytes) -> Asked:
+    try:
+        return msgspec.json.decode(body, type=Asked) if body else Asked()
+    except msgspec.ValidationError as error:
+        raise BadRequest(422, [refusal(str(error), lambda _: ["reason", "to"])]) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(400, [Refusal(path="", message=f"the body is not JSON: {error}")]) from error

@@ -1,0 +1,83 @@
+"""Dates and timestamps of features.sql, as whole days and microseconds since 1970."""
+
+import datetime as dt
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.serving.sql_code import Code, Term, Unsupported, Unsure
+
+if TYPE_CHECKING:
+    from ml_assets.serving.sql_expressions import Resolve, Rule
+
+_EPOCH = dt.datetime(1970, 1, 1)
+_EPOCH_DAY = _EPOCH.toordinal()
+_MICROSECOND = dt.timedelta(microseconds=1)
+_DAY = 86_400_000_000
+_UNITS = {"DAY": _DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
+_OF_DAY = {"hour": (_DAY, _UNITS["HOUR"]), "minute": (_UNITS["HOUR"], _UNITS["MINUTE"])}
+_CALENDAR = ("year", "month", "day", "dayofyear")
+
+
+@lru_cache(maxsize=4096)
+def calendar(day: int) -> tuple[int, int, int, int]:
+    """Year, month, day of the month and of the year; Unsure outside of the years 1 to 9999."""
+    try:
+        found = dt.date.fromordinal(day + _EPOCH_DAY)
+    except (ValueError, OverflowError):
+        raise Unsure from None
+    return found.year, found.month, found.day, found.toordinal() - dt.date(found.year, 1, 1).toordinal() + 1
+
+
+def from_datetime(code: Code, variable: str, *, nullable: bool) -> Term:
+    """A datetime of a request as microseconds."""
+    epoch, one = code.value(_EPOCH), code.value(_MICROSECOND)
+    return code.strict("timestamp", f"({variable} - {epoch}) // {one}", [Term(variable, "timestamp", nullable)])
+
+
+def to_date(inner: Term, code: Code) -> Term:
+    """CAST(... AS DATE)."""
+    if inner.kind == "date":
+        return inner
+    if inner.kind != "timestamp":
+        raise Unsupported(f"a cast from {inner.kind} to date")
+    return code.strict("date", f"{inner.code} // {_DAY}", [inner])
+
+
+def shifted(node: Any, code: Code, resolve: "Resolve") -> Term | None:
+    """A timestamp plus or minus an interval of fixed length; None when the node is something else."""
+    from ml_assets.serving.sql_expressions import term
+
+    if node.expression.key != "interval":
+        return None
+    inner, length = term(node.this, code, resolve), _microseconds(node.expression)
+    if inner.kind not in ("timestamp", "date") or node.key not in ("add", "sub"):
+        raise Unsupported(node.sql("duckdb"))
+    start = inner.code if inner.kind == "timestamp" else f"{inner.code} * {_DAY}"
+    return code.strict("timestamp", f"{start} {'+' if node.key == 'add' else '-'} {length}", [inner])
+
+
+def _microseconds(interval: Any) -> int:
+    unit, count = str(interval.args.get("unit") or "").upper().removesuffix("S"), interval.this
+    if unit not in _UNITS or count.key != "literal" or not count.this.isdigit() or int(count.this) > 10_000:
+        raise Unsupported(interval.sql("duckdb"))
+    return int(count.this) * _UNITS[unit]
+
+
+def _part(node: Any, code: Code, resolve: "Resolve") -> Term:
+    from ml_assets.serving.sql_expressions import only, term
+
+    only(node, "this")
+    name, inner = node.key.replace("_", ""), term(node.this, code, resolve)
+    if name in _OF_DAY and inner.kind == "timestamp":
+        of, unit = _OF_DAY[name]
+        return code.strict("integer", f"{inner.code} % {of} // {unit}", [inner])
+    day = to_date(inner, code)
+    if name == "dayofweekiso":
+        return code.strict("integer", f"({day.code} + 3) % 7 + 1", [day])
+    if name not in _CALENDAR:
+        raise Unsupported(node.sql("duckdb"))
+    return code.strict("integer", f"{code.value(calendar)}({day.code})[{_CALENDAR.index(name)}]", [day])
+
+
+_PARTS = ("hour", "minute", "year", "month", "day", "dayofyear", "day_of_year", "dayofweekiso", "day_of_week_iso")
+RULES: "dict[str, Rule]" = dict.fromkeys(_PARTS, _part)

@@ -1,0 +1,57 @@
+"""What the handlers of one server process share."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.serving.admission import Admission
+from ml_assets.serving.batcher import Batcher, Timed
+from ml_assets.serving.endpoint import Endpoint, Serving
+from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.prediction_log import PredictionLog
+from ml_assets.serving.refusals import BadRequest, Refusal
+from ml_assets.serving.requests import Limits
+
+
+@dataclass
+class State:
+    """One endpoint, its log and its counters. `line` is there once the event loop runs."""
+
+    endpoint: Endpoint
+    log: PredictionLog
+    limits: Limits
+    admission: Admission
+    batcher: Callable[[Timed], Batcher]
+    metrics: Metrics = field(init=False)
+    line: Batcher = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.metrics = Metrics(self.endpoint.product)
+
+    async def start(self) -> None:
+        """Load what the pointer names; without it the server lives, and is not ready."""
+        self.line = self.batcher(self.metrics.stage)
+        if await self.swap() is not None:
+            self.metrics.swaps += await asyncio.to_thread(self.endpoint.fall_back)
+
+    def close(self) -> None:
+        """Write down what was answered."""
+        self.log.close()
+        self.endpoint.close()
+
+    async def swap(self) -> str | None:
+        """Serve what the pointer names; the reason if that is refused."""
+        try:
+            self.metrics.swaps += await asyncio.to_thread(self.endpoint.reload)
+        except (MlAssetsError, OSError) as error:
+            self.metrics.refused_swaps += 1
+            self.endpoint.trouble = str(error)
+            return str(error)
+        return None
+
+    def serving(self) -> Serving:
+        """What answers; a refusal when nothing does."""
+        if self.endpoint.serving is None:
+            raise BadRequest(503, [Refusal(path="", message=self.endpoint.trouble)])
+        return self.endpoint.serving

@@ -1,0 +1,73 @@
+"""What the endpoint says about itself: /livez, /readyz, /version, /metrics, /openapi.json."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from ml_assets.serving.exchange import PROMETHEUS, Reply, Request, as_json
+from ml_assets.serving.metrics import observed_text
+from ml_assets.serving.openapi import document
+from ml_assets.serving.state import State
+
+
+def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+    """The routes that only tell."""
+
+    async def livez(request: Request) -> Reply:
+        return as_json({"status": "alive"})
+
+    async def readyz(request: Request) -> Reply:
+        serving = state.serving()
+        if state.endpoint.is_draining:
+            return as_json({"status": "stopping"}, status=503)
+        trouble = {"instead_of": serving.instead_of} if serving.instead_of else {}
+        return as_json({"status": "ready", "release": serving.bundle.release, **trouble})
+
+    async def told_version(request: Request) -> Reply:
+        return as_json(version(state))
+
+    async def openapi(request: Request) -> Reply:
+        return as_json(document(state.serving().bundle))
+
+    async def metrics(request: Request) -> Reply:
+        return Reply(200, metrics_text(state).encode(), kind=PROMETHEUS)
+
+    handlers = {"/livez": livez, "/readyz": readyz, "/version": told_version, "/openapi.json": openapi, "/metrics": metrics}
+    return {path: ("GET", handler) for path, handler in handlers.items()}
+
+
+def version(state: State) -> dict[str, Any]:
+    """What answers, since when, by whose decision, and how it computes features."""
+    serving, endpoint = state.serving(), state.endpoint
+    engine = serving.bundle.features
+    return {
+        "product": endpoint.product,
+        "environment": endpoint.environment,
+        **msgspec.structs.asdict(serving.pointer),
+        "features": {"engine": engine.engine, "why_not_compiled": engine.why_not},
+        "instead_of": serving.instead_of,
+        "kept_in_memory": endpoint.previous.bundle.release if endpoint.previous else None,
+    }
+
+
+def metrics_text(state: State) -> str:
+    """All metrics of this process."""
+    serving = state.endpoint.serving
+    counters = {
+        "batches": state.line.batches,
+        "predictions_logged": state.log.written,
+        "predictions_not_logged": state.log.lost,
+    }
+    gauges: dict[str, float] = {"waiting_rows": state.line.waiting_rows}
+    if serving is None:
+        return state.metrics.text(release=None, counters=counters, gauges=gauges)
+    engine = serving.bundle.features
+    counters["rows_left_to_duckdb"] = engine.given_up
+    gauges |= {
+        "features_compiled": float(engine.engine == "compiled"),
+        "serves_instead_of_pointer": float(serving.instead_of is not None),
+        "load_seconds": serving.loaded_seconds,
+    }
+    text = state.metrics.text(release=serving.bundle.release, counters=counters, gauges=gauges)
+    return text + observed_text(serving.bundle.observed, product=state.endpoint.product, release=serving.bundle.release)

@@ -1,0 +1,63 @@
+"""The model card of a release: what is gathered for it from ledger and store. The text is core.card's."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from ml_assets.core.consent import Override
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ml_assets.core.card import Used
+
+
+def release_card(
+    space: Workspace, product: Product, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None
+) -> str:
+    """The card of the release that is made of these."""
+    from ml_assets.core.card import About, card
+
+    trained = space.lineage.inputs(model)
+    tested = [m for m in space.lineage.inputs(evaluation) if m.recipe.stage == "features"]
+    about = About(
+        release=name,
+        made={"model": model, "evaluation": evaluation, "features": tested[-1]},
+        champion=_champion(space, evaluation),
+        used=[*_used(space, trained, "trained"), *_used(space, tested, "tested")],
+        measured=space.snapshots.read(evaluation.snapshot, "summary.md").decode(),
+        override=override,
+    )
+    return card(product, about)
+
+
+def _champion(space: Workspace, evaluation: Manifest) -> dict[str, Manifest] | None:
+    """What the champion was made from, by stage."""
+    bundle = (evaluation.facts["champion"] or {}).get("bundle")
+    release = next((m for m in space.lineage.inputs(evaluation) if m.snapshot == bundle), None)
+    return space.lineage.made_from(release) if release else None
+
+
+def _used(space: Workspace, features: Iterable[Manifest], use: str) -> Iterator["Used"]:
+    from ml_assets.core.card import Used
+
+    for manifest in features:
+        yield Used(
+            partition=manifest.partition,
+            use=use,
+            rows=manifest.facts["rows"],
+            labelled=manifest.facts["labelled"],
+            delivered=_delivered(space, manifest),
+        )
+
+
+def _delivered(space: Workspace, features: Manifest) -> dict[str, str]:
+    """The digests of the delivered files of the partition itself, by table; not of the days that its features look back on."""
+    for stage in ("dataset", "raw"):
+        asset = f"{features.recipe.product}/{stage}"
+        given = next((i for i in features.recipe.inputs if (i.asset, i.partition) == (asset, features.partition)), None)
+        found = space.ledger.manifest(given.manifest) if given and given.manifest else None
+        if found is None:
+            return {}
+        features = found
+    return {given.asset.rpartition("/")[2]: given.data_version for given in features.recipe.inputs}

@@ -1,0 +1,75 @@
+"""The jobs by which people decide in Dagster's Launchpad: `<product>_approve` and `<product>_override`.
+
+An op records the decision and nothing else; the sensor of decisions then runs the path, in which it takes effect.
+"""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+
+class Approve(dg.Config):
+    """A decision about a release that waits for approval."""
+
+    release: str = Field(description="The release that waits: its name, or the start of its digest.")
+    by: str = Field(description="Who decides.")
+    reason: str = Field(description="Why; it is recorded.")
+    refuse: bool = Field(default=False, description="Refuse it instead; that is final for this release.")
+
+
+class Override(dg.Config):
+    """A decision to let a candidate through in spite of its verdict."""
+
+    partition: str = Field(description="The partition whose evaluation is overridden.")
+    by: str = Field(description="Who decides; told wherever the release is.")
+    reason: str = Field(description="Why; told wherever the release is.")
+
+
+def approve_job(product: Product) -> dg.JobDefinition:
+    """`<product>_approve`: approve or refuse a release that waits."""
+
+    @dg.op(name=f"{product.name}__record_approval")
+    def record_approval(context: dg.OpExecutionContext, config: Approve, workspace: dg.ResourceParam[Workspace]) -> None:
+        from resources.standing import answer
+
+        decision: Any = "refused" if config.refuse else "approved"
+        found, _ = answer(
+            workspace, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster"
+        )
+        told = "; ".join(found.decision.reasons) or f"the path of {found.release.partition} is run next"
+        context.log.info(f"{product.name}: release {found.name} {decision} by {config.by}; {told}")
+
+    @dg.job(
+        name=f"{product.name}_approve",
+        description="Approve, or refuse, a release that waits for a person. Its model card is in the release's metadata.",
+        tags={"product": product.name},
+    )
+    def approve() -> None:
+        record_approval()
+
+    return approve
+
+
+def override_job(product: Product) -> dg.JobDefinition:
+    """`<product>_override`: override what the verdict of a partition lacks."""
+
+    @dg.op(name=f"{product.name}__record_override")
+    def record_override(context: dg.OpExecutionContext, config: Override, workspace: dg.ResourceParam[Workspace]) -> None:
+        from resources.standing import overrule
+
+        entry = overrule(workspace, product, config.partition, by=config.by, reason=config.reason, via="dagster")
+        context.log.info(f"{product.name} {config.partition}: {config.by} overrode: {'; '.join(entry.body['reasons'])}")
+
+    @dg.job(
+        name=f"{product.name}_override",
+        description="Let the candidate of a partition through in spite of its verdict: a separate, named, recorded act.",
+        tags={"product": product.name},
+    )
+    def override() -> None:
+        record_override()
+
+    return override

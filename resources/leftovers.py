@@ -1,0 +1,64 @@
+"""What a killed process leaves half-written, and its removal while others write.
+
+Who writes something unfinished into a folder holds a shared lock on the folder, which ends with the process: what is
+unfinished in a folder that nobody holds is left over.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from resources.settings import Settings
+
+UNFINISHED = ".writing-"
+"""How the name of an unfinished file or folder begins; with a dot, so that nobody looks at it."""
+
+
+@contextmanager
+def writing_into(folder: Path) -> Iterator[None]:
+    """Let nobody take for left over what is unfinished in the folder."""
+    with _opened(folder) as handle:
+        with suppress(OSError):  # a file system without locks: there, nobody gets the other lock either
+            fcntl.flock(handle, fcntl.LOCK_SH)
+        yield
+
+
+def clear_home(settings: Settings) -> None:
+    """Remove what killed processes left unfinished in the store, at the endpoints and in the caches. Landing is not ours."""
+    home = settings.home
+    roots = [home / "endpoints", home / "cache"]
+    if settings.store.startswith("file://"):
+        roots.append(Path(settings.store.removeprefix("file://")))
+    for folder in [home, *(folder for root in roots for folder in _with_unfinished(root))]:
+        _clear(folder)
+
+
+def _with_unfinished(root: Path) -> Iterator[Path]:
+    """The folders below that hold something unfinished. What others remove meanwhile is passed over."""
+    for folder, folders, files in os.walk(root):
+        if any(name.startswith(UNFINISHED) for name in (*folders, *files)):
+            yield Path(folder)
+        folders[:] = [name for name in folders if not name.startswith(UNFINISHED)]
+
+
+def _clear(folder: Path) -> None:
+    """Remove what is unfinished in a folder, unless somebody writes there now: then a later run will."""
+    with suppress(OSError), _opened(folder) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for path in folder.glob(f"{UNFINISHED}*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)

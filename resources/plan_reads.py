@@ -1,0 +1,111 @@
+"""What stands for each asset of a product now, read from the ledger for a plan: few queries, however many partitions.
+
+Rows are taken as the database's driver gives them: a plan looks at hundreds of thousands.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Select, func, select
+
+from ml_assets.core.planning import Asset, Definition, Standing
+from ml_assets.core.promotion import Move
+from ml_assets.product import Product
+from resources import ledger_schema as schema
+from resources.blobs import Blobs, LocalBlobs
+
+_Made = tuple[Asset, str, dict[Asset, str]]
+"""A manifest's asset, its data version and what it read."""
+
+
+@dataclass(frozen=True)
+class Stands:
+    """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT.
+    `evaluation_of`: the data version of the evaluation that each release that ever was (by bundle) was made from."""
+
+    current: dict[Asset, Standing]
+    accepted: frozenset[str]
+    evaluation_of: dict[str, str]
+
+
+def stands(connection: Connection, product: Product, blobs: Blobs) -> Stands:
+    """Manifests that were replaced are read too: a walk over a table costs less than to look most of it up row by row."""
+    several, m = _published_last(connection, product), schema.manifests.c
+    columns = (m.seq, m.stage, m.partition, m.data_version, m.id, m.snapshot, m.code, m.config, m.environment)
+    stored = _stored(blobs)
+    made: dict[int, _Made] = {}
+    definitions: dict[Sequence[str], Definition] = {}
+    current: dict[Asset, Standing] = {}
+    for seq, stage, partition, version, id, snapshot, *decided in _rows(
+        connection, select(*columns).where(m.product == product.name)
+    ):
+        asset: Asset = (stage, partition)
+        made[seq] = (asset, version, {})
+        if several.get(asset, id) == id:
+            definition = definitions.get(key := tuple(decided)) or definitions.setdefault(key, Definition(*decided))
+            current[asset] = Standing(id, definition, version, made[seq][2], snapshot in stored)
+    _read_inputs(connection, made)
+    passed = _passed(connection)
+    accepted = (key for (stage, key), standing in current.items() if stage == "evaluation" and passed.get(standing.id))
+    return Stands(current, frozenset(accepted), _evaluation_of(connection, product, made))
+
+
+def _evaluation_of(connection: Connection, product: Product, made: Mapping[int, _Made]) -> dict[str, str]:
+    m = schema.manifests.c
+    query = select(m.seq, m.snapshot).where(m.product == product.name, m.stage == "release")
+    read = ((snapshot, made[seq][2]) for seq, snapshot in _rows(connection, query) if seq in made)
+    return {snapshot: version for snapshot, given in read for (stage, _), version in given.items() if stage == "evaluation"}
+
+
+def production_moves(connection: Connection, product: Product) -> list[Move]:
+    """Every move in production, oldest first, without the releases' names, for which each entry would have to be parsed."""
+    p, e = schema.pointers.c, schema.entries.c
+    query = select(p.release, p.as_of, e.kind, p.is_proven).join(schema.entries, e.seq == p.seq).order_by(p.seq)
+    rows = _rows(connection, query.where(p.product == product.name, p.environment == "production"))
+    kinds: Mapping[str, Literal["promotion", "rollback"]] = {"rollback": "rollback"}
+    return [Move(bundle, "", as_of, kinds.get(kind, "promotion"), bool(proven)) for bundle, as_of, kind, proven in rows]
+
+
+def _published_last(connection: Connection, product: Product) -> dict[Asset, str]:
+    """The id of what was published last, for each asset that was published more than once: what was published once is its
+    asset's only manifest, because recording is publishing."""
+    p = schema.publications.c
+    last = select(func.max(p.seq)).where(p.product == product.name).group_by(p.stage, p.partition).having(func.count() > 1)
+    rows = _rows(connection, select(p.stage, p.partition, p.manifest).where(p.seq.in_(last)))
+    return {(stage, partition): id for stage, partition, id in rows}
+
+
+def _read_inputs(connection: Connection, made: Mapping[int, _Made]) -> None:
+    """Note what each manifest read: data versions by (stage or landing table, partition)."""
+    i = schema.inputs.c
+    for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
+        if consumer in made:  # else it is of another product
+            asset, version, _ = made[producer]
+            made[consumer][2][asset] = version
+    delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(i.producer.is_(None))
+    for consumer, name, partition, version in _rows(connection, delivered):
+        if consumer in made:
+            made[consumer][2][name, partition] = version
+
+
+def _passed(connection: Connection) -> dict[str, int]:
+    """Whether the gates passed, by the id of the evaluation, as the newest evidence says."""
+    e = schema.evidence.c
+    return dict(_rows(connection, select(e.subject, e.passed).where(e.claim == "gates_passed").order_by(e.seq)))
+
+
+def _rows(connection: Connection, query: Select[Any]) -> Iterator[Any]:
+    """Row by row: what is not kept of one makes room for the next."""
+    result = connection.execute(query)
+    cursor: Any = result.cursor
+    yield from cursor
+
+
+def _stored(blobs: Blobs) -> set[str]:
+    """Every digest of the store; of a local one the names alone, folder by folder."""
+    if not isinstance(blobs, LocalBlobs):
+        return set(blobs.digests())
+    folders = (folder for folder in blobs.root.glob("??") if folder.is_dir())
+    return set().union(*map(os.listdir, folders))

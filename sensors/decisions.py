@@ -1,0 +1,59 @@
+"""A person's decision that has not taken effect yet launches the path of its partition, once per decision.
+
+It compares what is recorded with what stands, whoever recorded it and however: nothing is lost with a missed tick.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ml_assets.product import Product
+from resources.recalls import derived
+from resources.standing import standings
+from resources.workspace import Workspace
+
+TICK_SECONDS = 10
+
+
+def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+    """The product's sensor."""
+
+    @dg.sensor(
+        name=f"{product.name}_decisions",
+        job_name=f"{product.name}_path",
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Approvals and overrides that have not taken effect yet.",
+    )
+    def decisions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        requests = list(_requests(product, workspace))
+        if not requests:
+            return dg.SkipReason("every decision has taken effect, or is waited for")
+        return dg.SensorResult(run_requests=requests)
+
+    return decisions
+
+
+def _requests(product: Product, workspace: Workspace) -> Iterator[dg.RunRequest]:
+    told = [entry for entry in workspace.decisions.told() if entry.body["product"] == product.name]
+    if not told:
+        return
+    for each in standings(workspace, product):
+        said = workspace.decisions.said(each.release, each.evaluation)
+        newest = said[-1].entry if said else each.override.entry if each.override else ""
+        if newest and each.decision.action == "promote":
+            yield _request(each.release.partition, newest)
+    bad = derived(workspace.ledger, product.name)
+    for key in sorted({entry.body["partition"] for entry in told if entry.kind == "override"}):
+        evaluation = workspace.ledger.current(product.name, "evaluation", key)
+        release = workspace.ledger.current(product.name, "release", key)
+        if evaluation is None or evaluation.id in bad:
+            continue
+        override = workspace.decisions.override(evaluation, workspace.lineage.made_from(evaluation)["model"])
+        is_released = release is not None and workspace.lineage.made_from(release)["evaluation"].id == evaluation.id
+        if override is not None and not is_released:
+            yield _request(key, override.entry)
+
+
+def _request(partition: str, entry: str) -> dg.RunRequest:
+    return dg.RunRequest(run_key=f"{partition}:{entry}", partition_key=partition, tags={"ml-assets/decision": entry})

@@ -1,0 +1,80 @@
+"""Three small months of flights whose gates so few rows can pass, for commands that try gates on the past; one per session."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from tests.flights_days import flights
+from tests.flights_months import MONTHS, month, year
+from tests.path_homes import Home, home
+
+GATES = {
+    "unit": "day",
+    "minimum": {"units": 10, "positives": 20, "negatives": 20},
+    "budget": {"alpha": 0.05, "looks": 1},
+    "claims": [
+        {"name": "not_worse", "prove": "roc_auc(candidate) - roc_auc(champion) > -0.1"},
+        {"name": "not_worse_anchor", "prove": "roc_auc(candidate) - roc_auc(anchor) > -0.1"},
+        {"name": "floor", "prove": "roc_auc(candidate) > 0.52"},
+        {
+            "name": "slices",
+            "for_each": ["carrier", "origin"],
+            "veto": "log_loss(candidate) - log_loss(champion) < 0.1",
+        },
+        {"name": "fast", "require": "p99_ms(candidate) < 50"},
+    ],
+}
+"""What three thousand rows of a month can show."""
+MODEL = {"iterations": 5, "learning_rate": 0.5, "depth": 4, "seed": 7, "threads": 2}
+
+
+@cache
+def _made(folder: Path) -> Home:
+    made = home(folder / "gates-home", flights())
+    file = made.declared / "product.yaml"
+    file.write_text(_with(_with(file.read_text(), "gates", GATES), "model", MODEL))
+    made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
+    made.deliver("", year().reference())
+    for key in MONTHS:
+        made.deliver(key, month(key))
+        run = made.run(key, only=["raw", "reference", "dataset", "quarantine", "features", "model", "evaluation", "release"])
+        assert not run.errors, run.errors
+        release = made.current("release", key)
+        if release and made.answering() is None:  # by the ledger's own move: a server need not be tried for this
+            made.space.endpoints.move(
+                "promotion", release, environment="production", by="a test", reason="first", expected=None, is_proven=True
+            )
+    return made
+
+
+def _with(text: str, section: str, content: object) -> str:
+    """The file with another content in one section at its top level."""
+    before, _, rest = text.partition(f"\n{section}:\n")
+    lines = rest.splitlines()
+    end = next(number for number, line in enumerate(lines) if line and not line.startswith((" ", "#")))
+    return "\n".join([before, yaml.safe_dump({section: content}, sort_keys=False), *lines[end:], ""])
+
+
+@pytest.fixture(scope="session")
+def gates_home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Import this fixture where it is used. Look at it only: tests share it."""
+    return _made(tmp_path_factory.getbasetemp())
+
+
+def invoke(at: Home, *args: str) -> Result:
+    """A command of `ml-assets gates` on the home, in this process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_HOME", str(at.folder))
+        patch.setenv("ML_ASSETS_PRODUCTS", str(at.declared.parent))
+        return CliRunner().invoke(cli, ["gates", *args])
+
+
+def policy(folder: Path, **changes: object) -> Path:
+    """A policy file with these gates, changed."""
+    file = folder / "policy.yaml"
+    file.write_text(yaml.safe_dump({"gates": {**GATES, **changes}}, sort_keys=False))
+    return file

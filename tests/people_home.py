@@ -1,0 +1,135 @@
+"""A first release of the real flights that waits for two people, made once per session; tests go on from copies."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from ml_assets.definitions import build_defs
+from ml_assets.errors import MlAssetsError
+from resources.ledger import Entry
+from tests.flights_days import flights
+from tests.flights_months import month, year
+from tests.path_homes import QUIET, Home, Run, home
+
+FIRST, SECOND = "2013-01", "2013-02"
+ASKS_TWO = (r"\n  approve: automatic", "\n  approve: person\n  four_eyes: true")
+ASKS_NOBODY = (r"\n  approve: person\n  four_eyes: true", "\n  approve: automatic")
+NEVER = (r"prove: roc_auc\(candidate\) > 0\.55", "prove: roc_auc(candidate) > 0.95")
+"""No candidate keeps it: a REJECT."""
+UNSURE = (r"prove: roc_auc\(candidate\) > 0\.55", "prove: roc_auc(candidate) > 0.64")
+"""Neither shown nor disproven on so few days: INCONCLUSIVE."""
+SMALL = (
+    (r"iterations: 100", "iterations: 5"),
+    (r"learning_rate: 0\.1", "learning_rate: 0.5"),
+    (r"depth: 8", "depth: 4"),
+    (r"smoke_rows: 200", "smoke_rows: 20"),
+    (r"roc_auc\(candidate\) > 0\.60", "roc_auc(candidate) > 0.55"),
+    ASKS_TWO,
+)
+
+
+@dataclass(frozen=True)
+class People:
+    """A home, and what people do in it."""
+
+    home: Home
+    run: Run | None = None
+
+    def command(self, monkeypatch: pytest.MonkeyPatch, *args: str) -> Result:
+        """One command of `ml-assets`, in this process; an expected failure is exit code 1 and its message."""
+        for name, value in self.home.space.settings.environ().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("DAGSTER_HOME", "")
+        done = CliRunner().invoke(cli, args)
+        if done.exception is not None and not isinstance(done.exception, SystemExit | MlAssetsError):
+            raise done.exception
+        return done
+
+    def job(self, name: str, config: Mapping[str, Any]) -> str:
+        """Run a decision's job from the Launchpad's config; what it raised, or nothing."""
+        definitions = build_defs({self.home.name: self.home.product}, self.home.space)
+        op = f"{self.home.name}__record_{'approval' if name == 'approve' else name}"
+        with dg.DagsterInstance.ephemeral() as instance:
+            job = definitions.resolve_job_def(f"{self.home.name}_{name}")
+            ran = job.execute_in_process(
+                instance=instance, raise_on_error=False, run_config=QUIET | {"ops": {op: {"config": dict(config)}}}
+            )
+        errors = [e.step_failure_data.error for e in ran.get_step_failure_events()]
+        return "; ".join((error.cause or error).message for error in errors if error)
+
+    def entries(self, kind: str) -> list[Entry]:
+        return [entry for entry in self.home.space.ledger.entries() if entry.kind == kind]
+
+    def refused(self) -> list[str]:
+        """What was refused, each with all its reasons."""
+        return ["; ".join(entry.body["reasons"]) for entry in self.entries("refusal")]
+
+    @property
+    def release(self) -> str:
+        return str(self.home.get("release", SECOND).facts["release"])
+
+    @property
+    def bundle(self) -> str:
+        return self.home.get("release", SECOND).snapshot
+
+
+def told(done: Result) -> Any:
+    """The JSON that a command printed."""
+    return json.loads(done.output)
+
+
+@cache
+def _two_months(folder: Path) -> People:
+    made = home(folder / "people", flights())
+    made.edit("product.yaml", *SMALL)
+    made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
+    made.deliver("", year().reference())
+    for key in (FIRST, SECOND):
+        made.deliver(key, month(key))
+        run = made.run(key)
+    return People(made, run)
+
+
+@cache
+def _rejected(folder: Path) -> People:
+    """The same, where nothing is released: no candidate is good enough."""
+    made = _two_months(folder).home.copy(folder / "rejected")
+    made.edit("product.yaml", NEVER)
+    return People(made, made.run(SECOND))
+
+
+@pytest.fixture(scope="session")
+def waiting(tmp_path_factory: pytest.TempPathFactory) -> People:
+    """To be looked at only."""
+    return _two_months(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture(scope="session")
+def rejected(tmp_path_factory: pytest.TempPathFactory) -> People:
+    """To be looked at only."""
+    return _rejected(tmp_path_factory.getbasetemp())
+
+
+@pytest.fixture
+def people(waiting: People, tmp_path: Path) -> People:
+    """A home of the test's own with the release that waits."""
+    return People(waiting.home.copy(tmp_path / "home"))
+
+
+@pytest.fixture
+def turned_down(rejected: People, tmp_path: Path) -> People:
+    """A home of the test's own with the candidate that was rejected. Its release of other gates is still recorded."""
+    return People(rejected.home.copy(tmp_path / "home"))
+
+
+@pytest.fixture
+def command(people: People, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    return lambda *args: people.command(monkeypatch, *args)

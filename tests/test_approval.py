@@ -1,0 +1,224 @@
+"""A release that a person is asked about waits until enough of them agree, whichever way they say so."""
+
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+from click.testing import Result
+
+from resources import registry
+from resources.decisions import DecisionRefused
+from resources.standing import waiting as who_waits
+from sensors import decisions
+from sensors.registry import reconcile
+from tests.path_homes import Run
+from tests.people_home import SECOND, People, command, people, told, waiting
+
+__all__ = ["command", "people", "waiting"]
+
+Command = Callable[..., Result]
+BOTH = (("anna", "cli"), ("ben", "cli"))
+
+
+def launched(at: People) -> list[tuple[str, str]]:
+    """The runs that the sensor of decisions asks for: partition and run key."""
+    product = at.home.product
+    with dg.build_sensor_context() as context:
+        result = decisions.build(product, at.home.space)(context)
+    requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
+    return [(str(r.partition_key), str(r.run_key)) for r in requests if isinstance(r, dg.RunRequest)]
+
+
+def test_the_release_is_registered_and_tried_in_staging_and_waits(waiting: People) -> None:
+    run = waiting.run
+    assert isinstance(run, Run)
+    assert run.success
+    assert run.computed >= {"release", "endpoint/staging"}
+    assert run.made["endpoint/production"] is False, "kept"
+    assert run.checks["answers_equal_offline"]
+    assert waiting.home.answering("staging") == waiting.release
+    assert waiting.home.answering() is None
+    (found,) = who_waits(waiting.home.space, waiting.home.product)
+    assert (found.name, found.decision.reasons) == (
+        waiting.release,
+        ("waits for approval by two people: gates.approve is person",),
+    )
+    assert launched(waiting) == []
+
+
+def test_two_people_let_it_answer_and_the_record_says_who(people: People, command: Command) -> None:
+    first = told(command("approve", "flights", people.release, "--by", " Anna", "--json"))
+    assert first["success"]
+    assert first["answers"] is None
+    assert first["waits"] == {people.release: "waits for approval by a second person beside Anna: gates.approve is person"}
+    status = command("status", "flights")
+    assert f"{people.release} waits for approval by a second person" in status.output
+    assert told(command("status", "flights", "--json"))["waits"]
+
+    again = command("approve", "flights", people.release, "--by", "anna ")
+    assert isinstance(again.exception, DecisionRefused)
+    assert "somebody else has to" in str(again.exception)
+    second = told(command("approve", "flights", people.bundle[:12], "--by", "ben", "--reason", "slices look fine", "--json"))
+    assert (second["answers"], second["waits"]) == (people.release, {})
+    assert people.home.answering() == people.release
+
+    (move,) = people.entries("promotion")
+    assert move.body["by"] == "Anna and ben"
+    assert "approved by ben: slices look fine" in move.body["reason"]
+    assert move.body["is_proven"]
+    assert [(e.body["by"], e.body["via"]) for e in people.entries("approval")] == [("Anna", "cli"), ("ben", "cli")]
+    assert all(e.body["evaluation"] == people.home.get("evaluation", SECOND).id for e in people.entries("approval"))
+    done = command("approve", "flights", people.release, "--by", "cleo")
+    assert "answers already. Nothing waits" in str(done.exception)
+    assert len(people.refused()) == 2
+
+    lineage = command("lineage", people.release)
+    assert "approved at" in lineage.output
+    assert "by ben (cli): slices look fine" in lineage.output
+    node = next(n for n in told(command("lineage", people.release, "--json"))["manifests"] if n["asset"] == "flights/release")
+    assert [said["by"] for said in node["approvals"]] == ["Anna", "ben"]
+
+
+def test_a_refusal_is_final(people: People, command: Command) -> None:
+    people.job("approve", {"release": people.release, "reason": "fine", "by": "anna"})
+    done = command("refuse", "flights", people.release, "--by", "ben", "--reason", "carrier OO is missing")
+    assert done.exit_code == 0
+    assert "nothing answers in production" in done.output
+    for name in ("anna", "ben", "cleo"):
+        later = command("approve", "flights", people.release, "--by", name)
+        assert isinstance(later.exception, DecisionRefused)
+        assert "was refused by ben (carrier OO is missing); that is final" in str(later.exception)
+    run = people.home.run(SECOND)
+    assert run.success
+    assert run.computed == set()
+    assert people.home.answering() is None
+    assert who_waits(people.home.space, people.home.product) == []
+    assert launched(people) == []
+    tags = registry.versions(people.home.space.catalogue.client(), "flights")[0].tags
+    assert tags["approval"] == "refused: refused by ben: carrier OO is missing"
+
+
+@pytest.mark.parametrize(("by", "reason"), [("", "fine"), ("  ", "fine"), ("anna", " ")])
+def test_nobody_decides_without_a_name_and_a_reason(people: People, command: Command, by: str, reason: str) -> None:
+    before = people.home.counts()
+    for args in (
+        ["approve", "flights", people.release],
+        ["refuse", "flights", people.release],
+        ["override", "flights", "--partition", SECOND],
+    ):
+        done = command(*args, "--by", by, "--reason", reason)
+        assert isinstance(done.exception, DecisionRefused)
+        assert "must say something" in str(done.exception)
+    assert people.home.counts() == before
+
+
+def test_what_does_not_wait_cannot_be_approved_and_the_error_names_what_does(people: People, command: Command) -> None:
+    done = command("approve", "flights", "2013-02.00000000", "--by", "anna")
+    assert str(done.exception) == (f"flights: no release '2013-02.00000000' waits for approval. Waiting: {people.release}")
+    assert people.refused() == [str(done.exception)]
+    assert people.entries("approval") == []
+
+
+def test_an_approval_of_other_bytes_or_of_another_evaluation_counts_for_nothing(people: People) -> None:
+    evaluation, release = (people.home.get(stage, SECOND) for stage in ("evaluation", "release"))
+    about = {"product": "flights", "release": release.snapshot, "evaluation": evaluation.id, "manifest": release.id}
+    said = {"name": people.release, "decision": "approved", "reason": "fine", "via": "cli"}
+    for number, change in enumerate([{"release": "0" * 64}, {"evaluation": "0" * 64}, {"product": "trains"}]):
+        for name in ("anna", "ben"):
+            people.home.space.ledger.append("approval", {**about, **said, "by": f"{name}{number}", **change})
+    run = people.home.run(SECOND, only=["endpoint/production"])
+    assert run.made == {"endpoint/production": False}
+    assert people.home.answering() is None
+    assert len(who_waits(people.home.space, people.home.product)) == 1
+
+
+def test_the_job_records_it_and_the_sensor_runs_the_path_once_per_decision(people: People) -> None:
+    named = {"release": people.release, "reason": "read the card"}
+    assert people.job("approve", {**named, "by": "anna"}) == ""
+    assert launched(people) == [], "one of two"
+    assert "somebody else has to" in people.job("approve", {**named, "by": "ANNA"})
+    assert people.job("approve", {**named, "by": "ben"}) == ""
+    newest = people.entries("approval")[-1]
+    assert launched(people) == launched(people) == [(SECOND, f"{SECOND}:{newest.hash}")]
+    assert newest.body["via"] == "dagster"
+    assert people.home.run(SECOND).computed == {"endpoint/production"}
+    assert people.home.answering() == people.release
+    assert launched(people) == []
+
+
+def test_a_job_refuses_too_even_after_enough_have_approved(people: People) -> None:
+    for name in ("anna", "ben"):
+        people.job("approve", {"release": people.release, "reason": "fine", "by": name})
+    assert people.job("approve", {"release": people.release, "reason": "wait", "by": "cleo", "refuse": True}) == ""
+    assert launched(people) == []
+    assert people.home.run(SECOND).success
+    assert people.home.answering() is None
+
+
+def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people: People) -> None:
+    space, product = people.home.space, people.home.product
+    client = space.catalogue.client()
+    assert reconcile(product, space) == "the alias shows what answers"
+    (version,) = registry.versions(client, "flights")
+    assert version.tags["approval"].startswith("waits: waits for approval by two people")
+    assert (version.tags["verdict"], len(version.tags["gates"])) == ("ACCEPT", 64)
+    assert version.description.startswith("# flights 2013-02.")
+
+    def move(person: str) -> str:
+        if person:
+            client.set_model_version_tag("flights", version.version, registry.APPROVED_BY, person)
+        client.set_registered_model_alias("flights", "production", version.version)
+        return reconcile(product, space)
+
+    assert "nobody is named" in move("")
+    assert "approved; it shows nothing, which answers" in move("anna")
+    assert "anna approved release" in move(" Anna")
+    assert registry.shown(client, "flights", "production") is None, "the ledger decides what it shows"
+    assert "approved" in move("ben")
+    assert [(e.body["by"], e.body["via"]) for e in people.entries("approval")] == [("anna", "mlflow"), ("ben", "mlflow")]
+    assert len(people.refused()) == 2
+    (partition, _), *_ = launched(people)
+    assert people.home.run(partition).computed == {"endpoint/production"}
+    assert people.home.answering() == people.release
+    assert reconcile(product, space) == "the alias shows what answers"
+
+
+def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> None:
+    space, product = people.home.space, people.home.product
+    client = space.catalogue.client()
+    (version,) = registry.versions(client, "flights")
+    source = client.create_model_version("flights", version.source, version.run_id, tags={"bundle": "f" * 64})
+    client.set_registered_model_alias("flights", "production", source.version)
+    assert "it is unknown" in reconcile(product, space)
+    other = client.create_model_version("flights", f"{version.source}/lookups", version.run_id, tags=dict(version.tags))
+    client.set_model_version_tag("flights", other.version, registry.APPROVED_BY, "anna")
+    client.set_registered_model_alias("flights", "production", other.version)
+    assert "its files are not the release's: " in reconcile(product, space)
+    assert people.entries("approval") == []
+    assert registry.shown(client, "flights", "production") is None
+    assert [entry.body["stage"] for entry in people.entries("refusal")] == ["registry"] * 2
+
+
+def test_an_alias_that_lags_behind_is_moved_without_a_refusal(people: People) -> None:
+    space, product = people.home.space, people.home.product
+    for name in ("anna", "ben"):
+        people.job("approve", {"release": people.release, "reason": "fine", "by": name})
+    people.home.run(SECOND)
+    client = space.catalogue.client()
+    client.delete_registered_model_alias("flights", "production")
+    assert reconcile(product, space) == f"the alias was behind; it shows {people.release}, which answers"
+    shown = registry.shown(client, "flights", "production")
+    assert shown is not None
+    assert (shown.bundle, shown.is_ours) == (people.bundle, True)
+    assert people.refused() == []
+
+
+def test_the_card_is_what_was_bundled(people: People, command: Command) -> None:
+    card = command("card", people.release)
+    assert card.output.encode() == people.home.space.snapshots.read(people.bundle, "card.md")
+    assert "## Verdict" in card.output
+    assert "Will this departure arrive 30 minutes late or more?" in card.output
+    output = people.home.folder / "card.md"
+    command("card", people.bundle, "--output", str(output))
+    assert output.read_text() == card.output
+    assert "no model card" in str(command("card", "flights/model:2013-02").exception)

@@ -1,0 +1,321 @@
+"""A model of 365 daily partitions: each of them is in its manifest by digest, and a change of any single one is seen.
+
+What is upstream is recorded in a real ledger and store without being computed, except for the day that one test changes; the
+model is trained by a real Dagster run.
+"""
+
+import json
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import polars as pl
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from ml_assets.cli import cli
+from ml_assets.cli.plan import STALE
+from ml_assets.core.contract_schema import polars_schema
+from ml_assets.core.digests import sha256
+from ml_assets.core.features import assemble, model_columns
+from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.manifests import Input, Manifest, Output
+from ml_assets.core.partitions import partitions_of
+from ml_assets.core.planning import Cause, Item, Planner, Situation, Standing
+from ml_assets.definitions import build_defs
+from ml_assets.product import Product, load
+from resources import ledger_schema as schema
+from resources.assets import asset_key
+from resources.claims import features_claims
+from resources.ledger import Ledger
+from resources.lineage import Lineage
+from resources.plan import situation
+from tests.path_homes import QUIET, Home, home
+from tests.weather_days import TEMPERATURE, days
+
+pytestmark = pytest.mark.timeout(900)
+DAYS = 365
+YEAR = (
+    (r"partitions: \{.*\}", "partitions: {every: day, start: 2013-01-01, end: 2014-01-02}"),
+    (r"window: \{.*\}", f"window: {{train: {DAYS}, test: 1, minimum: {DAYS}}}"),
+    (r"iterations: 30", "iterations: 5"),
+)
+ONE_TEST = """
+version: 2
+models:
+  - name: temperature_features
+    columns:
+      - name: forecast_id
+        data_tests: [{unique: {name: features_are_unique}}]
+"""
+"""Of the product's dbt tests one is left: there is evidence of each to record for each day."""
+TRAINED_ON = "features.parquet"
+AS_OF = "2014-01-01"
+TEMPLATE = "2013-07-01"
+CHANGED = "2013-05-17"
+SEED = 365
+
+
+@dataclass(frozen=True)
+class Year:
+    """A home in which everything up to a model of a year, tested on the day after it, is recorded."""
+
+    home: Home
+    product: Product
+    lineage: Lineage
+    trained: tuple[str, ...]
+
+    @property
+    def model(self) -> Manifest:
+        return self.home.get("model", AS_OF)
+
+    def make(self, stage: str, partition: str, inputs: Sequence[Input], output: Output) -> tuple[Manifest, bool]:
+        """Record this output as the stage's, unless its recipe is known; and whether it was."""
+        made = self.lineage.make(self.lineage.recipe(self.product, stage, partition, inputs), lambda: output, run="r")
+        return made.manifest, made.reused
+
+    def record(
+        self, stage: str, partition: str, files: Mapping[str, bytes], facts: Mapping[str, Any] | None = None
+    ) -> tuple[Manifest, bool]:
+        """The same, from what the stage reads."""
+        read = self.lineage.reads(self.product, stage, partition)
+        return self.make(stage, partition, [m.as_input() for m in read], Output(files, facts or {}))
+
+
+def delivery(key: str, *, temperature: bytes = b"") -> bytes:
+    """One real day's weather with another date; with another temperature in its first hour."""
+    text = days()[TEMPLATE].replace(f"{TEMPLATE}T".encode(), f"{key}T".encode())
+    if temperature:
+        header, first, *rows = text.split(b"\n")
+        fields = first.split(b",")
+        fields[header.split(b",").index(b"temp")] = temperature
+        text = b"\n".join([header, b",".join(fields), *rows])
+    return text
+
+
+@pytest.fixture(scope="module")
+def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
+    at = home(tmp_path_factory.mktemp("year"), load(TEMPERATURE))
+    at.edit("product.yaml", *YEAR)
+    (at.declared / "dbt" / "schema.yml").write_text(ONE_TEST)
+    keys = partitions_of(at.product).keys("2013-01-01", AS_OF)
+    # no witness: it is written again for each of thousands of entries
+    made = Year(at, at.product, Lineage(at.space.snapshots, Ledger(at.space.settings.ledger)), keys[:-1])
+    for key in keys:
+        _record_day(made, key)
+    made.record("model", AS_OF, {"model.cbm": b"trees"}, {"train": list(keys[:-1])})
+    made.record("evaluation", AS_OF, {"scores": b"1"}, {"question": "q", "champion": None})
+    yield made
+    made.lineage.ledger.close()
+    at.space.ledger.close()
+
+
+def _record_day(year: Year, key: str) -> None:
+    """Deliver a day, and record what its rows become: a dataset that features can be computed from, and features."""
+    content = delivery(key)
+    year.home.deliver(key, {"weather": content})
+    given = Input("landing/temperature/weather", key, sha256(content))
+    year.make("raw", key, [given], Output({"delivered/weather.csv": content}))
+    year.record("dataset", key, {"weather.parquet": parquet_bytes(_weather(key))})
+    year.record("quarantine", key, {"of": key.encode()})
+    output = _features(year.product, key)
+    features, _ = year.record("features", key, {TRAINED_ON: output.files[TRAINED_ON]}, output.facts)
+    for claim in features_claims(year.product):
+        year.lineage.ledger.add_evidence(subject=features.id, claim=claim, passed=True, details={}, run="r")
+
+
+def _weather(key: str) -> pl.DataFrame:
+    """The delivered rows as the contract types them."""
+    types = polars_schema(load(TEMPERATURE).contract.TABLES["weather"])
+    rows = pl.read_csv(delivery(key), null_values=["NA"], infer_schema=False)
+    stamp = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
+    return rows.with_columns(stamp).select(pl.col(name).cast(dtype) for name, dtype in types.items())
+
+
+def _features(product: Product, key: str) -> Output:
+    """Three rows, warmer by the day."""
+    start, number = datetime.fromisoformat(key), partitions_of(product).ordinal(key)
+    airports = product.contract.ORIGINS
+    keyed = pl.DataFrame({"forecast_id": [f"{origin} {key}" for origin in airports]})
+    requests = keyed.with_columns(pl.lit(start).alias("day_begins_at"), pl.Series("origin", airports))
+    labels = keyed.with_columns(pl.Series("mean_temp", [number % 90 + n for n in range(3)], dtype=pl.Float64))
+    known = [name for name in model_columns(product) if name not in ("origin", "day_of_year")]
+    columns = [pl.lit(number % 90 / 2).alias(name) for name in known]
+    features = requests.with_columns(pl.col("day_begins_at").dt.ordinal_day().cast(pl.Int64).alias("day_of_year"), *columns)
+    return assemble(product=product, requests=requests, labels=labels, features=features, lookups={}, sql="select 1")
+
+
+def test_the_manifest_of_a_model_of_a_year_names_the_digest_of_each_of_365_days(year: Year) -> None:
+    features = {key: year.home.get("features", key) for key in year.trained}
+    given = {i.partition: i for i in year.model.recipe.inputs}
+    assert len(year.model.recipe.inputs) == len(given) == DAYS
+    assert given == {key: Input("temperature/features", key, made.data_version, made.id) for key, made in features.items()}
+    assert len({i.data_version for i in given.values()}) == DAYS
+    assert len({i.manifest for i in given.values()}) == DAYS
+
+
+def test_the_index_of_the_ledger_holds_each_of_the_365_edges(year: Year) -> None:
+    inputs, manifests = schema.inputs.c, schema.manifests.c
+    query = select(inputs.partition, inputs.data_version, inputs.producer, manifests.id)
+    query = query.join(schema.manifests, manifests.seq == inputs.producer)
+    model = select(manifests.seq).where(manifests.id == year.model.id).scalar_subquery()
+    with year.lineage.ledger.engine.connect() as connection:
+        edges = connection.execute(query.where(inputs.consumer == model)).all()
+    assert len(edges) == DAYS
+    assert {(e.partition, e.data_version, e.id) for e in edges} == {
+        (i.partition, i.data_version, i.manifest) for i in year.model.recipe.inputs
+    }
+
+
+def test_another_snapshot_of_any_of_the_365_days_asks_for_another_model(year: Year) -> None:
+    lineage, product, key = year.lineage, year.product, year.model.recipe.key
+    read = [m.as_input() for m in lineage.reads(product, "model", AS_OF)]
+    assert lineage.recipe(product, "model", AS_OF, read).key == key
+    keys = {key}
+    for at, before in enumerate(read):
+        with _changed(year, before.partition) as other:
+            now = lineage.current(product, "features", before.partition).as_input()
+            assert now == other.as_input() != before
+            recipe = lineage.recipe(product, "model", AS_OF, [*read[:at], now, *read[at + 1 :]])
+            keys.add(recipe.key)
+            assert lineage.ledger.by_key(recipe.key) is None
+    assert len(keys) == 1 + DAYS
+
+
+def test_a_model_is_made_again_for_a_changed_day_and_reused_when_its_content_is_back(year: Year) -> None:
+    model = year.model
+    for key in some_days(year):
+        before = year.home.get("features", key)
+        with _changed(year, key) as other:
+            made, is_reused = year.record("model", AS_OF, {"model.cbm": f"trees without {key}".encode()})
+            assert not is_reused
+            assert difference(model, made) == {key: (before.data_version, other.data_version)}
+        assert year.record("model", AS_OF, {"model.cbm": b"not built"}) == (model, True)
+
+
+@contextmanager
+def _changed(year: Year, key: str) -> Iterator[Manifest]:
+    """While this lasts other features stand for the day, made from another delivery."""
+    before = year.home.get("features", key)
+    inputs = [replace(i, data_version=sha256(i.data_version.encode()), manifest=None) for i in before.recipe.inputs]
+    other, _ = year.make("features", key, inputs, Output({"features.parquet": f"other {key}".encode()}))
+    assert other != before
+    yield other
+    year.lineage.ledger.publish(before, run="r")
+
+
+def difference(model: Manifest, other: Manifest) -> dict[str, tuple[str, str]]:
+    """The days whose digests differ."""
+    then, now = ({i.partition: i.data_version for i in m.recipe.inputs} for m in (model, other))
+    assert then.keys() == now.keys()
+    return {key: (then[key], now[key]) for key in then if then[key] != now[key]}
+
+
+def some_days(year: Year) -> list[str]:
+    """The first, the last, and some between them."""
+    return [year.trained[0], *random.Random(SEED).sample(year.trained[1:-1], 3), year.trained[-1]]
+
+
+@pytest.fixture(scope="module")
+def settled(year: Year) -> Situation:
+    """What a plan looks at, from the real ledger, store and landing folder."""
+    found = situation(year.home.space, year.product)
+    assert Planner(year.product, found).plan() == []
+    return found
+
+
+def causes(items: list[Item], stage: str) -> set[Cause]:
+    return {cause for item in items if item.stage == stage for cause in item.causes}
+
+
+def test_any_of_the_365_days_delivered_again_with_other_content_is_the_one_root_cause_of_the_plan(
+    year: Year, settled: Situation
+) -> None:
+    for key in year.trained:
+        items = Planner(year.product, replace(settled, delivered={**settled.delivered, key: {"weather": "other"}})).plan()
+        assert {cause for item in items for cause in item.causes} == {Cause("delivered", "weather", key)}
+        assert causes(items, "model") == causes(items, "evaluation") == causes(items, "raw")
+        assert [item.partition for item in items if item.stage in ("raw", "model")] == [key, AS_OF]
+
+
+def test_another_snapshot_of_any_of_the_365_days_alone_is_the_one_root_cause_of_the_model(year: Year, settled: Situation) -> None:
+    for key in year.trained:
+        stands = settled.standing["features", key]
+        other = Standing(stands.id, stands.definition, "other", stands.inputs)
+        items = Planner(year.product, replace(settled, standing={**settled.standing, ("features", key): other})).plan()
+        assert causes(items, "model") == causes(items, "evaluation") == {Cause("input", "features", key)}
+        assert {item.stage for item in items} == {"model", "evaluation"}
+
+
+def test_ml_assets_plan_names_the_day_that_was_delivered_again(year: Year) -> None:
+    for key in some_days(year)[::2]:
+        year.home.deliver(key, {"weather": delivery(key, temperature=b"66.6")})
+        code, plan = told(year)
+        assert code == STALE
+        assert set(plan["causes"]) == {f"weather {key} redelivered with other content"}
+        assert {row["partition"] for row in plan["run"] if row["stage"] == "model"} == {AS_OF}
+        year.home.deliver(key, {"weather": delivery(key)})
+    assert told(year) == (0, {"run": [], "causes": {}})
+
+
+def told(year: Year) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON of the real command."""
+    done = CliRunner().invoke(cli, ["plan", "temperature", "--json"], env=year.home.space.settings.environ())
+    plan: dict[str, Any] = json.loads(done.stdout)["temperature"]
+    return done.exit_code, plan
+
+
+def test_dagster_trains_again_when_one_old_day_of_365_changes_and_only_then(year: Year, tmp_path: Path) -> None:
+    """More than a hundred partitions upstream: from there on Dagster itself compares no data versions."""
+    year.lineage.ledger.close()
+    at = Home(shutil.copytree(year.home.folder, tmp_path / "home"), "temperature")
+    at.edit("product.yaml", ("iterations: 5", "iterations: 6"))
+    features = at.get("features", CHANGED)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = materialized(at, instance, AS_OF, "model")["model"]
+        again = materialized(at, instance, AS_OF, "model")["model"]
+        assert (is_reused(first), is_reused(again)) == (False, True)
+        assert told_inputs(first) == {(key, at.get("features", key).data_version[:16]) for key in year.trained}
+        at.deliver(CHANGED, {"weather": delivery(CHANGED, temperature=b"66.6")})
+        day = materialized(at, instance, CHANGED, "raw", "dataset", "quarantine", "features")
+        assert not any(is_reused(event) for event in day.values())
+        changed = materialized(at, instance, AS_OF, "model")["model"]
+    assert not is_reused(changed)
+    then, now = (at.space.ledger.manifest(str(value(event, "manifest"))) for event in (first, changed))
+    assert then is not None
+    assert now is not None
+    assert len(now.recipe.inputs) == DAYS
+    assert difference(then, now) == {CHANGED: (features.data_version, str(value(day["features"], "data_version")))}
+    assert len(told_inputs(changed) - told_inputs(first)) == 1
+
+
+def materialized(at: Home, instance: dg.DagsterInstance, partition: str, *stages: str) -> dict[str, dg.AssetMaterialization]:
+    """Run these stages with their checks; the event of each."""
+    product = at.product
+    job = dg.define_asset_job("some", selection=dg.AssetSelection.assets(*(asset_key(product, stage) for stage in stages)))
+    definitions = dg.Definitions.merge(build_defs({product.name: product}, at.space), dg.Definitions(jobs=[job]))
+    done = definitions.resolve_job_def("some").execute_in_process(instance=instance, partition_key=partition, run_config=QUIET)
+    return {event.asset_key.path[-1]: event.materialization for event in done.get_asset_materialization_events()}
+
+
+def value(event: dg.AssetMaterialization, name: str) -> Any:
+    return event.metadata[name].value
+
+
+def is_reused(event: dg.AssetMaterialization) -> bool:
+    return bool(value(event, "reused"))
+
+
+def told_inputs(event: dg.AssetMaterialization) -> set[tuple[Any, Any]]:
+    """Partition and the beginning of the digest, of each input that the event tells."""
+    rows = event.metadata["inputs"]
+    assert isinstance(rows, dg.TableMetadataValue)
+    assert len(rows.records) == DAYS
+    return {(row.data["partition"], row.data["data_version"]) for row in rows.records}

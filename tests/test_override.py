@@ -1,0 +1,205 @@
+"""An override lets one evaluation of one model through, by name, and nothing around the verdict lets anything through."""
+
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import Result
+
+from checks import gates
+from ml_assets.core.digests import canonical_json
+from ml_assets.core.manifests import Manifest, Output
+from resources.registry import versions
+from sensors import decisions
+from tests.path_homes import Run
+from tests.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, rejected, told, turned_down, waiting
+
+__all__ = ["rejected", "turned_down", "waiting"]
+
+WHO = {"by": "anna", "reason": "the floor is for another season"}
+
+
+def launched(at: People) -> list[tuple[str, str]]:
+    with dg.build_sensor_context() as context:
+        result = decisions.build(at.home.product, at.home.space)(context)
+    requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
+    return [(str(r.partition_key), str(r.run_key)) for r in requests if isinstance(r, dg.RunRequest)]
+
+
+def released(at: People) -> Manifest | None:
+    """The release that was made from the evaluation that stands."""
+    found, evaluation = at.home.current("release", SECOND), at.home.get("evaluation", SECOND)
+    return found if found and at.home.space.lineage.made_from(found)["evaluation"].id == evaluation.id else None
+
+
+def forge(at: People, stage: str, *, files: dict[str, bytes] | None = None, **facts: Any) -> Manifest:
+    """Publish what stands for the stage again, with other facts, as somebody who can write to the ledger might."""
+    stands, space = at.home.get(stage, SECOND), at.home.space
+    content = {name: space.snapshots.read(stands.snapshot, name) for name in space.snapshots.open(stands.snapshot).members}
+    output = Output(content | (files or {}))
+    recipe = replace(stands.recipe, code="0" * 64)
+    forged = Manifest(recipe, space.snapshots.write(output.files).digest, stands.data_version, {**stands.facts, **facts})
+    space.ledger.publish(forged, run="forged")
+    return forged
+
+
+def alone(at: People, *stages: str) -> Run:
+    """The stages without anything before them, checks left out."""
+    return at.home.run(SECOND, only=stages)
+
+
+def test_a_rejected_candidate_is_not_released(rejected: People) -> None:
+    run = rejected.run
+    assert isinstance(run, Run)
+    assert not run.success
+    assert {"gates_passed", "floor"} <= run.failed_checks
+    assert "release" not in run.made
+    assert released(rejected) is None
+
+
+def test_the_release_alone_and_the_checks_left_out_are_refused(turned_down: People) -> None:
+    for run in (
+        alone(turned_down, "release"),
+        turned_down.home.run(SECOND, without=["evaluation:gates_passed", "evaluation:floor"]),
+    ):
+        assert "release" not in run.made
+        assert "the verdict is REJECT" in run.errors["release"]
+        assert "gate floor did not pass" in run.errors["release"]
+    assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["release"] * 2
+    assert released(turned_down) is None
+
+
+def test_a_check_that_only_warns_opens_nothing(turned_down: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "_excused", lambda *_: "we are in a hurry")
+    run = turned_down.home.run(SECOND)
+    assert "the verdict is REJECT" in run.errors["release"]
+    assert len(turned_down.refused()) == 1
+
+
+def test_the_endpoint_alone_takes_an_older_release_only_for_the_gates_of_now(turned_down: People) -> None:
+    run = alone(turned_down, "endpoint/production")
+    assert "the verdict was given for other gates than product.yaml declares now" in run.errors["endpoint_production"]
+    assert "gate floor was judged as another claim" in turned_down.refused()[0]
+    assert turned_down.home.answering() is None
+
+
+def test_a_forged_verdict_is_found_whatever_else_is_forged_with_it(turned_down: People) -> None:
+    verdict = turned_down.home.get("evaluation", SECOND).facts["verdict"]
+    forge(turned_down, "evaluation", verdict={**verdict, "decision": "ACCEPT", "reasons": []})
+    refused = alone(turned_down, "release").errors["release"]
+    assert "gate floor did not pass" in refused
+    assert "the verdict is not the one in the evaluation's snapshot" in refused
+
+    good = {"outcome": "PASS", "estimate": 0.99, "low": 0.98, "high": 1.0, "p": 0.0, "parts": []}
+    claims = [{**claim, **good} if claim["kind"] == "prove" else claim for claim in verdict["claims"]]
+    whole = {**verdict, "decision": "ACCEPT", "reasons": [], "claims": claims}
+    forge(turned_down, "evaluation", verdict=whole)
+    refused = alone(turned_down, "release").errors["release"]
+    assert "gate floor did not pass" not in refused
+    assert "the verdict is not the one in the evaluation's snapshot" in refused
+
+    forge(turned_down, "evaluation", verdict=whole, files={"verdict.json": canonical_json(whole)})
+    refused = alone(turned_down, "release").errors["release"]
+    assert "snapshot" not in refused
+    assert "no look at this test window was charged that gave ACCEPT" in refused
+    assert len(turned_down.refused()) == 3
+
+
+def test_a_verdict_about_another_model_or_champion_is_refused_and_not_overridden(turned_down: People) -> None:
+    champion = {"release": "2013-01.aaaaaaaa", "bundle": "a" * 64}
+    for facts, reason in (
+        ({"candidate": "b" * 64}, "the verdict is about model bbbbbbbbbbbb"),
+        ({"champion": champion}, "the verdict compares with release aaaaaaaaaaaa, but no champion is the champion"),
+    ):
+        forge(turned_down, "evaluation", **facts)
+        assert reason in alone(turned_down, "release").errors["release"]
+        assert reason in turned_down.job("override", {"partition": SECOND, **WHO})
+    assert turned_down.entries("override") == []
+    assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["release", "override"] * 2
+
+
+def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere(
+    turned_down: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(*args: str) -> Result:
+        return turned_down.command(monkeypatch, *args)
+
+    done = told(command("override", "flights", "-p", SECOND, "--by", "anna", "--reason", WHO["reason"], "--json"))
+    assert done["success"]
+    assert any("the verdict is REJECT" in reason for reason in done["passed_over"])
+    release = released(turned_down)
+    assert release is not None
+    assert (release.facts["override"]["by"], release.facts["override"]["reason"]) == ("anna", WHO["reason"])
+    assert done["waits"] == {
+        release.facts["release"]: "waits for approval by a second person beside anna: "
+        "anna overrode a REJECT, and four eyes are asked for"
+    }
+    assert b"Overridden by anna" in turned_down.home.space.snapshots.read(release.snapshot, "card.md")
+    assert "somebody" not in turned_down.job("approve", {"release": turned_down.release, **WHO})
+    assert turned_down.home.run(SECOND).success
+    assert turned_down.home.answering() is None, "anna overrode, so anna is no second person"
+
+    assert turned_down.job("approve", {"release": turned_down.release, "by": "ben", "reason": "so be it"}) == ""
+    run = turned_down.home.run(SECOND)
+    assert run.success
+    assert run.failed_checks >= {"gates_passed", "floor"}
+    assert "(overridden by anna: the floor is for another season)" in run.told["gates_passed"]
+    assert turned_down.home.answering() == turned_down.release
+    (move,) = turned_down.entries("promotion")
+    assert move.body["by"] == "anna and ben"
+    assert move.body["reason"].startswith(f"override of REJECT as of {SECOND} by anna: {WHO['reason']}")
+    assert move.body["is_proven"] is False
+    tags = next(
+        v.tags for v in versions(turned_down.home.space.catalogue.client(), "flights") if v.tags["bundle"] == release.snapshot
+    )
+    assert tags["override"] == f"by anna: {WHO['reason']}"
+    lineage = command("lineage", turned_down.release).output
+    assert f"override at {release.facts['override']['at'][:19]} by anna (cli): {WHO['reason']}" in lineage
+
+
+def test_the_override_job_and_the_sensor_release_it_once(turned_down: People) -> None:
+    assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
+    (entry,) = turned_down.entries("override")
+    assert launched(turned_down) == [(SECOND, f"{SECOND}:{entry.hash}")]
+    run = turned_down.home.run(SECOND)
+    assert run.computed == {"release", "endpoint/staging"}
+    assert launched(turned_down) == [], "it waits for a second person"
+
+
+def test_an_override_counts_for_its_evaluation_and_for_its_reasons_alone(turned_down: People) -> None:
+    assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
+    evaluation = turned_down.home.get("evaluation", SECOND)
+    turned_down.home.edit("product.yaml", ASKS_NOBODY)
+    run = alone(turned_down, "release")
+    assert "the verdict was given for other gates than product.yaml declares now" in run.errors["release"]
+    again = turned_down.home.run(SECOND)
+    assert turned_down.home.get("evaluation", SECOND).id != evaluation.id
+    assert {"gates_passed", "floor"} <= again.failed_checks
+    assert "release" not in again.made
+
+
+def test_there_is_nothing_to_override_where_the_verdict_lets_it_through(waiting: People, tmp_path: Any) -> None:
+    people = People(waiting.home.copy(tmp_path / "home"))
+    assert f"its verdict lets it through. Waiting: {people.release}" in people.job("override", {"partition": SECOND, **WHO})
+    assert "flights/evaluation has nothing for 2013-01" in people.job("override", {"partition": FIRST, **WHO})
+    assert people.entries("override") == []
+
+
+def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tmp_path: Any) -> None:
+    people = People(waiting.home.copy(tmp_path / "home"))
+    people.home.edit("product.yaml", ASKS_NOBODY, UNSURE)
+    run = people.home.run(SECOND)
+    assert not run.success
+    assert run.failed_checks >= {"gates_passed", "floor"}
+    people.home.edit("product.yaml", (r"on_inconclusive: keep", "on_inconclusive: ask"))
+    run = people.home.run(SECOND)
+    assert run.success
+    assert "a person is asked" in run.told["gates_passed"]
+    assert run.made["endpoint/production"] is False
+    assert people.job("approve", {"release": people.release, **WHO}) == ""
+    assert people.home.run(SECOND).success
+    assert people.home.answering() == people.release
+    (move,) = people.entries("promotion")
+    assert (move.body["by"], move.body["is_proven"]) == ("anna", False)
+    assert move.body["reason"].startswith(f"INCONCLUSIVE as of {SECOND}; approved by anna")

@@ -1,0 +1,280 @@
+"""The compiled features.sql gives DuckDB's values to the last bit, or leaves the row to DuckDB."""
+
+import datetime as dt
+import io
+import json
+import random
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import msgspec
+import polars as pl
+import pytest
+
+from ml_assets.core.bundle import request_fields
+from ml_assets.products.flights.contract import Features as FeatureTable
+from ml_assets.products.flights.contract import Request
+from ml_assets.serving.compiled_features import compile_features
+from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.features import Features, features, same_values
+from ml_assets.serving.requests import Field
+from ml_assets.serving.sql_code import Row, Unsupported, Unsure
+from resources.settings import ROOT
+
+FLIGHTS = re.sub(
+    r"\{\{ ref\('(\w+)'\) \}\}",
+    r'"features"."main"."\1"',
+    (ROOT / "dbt_project/models/flights/flights_features.sql").read_text(),
+)
+FIELDS = msgspec.convert(request_fields(Request), list[Field])
+KINDS = [
+    {"name": name, "kind": "category" if column.dtype.type == pl.String else "number"}
+    for name, column in FeatureTable.to_schema().columns.items()
+    if name not in ("flight_id", "scheduled_at")
+]
+
+
+def parquet(table: pl.DataFrame) -> bytes:
+    file = io.BytesIO()
+    table.write_parquet(file)
+    return file.getvalue()
+
+
+def flights_lookups() -> dict[str, bytes]:
+    rng = random.Random(1)
+    planes = [(f"N{n}", rng.choice([None, 1999, 2004]), rng.choice([None, "Rotorcraft"]), "BOEING", rng.choice([None, 140]))
+              for n in range(50)]  # fmt: skip
+    rates = [
+        (carrier, origin, dest, dt.date(2013, 1, 1) + dt.timedelta(days=day), rng.random(), rng.choice([None, 0.0]), rng.random())
+        for carrier in ("UA", "AA") for origin in ("JFK", "EWR") for dest in ("MIA", "BOS") for day in range(365)
+    ]  # fmt: skip
+    columns = ["carrier", "origin", "dest", "day", "carrier_late_rate", "origin_late_rate", "route_late_rate"]
+    makers = ["tailnum", "plane_year", "plane_type", "manufacturer", "seats"]
+    return {
+        "flights_planes": parquet(pl.DataFrame(planes, schema=makers, orient="row")),
+        "flights_late_rates": parquet(pl.DataFrame(rates, schema=columns, orient="row")),
+    }
+
+
+def flights_request(rng: random.Random, number: int) -> Row:
+    start = dt.datetime(2012, 12, 31) if rng.random() < 0.9 else dt.datetime(rng.choice([1, 2, 1970, 9998]), 1, 1)
+    values: list[Any] = []
+    for each in FIELDS:
+        if each.nullable and rng.random() < 0.15:
+            values.append(None)
+        elif each.isin is not None:
+            values.append(rng.choice([*each.isin, "UA", "JFK"]) if each.name == "carrier" else rng.choice(each.isin))
+        elif each.type == "timestamp":
+            values.append(start + dt.timedelta(microseconds=rng.randrange(370 * 86_400_000_000)))
+        elif each.type == "string":
+            values.append(rng.choice([f"N{rng.randrange(60)}", "MIA", "BOS", "é", "", "x\x00y"]))
+        else:
+            low, high = each.ge or 0, each.le or 0
+            values.append(rng.randint(int(low), int(high)) if each.type == "integer" else rng.uniform(low, high))
+    values[0] = f"{number}"
+    return tuple(values)
+
+
+def made(
+    sql: str, fields: Sequence[Field], kinds: Sequence[dict[str, str]], lookups: dict[str, bytes], golden: list[Row]
+) -> Features:
+    relation = "flights_requests" if fields is FIELDS else "asked"
+    return features(
+        sql=sql, relation=relation, fields=fields, key=[fields[0].name], features=kinds, lookups=lookups, golden=golden
+    )
+
+
+def test_the_flights_features_are_compiled_and_equal_duckdb_bit_for_bit() -> None:
+    rng = random.Random(20130101)
+    rows = [flights_request(rng, number) for number in range(4000)]
+    found = made(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
+    assert (found.engine, found.why_not) == ("compiled", None)
+    computed = found.compute(rows)
+    expected = found.sql.compute(rows)
+    assert all(same_values(one, other) for one, other in zip(computed, expected, strict=True))
+    assert len({row[-1] for row in computed}) > 100
+    assert sum(row[10] is not None for row in computed) > 300
+    assert found.given_up < 200
+
+
+ASKED = [
+    Field("k", "string"),
+    Field("a", "integer", nullable=True),
+    Field("b", "integer"),
+    Field("x", "number", nullable=True),
+    Field("y", "number"),
+    Field("s", "string", nullable=True),
+    Field("t", "timestamp"),
+    Field("f", "boolean", nullable=True),
+]
+EXPRESSIONS = [
+    "a + b", "b - 7", "a * b", "-x", "x + y", "x * y", "x / y", "y / 7", "a / 3", "x - a", "a // 7", "b // 1440 % 60", "b % 97",
+    "x * 0.1", "0.25 + y", "coalesce(a, b)", "coalesce(x, y)", "coalesce(s, 'none')", "nullif(a, b)", "nullif(a, 3)",
+    "case when a > b then 1 when a = b then 2 else 3 end", "case when x > y then y end", "case when f then s else 'no' end",
+    "f", "not f", "a is null", "a is not null and f", "f or a < 0", "a in (1, 2, 3)", "s in ('N1', 'é')", "b between -5 and 5",
+    "s || s", "s || '-' || k", "substr(s, 1, 1)", "substring(s, 2, 3)", "cast(a as double)", "cast(a as varchar)", "b::bigint",
+    "hour(t)", "minute(t)", "year(t)", "month(t)", "day(t)", "isodow(t)", "dayofyear(t - interval 5 hour)",
+    "isodow(cast(t + interval 3 day as date))", "hour(t::date + interval 90 minute)", "month(t::date)", "s = k",
+    "t::date = t::date", "x <= y", "a <> b", "(a + 1) * 2 - b % 5", "a * 2 // 3", "7 * b // 2 * 3", "a - b - 3", "- x - y",
+    "z.v", "z.w", "z.i + b",
+    "coalesce(z.n, 'unknown')", "u.v", "z.v > x", "case when z.v is null then 0 else b end",
+]  # fmt: skip
+EDGES = [0, 1, -1, 2, 3, 5, -5, 7, 97, 2**31, -(2**31), 2**53 + 1, 2**62, 2**63 - 1, -(2**63), 123456789]
+REALS = [0.0, -0.0, 1.0, -1.5, 0.1, 1e-320, 1e308, -1e308, 3.0, 2.0**53, 1 / 3, 123456.789]
+TABLE = pl.DataFrame(
+    {
+        "name": ["N1", "é", "N2", None, "ab"],
+        "d": [dt.date(2013, 1, day) for day in range(1, 6)],
+        "v": [0.5, float("nan"), None, 2.0, -0.0],
+        "w": [True, None, False, True, False],
+        "i": [1, 2, None, 4, 2**62],
+        "n": ["one", None, "two", "three", ""],
+    }
+)
+DAYS = pl.DataFrame({"day": [dt.date(2013, 1, day) for day in range(1, 29)], "v": [day / 7 for day in range(28)]})
+
+
+def asked(rng: random.Random, number: int) -> Row:
+    def maybe(value: Any) -> Any:
+        return None if rng.random() < 0.2 else value
+
+    def whole() -> int:
+        return rng.choice(EDGES) if rng.random() < 0.5 else rng.randint(-5000, 5000)
+
+    def real() -> float:
+        return rng.choice(REALS) if rng.random() < 0.5 else rng.gauss(0, 1e3)
+
+    start = rng.choice([dt.datetime(2013, 1, 1), dt.datetime(1900, 2, 28), dt.datetime(1, 1, 1), dt.datetime(9999, 12, 1)])
+    moment = start + dt.timedelta(microseconds=rng.randrange(28 * 86_400_000_000))
+    text = maybe(rng.choice(["N1", "é", "N2", "", "ab", "e\u0301x", "👩‍🚀!", "x\x00y"]))
+    return (f"{number}", maybe(whole()), whole(), maybe(real()), real(), text, moment, maybe(rng.random() < 0.5))
+
+
+def query(expression: str) -> str:
+    return f"""
+        with recent as (select *, (t - interval 1 hour)::date as yesterday from features.main.asked)
+        select r.k, {expression} as e
+        from recent as r
+        left join "features"."main"."things" as z on z.name = r.s
+        left join features.main.days u on r.yesterday = u.day"""
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_an_expression_of_the_subset_equals_duckdb_on_thousands_of_rows(expression: str) -> None:
+    rng = random.Random(expression)
+    rows = [asked(rng, number) for number in range(800)]
+    lookups = {"things": parquet(TABLE), "days": parquet(DAYS)}
+    kinds = [{"name": "e", "kind": kind_of(expression)}]
+    columns = {each.name: each.type for each in ASKED}
+    nullable = frozenset(each.name for each in ASKED if each.nullable)
+    function = compile_features(
+        sql=query(expression), relation="asked", columns=columns, nullable=nullable, features=kinds, lookups=lookups
+    )
+    reference = FeatureSql(sql=query(expression), relation="asked", columns=columns, key=["k"], features=kinds, lookups=lookups)
+    sure = []
+    for row in rows:
+        try:
+            sure.append((row, function([row])[0]))
+        except Unsure:
+            continue
+    expected = reference.compute([row for row, _ in sure])  # raises where a row is sure and DuckDB refuses it
+    wrong = [(row, one, two) for (row, one), two in zip(sure, expected, strict=True) if not same_values(one, two)]
+    assert not wrong[:3]
+    assert len(sure) > 150
+
+
+def kind_of(expression: str) -> str:
+    with duckdb.connect() as connection:
+        connection.execute("ATTACH ':memory:' AS features")
+        kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean"
+        connection.execute(f"create table features.main.asked ({kinds})")
+        for name, table in (("things", TABLE), ("days", DAYS)):
+            connection.register("arriving", table.to_arrow())
+            connection.execute(f"create table features.main.{name} as select * from arriving")
+        return "category" if str(connection.sql(query(expression)).types[1]) == "VARCHAR" else "number"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select k, sum(b) as e from features.main.asked group by k",
+        "select k, b as e from features.main.asked where b > 0",
+        "select k, b as e from features.main.asked order by b limit 1",
+        "select distinct k, b as e from features.main.asked",
+        "select k, row_number() over () as e from features.main.asked",
+        "select k, upper(s) as e from features.main.asked",
+        "select k, 1 + 1 as e from features.main.asked",
+        "select k, b * 0.1 as e from features.main.asked",
+        "select k, a::integer as e from features.main.asked",
+        "select k, b // a as e from features.main.asked",
+        "select k, t - interval 1 month as e from features.main.asked",
+        "select k, z.v as e from features.main.asked as r join features.main.things as z on z.name = r.s",
+        "select k, z.v as e from features.main.asked as r left join features.main.things as z on z.name = r.s and z.v > 0",
+        "select k, z.v as e from features.main.asked as r left join features.main.things as z on z.w = r.f",
+        "select k, z.v as e from features.main.asked as r left join features.main.things as z on z.v = r.x",
+        "select k, z.v as e from features.main.asked as r left join features.main.things as z using (s)",
+        "select k, y as e, y + 1 as E from features.main.asked",
+        "select k, v as e from features.main.asked, features.main.things",
+        "select k, b as e from features.main.asked union all select k, b from features.main.asked",
+        "select k, (select max(v) from features.main.things) as e from features.main.asked",
+        "select k, random() as e from features.main.asked",
+        "select * exclude (b), b as e from features.main.asked",
+        "selec",
+    ],
+)
+def test_other_sql_is_not_compiled(sql: str) -> None:
+    columns = {each.name: each.type for each in ASKED}
+    with pytest.raises(Unsupported):
+        compile_features(
+            sql=sql,
+            relation="asked",
+            columns=columns,
+            nullable=frozenset({"a", "x", "s", "f"}),
+            features=[{"name": "e", "kind": "number"}],
+            lookups={"things": parquet(TABLE)},
+        )
+
+
+def golden(count: int) -> list[Row]:
+    rng = random.Random(3)
+    return [(f"{number}", rng.randint(0, 9), number, 1.5, 2.5, "N1", dt.datetime(2013, 1, 2), True) for number in range(count)]
+
+
+E = [{"name": "e", "kind": "number"}]
+
+
+def test_sql_outside_of_the_subset_is_left_to_duckdb_and_says_why() -> None:
+    found = made("select k, upper(s) = 'N1' as e from features.main.asked", ASKED, E, {}, golden(3))
+    assert (found.engine, found.compute(golden(2))) == ("duckdb", [(1.0,), (1.0,)])
+    assert "upper" in (found.why_not or "")
+
+
+def test_a_row_out_of_range_is_left_to_duckdb_alone() -> None:
+    found = made("select k, a * b as e from features.main.asked", ASKED, E, {}, golden(3))
+    large = ("big", 2**40, 2**40, 1.0, 1.0, "N1", dt.datetime(2013, 1, 1), True)
+    with pytest.raises(UncomputableRow):
+        found.compute([large])
+    assert (found.engine, found.given_up) == ("compiled", 1)
+    assert found.compute(golden(2)) == found.sql.compute(golden(2))
+
+
+def test_a_compiled_function_that_differs_from_duckdb_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml_assets.serving.sql_times._EPOCH", dt.datetime(1970, 1, 1, 0, 1))
+    found = made("select k, minute(t) as e from features.main.asked", ASKED, E, {}, golden(3))
+    assert found.engine == "duckdb"
+    assert "other values" in (found.why_not or "")
+    assert found.compute(golden(1)) == [(0.0,)]
+
+
+def test_names_of_the_sql_never_become_code() -> None:
+    name = "x = __import__('os')"
+    sql = f'select k, "{name}" as e from (select 1)'
+    columns = {each.name: each.type for each in ASKED}
+    with pytest.raises(Unsupported):
+        compile_features(sql=sql, relation="asked", columns=columns, nullable=frozenset(), features=E, lookups={})
+    hostile = f"""with c as (select k, '{json.dumps(name)[1:-1].replace("'", "''")}' as "{name}" from features.main.asked)
+        select k, "{name}" as e from c"""
+    found = made(hostile, ASKED, [{"name": "e", "kind": "category"}], {}, golden(1))
+    assert (found.engine, found.compute(golden(1))) == ("compiled", [(name,)])

@@ -1,0 +1,211 @@
+"""Too many, too slow, too stuck: the endpoint refuses what it cannot take, and answers the rest."""
+
+import asyncio
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_serving_support import Store, payload, requests, train
+
+from ml_assets.serving.app import App, create_app
+from ml_assets.serving.endpoint import Endpoint
+from ml_assets.serving.keys import new_key, parse_keys
+from ml_assets.serving.prediction_log import PredictionLog, Record
+from ml_assets.serving.prediction_records import read
+from resources import pointer as pointers
+
+ROWS = payload(requests(40, seed=31))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("home"))
+    train(store.home / "r", name="r1", seed=1)
+    store.point("r1", store.add(store.home / "r"))
+    return store
+
+
+def app_of(store: Store, log: PredictionLog, **more: Any) -> App:
+    endpoint = Endpoint(
+        product="flights",
+        environment="production",
+        pointer=lambda: pointers.read(store.pointer),
+        open_bundle=store.open_bundle,
+    )
+    return create_app(endpoint=endpoint, log=log, **more)
+
+
+Answered = tuple[int, Any, dict[bytes, bytes]]
+
+
+async def ask(
+    app: App, body: bytes, *, path: str = "/predict", method: str = "POST", client: str = "a", key: str = ""
+) -> Answered:
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0)
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+    await app({"type": "http", "path": path, "method": method, "headers": headers, "client": (client, 1)}, receive, send)
+    head, content = sent
+    return head["status"], json.loads(content["body"]) if path != "/metrics" else content["body"].decode(), dict(head["headers"])
+
+
+def within(app: App, work: Callable[[], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        await app.state.start()
+        return await work()
+
+    return asyncio.run(run())
+
+
+def test_more_rows_than_may_wait_are_refused_at_once_with_a_time_to_come_back(store: Store, tmp_path: Path) -> None:
+    app = app_of(store, PredictionLog(tmp_path), most_waiting_rows=50, most_per_client=1000)
+    body = json.dumps({"rows": ROWS[:10]}).encode()
+
+    async def work() -> Any:
+        found = await asyncio.gather(*(ask(app, body) for _ in range(20)))
+        return found, await ask(app, b"", path="/metrics", method="GET")
+
+    found, metrics = within(app, work)
+    statuses = [status for status, _, _ in found]
+    assert (statuses.count(200), statuses.count(503)) == (5, 15)
+    assert all(headers[b"retry-after"] == b"1" for status, _, headers in found if status == 503)
+    assert 'reason="overloaded"} 15' in metrics[1]
+    assert within(app, lambda: ask(app, body))[0] == 200
+
+
+def test_one_client_cannot_take_all_places(store: Store, tmp_path: Path) -> None:
+    app = app_of(store, PredictionLog(tmp_path), most_per_client=4)
+    body = json.dumps(ROWS[0]).encode()
+    found = within(app, lambda: asyncio.gather(*(ask(app, body, client="ab"[n % 10 == 9]) for n in range(20))))
+    by_client = {client: [found[n][0] for n in range(20) if ("ab"[n % 10 == 9]) == client] for client in "ab"}
+    assert (by_client["a"].count(200), by_client["a"].count(429), by_client["b"]) == (4, 14, [200, 200])
+    assert all(headers[b"retry-after"] == b"1" for status, _, headers in found if status == 429)
+    assert not app.state.admission.under_way
+
+
+def test_keys_guard_predictions_and_the_operator_routes(store: Store, tmp_path: Path) -> None:
+    (predict, line), (admin, more) = new_key("predict"), new_key("admin")
+    moved: list[tuple[str | None, str, str]] = []
+    app = app_of(
+        store, PredictionLog(tmp_path), keys=parse_keys(f"{line}\n{more}:ops"), roll_back=lambda *asked: moved.append(asked)
+    )
+    body = json.dumps(ROWS[0]).encode()
+
+    async def work() -> list[int]:
+        asked = [("/predict", body, key) for key in ("", predict, admin)]
+        asked += [(path, b"", key) for path in ("/reload", "/rollback") for key in ("", predict, admin)]
+        return [(await ask(app, content, path=path, key=key))[0] for path, content, key in asked]
+
+    assert within(app, work) == [401, 200, 200, 401, 403, 200, 401, 403, 200]
+    assert moved == [(None, "ops over HTTP", "rolled back over HTTP")]
+
+
+def test_an_error_of_ours_fails_its_own_batch_alone(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = app_of(store, PredictionLog(tmp_path))
+    body = json.dumps(ROWS[0]).encode()
+
+    async def work() -> list[int]:
+        serving = app.state.serving()
+        with monkeypatch.context() as patched:
+            patched.setattr(serving.bundle.observed, "add", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await ask(app, body)
+        return [(await ask(app, body))[0] for _ in range(2)]
+
+    assert within(app, work) == [200, 200]
+
+
+def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = threading.Event()
+    log = PredictionLog(tmp_path / "log", most_waiting_bytes=5000, stop_seconds=0.2)
+    monkeypatch.setattr(log, "_write", lambda path, content: stuck.wait(20))
+    app = app_of(store, log)
+    body = json.dumps({"rows": ROWS[:10]}).encode()
+
+    async def work() -> tuple[list[int], float]:
+        started, found = time.monotonic(), []
+        for _ in range(30):
+            found.append((await ask(app, body))[0])
+            await asyncio.sleep(0.005)
+        return found, time.monotonic() - started
+
+    statuses, seconds = within(app, work)
+    assert statuses == [200] * 30
+    assert seconds < 5
+    started = time.monotonic()
+    log.close()
+    assert time.monotonic() - started < 2
+    assert log.lost + log.written == 300
+    stuck.set()
+
+
+def test_a_full_disk_loses_records_counts_them_and_goes_on_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import datetime as dt
+
+    from msgspec import Struct
+
+    class Asked(Struct, frozen=True):
+        carrier: str
+
+    def record() -> Record:
+        return Record("i", dt.datetime(2013, 1, 1), "r1", "production", Asked("AA"), 0.5, True)
+
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    log, real = PredictionLog(tmp_path), os.write
+    monkeypatch.setattr(os, "write", full)
+    log.add([record()])
+    while log.lost < 1:
+        time.sleep(0.01)
+    monkeypatch.setattr(os, "write", real)
+    log.add([record()])
+    log.close()
+    assert (log.written, log.lost, read(tmp_path).frame.height) == (1, 1, 1)
+
+
+def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Store, tmp_path: Path) -> None:
+    from test_serving_server import Started
+
+    ready = tmp_path / "ready.json"
+    argv = [*store.argv, "--client-seconds", "1", "--ready-file", str(ready)]
+    with Started(argv, ready) as base_url:
+        host, _, port = base_url.removeprefix("http://").partition(":")
+        beginnings = [
+            b"",
+            b"POST /predict HT",
+            b"POST /predict HTTP/1.1\r\nhost: x\r\n",
+            b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+            b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{",
+        ]
+        slow = [socket.create_connection((host, int(port)), timeout=8) for _ in beginnings for _ in range(10)]
+        for number, connection in enumerate(slow):
+            connection.sendall(beginnings[number // 10])
+        from test_serving_support import post
+
+        assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
+        said = [answer_of(connection) for connection in slow]
+        assert all(text == b"" for text in said[:10])
+        assert all(text.startswith(b"HTTP/1.1 408") for text in said[20:])
+        assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    with connection:
+        found = b""
+        while chunk := connection.recv(4096):
+            found += chunk
+        return found

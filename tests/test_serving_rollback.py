@@ -1,0 +1,119 @@
+"""The operator's rollback: one request, the whole bundle, with nothing but the home's own files."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ml_assets.serving import client
+from ml_assets.serving.client import EndpointRefused
+from ml_assets.serving.keys import new_key
+from ml_assets.serving.process import ServerProcess
+from tests.path_support import Days
+from tests.small_home import small_home
+
+
+@pytest.fixture
+def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
+    """A copy of the small home in which two releases answered, without its Dagster and its MLflow."""
+    made = small_home(tmp_path_factory)
+    shutil.copytree(made.home.parent, tmp_path / "copy")
+    copy = Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+    for folder in ("dagster", "mlflow", "landing", "cache"):
+        shutil.rmtree(copy.home / folder, ignore_errors=True)
+    return copy
+
+
+def releases(days: Days) -> list[str]:
+    space = days.open()
+    found = [move.release for move in space.endpoints.moves("flights", "production")]
+    space.ledger.close()
+    return found
+
+
+def serve(days: Days, **more: str) -> ServerProcess:
+    import sys
+
+    unreachable = {
+        "ML_ASSETS_MLFLOW": "http://127.0.0.1:9",
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    return ServerProcess([sys.executable, "-m", "ml_assets", "serve", "flights"], environ={**days.environ, **unreachable, **more})
+
+
+def golden(days: Days, release: str) -> tuple[list[dict[str, object]], list[float]]:
+    space = days.open()
+    bundle = next(move.bundle for move in space.endpoints.moves("flights", "production") if move.release == release)
+    found = json.loads(space.snapshots.read(bundle, "golden.json"))
+    space.ledger.close()
+    return found["requests"], found["scores"]
+
+
+def test_a_rollback_over_http_brings_the_whole_bundle_back_within_seconds(days: Days) -> None:
+    first, second = releases(days)
+    with serve(days) as server:
+        assert client.release(server.base_url)["release"] == second
+        assert client.release(server.base_url)["features"]["engine"] == "compiled"
+        started = time.monotonic()
+        told = client.rollback(server.base_url, reason="the drill")
+        seconds = time.monotonic() - started
+        assert (told["release"], told["reason"], told["kept_in_memory"]) == (first, "the drill", second)
+        assert told["by"].endswith("over HTTP")
+        assert seconds < 5
+        asked, scores = golden(days, first)
+        answer = client.predict(server.base_url, asked)
+        assert answer["release"] == first
+        assert [p["probability"] for p in answer["predictions"]] == scores
+        with pytest.raises(EndpointRefused, match="no earlier release") as refused:
+            client.rollback(server.base_url)
+        assert refused.value.status == 409
+        started = time.monotonic()
+        assert client.rollback(server.base_url, to=second)["release"] == second
+        assert time.monotonic() - started < 1
+        assert client.predict(server.base_url, golden(days, second)[0])["release"] == second
+    assert releases(days) == [first, second, first, second]
+    with serve(days) as server:
+        assert client.release(server.base_url)["release"] == second
+
+
+def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(days: Days) -> None:
+    first, second = releases(days)
+    space = days.open()
+    entry = space.ledger.pointer("flights", "production")
+    assert entry
+    model = space.snapshots.path(entry.body["release"], "model.cbm")
+    space.ledger.close()
+    model.chmod(0o644)
+    model.write_bytes(b"CBM1 damaged")
+    with serve(days) as server:
+        ready, told = client.ready(server.base_url), client.release(server.base_url)
+        assert (ready["release"], told["release"]) == (first, first)
+        assert ready["instead_of"] == told["instead_of"]
+        assert ready["instead_of"]
+        import urllib.request
+
+        with urllib.request.urlopen(server.base_url + "/metrics") as response:
+            assert 'ml_assets_serves_instead_of_pointer{product="flights"} 1' in response.read().decode()
+    assert releases(days) == [first, second]
+
+
+def test_where_keys_are_configured_only_their_holders_move_the_endpoint(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = releases(days)
+    (predict, line), (admin, more) = new_key("predict"), new_key("admin")
+    with serve(days, ML_ASSETS_KEYS=f"{line} {more}:ops") as server:
+        asked, _ = golden(days, second)
+        for key, status in ((None, 401), (predict, 403)):
+            with pytest.raises(EndpointRefused) as refused:
+                client.rollback(server.base_url, key=key)
+            assert refused.value.status == status
+        assert client.predict(server.base_url, asked, key=predict)["release"] == second
+        monkeypatch.setenv("ML_ASSETS_KEY", admin)
+        assert client.rollback(server.base_url)["by"] == "ops over HTTP"
+        assert client.reload(server.base_url)["release"] == first
+    written = [path for path in days.home.rglob("*") if path.is_file()]
+    assert not [path for path in written if any(key.encode() in path.read_bytes() for key in (predict, admin))]
+    assert any("predictions" in path.parts for path in written)
