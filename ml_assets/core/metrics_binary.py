@@ -4,6 +4,8 @@
 theta_hat - theta ~ sum psi, and sum psi = 0 in the sample. Sources are named in each docstring.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ml_assets.core.intervals import Units
@@ -105,10 +107,11 @@ def average_precision_resamples(y: Floats, s: Floats, units: Units) -> Floats:
     ends = np.unique(last[np.searchsorted(last, np.flatnonzero(is_positive))])
     starts = np.append(0, ends[:-1] + 1)
     # whole numbers below 2^24 are exact in float32, and no sum of draws comes near three times the rows
-    weights = units.weights.T.astype(np.float32 if y.size < 2**22 else np.float64)
+    weights: Any = units.weights.T.astype(np.float32 if y.size < 2**22 else np.float64)
     block = max(1, _CELLS // units.count)
-    rows_before, hits_before = np.zeros((2, units.count), dtype=weights.dtype)
-    area, hits_last = np.zeros(weights.shape[1]), np.zeros(weights.shape[1], dtype=weights.dtype)
+    before: Any = np.zeros((2, units.count), dtype=weights.dtype)
+    rows_before, hits_before = before
+    area, hits_last = np.zeros(weights.shape[1]), 0 * weights[0]
     for first in range(0, ends.size, block):
         edges, row = starts[first : first + block], slice(starts[first], ends[min(first + block, ends.size) - 1] + 1)
         segment = np.repeat(np.arange(edges.size), np.diff(np.append(edges, row.stop)))
