@@ -168,7 +168,7 @@ def _answering(workspace: Workspace, product: Product, environment: str, told: s
         metadata["lineage"] = dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`")
     if environment == "production":
         spec = product.endpoint
-        metadata["url"] = dg.MetadataValue.url(f"http://{spec.host}:{spec.port}/release")
+        metadata["url"] = dg.MetadataValue.url(f"http://{spec.host}:{spec.port}/version")
     return dg.MaterializeResult(
         asset_key=asset_key(product, f"endpoint/{environment}"),
         data_version=dg.DataVersion(pointer.bundle if pointer else NOTHING),

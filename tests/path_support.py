@@ -21,7 +21,7 @@ SPEC = {
     "  unit: day": "  unit: hour",
     "minimum: {units: 20, positives: 50, negatives: 50}": "minimum: {units: 5, positives: 2, negatives: 2}",
     "roc_auc(champion) > -0.02}": "roc_auc(champion) > -0.95}",
-    "roc_auc(anchor) > -0.02}": "roc_auc(anchor) > -0.95}",
+    "roc_auc(anchor) > -0.025}": "roc_auc(anchor) > -0.95}",
     "> 0.60}": "> 0.05}",
     "brier(champion) < 0.01}": "brier(champion) < 0.9}",
     "< 0.05, family": "< 5, family",

@@ -48,6 +48,7 @@ def test_only_hashes_are_configured_and_keys_differ() -> None:
         ("Bearer ", 401, 401),
         (None, 401, 401),
     ],
+    ids=range(9),
 )
 def test_a_key_allows_its_scope_and_nothing_else_does(authorization: str | None, predict: int, admin: int) -> None:
     admission = Admission(KEYS)
@@ -76,7 +77,7 @@ def test_a_client_has_a_limit_and_others_do_not_feel_it() -> None:
     assert not admission.under_way
 
 
-@pytest.mark.parametrize("text", ["nonsense", PREDICT, f"root:{'0' * 64}", "predict:0", f"{PREDICT_LINE}:a:b"])
+@pytest.mark.parametrize("text", ["nonsense", PREDICT, f"root:{'0' * 64}", "predict:0", f"{PREDICT_LINE}:a:b"], ids=range(5))
 def test_lines_that_are_no_keys_are_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(KeysRefused, match="line 1") as refused:
         parse_keys(text)

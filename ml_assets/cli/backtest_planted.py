@@ -102,7 +102,7 @@ def _without_strong(step: Step, ordered: dict[str, list[str]]) -> Floats:
 
     if key not in ordered:
         ordered[key] = m.costliest([feature["name"] for feature in loaded.features], score, harm=harm)
-    clear = 2 * max((margin(claim) for claim in _single(step)), default=0.0) or 0.05
+    clear = 2 * max((margin(claim) for claim in _single(step)), default=0.0) or (0.05 if greatest else before / 10)
     return m.until_it_hurts(ordered[key], score, harm=harm, clear=clear)[1]
 
 

@@ -120,7 +120,7 @@ class Case:
         """The levels that the window should hold, told by the rows before it."""
         from ml_assets.core.judging import levels_of
 
-        self.refuse_unknown_columns()
+        self._refuse_unknown_columns()
         return levels_of(self.rows(self.trained[-self.product.window.test :]), product=self.product)
 
     @cached_property
@@ -163,6 +163,7 @@ class Case:
         """Rows and scores as gates see them."""
         from ml_assets.core.judging import panel_of
 
+        self._refuse_unknown_columns()
         return panel_of(self.frame if frame is None else frame, scores, product=self.product)
 
     def judge(
@@ -178,14 +179,12 @@ class Case:
         clock = self.timings if timings is None else timings
         return judge(self.product, self.panel(scores, frame), expected=self.expected, timings=clock)
 
-    def refuse_unknown_columns(self) -> None:
-        """A policy may divide by, or count in, any column of the features; by nothing else."""
-        columns = self.space.snapshots.frame(self.tested[-1].snapshot, "features.parquet").columns
+    def _refuse_unknown_columns(self) -> None:
+        """A policy may divide by any column of the features, and by nothing else."""
         for name in self.product.gates.slices:
-            if name not in columns:
-                raise PolicyError(
-                    f"{self.product.name}: no column '{name}' to divide rows by; {unknown_name(name, allowed=columns)}"
-                )
+            if name not in self.frame.columns:
+                allowed = unknown_name(name, allowed=self.frame.columns)
+                raise PolicyError(f"{self.product.name}: gates divide by '{name}', which is no column of the features; {allowed}")
 
 
 def cases(space: Workspace, product: Product) -> list[Case]:
