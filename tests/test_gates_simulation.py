@@ -10,6 +10,7 @@ from ml_assets.core.gates import bounds
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.resampling import clopper_pearson
 from ml_assets.core.gates.simulation import (
     POLICIES,
     WORLDS,
@@ -21,7 +22,7 @@ from ml_assets.core.gates.simulation import (
     histories,
     regression_days,
 )
-from ml_assets.core.gates.verifying import NO_MINIMUM, Boundary, at_boundary, clopper_pearson, design_effects, resampled
+from ml_assets.core.gates.verifying import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
 from ml_assets.core.intervals import Measured
 from ml_assets.gate_spec import BudgetSpec
 from tests.gated import claim
@@ -75,7 +76,7 @@ def test_rows_taken_for_units_let_through_what_they_should_not() -> None:
     for window in resampled(rows, units=30, samples=200, seed=4):
         by_row = replace(window, codes=np.arange(window.rows))
         wrong += by_row.tested(truth.form.terms, constant=constant, sign=">").p_proof <= 0.05
-    assert clopper_pearson(wrong, 200)[0] > 0.05
+    assert clopper_pearson(wrong, 200, confidence=0.99)[0] > 0.05
 
 
 @pytest.mark.parametrize("tail", ["heavy days speak against it", "heavy days speak for it"])
@@ -93,10 +94,10 @@ def test_skewed_units_prove_no_more_than_the_level(tail: str, units: int, monkey
             shown += bounds.shown(found, constant=0.0, sign=">").p_proof <= 0.05
         return shown
 
-    assert clopper_pearson(let_through(), 4000)[0] <= 0.05
+    assert clopper_pearson(let_through(), 4000, confidence=0.99)[0] <= 0.05
     if sign < 0:
         monkeypatch.setattr(bounds, "CAUTION", 0.0)
-        assert clopper_pearson(let_through(), 4000)[0] > 0.07
+        assert clopper_pearson(let_through(), 4000, confidence=0.99)[0] > 0.07
 
 
 @pytest.mark.parametrize("slices", [5, 20])
@@ -113,7 +114,7 @@ def test_models_that_differ_by_chance_are_not_vetoed_more_often_than_the_level(s
         found = judge_claim(veto, window, level=at, minimum=NO_MINIMUM, expected={}, timings={})
         vetoed += found.outcome == "FAIL"
         assert len(found.parts) == slices, number
-    assert clopper_pearson(vetoed, samples)[0] <= at
+    assert clopper_pearson(vetoed, samples, confidence=0.99)[0] <= at
 
 
 def _pool_difference(rows: Panel) -> float:
@@ -126,8 +127,7 @@ def _windows_with_slices(rows: Panel, *, units: int, samples: int) -> list[Panel
     for _ in range(samples):
         days = random.integers(0, rows.units.count, units)
         index = (days[:, None] * size + np.arange(size)).ravel()
-        columns = {name: values[index.tolist()] for name, values in rows.columns.items()}
-        found.append(replace(rows.part(index), columns=columns, codes=np.repeat(np.arange(units), size)))
+        found.append(replace(rows.part(index), codes=np.repeat(np.arange(units), size)))
     return found
 
 
@@ -145,8 +145,8 @@ def allowed(found: Histories) -> float:
 @pytest.mark.parametrize("world", [each.name for each in WORLDS])
 def test_fifty_commits_erode_no_more_than_the_margin(world: str) -> None:
     found = told(world, "gates")
-    assert clopper_pearson(found.eroded, found.count)[0] <= allowed(found)
-    assert clopper_pearson(found.wrong, found.count)[0] <= allowed(found)
+    assert clopper_pearson(found.eroded, found.count, confidence=0.99)[0] <= allowed(found)
+    assert clopper_pearson(found.wrong, found.count, confidence=0.99)[0] <= allowed(found)
     assert found.quality_5 >= -0.01
 
 

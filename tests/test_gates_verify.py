@@ -8,11 +8,11 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.cli.gates import COMMANDS
+from ml_assets.core.gates.resampling import clopper_pearson
 from ml_assets.core.gates.simulation import binary_days
 from ml_assets.core.gates.verifying import (
     at_boundary,
     at_truth,
-    clopper_pearson,
     design_effects,
     provable,
     resampled,
@@ -106,4 +106,4 @@ def test_independent_rows_have_a_design_effect_of_one_and_shared_days_a_large_on
     ("count", "of", "low", "high"), [(0, 100, 0.0, 0.0516), (5, 100, 0.0110, 0.1350), (100, 100, 0.9484, 1.0)]
 )
 def test_the_interval_of_a_share_is_the_one_of_clopper_and_pearson(count: int, of: int, low: float, high: float) -> None:
-    assert clopper_pearson(count, of) == pytest.approx((low, high), abs=2e-4)
+    assert clopper_pearson(count, of, confidence=0.99) == pytest.approx((low, high), abs=2e-4)
