@@ -1,4 +1,4 @@
-"""`python -m benchmarks [path] [memo] [serving] [lineage] [plan]`: measure, print tables and the command that repeats them."""
+"""`python -m benchmarks [path] [memo] [serving] [lineage] [plan] [gates]`: measure, print tables, and how to repeat them."""
 
 import importlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("path", "memo", "serving", "lineage", "plan")
+NAMES = ("path", "memo", "serving", "lineage", "plan", "gates")
 
 
 @click.command()

@@ -105,7 +105,7 @@ class Budget:
             entries = _entries(connection, product.name, None)
         by_window: dict[tuple[str, ...], list[Entry]] = {}
         for entry in entries:
-            by_window.setdefault(tuple(entry.body["window"]), []).append(entry)
+            by_window.setdefault(tuple(sorted(set(entry.body["window"]))), []).append(entry)
         return [_window(product, tested, found) for tested, found in sorted(by_window.items(), key=lambda each: each[0][-1])]
 
 

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+from fairlearn import metrics as fairlearn
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from MLstatkit import Delong_test
 from scipy.stats import t
 from sklearn import metrics as oracle
 
+from ml_assets.core.gates.panel import panel
 from ml_assets.core.intervals import Estimate, Measured, Units
-from ml_assets.core.metrics import METRICS, metrics_of
+from ml_assets.core.metrics import AT_THRESHOLD, METRICS, metrics_of
 from ml_assets.core.metrics_binary import (
     average_precision,
     average_precision_resamples,
@@ -17,6 +20,7 @@ from ml_assets.core.metrics_binary import (
 )
 from ml_assets.core.metrics_estimate import MetricError, difference, estimate, measure
 from ml_assets.core.metrics_types import Floats, Ints
+from tests.gated import judged
 
 CLASSIFIED = {
     "roc_auc": oracle.roc_auc_score,
@@ -51,6 +55,69 @@ def regression_rows(seed: int = 0, rows: int = 2000) -> tuple[Floats, Floats, In
 
 def rows_of(name: str, seed: int = 0) -> tuple[Floats, Floats, Ints]:
     return binary_rows(seed) if METRICS[name].task == "binary" else regression_rows(seed)
+
+
+@pytest.mark.parametrize("quantile", [10, 50, 90])
+def test_a_quantile_loss_is_the_one_of_scikit_learn(quantile: int) -> None:
+    y, s, unit = regression_rows()
+    expected = oracle.mean_pinball_loss(y, s, alpha=quantile / 100)
+    assert estimate(METRICS[f"pinball_{quantile}"], y, s, unit).value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5])
+def test_rates_are_those_of_the_confusion_matrix_and_of_fairlearn(threshold: float) -> None:
+    y, s, unit = binary_rows()
+    decided = (s >= threshold).astype(float)
+    (tn, fp), (fn, tp) = oracle.confusion_matrix(y, decided)
+    by_hand = {"tpr": tp / (tp + fn), "fpr": fp / (fp + tn), "selection_rate": (tp + fp) / y.size}
+    theirs = {
+        "tpr": fairlearn.true_positive_rate,
+        "fpr": fairlearn.false_positive_rate,
+        "selection_rate": fairlearn.selection_rate,
+    }
+    for name, expected in by_hand.items():
+        found = estimate(AT_THRESHOLD[name](threshold), y, s, unit).value
+        assert found == pytest.approx(expected, abs=1e-9)
+        assert found == pytest.approx(theirs[name](y, decided), abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("selection_rate", fairlearn.selection_rate),
+        ("tpr", fairlearn.true_positive_rate),
+        ("fpr", fairlearn.false_positive_rate),
+    ],
+)
+def test_the_smallest_ratio_between_groups_is_the_one_of_fairlearn(name: str, theirs) -> None:  # type: ignore[no-untyped-def]
+    y, s, unit = binary_rows()
+    group = np.random.default_rng(4).choice(["A", "B", "C"], y.size)
+    frame = fairlearn.MetricFrame(metrics=theirs, y_true=y, y_pred=(s >= 0.3).astype(float), sensitive_features=group)
+    rows = panel(task="binary", y=y, scores={"candidate": s}, unit=unit, columns={"group": group}, threshold=0.3)
+    parts = judged(f"ratio({name}, by: group) > 0.1", rows, "veto").parts
+    assert min(part.estimate for part in parts) == pytest.approx(frame.ratio(), abs=1e-9)
+    if name == "selection_rate":
+        ratio = fairlearn.demographic_parity_ratio(y, (s >= 0.3).astype(float), sensitive_features=group)
+        assert min(part.estimate for part in parts) == pytest.approx(ratio, abs=1e-9)
+    for part in parts:
+        one, other = part.where.removeprefix("group: ").split(" / ")
+        assert part.estimate == pytest.approx(frame.by_group[one] / frame.by_group[other], abs=1e-9)
+
+
+@pytest.mark.parametrize("ties", [1, 9])
+def test_with_rows_for_units_the_error_of_an_auc_difference_is_that_of_delong(ties: int) -> None:
+    """Ours takes rows/(rows-1) of all squared influences; DeLong m/(m-1) of the positives' and n/(n-1) of the negatives'."""
+    y, a, _ = binary_rows(ties=ties)
+    b = binary_rows(seed=7, ties=ties)[1]
+    *_, auc_a, auc_b, info = Delong_test(y, a, b)
+    found = difference(METRICS["roc_auc"], y, a, b, np.arange(y.size))
+    assert found.value == pytest.approx(auc_a - auc_b, abs=1e-9)
+    psi = METRICS["roc_auc"].influence(y, a) - METRICS["roc_auc"].influence(y, b)  # type: ignore[misc]
+    m, n = y.sum(), (1 - y).sum()
+    delong = m / (m - 1) * np.sum(psi[y == 1] ** 2) + n / (n - 1) * np.sum(psi[y == 0] ** 2)
+    assert delong == pytest.approx(info["var_diff"], abs=1e-12, rel=1e-9)
+    ours = Measured(value=0, parts=psi, is_resampled=False, units=y.size, rows=y.size).standard_error ** 2
+    assert ours == pytest.approx(info["var_diff"], rel=2 / min(m, n))
 
 
 @pytest.mark.parametrize("name", [*CLASSIFIED, *REGRESSED])

@@ -4,13 +4,15 @@
 theta_hat - theta ~ sum psi, and sum psi = 0 in the sample. Sources are named in each docstring.
 """
 
+from typing import Any
+
 import numpy as np
 
 from ml_assets.core.intervals import Units
 from ml_assets.core.metrics_types import Floats, Ints
 
 BINS = 10
-_CHUNK = 50  # resamples worked on at once: bounds the memory of (rows, resamples) tables
+_CELLS = 2_000_000  # of a table worked on at once: bounds the memory
 
 
 def mean_loss(losses: Floats, w: Floats | None) -> float:
@@ -96,25 +98,38 @@ def average_precision(y: Floats, s: Floats, w: Floats | None = None) -> float:
 
 
 def average_precision_resamples(y: Floats, s: Floats, units: Units) -> Floats:
-    """Average precision in each resample of whole units: one sort, then sums of weights per threshold.
+    """Average precision in each resample of whole units: one sort, then weights of units times how many rows each has so far.
 
     Precision is read only at thresholds that some positive has, so the rows between two of them are one segment.
     """
     order, last = _descending(s)
-    codes, positives = units.codes[order], np.flatnonzero(y[order])
-    ends = np.unique(last[np.searchsorted(last, positives)])
+    codes, is_positive = units.codes[order], y[order] > 0
+    ends = np.unique(last[np.searchsorted(last, np.flatnonzero(is_positive))])
     starts = np.append(0, ends[:-1] + 1)
-    values = np.empty(len(units.weights))
-    for start in range(0, len(values), _CHUNK):
-        # float32 holds whole numbers up to 16.7 million exactly: no sum of draws that fits here is rounded
-        w = units.weights[start : start + _CHUNK].T.astype(np.float32)
-        rows = np.cumsum(np.add.reduceat(w[codes[: ends[-1] + 1]], starts, axis=0), axis=0)
-        steps = np.add.reduceat(w[codes[positives]], np.searchsorted(positives, starts), axis=0)
-        hits = np.cumsum(steps, axis=0)
-        area = np.einsum("ij,ij->j", steps, hits / np.maximum(rows, 1), dtype=np.float64)
-        with np.errstate(invalid="ignore"):  # a resample without positives has no precision: NaN
-            values[start : start + _CHUNK] = area / hits[-1]
-    return values
+    # whole numbers below 2^24 are exact in float32, and no sum of draws comes near three times the rows
+    weights: Any = units.weights.T.astype(np.float32 if y.size < 2**22 else np.float64)
+    block = max(1, _CELLS // units.count)
+    before: Any = np.zeros((2, units.count), dtype=weights.dtype)
+    rows_before, hits_before = before
+    area, hits_last = np.zeros(weights.shape[1]), 0 * weights[0]
+    for first in range(0, ends.size, block):
+        edges, row = starts[first : first + block], slice(starts[first], ends[min(first + block, ends.size) - 1] + 1)
+        segment = np.repeat(np.arange(edges.size), np.diff(np.append(edges, row.stop)))
+        among = is_positive[row]
+        rows_so_far = _counted(segment, codes[row], edges.size, rows_before)
+        hits_so_far = _counted(segment[among], codes[row][among], edges.size, hits_before)
+        hits = hits_so_far @ weights
+        steps = np.diff(hits, axis=0, prepend=hits_last[None])
+        area += np.einsum("ij,ij->j", steps, hits / np.maximum(rows_so_far @ weights, 1), dtype=np.float64)
+        rows_before, hits_before, hits_last = rows_so_far[-1], hits_so_far[-1], hits[-1]
+    with np.errstate(invalid="ignore"):  # a resample without positives has no precision: NaN
+        return np.asarray(area / hits_last)
+
+
+def _counted(segment: Ints, codes: Ints, segments: int, before: Floats) -> Floats:
+    """How many rows each unit has up to the end of each segment: (segments, units)."""
+    cells = np.bincount(segment * before.size + codes, minlength=segments * before.size).reshape(segments, before.size)
+    return np.asarray(np.cumsum(cells, axis=0, dtype=before.dtype) + before)
 
 
 def _descending(s: Floats) -> tuple[Ints, Ints]:

@@ -60,9 +60,10 @@ class Panel:
         return int(self.y.sum()) if self.task == "binary" else None
 
     def part(self, index: Ints) -> "Panel":
-        """Only these rows, which nothing divides further; the codes of units stay what they are."""
+        """Only these rows; the codes of units stay what they are."""
         scores = {name: values[index] for name, values in self.scores.items()}
-        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns={})
+        columns = {name: values.gather(index) for name, values in self.columns.items()}
+        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns)
 
     def lacks(self, minimum: MinimumLike) -> str:
         """What there is too little of to decide anything; empty if nothing is."""

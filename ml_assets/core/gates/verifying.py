@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import betaincinv, chdtri
+from scipy.special import chdtri
 
 from ml_assets.claim_grammar import Comparison
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.resampling import clopper_pearson, redrawn
 from ml_assets.core.intervals import Measured, Units
 from ml_assets.core.metrics_types import Floats, Ints
 from ml_assets.gate_spec import ClaimSpec, MinimumSpec
@@ -41,7 +42,7 @@ class Boundary:
 
     @property
     def interval(self) -> tuple[float, float]:
-        return clopper_pearson(self.accepted, self.samples)
+        return clopper_pearson(self.accepted, self.samples, confidence=CONFIDENCE)
 
     @property
     def holds(self) -> bool:
@@ -62,13 +63,6 @@ class DesignEffect:
     def is_large(self) -> bool:
         """Whether it is over 1.5 and over what 99 of 100 windows of independent rows show: chi^2 / (units - 1)."""
         return self.effect > max(MOST_DESIGN_EFFECT, float(chdtri(self.units - 1, 0.01)) / (self.units - 1))
-
-
-def clopper_pearson(count: int, of: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The exact interval of a share (Clopper & Pearson 1934)."""
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(count, of - count + 1, tail)) if count else 0.0
-    return low, float(betaincinv(count + 1, of - count, 1 - tail)) if count < of else 1.0
 
 
 def provable(claims: Sequence[ClaimSpec], panel: Panel) -> list[ClaimSpec]:
@@ -109,14 +103,9 @@ def at_truth(claim: ClaimSpec, panel: Panel) -> ClaimSpec:
 
 def resampled(panel: Panel, *, units: int, samples: int, seed: int) -> Iterator[Panel]:
     """Windows of `units` units of the panel, drawn with replacement; one drawn twice is two units."""
-    random, known = np.random.default_rng(seed), panel.units
-    order = np.argsort(known.codes, kind="stable")
-    sizes = np.bincount(known.codes, minlength=known.count)
-    ends = np.cumsum(sizes)
+    random = np.random.default_rng(seed)
     for _ in range(samples):
-        drawn = random.integers(0, known.count, units)
-        index = order[np.concatenate([np.arange(ends[each] - sizes[each], ends[each]) for each in drawn])]
-        yield replace(panel.part(index), codes=np.repeat(np.arange(units), sizes[drawn]))
+        yield redrawn(panel, random, units=units)
 
 
 def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mapping[str, Ints]) -> list[DesignEffect]:

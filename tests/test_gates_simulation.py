@@ -1,0 +1,178 @@
+"""What the gates promise, counted in worlds whose truth is known. Seeds are fixed; intervals are Clopper-Pearson's at 99 %."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from ml_assets.core.gates import bounds
+from ml_assets.core.gates.claims import judge_claim
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.resampling import clopper_pearson
+from ml_assets.core.gates.simulation import (
+    POLICIES,
+    WORLDS,
+    Histories,
+    Noise,
+    Policy,
+    PolicyName,
+    binary_days,
+    histories,
+    regression_days,
+)
+from ml_assets.core.gates.verifying import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
+from ml_assets.core.intervals import Measured
+from ml_assets.gate_spec import BudgetSpec
+from tests.gated import claim
+
+CLAIMS = {
+    "binary": [
+        claim("roc_auc(candidate) - roc_auc(champion) > -0.02", name="auc"),
+        claim("brier(candidate) - brier(champion) < 0.01", name="brier"),
+    ],
+    "regression": [claim("rmse(candidate) - rmse(champion) < 0.5", name="rmse")],
+}
+
+
+@cache
+def pool(task: str) -> Panel:
+    return binary_days(seed=1, days=600, rows=120) if task == "binary" else regression_days(seed=2, days=600, rows=120)
+
+
+def boundary(task: str, *, units: int, samples: int, level: float) -> list[Boundary]:
+    return at_boundary(pool(task), CLAIMS[task], level=level, units=units, samples=samples, seed=4)
+
+
+@pytest.mark.parametrize("task", CLAIMS)
+def test_days_of_these_worlds_are_good_or_bad_together(task: str) -> None:
+    rows = pool(task)
+    assert min(each.effect for each in design_effects(rows, CLAIMS[task], {"day": rows.codes})) > 2
+
+
+@pytest.mark.parametrize("task", CLAIMS)
+@pytest.mark.parametrize("units", [20, 30, 60])
+def test_what_just_fails_to_hold_is_let_through_within_the_level(task: str, units: int) -> None:
+    for found in boundary(task, units=units, samples=800, level=0.05):
+        assert found.holds, found
+        assert found.interval[1] > 0.01, "a gate that never opens keeps any level"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("at", [0.05, 0.01])
+@pytest.mark.parametrize("task", CLAIMS)
+@pytest.mark.parametrize("units", [20, 30, 60])
+def test_what_just_fails_to_hold_is_let_through_within_the_level_in_thousands(task: str, units: int, at: float) -> None:
+    for found in boundary(task, units=units, samples=4000, level=at):
+        assert found.share <= 1.25 * at, found
+        assert found.holds or found.share <= 1.25 * at, found
+
+
+def test_rows_taken_for_units_let_through_what_they_should_not() -> None:
+    rows, truth = pool("binary"), CLAIMS["binary"][0]
+    wrong = 0
+    constant = rows.measured(truth.form.terms).value
+    for window in resampled(rows, units=30, samples=200, seed=4):
+        by_row = replace(window, codes=np.arange(window.rows))
+        wrong += by_row.tested(truth.form.terms, constant=constant, sign=">").p_proof <= 0.05
+    assert clopper_pearson(wrong, 200, confidence=0.99)[0] > 0.05
+
+
+@pytest.mark.parametrize("tail", ["heavy days speak against it", "heavy days speak for it"])
+@pytest.mark.parametrize("units", [20, 30, 60])
+def test_skewed_units_prove_no_more_than_the_level(tail: str, units: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exponential days: the t statistic alone is let through at twice the level."""
+    random, sign = np.random.default_rng(6), -1 if "against" in tail else 1
+    days = sign * (random.exponential(1, (4000, units)) - 1)
+
+    def let_through() -> int:
+        shown = 0
+        for each in days:
+            value = float(each.mean())
+            found = Measured(value=value, parts=(each - value) / units, is_resampled=False, units=units, rows=units)
+            shown += bounds.shown(found, constant=0.0, sign=">").p_proof <= 0.05
+        return shown
+
+    assert clopper_pearson(let_through(), 4000, confidence=0.99)[0] <= 0.05
+    if sign < 0:
+        monkeypatch.setattr(bounds, "CAUTION", 0.0)
+        assert clopper_pearson(let_through(), 4000, confidence=0.99)[0] > 0.07
+
+
+@pytest.mark.parametrize("slices", [5, 20])
+def test_models_that_differ_by_chance_are_not_vetoed_more_often_than_the_level(slices: int) -> None:
+    """The veto at its hardest: the limit is the truth in every slice, and Holm keeps the level over all of them."""
+    vetoed, samples, at = 0, 500, 0.05
+    rows = binary_days(seed=9, days=300, rows=120, slices=slices, gap=0.0)
+    level_of = {
+        name: _pool_difference(part) for name, part in ((n, rows.of_level("place", n)) for n in rows.groups["place"]) if part
+    }
+    hardest = max(level_of.values())
+    veto = claim(f"log_loss(candidate) - log_loss(champion) < {hardest!r}", "veto", for_each=["place"])
+    for number, window in enumerate(_windows_with_slices(rows, units=30, samples=samples)):
+        found = judge_claim(veto, window, level=at, minimum=NO_MINIMUM, expected={}, timings={})
+        vetoed += found.outcome == "FAIL"
+        assert len(found.parts) == slices, number
+    assert clopper_pearson(vetoed, samples, confidence=0.99)[0] <= at
+
+
+def _pool_difference(rows: Panel) -> float:
+    return rows.measured(claim("log_loss(candidate) - log_loss(champion) < 0").form.terms).value
+
+
+def _windows_with_slices(rows: Panel, *, units: int, samples: int) -> list[Panel]:
+    random, size = np.random.default_rng(4), 120
+    found = []
+    for _ in range(samples):
+        days = random.integers(0, rows.units.count, units)
+        index = (days[:, None] * size + np.arange(size)).ravel()
+        found.append(replace(rows.part(index), codes=np.repeat(np.arange(units), size)))
+    return found
+
+
+@cache
+def told(world: str, policy: PolicyName, count: int = 60) -> Histories:
+    found = next(each for each in WORLDS if each.name == world)
+    return histories(found, Policy(policy), Noise(), count=count, seed=0)
+
+
+def allowed(found: Histories) -> float:
+    """The share of histories that may go wrong: alpha for each window that was opened."""
+    return min(1.0, found.windows * BudgetSpec().alpha)
+
+
+@pytest.mark.parametrize("world", [each.name for each in WORLDS])
+def test_fifty_commits_erode_no_more_than_the_margin(world: str) -> None:
+    found = told(world, "gates")
+    assert clopper_pearson(found.eroded, found.count, confidence=0.99)[0] <= allowed(found)
+    assert clopper_pearson(found.wrong, found.count, confidence=0.99)[0] <= allowed(found)
+    assert found.quality_5 >= -0.01
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("world", [each.name for each in WORLDS])
+def test_fifty_commits_erode_no_more_than_the_margin_in_thousands(world: str) -> None:
+    found = told(world, "gates", 3000)
+    assert found.eroded / found.count <= allowed(found)
+    assert found.wrong / found.count <= allowed(found)
+    assert told("one window", "gates", 3000).wrong / 3000 <= BudgetSpec().alpha
+
+
+def test_true_improvements_are_let_through() -> None:
+    assert told("mixed", "gates").quality > 0.02
+
+
+def test_the_usual_ways_erode() -> None:
+    assert told("each 0.003 worse", "point").eroded > 40
+    assert told("each 0.003 worse", "row_level").eroded == 60
+    assert told("each 0.003 worse", "row_level").quality < -0.1
+    assert told("one window", "row_level").wrong > 40
+    assert told("nothing improves", "recorded").claimed > 0.01
+    assert told("each 0.003 worse", "gates").eroded < 10
+
+
+def test_what_is_told_of_a_history_depends_on_its_seed_alone() -> None:
+    one = [histories(WORLDS[2], Policy(name), Noise(), count=3, seed=5) for name in POLICIES]
+    assert one == [histories(WORLDS[2], Policy(name), Noise(), count=3, seed=5) for name in POLICIES]
+    assert level(BudgetSpec()) == 0.01

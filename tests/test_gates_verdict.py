@@ -1,0 +1,266 @@
+"""Verdicts, and what a recorded one is worth: its numbers are all that is believed."""
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.panel import panel
+from ml_assets.core.gates.recorded import outcome_again
+from ml_assets.core.gates.unproven import unproven
+from ml_assets.core.gates.verdict import judge
+from ml_assets.core.metrics_estimate import MetricError
+from ml_assets.product import Product
+from tests.gated import GATES, arguments, product, recorded, verdict, window
+
+CLAIMS = [claim["name"] for claim in GATES["claims"]]
+WRONG = [None, "0.5", True, [], {}, float("nan")]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Product:
+    return product(tmp_path_factory.mktemp("gated"))
+
+
+@pytest.fixture(scope="module")
+def accepted(made: Product) -> dict[str, Any]:
+    return recorded(made)
+
+
+def test_a_candidate_that_keeps_every_claim_is_accepted(made: Product, accepted: dict[str, Any]) -> None:
+    assert (accepted["decision"], accepted["reasons"], accepted["not_asked"]) == ("ACCEPT", [], [])
+    assert [claim["name"] for claim in accepted["claims"]] == CLAIMS
+    assert {claim["outcome"] for claim in accepted["claims"]} == {"PASS"}
+    assert (accepted["is_first"], accepted["is_better"], accepted["units"], accepted["rows"]) == (False, True, 30, 6000)
+    assert unproven(made, accepted, has_champion=True) == []
+
+
+def test_what_an_accept_promises_is_one_sentence(accepted: dict[str, Any]) -> None:
+    assert accepted["guarantee"] == (
+        "If this candidate were worse than the champion by 0.05 roc_auc or more on days like these, it would have been let "
+        "through with probability at most 1 % (5 % over 5 looks). Unit: day, 30 units."
+    )
+
+
+def test_a_worse_candidate_is_rejected_with_every_reason(made: Product) -> None:
+    found = verdict(made, window(champion=4.0))
+    assert found.decision == "REJECT"
+    assert [reason.split(":")[0] for reason in found.reasons] == [each.name for each in found.claims if each.outcome != "PASS"]
+    assert len(unproven(made, found.to_dict(), has_champion=True)) > 1
+
+
+def test_what_is_neither_proven_nor_disproven_is_inconclusive(tmp_path: Path) -> None:
+    narrow = [{"name": "not_worse", "prove": "roc_auc(candidate) - roc_auc(champion) > 0"}, GATES["claims"][2]]
+    found = verdict(product(tmp_path, claims=narrow, first_release=None), window(champion=1.58))
+    assert found.decision == "INCONCLUSIVE"
+    assert "more units like these would decide" in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "lacks"),
+    [
+        ({"units": 19, "rows": 5700}, "19 units (at least 20)"),
+        ({"units": 30, "rows": 120}, "positives (at least 50)"),
+    ],
+)
+def test_with_too_little_nothing_is_decided(made: Product, rows: dict[str, int], lacks: str) -> None:
+    found = verdict(made, window(**rows))
+    assert (found.decision, found.claims) == ("INCONCLUSIVE", ())
+    assert lacks in found.reasons[0]
+    assert not found.is_better
+    assert unproven(made, found.to_dict(), has_champion=True)
+
+
+@pytest.mark.parametrize("label", [0.0, 1.0])
+def test_one_class_is_never_accepted(made: Product, label: float) -> None:
+    given = arguments()
+    found = verdict(made, panel(**given | {"y": np.full(6000, label)}))
+    assert found.decision == "INCONCLUSIVE"
+
+
+def test_a_first_release_is_held_to_what_was_declared_for_it(made: Product) -> None:
+    found = recorded(made, window(champion=None))
+    assert (found["decision"], found["is_first"], found["is_better"]) == ("ACCEPT", True, True)
+    assert [claim["name"] for claim in found["claims"]] == ["floor", "fast"]
+    assert found["not_asked"] == [name for name in CLAIMS if name not in ("floor", "fast")]
+    assert unproven(made, found, has_champion=False) == []
+    assert any("first release" in reason for reason in unproven(made, found, has_champion=True))
+
+
+def test_a_champion_without_an_anchor_is_an_error_and_no_verdict(made: Product) -> None:
+    given = arguments()
+    scores = {name: given["scores"][name] for name in ("candidate", "champion")}
+    with pytest.raises(MetricError, match="the anchor was not scored"):
+        verdict(made, panel(**given | {"scores": scores}))
+
+
+def test_a_clock_that_was_not_read_is_inconclusive(made: Product) -> None:
+    assert judge(made, window()).decision == "INCONCLUSIVE"
+
+
+@given(seed=st.integers(0, 1000), champion=st.sampled_from([1.0, 1.6, 2.0]))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_outcome_follows_again_from_its_numbers(made: Product, seed: int, champion: float) -> None:
+    for rows in (window(seed=seed, champion=champion), window(seed=seed, champion=None)):
+        found = recorded(made, rows)
+        for claim in found["claims"]:
+            assert outcome_again(claim, level=found["level"]) == claim["outcome"], claim["name"]
+        asked = unproven(made, found, has_champion=not found["is_first"])
+        assert (asked == []) is (found["decision"] == "ACCEPT")
+
+
+def test_an_undefined_part_follows_again_too(made: Product) -> None:
+    rows = window()
+    never = np.where(rows.columns["line"].to_numpy() == "A", 0.0, rows.scores["candidate"])
+    found = recorded(made, panel(**arguments() | {"scores": {**rows.scores, "candidate": never}}))
+    fair = next(claim for claim in found["claims"] if claim["name"] == "fair")
+    assert (fair["outcome"], outcome_again(fair, level=found["level"])) == ("UNDECIDED", "UNDECIDED")
+
+
+def numbers(claim: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every place of a recorded claim whose number decides."""
+    for holder in claim["parts"] or [claim]:
+        names = (
+            ("estimate",)
+            if claim["kind"] == "require"
+            else ("estimate", "standard_error", "low", "high", "p", "units", "skewness")
+        )
+        yield from ((holder, name) for name in names)
+
+
+def tampered(claim: dict[str, Any], values: list[Any]) -> Iterator[dict[str, Any]]:
+    """The claim with each deciding number replaced by each value in turn."""
+    for place, _ in enumerate(list(numbers(claim))):
+        for value in values:
+            other = copy.deepcopy(claim)
+            holder, name = list(numbers(other))[place]
+            is_the_same = type(value) in (int, float) and abs(holder[name] - value) < 1e-9
+            if not is_the_same:
+                holder[name] = value
+                yield other
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_number_that_is_missing_or_none_never_passes(made: Product, accepted: dict[str, Any], name: str) -> None:
+    claim = next(each for each in accepted["claims"] if each["name"] == name)
+    for other in tampered(claim, WRONG):
+        assert outcome_again(other, level=accepted["level"]) != "PASS", other
+        forged = {**accepted, "claims": [other if each is claim else each for each in accepted["claims"]]}
+        assert unproven(made, forged, has_champion=True)
+
+
+@pytest.mark.parametrize("name", CLAIMS[:-1])
+def test_a_number_that_the_others_do_not_bear_out_never_passes(accepted: dict[str, Any], name: str) -> None:
+    claim = next(each for each in accepted["claims"] if each["name"] == name)
+    for other in tampered(claim, [-0.4, 0, 0.001, 0.37, 1, 2, 1e9]):
+        assert outcome_again(other, level=accepted["level"]) != "PASS", other
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+@pytest.mark.parametrize(
+    "key", ["estimate", "standard_error", "low", "high", "p", "units", "limit", "sign", "kind", "text", "missing"]
+)
+def test_a_key_that_is_not_there_never_passes(accepted: dict[str, Any], name: str, key: str) -> None:
+    claim = copy.deepcopy(next(each for each in accepted["claims"] if each["name"] == name))
+    is_read_off = claim["kind"] == "require" and key not in ("estimate", "limit", "sign", "kind", "text", "missing")
+    for holder in [claim, *claim["parts"]]:
+        holder.pop(key, None)
+    if not is_read_off:
+        assert outcome_again(claim, level=accepted["level"]) != "PASS"
+
+
+@pytest.mark.parametrize("champion", [2.2, 4.0])
+def test_a_claim_that_failed_cannot_be_talked_into_a_pass(made: Product, champion: float) -> None:
+    """p flipped, bound moved, limit moved, outcome and decision said: each alone and together."""
+    found = recorded(made, window(champion=champion))
+    at = found["level"]
+    for claim in found["claims"]:
+        if claim["outcome"] == "PASS":
+            continue
+        moved = {"limit": claim["limit"] + (-9 if claim["sign"] == ">" else 9)}
+        changes = [
+            {"p": 0.0 if claim["kind"] == "prove" else 1.0},
+            {"low": 99.0},
+            {"high": -99.0},
+            moved,
+            {"outcome": "PASS"},
+            {"units": 10**6},
+        ]
+        for change in [*changes, {key: value for each in changes for key, value in each.items()}]:
+            other = copy.deepcopy(claim)
+            for holder in [other, *other["parts"]]:
+                holder.update({key: value for key, value in change.items() if key in holder})
+            assert outcome_again(other, level=at) != "PASS", (claim["name"], change)
+    said = {**found, "decision": "ACCEPT", "reasons": [], "claims": [{**each, "outcome": "PASS"} for each in found["claims"]]}
+    assert unproven(made, said, has_champion=True)
+
+
+def forgeries() -> dict[str, Any]:
+    def claims(change: Any) -> Any:
+        return lambda told: {**told, "claims": change(copy.deepcopy(told["claims"]))}
+
+    def first(**changes: Any) -> Any:
+        return claims(lambda each: [{**each[0], **changes}, *each[1:]])
+
+    return {
+        "decision": lambda told: {**told, "decision": "INCONCLUSIVE"},
+        "no decision": lambda told: {key: value for key, value in told.items() if key != "decision"},
+        "other gates": lambda told: {**told, "gate": "0" * 64},
+        "first release": lambda told: {**told, "is_first": True},
+        "is_first is text": lambda told: {**told, "is_first": ""},
+        "level": lambda told: {**told, "level": 0.05},
+        "alpha": lambda told: {**told, "alpha": 0.5},
+        "looks": lambda told: {**told, "looks": 1},
+        "unit": lambda told: {**told, "unit": "row"},
+        "units": lambda told: {**told, "units": 300},
+        "guarantee": lambda told: {**told, "guarantee": "It is better."},
+        "not asked": lambda told: {**told, "not_asked": ["floor"]},
+        "no claims": lambda told: {**told, "claims": []},
+        "claims are none": lambda told: {**told, "claims": None},
+        "claim gone": claims(lambda each: each[1:]),
+        "claim twice": claims(lambda each: [*each, {**each[0], "outcome": "PASS"}]),
+        "claim renamed": first(name="other"),
+        "other text": first(text="roc_auc(candidate) > 0.1"),
+        "other kind": first(kind="veto"),
+        "other limit": first(limit=-0.9),
+        "other sign": first(sign="<"),
+        "other outcome": first(outcome="FAIL"),
+        "missing level": first(missing=["line=C"]),
+        "few units": first(units=5),
+        "parts gone": claims(lambda each: [{**claim, "parts": []} for claim in each]),
+        "part undefined": claims(lambda each: [{**c, "parts": [{**p, "note": "undefined"} for p in c["parts"]]} for c in each]),
+    }
+
+
+@pytest.mark.parametrize("name", forgeries())
+def test_a_forged_verdict_lets_nothing_through(made: Product, accepted: dict[str, Any], name: str) -> None:
+    forged = forgeries()[name](accepted)
+    assert unproven(made, forged, has_champion=True)
+    json.dumps(unproven(made, forged, has_champion=True))
+
+
+def test_better_than_the_anchor_is_believed_only_of_numbers(made: Product) -> None:
+    found = recorded(made, window(seed=4, champion=1.6))
+    rows = arguments(seed=4, champion=1.6)
+    rows["scores"]["anchor"] = rows["scores"]["champion"]
+    found = recorded(made, panel(**rows))
+    assert (found["decision"], found["is_better"]) == ("ACCEPT", False)
+    assert unproven(made, found, has_champion=True) == []
+    assert "better than the anchor" in unproven(made, {**found, "is_better": True}, has_champion=True)[0]
+
+
+def test_an_empty_verdict_proves_nothing(made: Product) -> None:
+    assert len(unproven(made, {}, has_champion=True)) >= len(CLAIMS)
+
+
+def test_a_changed_block_asks_again(tmp_path: Path, accepted: dict[str, Any]) -> None:
+    stricter = product(tmp_path, budget={"alpha": 0.01})
+    assert level(stricter.gates.budget) < accepted["level"]
+    assert unproven(stricter, accepted, has_champion=True)
