@@ -59,8 +59,6 @@ def _release(space: Workspace, reference: str) -> Subject | None:
 
 
 def _prediction(space: Workspace, reference: str) -> Subject | None:
-    if len(reference) != 36:
-        return None
     from ml_assets.serving.prediction_records import find
 
     for folder in sorted((space.settings.home / "predictions").glob("*")):
