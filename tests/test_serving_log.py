@@ -168,9 +168,9 @@ def test_reading_while_others_write_and_merge_counts_each_record_once(tmp_path: 
 def test_a_start_merges_what_a_kill_left_in_the_hours_before(tmp_path: Path) -> None:
     many(tmp_path, 5)
     log(tmp_path, [record(0, moment=NOON + dt.timedelta(hours=3))])
-    before = hour_names = [len(list(each.iterdir())) for each in files.hours(tmp_path)]
+    before = [len(list(each.iterdir())) for each in files.hours(tmp_path)]
     PredictionLog(tmp_path).close()
-    assert before == hour_names == [5, 1]
+    assert before == [5, 1]
     assert [len(list(each.iterdir())) for each in files.hours(tmp_path)] == [1, 1]
 
 

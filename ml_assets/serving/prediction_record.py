@@ -6,7 +6,7 @@ of every release has the same columns. JSON keeps numbers to the last bit and is
 
 import datetime as dt
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -28,7 +28,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     environment: str
     release: str
     bundle: str
-    request: msgspec.Struct
+    request: msgspec.Struct | dict[str, Any]
     score: float
     decision: bool | None
 

@@ -28,6 +28,11 @@ def find(folder: Path, id: str) -> dict[str, Any] | None:
     return {**record, "at": record["at"].isoformat(), "request": json.loads(record["request"])}
 
 
+def find_in_any(folder: Path, id: str) -> dict[str, Any] | None:
+    """The record of one prediction of any of the products that have a log in the folder, or None."""
+    return next((found for each in sorted(folder.glob("*")) if (found := find(each, id))), None)
+
+
 def count_predictions(folder: Path) -> Counter[tuple[str, str]]:
     """Predictions by (release, environment) of all that is logged under the folder."""
     counted = _select(hours(folder), "SELECT release, environment, count(*) AS n FROM log GROUP BY ALL").to_pylist()
