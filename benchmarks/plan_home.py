@@ -89,7 +89,8 @@ class _Path:
             self._prove("evaluation", key, "tested_on_unseen", "gates_passed")
             self._release(key)
         if answering:
-            self._make("monitoring", key, [*self._read("monitoring", key), *answering])
+            for stage in ("monitoring", "predictions"):
+                self._make(stage, key, [*self._read(stage, key), *answering])
 
     def _release(self, key: str) -> None:
         release, before = self._make("release", key, list(self._read("release", key))), self.champion

@@ -8,7 +8,7 @@ import dagster as dg
 
 from checks import contract, drift, gates, leakage, lineage, reproduction, serving
 from checks import features as feature_checks
-from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, raw, release
+from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, predictions, raw, release
 from ml_assets.product import Product, load_all
 from resources.decision_jobs import approve_job, override_job
 from resources.jobs import checks_job, path_job
@@ -16,7 +16,7 @@ from resources.settings import settings
 from resources.workspace import Workspace
 from sensors import decisions, new_data, registry
 
-STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring)
+STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, drift)
 JOBS = (path_job, checks_job, approve_job, override_job)
 SENSORS = (new_data, decisions, registry)

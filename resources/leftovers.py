@@ -33,7 +33,7 @@ def clear_home(settings: Settings) -> None:
     if settings.store.startswith("file://"):
         roots.append(Path(settings.store.removeprefix("file://")))
     for folder in [home, *(folder for root in roots for folder in _with_unfinished(root))]:
-        _clear(folder)
+        clear_folder(folder)
 
 
 def _with_unfinished(root: Path) -> Iterator[Path]:
@@ -44,7 +44,7 @@ def _with_unfinished(root: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(UNFINISHED)]
 
 
-def _clear(folder: Path) -> None:
+def clear_folder(folder: Path) -> None:
     """Remove what is unfinished in a folder, unless somebody writes there now: then a later run will."""
     with suppress(OSError), _opened(folder) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

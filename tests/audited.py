@@ -1,10 +1,12 @@
 """A ledger with all that an auditor asks about: two months from delivered bytes to answers, a champion, and predictions."""
 
+import datetime as dt
+
 from ml_assets.core.digests import sha256
 from ml_assets.core.manifests import Input, Manifest, Recipe
-from ml_assets.serving.prediction_id import prediction_id
 from resources.git import Source
 from resources.workspace import Workspace
+from tests.logged import log, record
 from tests.records import answers
 
 SOURCE: Source = {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}
@@ -53,15 +55,8 @@ def fill(space: Workspace) -> dict[str, Manifest]:
 
 
 def predict(space: Workspace, release: str, *, times: int, environment: str = "production") -> str:
-    """Log predictions of a release; the last one's id. The request tries to look like another release's record."""
-    id = ""
-    lines = []
-    for _ in range(times):
-        id = prediction_id()
-        request = f'{{"note":"{{\\"id\\":\\"x\\"","release":"other","environment":"{environment}"}}'
-        head = f'{{"id":"{id}","at":"2013-04-01T00:00:00","release":"{release}","environment":"{environment}"'
-        lines.append(f'{head},"request":{request},"score":0.25,"decision":false}}\n')
-    folder = space.settings.predictions("trains")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"2013-04-01.{release}.{environment}.jsonl").write_text("".join(lines) + '{"id":"torn')
-    return id
+    """Log predictions of a release; the last one's id."""
+    moment = dt.datetime(2013, 4, 1)
+    made = [record(1, moment=moment, release=release, environment=environment, product="trains") for _ in range(times)]
+    log(space.settings.predictions("trains"), made, writer=f"{release}-{environment}".replace(".", "-"))
+    return made[-1].id

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from ml_assets.cli import cli
 from ml_assets.cli.references import UnknownReference, resolve
 from ml_assets.core.manifests import Manifest
-from ml_assets.serving.prediction_counts import count_predictions
+from ml_assets.serving.prediction_records import count_predictions
 from resources import recalls
 from resources.audit import Audit
 from resources.workspace import Workspace
@@ -158,7 +158,7 @@ def test_references_find_the_one_thing_that_they_name(workspace: Workspace, made
     predicted = resolve(workspace, id)
     assert predicted.manifest == made["release 2013-02"]
     assert predicted.prediction is not None
-    assert (predicted.prediction["id"], predicted.prediction["score"]) == (id, 0.25)
+    assert (predicted.prediction["id"], predicted.prediction["score"]) == (id, 1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +197,8 @@ def test_the_text_of_a_lineage_shows_each_tree_once_and_what_it_was_made_with(as
 def test_the_text_of_a_predictions_lineage_begins_with_question_and_answer(ask: Any, workspace: Workspace, made: Made) -> None:
     id = audited.predict(workspace, "2013-02.aaaaaaaa", times=1)
     lines = ask("lineage", id).output.splitlines()
-    assert lines[1] == f"  gave 0.25 at 2013-04-01T00:00:00 in production, id {id}"
-    assert lines[2].startswith('  asked {"note"')
+    assert lines[1] == f"  gave 0.3333333333333333 at 2013-04-01T00:00:00.001000 in production, id {id}"
+    assert lines[2].startswith('  asked {"carrier"')
 
 
 def test_the_text_of_an_impact_counts_releases_and_predictions(ask: Any, workspace: Workspace, made: Made) -> None:

@@ -11,7 +11,7 @@ from tests import browser_support
 from tests.browser_support import eventually, keep_screenshot, texts
 from tests.small_home import DAYS, kept_environment, small_home
 
-STAGES = {"raw", "reference", "dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring"}
+STAGES = {"raw", "reference", "dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring", "predictions"}
 LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 100"
 
 

@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
-from ml_assets.serving.prediction_id import prediction_id
 from resources.recalls import recalled_partitions
 from tests.flights_months import MONTHS, copies, copy, month, months, with_column
+from tests.logged import log, record
 from tests.path_homes import Home
 
 __all__ = ["copies", "copy", "months"]
@@ -35,10 +35,7 @@ def name(at: Home, stage: str, partition: str) -> str:
 
 def logged(at: Home, *releases: str) -> None:
     """Predictions in the log, one of each release."""
-    folder = at.space.settings.predictions("flights")
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps({"id": prediction_id(), "release": release, "environment": "production"}) for release in releases]
-    (folder / "2026-01-01.x.jsonl").write_text("\n".join([*lines, ""]))
+    log(at.space.settings.predictions("flights"), [record(number, release=name) for number, name in enumerate(releases)])
 
 
 def test_without_apply_it_tells_what_was_touched_and_changes_nothing(copy: Home) -> None:
@@ -49,7 +46,7 @@ def test_without_apply_it_tells_what_was_touched_and_changes_nothing(copy: Home)
     assert told["releases"] == [third]
     assert told["predictions"] == {third: 2}
     assert {stage for stage, keys in told["touched"].items() if keys == [THIRD]} == {
-        "raw", "dataset", "quarantine", "features", "evaluation", "release", "monitoring",
+        "raw", "dataset", "quarantine", "features", "evaluation", "release", "monitoring", "predictions",
     }  # fmt: skip
     assert told["rollbacks"] == [{"environment": e, "now": third, "to": second} for e in ("production", "staging")]
     assert told["again"] == {"partitions": [], "blocked": None}

@@ -236,7 +236,7 @@ def test_a_products_files_count_where_they_are_used(tmp_path: Path, part: str, s
 
 
 FILES = {"raw": ["raw", "reference"], "dataset": ["dataset", "quarantine"]} | {
-    name: [name] for name in ("features", "model", "evaluation", "release", "monitoring")
+    name: [name] for name in ("features", "model", "evaluation", "release", "monitoring", "predictions")
 }
 NO_CONTENT = {"stages", "manifests", "digests", "approval", "consent", "plots", "plots_style", "plots_gates", "thumbnails"}
 """What an asset may import that decides no byte of its data version: the recipe's machinery, leave to be made, pictures."""

@@ -17,7 +17,7 @@ __all__ = ["copies", "copy", "months"]
 
 FIRST, SECOND, THIRD = MONTHS
 ENDPOINTS = {"endpoint/staging", "endpoint/production"}
-PARTITIONED = {"raw", "dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring"}
+PARTITIONED = {"raw", "dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring", "predictions"}
 
 
 def leaves(at: Home, manifest: Manifest) -> dict[tuple[str, str], str]:

@@ -60,7 +60,7 @@ def test_a_candidate_worse_than_the_margin_is_rejected_and_the_champion_answers_
     assert "more units like these would decide" in run.told["not_worse"]
     assert run.told["calibrated"].startswith("FAIL: ")
     assert "disproven < 0.05" in run.told["calibrated"]
-    assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation", "monitoring"}
+    assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation", "monitoring", "predictions"}
     assert rejected.home.current("release", NEXT) is None
     assert rejected.home.answering() == months.home.answering()
     assert rejected.home.get("monitoring", NEXT).facts["metrics"]["roc_auc"]["candidate"]["value"] > 0.6

@@ -65,7 +65,7 @@ def test_days_go_from_file_to_answering_endpoint(week: tuple[Home, dict[str, Run
     assert all(run.success for run in runs.values())
     assert all(runs[day].computed == {"raw", "dataset", "quarantine", "features"} for day in DAYS[:5])
     assert runs[FIRST_TESTED].computed == STAGES | ENDPOINTS
-    assert runs[LAST].computed == STAGES | ENDPOINTS | {"monitoring"}
+    assert runs[LAST].computed == STAGES | ENDPOINTS | {"monitoring", "predictions"}
     assert runs[LAST].checks["answers_equal_offline"]
     assert runs[LAST].checks["no_leakage"]
     assert at.answering() == at.get("release", LAST).facts["release"]

@@ -54,7 +54,8 @@ def _candidate(found: dict[Asset, Standing], before: str, key: str, champion: st
     judged = {("model", key): f"model@{key}", ("evaluation", key): f"evaluation@{key}", **features}
     found["release", key] = standing("release", key, judged)
     if champion:
-        found["monitoring", key] = standing("monitoring", key, {**features, **answering})
+        for stage in ("monitoring", "predictions"):
+            found[stage, key] = standing(stage, key, {**features, **answering})
 
 
 def plan(product: Product, situation: Situation) -> list[Item]:
@@ -89,7 +90,7 @@ def test_a_redelivered_partition_makes_stale_exactly_what_read_it(product: Produ
     read = {(stage, key) for stage in ("raw", "dataset", "quarantine", "features")}
     judged = {(s, k) for s in ("model", "evaluation") for k in ([key] if s == "evaluation" else []) + after}
     expected = read | {a for a in judged if a in situation.standing}
-    expected |= {("monitoring", key)} & situation.standing.keys()
+    expected |= {("monitoring", key), ("predictions", key)} & situation.standing.keys()
     assert assets(items) == expected
     assert {cause for item in items for cause in item.causes} == {Cause("delivered", "trips", key)}
 

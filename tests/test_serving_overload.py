@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import threading
 import time
@@ -13,11 +12,11 @@ from typing import Any
 import pytest
 from test_serving_support import Store, payload, requests, train
 
+from ml_assets.serving import prediction_log
 from ml_assets.serving.app import App, create_app
 from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.keys import new_key, parse_keys
-from ml_assets.serving.prediction_log import PredictionLog, Record
-from ml_assets.serving.prediction_records import read
+from ml_assets.serving.prediction_log import PredictionLog
 from resources import pointer as pointers
 
 ROWS = payload(requests(40, seed=31))
@@ -130,8 +129,8 @@ def test_an_error_of_ours_fails_its_own_batch_alone(store: Store, tmp_path: Path
 
 def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
-    log = PredictionLog(tmp_path / "log", most_waiting_bytes=5000, stop_seconds=0.2)
-    monkeypatch.setattr(log, "_write", lambda path, content: stuck.wait(20))
+    log = PredictionLog(tmp_path / "log", most_waiting_bytes=50_000, stop_seconds=0.2)
+    monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
     app = app_of(store, log)
     body = json.dumps({"rows": ROWS[:10]}).encode()
 
@@ -150,31 +149,6 @@ def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: P
     assert time.monotonic() - started < 2
     assert log.lost + log.written == 300
     stuck.set()
-
-
-def test_a_full_disk_loses_records_counts_them_and_goes_on_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import datetime as dt
-
-    from msgspec import Struct
-
-    class Asked(Struct, frozen=True):
-        carrier: str
-
-    def record() -> Record:
-        return Record("i", dt.datetime(2013, 1, 1), "r1", "production", Asked("AA"), 0.5, True)
-
-    def full(*_: object) -> int:
-        raise OSError(28, "No space left on device")
-
-    log, real = PredictionLog(tmp_path), os.write
-    monkeypatch.setattr(os, "write", full)
-    log.add([record()])
-    while log.lost < 1:
-        time.sleep(0.01)
-    monkeypatch.setattr(os, "write", real)
-    log.add([record()])
-    log.close()
-    assert (log.written, log.lost, read(tmp_path).frame.height) == (1, 1, 1)
 
 
 def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Store, tmp_path: Path) -> None:

@@ -109,11 +109,12 @@ def test_served_scores_are_the_offline_scores(world: World) -> None:
     assert probabilities(answer) == world.offline["r1"]
     assert probabilities(single) == probabilities(plain) == world.offline["r1"][:1]
     assert [p["decision"] for p in answer["predictions"]] == [score >= 0.5 for score in world.offline["r1"]]
-    logged = read(world.store.log).frame
+    logged = read(world.store.log)
     assert server.process.returncode == 0
     assert logged["score"].to_list() == [*world.offline["r1"], *world.offline["r1"][:1] * 2]
-    assert set(logged["environment"]) == {"production"}
-    assert logged["request"][0] == ROWS[0]
+    named = [set(logged[name]) for name in ("product", "environment", "release", "bundle")]
+    assert named == [{"flights"}, {"production"}, {"r1"}, {world.releases["r1"].digest}]
+    assert json.loads(logged["request"][0]) == ROWS[0]
     assert {p["id"] for p in answer["predictions"]} < set(logged["id"])
 
 
@@ -155,7 +156,7 @@ def test_a_term_signal_under_load_loses_no_accepted_request(world: World) -> Non
     assert statuses[-1] in (503, None)
     assert len(load.answers) > 20
     assert set(load.failures) <= {"ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected"}
-    assert sorted(read(world.store.log).frame["id"]) == sorted(load.ids)
+    assert sorted(read(world.store.log)["id"]) == sorted(load.ids)
 
 
 def status_of_ready(base_url: str) -> int | None:

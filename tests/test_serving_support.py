@@ -242,7 +242,7 @@ def main() -> None:
         open_bundle=store.open_bundle,
         trial=trial,
     )
-    app = create_app(endpoint=endpoint, log=PredictionLog(store.log))
+    app = create_app(endpoint=endpoint, log=PredictionLog(store.log, flush_seconds=0.1))
     run(
         app,
         host="127.0.0.1",

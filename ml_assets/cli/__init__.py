@@ -17,6 +17,7 @@ COMMANDS = {
     "status": "Show what stands for each partition and who answers.",
     "serve": "Serve a product's release over HTTP.",
     "lineage": "Show what made a release, model, partition or prediction.",
+    "explain": "Show why a prediction is what it is: features, contributions, release.",
     "impact": "Show what used a partition, a table or a delivered file, and what answers because of it.",
     "verify": "Check that no byte of the store or the ledger is missing, changed or added.",
     "card": "Print the model card of a release.",

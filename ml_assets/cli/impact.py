@@ -10,7 +10,7 @@ import click
 from ml_assets.cli.common import workspace
 from ml_assets.cli.references import resolve
 from ml_assets.core.audit_page import impact_page, name_of
-from ml_assets.serving.prediction_counts import count_predictions
+from ml_assets.serving.prediction_records import count_predictions
 from resources.audit import Audit
 
 SHOWN = 12

@@ -50,10 +50,10 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
 
 def _told(space: Workspace, follows: "Consequences") -> dict[str, Any]:
     """The recall, what it touched and what it asks for, as JSON values."""
-    from ml_assets.serving.prediction_records import count_by_release
+    from ml_assets.serving.prediction_records import count_predictions
 
-    counts = count_by_release(space.settings.predictions(follows.recall.product), environment="production")
-    given = {name: counts[name] for name in follows.releases if counts[name]}
+    counts = count_predictions(space.settings.predictions(follows.recall.product))
+    given = {name: n for name in follows.releases if (n := counts[name, "production"])}
     return {**asdict(follows), "predictions": given}
 
 

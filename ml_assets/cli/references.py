@@ -59,16 +59,11 @@ def _release(space: Workspace, reference: str) -> Subject | None:
 
 
 def _prediction(space: Workspace, reference: str) -> Subject | None:
-    if len(reference) != 36:
-        return None
-    from ml_assets.serving.prediction_records import find
+    from ml_assets.serving.prediction_records import find_in_any
 
-    for folder in sorted((space.settings.home / "predictions").glob("*")):
-        record = find(folder, reference)
-        made = space.ledger.release_named(record["release"]) if record else None
-        if made is not None:
-            return _subject(space, [made], record)
-    return None
+    record = find_in_any(space.settings.home / "predictions", reference)
+    made = space.ledger.release_named(record["release"]) if record else None
+    return _subject(space, [made], record) if made is not None else None
 
 
 def _digest(space: Workspace, prefix: str) -> Subject | None:

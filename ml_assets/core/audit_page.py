@@ -18,6 +18,7 @@ COLUMNS = {
     "release": (6, "release"),
     "endpoint": (7, "who answers"),
     "monitoring": (8, "monitoring"),
+    "predictions": (8, "monitoring"),
 }
 MOVE = ("environment", "kind", "at", "by", "reason")
 MOST_ROWS = 400

@@ -17,7 +17,7 @@ Asset = tuple[str, str]
 """(stage, partition); the partition of an unpartitioned asset is ""."""
 
 State = Literal["missing", "stale"]
-READ_RELEASE = ("evaluation", "monitoring")
+READ_RELEASE = ("evaluation", "monitoring", "predictions")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Planner:
         for key in self._keys:
             delivered = self.situation.delivered.get(key)
             self._consider("raw", key, self._landing_inputs(delivered, key) if delivered else None)
-        for stage in ("dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring"):
+        for stage in ("dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring", "predictions"):
             for key in self._keys:
                 self._consider(stage, key, self._inputs(stage, key))
         return list(self.found.values())
@@ -139,7 +139,7 @@ class Planner:
             case "release":
                 is_due = key in self.situation.accepted and ("evaluation", key) not in self.found
                 return self._of_partition(key, "model", "evaluation", "features") if is_due else None
-            case "monitoring":
+            case "monitoring" | "predictions":
                 bundle = self.situation.answered.get(key)
                 return {**self._versions("features", [key]), ("release", bundle): bundle} if bundle else None
         return None

@@ -68,6 +68,12 @@ _STAGES = (
         ("contract", "dbt"),
     ),
     Stage("monitoring", _core("observing", "scoring"), ("task", "monitoring", "features"), _JUDGED),
+    # the threshold, the features and the time are the bundle's: no section of product.yaml decides
+    Stage(
+        "predictions",
+        (*(f"ml_assets.serving.{name}" for name in ("batch_predictions", "bundle", "prediction_record")), *_core("scoring")),
+        packages=("catboost", "msgspec", "numpy", "polars", "pyarrow"),
+    ),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
 
@@ -94,7 +100,7 @@ def reads(product: Product, stage: str, partition: str) -> Reads:
             required = (("model", partition), *(("features", key) for key in test_keys(product, partition)))
         case "release":
             required = (("model", partition), ("evaluation", partition), ("features", partition))
-        case "monitoring":
+        case "monitoring" | "predictions":
             required = (("features", partition),)
     return Reads(required=required)
 

@@ -8,7 +8,7 @@ import msgspec
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.endpoint import Serving
 from ml_assets.serving.prediction_id import prediction_ids
-from ml_assets.serving.prediction_log import Record
+from ml_assets.serving.prediction_record import Record
 
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -39,9 +39,10 @@ def records(
     serving: Serving, environment: str, *, at: float, rows: Sequence[msgspec.Struct], scores: Sequence[float]
 ) -> list[Record]:
     """One record for each scored row."""
-    bundle, moment = serving.bundle, _EPOCH + dt.timedelta(seconds=at)
+    bundle, digest, moment = serving.bundle, serving.pointer.bundle, _EPOCH + dt.timedelta(seconds=at)
+    product, release = bundle.card.product, bundle.release
     return [
-        Record(id, moment, bundle.release, environment, row, score, bundle.decide(score))
+        Record(id, moment, product, environment, release, digest, row, score, bundle.decide(score))
         for id, row, score in zip(prediction_ids(len(rows)), rows, scores, strict=True)
     ]
 

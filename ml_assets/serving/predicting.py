@@ -37,7 +37,7 @@ class Predicting:
             state.admission.leave(asker)
         started = time.perf_counter()
         made = records(serving, state.endpoint.environment, at=at, rows=rows, scores=scores)
-        state.log.add(made)
+        state.log.add(made, len(body))
         state.metrics.rows += len(rows)
         reply = Reply(200, self._encode(answer(serving.bundle, made)))
         state.metrics.stage("encode", time.perf_counter() - started)

@@ -1,8 +1,10 @@
 """Names of predictions: UUID version 7, which sort by time and say nothing else."""
 
+import re
 import time
 from random import Random
 
+_FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
 _RANDOM = Random()
 """Seeded by the system: identifiers differ between processes, and need not be secret."""
 
@@ -19,3 +21,8 @@ def prediction_ids(count: int) -> list[str]:
 def prediction_id() -> str:
     """A new identifier."""
     return prediction_ids(1)[0]
+
+
+def is_prediction_id(text: str) -> bool:
+    """Whether this could be one."""
+    return _FORM.fullmatch(text) is not None

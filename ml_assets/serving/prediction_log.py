@@ -1,59 +1,52 @@
-"""Every prediction as one JSON line, written beside the requests: answering never waits for the disk.
+"""Every prediction, written beside the requests: answering appends to a queue and waits for nothing.
 
-Each server process appends to files of its own, one a day, whole lines in one write. What does not fit the memory for
-waiting lines, or the disk, is counted in `lost`. Reading them is prediction_records.
+A thread takes what waits, once in `flush_seconds`, and writes it as one Parquet file. What was not flushed when the process is
+killed is lost; what does not fit the queue, or the disk, is counted in `lost`. Reading is prediction_records.
 """
 
-import datetime as dt
-import os
-import queue
-import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Event, Thread
 
-import msgspec
-
+from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, merge, put, recent_hours
 from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving.prediction_record import Record, parquet, table
 
-MOST_WAITING_BYTES = 64 * 1024 * 1024
-PAUSE_SECONDS = 0.05
+MOST_WAITING_BYTES = 128 * 1024 * 1024
+RECORD_BYTES = 600
+"""About what a record weighs in memory, beside the text of its request."""
+FLUSH_SECONDS = 1.0
 STOP_SECONDS = 5.0
-
-
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """One prediction."""
-
-    id: str
-    at: dt.datetime
-    release: str
-    environment: str
-    request: msgspec.Struct
-    score: float
-    decision: bool | None
-
-
-class _Lines(msgspec.Struct, frozen=True, gc=False):
-    """The records of one answer, encoded."""
-
-    day: str
-    count: int
-    content: bytes
+SLICE = 500
+"""Records that are encoded at once: between slices the event loop has the interpreter."""
 
 
 class PredictionLog:
-    """Takes records without waiting and appends them to `folder`."""
+    """Takes records without waiting and writes them under `folder`."""
 
-    def __init__(self, folder: Path, *, most_waiting_bytes: int = MOST_WAITING_BYTES, stop_seconds: float = STOP_SECONDS) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        flush_seconds: float = FLUSH_SECONDS,
+        most_waiting_bytes: int = MOST_WAITING_BYTES,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
         self.folder = folder
-        self.written = 0
+        self.written = self.merges_failed = 0
+        self._flush_seconds = flush_seconds
         self._most_waiting_bytes = most_waiting_bytes
         self._stop_seconds = stop_seconds
-        self._waiting: queue.SimpleQueue[_Lines | None] = queue.SimpleQueue()
+        self._waiting: deque[tuple[Sequence[Record], int]] = deque()
         # Each counter is changed by one thread only: what was refused and taken by the caller's, the others by the writer's.
         self._refused = self._taken_bytes = self._done_bytes = self._unwritten = self._taken = 0
-        self._process = prediction_id()[:18]
-        self._encode = msgspec.json.Encoder().encode_lines
-        self._thread = threading.Thread(target=self._run, name="prediction-log", daemon=True)
+        self._writer = prediction_id()
+        self._flushes = 0
+        self._hour: Path | None = None
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
 
     @property
@@ -61,60 +54,77 @@ class PredictionLog:
         """Records that are not in the log and will not be."""
         return self._refused + self._unwritten
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Queue the records of one answer; when the queue is full they are lost, and counted."""
-        if not records:
-            return
-        content = self._encode(records)
-        if self._taken_bytes - self._done_bytes + len(content) > self._most_waiting_bytes:
+    def add(self, records: Sequence[Record], size: int = 0) -> None:
+        """Queue the records of one answer to a request of `size` bytes; when the queue is full they are lost, and counted."""
+        weight = size + RECORD_BYTES * len(records)
+        if self._taken_bytes - self._done_bytes + weight > self._most_waiting_bytes:
             self._refused += len(records)
             return
-        self._taken_bytes += len(content)
+        self._taken_bytes += weight
         self._taken += len(records)
-        self._waiting.put(_Lines(records[0].at.date().isoformat(), len(records), content))
+        self._waiting.append((records, weight))
 
     def close(self) -> None:
         """Write what waits, then stop; a disk that hangs is given up after a while."""
-        self._waiting.put(None)
+        self._closing.set()
         self._thread.join(self._stop_seconds)
         if self._thread.is_alive():
             self._refused += self._taken - self.written - self._unwritten
 
     def _run(self) -> None:
-        is_open = True
-        while is_open:
-            batch = [self._waiting.get()]
-            while not self._waiting.empty():
-                batch.append(self._waiting.get())
-            is_open = batch[-1] is not None
-            self._append([lines for lines in batch if lines is not None])
-            if is_open:
-                self._pause()
+        import pyarrow.parquet  # noqa: F401 while the server starts, not at the first flush
 
-    def _pause(self) -> None:
-        # Few large writes: while the writer sleeps, the event loop has the interpreter for itself.
-        threading.Event().wait(PAUSE_SECONDS)
+        for hour in recent_hours(self.folder):
+            self._merge(hour, is_over=True)
+        while not self._pause():
+            self._flush()
+        self._flush()
+        self._turn_to(None)
 
-    def _append(self, batch: Sequence[_Lines]) -> None:
-        by_day: dict[str, list[_Lines]] = {}
-        for lines in batch:
-            by_day.setdefault(lines.day, []).append(lines)
-        for day, group in by_day.items():
-            content, count = b"".join(lines.content for lines in group), sum(lines.count for lines in group)
+    def _pause(self) -> bool:
+        """Wait until it is time to flush, or much waits; whether to stop."""
+        until = time.monotonic() + self._flush_seconds
+        while time.monotonic() < until and self._taken_bytes - self._done_bytes < self._most_waiting_bytes // 8:
+            if self._closing.wait(min(self._flush_seconds, 0.05)):
+                return True
+        return self._closing.is_set()
+
+    def _flush(self) -> None:
+        by_hour: dict[Path, list[Record]] = {}
+        weights = 0
+        while self._waiting:
+            records, weight = self._waiting.popleft()
+            weights += weight
+            if records:
+                by_hour.setdefault(hour_folder(self.folder, records[0].id), []).extend(records)
+        for hour, waiting in by_hour.items():
+            self._turn_to(hour)
             try:
-                self._write(self.folder / f"{day}.{self._process}.jsonl", content)
-                self.written += count
-            except OSError:
-                self._unwritten += count
-            self._done_bytes += len(content)
+                self._write(hour, waiting)
+                self.written += len(waiting)
+            except (OSError, ValueError):  # ValueError: what Arrow cannot hold
+                self._unwritten += len(waiting)
+            else:
+                self._merge(hour)
+        self._done_bytes += weights
 
-    def _write(self, path: Path, content: bytes) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+    def _write(self, hour: Path, records: Sequence[Record]) -> None:
+        tables = []
+        for first in range(0, len(records), SLICE):
+            tables.append(table(records[first : first + SLICE]))
+            time.sleep(0)
+        number, self._flushes = self._flushes, self._flushes + 1  # never twice, whatever becomes of the file
+        put(hour, parquet(tables), writer=self._writer, first=number, last=number)
+
+    def _turn_to(self, hour: Path | None) -> None:
+        """Merge what the hour before left, when another one begins or the log ends."""
+        if self._hour is not None and self._hour != hour:
+            self._merge(self._hour, is_over=True)
+        self._hour = hour
+
+    def _merge(self, hour: Path, *, is_over: bool = False) -> None:
+        # Not merged is not lost: the next flush, hour or start tries again.
         try:
-            size = os.fstat(descriptor).st_size
-            if os.write(descriptor, content) < len(content):
-                os.ftruncate(descriptor, size)
-                raise OSError(f"{path}: no room for {len(content)} bytes")
-        finally:
-            os.close(descriptor)
+            merge(hour, is_over=is_over)
+        except (OSError, ValueError, PredictionLogError):
+            self.merges_failed += 1

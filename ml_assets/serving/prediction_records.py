@@ -1,74 +1,72 @@
-"""Reading the prediction log, for monitoring."""
+"""Reading the prediction log: one prediction by its id, how many each release gave, or all."""
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import polars as pl
+from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, hours, parts
+from ml_assets.serving.prediction_id import is_prediction_id
+from ml_assets.serving.prediction_record import schema
 
-from ml_assets.errors import MlAssetsError
+if TYPE_CHECKING:
+    import polars as pl
+    import pyarrow as pa
 
-SCHEMA = {
-    "id": pl.String(),
-    "at": pl.Datetime("us"),
-    "release": pl.String(),
-    "environment": pl.String(),
-    "score": pl.Float64(),
-    "decision": pl.Boolean(),
-}
-_LOGGED = {**SCHEMA, "at": pl.String()}
-
-
-class PredictionLogError(MlAssetsError):
-    """A log file holds something else than whole records."""
-
-
-@dataclass(frozen=True)
-class LoggedPredictions:
-    """The records by time, the request as a struct column; `torn` names files whose last line a kill cut off."""
-
-    frame: pl.DataFrame
-    torn: tuple[Path, ...]
-
-
-def read(folder: Path) -> LoggedPredictions:
-    """All predictions logged under `folder`, whichever process served them."""
-    torn: list[Path] = []
-    records = [record for path in sorted(folder.rglob("*.jsonl")) for record in _records(path, torn)]
-    if not records:
-        return LoggedPredictions(pl.DataFrame(schema={**SCHEMA, "request": pl.Struct([])}), tuple(torn))
-    columns = [pl.Series(name, [record[name] for record in records], dtype=kind) for name, kind in _LOGGED.items()]
-    request = pl.DataFrame([record["request"] for record in records], infer_schema_length=None).to_struct("request")
-    frame = pl.DataFrame([*columns, request]).with_columns(pl.col("at").str.to_datetime(time_unit="us"))
-    return LoggedPredictions(frame.sort("at", "id"), tuple(torn))
+TRIES = 5
 
 
 def find(folder: Path, id: str) -> dict[str, Any] | None:
-    """The record of one prediction, or None; reads line by line and parses only lines that hold the id."""
-    mark = id.encode()
-    for path in sorted(folder.rglob("*.jsonl")):
-        with path.open("rb") as lines:
-            for line in lines:
-                if mark in line and line.endswith(b"\n") and (record := json.loads(line))["id"] == id:
-                    return dict(record)
-    return None
+    """The record of one prediction, or None. Reads one hour: the id says which."""
+    if not is_prediction_id(id):
+        return None
+    found = _select([hour_folder(folder, id)], "SELECT * FROM log WHERE id = ?", id).to_pylist()
+    if not found:
+        return None
+    record = found[0]
+    return {**record, "at": record["at"].isoformat(), "request": json.loads(record["request"])}
 
 
-def count_by_release(folder: Path, *, environment: str) -> Counter[str]:
-    """How many predictions each release gave in one environment, over all files of the log."""
-    records = (record for path in sorted(folder.rglob("*.jsonl")) for record in _records(path, []))
-    return Counter(record["release"] for record in records if record["environment"] == environment)
+def find_in_any(folder: Path, id: str) -> dict[str, Any] | None:
+    """The record of one prediction of any of the products that have a log in the folder, or None."""
+    return next((found for each in sorted(folder.glob("*")) if (found := find(each, id))), None)
 
 
-def _records(path: Path, torn: list[Path]) -> Iterator[dict[str, Any]]:
-    whole, _, rest = path.read_bytes().rpartition(b"\n")
-    if rest:
-        torn.append(path)
-    for number, line in enumerate(whole.splitlines(), start=1):
+def count_predictions(folder: Path) -> Counter[tuple[str, str]]:
+    """Predictions by (release, environment) of all that is logged under the folder."""
+    counted = _select(hours(folder), "SELECT release, environment, count(*) AS n FROM log GROUP BY ALL").to_pylist()
+    return Counter({(row["release"], row["environment"]): row["n"] for row in counted})
+
+
+def read(folder: Path) -> "pl.DataFrame":
+    """All predictions logged under the folder, by id and so by time; requests are JSON."""
+    import polars as pl
+
+    return pl.DataFrame(_select(hours(folder), "SELECT * FROM log ORDER BY id"))
+
+
+def _select(within: Sequence[Path], sql: str, *given: str) -> "pa.Table":
+    """The answer to a query of `log`, the records in the folders of these hours.
+
+    What is merged while it is read is read again: its parts are gone, and all that they held is in another file.
+    """
+    import duckdb
+
+    trouble: duckdb.Error | None = None
+    for _ in range(TRIES):
+        files = [str(part.path) for hour in within for part in parts(hour)]
         try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise PredictionLogError(f"{path}: line {number} is not a record: {error}") from error
+            return _query(files, sql, given)
+        except duckdb.Error as error:
+            trouble = error
+    raise PredictionLogError(f"the prediction log cannot be read: {trouble}") from trouble
+
+
+def _query(files: list[str], sql: str, given: Sequence[str]) -> "pa.Table":
+    import duckdb
+
+    with duckdb.connect() as connection:
+        log = connection.read_parquet(files) if files else connection.from_arrow(schema().empty_table())
+        log.create_view("log")
+        return connection.sql(sql, params=list(given)).to_arrow_table()

@@ -58,6 +58,7 @@ def metrics_text(state: State) -> str:
         "batches": state.line.batches,
         "predictions_logged": state.log.written,
         "predictions_not_logged": state.log.lost,
+        "prediction_log_merges_failed": state.log.merges_failed,
     }
     gauges: dict[str, float] = {"waiting_rows": state.line.waiting_rows}
     if serving is None:

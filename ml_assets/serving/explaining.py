@@ -1,0 +1,62 @@
+"""Why a prediction is what it is: its features and what each of them added to the score, by the bundle that answered."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml_assets.core.scoring import ScoringError
+from ml_assets.serving.bundle import Bundle
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Share:
+    """One feature: its value, and what it adds to the raw score."""
+
+    feature: str
+    value: Any
+    contribution: float
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`raw_score` is `expected` (the training rows' mean) and all contributions together: log-odds of a binary score, or
+    the value. `score` is computed again, from the logged request."""
+
+    score: float
+    raw_score: float
+    expected: float
+    threshold: float | None
+    shares: tuple[Share, ...]
+    """Those that add or take most first."""
+
+
+def explain(bundle: Bundle, request: Mapping[str, Any]) -> Explanation:
+    """Compute the features of a logged request again, score them, and share the score out among them."""
+    from catboost import Pool
+
+    (row,) = bundle.features_of(bundle.requests.convert([request]))
+    (score,) = bundle.score_features([row])
+    features = bundle.card.features
+    categories = [position for position, feature in enumerate(features) if feature["kind"] == "category"]
+    pool = Pool(np.array([row], dtype=object), cat_features=categories)
+    raw = float(bundle.model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
+    *contributions, expected = bundle.model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
+    if not abs(math.fsum([expected, *contributions]) - raw) <= TOLERANCE:
+        told = f"{math.fsum([expected, *contributions])!r}, the raw score is {raw!r}"
+        raise ScoringError(f"{bundle.release}: the expected value and the contributions add up to {told}")
+    named = zip(features, row, contributions, strict=True)
+    shares = [Share(feature["name"], _told(value), share) for feature, value, share in named]
+    return Explanation(score, raw, expected, bundle.card.threshold, _largest_first(shares))
+
+
+def _told(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _largest_first(shares: Sequence[Share]) -> tuple[Share, ...]:
+    return tuple(sorted(shares, key=lambda share: -abs(share.contribution)))
