@@ -106,7 +106,7 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
             _tell(workspace, product, found)  # again: a run that was killed after its move told nobody
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
-        return f"{KEPT}: waits for approval: `ml-assets approve {product.name} {found.name}`; {decision.reasons[0]}"
+        return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
     by, reason = _whose(found, run=run)
     workspace.endpoints.move(
         "promotion",

@@ -42,8 +42,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
-    from ml_assets.core.approval import leave
-    from ml_assets.core.bundle import refusals
+    from ml_assets.core.approval import leave, refusals
     from resources.standing import unrecorded
 
     model = workspace.lineage.current(product, "model", key)

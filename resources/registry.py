@@ -38,9 +38,9 @@ def show(client: "MlflowClient", name: str, alias: str, *, bundle: str | None) -
     known = next((v for v in versions(client, name) if bundle and v.tags.get("bundle") == bundle), None)
     if known is not None:
         client.set_registered_model_alias(name, alias, known.version)
-        client.set_registered_model_tag(name, PUT.format(alias=alias), str(known.version))
     else:
         client.delete_registered_model_alias(name, alias)
+    client.set_registered_model_tag(name, PUT.format(alias=alias), str(known.version) if known else "none")
 
 
 def shown(client: "MlflowClient", name: str, alias: str) -> Shown | None:

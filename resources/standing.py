@@ -80,7 +80,7 @@ def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list
     if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(verdict):
         reasons.append("the verdict is not the one in the evaluation's snapshot")
     looks = space.budget.window(product, facts["tested"]).looks
-    given = {look.decision for look in looks if look.comparison == facts["look"]["comparison"]}
+    given = {look.decision for look in looks if look.comparison == facts.get("look", {}).get("comparison")}
     if not given & {verdict["decision"], "ACCEPT"}:
         reasons.append(f"no look at this test window was charged that gave {verdict['decision']}")
     return reasons
@@ -139,7 +139,7 @@ def overrule(space: Workspace, product: Product, partition: str, *, by: str, rea
 
 def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manifest, model: Manifest) -> None:
     """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
-    from ml_assets.core.bundle import misaddressed
+    from ml_assets.core.approval import misaddressed
 
     baselines = space.lineage.baselines(product, evaluation.partition, question=evaluation.facts["question"])
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}

@@ -19,7 +19,7 @@ SMALL = (
     (r"learning_rate: 0\.1", "learning_rate: 0.5"),
     (r"depth: 8", "depth: 4"),
     (r"> -0\.025?\}", "> -0.2}"),
-    (r"> 0\.60\}", "> 0.5}"),
+    (r"> 0\.60\}", "> 0.3}"),
     (r"< 0\.01\}", "< 0.05}"),
     (r"< 0\.05, family", "< 1, family"),
     (r"alpha: 0\.05, looks: 5, ships: 1", "alpha: 0.45, looks: 5, ships: 5"),

@@ -1,23 +1,41 @@
 """A release that a person is asked about waits until enough of them agree, whichever way they say so."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import dagster as dg
 import pytest
 from click.testing import Result
 
-from resources import registry
+from ml_assets.core.approval import leave
+from ml_assets.core.gates.verdict import gate_digest
+from ml_assets.core.manifests import Manifest
+from resources import recalls, registry
 from resources.decisions import DecisionRefused
 from resources.standing import waiting as who_waits
 from sensors import decisions
 from sensors.registry import reconcile
 from tests.path_homes import Run
-from tests.people_home import SECOND, People, command, people, told, waiting
+from tests.people_home import FIRST, SECOND, People, command, people, told, waiting
 
 __all__ = ["command", "people", "waiting"]
 
 Command = Callable[..., Result]
-BOTH = (("anna", "cli"), ("ben", "cli"))
+
+
+def test_who_is_asked_follows_from_what_the_product_declares(waiting: People) -> None:
+    product, verdict = waiting.home.product, waiting.home.get("evaluation", SECOND).facts["verdict"]
+    first = product.gates.first_release
+    assert first is not None
+    for approve, of_first, asked in (
+        ("automatic", "automatic", ""),
+        ("person", "automatic", "gates.approve is person"),
+        ("automatic", "person", "it is a first release, and first_release.approve is person"),
+    ):
+        changed = {"approve": approve, "first_release": first.model_copy(update={"approve": of_first})}
+        declared = product.model_copy(update={"gates": product.gates.model_copy(update=changed)})
+        found = leave(declared, {**verdict, "gate": gate_digest(declared)}, has_champion=False)
+        assert (found.reasons, found.asked, found.is_proven) == ((), asked, True)
 
 
 def launched(at: People) -> list[tuple[str, str]]:
@@ -77,6 +95,9 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     assert "by ben (cli): slices look fine" in lineage.output
     node = next(n for n in told(command("lineage", people.release, "--json"))["manifests"] if n["asset"] == "flights/release")
     assert [said["by"] for said in node["approvals"]] == ["Anna", "ben"]
+    page = people.home.folder / "lineage.html"
+    command("lineage", people.release, "--html", str(page))
+    assert "approved (cli)" in page.read_text()
 
 
 def test_a_refusal_is_final(people: People, command: Command) -> None:
@@ -126,10 +147,61 @@ def test_an_approval_of_other_bytes_or_of_another_evaluation_counts_for_nothing(
     for number, change in enumerate([{"release": "0" * 64}, {"evaluation": "0" * 64}, {"product": "trains"}]):
         for name in ("anna", "ben"):
             people.home.space.ledger.append("approval", {**about, **said, "by": f"{name}{number}", **change})
-    run = people.home.run(SECOND, only=["endpoint/production"])
+    run = people.home.run("", only=["endpoint/production"])
     assert run.made == {"endpoint/production": False}
     assert people.home.answering() is None
     assert len(who_waits(people.home.space, people.home.product)) == 1
+
+
+def another_answers(at: People, as_of: str, *, instead_of: str | None) -> None:
+    """Let a release answer that nothing here made."""
+    space, stands = at.home.space, at.home.get("release", SECOND)
+    recipe = replace(stands.recipe, partition=as_of)
+    other = Manifest(recipe, "a" * 64, "a" * 64, {**stands.facts, "release": f"{as_of}.aaaaaaaa"})
+    space.ledger.publish(other, run="another")
+    space.endpoints.move("promotion", other, environment="production", by="another", reason="ACCEPT", expected=instead_of)
+
+
+@pytest.fixture
+def approved(people: People) -> People:
+    """Approved by both, and not taken up yet."""
+    for name in ("anna", "ben"):
+        assert people.job("approve", {"release": people.release, "reason": "fine", "by": name}) == ""
+    assert len(launched(people)) == 1
+    return people
+
+
+def refused_now(at: People) -> str:
+    """Why the endpoint alone does not let the release answer; it is recorded, and no sensor tries it."""
+    run = at.home.run("", only=["endpoint/production"])
+    assert "endpoint/production" not in run.made
+    assert launched(at) == []
+    return run.errors["endpoint_production"]
+
+
+def test_an_approval_does_not_outlive_the_champion_that_the_verdict_compared_with(approved: People) -> None:
+    another_answers(approved, FIRST, instead_of=None)
+    why = "its verdict compares with no champion, but release aaaaaaaaaaaa answers now"
+    assert why in refused_now(approved)
+    assert approved.refused() == [why]
+    assert why in approved.job("approve", {"release": approved.release, "reason": "fine", "by": "cleo"})
+    assert approved.home.answering() == f"{FIRST}.aaaaaaaa"
+
+
+def test_an_approval_does_not_outlive_the_gates(approved: People) -> None:
+    approved.home.edit("product.yaml", (r"> 0\.55}", "> 0.56}"))
+    assert "the verdict was given for other gates than product.yaml declares now" in refused_now(approved)
+    assert len(approved.refused()) == 1
+
+
+def test_an_approval_does_not_outlive_a_recall(approved: People) -> None:
+    release = approved.home.get("release", SECOND)
+    recall = recalls.Recall(
+        "flights", "release", SECOND, "a feed was wrong", "anna", release=release.snapshot, name=approved.release
+    )
+    recalls.record(approved.home.space.ledger, recall)
+    assert "may not be used: it is or was made from" in refused_now(approved)
+    assert "Nothing waits" in approved.job("approve", {"release": approved.release, "reason": "fine", "by": "cleo"})
 
 
 def test_the_job_records_it_and_the_sensor_runs_the_path_once_per_decision(people: People) -> None:
@@ -146,13 +218,11 @@ def test_the_job_records_it_and_the_sensor_runs_the_path_once_per_decision(peopl
     assert launched(people) == []
 
 
-def test_a_job_refuses_too_even_after_enough_have_approved(people: People) -> None:
-    for name in ("anna", "ben"):
-        people.job("approve", {"release": people.release, "reason": "fine", "by": name})
-    assert people.job("approve", {"release": people.release, "reason": "wait", "by": "cleo", "refuse": True}) == ""
-    assert launched(people) == []
-    assert people.home.run(SECOND).success
-    assert people.home.answering() is None
+def test_a_job_refuses_too_even_after_enough_have_approved(approved: People) -> None:
+    assert approved.job("approve", {"release": approved.release, "reason": "wait", "by": "cleo", "refuse": True}) == ""
+    assert launched(approved) == []
+    assert approved.home.run(SECOND).success
+    assert approved.home.answering() is None
 
 
 def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people: People) -> None:
@@ -199,18 +269,25 @@ def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> 
     assert [entry.body["stage"] for entry in people.entries("refusal")] == ["registry"] * 2
 
 
-def test_an_alias_that_lags_behind_is_moved_without_a_refusal(people: People) -> None:
-    space, product = people.home.space, people.home.product
-    for name in ("anna", "ben"):
-        people.job("approve", {"release": people.release, "reason": "fine", "by": name})
-    people.home.run(SECOND)
+def test_an_alias_that_lags_behind_is_moved_without_a_refusal_and_one_that_a_person_moved_with(approved: People) -> None:
+    space, product = approved.home.space, approved.home.product
+    approved.home.run("", only=["endpoint/production"])
     client = space.catalogue.client()
     client.delete_registered_model_alias("flights", "production")
-    assert reconcile(product, space) == f"the alias was behind; it shows {people.release}, which answers"
+    assert reconcile(product, space) == f"the alias was behind; it shows {approved.release}, which answers"
     shown = registry.shown(client, "flights", "production")
     assert shown is not None
-    assert (shown.bundle, shown.is_ours) == (people.bundle, True)
-    assert people.refused() == []
+    assert (shown.bundle, shown.is_ours) == (approved.bundle, True)
+
+    another_answers(approved, "2013-03", instead_of=approved.bundle)
+    assert reconcile(product, space) == "the alias was behind; it shows 2013-03.aaaaaaaa, which answers"
+    assert registry.shown(client, "flights", "production") is None, "that one is not registered"
+    assert approved.refused() == []
+    client.set_model_version_tag("flights", shown.version, registry.APPROVED_BY, "cleo")
+    client.set_registered_model_alias("flights", "production", shown.version)
+    assert "Nothing waits; it shows 2013-03.aaaaaaaa" in reconcile(product, space)
+    assert registry.shown(client, "flights", "production") is None
+    assert [entry.body["via"] for entry in approved.entries("refusal")] == ["mlflow"]
 
 
 def test_the_card_is_what_was_bundled(people: People, command: Command) -> None:

@@ -50,7 +50,7 @@ def test_full_plots_open_in_a_dialog(ui: str, driver: Chrome) -> None:
     shown = len(driver.find_elements(By.CSS_SELECTOR, "img"))
     driver.find_elements(By.XPATH, "//*[text()='[Show Markdown]']")[-1].click()
     more = eventually(lambda: driver.find_elements(By.CSS_SELECTOR, "img")[shown:], what="the plots in the dialog")
-    assert len(more) == 6
+    assert len(more) == 7
     assert all(eventually(lambda each=each: driver.execute_script(LOADED, each), what="a full plot") for each in more)
     keep_screenshot(driver, "plots")
 

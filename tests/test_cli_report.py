@@ -54,15 +54,13 @@ def manifest(*, reasons: list[str] | None = None, champion: str | None = "2013-0
     claims = [
         {
             "name": "floor",
-            "metric": "roc_auc",
-            "passed": not reasons,
-            "value": 0.7,
-            "limit": 0.6,
+            "kind": "prove",
+            "text": "roc_auc(candidate) > 0.6",
+            "outcome": "FAIL" if reasons else "PASS",
             "message": (reasons or ["ok"])[0],
         },
-        {"name": "not_worse", "metric": "roc_auc", "passed": None, "value": None, "limit": 0.0, "message": "not applicable"},
     ]
-    verdict = {"decision": "REJECT" if reasons else "ACCEPT", "reasons": reasons or [], "claims": claims}
+    verdict = {"decision": "REJECT" if reasons else "ACCEPT", "reasons": reasons or [], "claims": claims, "guarantee": "If."}
     facts = {"verdict": verdict, "candidate": "c" * 64, "tested": ["2013-03"]}
     facts["champion"] = {"release": champion, "bundle": "b" * 64} if champion else None
     recipe = Recipe(
@@ -84,8 +82,7 @@ def test_the_verdict_comes_first_and_every_reason_after_it() -> None:
     shown = review(manifest(reasons=["roc_auc is 0.5, must be at least 0.6", "brier: worse"]), measured([]), [])
     assert shown.startswith("## ❌ flights 2013-03: REJECT\n")
     assert "- roc\\_auc is 0.5, must be at least 0.6\n- brier: worse\n" in shown
-    assert "| `floor` | `roc_auc` | **fail** |" in shown
-    assert "| `not_worse` | `roc_auc` | does not apply |" in shown
+    assert "| `floor` | prove `roc_auc(candidate) > 0.6` | **fail** |" in shown
     order = [shown.index(title) for title in ("REJECT", "### Claims", "### Metrics", "### Reproduce")]
     assert order == sorted(order)
 

@@ -8,7 +8,10 @@ import pytest
 from click.testing import Result
 
 from checks import gates
+from ml_assets.core.approval import leave
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.gates.bounds import Shown
+from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.manifests import Manifest, Output
 from resources.registry import versions
 from sensors import decisions
@@ -44,6 +47,19 @@ def forge(at: People, stage: str, *, files: dict[str, bytes] | None = None, **fa
     return forged
 
 
+def as_if(verdict: dict[str, Any], outcome: str, *, estimate: float) -> list[dict[str, Any]]:
+    """The claims with numbers that go together: what is to be proven has this estimate."""
+
+    def numbers(claim: dict[str, Any]) -> dict[str, Any]:
+        about = {"constant": claim["limit"], "sign": claim["sign"], "note": "", "is_certain": False}
+        test = Shown(value=estimate, standard_error=0.004, units=claim["units"], skewness=0.0, **about)
+        low, high = estimate - test.below(verdict["level"]), estimate + test.above(verdict["level"])
+        known = {"estimate": estimate, "standard_error": 0.004, "skewness": 0.0, "low": low, "high": high, "p": test.p_proof}
+        return {**claim, **known, "outcome": outcome, "parts": []}
+
+    return [numbers(claim) if claim["kind"] == "prove" else claim for claim in verdict["claims"]]
+
+
 def alone(at: People, *stages: str) -> Run:
     """The stages without anything before them, checks left out."""
     return at.home.run(SECOND, only=stages)
@@ -59,9 +75,10 @@ def test_a_rejected_candidate_is_not_released(rejected: People) -> None:
 
 
 def test_the_release_alone_and_the_checks_left_out_are_refused(turned_down: People) -> None:
+    claims = ["gates_passed", *(claim.name for claim in turned_down.home.product.gates.claims)]
     for run in (
         alone(turned_down, "release"),
-        turned_down.home.run(SECOND, without=["evaluation:gates_passed", "evaluation:floor"]),
+        turned_down.home.run(SECOND, without=[f"evaluation:{claim}" for claim in claims]),
     ):
         assert "release" not in run.made
         assert "the verdict is REJECT" in run.errors["release"]
@@ -78,7 +95,7 @@ def test_a_check_that_only_warns_opens_nothing(turned_down: People, monkeypatch:
 
 
 def test_the_endpoint_alone_takes_an_older_release_only_for_the_gates_of_now(turned_down: People) -> None:
-    run = alone(turned_down, "endpoint/production")
+    run = turned_down.home.run("", only=["endpoint/production"])
     assert "the verdict was given for other gates than product.yaml declares now" in run.errors["endpoint_production"]
     assert "gate floor was judged as another claim" in turned_down.refused()[0]
     assert turned_down.home.answering() is None
@@ -91,8 +108,7 @@ def test_a_forged_verdict_is_found_whatever_else_is_forged_with_it(turned_down: 
     assert "gate floor did not pass" in refused
     assert "the verdict is not the one in the evaluation's snapshot" in refused
 
-    good = {"outcome": "PASS", "estimate": 0.99, "low": 0.98, "high": 1.0, "p": 0.0, "parts": []}
-    claims = [{**claim, **good} if claim["kind"] == "prove" else claim for claim in verdict["claims"]]
+    claims = as_if(verdict, "PASS", estimate=0.99)
     whole = {**verdict, "decision": "ACCEPT", "reasons": [], "claims": claims}
     forge(turned_down, "evaluation", verdict=whole)
     refused = alone(turned_down, "release").errors["release"]
@@ -167,6 +183,17 @@ def test_the_override_job_and_the_sensor_release_it_once(turned_down: People) ->
     assert launched(turned_down) == [], "it waits for a second person"
 
 
+def test_neither_an_override_nor_an_approval_stands_in_for_a_try_in_staging(turned_down: People) -> None:
+    assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
+    run = turned_down.home.run(SECOND, without=["endpoint/staging:answers_equal_offline"])
+    assert "release" in run.computed
+    never = "answers_equal_offline was never checked"
+    assert never in run.errors["endpoint_production"]
+    assert never in turned_down.job("approve", {"release": turned_down.release, "by": "ben", "reason": "so be it"})
+    assert turned_down.entries("approval") == []
+    assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["endpoint", "approval"]
+
+
 def test_an_override_counts_for_its_evaluation_and_for_its_reasons_alone(turned_down: People) -> None:
     assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
     evaluation = turned_down.home.get("evaluation", SECOND)
@@ -188,12 +215,10 @@ def test_there_is_nothing_to_override_where_the_verdict_lets_it_through(waiting:
 
 def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tmp_path: Any) -> None:
     people = People(waiting.home.copy(tmp_path / "home"))
-    people.home.edit("product.yaml", ASKS_NOBODY, UNSURE)
+    people.home.edit("product.yaml", ASKS_NOBODY, UNSURE, (r"on_inconclusive: keep", "on_inconclusive: ask"))
     run = people.home.run(SECOND)
-    assert not run.success
+    assert run.errors == {}
     assert run.failed_checks >= {"gates_passed", "floor"}
-    people.home.edit("product.yaml", (r"on_inconclusive: keep", "on_inconclusive: ask"))
-    run = people.home.run(SECOND)
     assert run.success
     assert "a person is asked" in run.told["gates_passed"]
     assert run.made["endpoint/production"] is False
@@ -203,3 +228,20 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     (move,) = people.entries("promotion")
     assert (move.body["by"], move.body["is_proven"]) == ("anna", False)
     assert move.body["reason"].startswith(f"INCONCLUSIVE as of {SECOND}; approved by anna")
+
+
+def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None:
+    facts, product = rejected.home.get("evaluation", SECOND).facts, rejected.home.product
+    asks = product.model_copy(update={"gates": product.gates.model_copy(update={"on_inconclusive": "ask"})})
+    undecided = {**facts["verdict"], "decision": "INCONCLUSIVE", "gate": gate_digest(asks)}
+    for verdict in (facts["verdict"], undecided):
+        assert leave(asks, verdict, has_champion=False).reasons, "a claim that failed is never asked about"
+    renamed = [{**claim, "outcome": "UNDECIDED"} for claim in undecided["claims"]]
+    assert leave(asks, {**undecided, "claims": renamed}, has_champion=False).reasons, "its numbers say that it failed"
+    passes = as_if(undecided, "UNDECIDED", estimate=0.95)
+    assert leave(asks, {**undecided, "claims": passes}, has_champion=False).asked
+    assert leave(asks, {**undecided, "claims": passes}, has_champion=True).reasons
+    assert leave(asks, {**undecided, "claims": passes[:1]}, has_champion=False).reasons
+    of_other_gates = {**undecided, "claims": passes, "gate": gate_digest(product)}
+    assert leave(asks, of_other_gates, has_champion=False).reasons
+    assert leave(product, of_other_gates, has_champion=False).reasons, "on_inconclusive: keep"

@@ -226,5 +226,5 @@ def test_the_daemon_runs_the_path_of_a_delivery_once(days: Days, tmp_path: Path)
 
 
 def _ticks(instance: dg.DagsterInstance) -> list[object]:
-    states = instance.all_instigator_state()
+    states = [state for state in instance.all_instigator_state() if state.name == "flights_new_data"]
     return [t for s in states for t in instance.get_ticks(s.instigator_origin_id, s.selector_id)]

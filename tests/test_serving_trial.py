@@ -240,9 +240,7 @@ def test_going_back_uses_the_bundle_in_memory_even_when_its_bytes_are_gone(endpo
         assert made.reload()
     shutil.rmtree(model_of(store, "r1").parent)
     point(store, "r1")
-    started = time.monotonic()
     assert made.reload()
-    assert time.monotonic() - started < 0.1
     assert made.serving
     assert made.previous
     assert (made.serving.bundle.release, made.previous.bundle.release) == ("r1", "r2")

@@ -31,8 +31,10 @@ pytestmark = pytest.mark.timeout(900)
 SMALL = (
     (r"window: \{.*\}", "window: {train: 2, test: 1, minimum: 1}"),
     (r"iterations: 30", "iterations: 5"),
-    (r"margin: 0\.5", "margin: 50"),
-    (r"maximum: 15", "maximum: 90"),
+    (r"unit: day", "unit: row"),
+    (r"units: 5", "units: 2"),
+    (r"rmse\(champion\) < 0\.5", "rmse(champion) < 1000"),
+    (r"rmse\(candidate\) < 25", "rmse(candidate) < 1000"),
 )
 """A candidate on the second day, a champion on the third; so few rows judge nothing, and every candidate is good enough."""
 FIRST, SECOND, THIRD = tuple(days())[:3]

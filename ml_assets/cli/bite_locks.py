@@ -156,7 +156,7 @@ def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
 
 def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
     """What `release` says to this evidence and did not say to it as it was recorded."""
-    from ml_assets.core.bundle import refusals
+    from ml_assets.core.approval import refusals
 
     made_from = on.case.space.lineage.made_from(release)
     facts = made_from["evaluation"].facts

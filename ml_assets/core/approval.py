@@ -12,6 +12,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest
+from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
 
 
@@ -66,3 +67,31 @@ def _is_undecided(product: Product, verdict: Mapping[str, Any], *, has_champion:
         return False
     at = level(product.gates.budget)
     return all(each["outcome"] != "FAIL" and outcome_again(each, level=at) != "FAIL" for each in judged.values())
+
+
+def refusals(
+    product: Product, *, model: Manifest, evaluation: Manifest, compared: Mapping[str, str], override: Override | None = None
+) -> list[str]:
+    """Every reason why this evaluation does not let exactly this model be released; empty if it may.
+
+    `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: none answers).
+    """
+    let = leave(product, evaluation.facts["verdict"], has_champion="champion" in compared, override=override)
+    return [*let.reasons, *misaddressed(model=model, evaluation=evaluation, compared=compared)]
+
+
+def misaddressed(*, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
+    """Why a verdict is about something else than this model against these releases; no decision of a person mends it."""
+    facts = evaluation.facts
+    reasons = []
+    if facts["candidate"] != model.data_version:
+        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    for role in ("champion", "anchor"):
+        judged, now = facts[role]["bundle"] if facts[role] else None, compared.get(role)
+        if judged != now:
+            reasons.append(f"the verdict compares with {_short(judged, role)}, but {_short(now, role)} is the {role}")
+    return reasons
+
+
+def _short(digest: str | None, role: str) -> str:
+    return f"release {digest[:12]}" if digest else f"no {role}"

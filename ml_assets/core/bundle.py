@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.approval import leave
 from ml_assets.core.consent import Override
 from ml_assets.core.contract import request_fields
 from ml_assets.core.drift import profile
@@ -42,30 +41,6 @@ class Parts:
 def release_name(partition: str, key: str) -> str:
     """A release's name: its as-of partition and the first 8 digits of its recipe's key."""
     return f"{partition}.{key[:8]}"
-
-
-def refusals(
-    product: Product, *, model: Manifest, evaluation: Manifest, compared: Mapping[str, str], override: Override | None = None
-) -> list[str]:
-    """Every reason why this evaluation does not let exactly this model be released; empty if it may.
-
-    `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: none answers).
-    """
-    let = leave(product, evaluation.facts["verdict"], has_champion="champion" in compared, override=override)
-    return [*let.reasons, *misaddressed(model=model, evaluation=evaluation, compared=compared)]
-
-
-def misaddressed(*, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
-    """Why a verdict is about something else than this model against these releases; no decision of a person mends it."""
-    facts = evaluation.facts
-    reasons = []
-    if facts["candidate"] != model.data_version:
-        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
-    for role in ("champion", "anchor"):
-        judged, now = facts[role]["bundle"] if facts[role] else None, compared.get(role)
-        if judged != now:
-            reasons.append(f"the verdict compares with {_short(judged, role)}, but {_short(now, role)} is the {role}")
-    return reasons
 
 
 def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
@@ -110,10 +85,6 @@ def as_requests(product: Product, requests: pl.DataFrame) -> list[dict[str, Any]
         {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
         for row in requests.select(names).iter_rows(named=True)
     ]
-
-
-def _short(digest: str | None, role: str) -> str:
-    return f"release {digest[:12]}" if digest else f"no {role}"
 
 
 def _json(value: Any) -> bytes:
