@@ -18,8 +18,8 @@ GATES = {
     "minimum": {"units": 10, "positives": 20, "negatives": 20},
     "budget": {"alpha": 0.05, "looks": 1},
     "claims": [
-        {"name": "not_worse", "prove": "roc_auc(candidate) - roc_auc(champion) > -0.15"},
-        {"name": "not_worse_anchor", "prove": "roc_auc(candidate) - roc_auc(anchor) > -0.15"},
+        {"name": "not_worse", "prove": "roc_auc(candidate) - roc_auc(champion) > -0.1"},
+        {"name": "not_worse_anchor", "prove": "roc_auc(candidate) - roc_auc(anchor) > -0.1"},
         {"name": "floor", "prove": "roc_auc(candidate) > 0.52"},
         {
             "name": "slices",

@@ -98,7 +98,8 @@ def test_the_past_is_taken_through_the_products_own_block(gates_home: Home) -> N
     assert (code, told["errors"]) == (0, 0)
     first, second = told["partitions"]
     assert (first["partition"], first["decision"], first["champion"], first["answers"]) == ("2013-02", "ACCEPT", None, "2013-02")
-    assert (second["champion"], second["anchor"], second["answers"]) == ("2013-02", "2013-02", NEWEST)
+    assert (second["champion"], second["anchor"], second["answers"]) == ("2013-02", "2013-02", "2013-02")
+    assert (second["partition"], second["decision"]) == (NEWEST, "INCONCLUSIVE")
     assert {claim["name"] for claim in second["claims"]} == {claim["name"] for claim in GATES["claims"]}  # type: ignore[attr-defined]
     stored = gates_home.get("evaluation", NEWEST).facts["verdict"]
     assert [c["estimate"] for c in second["claims"]] == [c["estimate"] for c in stored["claims"]]
