@@ -6,10 +6,11 @@ from typing import Any
 
 import dagster as dg
 
-from checks import contract, drift, gates, leakage, lineage, reproduction, serving
+from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
 from checks import features as feature_checks
 from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, raw, release
 from ml_assets.product import Product, load_all
+from ml_assets.rollback import rollback_job
 from resources.decision_jobs import approve_job, override_job
 from resources.jobs import checks_job, path_job
 from resources.settings import settings
@@ -17,8 +18,8 @@ from resources.workspace import Workspace
 from sensors import decisions, new_data, registry
 
 STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring)
-CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, drift)
-JOBS = (path_job, checks_job, approve_job, override_job)
+CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
+JOBS = (path_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, decisions, registry)
 
 
