@@ -15,12 +15,12 @@ from resources.decision_jobs import approve_job, override_job
 from resources.jobs import checks_job, path_job
 from resources.settings import settings
 from resources.workspace import Workspace
-from sensors import decisions, new_data, registry
+from sensors import decisions, new_data, registry, shadow
 
 STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
 JOBS = (path_job, checks_job, approve_job, override_job, rollback_job)
-SENSORS = (new_data, decisions, registry)
+SENSORS = (new_data, decisions, registry, shadow)
 
 
 def build_defs(products: Mapping[str, Product], workspace: Workspace) -> dg.Definitions:
