@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_assets import shadowing
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from ml_assets.telling_server import tell_server
 from resources.assets import asset_key, spec
 from resources.claims import ANSWERS_EQUAL_OFFLINE
 from resources.workspace import Workspace
@@ -107,6 +109,8 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
+    if held := shadowing.held(workspace, product, release):
+        return f"{KEPT}: {held}"
     by, reason = _whose(found, run=run)
     workspace.endpoints.move(
         "promotion",
@@ -143,20 +147,6 @@ def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
         return f"dagster run {run}", verdict
     because = f"override of {verdict} by {override.by}: {override.reason}" if override else verdict
     return " and ".join(people), "; ".join(filter(None, [because, consent.told, f"dagster run {run}"]))
-
-
-def tell_server(product: Product, release: str) -> str:
-    """Ask the production server, if one runs, to swap to what its pointer says now."""
-    from ml_assets.serving import client
-
-    spec = product.endpoint
-    try:
-        answered = client.reload(f"http://{spec.host}:{spec.port}")
-    except client.EndpointUnreachable:
-        return f"no server runs on port {spec.port}; it will read the pointer when it starts"
-    if answered["release"] != release:
-        return f"the server on port {spec.port} answers with {answered['release']}: does it serve another home?"
-    return f"the server on port {spec.port} answers with {release}"
 
 
 def _answering(workspace: Workspace, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:

@@ -172,11 +172,27 @@ class EvaluationSpec(Section):
     interval: float = Field(default=0.95, gt=0, lt=1)
 
 
+class ShadowSpec(Section):
+    """How a release is judged in the shadow of the one that answers, before it answers itself."""
+
+    unit: Column
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    max_harm: float = Field(ge=0)
+    bound: float = Field(gt=0)
+
+    @model_validator(mode="after")
+    def _harm_is_within_the_bound(self) -> Self:
+        if self.max_harm >= self.bound:
+            raise ValueError(f"max_harm {self.max_harm:g} has to be less than bound {self.bound:g}")
+        return self
+
+
 class EndpointSpec(Section):
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
     smoke_rows: int = Field(default=200, ge=1)
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
+    shadow: ShadowSpec | None = None
 
 
 class MonitoringSpec(Section):

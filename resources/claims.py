@@ -8,6 +8,7 @@ BUNDLE_INTACT = "bundle_intact"
 TESTED_ON_UNSEEN = "tested_on_unseen"
 ANSWERS_EQUAL_OFFLINE = "answers_equal_offline"
 REPRODUCIBLE = "reproducible"
+ROLLBACK_DRILL = "rollback_drill"
 
 RELEASE_CLAIMS = (BUNDLE_INTACT, TESTED_ON_UNSEEN, ANSWERS_EQUAL_OFFLINE)
 """What production requires of a release: its bytes, unseen test rows, and a real server that answers as computed offline."""

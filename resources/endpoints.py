@@ -9,7 +9,7 @@ from ml_assets.core.manifests import Manifest
 from ml_assets.core.promotion import Move, back, stack
 from ml_assets.errors import MlAssetsError
 from resources import pointer as pointers
-from resources import recalls
+from resources import recalls, shadows
 from resources.ledger import Entry, Kind, Ledger
 from resources.pointer import Pointer
 from resources.settings import Settings
@@ -89,21 +89,25 @@ class Endpoints:
 
         The ledger is asked again after writing: another process may have moved the endpoint, and written, in between.
         """
-        told: Entry | None = None
-        while (entry := self.ledger.pointer(product, environment)) is not None and entry != told:
-            pointers.write(self.file(product, environment), as_pointer(entry))
-            told = entry
-        return as_pointer(told) if told else None
+        told: Pointer | None = None
+        while (now := self._now(product, environment)) is not None and now != told:
+            pointers.write(self.file(product, environment), now)
+            told = now
+        return told
+
+    def _now(self, product: str, environment: str) -> Pointer | None:
+        entry = self.ledger.pointer(product, environment)
+        return as_pointer(entry, shadows.newest(self.ledger, product, environment)) if entry else None
 
     def _record(self, kind: Kind, body: dict[str, Any], *, expected: str | None, release: Manifest) -> Pointer:
         not_recalled = partial(recalls.refuse_within, manifests=[release])
         entry = self.ledger.move_pointer(kind, body, expected=expected, guard=not_recalled)
         self.settle(entry.body["product"], entry.body["environment"])
-        return as_pointer(entry)
+        return as_pointer(entry)  # a shadow beside what answered before ends with it
 
 
-def as_pointer(entry: Entry) -> Pointer:
-    """What the pointer file says after this move."""
+def as_pointer(entry: Entry, shadow: Entry | None = None) -> Pointer:
+    """What the pointer file says after this move, and after what was recorded last about a shadow."""
     return Pointer(
         release=entry.body["name"],
         bundle=entry.body["release"],
@@ -112,6 +116,7 @@ def as_pointer(entry: Entry) -> Pointer:
         by=entry.body["by"],
         reason=entry.body["reason"],
         previous=entry.body["previous"],
+        shadow=shadows.as_shadow(shadow, beside=entry) if shadow else None,
     )
 
 

@@ -5,16 +5,17 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from ml_assets.product import Product
 from resources.assets import asset_key
-from resources.claims import REPRODUCIBLE
+from resources.claims import REPRODUCIBLE, ROLLBACK_DRILL
 
 
 def path_job(product: Product) -> UnresolvedAssetJobDefinition:
-    """`<product>_path`: everything of the product, raw to monitoring, for one partition, with its checks; without the one
-    that fits the model a second time, on which nothing waits."""
-    again = dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, "release"), REPRODUCIBLE))
+    """`<product>_path`: everything of the product, raw to monitoring, for one partition, with its checks; without those
+    that fit the model a second time or try a rollback, on which nothing waits."""
+    slow = {"release": REPRODUCIBLE, "endpoint/production": ROLLBACK_DRILL}
+    left_out = dg.AssetSelection.checks(*(dg.AssetCheckKey(asset_key(product, stage), claim) for stage, claim in slow.items()))
     return dg.define_asset_job(
         f"{product.name}_path",
-        selection=dg.AssetSelection.groups(product.name) - again,
+        selection=dg.AssetSelection.groups(product.name) - left_out,
         description=f"Raw to endpoint and monitoring, for one {product.partitions.every}.",
         tags={"product": product.name},
     )

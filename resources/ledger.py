@@ -36,6 +36,7 @@ Kind = Literal[
     "promotion",
     "staging",
     "rollback",
+    "shadow",
     "refusal",
     "recall",
 ]

@@ -12,6 +12,17 @@ class PointerError(MlAssetsError):
     """The pointer file is not one that `write` wrote."""
 
 
+class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release that scores the same requests beside the one that answers, and answers none."""
+
+    release: str
+    bundle: str
+    as_of: str
+    since: str
+    by: str
+    reason: str
+
+
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The release that answers, since when, and by whose decision."""
 
@@ -24,6 +35,7 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
     previous: str | None = None
     """Digest of the bundle that answered before."""
+    shadow: Shadow | None = None
 
 
 def read(path: Path) -> Pointer | None:
@@ -40,7 +52,8 @@ def read(path: Path) -> Pointer | None:
 
 def content(pointer: Pointer) -> bytes:
     """The bytes of a file that holds it."""
-    return msgspec.json.format(msgspec.json.encode(pointer), indent=2) + b"\n"
+    told = {name: value for name, value in msgspec.structs.asdict(pointer).items() if name != "shadow" or value is not None}
+    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
 
 
 def write(path: Path, pointer: Pointer) -> None:

@@ -5,7 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from resources import ledger as ledgers
 from resources.blobs import Blobs, LocalBlobs
+from resources.ledger import Ledger
+from resources.ledger_database import lock
 from resources.settings import settings
 from resources.snapshots import Snapshots
 from resources.workspace import Workspace
@@ -44,3 +47,11 @@ def scratch_above(below: Workspace, folder: Path) -> Scratch:
     """The scratch workspace, with the products of the one below."""
     own = settings({"ML_ASSETS_HOME": str(folder)})
     return Scratch(replace(own, products=below.settings.products), below)
+
+
+def ledger_copy(ledger: Ledger, empty: Ledger) -> None:
+    """Write every entry into an empty ledger, as it is, hashes and index tables included."""
+    with empty.engine.begin() as connection:
+        lock(connection)
+        for entry in ledger.entries():
+            ledgers.write(connection, entry)

@@ -42,6 +42,10 @@ class Settings:
         """The folder of the product's prediction log."""
         return self.home / "predictions" / product
 
+    def shadow_predictions(self, product: str) -> Path:
+        """The folder of what releases scored in the shadow of the one that answered."""
+        return self.home / "shadow" / product
+
     def environ(self) -> dict[str, str]:
         """These settings as variables: what another process of the project is given to have the same ones."""
         told = {each.name: getattr(self, each.name) for each in fields(self)}

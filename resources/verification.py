@@ -33,5 +33,5 @@ def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
         blobs = open_blobs(settings.store, cache=Path(folder) / "blobs")
         if not isinstance(blobs, LocalBlobs) or blobs.root.is_dir() or ledger.named:
             counts["files"] = StoreCheck(blobs, ledger.named, findings, tell).run()
-        counts["endpoints"] = PointerCheck(settings, ledger.moves, findings).run()
+        counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, findings).run()
     return Verified(counts, tuple(findings.found))

@@ -38,6 +38,7 @@ class LedgerCheck:
     tell: Progress
     named: dict[str, str] = field(default_factory=dict)
     moves: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    shadows: dict[tuple[str, str], Entry] = field(default_factory=dict)
     heads: dict[int, str] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
 
@@ -132,6 +133,8 @@ class LedgerCheck:
             self.named.setdefault(body["manifest"]["snapshot"], label)
         elif entry.kind in ("promotion", "staging", "rollback"):
             self.moves[body["product"], body["environment"]] = entry
+        elif entry.kind == "shadow":
+            self.shadows[body["product"], body["environment"]] = entry
 
     def _compare(self, table: Table, ours: Connection, again: Connection) -> None:
         """Find rows that the entries do not give, and those that they give and that are not there."""

@@ -15,15 +15,19 @@ SETTLE = "materialize the endpoint, or start `ml-assets dev`: both write what th
 
 @dataclass
 class PointerCheck:
-    """`moves`: the newest move of each product and environment."""
+    """`moves`, `shadows`: the newest move, and the newest word about a shadow, of each product and environment."""
 
     settings: Settings
     moves: Mapping[tuple[str, str], Entry]
+    shadows: Mapping[tuple[str, str], Entry]
     findings: Findings
 
     def run(self) -> int:
         """Check every file; how many endpoints there are."""
-        due = {self.settings.pointer(*endpoint): as_pointer(entry) for endpoint, entry in self.moves.items()}
+        due = {
+            self.settings.pointer(*endpoint): as_pointer(entry, self.shadows.get(endpoint))
+            for endpoint, entry in self.moves.items()
+        }
         for path, pointer in due.items():
             where = f"pointer {path.relative_to(self.settings.home)}"
             if path.is_symlink() or not path.is_file():

@@ -21,7 +21,7 @@ from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.product_spec import Task
 from ml_assets.serving.members import BundleFiles
 from resources import pointer as pointers
-from resources.pointer import Pointer
+from resources.pointer import Pointer, Shadow
 from resources.settings import settings
 
 CARRIERS = ["AA", "B6", "DL", "UA"]
@@ -125,6 +125,10 @@ class Store:
     def log(self) -> Path:
         return self.home / "predictions" / "flights"
 
+    @property
+    def shadow_log(self) -> Path:
+        return self.home / "shadow" / "flights"
+
     def open_bundle(self, digest: str) -> BundleFiles:
         listing = json.loads((self.home / "bundles" / f"{digest}.json").read_text())
         return BundleFiles(self.home / "bundles" / digest, listing)
@@ -139,9 +143,11 @@ class Store:
         (target.parent / f"{digest}.json").write_text(json.dumps(members))
         return digest
 
-    def point(self, release: str, digest: str) -> None:
+    def point(self, release: str, digest: str, *, shadow: tuple[str, str] | None = None) -> None:
+        """Let a release answer, and another (name, digest) score in its shadow."""
         about = {"as_of": "2013-01", "since": "2013-02-01T00:00:00", "by": "test", "reason": "a test"}
-        pointers.write(self.pointer, Pointer(release=release, bundle=digest, **about))
+        beside = Shadow(release=shadow[0], bundle=shadow[1], **about) if shadow else None
+        pointers.write(self.pointer, Pointer(release=release, bundle=digest, shadow=beside, **about))
 
     @cached_property
     def argv(self) -> list[str]:
@@ -242,7 +248,11 @@ def main() -> None:
         open_bundle=store.open_bundle,
         trial=trial,
     )
-    app = create_app(endpoint=endpoint, log=PredictionLog(store.log, flush_seconds=0.1))
+    app = create_app(
+        endpoint=endpoint,
+        log=PredictionLog(store.log, flush_seconds=0.1),
+        shadow_log=PredictionLog(store.shadow_log, flush_seconds=0.1),
+    )
     run(
         app,
         host="127.0.0.1",

@@ -110,7 +110,7 @@ def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet
 
 
 def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
-    from ml_assets.endpoint import tell_server
+    from ml_assets.telling_server import tell_server
 
     if step.to is None:
         return f"{step.now} goes on to answer"

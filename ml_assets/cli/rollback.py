@@ -16,13 +16,11 @@ from ml_assets.cli.common import product_named, workspace
 @click.option("--json", "as_json", is_flag=True, help="Print who answers now as JSON.")
 def command(product: str, to: str | None, reason: str, by: str, as_json: bool) -> None:
     """Roll the production endpoint of PRODUCT back. The release that is taken off is not promoted again by itself."""
-    from ml_assets.endpoint import tell_server
+    from ml_assets.rollback import roll_back
 
     space = workspace()
     spec = product_named(product, space.settings)
-    space.endpoints.settle(product, "production")
-    pointer = space.endpoints.rollback(product, to=to, by=by, reason=reason)
-    told = tell_server(spec, pointer.release)
+    pointer, told = roll_back(space, spec, to=to, by=by, reason=reason)
     if as_json:
         answers = {"release": pointer.release, "bundle": pointer.bundle, "since": pointer.since, "by": pointer.by}
         click.echo(json.dumps({**answers, "reason": pointer.reason, "server": told}, indent=1))

@@ -77,6 +77,7 @@ def command(product: str, environment: str, host: str | None, port: int | None, 
     app = create_app(
         endpoint=endpoint,
         log=PredictionLog(space.settings.predictions(product)),
+        shadow_log=PredictionLog(space.settings.shadow_predictions(product)) if environment == "production" else None,
         limits=limits,
         keys=configured_keys(space.settings.keys),
         roll_back=roll_back,

@@ -16,6 +16,7 @@ from ml_assets.serving.predicting import Predicting
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.requests import Limits
+from ml_assets.serving.shadow import Shadow
 from ml_assets.serving.state import State
 from ml_assets.serving.telling import telling_routes
 
@@ -76,16 +77,18 @@ def create_app(
     limits: Limits | None = None,
     keys: tuple[Key, ...] = (),
     roll_back: RollBack | None = None,
+    shadow_log: PredictionLog | None = None,
     batch_rows: int = 1000,
     most_waiting_rows: int = 20_000,
     most_per_client: int = 256,
 ) -> App:
-    """The app of one endpoint; `roll_back` moves its pointer to an earlier release."""
+    """The app of one endpoint; `roll_back` moves its pointer to an earlier release, `shadow_log` takes what a shadow scores."""
     state = State(
         endpoint=endpoint,
         log=log,
         limits=limits or Limits(),
         admission=Admission(keys, most_per_client),
+        shadow=Shadow(shadow_log) if shadow_log else None,
         batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
     )
     predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", Predicting(state).predict)}

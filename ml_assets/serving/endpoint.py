@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
+import msgspec
+
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.members import BundleFiles, BundleRefused
@@ -50,6 +52,10 @@ class Endpoint:
         self.environment = environment
         self.serving: Serving | None = None
         self.previous: Serving | None = None
+        self.shadow: Bundle | None = None
+        self.shadow_digest = ""
+        """Scores beside `serving`, in one thread of its own, and answers nobody."""
+        self.shadow_trouble = ""
         self.is_draining = False
         self.trouble = "no bundle is loaded yet"
         self._pointer = pointer
@@ -69,6 +75,7 @@ class Endpoint:
             if pointer is None:
                 raise NothingPromoted(f"{self.product}: nothing was promoted to {self.environment} yet")
             now, before = self.serving, self.previous
+            self._let_shadow(pointer)
             if now is not None and now.pointer.bundle == pointer.bundle:
                 self.serving = Serving(now.bundle, pointer, now.loaded_seconds)
                 return False
@@ -104,6 +111,19 @@ class Endpoint:
         """End the process that tries bundles."""
         if self._trial:
             self._trial.close()
+
+    def _let_shadow(self, pointer: Pointer) -> None:
+        """Load what the pointer names as shadow; one that is refused is told, and what answers goes on."""
+        wanted, self.shadow_trouble = pointer.shadow, ""
+        if wanted is None or (self.shadow is not None and self.shadow.release != wanted.release):
+            self.shadow = None
+        if wanted is None or self.shadow is not None:
+            return
+        try:
+            self.shadow = self._load(Pointer(**msgspec.structs.asdict(wanted))).bundle
+            self.shadow_digest = wanted.bundle
+        except (MlAssetsError, OSError) as error:
+            self.shadow_trouble = str(error)
 
     def _pointer_or_none(self) -> Pointer | None:
         try:

@@ -38,6 +38,8 @@ class Predicting:
         started = time.perf_counter()
         made = records(serving, state.endpoint.environment, at=at, rows=rows, scores=scores)
         state.log.add(made, len(body))
+        if state.shadow and (candidate := state.endpoint.shadow):
+            state.shadow.add(candidate, serving.bundle, made, digest=state.endpoint.shadow_digest)
         state.metrics.rows += len(rows)
         reply = Reply(200, self._encode(answer(serving.bundle, made)))
         state.metrics.stage("encode", time.perf_counter() - started)

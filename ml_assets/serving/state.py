@@ -12,6 +12,7 @@ from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.requests import Limits
+from ml_assets.serving.shadow import Shadow
 
 
 @dataclass
@@ -23,6 +24,7 @@ class State:
     limits: Limits
     admission: Admission
     batcher: Callable[[Timed], Batcher]
+    shadow: Shadow | None = None
     metrics: Metrics = field(init=False)
     line: Batcher = field(init=False)
 
@@ -38,6 +40,8 @@ class State:
     def close(self) -> None:
         """Write down what was answered."""
         self.log.close()
+        if self.shadow:
+            self.shadow.close()
         self.endpoint.close()
 
     async def swap(self) -> str | None:

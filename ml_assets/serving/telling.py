@@ -47,6 +47,7 @@ def version(state: State) -> dict[str, Any]:
         **msgspec.structs.asdict(serving.pointer),
         "features": {"engine": engine.engine, "why_not_compiled": engine.why_not},
         "instead_of": serving.instead_of,
+        "shadow_trouble": endpoint.shadow_trouble or None,
         "kept_in_memory": endpoint.previous.bundle.release if endpoint.previous else None,
     }
 
@@ -54,7 +55,9 @@ def version(state: State) -> dict[str, Any]:
 def metrics_text(state: State) -> str:
     """All metrics of this process."""
     serving = state.endpoint.serving
+    shadow = state.shadow.counters() if state.shadow else {}
     counters = {
+        **shadow,
         "batches": state.line.batches,
         "predictions_logged": state.log.written,
         "predictions_not_logged": state.log.lost,

@@ -1,0 +1,136 @@
+"""A rollback works, and fast: tried on a copy of the record, with a real server process, before somebody needs it.
+
+It starts a server, so the path's job leaves it out: it runs with `ml-assets check`, in CI and in the job of checks. Nothing
+waits for it, so it does not block.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from checks.evidence import Finding, Prover, check_spec
+from ml_assets.core.promotion import Move, back
+from ml_assets.product import Product
+from resources.claims import ROLLBACK_DRILL
+from resources.scratch import ledger_copy
+from resources.settings import Settings
+from resources.workspace import Workspace
+
+MOST_SECONDS = 5.0
+NOWHERE = "http://127.0.0.1:9"
+"""The port of `discard`, where nobody listens: MLflow and every proxy are there during a drill."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One move of the drill: what answered then, and after how many seconds; `trouble` is empty when all was as recorded."""
+
+    release: str
+    seconds: float
+    trouble: str
+
+
+def build(product: Product) -> list[dg.AssetChecksDefinition]:
+    """The drill of a product's production endpoint."""
+    about = f"A server goes back to the release before and forth again within {MOST_SECONDS:g} s, answering as recorded."
+    spec = check_spec(product, "endpoint/production", ROLLBACK_DRILL, about, blocking=False)
+
+    @dg.multi_asset_check(name=f"{product.name}__rollback_drill", specs=[spec])
+    def rollback_drill(
+        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+    ) -> Iterator[dg.AssetCheckResult]:
+        entry = workspace.ledger.pointer(product.name, "production")
+        release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
+        prover = Prover(workspace, product, "endpoint/production", [ROLLBACK_DRILL], __name__, is_reused=False)
+        yield from prover.prove_about(context, release, lambda _: [_drill(workspace, product)])
+
+    return [rollback_drill]
+
+
+def _drill(workspace: Workspace, product: Product) -> Finding:
+    from ml_assets.serving.client import EndpointError
+    from ml_assets.serving.process import ServerDied
+
+    moves = workspace.endpoints.moves(product.name, "production")
+    before = back(moves, recalled=workspace.endpoints.recalled(product.name))
+    if before is None:
+        return Finding(ROLLBACK_DRILL, False, f"there is no release before {moves[-1].release} to go back to", "WARN")
+    with tempfile.TemporaryDirectory(prefix="ml-assets-drill-") as folder:
+        copy = copied(workspace, Path(folder))
+        try:
+            steps = _steps(copy, product, there=moves[-1], back_to=before)
+        except (EndpointError, ServerDied) as error:
+            return Finding(ROLLBACK_DRILL, False, f"between {moves[-1].release} and {before.release}: {error}")
+    return _finding(steps)
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """The record in a home of its own, above the same store: whatever moves there, nothing moves here."""
+    own = replace(workspace.settings, home=folder, ledger=f"sqlite:///{folder / 'ledger.db'}", mlflow=NOWHERE, keys="", key="")
+    copy = Workspace(own)
+    ledger_copy(workspace.ledger, copy.ledger)
+    copy.ledger.close()
+    return copy
+
+
+def _steps(copy: Workspace, product: Product, *, there: Move, back_to: Move) -> list[Step]:
+    from ml_assets.serving import client
+    from ml_assets.serving.process import ServerProcess
+
+    copy.endpoints.settle(product.name, "production")
+    copy.ledger.close()
+    argv = [sys.executable, "-m", "ml_assets", "serve", product.name]
+    found: list[Step] = []
+    with ServerProcess(argv, environ=_environ(copy.settings)) as server:
+        found.append(Step(there.release, 0.0, _trouble(copy, server.base_url, there)))
+        for move in (back_to, there):
+            started = time.monotonic()
+            client.rollback(server.base_url, to=move.bundle, reason="a drill", key="")
+            trouble = _trouble(copy, server.base_url, move)
+            found.append(Step(move.release, time.monotonic() - started, trouble))
+    return found
+
+
+def _trouble(copy: Workspace, base_url: str, expected: Move) -> str:
+    """Ask for the golden rows of the release that should answer: what differs from the record."""
+    from ml_assets.serving import client
+
+    golden = json.loads(copy.snapshots.read(expected.bundle, "golden.json"))
+    answer = client.predict(base_url, golden["requests"], key="")
+    if answer["release"] != expected.release:
+        return f"{answer['release']} answers, not {expected.release}"
+    scores = [_score(each) for each in answer["predictions"]]
+    return "" if scores == golden["scores"] else f"{expected.release} scores its golden rows otherwise than recorded"
+
+
+def _score(prediction: dict[str, Any]) -> float:
+    found = prediction.get("probability", prediction.get("value"))
+    return float(found)  # type: ignore[arg-type]
+
+
+def _environ(own: Settings) -> dict[str, str]:
+    proxies = {name: NOWHERE for proxy in ("http_proxy", "https_proxy", "all_proxy") for name in (proxy, proxy.upper())}
+    return {**own.environ(), **proxies}
+
+
+def _finding(steps: list[Step]) -> Finding:
+    _, went_back, went_forth = steps
+    details = {
+        "back_to": went_back.release,
+        "seconds_back": round(went_back.seconds, 3),
+        "forth_to": went_forth.release,
+        "seconds_forth": round(went_forth.seconds, 3),
+    }
+    wrong = [step.trouble for step in steps if step.trouble]
+    wrong += [f"{step.release} answered after {step.seconds:.1f} s" for step in steps if step.seconds >= MOST_SECONDS]
+    if wrong:
+        return Finding(ROLLBACK_DRILL, False, "; ".join(wrong), details=details)
+    told = f"back to {went_back.release} in {went_back.seconds:.2f} s, forth again in {went_forth.seconds:.2f} s, as recorded"
+    return Finding(ROLLBACK_DRILL, True, told, details=details)

@@ -1,0 +1,77 @@
+"""Whether a release that scored in the shadow did harm: its losses against the champion's, on the same requests. Pure.
+
+Of a request that was asked for more than once the last answer counts. The loss is the squared error of a probability (Brier), or
+the absolute error of a value.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from ml_assets.core.sequences import Bounds, bounds, by_unit
+from ml_assets.core.units import units
+from ml_assets.product_spec import ShadowSpec, Task
+
+Verdict = Literal["harm", "good enough", "undecided"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known now, of how many requests with an outcome."""
+
+    verdict: Verdict
+    rows: int
+    bounds: Bounds
+    max_harm: float
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        """As the ledger keeps it."""
+        return {"verdict": self.verdict, "rows": self.rows, "max_harm": self.max_harm, **vars(self.bounds)}
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        found = self.bounds
+        return (
+            f"{self.verdict}: its loss is {found.mean:+.4g} against the champion's, between {found.lower:.4g} and "
+            f"{found.upper:.4g}; allowed is {self.max_harm:g} ({found.units} units, {self.rows} requests with an outcome)"
+        )
+
+
+def pairs(answered: pl.DataFrame, shadowed: pl.DataFrame, outcomes: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+    """Outcomes with both scores. Both logs have `id`, `at`, `score` and `request` (JSON); `outcomes` has the key."""
+    scores = answered.select("id", "at", "request", champion="score")
+    both = scores.join(shadowed.select("id", candidate="score"), on="id", how="inner")
+    if both.is_empty():
+        empty = [pl.Series(name, [], dtype=pl.Float64) for name in ("champion", "candidate")]
+        return outcomes.clear().with_columns(empty)
+    named = [_as(outcomes.schema[name], pl.col("request").str.json_path_match(f"$.{name}")).alias(name) for name in key]
+    asked = both.sort("at", "id").select(*named, "champion", "candidate").unique(list(key), keep="last", maintain_order=True)
+    return outcomes.join(asked, on=list(key), how="inner")
+
+
+def judge(paired: pl.DataFrame, *, task: Task, label: str, time: str, terms: ShadowSpec) -> Judged:
+    """The verdict on all pairs so far."""
+    truth = pl.col(label).cast(pl.Float64)
+    losses = {name: (pl.col(name) - truth) ** 2 if task == "binary" else (pl.col(name) - truth).abs() for name in _MODELS}
+    known = paired.filter(pl.col(label).is_not_null())
+    differences = known.select((losses["candidate"] - losses["champion"]).alias("loss"))["loss"].to_numpy()
+    values = by_unit(differences, units(known, unit=terms.unit, time=time))
+    found = bounds(values, bound=terms.bound, alpha=terms.alpha)
+    verdict: Verdict = "undecided"
+    if found.lower > terms.max_harm:
+        verdict = "harm"
+    elif found.upper < terms.max_harm:
+        verdict = "good enough"
+    return Judged(verdict, known.height, found, terms.max_harm)
+
+
+_MODELS = ("champion", "candidate")
+
+
+def _as(kind: pl.DataType, logged: pl.Expr) -> pl.Expr:
+    """A logged field as the outcomes' column; times are text in the log."""
+    return logged.str.to_datetime().cast(kind) if isinstance(kind, pl.Datetime) else logged.cast(kind)

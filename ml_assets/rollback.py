@@ -1,0 +1,52 @@
+"""Rolling production back: what the command and Dagster's job `<product>_rollback` do, with and without a server that runs."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from resources.pointer import Pointer
+
+
+class Rollback(dg.Config):
+    """A decision to let an earlier release answer again."""
+
+    by: str = Field(description="Who decides; it is recorded.")
+    reason: str = Field(description="Why; it is recorded.")
+    to: str = Field(
+        default="", description="The release to go back to: its name, or the start of its digest. Empty: the one before."
+    )
+
+
+def roll_back(space: Workspace, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
+    """Let an earlier release answer in production, and ask the server to swap; what answers now, and what the server said."""
+    from ml_assets.telling_server import tell_server
+    from resources.decisions import signed
+
+    who, why = signed(by, reason, what="rollback")
+    space.endpoints.settle(product.name, "production")
+    pointer = space.endpoints.rollback(product.name, to=to, by=who, reason=why)
+    return pointer, tell_server(product, pointer.release)
+
+
+def rollback_job(product: Product) -> dg.JobDefinition:
+    """`<product>_rollback`: let an earlier release answer in production again."""
+
+    @dg.op(name=f"{product.name}__roll_back")
+    def roll_back_production(context: dg.OpExecutionContext, config: Rollback, workspace: dg.ResourceParam[Workspace]) -> None:
+        pointer, told = roll_back(workspace, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
+        context.log.info(f"{product.name}: release {pointer.release} answers in production, by {pointer.by}; {told}")
+
+    @dg.job(
+        name=f"{product.name}_rollback",
+        description="Let an earlier release answer in production again. What is taken off is not promoted again by itself.",
+        tags={"product": product.name},
+    )
+    def rollback() -> None:
+        roll_back_production()
+
+    return rollback

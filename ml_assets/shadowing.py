@@ -1,0 +1,98 @@
+"""A release is tried in the shadow of the one that answers before it answers itself, where the product declares so.
+
+Level-triggered: whoever calls compares what is recorded with what is known now. Nothing here promotes; a release that is shown
+to be good enough is no longer held back, and passes the usual lock.
+"""
+
+from typing import Any
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.shadow_judging import Judged, judge, pairs
+from ml_assets.product import Product
+from ml_assets.product_spec import ShadowSpec
+from ml_assets.telling_server import tell_server
+from resources import recalls, shadows
+from resources.ledger import Entry
+from resources.workspace import Workspace
+
+JUDGE = "the judge of shadows"
+
+
+def held(space: Workspace, product: Product, release: Manifest) -> str | None:
+    """Why the release may not answer yet, in words; None when nothing holds it back. Starts its shadow when none runs."""
+    champion = space.ledger.pointer(product.name, "production")
+    declared = product.endpoint.shadow
+    if declared is None or champion is None:
+        return None
+    name = release.facts["release"]
+    if (running := shadows.running(space.ledger, product.name)) is not None:
+        judged = look(space, product, running)
+        if running.body["release"] != release.snapshot and judged.verdict != "harm":
+            return f"{running.body['name']} is in the shadow before it: {judged.told}"
+        if running.body["release"] == release.snapshot:
+            return None if judged.verdict == "good enough" else f"in the shadow: {judged.told}"
+    if (end := shadows.ended(space.ledger, release, champion)) is not None:
+        outcome, why = end.body["outcome"], end.body["reason"]
+        return None if outcome == "good enough" else f"its shadow ended with {outcome}: {why}"
+    terms = shadows.Terms(**declared.model_dump())
+    because = f"{name} is to be tried beside {champion.body['name']}"
+    shadows.start(space.ledger, release, champion=champion, terms=terms, by="the endpoint", reason=because)
+    return f"in the shadow from now on; {_told(space, product)}"
+
+
+def look(space: Workspace, product: Product, running: Entry) -> Judged:
+    """Judge the shadow on all outcomes so far, and end it, recorded with the evidence, when that is decided."""
+    judged = judged_now(space, product, running)
+    if judged.verdict != "undecided":
+        evidence, told = judged.evidence, judged.told
+        shadows.stop(space.ledger, running, outcome=judged.verdict, evidence=evidence, by=JUDGE, reason=told)
+        _told(space, product)
+    return judged
+
+
+def stop(space: Workspace, product: Product, running: Entry, *, by: str, reason: str) -> str:
+    """End the shadow by a person's decision; what the server said."""
+    judged = judged_now(space, product, running)
+    shadows.stop(space.ledger, running, outcome="stopped", evidence=judged.evidence, by=by, reason=reason)
+    return _told(space, product)
+
+
+def judged_now(space: Workspace, product: Product, running: Entry) -> Judged:
+    """What is known now about a running shadow; nothing is recorded. Outcomes are those of partitions after the release's own,
+    which it was chosen on."""
+    import polars as pl
+
+    from ml_assets.serving.prediction_records import read
+
+    spec, body = product.features, running.body
+    since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
+    champion = space.ledger.moves(product.name, "production")[-1].body["name"]
+    answered = read(space.settings.predictions(product.name))
+    answered = answered.filter(since, pl.col("release") == champion, pl.col("environment") == "production")
+    shadowed = read(space.settings.shadow_predictions(product.name)).filter(since, pl.col("release") == body["name"])
+    found = outcomes(space, product, after=body["as_of"])
+    frames = (space.snapshots.frame(each.snapshot, "features.parquet") for each in found)
+    paired = [pairs(answered, shadowed, frame, key=spec.key) for frame in frames]
+    known = pl.concat(paired) if paired else _nothing(product)
+    return judge(known, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**body["terms"]))
+
+
+def outcomes(space: Workspace, product: Product, *, after: str) -> list[Manifest]:
+    """The features, with their labels, of later partitions, oldest first; without what was recalled."""
+    bad = recalls.derived(space.ledger, product.name)
+    keys = [key for key in space.ledger.partitions(product.name, "features") if key > after]
+    found = [space.ledger.current(product.name, "features", key) for key in keys]
+    return [each for each in found if each is not None and each.id not in bad]
+
+
+def _nothing(product: Product) -> Any:
+    import polars as pl
+
+    numbers = [product.features.label, "champion", "candidate"]
+    return pl.DataFrame(schema={product.features.time: pl.Datetime("us"), **dict.fromkeys(numbers, pl.Float64())})
+
+
+def _told(space: Workspace, product: Product) -> str:
+    pointer = space.endpoints.settle(product.name, "production")
+    assert pointer is not None
+    return tell_server(product, pointer.release)

@@ -1,0 +1,17 @@
+"""Asking the production server, if one runs, to read its pointer again."""
+
+from ml_assets.product import Product
+
+
+def tell_server(product: Product, release: str) -> str:
+    """Ask the production server, if one runs, to swap to what its pointer says now."""
+    from ml_assets.serving import client
+
+    spec = product.endpoint
+    try:
+        answered = client.reload(f"http://{spec.host}:{spec.port}")
+    except client.EndpointUnreachable:
+        return f"no server runs on port {spec.port}; it will read the pointer when it starts"
+    if answered["release"] != release:
+        return f"the server on port {spec.port} answers with {answered['release']}: does it serve another home?"
+    return f"the server on port {spec.port} answers with {release}"

@@ -1,0 +1,55 @@
+"""New outcomes judge the release in the shadow: harm ends it; one that is good enough launches the path of its partition.
+
+It compares what is recorded with what is known, so nothing is lost with a missed tick; without new outcomes it reads no log.
+"""
+
+import dagster as dg
+
+from ml_assets.core.digests import digest_json
+from ml_assets.product import Product
+from ml_assets.shadowing import look, outcomes
+from resources import shadows
+from resources.standing import standings
+from resources.workspace import Workspace
+
+TICK_SECONDS = 30
+
+
+def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+    """The product's sensor."""
+
+    @dg.sensor(
+        name=f"{product.name}_shadow",
+        job_name=f"{product.name}_path",
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Outcomes of requests that a release scored in the shadow.",
+    )
+    def shadow_outcomes(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        running = shadows.running(workspace.ledger, product.name)
+        told = "nothing is in the shadow"
+        if running is not None:
+            known = [each.id for each in outcomes(workspace, product, after=running.body["as_of"])]
+            mark = digest_json([running.hash, *known])
+            if mark == context.cursor:
+                return dg.SkipReason(f"no new outcomes for {running.body['name']}")
+            told = f"{running.body['name']}: {look(workspace, product, running).told}"
+            context.log.info(f"{product.name}: {told}")
+            context.update_cursor(mark)
+        return _promotion(product, workspace) or dg.SkipReason(told)
+
+    return shadow_outcomes
+
+
+def _promotion(product: Product, workspace: Workspace) -> dg.RunRequest | None:
+    """A run of the path for a release that was good enough in the shadow and does not answer yet."""
+    champion = workspace.ledger.pointer(product.name, "production")
+    last = shadows.newest(workspace.ledger, product.name, "production")
+    if champion is None or last is None or last.body["action"] != "stop" or last.body["outcome"] != "good enough":
+        return None
+    if last.body["champion"] != champion.body["release"]:
+        return None
+    for each in standings(workspace, product):
+        if each.release.snapshot == last.body["release"] and each.decision.action == "promote":
+            return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=each.release.partition)
+    return None

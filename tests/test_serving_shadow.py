@@ -1,0 +1,163 @@
+"""A candidate in the shadow scores what the champion answers, and nobody who asks can tell."""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_assets.serving import client, prediction_records
+from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.shadow import Shadow
+from tests.test_serving_support import Release, Store, get, payload, requests, train
+
+FRAME = requests(60, seed=5)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Release]]:
+    """Two releases in a store."""
+    store = Store(tmp_path_factory.mktemp("shadow") / "home")
+    found = {}
+    for name, seed in (("2013-01.champion", 1), ("2013-02.candidate", 2)):
+        folder = store.home.parent / name
+        made = train(folder, name=name, seed=seed)
+        found[name.partition(".")[2]] = Release(name, store.add(folder), made.task, made.model)
+    return store, found
+
+
+@pytest.fixture
+def world(trained: tuple[Store, dict[str, Release]], tmp_path: Path) -> tuple[Store, Release, Release]:
+    """A copy of the store in which the champion answers and the candidate is in its shadow."""
+    store, found = trained
+    shutil.copytree(store.home, tmp_path / "home")
+    champion, candidate = found["champion"], found["candidate"]
+    copy = Store(tmp_path / "home")
+    copy.point(champion.name, champion.digest, shadow=(candidate.name, candidate.digest))
+    return copy, champion, candidate
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 15
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+def counter(base_url: str, name: str) -> int:
+    line = next(line for line in get(base_url, "/metrics").splitlines() if line.startswith(f"ml_assets_{name}_total{{"))
+    return int(line.rpartition(" ")[2])
+
+
+def test_the_candidate_scores_each_answered_row_under_the_same_id_and_the_champion_answers(
+    world: tuple[Store, Release, Release],
+) -> None:
+    store, champion, candidate = world
+    with ServerProcess(store.argv) as server:
+        answer = client.predict(server.base_url, payload(FRAME))
+        assert answer["release"] == champion.name
+        assert [each["probability"] for each in answer["predictions"]] == champion.scores(FRAME)
+        assert client.release(server.base_url)["shadow"]["release"] == candidate.name
+        eventually(lambda: counter(server.base_url, "shadow_rows_scored") == FRAME.height)
+    logged = prediction_records.read(store.shadow_log)
+    scores = dict(zip(logged["id"], logged["score"], strict=True))
+    assert set(logged["release"]) == {candidate.name}
+    assert [scores[each["id"]] for each in answer["predictions"]] == candidate.scores(FRAME)
+    assert candidate.scores(FRAME) != champion.scores(FRAME)
+
+
+def test_a_damaged_candidate_is_told_and_the_champion_goes_on_and_a_reload_ends_a_shadow(
+    world: tuple[Store, Release, Release],
+) -> None:
+    store, champion, candidate = world
+    model = store.home / "bundles" / candidate.digest / "model.cbm"
+    good = model.read_bytes()
+    model.write_bytes(b"CBM1 damaged")
+    with ServerProcess(store.argv) as server:
+        assert "damaged" in client.release(server.base_url)["shadow_trouble"]
+        assert client.predict(server.base_url, payload(FRAME))["release"] == champion.name
+        model.write_bytes(good)
+        assert client.reload(server.base_url)["shadow_trouble"] is None
+        client.predict(server.base_url, payload(FRAME))
+        eventually(lambda: counter(server.base_url, "shadow_rows_scored") == FRAME.height)
+        store.point(champion.name, champion.digest)
+        assert client.reload(server.base_url)["shadow"] is None
+        client.predict(server.base_url, payload(FRAME))
+        time.sleep(0.2)
+        assert counter(server.base_url, "shadow_rows_scored") == FRAME.height
+
+
+class Stuck:
+    """A candidate that does not come back until it is let go, or raises."""
+
+    release = "2013-02.stuck"
+
+    def __init__(self, *, error: Exception | None = None) -> None:
+        self.requests = self
+        self.fields: tuple[str, ...] = ()
+        self.go = threading.Event()
+        self.error = error
+
+    def score_structs(self, rows: Any) -> list[float]:
+        if self.error:
+            raise self.error
+        self.go.wait(10)
+        return [0.5] * len(rows)
+
+    def decide(self, score: float) -> bool:
+        return score > 0.5
+
+
+class Kept:
+    """A log in memory."""
+
+    lost = 0
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def add(self, records: Any) -> None:
+        self.records.extend(records)
+
+    def close(self) -> None: ...
+
+
+def records(count: int) -> Any:
+    import datetime as dt
+
+    from ml_assets.serving.prediction_record import Record
+
+    request: Any = None
+    at = dt.datetime(2013, 1, 1)
+    return [Record(str(n), at, "trains", "production", "a", "b" * 64, request, 0.1, False) for n in range(count)]
+
+
+def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
+    log, stuck = Kept(), Stuck()
+    shadow = Shadow(log, most_waiting_rows=100)  # type: ignore[arg-type]
+    started = time.monotonic()
+    for _ in range(30):
+        shadow.add(stuck, stuck, records(10))  # type: ignore[arg-type]
+    assert time.monotonic() - started < 0.5
+    assert shadow.dropped == 200
+    stuck.go.set()
+    eventually(lambda: shadow.scored == 100)
+    shadow.close()
+    assert len(log.records) == 100
+    assert {(each.release, each.environment, each.score) for each in log.records} == {(stuck.release, "shadow", 0.5)}
+
+
+def test_a_candidate_that_raises_is_counted_and_the_next_one_scores() -> None:
+    log, stuck = Kept(), Stuck()
+    stuck.go.set()
+    shadow = Shadow(log)  # type: ignore[arg-type]
+    broken = Stuck(error=RuntimeError("no"))
+    shadow.add(broken, broken, records(70))  # type: ignore[arg-type]
+    shadow.add(stuck, stuck, records(5))  # type: ignore[arg-type]
+    eventually(lambda: (shadow.failed, shadow.scored) == (70, 5))
+    shadow.close()
+    assert json.dumps(shadow.counters())

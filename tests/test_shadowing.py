@@ -1,0 +1,156 @@
+"""A release is tried in the shadow with a real server: held back until it is good enough, ended by itself for harm."""
+
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import polars as pl
+import pytest
+
+from ml_assets import shadowing
+from ml_assets.core.bundle import as_requests
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.shadow_judging import judge, pairs
+from ml_assets.product_spec import ShadowSpec
+from ml_assets.serving import client, prediction_records
+from ml_assets.serving.process import ServerProcess
+from resources import pointer, shadows
+from resources.verification import verify
+from resources.workspace import Workspace
+from sensors import shadow as sensor
+from tests.path_support import Days
+from tests.small_home import DAYS, small_home
+
+TERMS = ShadowSpec(unit="day", alpha=0.05, max_harm=0.02, bound=0.1)
+
+
+def judged(worse: float, *, days: int = 40) -> str:
+    rng = np.random.default_rng(1)
+    label = rng.integers(0, 2, days * 10)
+    miss = np.where(label == 1, 0.7, 0.3)
+    frame = pl.DataFrame({"label": label, "day": np.repeat(np.arange(days), 10), "champion": miss, "time": 0})
+    frame = frame.with_columns(candidate=pl.col("label") + (0.3 + worse) * (1 - 2 * pl.col("label")))
+    terms = TERMS.model_copy(update={"unit": "day_number"})
+    return judge(frame.rename({"day": "day_number"}), task="binary", label="label", time="time", terms=terms).verdict
+
+
+def test_harm_is_harm_a_better_one_is_good_enough_and_few_days_decide_nothing() -> None:
+    assert judged(0.15) == "harm"
+    assert judged(-0.05) == "good enough"
+    assert judged(0.15, days=5) == "undecided"
+
+
+def test_of_a_request_asked_twice_the_last_answer_counts_and_without_outcome_none() -> None:
+    log = pl.DataFrame({"id": ["a", "b", "c"], "at": [1, 2, 3], "score": [0.1, 0.2, 0.3]})
+    log = log.with_columns(request=pl.Series(['{"key":"x"}', '{"key":"x"}', '{"key":"y"}']))
+    found = pairs(
+        log, log.with_columns(score=pl.col("score") + 0.5), pl.DataFrame({"key": ["x", "z"], "label": [1, 0]}), key=["key"]
+    )
+    assert found.to_dicts() == [{"key": "x", "label": 1, "champion": 0.2, "candidate": 0.7}]
+
+
+@pytest.fixture
+def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    """A copy of the small home whose product declares a shadow."""
+    made = small_home(tmp_path_factory)
+    shutil.copytree(made.home.parent, tmp_path / "copy")
+    copy = Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+    copy.edit("smoke_rows: 20", "smoke_rows: 20, shadow: {unit: hour, max_harm: 0.02, bound: 0.2}")
+    return copy
+
+
+@pytest.fixture
+def space(days: Days) -> Iterator[Workspace]:
+    found = days.open()
+    yield found
+    found.ledger.close()
+
+
+def candidate(space: Workspace) -> Manifest:
+    """The release as of the second day: of the third, which it never saw, the outcomes are known."""
+    found = space.ledger.current("flights", "release", DAYS[1])
+    assert found
+    return found
+
+
+def ask(days: Days, space: Workspace) -> None:
+    """Ask a real server for every departure of the third day, and wait until the shadow scored them."""
+    features = space.ledger.current("flights", "features", DAYS[2])
+    assert features
+    rows = space.snapshots.frame(features.snapshot, "requests.parquet")
+    with ServerProcess([sys.executable, "-m", "ml_assets", "serve", "flights"], environ=days.environ) as server:
+        answer = client.predict(server.base_url, as_requests(days.flights, rows))
+        assert answer["release"] != candidate(space).facts["release"]
+        until = time.monotonic() + 20
+        while len(scored(space)) < rows.height and time.monotonic() < until:
+            time.sleep(0.05)
+
+
+def scored(space: Workspace) -> list[str]:
+    return prediction_records.read(space.settings.shadow_predictions("flights"))["id"].to_list()
+
+
+def rescored(space: Workspace, score: Callable[[float], float]) -> None:
+    """Let the candidate have scored otherwise."""
+    for path in space.settings.shadow_predictions("flights").rglob("*.parquet"):
+        frame = pl.read_parquet(path)
+        frame.with_columns(pl.Series("score", [score(each) for each in frame["score"]])).write_parquet(path)
+
+
+def ticked(days: Days, space: Workspace) -> str:
+    """What the sensor says."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        said = sensor.build(days.flights, space)(dg.build_sensor_context(instance))
+    assert isinstance(said, dg.SkipReason)
+    return said.skip_message or ""
+
+
+def told(space: Workspace) -> pointer.Pointer:
+    found = pointer.read(space.settings.pointer("flights", "production"))
+    assert found
+    return found
+
+
+def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_the_evidence(days: Days, space: Workspace) -> None:
+    product, release = days.flights, candidate(space)
+    champion = told(space)
+    assert "from now on" in (shadowing.held(space, product, release) or "")
+    beside = told(space)
+    assert (beside.release, beside.shadow and beside.shadow.bundle) == (champion.release, release.snapshot)
+    ask(days, space)
+    running = shadows.running(space.ledger, "flights")
+    assert running
+    assert shadowing.judged_now(space, product, running).rows > 100
+    rescored(space, lambda _: 1.0)
+    assert ticked(days, space).startswith(f"{release.facts['release']}: harm")
+    assert shadows.running(space.ledger, "flights") is None
+    end = shadows.newest(space.ledger, "flights", "production")
+    assert end
+    assert (end.body["outcome"], end.body["by"]) == ("harm", shadowing.JUDGE)
+    assert end.body["evidence"]["lower"] > 0.02
+    assert told(space) == champion
+    assert "ended with harm" in (shadowing.held(space, product, release) or "")
+
+
+def test_a_release_that_is_good_enough_is_held_back_no_longer(days: Days, space: Workspace) -> None:
+    product, release = days.flights, candidate(space)
+    shadowing.held(space, product, release)
+    running = shadows.running(space.ledger, "flights")
+    assert running
+    shadows.stop(space.ledger, running, outcome="good enough", evidence={}, by="test", reason="a test")
+    with pytest.raises(shadows.ShadowRefused, match="ended already"):
+        shadows.stop(space.ledger, running, outcome="harm", evidence={}, by="test", reason="too late")
+    assert shadowing.held(space, product, release) is None
+
+
+def test_a_rollback_ends_a_shadow_and_the_record_stays_whole(days: Days, space: Workspace) -> None:
+    product, release = days.flights, candidate(space)
+    shadowing.held(space, product, release)
+    assert verify(space.settings).findings == ()
+    space.endpoints.rollback("flights", to=None, by="Ada", reason="a test")
+    assert told(space).shadow is None
+    assert shadows.running(space.ledger, "flights") is None
