@@ -1,10 +1,11 @@
 """A product folder is either loaded whole or refused with every mistake named."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from ml_assets.product import Product, ProductError, load, load_all
+from ml_assets.product import Product, ProductError, load, load_all, schema
 
 SPEC = """\
 name: trains
@@ -189,3 +190,11 @@ def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str
     product: Product = load(folder(tmp_path, contract=contract))
     with pytest.raises(ProductError, match=said):
         _ = product.contract
+
+
+def test_the_schema_for_editors_is_that_of_the_code_and_takes_the_product() -> None:
+    folder = Path(__file__).parents[1] / "ml_assets" / "products"
+    written = json.loads((folder / "product.schema.json").read_text())
+    assert written == schema()
+    spec = (folder / "flights" / "product.yaml").read_text()
+    assert (folder / "flights" / spec.splitlines()[0].partition("$schema=")[2]).resolve() == folder / "product.schema.json"
