@@ -55,7 +55,7 @@ def test_dbt_leaves_logging_and_open_files_as_they_were(dbt: Dbt, built: Built, 
     files = len(list(Path("/proc/self/fd").iterdir()))
     dbt.build(flights(), sources=sources, partition=PARTITION)
     assert (logging.getLogger().handlers, logging.getLogger().level) == (handlers, level)
-    assert len(list(Path("/proc/self/fd").iterdir())) == files
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files
 
 
 def test_dbt_prints_nothing_and_installs_no_root_handler(tmp_path: Path) -> None:

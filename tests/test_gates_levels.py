@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from statsmodels.stats.multitest import multipletests
 
 from ml_assets.core.gates.levels import holm, level, nodes
 
@@ -47,8 +46,11 @@ def test_an_asker_who_knows_the_verdicts_keeps_alpha_over_the_window() -> None:
 P_VALUES = st.lists(st.floats(0, 1, allow_nan=False), min_size=1, max_size=30)
 
 
+@pytest.mark.long
 @given(P_VALUES)
 def test_holm_is_that_of_statsmodels(p_values: list[float]) -> None:
+    from statsmodels.stats.multitest import multipletests  # half a minute to import
+
     assert holm(p_values) == pytest.approx(multipletests(p_values, method="holm")[1].tolist(), abs=1e-12)
 
 

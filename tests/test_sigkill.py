@@ -232,6 +232,7 @@ def test_a_run_killed_at_random_moments_leaves_what_is_recorded_whole_and_the_ne
     assert kill(killing, kills=2) >= 1
 
 
+@pytest.mark.long
 def test_a_run_killed_while_it_writes_into_the_store_leaves_what_is_recorded_whole_and_the_next_run_completes(
     killing: Killing,
 ) -> None:
