@@ -22,6 +22,7 @@ def benchmarks(*arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.long
 def test_the_path_is_measured_against_a_plain_script() -> None:
     told = benchmarks("path", "--months", "1", "--runs", "1")
     for each in ("path / plain script, medians: CPU", "features", "check dbt_tests", "part of the plain script", "cores"):

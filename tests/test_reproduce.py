@@ -102,6 +102,7 @@ def test_a_changed_delivered_byte_is_found(copy: Home) -> None:
     assert members["delivered/flights.csv"][:12] in causes(outcome)["data"]
 
 
+@pytest.mark.long
 def test_rows_in_another_order_are_named(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(features, "parquet_bytes", lambda frame: parquet_bytes(frame.reverse()))
