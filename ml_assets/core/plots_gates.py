@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from scipy.special import stdtrit
-
 from ml_assets.core.plots_style import INK, shorten, svg
 from ml_assets.core.thumbnails import INLINE, inline_svg, table
 
@@ -24,29 +22,33 @@ MOST = 12.0
 
 @dataclass(frozen=True)
 class Drawn:
-    """One claim: the distance of its estimate from its limit, and the reach of its bounds, both in standard errors."""
+    """One claim, in standard errors: the distance of its estimate from its limit, and of its bounds on the bad and good side."""
 
     name: str
     outcome: str
     distance: float
-    reach: float
+    bad: float
+    good: float
 
 
 def drawn(verdict: Mapping[str, Any]) -> list[Drawn]:
     """The claims that can be drawn, in their order."""
     found = []
     for claim in verdict["claims"]:
-        estimate, error, limit = claim["estimate"], claim["standard_error"], claim["limit"]
-        if estimate is None or not error or claim["units"] < 2:
+        numbers = [claim[name] for name in ("estimate", "low", "high", "limit")]
+        error = claim["standard_error"]
+        is_ratio = "ratio(" in claim["text"]
+        if None in numbers or not error or (is_ratio and min(numbers) <= 0):
             continue
-        if "ratio(" in claim["text"]:
-            if not (estimate > 0 and limit > 0):
-                continue
-            estimate, limit = log(estimate), log(limit)
-        away = (estimate - limit if claim["sign"] == ">" else limit - estimate) / error
-        reach = float(stdtrit(claim["units"] - 1, 1 - verdict["level"]))
-        found.append(Drawn(claim["name"], claim["outcome"], max(-MOST, min(MOST, away)), reach))
+        estimate, low, high, limit = map(log, numbers) if is_ratio else numbers
+        towards = 1 / error if claim["sign"] == ">" else -1 / error
+        sides = sorted(_edge((bound - limit) * towards) for bound in (low, high))
+        found.append(Drawn(claim["name"], claim["outcome"], _edge((estimate - limit) * towards), *sides))
     return found
+
+
+def _edge(distance: float) -> float:
+    return max(-MOST, min(MOST, distance))
 
 
 def claims_plot(verdict: Mapping[str, Any]) -> bytes | None:
@@ -63,7 +65,7 @@ def claims_plot(verdict: Mapping[str, Any]) -> bytes | None:
                 axes.errorbar(
                     [row.distance for _, row in here],
                     [number for number, _ in here],
-                    xerr=[row.reach for _, row in here],
+                    xerr=[[r.distance - r.bad for _, r in here], [r.good - r.distance for _, r in here]],
                     fmt="o",
                     color=color,
                     label=outcome,
@@ -89,7 +91,7 @@ def claims_thumbnail(verdict: Mapping[str, Any]) -> str | None:
     rows = drawn(verdict)
     if not rows:
         return None
-    edge = max(abs(row.distance) + row.reach for row in rows)
+    edge = max(max(abs(row.bad), abs(row.good)) for row in rows)
     step = min(10, 70 // len(rows))
 
     def x(value: float) -> str:
@@ -98,7 +100,7 @@ def claims_thumbnail(verdict: Mapping[str, Any]) -> str | None:
     paths = ""
     for outcome, color in OUTCOMES.items():
         lines = "".join(
-            f"M{x(r.distance - r.reach)},{step * n + 4}H{x(r.distance + r.reach)}M{x(r.distance)},{step * n + 2}v4"
+            f"M{x(r.bad)},{step * n + 4}H{x(r.good)}M{x(r.distance)},{step * n + 2}v4"
             for n, r in enumerate(rows)
             if r.outcome == outcome
         )
