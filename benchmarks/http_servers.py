@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ def started(server: Server, home: Path) -> Iterator[str]:
     """The base URL of the running server; its whole process group is ended after."""
     port = _free_port()
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "ML_ASSETS_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    quiet["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow looks for uvicorn there
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with tempfile.TemporaryFile() as err:
         argv = [sys.executable, *server.argv, "--port", str(port)]
@@ -87,7 +88,8 @@ def started(server: Server, home: Path) -> Iterator[str]:
             _wait(process, base + server.alive, err)
             yield base
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
