@@ -88,10 +88,16 @@ def _evaluate(context: dg.AssetExecutionContext, workspace: Workspace, product: 
     """Charge the look, score, judge, record the verdict: in this order, whatever happens in between."""
     import polars as pl
 
-    from ml_assets.core.judging import judge_candidate, levels_of, output
+    from ml_assets.core.judging import EvaluationRefused, judge_candidate, levels_of, output
 
     frame = _labelled(workspace, product, compared.tested)
     before = _labelled(workspace, product, workspace.lineage.inputs(compared.model)[-product.window.test :])
+    if frame.is_empty():  # labels that are not known yet cost no look
+        tested = ", ".join(compared.keys)
+        raise EvaluationRefused(
+            f"{product.name}: the test window {tested} has no row whose {product.features.label} is known; deliver the outcomes, "
+            f"then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
+        )
     look = _charge(workspace, product, compared, run=context.run.run_id)
     scores = _scores(workspace, product, compared, frame)
     timings = {"p99_ms": _p99_ms(workspace, product, compared.model, frame)}

@@ -78,8 +78,12 @@ class Budget:
             if window.why_retired:
                 raise WindowRetired(_retired(product, window))
 
-        with contextlib.suppress(_Known):  # asked before: free, and found below
-            self.ledger.append("look", body, guard=may_look)
+        try:
+            with contextlib.suppress(_Known):  # asked before: free, and found below
+                self.ledger.append("look", body, guard=may_look)
+        except WindowRetired as error:
+            self.ledger.append("refusal", {**body, "stage": "evaluation", "partition": tested[-1], "reasons": [str(error)]})
+            raise
         return next(look for look in self.window(product, tested).looks if look.comparison == comparison)
 
     def settle(self, product: Product, look: Look, decision: str) -> None:

@@ -151,9 +151,13 @@ class Lineage:
         return same or known.id not in recalls.derived(self.ledger, recipe.product)
 
     def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str]) -> None:
-        """Refuse to go on unless the ledger holds a PASS of every claim for exactly these manifests."""
-        reasons = [reason for m in manifests for reason in self.unproven(m, claims)]
+        """Refuse to go on, and record that, unless the ledger holds a PASS of every claim for exactly these manifests."""
+        lacking = [(m, found) for m in manifests if (found := self.unproven(m, claims))]
+        reasons = [reason for _, found in lacking for reason in found]
         if reasons:
+            told = [{"stage": m.recipe.stage, "partition": m.partition, "manifest": m.id} for m, _ in lacking]
+            product = manifests[0].recipe.product
+            self.ledger.append("refusal", {"product": product, **told[0], "unproven": told, "reasons": reasons})
             raise NotProven("; ".join(reasons))
 
     def unproven(self, manifest: Manifest, claims: Sequence[str]) -> list[str]:

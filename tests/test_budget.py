@@ -64,6 +64,9 @@ def test_a_window_is_retired_by_its_looks(budget: Budget, product: Product) -> N
         budget.settle(product, asked(budget, product, f"{number}"), "REJECT")
     with pytest.raises(WindowRetired, match=r"trains: the test window 2013-02 to 2013-03 is retired: 3 of 3 looks are used"):
         asked(budget, product, "another")
+    (refusal,) = [entry.body for entry in budget.ledger.entries() if entry.kind == "refusal"]
+    assert (refusal["comparison"], refusal["stage"]) == ("another", "evaluation")
+    assert "3 of 3 looks are used" in refusal["reasons"][0]
     assert asked(budget, product, "1").number == 2
     assert asked(budget, product, "fresh", ("2013-03", "2013-04")).number == 1
 

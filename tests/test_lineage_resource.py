@@ -228,6 +228,9 @@ def test_what_was_never_checked_is_refused(lineage: Lineage, two: list[Manifest]
         lineage.require_proven(two[:1], ["complete", "unique"])
     with pytest.raises(NotProven, match=r"^trains/dataset 2013-02: complete was never checked"):
         lineage.require_proven(two, ["complete"])
+    recorded = [entry.body for entry in lineage.ledger.entries() if entry.kind == "refusal"]
+    assert [(each["stage"], each["partition"]) for each in recorded] == [("dataset", "2013-01"), ("dataset", "2013-02")]
+    assert "complete was never checked" in recorded[1]["reasons"][0]
 
 
 def test_what_failed_is_refused_and_every_reason_is_told(lineage: Lineage, two: list[Manifest]) -> None:

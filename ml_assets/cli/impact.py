@@ -1,6 +1,5 @@
 """`ml-assets impact`: what a partition, a table or a delivered file touched, down to the predictions."""
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import click
 
 from ml_assets.cli.common import workspace
-from ml_assets.cli.references import resolve
+from ml_assets.cli.references import resolve, show
 from ml_assets.core.audit_page import impact_page, name_of
 from ml_assets.serving.prediction_records import count_predictions
 from resources.audit import Audit
@@ -30,13 +29,7 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
     subject = resolve(space, reference)
     predictions = count_predictions(space.settings.predictions(subject.product))
     answer = Audit(space, subject).impact(predictions)
-    if html is not None:
-        html.write_text(impact_page(answer), encoding="utf-8")
-        click.echo(f"wrote {html}")
-    if as_json:
-        click.echo(json.dumps(answer, indent=1))
-    elif html is None:
-        click.echo("\n".join(lines(answer)))
+    show(answer, lines=lines, page=impact_page, html=html, as_json=as_json)
 
 
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ml_assets.cli.common import workspace
-from ml_assets.cli.references import resolve
+from ml_assets.cli.references import resolve, show
 from ml_assets.core.audit_page import commit, lineage_page, name_of, span
 from ml_assets.errors import MlAssetsError
 from resources.audit import Audit
@@ -38,13 +38,7 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
         then = f"what they made: `ml-assets impact {reference}`"
         raise NothingMadeIt(f"{reference!r} is delivered bytes, nothing made them; {then}")
     answer = Audit(space, subject).lineage()
-    if html is not None:
-        html.write_text(lineage_page(answer), encoding="utf-8")
-        click.echo(f"wrote {html}")
-    if as_json:
-        click.echo(json.dumps(answer, indent=1))
-    elif html is None:
-        click.echo("\n".join(lines(answer)))
+    show(answer, lines=lines, page=lineage_page, html=html, as_json=as_json)
 
 
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:

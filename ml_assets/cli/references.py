@@ -1,9 +1,13 @@
-"""What a reference that a person types names: a release, a partition, a table, delivered bytes, a digest or a prediction."""
+"""What a reference that a person types names: a release, a partition, a table, delivered bytes, a digest or a prediction; and
+how an answer about it is shown."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import click
 from sqlalchemy import select
 
 from ml_assets.core.manifests import Manifest
@@ -92,3 +96,21 @@ def _delivered(space: Workspace, *where: Any, is_newest: bool) -> Subject | None
         raise UnknownReference(f"the digest begins several delivered files: {listed}; give more of it")
     seqs = tuple({row.consumer: None for row in rows if row.data_version == last.data_version})
     return Subject(last.asset.split("/")[1], last.asset, last.partition, seqs, delivered=last.data_version)
+
+
+def show(
+    answer: Mapping[str, Any],
+    *,
+    lines: Callable[[Mapping[str, Any]], Iterable[str]],
+    page: Callable[[Mapping[str, Any]], str],
+    html: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the answer as a page where asked for; print it as JSON, or, where neither was asked for, as text."""
+    if html is not None:
+        html.write_text(page(answer), encoding="utf-8")
+        click.echo(f"wrote {html}")
+    if as_json:
+        click.echo(json.dumps(answer, indent=1))
+    elif html is None:
+        click.echo("\n".join(lines(answer)))

@@ -4,6 +4,7 @@ Rows wait in a queue with an end; those that find it full are dropped, and count
 leave the interpreter to the event loop. What the candidate cannot score is counted: it fails nobody's request.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.prediction_record import Record
 
+LOGGER = logging.getLogger(__name__)
 MOST_WAITING_ROWS = 10_000
 BATCH_ROWS = 64
 PAUSE_SECONDS = 0.002
@@ -82,7 +84,9 @@ class Shadow:
         try:
             scores = job.candidate.score_structs(_rows(job, made))
             told = [_scored(job, each, score) for each, score in zip(made, scores, strict=True)]
-        except Exception:  # noqa: BLE001 - whatever is wrong with a candidate is counted, and the next row is scored
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a candidate is told and counted; the next row is scored
+            if not self.failed:  # its kind alone: a message may hold what a client sent
+                LOGGER.warning("the shadow %s cannot score: %s", job.candidate.release, type(error).__name__)
             self.failed += len(made)
             return
         self.log.add(told)
