@@ -40,9 +40,14 @@ class Part(NamedTuple):
     path: Path
 
 
+def hour_number(id: str) -> int:
+    """The hours from 1970 to this id: an id begins with its milliseconds."""
+    return int(id[:8] + id[9:13], 16) // 3_600_000
+
+
 def hour_folder(folder: Path, id: str) -> Path:
-    """Where the prediction with this id is, if anywhere: an id begins with its milliseconds since 1970."""
-    moment = dt.datetime(1970, 1, 1) + dt.timedelta(milliseconds=int(id[:8] + id[9:13], 16))
+    """Where the prediction with this id is, if anywhere."""
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(hours=hour_number(id))
     return folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
 
 

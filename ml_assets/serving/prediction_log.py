@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import Event, Thread
 
-from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, merge, put, recent_hours
+from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, hour_number, merge, put, recent_hours
 from ml_assets.serving.prediction_id import prediction_id
 from ml_assets.serving.prediction_record import Record, parquet, table
 
@@ -19,7 +19,7 @@ RECORD_BYTES = 600
 """About what a record weighs in memory, beside the text of its request."""
 FLUSH_SECONDS = 1.0
 STOP_SECONDS = 5.0
-SLICE = 500
+SLICE = 250
 """Records that are encoded at once: between slices the event loop has the interpreter."""
 
 
@@ -90,14 +90,15 @@ class PredictionLog:
         return self._closing.is_set()
 
     def _flush(self) -> None:
-        by_hour: dict[Path, list[Record]] = {}
+        by_hour: dict[int, list[Record]] = {}
         weights = 0
         while self._waiting:
             records, weight = self._waiting.popleft()
             weights += weight
             if records:
-                by_hour.setdefault(hour_folder(self.folder, records[0].id), []).extend(records)
-        for hour, waiting in by_hour.items():
+                by_hour.setdefault(hour_number(records[0].id), []).extend(records)
+        for waiting in by_hour.values():
+            hour = hour_folder(self.folder, waiting[0].id)
             self._turn_to(hour)
             try:
                 self._write(hour, waiting)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 GROUP_ROWS = 32_768
 """Rows that are found or left out together when one id is looked for."""
 REPEATED = ("product", "environment", "release", "bundle")
-"""Columns with few values."""
+"""Columns with few values: most often one in a whole batch, which costs nothing then."""
+_VARYING = ("id", "at", "score", "decision")
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -46,10 +47,16 @@ def table(records: Sequence[Record]) -> "pa.Table":
     """The records as columns, in their order."""
     import pyarrow as pa
 
-    encode = msgspec.json.Encoder().encode
-    columns = {name: [getattr(record, name) for record in records] for name in Record.__struct_fields__}
+    encode, kinds = msgspec.json.Encoder().encode, schema()
+    columns: dict[str, Any] = {name: [getattr(record, name) for record in records] for name in _VARYING}
     columns["request"] = [encode(record.request) for record in records]
-    return pa.Table.from_pydict(columns, schema=schema())
+    repeated = {(record.product, record.environment, record.release, record.bundle) for record in records}
+    if len(repeated) == 1:
+        values = zip(REPEATED, repeated.pop(), strict=True)
+        columns |= {name: pa.repeat(pa.scalar(value, kinds.field(name).type), len(records)) for name, value in values}
+    else:
+        columns |= {name: [getattr(record, name) for record in records] for name in REPEATED}
+    return pa.Table.from_pydict({name: columns[name] for name in kinds.names}, schema=kinds)
 
 
 def parquet(tables: "Sequence[pa.Table]") -> bytes:
