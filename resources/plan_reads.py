@@ -38,18 +38,22 @@ def stands(connection: Connection, product: Product, blobs: Blobs) -> Stands:
     made: dict[int, _Made] = {}
     definitions: dict[Sequence[str], Definition] = {}
     current: dict[Asset, Standing] = {}
+    evaluations: dict[str, str] = {}
+    words: dict[str, str] = {}  # the driver gives each row texts of its own
     for seq, stage, partition, version, id, snapshot, *decided in _rows(
         connection, select(*columns).where(m.product == product.name)
     ):
-        asset: Asset = (stage, partition)
+        asset: Asset = (words.setdefault(stage, stage), words.setdefault(partition, partition))
         made[seq] = (asset, version, {})
         if several.get(asset, id) == id:
             definition = definitions.get(key := tuple(decided)) or definitions.setdefault(key, Definition(*decided))
-            current[asset] = Standing(id, definition, version, made[seq][2], snapshot in stored)
+            current[asset] = Standing(definition, version, made[seq][2], snapshot in stored)
+            if stage == "evaluation":
+                evaluations[asset[1]] = id
     _read_inputs(connection, made)
     passed = _passed(connection)
-    accepted = (key for (stage, key), standing in current.items() if stage == "evaluation" and passed.get(standing.id))
-    return Stands(current, frozenset(accepted), _evaluation_of(connection, product, made))
+    accepted = frozenset(key for key, id in evaluations.items() if passed.get(id))
+    return Stands(current, accepted, _evaluation_of(connection, product, made))
 
 
 def _evaluation_of(connection: Connection, product: Product, made: Mapping[int, _Made]) -> dict[str, str]:

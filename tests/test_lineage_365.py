@@ -248,7 +248,7 @@ def test_any_of_the_365_days_delivered_again_with_other_content_is_the_one_root_
 def test_another_snapshot_of_any_of_the_365_days_alone_is_the_one_root_cause_of_the_model(year: Year, settled: Situation) -> None:
     for key in year.trained:
         stands = settled.standing["features", key]
-        other = Standing(stands.id, stands.definition, "other", stands.inputs)
+        other = Standing(stands.definition, "other", stands.inputs)
         items = Planner(year.product, replace(settled, standing={**settled.standing, ("features", key): other})).plan()
         assert causes(items, "model") == causes(items, "evaluation") == {Cause("input", "features", key)}
         assert {item.stage for item in items} == {"model", "evaluation"}

@@ -18,7 +18,7 @@ KEYS = ["2013-01", "2013-02", "2013-03"]
 
 
 def standing(stage: str, key: str, inputs: dict[Asset, str]) -> Standing:
-    return Standing(f"{stage}{key}", DEFINITIONS[stage], f"{stage}@{key}", inputs)
+    return Standing(DEFINITIONS[stage], f"{stage}@{key}", inputs)
 
 
 def settled(keys: list[str]) -> Situation:

@@ -32,7 +32,6 @@ class Definition:
 class Standing(NamedTuple):
     """The manifest that stands for an asset now. `inputs`: data versions by (stage or landing table, partition)."""
 
-    id: str
     definition: Definition
     data_version: str
     inputs: Mapping[Asset, str]
