@@ -187,12 +187,19 @@ class ShadowSpec(Section):
         return self
 
 
+class CanarySpec(ShadowSpec):
+    """How a release is judged that answers a share of the requests, before it answers all of them."""
+
+    share: float = Field(gt=0, le=0.5)
+
+
 class EndpointSpec(Section):
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
     smoke_rows: int = Field(default=200, ge=1)
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
     shadow: ShadowSpec | None = None
+    canary: CanarySpec | None = None
 
 
 class MonitoringSpec(Section):

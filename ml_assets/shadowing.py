@@ -1,4 +1,5 @@
-"""A release is tried in the shadow of the one that answers before it answers itself, where the product declares so.
+"""A release is tried beside the one that answers before it answers itself, where the product declares so: in its shadow, as a
+canary that answers a share, or first the one and then the other.
 
 Level-triggered: whoever calls compares what is recorded with what is known now. Nothing here promotes; a release that is shown
 to be good enough is no longer held back, and passes the usual lock.
@@ -9,7 +10,7 @@ from typing import Any
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.shadow_judging import Judged, judge, pairs
 from ml_assets.product import Product
-from ml_assets.product_spec import ShadowSpec
+from ml_assets.product_spec import CanarySpec, ShadowSpec
 from ml_assets.telling_server import tell_server
 from resources import recalls, shadows
 from resources.ledger import Entry
@@ -19,25 +20,40 @@ JUDGE = "the judge of shadows"
 
 
 def held(space: Workspace, product: Product, release: Manifest) -> str | None:
-    """Why the release may not answer yet, in words; None when nothing holds it back. Starts its shadow when none runs."""
+    """Why the release may not answer yet, in words; None when nothing holds it back. Starts what is declared: its shadow, then,
+    when that was good enough, its canary."""
     champion = space.ledger.pointer(product.name, "production")
-    declared = product.endpoint.shadow
-    if declared is None or champion is None:
+    declared = [each for each in (product.endpoint.shadow, product.endpoint.canary) if each is not None]
+    if not declared or champion is None:
         return None
-    name = release.facts["release"]
     if (running := shadows.running(space.ledger, product.name)) is not None:
         judged = look(space, product, running)
-        if running.body["release"] != release.snapshot and judged.verdict != "harm":
-            return f"{running.body['name']} is in the shadow before it: {judged.told}"
-        if running.body["release"] == release.snapshot:
-            return None if judged.verdict == "good enough" else f"in the shadow: {judged.told}"
-    if (end := shadows.ended(space.ledger, release, champion)) is not None:
-        outcome, why = end.body["outcome"], end.body["reason"]
-        return None if outcome == "good enough" else f"its shadow ended with {outcome}: {why}"
-    terms = shadows.Terms(**declared.model_dump())
-    because = f"{name} is to be tried beside {champion.body['name']}"
-    shadows.start(space.ledger, release, champion=champion, terms=terms, by="the endpoint", reason=because)
-    return f"in the shadow from now on; {_told(space, product)}"
+        is_ours = running.body["release"] == release.snapshot
+        if judged.verdict == "undecided" or (judged.verdict == "good enough" and not is_ours):
+            where = shadows.place(running)
+            return f"{where}: {judged.told}" if is_ours else f"{running.body['name']} is {where} before it: {judged.told}"
+    for terms in declared:
+        end = shadows.ended(space.ledger, release, champion, is_canary=isinstance(terms, CanarySpec))
+        if end is None:
+            return _start(space, product, release, champion, terms)
+        if end.body["outcome"] != "good enough":
+            what = "canary" if end.body["share"] else "shadow"
+            return f"its {what} ended with {end.body['outcome']}: {end.body['reason']}"
+    return None
+
+
+def _start(space: Workspace, product: Product, release: Manifest, champion: Entry, declared: ShadowSpec) -> str:
+    share = declared.share if isinstance(declared, CanarySpec) else 0.0
+    started = shadows.start(
+        space.ledger,
+        release,
+        champion=champion,
+        terms=shadows.Terms(**declared.model_dump(exclude={"share"})),
+        by="the endpoint",
+        reason=f"{release.facts['release']} is to be tried beside {champion.body['name']}",
+        share=share,
+    )
+    return f"{shadows.place(started)} from now on; {_told(space, product)}"
 
 
 def look(space: Workspace, product: Product, running: Entry) -> Judged:
@@ -65,14 +81,14 @@ def judged_now(space: Workspace, product: Product, running: Entry) -> Judged:
     from ml_assets.serving.prediction_records import read
 
     spec, body = product.features, running.body
-    since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
     champion = space.ledger.moves(product.name, "production")[-1].body["name"]
-    answered = read(space.settings.predictions(product.name))
-    answered = answered.filter(since, pl.col("release") == champion, pl.col("environment") == "production")
-    shadowed = read(space.settings.shadow_predictions(product.name)).filter(since, pl.col("release") == body["name"])
+    since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
+    ours = pl.col("release").is_in([champion, body["name"]])
+    answered = read(space.settings.predictions(product.name)).filter(since, ours, pl.col("environment") == "production")
+    beside = read(space.settings.shadow_predictions(product.name)).filter(since, ours)
     found = outcomes(space, product, after=body["as_of"])
     frames = (space.snapshots.frame(each.snapshot, "features.parquet") for each in found)
-    paired = [pairs(answered, shadowed, frame, key=spec.key) for frame in frames]
+    paired = [pairs(answered, beside, frame, key=spec.key, champion=champion) for frame in frames]
     known = pl.concat(paired) if paired else _nothing(product)
     return judge(known, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**body["terms"]))
 

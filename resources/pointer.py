@@ -13,7 +13,7 @@ class PointerError(MlAssetsError):
 
 
 class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A release that scores the same requests beside the one that answers, and answers none."""
+    """A release that scores the same requests beside the one that answers; `share` of them it answers itself (a canary)."""
 
     release: str
     bundle: str
@@ -21,6 +21,7 @@ class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     since: str
     by: str
     reason: str
+    share: float = 0.0
 
 
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

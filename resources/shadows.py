@@ -1,7 +1,8 @@
 """Shadows in the ledger: which release scores beside the one that answers, under which terms, and what came of it.
 
 The terms are recorded at the start and hold until the end: whoever looks in between cannot bend them. A shadow is beside
-exactly the release that answered at its start; when something else answers, it is over.
+exactly the release that answered at its start; when something else answers, it is over. One that answers a share of the requests
+itself is a canary: the same in all else.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from resources import recalls
 from resources.ledger import Entry, Ledger, entries_where
 from resources.pointer import Shadow
 
+MOST_SHARE = 0.5
 Outcome = Literal["harm", "good enough", "stopped"]
 
 
@@ -38,17 +40,21 @@ class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ShadowRefused(f"0 < alpha < 0.5 and 0 <= max_harm < bound have to hold: {self}")
 
 
-def start(ledger: Ledger, release: Manifest, *, champion: Entry, terms: Terms, by: str, reason: str) -> Entry:
-    """Record that the release is scored beside the champion from now on, if that answers still and nothing was recalled."""
+def start(ledger: Ledger, release: Manifest, *, champion: Entry, terms: Terms, by: str, reason: str, share: float = 0.0) -> Entry:
+    """Record that the release is scored beside the champion from now on, and answers this share of the requests, if the champion
+    answers still and nothing was recalled."""
     told = {"name": release.facts["release"], "manifest": release.id, "as_of": release.partition}
-    body = {**_of(champion), **told, "action": "start", "release": release.snapshot, "terms": msgspec.structs.asdict(terms)}
+    told |= {"action": "start", "release": release.snapshot, "share": share}
+    body = {**_of(champion), **told, "terms": msgspec.structs.asdict(terms)}
 
     def may_start(connection: Connection) -> None:
         recalls.refuse_within(connection, manifests=[release])
         _refuse_unless_answering(connection, champion)
         if (running := _running(connection, champion)) is not None:
-            raise ShadowRefused(f"{running.body['name']} is in the shadow already; end that first")
+            raise ShadowRefused(f"{running.body['name']} is {place(running)} already; end that first")
 
+    if not 0 <= share <= MOST_SHARE:
+        raise ShadowRefused(f"a share is at least 0 and at most {MOST_SHARE:g}, not {share:g}")
     if release.snapshot == champion.body["release"]:
         raise ShadowRefused(f"{release.facts['release']} answers already")
     return ledger.append("shadow", {**body, "by": by, "reason": reason}, guard=may_start)
@@ -74,10 +80,10 @@ def running(ledger: Ledger, product: str, environment: str = "production") -> En
     return last if entry and last and is_beside(last, entry) else None
 
 
-def ended(ledger: Ledger, release: Manifest, champion: Entry) -> Entry | None:
-    """How the last shadow of this release beside this champion ended; None when there was none, or it runs."""
+def ended(ledger: Ledger, release: Manifest, champion: Entry, *, is_canary: bool = False) -> Entry | None:
+    """How the last shadow, or canary, of this release beside this champion ended; None when there was none, or it runs."""
     words = [e for e in ledger.entries(schema.entries.c.kind == "shadow") if e.body["release"] == release.snapshot]
-    words = [each for each in words if each.body["champion"] == champion.body["release"]]
+    words = [w for w in words if w.body["champion"] == champion.body["release"] and bool(w.body["share"]) == is_canary]
     return words[-1] if words and words[-1].body["action"] == "stop" else None
 
 
@@ -91,7 +97,13 @@ def as_shadow(shadow: Entry, *, beside: Entry) -> Shadow | None:
     if not is_beside(shadow, beside):
         return None
     told = {name: shadow.body[name] for name in ("as_of", "by", "reason")}
-    return Shadow(release=shadow.body["name"], bundle=shadow.body["release"], since=shadow.at, **told)
+    return Shadow(release=shadow.body["name"], bundle=shadow.body["release"], since=shadow.at, share=shadow.body["share"], **told)
+
+
+def place(shadow: Entry) -> str:
+    """Where the release is, in words."""
+    share = shadow.body["share"]
+    return f"a canary that answers {share:.3g} of the requests" if share else "in the shadow"
 
 
 def _of(champion: Entry) -> dict[str, str]:
@@ -120,4 +132,4 @@ def _refuse_unless_answering(connection: Connection, champion: Entry) -> None:
 def _refuse_unless_running(connection: Connection, *, started: Entry) -> None:
     words = entries_where(connection, schema.entries.c.kind == "shadow", schema.entries.c.seq > started.seq)
     if any(_is_of(each, started.body["product"], started.body["environment"]) for each in words):
-        raise ShadowRefused(f"the shadow of {started.body['name']} ended already")
+        raise ShadowRefused(f"{started.body['name']} is not {place(started)} any more: that ended already")

@@ -1,4 +1,4 @@
-"""New outcomes judge the release in the shadow: harm ends it; one that is good enough launches the path of its partition.
+"""New outcomes judge the release in the shadow, or the canary: harm ends it; one that is good enough launches its path.
 
 It compares what is recorded with what is known, so nothing is lost with a missed tick; without new outcomes it reads no log.
 """
@@ -23,11 +23,11 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         job_name=f"{product.name}_path",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Outcomes of requests that a release scored in the shadow.",
+        description="Outcomes of requests that a release scored in the shadow, or answered as a canary.",
     )
     def shadow_outcomes(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         running = shadows.running(workspace.ledger, product.name)
-        told = "nothing is in the shadow"
+        told = "nothing is in the shadow, and there is no canary"
         if running is not None:
             known = [each.id for each in outcomes(workspace, product, after=running.body["as_of"])]
             mark = digest_json([running.hash, *known])

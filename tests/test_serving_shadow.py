@@ -1,6 +1,6 @@
 """A candidate in the shadow scores what the champion answers, and nobody who asks can tell."""
 
-import json
+import math
 import shutil
 import threading
 import time
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ml_assets.serving import client, prediction_records
@@ -141,7 +142,7 @@ def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
     shadow = Shadow(log, most_waiting_rows=100)  # type: ignore[arg-type]
     started = time.monotonic()
     for _ in range(30):
-        shadow.add(stuck, stuck, records(10))  # type: ignore[arg-type]
+        shadow.add(stuck, "b", records(10), answered_by=stuck)  # type: ignore[arg-type]
     assert time.monotonic() - started < 0.5
     assert shadow.dropped == 200
     stuck.go.set()
@@ -151,13 +152,32 @@ def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
     assert {(each.release, each.environment, each.score) for each in log.records} == {(stuck.release, "shadow", 0.5)}
 
 
-def test_a_candidate_that_raises_is_counted_and_the_next_one_scores() -> None:
+def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_next_one_scores() -> None:
     log, stuck = Kept(), Stuck()
     stuck.go.set()
     shadow = Shadow(log)  # type: ignore[arg-type]
     broken = Stuck(error=RuntimeError("no"))
-    shadow.add(broken, broken, records(70))  # type: ignore[arg-type]
-    shadow.add(stuck, stuck, records(5))  # type: ignore[arg-type]
+    shadow.add(broken, "b", records(70), answered_by=broken)  # type: ignore[arg-type]
+    shadow.add(stuck, "b", records(5), answered_by=stuck)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (70, 5))
     shadow.close()
-    assert json.dumps(shadow.counters())
+    assert [math.isnan(each.score) for each in log.records] == [True] * 70 + [False] * 5
+    assert {each.decision for each in log.records[:70]} == {None}
+
+
+def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
+    log = Kept()
+
+    class Picky(Stuck):
+        def score_structs(self, rows: Any) -> list[float]:
+            if "bad" in rows:
+                raise ValueError("no")
+            return [0.5] * len(rows)
+
+    picky = Picky()
+    made = [msgspec.structs.replace(each, request="bad" if n == 3 else "good") for n, each in enumerate(records(10))]
+    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow.add(picky, "b", made, answered_by=picky)  # type: ignore[arg-type]
+    eventually(lambda: (shadow.failed, shadow.scored) == (1, 9))
+    shadow.close()
+    assert [each.id for each in log.records if math.isnan(each.score)] == ["3"]

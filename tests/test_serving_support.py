@@ -143,10 +143,10 @@ class Store:
         (target.parent / f"{digest}.json").write_text(json.dumps(members))
         return digest
 
-    def point(self, release: str, digest: str, *, shadow: tuple[str, str] | None = None) -> None:
-        """Let a release answer, and another (name, digest) score in its shadow."""
+    def point(self, release: str, digest: str, *, shadow: tuple[str, str] | None = None, share: float = 0.0) -> None:
+        """Let a release answer, and another (name, digest) score in its shadow, or answer a share of the requests."""
         about = {"as_of": "2013-01", "since": "2013-02-01T00:00:00", "by": "test", "reason": "a test"}
-        beside = Shadow(release=shadow[0], bundle=shadow[1], **about) if shadow else None
+        beside = Shadow(release=shadow[0], bundle=shadow[1], share=share, **about) if shadow else None
         pointers.write(self.pointer, Pointer(release=release, bundle=digest, shadow=beside, **about))
 
     @cached_property

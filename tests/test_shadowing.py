@@ -44,13 +44,36 @@ def test_harm_is_harm_a_better_one_is_good_enough_and_few_days_decide_nothing() 
     assert judged(0.15, days=5) == "undecided"
 
 
+def logged(ids: str, scores: list[float], release: str, keys: str) -> pl.DataFrame:
+    requests = [f'{{"key":"{key}"}}' for key in keys]
+    at = list(range(len(ids)))
+    return pl.DataFrame({"id": list(ids), "at": at, "score": scores, "request": requests, "release": [release] * len(ids)})
+
+
 def test_of_a_request_asked_twice_the_last_answer_counts_and_without_outcome_none() -> None:
-    log = pl.DataFrame({"id": ["a", "b", "c"], "at": [1, 2, 3], "score": [0.1, 0.2, 0.3]})
-    log = log.with_columns(request=pl.Series(['{"key":"x"}', '{"key":"x"}', '{"key":"y"}']))
-    found = pairs(
-        log, log.with_columns(score=pl.col("score") + 0.5), pl.DataFrame({"key": ["x", "z"], "label": [1, 0]}), key=["key"]
-    )
+    log = logged("abc", [0.1, 0.2, 0.3], "old", "xxy")
+    beside = logged("abc", [0.6, 0.7, 0.8], "new", "xxy")
+    outcomes = pl.DataFrame({"key": ["x", "z"], "label": [1, 0]})
+    found = pairs(log, beside, outcomes, key=["key"], champion="old")
     assert found.to_dicts() == [{"key": "x", "label": 1, "champion": 0.2, "candidate": 0.7}]
+
+
+def test_what_a_canary_answered_is_paired_with_what_the_champion_would_have_answered() -> None:
+    log = pl.concat([logged("a", [0.1], "old", "x"), logged("b", [0.9], "new", "y")])
+    beside = pl.concat([logged("a", [0.8], "new", "x"), logged("b", [0.2], "old", "y")])
+    found = pairs(log, beside, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").sort("key")
+    assert found.rows() == [("x", 0.1, 0.8), ("y", 0.2, 0.9)]
+    assert pairs(log, log, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").is_empty()
+
+
+@pytest.mark.parametrize(("failing", "verdict"), [("candidate", "harm"), ("champion", "good enough")])
+def test_what_one_of_the_two_cannot_score_counts_as_worse_by_the_whole_bound(failing: str, verdict: str) -> None:
+    days = np.repeat(np.arange(40), 10)
+    scores = {name: pl.lit(float("nan") if name == failing else 0.5) for name in ("champion", "candidate")}
+    frame = pl.DataFrame({"label": days % 2, "day_number": days, "time": 0}).with_columns(**scores)
+    found = judge(frame, task="binary", label="label", time="time", terms=TERMS.model_copy(update={"unit": "day_number"}))
+    assert found.verdict == verdict
+    assert found.bounds.mean == pytest.approx(0.1 if failing == "candidate" else -0.1)
 
 
 @pytest.fixture
@@ -136,7 +159,7 @@ def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_th
     assert "ended with harm" in (shadowing.held(space, product, release) or "")
 
 
-def test_a_release_that_is_good_enough_is_held_back_no_longer(days: Days, space: Workspace) -> None:
+def test_a_release_that_is_good_enough_is_held_back_no_longer_but_by_a_declared_canary(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
     shadowing.held(space, product, release)
     running = shadows.running(space.ledger, "flights")
@@ -145,6 +168,10 @@ def test_a_release_that_is_good_enough_is_held_back_no_longer(days: Days, space:
     with pytest.raises(shadows.ShadowRefused, match="ended already"):
         shadows.stop(space.ledger, running, outcome="harm", evidence={}, by="test", reason="too late")
     assert shadowing.held(space, product, release) is None
+    days.edit("shadow: {", "canary: {unit: hour, max_harm: 0.02, bound: 0.2, share: 0.1}, shadow: {")
+    assert "a canary that answers 0.1 of the requests from now on" in (shadowing.held(space, days.flights, release) or "")
+    beside = told(space).shadow
+    assert (beside and beside.share, verify(space.settings).findings) == (0.1, ())
 
 
 def test_a_rollback_ends_a_shadow_and_the_record_stays_whole(days: Days, space: Workspace) -> None:

@@ -1,4 +1,4 @@
-"""`ml-assets shadow`: what is tried in the shadow of the release that answers, and what is known of it."""
+"""`ml-assets shadow`: what is tried in the shadow of the release that answers, or as its canary, and what is known of it."""
 
 import getpass
 import json
@@ -15,8 +15,8 @@ from ml_assets.cli.common import product_named, workspace
 @click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool) -> None:
-    """Show the release in the shadow of PRODUCT's production endpoint, and the bounds of its harm. Looking costs nothing: the
-    bounds hold however often somebody looks."""
+    """Show the release in the shadow of PRODUCT's production endpoint, or its canary, and the bounds of its harm. Looking costs
+    nothing: the bounds hold however often somebody looks."""
     from ml_assets import shadowing
     from resources import shadows
     from resources.decisions import signed
@@ -26,11 +26,13 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
     running = shadows.running(space.ledger, product)
     if running is None:
         if is_stopped:
-            raise shadows.ShadowRefused(f"{product}: nothing is in the shadow")
-        click.echo(json.dumps({"release": None}) if as_json else f"{product}: nothing is in the shadow")
+            raise shadows.ShadowRefused(f"{product}: nothing is in the shadow, and there is no canary")
+        nothing = f"{product}: nothing is in the shadow, and there is no canary"
+        click.echo(json.dumps({"release": None}) if as_json else nothing)
         return
     judged = shadowing.judged_now(space, spec, running)
-    told = {"release": running.body["name"], "since": running.at, "terms": running.body["terms"], "found": judged.evidence}
+    told = {"release": running.body["name"], "since": running.at, "share": running.body["share"]}
+    told |= {"terms": running.body["terms"], "found": judged.evidence}
     if is_stopped:
         who, why = signed(by, reason, what="stop")
         told["server"] = shadowing.stop(space, spec, running, by=who, reason=why)
@@ -38,4 +40,4 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
         click.echo(json.dumps({**told, "stopped": is_stopped}, indent=1))
     else:
         ended = f"; ended by {by}" if is_stopped else ""
-        click.echo(f"{product}: {running.body['name']} in the shadow since {running.at[:16]}{ended}; {judged.told}")
+        click.echo(f"{product}: {running.body['name']} is {shadows.place(running)} since {running.at[:16]}{ended}; {judged.told}")

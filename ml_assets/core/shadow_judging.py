@@ -1,7 +1,7 @@
-"""Whether a release that scored in the shadow did harm: its losses against the champion's, on the same requests. Pure.
+"""Whether a release in the shadow, or a canary, did harm: its losses against the champion's, on the same requests. Pure.
 
 Of a request that was asked for more than once the last answer counts. The loss is the squared error of a probability (Brier), or
-the absolute error of a value.
+the absolute error of a value. What one of the two could not score (NaN) counts as worse by the whole bound.
 """
 
 from collections.abc import Sequence
@@ -41,15 +41,23 @@ class Judged:
         )
 
 
-def pairs(answered: pl.DataFrame, shadowed: pl.DataFrame, outcomes: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
-    """Outcomes with both scores. Both logs have `id`, `at`, `score` and `request` (JSON); `outcomes` has the key."""
-    scores = answered.select("id", "at", "request", champion="score")
-    both = scores.join(shadowed.select("id", candidate="score"), on="id", how="inner")
+def pairs(
+    answered: pl.DataFrame, beside: pl.DataFrame, outcomes: pl.DataFrame, *, key: Sequence[str], champion: str
+) -> pl.DataFrame:
+    """Outcomes with both scores. Both logs have `id`, `at`, `release`, `score` and `request` (JSON): what answered, and what the
+    other release, `champion` or candidate, would have answered; `outcomes` has the key."""
+    both = answered.join(beside.select("id", other="score", scorer="release"), on="id", how="inner")
+    both = both.filter((pl.col("release") == champion) != (pl.col("scorer") == champion))
     if both.is_empty():
-        empty = [pl.Series(name, [], dtype=pl.Float64) for name in ("champion", "candidate")]
+        empty = [pl.Series(name, [], dtype=pl.Float64) for name in _MODELS]
         return outcomes.clear().with_columns(empty)
+    is_champion = pl.col("release") == champion
+    scores = {
+        "champion": pl.when(is_champion).then("score").otherwise("other"),
+        "candidate": pl.when(is_champion).then("other").otherwise("score"),
+    }
     named = [_as(outcomes.schema[name], pl.col("request").str.json_path_match(f"$.{name}")).alias(name) for name in key]
-    asked = both.sort("at", "id").select(*named, "champion", "candidate").unique(list(key), keep="last", maintain_order=True)
+    asked = both.sort("at", "id").select(*named, **scores).unique(list(key), keep="last", maintain_order=True)
     return outcomes.join(asked, on=list(key), how="inner")
 
 
@@ -58,7 +66,9 @@ def judge(paired: pl.DataFrame, *, task: Task, label: str, time: str, terms: Sha
     truth = pl.col(label).cast(pl.Float64)
     losses = {name: (pl.col(name) - truth) ** 2 if task == "binary" else (pl.col(name) - truth).abs() for name in _MODELS}
     known = paired.filter(pl.col(label).is_not_null())
-    differences = known.select((losses["candidate"] - losses["champion"]).alias("loss"))["loss"].to_numpy()
+    failed = pl.when(pl.col("candidate").is_nan()).then(terms.bound).when(pl.col("champion").is_nan()).then(-terms.bound)
+    worse = failed.otherwise(losses["candidate"] - losses["champion"])
+    differences = known.select(worse.alias("loss"))["loss"].to_numpy()
     values = by_unit(differences, units(known, unit=terms.unit, time=time))
     found = bounds(values, bound=terms.bound, alpha=terms.alpha)
     verdict: Verdict = "undecided"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ml_assets.serving.bundle import Bundle
-from ml_assets.serving.endpoint import Serving
+from ml_assets.serving.loaded import Serving
 from ml_assets.serving.prediction_id import prediction_ids
 from ml_assets.serving.prediction_record import Record
 

@@ -3,13 +3,14 @@
 import gc
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from threading import Lock
 
 import msgspec
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.bundle import Bundle, load
+from ml_assets.serving.loaded import Beside, Serving, key_fields
 from ml_assets.serving.members import BundleFiles, BundleRefused
 from ml_assets.serving.requests import Limits
 from ml_assets.serving.trial import Trial
@@ -18,16 +19,6 @@ from resources.pointer import Pointer
 ReadPointer = Callable[[], Pointer | None]
 OpenBundle = Callable[[str], BundleFiles]
 Earlier = Callable[[], Sequence[Pointer]]
-
-
-@dataclass(frozen=True)
-class Serving:
-    """A loaded bundle and the decision that made it answer; `instead_of` says why it is not the one that should."""
-
-    bundle: Bundle
-    pointer: Pointer
-    loaded_seconds: float
-    instead_of: str | None = None
 
 
 class NothingPromoted(MlAssetsError):
@@ -52,10 +43,8 @@ class Endpoint:
         self.environment = environment
         self.serving: Serving | None = None
         self.previous: Serving | None = None
-        self.shadow: Bundle | None = None
-        self.shadow_digest = ""
-        """Scores beside `serving`, in one thread of its own, and answers nobody."""
         self.shadow_trouble = ""
+        """Why what should stand beside `serving` does not."""
         self.is_draining = False
         self.trouble = "no bundle is loaded yet"
         self._pointer = pointer
@@ -75,15 +64,15 @@ class Endpoint:
             if pointer is None:
                 raise NothingPromoted(f"{self.product}: nothing was promoted to {self.environment} yet")
             now, before = self.serving, self.previous
-            self._let_shadow(pointer)
-            if now is not None and now.pointer.bundle == pointer.bundle:
-                self.serving = Serving(now.bundle, pointer, now.loaded_seconds)
-                return False
-            if before is not None and before.pointer.bundle == pointer.bundle:
-                self.serving = Serving(before.bundle, pointer, before.loaded_seconds)
-            else:
-                self.serving = self._load(pointer)
-            self.previous = now
+            known = next((each for each in (now, before) if each and each.pointer.bundle == pointer.bundle), None)
+            found = replace(known, pointer=pointer, instead_of=None) if known else self._load(pointer)
+            is_swapped = known is None or known is not now
+            self.serving = replace(found, beside=now.beside if now and _stays(now.beside, pointer) else None)
+            if is_swapped:
+                self.previous = replace(now, beside=None) if now else None
+            self._load_beside()
+        if not is_swapped:
+            return False
         gc.collect()  # a bundle that was let go is full of cycles, and the server's collector looks for old ones rarely
         return True
 
@@ -112,18 +101,29 @@ class Endpoint:
         if self._trial:
             self._trial.close()
 
-    def _let_shadow(self, pointer: Pointer) -> None:
-        """Load what the pointer names as shadow; one that is refused is told, and what answers goes on."""
-        wanted, self.shadow_trouble = pointer.shadow, ""
-        if wanted is None or (self.shadow is not None and self.shadow.release != wanted.release):
-            self.shadow = None
-        if wanted is None or self.shadow is not None:
+    def _load_beside(self) -> None:
+        """Load what the pointer names as shadow, once what answers is there; that goes on alone when it is refused."""
+        champion = self.serving
+        assert champion is not None
+        wanted, self.shadow_trouble = champion.pointer.shadow, ""
+        if wanted is None or champion.beside is not None:
             return
+        told = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "share"}
         try:
-            self.shadow = self._load(Pointer(**msgspec.structs.asdict(wanted))).bundle
-            self.shadow_digest = wanted.bundle
+            candidate = self._load(Pointer(**told))
+            both = {wanted.bundle, champion.pointer.bundle}
+            scorers = {digest: self._copy(digest) for digest in both} if wanted.share else {wanted.bundle: candidate.bundle}
         except (MlAssetsError, OSError) as error:
             self.shadow_trouble = str(error)
+            return
+        asked = key_fields(champion.bundle, candidate.bundle)
+        canary = candidate if wanted.share else None
+        self.serving = replace(champion, beside=Beside(wanted.bundle, wanted.share, canary, scorers, asked))
+
+    def _copy(self, digest: str) -> Bundle:
+        """Another copy of a bundle that was tried, for another thread."""
+        files = self._open_bundle(digest)
+        return load(files.folder, digests=files.digests, limits=self._limits)
 
     def _pointer_or_none(self) -> Pointer | None:
         try:
@@ -141,3 +141,11 @@ class Endpoint:
         if found != (self.product, pointer.release):
             raise BundleRefused(f"{pointer.bundle} holds {found}, the pointer names {(self.product, pointer.release)}")
         return Serving(bundle, pointer, time.perf_counter() - started)
+
+
+def _stays(beside: Beside | None, pointer: Pointer) -> bool:
+    """Whether what stands beside what answers is what the pointer names, beside the same champion."""
+    wanted = pointer.shadow
+    if beside is None or wanted is None or (beside.digest, beside.share) != (wanted.bundle, wanted.share):
+        return False
+    return not wanted.share or pointer.bundle in beside.scorers

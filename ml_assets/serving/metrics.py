@@ -33,6 +33,8 @@ class Metrics:
     rows: int = 0
     swaps: int = 0
     refused_swaps: int = 0
+    canary_rows: int = 0
+    canary_failed_rows: int = 0
     latency: Histogram = field(default_factory=Histogram)
     stages: Mapping[str, Histogram] = field(default_factory=lambda: {stage: Histogram() for stage in STAGES})
 
@@ -51,7 +53,8 @@ class Metrics:
             lines.append(f'ml_assets_refusals_total{{{label},reason="{reason}"}} {count}')
         lines += _histogram("ml_assets_predict_seconds", {label: self.latency})
         lines += _histogram("ml_assets_stage_seconds", {f'{label},stage="{name}"': h for name, h in self.stages.items()})
-        own = {"rows": self.rows, "swaps": self.swaps, "refused_swaps": self.refused_swaps}
+        names = ("rows", "swaps", "refused_swaps", "canary_rows", "canary_failed_rows")
+        own = {name: getattr(self, name) for name in names}
         for name, value in {**own, **counters}.items():
             lines += [f"# TYPE ml_assets_{name}_total counter", f"ml_assets_{name}_total{{{label}}} {value}"]
         for name, gauge in gauges.items():

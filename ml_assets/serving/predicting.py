@@ -5,15 +5,16 @@ import time
 import msgspec
 
 from ml_assets.serving.answers import answer, records
-from ml_assets.serving.batcher import Overloaded
+from ml_assets.serving.batcher import Overloaded, Rows
 from ml_assets.serving.exchange import Reply, Request
 from ml_assets.serving.feature_sql import UncomputableRow
+from ml_assets.serving.loaded import Serving, converted
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.state import State
 
 
 class Predicting:
-    """Scores the rows of a request with the release that answers when it is read."""
+    """Scores the rows of a request with the release that answers when it is read, or the canary whose share it is of."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -28,7 +29,7 @@ class Predicting:
             serving, at, started = state.serving(), time.time(), time.perf_counter()
             rows = serving.bundle.requests.decode(body)
             state.metrics.stage("parse", time.perf_counter() - started)
-            scores = await state.line.score(serving.bundle, rows)
+            answering, rows, scores = await self._score(serving, rows)
         except UncomputableRow as error:
             raise BadRequest(422, [Refusal(path="", message=str(error))], reason="uncomputable") from error
         except Overloaded as error:
@@ -36,11 +37,28 @@ class Predicting:
         finally:
             state.admission.leave(asker)
         started = time.perf_counter()
-        made = records(serving, state.endpoint.environment, at=at, rows=rows, scores=scores)
+        made = records(answering, state.endpoint.environment, at=at, rows=rows, scores=scores)
         state.log.add(made, len(body))
-        if state.shadow and (candidate := state.endpoint.shadow):
-            state.shadow.add(candidate, serving.bundle, made, digest=state.endpoint.shadow_digest)
+        if state.shadow and (beside := serving.beside):
+            other = beside.other(answering.pointer.bundle)
+            state.shadow.add(beside.scorers[other], other, made, answered_by=answering.bundle)
         state.metrics.rows += len(rows)
-        reply = Reply(200, self._encode(answer(serving.bundle, made)))
+        reply = Reply(200, self._encode(answer(answering.bundle, made)))
         state.metrics.stage("encode", time.perf_counter() - started)
         return reply
+
+    async def _score(self, serving: Serving, rows: Rows) -> tuple[Serving, Rows, list[float]]:
+        """The release that answers the request, the rows as it knows them, and its scores."""
+        beside, metrics = serving.beside, self._state.metrics
+        if beside and (canary := beside.canary) and beside.takes(rows[0]):
+            try:
+                known = converted(rows, serving.bundle, canary.bundle)
+                scores = await self._state.line.score(canary.bundle, known)
+            except Overloaded:
+                raise
+            except Exception:  # noqa: BLE001 - what a canary cannot answer the champion does; counted, and judged as its failure
+                metrics.canary_failed_rows += len(rows)
+            else:
+                metrics.canary_rows += len(rows)
+                return canary, known, scores
+        return serving, rows, await self._state.line.score(serving.bundle, rows)

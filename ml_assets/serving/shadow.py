@@ -1,10 +1,13 @@
-"""What was answered is scored once more by a candidate, in a thread beside the requests, which never wait for it.
+"""What was answered is scored once more by the other release, in a thread beside the requests, which never wait for it.
+
+The other is the candidate; for what a canary answered it is the champion, so that both have scored each request.
 
 Rows wait in a queue with an end; those that find it full are dropped, and counted. Small batches with a pause between them
-leave the interpreter to the event loop. What the candidate cannot score is counted: it fails nobody's request.
+leave the interpreter to the event loop. What cannot be scored is counted, and logged with NaN: it fails nobody's request.
 """
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -13,6 +16,7 @@ from typing import cast
 import msgspec
 
 from ml_assets.serving.bundle import Bundle
+from ml_assets.serving.loaded import converted
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.prediction_record import Record
 
@@ -25,10 +29,10 @@ ENVIRONMENT = "shadow"
 
 
 class _Job(msgspec.Struct, frozen=True, gc=False):
-    candidate: Bundle
-    champion: Bundle
-    made: Sequence[Record]
+    scorer: Bundle
     digest: str
+    answered_by: Bundle
+    made: Sequence[Record]
 
 
 class Shadow:
@@ -45,13 +49,13 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def add(self, candidate: Bundle, champion: Bundle, made: Sequence[Record], *, digest: str = "") -> None:
-        """Have the candidate, whose bundle has this digest, score what the champion answered, later; too much is dropped."""
+    def add(self, scorer: Bundle, digest: str, made: Sequence[Record], *, answered_by: Bundle) -> None:
+        """Have this bundle, of this digest, score what the other one answered, later; too much is dropped."""
         if self._taken - self.scored - self.failed + len(made) > self._most_waiting_rows:
             self.dropped += len(made)
             return
         self._taken += len(made)
-        self._line.append(_Job(candidate, champion, made, digest))
+        self._line.append(_Job(scorer, digest, answered_by, made))
         self._is_there.set()
 
     def counters(self) -> dict[str, int]:
@@ -82,24 +86,27 @@ class Shadow:
 
     def _score(self, job: _Job, made: Sequence[Record]) -> None:
         try:
-            scores = job.candidate.score_structs(_rows(job, made))
-            told = [_scored(job, each, score) for each, score in zip(made, scores, strict=True)]
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a candidate is told and counted; the next row is scored
-            if not self.failed:  # its kind alone: a message may hold what a client sent
-                LOGGER.warning("the shadow %s cannot score: %s", job.candidate.release, type(error).__name__)
-            self.failed += len(made)
+            rows = converted([cast("msgspec.Struct", each.request) for each in made], job.answered_by, job.scorer)
+            scores = job.scorer.score_structs(rows)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a release is told and counted; the next row is scored
+            self._score_alone(job, made, error)
             return
-        self.log.add(told)
+        self.log.add([_scored(job, each, score) for each, score in zip(made, scores, strict=True)])
         self.scored += len(made)
 
-
-def _rows(job: _Job, made: Sequence[Record]) -> Sequence[msgspec.Struct]:
-    """The requests as the candidate knows them, under its own rules where its fields differ."""
-    if job.candidate.requests.fields == job.champion.requests.fields:
-        return [cast("msgspec.Struct", each.request) for each in made]  # the server logs what it decoded
-    return job.candidate.requests.convert([msgspec.to_builtins(each.request) for each in made])
+    def _score_alone(self, job: _Job, made: Sequence[Record], error: Exception) -> None:
+        """One row of a batch cannot be scored: the others are, each by itself."""
+        if len(made) > 1:
+            for each in made:
+                self._score(job, [each])
+            return
+        if not self.failed:  # its kind alone: a message may hold what a client sent
+            LOGGER.warning("%s, beside what answers, cannot score: %s", job.scorer.release, type(error).__name__)
+        self.log.add([_scored(job, each, math.nan) for each in made])
+        self.failed += len(made)
 
 
 def _scored(job: _Job, answered: Record, score: float) -> Record:
-    told = {"release": job.candidate.release, "bundle": job.digest, "environment": ENVIRONMENT}
-    return msgspec.structs.replace(answered, **told, score=score, decision=job.candidate.decide(score))
+    told = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
+    decision = None if math.isnan(score) else job.scorer.decide(score)
+    return msgspec.structs.replace(answered, **told, score=score, decision=decision)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.admission import Admission
 from ml_assets.serving.batcher import Batcher, Timed
-from ml_assets.serving.endpoint import Endpoint, Serving
+from ml_assets.serving.endpoint import Endpoint
+from ml_assets.serving.loaded import Serving
 from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal

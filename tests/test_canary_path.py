@@ -1,0 +1,136 @@
+"""A release goes from its shadow over a canary to answering, on the real path; a canary that does harm is taken off by itself."""
+
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from ml_assets import shadowing
+from ml_assets.core.bundle import as_requests
+from ml_assets.serving import client, prediction_records
+from ml_assets.serving.process import ServerProcess
+from resources import shadows
+from resources.verification import verify
+from sensors import shadow as sensor
+from tests.path_support import Days
+from tests.small_home import DAYS, small_home
+from tests.test_serving_shadow import eventually
+
+NEXT, LAST = "2013-01-04", "2013-01-05"
+TERMS = "unit: hour, max_harm: 0.15, bound: 0.2"
+CANARY = f"canary: {{{TERMS}, share: 0.5}}"
+
+
+@pytest.fixture
+def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    """A copy of the small home."""
+    made = small_home(tmp_path_factory)
+    shutil.copytree(made.home.parent, tmp_path / "copy")
+    return Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+
+
+@contextmanager
+def served(days: Days) -> Iterator[str]:
+    """A server that promotions find on the product's port."""
+    with ServerProcess([sys.executable, "-m", "ml_assets", "serve", "flights"], environ=days.environ) as server:
+        days.edit(f"port: {days.flights.endpoint.port}", f"port: {server.base_url.rpartition(':')[2]}")
+        yield server.base_url
+
+
+def departures(days: Days, day: str) -> pl.DataFrame:
+    """The requests of a day that came in."""
+    space = days.open()
+    features = space.ledger.current("flights", "features", day)
+    assert features
+    return space.snapshots.frame(features.snapshot, "requests.parquet")
+
+
+def ask(days: Days, base_url: str, day: str) -> set[str]:
+    """Ask for each departure of the day by itself; the releases that answered, once the other scored them too."""
+    before = scored(days)
+    requests = as_requests(days.flights, departures(days, day))
+    releases = {client.predict(base_url, [request])["release"] for request in requests}
+    eventually(lambda: scored(days) == before + len(requests))
+    return releases
+
+
+def scored(days: Days) -> int:
+    return prediction_records.read(days.open().settings.shadow_predictions("flights")).height
+
+
+def tick(days: Days) -> dg.RunRequest | dg.SkipReason:
+    with dg.DagsterInstance.ephemeral() as instance:
+        said = sensor.build(days.flights, days.open())(dg.build_sensor_context(instance))
+    assert isinstance(said, dg.RunRequest | dg.SkipReason)
+    return said
+
+
+def run(days: Days, day: str) -> None:
+    done = days.ml_assets("run", "flights", "--partition", day)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.long
+def test_a_release_passes_its_shadow_then_its_canary_and_then_answers(days: Days) -> None:
+    days.edit("smoke_rows: 20", f"smoke_rows: 20, shadow: {{{TERMS}}}, {CANARY}")
+    for day in (NEXT, LAST):
+        days.deliver(day)
+    with served(days) as base_url:
+        champion = client.release(base_url)["release"]
+        run(days, NEXT)
+        released = days.open().ledger.current("flights", "release", NEXT)
+        assert released
+        candidate = released.facts["release"]
+        assert client.release(base_url)["shadow"]["release"] == candidate
+        run(days, LAST)
+        assert client.release(base_url)["shadow"]["release"] == candidate, "the newer one waits"
+        assert ask(days, base_url, LAST) == {champion}
+        told = json.loads(days.ml_assets("shadow", "flights", "--json").stdout)
+        assert (told["release"], told["share"], told["found"]["verdict"]) == (candidate, 0.0, "good enough")
+        wanted = tick(days)
+        assert isinstance(wanted, dg.RunRequest)
+        assert wanted.partition_key == NEXT
+        run(days, NEXT)
+        assert client.release(base_url)["shadow"]["share"] == 0.5
+        assert f"{candidate} is a canary that answers 0.5" in days.ml_assets("shadow", "flights").stdout
+        assert ask(days, base_url, LAST) == {champion, candidate}
+        wanted = tick(days)
+        assert isinstance(wanted, dg.RunRequest)
+        run(days, NEXT)
+        now = client.release(base_url)
+        assert (now["release"], now["shadow"]) == (candidate, None)
+    assert verify(days.open().settings).findings == ()
+
+
+def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_the_champion_alone(days: Days) -> None:
+    days.edit("smoke_rows: 20", f"smoke_rows: 20, {CANARY.replace('0.15', '0.02')}")
+    space = days.open()
+    release = space.ledger.current("flights", "release", DAYS[1])
+    assert release
+    with served(days) as base_url:
+        champion = client.release(base_url)["release"]
+        assert "a canary that answers 0.5 of the requests from now on" in (shadowing.held(space, days.flights, release) or "")
+        assert ask(days, base_url, DAYS[2]) == {champion, release.facts["release"]}
+        for folder in (space.settings.predictions("flights"), space.settings.shadow_predictions("flights")):
+            for path in folder.rglob("*.parquet"):
+                worst = pl.when(pl.col("release") == champion).then("score").otherwise(1.0)
+                pl.read_parquet(path).with_columns(score=worst).write_parquet(path)
+        said = tick(days)
+        assert isinstance(said, dg.SkipReason)
+        assert f"{release.facts['release']}: harm" in (said.skip_message or "")
+        assert client.release(base_url)["shadow"] is None
+        requests = as_requests(days.flights, departures(days, DAYS[2]))
+        assert {client.predict(base_url, [request])["release"] for request in requests[:40]} == {champion}
+    end = shadows.newest(space.ledger, "flights", "production")
+    assert end
+    assert (end.body["outcome"], end.body["share"], end.body["by"]) == ("harm", 0.5, shadowing.JUDGE)
+    assert "its canary ended with harm" in (shadowing.held(space, days.flights, release) or "")
+    refused = days.ml_assets("shadow", "flights", "--stop", "--reason", "a test")
+    assert refused.returncode == 1
+    assert "nothing is in the shadow, and there is no canary" in refused.stderr

@@ -1,0 +1,137 @@
+"""A canary answers its share of the requests, the same ones each time, and whatever is wrong with it fails nobody."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.serving import client, prediction_records
+from ml_assets.serving.loaded import Beside
+from ml_assets.serving.process import ServerProcess
+from tests.test_serving_shadow import counter, eventually
+from tests.test_serving_support import REQUEST, Release, Store, payload, post, requests, train
+
+FRAME = requests(60, seed=5)
+FARTHEST = 1500
+SHARE = 0.4
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Release, Release]:
+    """A champion, and a candidate with its fields in another order that takes no request of a distance over FARTHEST."""
+    store, found = Store(tmp_path_factory.mktemp("canary") / "home"), []
+    for name, seed in (("2013-01.champion", 1), ("2013-02.candidate", 2)):
+        folder = store.home.parent / name
+        made = train(folder, name=name, seed=seed)
+        if seed == 2:
+            fields = [field | {"le": FARTHEST} if field["name"] == "distance" else field for field in reversed(REQUEST)]
+            (folder / "request.json").write_text(json.dumps(fields))
+            golden = json.loads((folder / "golden.json").read_text())
+            kept = [n for n, row in enumerate(golden["requests"]) if row["distance"] <= FARTHEST]
+            (folder / "golden.json").write_text(json.dumps({name: [each[n] for n in kept] for name, each in golden.items()}))
+        found.append(Release(name, store.add(folder), made.task, made.model))
+    return store, found[0], found[1]
+
+
+@pytest.fixture
+def world(trained: tuple[Store, Release, Release], tmp_path: Path) -> tuple[Store, Release, Release]:
+    """A copy of the store in which the candidate answers a share."""
+    store, champion, candidate = trained
+    shutil.copytree(store.home, tmp_path / "home")
+    copy = Store(tmp_path / "home")
+    copy.point(champion.name, champion.digest, shadow=(candidate.name, candidate.digest), share=SHARE)
+    return copy, champion, candidate
+
+
+def one_by_one(base_url: str, frame: pl.DataFrame) -> list[tuple[str, str, float]]:
+    """Release, id and score of each row, asked alone."""
+    found = []
+    for row in payload(frame):
+        status, answer = post(base_url, json.dumps(row).encode())
+        assert status == 200, answer
+        (prediction,) = answer["predictions"]
+        found.append((answer["release"], prediction["id"], prediction["probability"]))
+    return found
+
+
+def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_scores_it_too(
+    world: tuple[Store, Release, Release],
+) -> None:
+    store, champion, candidate = world
+    near = FRAME.filter(pl.col("distance") <= FARTHEST)
+    offline = {each.name: each.scores(near) for each in (champion, candidate)}
+    with ServerProcess(store.argv) as server:
+        first, second = one_by_one(server.base_url, near), one_by_one(server.base_url, near)
+        assert [release for release, _, _ in first] == [release for release, _, _ in second]
+        by = [release for release, _, _ in first]
+        assert 0.15 < by.count(candidate.name) / near.height < 0.65
+        assert [score for _, _, score in first] == [offline[release][n] for n, release in enumerate(by)]
+        eventually(lambda: counter(server.base_url, "shadow_rows_scored") == 2 * near.height)
+        assert counter(server.base_url, "canary_rows") == 2 * by.count(candidate.name)
+        assert client.release(server.base_url)["shadow"]["share"] == SHARE
+        store.point(champion.name, champion.digest)
+        assert client.reload(server.base_url)["shadow"] is None
+        assert {release for release, _, _ in one_by_one(server.base_url, near)} == {champion.name}
+    beside = {row["id"]: row for row in prediction_records.read(store.shadow_log).iter_rows(named=True)}
+    for n, (release, id, _) in enumerate(first):
+        other = champion if release == candidate.name else candidate
+        row = beside[id]
+        assert (row["release"], row["bundle"], row["score"]) == (other.name, other.digest, offline[other.name][n])
+    answered = {row["id"]: row for row in prediction_records.read(store.log).iter_rows(named=True)}
+    digests = {champion.name: champion.digest, candidate.name: candidate.digest}
+    assert all((answered[id]["release"], answered[id]["bundle"]) == (release, digests[release]) for release, id, _ in first)
+
+
+def test_rows_of_one_request_are_answered_by_one_release(world: tuple[Store, Release, Release]) -> None:
+    store, champion, candidate = world
+    near = FRAME.filter(pl.col("distance") <= FARTHEST)
+    offline = {each.name: each.scores(near) for each in (champion, candidate)}
+    with ServerProcess(store.argv) as server:
+        alone = [release for release, _, _ in one_by_one(server.base_url, near)]
+        for start in (alone.index(candidate.name), alone.index(champion.name)):
+            answer = client.predict(server.base_url, payload(near[start:]))
+            assert answer["release"] == alone[start]
+            assert [each["probability"] for each in answer["predictions"]] == offline[alone[start]][start:]
+
+
+def test_what_a_canary_does_not_take_the_champion_answers_and_it_is_counted_and_logged_without_a_score(
+    world: tuple[Store, Release, Release],
+) -> None:
+    store, champion, _ = world
+    far = FRAME.with_columns(pl.lit(FARTHEST + 1).cast(FRAME.schema["distance"]).alias("distance"))
+    with ServerProcess(store.argv) as server:
+        found = one_by_one(server.base_url, far)
+        assert {release for release, _, _ in found} == {champion.name}
+        assert [score for _, _, score in found] == champion.scores(far)
+        assert 0 < counter(server.base_url, "canary_failed_rows") < far.height
+        eventually(lambda: counter(server.base_url, "shadow_rows_failed") == far.height)
+    assert all(map(math.isnan, prediction_records.read(store.shadow_log)["score"]))
+
+
+class Row(msgspec.Struct):
+    """A request."""
+
+    number: int
+    other: int = 0
+
+
+def beside(share: float, digest: str = "d" * 64) -> Beside:
+    unused: Any = object()
+    return Beside(digest, share, unused, {}, ("number",))
+
+
+@given(share=st.floats(0.01, 0.5), digest=st.text("0123456789abcdef", min_size=64, max_size=64))
+def test_a_share_is_kept_whatever_the_candidate_and_depends_on_the_key_alone(share: float, digest: str) -> None:
+    rows = [Row(number, other=number) for number in range(2000)]
+    taken = [beside(share, digest).takes(row) for row in rows]
+    assert abs(sum(taken) - share * 2000) < 6 * math.sqrt(2000 * share * (1 - share))
+    assert taken == [beside(share, digest).takes(Row(row.number)) for row in rows]
+    larger = [beside(min(1.0, share * 2), digest).takes(row) for row in rows]
+    assert all(more or not less for less, more in zip(taken, larger, strict=True))
