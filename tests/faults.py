@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -50,7 +50,7 @@ def disk_fails(*, at: int, code: int) -> Iterator[list[str]]:
             setattr(os, name, original)
 
 
-def die_at(number: int) -> None:
+def die_at(number: int, *, names: Sequence[str] = SYSTEM_CALLS) -> None:
     """Have this process kill itself before its call number `number` to the disk or the database."""
     calls = itertools.count(1)
 
@@ -58,13 +58,13 @@ def die_at(number: int) -> None:
         if next(calls) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    _patch(point)
+    _patch(point, names)
     event.listen(Engine, "before_cursor_execute", point)
     event.listen(Engine, "commit", point)
 
 
-def _patch(point: Callable[[str], None]) -> None:
-    for name in SYSTEM_CALLS:
+def _patch(point: Callable[[str], None], names: Sequence[str] = SYSTEM_CALLS) -> None:
+    for name in names:
         setattr(os, name, _faulty(name, getattr(os, name), point))
 
 

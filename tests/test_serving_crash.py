@@ -1,6 +1,7 @@
 """Swaps and kills under load: no request fails because of a swap, and a killed server comes back with what was acknowledged."""
 
 import contextlib
+import datetime as dt
 import itertools
 import json
 import signal
@@ -9,6 +10,7 @@ import time
 from collections import Counter
 from typing import Any
 
+import polars as pl
 import psutil
 import pytest
 from test_serving_server import ROWS, Load, World, world
@@ -17,6 +19,7 @@ from test_serving_support import get, post
 from ml_assets.serving import client
 from ml_assets.serving.prediction_records import read
 from resources import pointer as pointers
+from tests.logged import id_at
 
 __all__ = ["world"]
 
@@ -80,13 +83,15 @@ def test_a_kill_under_load_leaves_whole_records_and_the_acknowledged_release(wor
         time.sleep(0.3)
         world.point("r2")
         assert client.reload(server.base_url)["release"] == "r2"
-        time.sleep(0.5)
+        time.sleep(1.5)
+        due = id_at(dt.datetime.now(dt.UTC).replace(tzinfo=None) - dt.timedelta(seconds=1))
         server.process.send_signal(signal.SIGKILL)
         for thread in threads:
             thread.join()
     logged = read(world.store.log)
     assert set(logged["id"]) - set(load.ids) <= set(logged["id"].tail(200))
-    assert logged.height > 20
+    assert {id for id in load.ids if id < due} <= set(logged["id"])
+    assert logged.filter(pl.col("id") < due).height > 20
     with world.serve() as server:
         assert client.release(server.base_url)["release"] == "r2"
         answer = client.predict(server.base_url, [json.loads(logged["request"][0])])
