@@ -33,7 +33,7 @@ dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, u
 	$(BIN)/ml-assets dev
 
 test: install debian lint  ## lint, types, import contract, tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What tests drive of Debian: a browser for pages, PostgreSQL for the ledger, curl for the README. Asks for root only when something is missing.
 debian:

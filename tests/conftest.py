@@ -11,8 +11,41 @@ from resources.settings import Settings, settings
 from resources.workspace import Workspace
 from tests import trains
 
+LONGEST_FIRST = (
+    "test_workflow",
+    "test_path",
+    "test_cli_check",
+    "test_reproduce",
+    "test_override",
+    "test_sigkill",
+    "test_readme",
+    "test_path_temperature",
+    "test_gates_tried",
+    "test_path_refusals",
+    "test_lineage_365",
+    "test_path_deliveries",
+    "test_cli_recall",
+    "test_approval",
+    "test_sensor",
+    "test_dev",
+    "test_plan",
+    "test_demo",
+    "test_verify",
+    "test_serving_rollback",
+    "test_shadowing",
+    "test_browser",
+    "test_predictions",
+)
+"""Files that take long, so that two workers end together; two files that need the same home made do not begin together."""
+
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; xdist keeps this order with --no-loadscope-reorder."""
+    places = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture

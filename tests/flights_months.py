@@ -1,5 +1,6 @@
 """Three months of the real flights, every tenth departure, taken down the path once per session; tests go on from copies."""
 
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -10,6 +11,7 @@ import pytest
 from ml_assets.demo_data import Year
 from tests.flights_days import flights
 from tests.path_homes import Home, Run, home
+from tests.shared import made_once
 
 MONTHS = ("2013-01", "2013-02", "2013-03")
 NEXT = "2013-04"
@@ -67,9 +69,8 @@ def with_column(content: bytes, name: str, value: bytes, *, every: int = 1) -> b
     return b"\n".join([header, *rows, b""])
 
 
-@cache
-def _three_months(folder: Path) -> Months:
-    made = home(folder / "three-months", flights())
+def _three_months(folder: Path) -> None:
+    made = home(folder / "home", flights())
     made.edit("product.yaml", *SMALL)
     made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
     made.deliver("", year().reference())
@@ -77,13 +78,21 @@ def _three_months(folder: Path) -> Months:
     for key in MONTHS:
         made.deliver(key, month(key))
         runs[key] = made.run(key)
-    return Months(made, runs)
+    made.close()
+    (folder / "runs.pickle").write_bytes(pickle.dumps(runs))
+
+
+@cache
+def _own_copy(base: Path) -> Months:
+    folder = made_once(base, "three-months", _three_months)
+    own = Home(folder / "home", flights().name).copy(base / "three-months")
+    return Months(own, pickle.loads((folder / "runs.pickle").read_bytes()))
 
 
 @pytest.fixture(scope="session")
 def months(tmp_path_factory: pytest.TempPathFactory) -> Months:
     """Import this fixture where it is used: the months are made once all the same."""
-    return _three_months(tmp_path_factory.getbasetemp())
+    return _own_copy(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture

@@ -120,12 +120,13 @@ class Home:
 
     def copy(self, folder: Path) -> "Home":
         """The same state in another folder, to go on from."""
-        self.space.ledger.close()
-        shutil.copytree(self.folder, folder, dirs_exist_ok=True)
-        with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
-            for table, column in MLFLOW_PLACES.items():
-                database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(self.folder), str(folder)))
+        self.close()
+        copy_home(self.folder, folder)
         return Home(folder, self.name)
+
+    def close(self) -> None:
+        if "space" in vars(self):
+            self.space.ledger.close()
 
 
 def home(folder: Path, product: Product) -> Home:
@@ -134,6 +135,14 @@ def home(folder: Path, product: Product) -> Home:
     shutil.copytree(product.folder, made.declared, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(dbt_folder(product), made.declared / "dbt", dirs_exist_ok=True)
     return made
+
+
+def copy_home(home: Path, folder: Path) -> None:
+    """A home that nobody writes in, in another place: where MLflow's files are is written in its database."""
+    shutil.copytree(home, folder, dirs_exist_ok=True)
+    with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
+        for table, column in MLFLOW_PLACES.items():
+            database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(home), str(folder)))
 
 
 def _selection(product: Product, only: Sequence[str], without: Sequence[str] | None) -> dg.AssetSelection:

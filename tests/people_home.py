@@ -1,6 +1,7 @@
 """A first release of the real flights that waits for two people, made once per session; tests go on from copies."""
 
 import json
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from resources.ledger import Entry
 from tests.flights_days import flights
 from tests.flights_months import month, year
 from tests.path_homes import QUIET, Home, Run, home
+from tests.shared import made_once
 
 FIRST, SECOND = "2013-01", "2013-02"
 ASKS_TWO = (r"\n  approve: automatic", "\n  approve: person\n  four_eyes: true")
@@ -88,30 +90,46 @@ def told(done: Result) -> Any:
     return json.loads(done.output)
 
 
-@cache
-def _two_months(folder: Path) -> People:
-    made = home(folder / "people", flights())
+def _two_months(folder: Path) -> None:
+    made = home(folder / "home", flights())
     made.edit("product.yaml", *SMALL)
     made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
     made.deliver("", year().reference())
     for key in (FIRST, SECOND):
         made.deliver(key, month(key))
         run = made.run(key)
-    return People(made, run)
+    made.close()
+    (folder / "run.pickle").write_bytes(pickle.dumps(run))
 
 
 @cache
-def _rejected(folder: Path) -> People:
+def _waiting(base: Path) -> People:
+    return _own_copy(base, made_once(base, "waiting", _two_months))
+
+
+@cache
+def _rejected(base: Path) -> People:
     """The same, where nothing is released: no candidate is good enough."""
-    made = _two_months(folder).home.copy(folder / "rejected")
-    made.edit("product.yaml", NEVER)
-    return People(made, made.run(SECOND))
+
+    def reject(folder: Path) -> None:
+        made = _waiting(base).home.copy(folder / "home")
+        made.edit("product.yaml", NEVER)
+        run = made.run(SECOND)
+        made.close()
+        (folder / "run.pickle").write_bytes(pickle.dumps(run))
+
+    return _own_copy(base, made_once(base, "rejected", reject))
+
+
+def _own_copy(base: Path, folder: Path) -> People:
+    own = Home(folder / "home", flights().name).copy(base / folder.name)
+    return People(own, pickle.loads((folder / "run.pickle").read_bytes()))
 
 
 @pytest.fixture(scope="session")
 def waiting(tmp_path_factory: pytest.TempPathFactory) -> People:
     """To be looked at only."""
-    return _two_months(tmp_path_factory.getbasetemp())
+    return _waiting(tmp_path_factory.getbasetemp())
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """One small home with three days taken down the whole path, for tests that look at what stands there then."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests import path_support
+from tests.path_homes import copy_home
 from tests.path_support import Days
+from tests.shared import made_once
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 """The first has no candidate yet, the second and third are released."""
@@ -24,19 +27,23 @@ for day in sys.argv[1:]:
 """`ml-assets run` for each day in one process: the imports are paid once."""
 
 
-def small_home(factory: pytest.TempPathFactory) -> Days:
-    """Made once in a session of tests, whoever asks first."""
-    folder = factory.getbasetemp() / "small-home"
+def small_home(factory: pytest.TempPathFactory, folder: Path) -> Days:
+    """A copy of it in a new folder, whose endpoint has a port of its own."""
+    made = made_once(factory.getbasetemp(), "days", _three_days)
+    shutil.copytree(made / "products", folder / "products")
+    copy_home(made / "home", folder / "home")
     days = Days(folder / "home", folder / "products")
-    if not folder.exists():
-        folder.mkdir()
-        days = path_support.made(folder)
-        for day in DAYS:
-            days.deliver(day)
-        command = [sys.executable, "-c", RUN_EACH, *DAYS]
-        done = subprocess.run(command, env=days.environ, capture_output=True, text=True, timeout=280, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+    days.edit(f"port: {days.flights.endpoint.port}", f"port: {path_support.free_port()}")
     return days
+
+
+def _three_days(folder: Path) -> None:
+    days = path_support.made(folder)
+    for day in DAYS:
+        days.deliver(day)
+    command = [sys.executable, "-c", RUN_EACH, *DAYS]
+    done = subprocess.run(command, env=days.environ, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def kept_environment(days: Days, home: Path) -> dict[str, str]:

@@ -17,7 +17,7 @@ LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 100"
 
 @pytest.fixture(scope="module")
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    days = small_home(tmp_path_factory)
+    days = small_home(tmp_path_factory, tmp_path_factory.mktemp("days"))
     folder = tmp_path_factory.mktemp("webserver")
     with browser_support.webserver(kept_environment(days, days.home), folder / "webserver.log") as url:
         yield url

@@ -1,7 +1,6 @@
 """A release goes from its shadow over a canary to answering, on the real path; a canary that does harm is taken off by itself."""
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +29,7 @@ CANARY = f"canary: {{{TERMS}, share: 0.5}}"
 @pytest.fixture
 def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
     """A copy of the small home."""
-    made = small_home(tmp_path_factory)
-    shutil.copytree(made.home.parent, tmp_path / "copy")
-    return Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+    return small_home(tmp_path_factory, tmp_path / "copy")
 
 
 @contextmanager

@@ -13,20 +13,16 @@ from click.testing import CliRunner, Result
 from ml_assets.cli import cli
 from tests import path_support
 from tests.path_support import Days, replace_in
+from tests.small_home import DAYS, small_home
 
 pytestmark = pytest.mark.timeout(600)
-FIRST, SECOND = "2013-01-01", "2013-01-02"
+FIRST, SECOND = DAYS[:2]
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
-    """Two days down the path: the second has a candidate and its release answers."""
-    made = path_support.made(tmp_path_factory.mktemp("days"))
-    for day in (FIRST, SECOND):
-        made.deliver(day)
-        run = made.ml_assets("run", "flights", "--partition", day)
-        assert run.returncode == 0, run.stdout + run.stderr
-    return made
+    """Three days down the path: from the second on each has a candidate, and the release of the last answers."""
+    return small_home(tmp_path_factory, tmp_path_factory.mktemp("days"))
 
 
 def checked(days: Days, *options: str) -> Result:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import duckdb
+import pytest
 from dagster_dbt import DbtCliResource
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
@@ -21,6 +22,7 @@ from tests.flights_days import PARTITION, flights, tables, write_sources
 Lineage = dict[str, set[str]]  # a column and the source columns behind it, as "dataset.flights.origin"
 
 
+@pytest.mark.long
 def test_column_lineage_is_that_of_dagster_dbt(tmp_path: Path) -> None:
     dbt = Dbt(tmp_path / "cache")
     _create_sources(tmp_path)

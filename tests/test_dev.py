@@ -36,7 +36,7 @@ time.sleep(600)
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
-    return small_home(tmp_path_factory)
+    return small_home(tmp_path_factory, tmp_path_factory.mktemp("days"))
 
 
 @contextmanager

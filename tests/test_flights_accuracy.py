@@ -4,6 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from ml_assets.core.contract import audit, read_delivery
 from ml_assets.core.evaluation import evaluate
@@ -47,6 +48,7 @@ def features_of_the_year(product: Product, folder: Path) -> dict[str, pl.DataFra
     return made
 
 
+@pytest.mark.long
 def test_trained_to_september_the_model_reaches_its_accuracy_on_the_rest_of_the_year(tmp_path: Path) -> None:
     product = flights()
     year = features_of_the_year(product, tmp_path)

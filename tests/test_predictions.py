@@ -42,10 +42,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    made = small_home(tmp_path_factory)
-    copy = tmp_path_factory.mktemp("served") / "copy"
-    shutil.copytree(made.home.parent, copy)
-    days = Days(copy / "home", copy / "products")
+    days = small_home(tmp_path_factory, tmp_path_factory.mktemp("served"))
     for folder in ("dagster", "mlflow", "landing", "cache"):
         shutil.rmtree(days.home / folder, ignore_errors=True)
     space = days.open()

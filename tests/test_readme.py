@@ -2,7 +2,6 @@
 
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -52,9 +51,7 @@ def runnable() -> list[str]:
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     """A copy of the small home, with its endpoint serving: the README's commands change what stands."""
-    folder = tmp_path_factory.mktemp("readme") / "copy"
-    shutil.copytree(small_home(tmp_path_factory).home.parent, folder)
-    found = Days(folder / "home", folder / "products")
+    found = small_home(tmp_path_factory, tmp_path_factory.mktemp("readme"))
     with serving(found, tmp_path_factory.mktemp("serving") / "serve.log"):
         yield found
 

@@ -1,6 +1,5 @@
 """Rolling back from Dagster, and the drill that tries a rollback before somebody needs one."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,7 @@ from tests.small_home import small_home
 @pytest.fixture
 def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
     """A copy of the small home, in which two releases answered."""
-    made = small_home(tmp_path_factory)
-    shutil.copytree(made.home.parent, tmp_path / "copy")
-    return Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+    return small_home(tmp_path_factory, tmp_path / "copy")
 
 
 @pytest.fixture

@@ -19,9 +19,7 @@ from tests.small_home import small_home
 @pytest.fixture
 def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     """A copy of the small home in which two releases answered, without its Dagster and its MLflow."""
-    made = small_home(tmp_path_factory)
-    shutil.copytree(made.home.parent, tmp_path / "copy")
-    copy = Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+    copy = small_home(tmp_path_factory, tmp_path / "copy")
     for folder in ("dagster", "mlflow", "landing", "cache"):
         shutil.rmtree(copy.home / folder, ignore_errors=True)
     return copy

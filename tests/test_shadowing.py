@@ -1,6 +1,5 @@
 """A release is tried in the shadow with a real server: held back until it is good enough, ended by itself for harm."""
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -79,9 +78,7 @@ def test_what_one_of_the_two_cannot_score_counts_as_worse_by_the_whole_bound(fai
 @pytest.fixture
 def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
     """A copy of the small home whose product declares a shadow."""
-    made = small_home(tmp_path_factory)
-    shutil.copytree(made.home.parent, tmp_path / "copy")
-    copy = Days(tmp_path / "copy" / "home", tmp_path / "copy" / "products")
+    copy = small_home(tmp_path_factory, tmp_path / "copy")
     copy.edit("smoke_rows: 20", "smoke_rows: 20, shadow: {unit: hour, max_harm: 0.02, bound: 0.2}")
     return copy
 
