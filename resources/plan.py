@@ -1,7 +1,8 @@
 """Gather what a plan looks at, in few queries: what stands, what is declared, what is delivered, who answers."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.core import stages
@@ -9,41 +10,67 @@ from ml_assets.core.answering import answered, champions
 from ml_assets.core.digests import digest_json
 from ml_assets.core.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.product import Product
-from resources import delivered, recalls
+from resources import delivered, plan_known, recalls
 from resources.known_code import known_code
-from resources.plan_reads import production_moves, stands
+from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace
 
 
 def make_plan(space: Workspace, product: Product) -> list[Item]:
     """Everything of the product that would run now, in path order, each with its root causes."""
-    return Planner(product, situation(space, product)).plan()
+    around = surroundings(space, product)
+    known = space.settings.home / "cache" / f"planned-{product.name}"
+    if plan_known.is_nothing_to_do(known, around.state):
+        return []
+    items = Planner(product, situation(space, product, around)).plan()
+    if not items:
+        plan_known.keep(known, around.state)
+    return items
 
 
-def situation(space: Workspace, product: Product) -> Situation:
-    """All that a plan of the product looks at."""
-    with space.ledger.engine.connect() as connection:
-        standing = stands(connection, product, space.snapshots.blobs)
-        moves = production_moves(connection, product)
+@dataclass(frozen=True)
+class Surroundings:
+    """What a plan looks at outside of the ledger. `state` is the digest of it and of the ledger."""
+
+    stored: Sequence[str]
+    delivered: Mapping[str, Mapping[str, str]]
+    reference: Mapping[str, str]
+    definitions: Mapping[str, Definition]
+    state: str
+
+
+def surroundings(space: Workspace, product: Product) -> Surroundings:
+    """Look at the store's names, the delivered files and what is declared."""
     digests = delivered.FileDigests.read(space.settings.home / "cache" / f"landing-{product.name}.json")
     files = delivered.partitions(space.landing, product, digests)
     reference = delivered.reference(space.landing, product, digests)
     digests.write()
-    evaluations = {key: s.data_version for (stage, key), s in standing.current.items() if stage == "evaluation"}
-    with known_code(space.settings.home / "cache" / "code.json"):
+    names = stored(space.snapshots.blobs)
+    with known_code(space.settings.home / "cache" / "code.json"), space.ledger.engine.connect() as connection:
         definitions = {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
+        state = plan_known.state(connection, product, stored=names, delivered=files, reference=reference, definitions=definitions)
+    return Surroundings(names, files, reference, definitions, state)
+
+
+def situation(space: Workspace, product: Product, around: Surroundings) -> Situation:
+    """All that a plan of the product looks at."""
+    with space.ledger.engine.connect() as connection:
+        standing = stands(connection, product, around.stored)
+        moves = production_moves(connection, product)
+    evaluations = {key: s.data_version for (stage, key), s in standing.current.items() if stage == "evaluation"}
     is_any = bool(recalls.recalls(space.ledger, product.name))
     recalled = space.endpoints.recalled(product.name) if is_any else ()
+    known = {key for stage, key in standing.current if stage == "raw"} | set(around.delivered)
     return Situation(
         standing=standing.current,
-        definitions=definitions,
-        delivered=files,
-        reference=reference,
+        definitions=around.definitions,
+        delivered=around.delivered,
+        reference=around.reference,
         champions=champions(moves, evaluations, standing.evaluation_of, recalled),
         anchors=champions(moves, evaluations, standing.evaluation_of, recalled, is_anchor=True),
-        answered=answered(moves, sorted({key for stage, key in standing.current if stage == "raw"} | set(files))),
+        answered=answered(moves, sorted(known)),
         accepted=standing.accepted,
-        recalled=recalls.recalled_partitions(space.ledger, product.name, files) if is_any else {},
+        recalled=recalls.recalled_partitions(space.ledger, product.name, around.delivered) if is_any else {},
     )
 
 

@@ -4,11 +4,11 @@ Rows are taken as the database's driver gives them: a plan looks at hundreds of 
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Select, case, func, select
 
 from ml_assets.core.planning import Asset, Definition, Standing
 from ml_assets.core.promotion import Move
@@ -30,25 +30,37 @@ class Stands:
     evaluation_of: dict[str, str]
 
 
-def stands(connection: Connection, product: Product, blobs: Blobs) -> Stands:
-    """Manifests that were replaced are read too: a walk over a table costs less than to look most of it up row by row."""
+def stands(connection: Connection, product: Product, stored: Collection[str]) -> Stands:
+    """What stands, with the digests that the store has. Manifests that were replaced are read too: a walk over a table costs less
+    than to look most of it up row by row."""
     several, m = _published_last(connection, product), schema.manifests.c
-    columns = (m.seq, m.stage, m.partition, m.data_version, m.id, m.snapshot, m.code, m.config, m.environment)
-    stored = _stored(blobs)
+    columns = (
+        m.seq,
+        m.stage,
+        m.partition,
+        m.data_version,
+        case((m.snapshot != m.data_version, m.snapshot)),  # no text of its own where there is none to tell
+        case((m.stage == "evaluation", m.id)),
+        m.code + " " + m.config + " " + m.environment,
+    )
+    there = frozenset(stored)
     made: dict[int, _Made] = {}
-    definitions: dict[Sequence[str], Definition] = {}
+    definitions: dict[str, Definition] = {}
     current: dict[Asset, Standing] = {}
     evaluations: dict[str, str] = {}
     words: dict[str, str] = {}  # the driver gives each row texts of its own
-    for seq, stage, partition, version, id, snapshot, *decided in _rows(
+    word = words.setdefault
+    for seq, stage, partition, version, snapshot, id, decided in _rows(
         connection, select(*columns).where(m.product == product.name)
     ):
-        asset: Asset = (words.setdefault(stage, stage), words.setdefault(partition, partition))
-        made[seq] = (asset, version, {})
-        if several.get(asset, id) == id:
-            definition = definitions.get(key := tuple(decided)) or definitions.setdefault(key, Definition(*decided))
-            current[asset] = Standing(definition, version, made[seq][2], snapshot in stored)
-            if stage == "evaluation":
+        asset: Asset = (word(stage, stage), word(partition, partition))
+        inputs: dict[Asset, str] = {}
+        made[seq] = (asset, version, inputs)
+        if several.get(asset, seq) == seq:
+            if (definition := definitions.get(decided)) is None:
+                definition = definitions[decided] = Definition(*decided.split(" "))
+            current[asset] = Standing(definition, version, inputs, (snapshot or version) in there)
+            if id is not None:
                 evaluations[asset[1]] = id
     _read_inputs(connection, made)
     passed = _passed(connection)
@@ -72,22 +84,23 @@ def production_moves(connection: Connection, product: Product) -> list[Move]:
     return [Move(bundle, "", as_of, kinds.get(kind, "promotion"), bool(proven)) for bundle, as_of, kind, proven in rows]
 
 
-def _published_last(connection: Connection, product: Product) -> dict[Asset, str]:
-    """The id of what was published last, for each asset that was published more than once: what was published once is its
-    asset's only manifest, because recording is publishing."""
-    p = schema.publications.c
+def _published_last(connection: Connection, product: Product) -> dict[Asset, int]:
+    """The manifest that was published last, by its number, for each asset that was published more than once: what was published
+    once is its asset's only manifest, because recording is publishing."""
+    p, m = schema.publications.c, schema.manifests.c
     last = select(func.max(p.seq)).where(p.product == product.name).group_by(p.stage, p.partition).having(func.count() > 1)
-    rows = _rows(connection, select(p.stage, p.partition, p.manifest).where(p.seq.in_(last)))
-    return {(stage, partition): id for stage, partition, id in rows}
+    query = select(p.stage, p.partition, m.seq).join(schema.manifests, m.id == p.manifest).where(p.seq.in_(last))
+    return {(stage, partition): seq for stage, partition, seq in _rows(connection, query)}
 
 
 def _read_inputs(connection: Connection, made: Mapping[int, _Made]) -> None:
     """Note what each manifest read: data versions by (stage or landing table, partition)."""
     i = schema.inputs.c
+    find = made.get
     for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
-        if consumer in made:  # else it is of another product
+        if (reader := find(consumer)) is not None:  # else it is of another product
             asset, version, _ = made[producer]
-            made[consumer][2][asset] = version
+            reader[2][asset] = version
     delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(i.producer.is_(None))
     for consumer, name, partition, version in _rows(connection, delivered):
         if consumer in made:
@@ -107,9 +120,9 @@ def _rows(connection: Connection, query: Select[Any]) -> Iterator[Any]:
     yield from cursor
 
 
-def _stored(blobs: Blobs) -> set[str]:
-    """Every digest of the store; of a local one the names alone, folder by folder."""
+def stored(blobs: Blobs) -> list[str]:
+    """Every digest of the store, in order; of a local one the names alone, folder by folder."""
     if not isinstance(blobs, LocalBlobs):
-        return set(blobs.digests())
-    folders = (folder for folder in blobs.root.glob("??") if folder.is_dir())
-    return set().union(*map(os.listdir, folders))
+        return sorted(blobs.digests())
+    folders = sorted(folder for folder in blobs.root.glob("??") if folder.is_dir())
+    return [name for folder in folders for name in sorted(os.listdir(folder))]  # noqa: PTH208 - names, not paths: there are many

@@ -36,7 +36,7 @@ from resources.assets import asset_key
 from resources.claims import features_claims
 from resources.ledger import Ledger
 from resources.lineage import Lineage
-from resources.plan import situation
+from resources.plan import situation, surroundings
 from tests.path_homes import QUIET, Home, home
 from tests.weather_days import TEMPERATURE, days
 
@@ -226,7 +226,7 @@ def some_days(year: Year) -> list[str]:
 @pytest.fixture(scope="module")
 def settled(year: Year) -> Situation:
     """What a plan looks at, from the real ledger, store and landing folder."""
-    found = situation(year.home.space, year.product)
+    found = situation(year.home.space, year.product, surroundings(year.home.space, year.product))
     assert Planner(year.product, found).plan() == []
     return found
 

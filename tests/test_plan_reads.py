@@ -1,13 +1,17 @@
 """What stands, as a plan reads it in bulk, is what the ledger says asset by asset."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.answering import champions
+from ml_assets.core.planning import Definition
 from ml_assets.core.promotion import Move, stack
 from ml_assets.product import Product
-from resources.plan_reads import production_moves, stands
+from resources import plan_known
+from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace
 from tests import records
 
@@ -34,7 +38,7 @@ def workspace(workspace: Workspace) -> Workspace:
 
 def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
     with workspace.ledger.engine.connect() as connection:
-        found = stands(connection, product, workspace.snapshots.blobs).current
+        found = stands(connection, product, stored(workspace.snapshots.blobs)).current
     assert set(found) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
     for (stage, key), standing in found.items():
         current = workspace.ledger.current(product.name, stage, key)
@@ -62,3 +66,29 @@ def test_the_champion_of_a_later_partition_is_what_is_on_top_of_the_stack(acts: 
     moves = [Move(bundle, bundle, KEYS[0], kind) for bundle, kind in acts]  # type: ignore[arg-type]
     on_top = [move.bundle for move in stack(moves)][-1:]
     assert champions(moves, {KEYS[1]: "e"}, {}) == {KEYS[1]: on_top[0] if on_top else None}
+
+
+def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(workspace: Workspace, product: Product) -> None:
+    declared = {"raw": Definition("a", "b", "c")}
+    seen: dict[str, Any] = {"stored": ["1"], "delivered": {KEYS[0]: {"t": "d"}}, "reference": {"r": "d"}, "definitions": declared}
+
+    def now(**changed: Any) -> str:
+        with workspace.ledger.engine.connect() as connection:
+            return plan_known.state(connection, product, **seen | changed)
+
+    first, path = now(), workspace.settings.home / "cache" / "planned"
+    assert not plan_known.is_nothing_to_do(path, first)
+    plan_known.keep(path, first)
+    assert plan_known.is_nothing_to_do(path, now())
+    others = {
+        now(stored=[]),
+        now(delivered={KEYS[0]: {"t": "other"}}),
+        now(reference={}),
+        now(definitions={"raw": Definition("a", "other", "c")}),
+    }
+    workspace.ledger.append("refusal", {"product": "ships"})
+    others |= {now()}
+    assert len(others) == 5
+    assert not any(plan_known.is_nothing_to_do(path, other) for other in others)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert not plan_known.is_nothing_to_do(path, first)
