@@ -112,8 +112,8 @@ def test_a_hostile_rollback_moves_nothing(running: str, body: bytes, status: int
 
 
 def test_refusals_are_counted_by_reason_and_no_body_is_logged(running: str) -> None:
-    secret: dict[str, Any] = {**GOOD, "tailnum": "canary-7f3a", "carrier": "canary-7f3a"}
+    secret: dict[str, Any] = {**GOOD, "tailnum": "sparrow-7f3a", "carrier": "sparrow-7f3a"}
     assert post(running, json.dumps(secret).encode())[0] == 422
     text = get(running, "/metrics")
     assert 'ml_assets_refusals_total{product="flights",reason="field"}' in text
-    assert "canary" not in text
+    assert "sparrow" not in text
