@@ -3,6 +3,8 @@
 import json
 import math
 import shutil
+import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.serving import client, prediction_records
+from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.loaded import Beside
+from ml_assets.serving.members import BundleFiles
 from ml_assets.serving.process import ServerProcess
+from resources import pointer as pointers
 from tests.test_serving_shadow import counter, eventually
 from tests.test_serving_support import REQUEST, Release, Store, payload, post, requests, train
 
@@ -113,6 +118,37 @@ def test_what_a_canary_does_not_take_the_champion_answers_and_it_is_counted_and_
         assert 0 < counter(server.base_url, "canary_failed_rows") < far.height
         eventually(lambda: counter(server.base_url, "shadow_rows_failed") == far.height)
     assert all(map(math.isnan, prediction_records.read(store.shadow_log)["score"]))
+
+
+def test_a_rollback_does_not_wait_for_a_candidate_that_is_still_loaded(world: tuple[Store, Release, Release]) -> None:
+    store, champion, candidate = world
+    store.point(champion.name, champion.digest)
+    go, began = threading.Event(), threading.Event()
+
+    def open_bundle(digest: str) -> BundleFiles:
+        if digest == candidate.digest:
+            began.set()
+            assert go.wait(30)
+        return store.open_bundle(digest)
+
+    read = partial(pointers.read, store.pointer)
+    endpoint = Endpoint(product="flights", environment="production", pointer=read, open_bundle=open_bundle)
+    endpoint.reload()
+    store.point(champion.name, champion.digest, shadow=(candidate.name, candidate.digest), share=SHARE)
+    loading = threading.Thread(target=endpoint.reload)
+    loading.start()
+    assert began.wait(30)
+    store.point(champion.name, champion.digest)
+    taken_off = threading.Thread(target=endpoint.reload)
+    taken_off.start()
+    taken_off.join(5)
+    is_done = not taken_off.is_alive()
+    go.set()
+    loading.join()
+    taken_off.join()
+    assert is_done
+    assert endpoint.serving
+    assert endpoint.serving.beside is None
 
 
 class Row(msgspec.Struct):

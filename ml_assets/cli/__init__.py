@@ -25,7 +25,7 @@ COMMANDS = {
     "refuse": "Keep a release that waits for a person from answering, for good.",
     "override": "Let a model through in spite of its verdict, by a named person's decision.",
     "rollback": "Let an earlier release answer again.",
-    "shadow": "Show the release that is tried in the shadow of the one that answers, or end that.",
+    "shadow": "Show the release that is tried beside the one that answers, in its shadow or as a canary, or end that.",
     "recall": "Declare a partition or release bad, and act on all that used it.",
     "reproduce": "Rebuild a release from its delivered bytes, and compare.",
     "export": "Export lineage to other tools.",

@@ -70,7 +70,8 @@ class Endpoint:
             self.serving = replace(found, beside=now.beside if now and _stays(now.beside, pointer) else None)
             if is_swapped:
                 self.previous = replace(now, beside=None) if now else None
-            self._load_beside()
+            champion = self.serving
+        self._load_beside(champion)
         if not is_swapped:
             return False
         gc.collect()  # a bundle that was let go is full of cycles, and the server's collector looks for old ones rarely
@@ -101,24 +102,28 @@ class Endpoint:
         if self._trial:
             self._trial.close()
 
-    def _load_beside(self) -> None:
-        """Load what the pointer names as shadow, once what answers is there; that goes on alone when it is refused."""
-        champion = self.serving
-        assert champion is not None
-        wanted, self.shadow_trouble = champion.pointer.shadow, ""
+    def _load_beside(self, champion: Serving) -> None:
+        """Load what the pointer names as shadow, once what answers is there; that goes on alone when it is refused.
+
+        A rollback meanwhile does not wait for it: what was loaded for a champion that answers no more is let go.
+        """
+        wanted = champion.pointer.shadow
         if wanted is None or champion.beside is not None:
+            self.shadow_trouble = ""
             return
         told = {name: value for name, value in msgspec.structs.asdict(wanted).items() if name != "share"}
+        beside, trouble = None, ""
         try:
             candidate = self._load(Pointer(**told))
             both = {wanted.bundle, champion.pointer.bundle}
             scorers = {digest: self._copy(digest) for digest in both} if wanted.share else {wanted.bundle: candidate.bundle}
+            asked = key_fields(champion.bundle, candidate.bundle)
+            beside = Beside(wanted.bundle, wanted.share, candidate if wanted.share else None, scorers, asked)
         except (MlAssetsError, OSError) as error:
-            self.shadow_trouble = str(error)
-            return
-        asked = key_fields(champion.bundle, candidate.bundle)
-        canary = candidate if wanted.share else None
-        self.serving = replace(champion, beside=Beside(wanted.bundle, wanted.share, canary, scorers, asked))
+            trouble = str(error)
+        with self._loading:
+            if self.serving is champion:
+                self.serving, self.shadow_trouble = replace(champion, beside=beside), trouble
 
     def _copy(self, digest: str) -> Bundle:
         """Another copy of a bundle that was tried, for another thread."""

@@ -12,6 +12,7 @@ import socket
 import time
 from dataclasses import asdict
 from pathlib import Path
+from threading import Lock
 from typing import Any, NoReturn
 
 from ml_assets.serving.bundle import load
@@ -28,6 +29,7 @@ class Trial:
     def __init__(self, *, seconds: float = SECONDS) -> None:
         _import_libraries()
         self._seconds = seconds
+        self._one = Lock()
         self._socket, theirs = socket.socketpair()
         self._pid = os.fork()
         if self._pid == 0:
@@ -41,8 +43,9 @@ class Trial:
         digests = dict(files.digests) if files.digests is not None else None
         job = {"folder": str(files.folder), "digests": digests, "limits": asdict(limits)}
         try:
-            self._socket.sendall(json.dumps(job).encode() + b"\n")
-            reply = _line(self._socket)
+            with self._one:
+                self._socket.sendall(json.dumps(job).encode() + b"\n")
+                reply = _line(self._socket)
         except OSError as error:
             raise BundleRefused(
                 f"{files.folder}: the process that tries bundles is gone ({error}): restart the server"
