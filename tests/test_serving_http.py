@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -58,6 +60,30 @@ def test_a_body_without_length_is_limited_too(running: str) -> None:
     with closing(http.client.HTTPConnection(running.removeprefix("http://"), timeout=10)) as connection:
         connection.request("POST", "/predict", (b" " * 100_000 for _ in range(21)), encode_chunked=True)
         assert connection.getresponse().status == 413
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "status"),
+    [
+        (b"Content-Length: 50000000\r\n\r\n", b" " * 100_000, b"413"),
+        (b"Transfer-Encoding: chunked\r\n\r\n", b"186a0\r\n" + b" " * 100_000 + b"\r\n", b"413"),
+        (b"X: ", b"a" * 100_000, b"431"),
+    ],
+)
+def test_a_client_that_is_still_sending_when_it_is_refused_reads_why(
+    running: str, head: bytes, piece: bytes, status: bytes
+) -> None:
+    host, port = running.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as client:
+        client.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\n" + head)
+        for _ in range(30):
+            client.sendall(piece)
+            time.sleep(0.01)
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.count(b"HTTP/1.1") == 1
 
 
 JSON = st.recursive(

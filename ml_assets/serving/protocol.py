@@ -1,21 +1,29 @@
 """uvicorn's HTTP with an end to waiting for slow clients, a limit on their headers, and one system call for an answer."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 64 * 1024
+LINGER_SECONDS = 2.0
+"""How long a client that is still sending when it is refused may take to read why: closed at once, its system would drop that."""
 _TIMED_OUT = b'{"detail":[{"path":"","message":"the request took too long to arrive"}]}'
 _TOO_LONG = b'{"detail":[{"path":"","message":"the headers are too long"}]}'
 
 
 class _Joined:
-    """A transport that sends the head of an answer together with its body: half the system calls of an answer."""
+    """A transport that sends the head of an answer together with its body: half the system calls of an answer.
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    Closed while its client `is_sending`, it says that no more will come, and lets what arrives pass for `LINGER_SECONDS`.
+    """
+
+    def __init__(self, transport: asyncio.Transport, is_sending: Callable[[], bool]) -> None:
         self._transport = transport
         self._head = b""
+        self._is_sending = is_sending
+        self.is_lingering = False
 
     def write(self, data: bytes) -> None:
         if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n") and data[9:12] != b"100":
@@ -27,7 +35,17 @@ class _Joined:
     def close(self) -> None:
         if self._head:
             self.write(b"")
-        self._transport.close()
+        if self.is_lingering or self._transport.is_closing() or not (self._is_sending() and self._transport.can_write_eof()):
+            self._transport.close()
+            return
+        self.is_lingering = True
+        self._transport.write_eof()
+        if not self._transport.is_reading():
+            self._transport.resume_reading()
+        asyncio.get_running_loop().call_later(LINGER_SECONDS, self._transport.close)
+
+    def is_closing(self) -> bool:
+        return self.is_lingering or self._transport.is_closing()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -40,12 +58,16 @@ class PatientProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.waits_since: float | None = None
         self._head_bytes: int | None = None
+        self._is_asking = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, _Joined(transport)))
+        self._joined = _Joined(transport, lambda: self._is_asking)
+        super().connection_made(cast(asyncio.Transport, self._joined))
         self.waits_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        if self._joined.is_lingering:
+            return
         super().data_received(data)
         if self._head_bytes is not None:
             self._head_bytes += len(data)
@@ -54,6 +76,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self._is_asking = True
         self.waits_since = self.loop.time()
         self._head_bytes = 0
 
@@ -63,6 +86,7 @@ class PatientProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        self._is_asking = False
         self.waits_since = None
 
     def pause_writing(self) -> None:
