@@ -38,12 +38,35 @@ def together(asked: Sequence[tuple[Bundle, Sequence[Any]]], *, batch_rows: int =
     return asyncio.run(run())
 
 
+async def one_each_turn(bundle: Bundle) -> tuple[list[float], int]:
+    """The scores of six rows, of which each turn of the event loop brings one, and the number of batches."""
+    batcher = Batcher(batch_rows=1000, most_waiting_rows=100)
+    asked = []
+    for row in ROWS[:6]:
+        asked.append(asyncio.create_task(batcher.score(bundle, bundle.requests.convert([row]))))
+        await asyncio.sleep(0)
+    return [score for each in asked for score in await each], batcher.batches
+
+
 def test_waiting_requests_are_scored_in_one_call_in_order(served: list[tuple[Bundle, Release]]) -> None:
     bundle, release = served[0]
     outcomes, batches = together([(bundle, ROWS[:1]), (bundle, ROWS[1:7]), (bundle, ROWS[7:])])
     assert [score for scores in outcomes for score in scores] == release.scores(FRAME)
     assert [len(scores) for scores in outcomes] == [1, 6, 33]
     assert batches == 1
+
+
+def test_what_comes_in_turn_after_turn_is_scored_in_one_call_until_a_turn_brings_nothing(
+    served: list[tuple[Bundle, Release]],
+) -> None:
+    assert asyncio.run(one_each_turn(served[0][0])) == (served[0][1].scores(FRAME)[:6], 1)
+
+
+def test_a_batch_that_grows_and_grows_is_scored_when_its_time_is_over(
+    served: list[tuple[Bundle, Release]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ml_assets.serving.batcher.GATHER_SECONDS", 0.0)
+    assert asyncio.run(one_each_turn(served[0][0])) == (served[0][1].scores(FRAME)[:6], 6)
 
 
 def test_a_batch_has_a_limit_and_a_large_request_is_not_split(served: list[tuple[Bundle, Release]]) -> None:

@@ -45,10 +45,15 @@ def hour_number(id: str) -> int:
     return int(id[:8] + id[9:13], 16) // 3_600_000
 
 
+def folder_of(folder: Path, hour: int) -> Path:
+    """Where the predictions of an hour are, given as `hour_number` does."""
+    moment = dt.datetime(1970, 1, 1) + dt.timedelta(hours=hour)
+    return folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
+
+
 def hour_folder(folder: Path, id: str) -> Path:
     """Where the prediction with this id is, if anywhere."""
-    moment = dt.datetime(1970, 1, 1) + dt.timedelta(hours=hour_number(id))
-    return folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
+    return folder_of(folder, hour_number(id))
 
 
 def put(hour: Path, content: bytes, *, writer: str, first: int, last: int, level: int = 0) -> Path:

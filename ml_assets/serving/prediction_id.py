@@ -5,7 +5,7 @@ import time
 from random import Random
 
 _FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
-_RANDOM = Random()
+_bits = Random().getrandbits
 """Seeded by the system: identifiers differ between processes, and need not be secret."""
 
 
@@ -13,9 +13,8 @@ def prediction_ids(count: int) -> list[str]:
     """New identifiers of one moment, at most 4096, which sort as they come; later calls' sort after them, down to a quarter of a
     microsecond. Each ends in 48 random bits."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
-    moment = f"{milliseconds:012x}7{rest * 4096 // 1_000_000:03x}"
-    head, bits = f"{moment[:8]}-{moment[8:12]}-{moment[12:]}-8", _RANDOM.getrandbits
-    return [f"{head}{number:03x}-{bits(48):012x}" for number in range(count)]
+    head = "%08x-%04x-7%03x-8" % (milliseconds >> 16, milliseconds & 0xFFFF, rest * 4096 // 1_000_000)  # noqa: UP031 half the time
+    return [head + "%03x-%012x" % (number, _bits(48)) for number in range(count)]  # noqa: UP031
 
 
 def prediction_id() -> str:

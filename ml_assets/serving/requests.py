@@ -80,7 +80,7 @@ class RequestDecoder:
         self._refuse_nested(body)
         try:
             if body[:8] == b'{"rows":' or "rows" in self._shape.decode(body):
-                rows = cast(Sequence[msgspec.Struct], self._many.decode(body).rows)  # type: ignore[attr-defined]
+                rows = cast("Sequence[msgspec.Struct]", self._many.decode(body).rows)  # type: ignore[attr-defined]
                 names = len(rows) * len(self.fields) + 1
             else:
                 rows, names = [self._one.decode(body)], len(self.fields)
