@@ -1,15 +1,20 @@
 """The real server refuses a category that the training never saw, by path, and nobody else's request with it."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from test_serving_support import Store, get, payload, post, requests, train
 
+from ml_assets.serving.bundle import load
+from ml_assets.serving.loaded import converted
 from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.refusals import BadRequest
 
 KNOWN = {"carrier": ["AA", "B6", "DL"], "tailnum": [f"N{number}" for number in range(200)]}
 ROW = {**payload(requests(1, seed=2))[0], "carrier": "AA", "tailnum": "N3"}
@@ -67,3 +72,14 @@ def test_the_document_lists_what_is_taken_or_tells_how_much_there_is(running: st
     assert fields["carrier"] == {"enum": KNOWN["carrier"]}
     assert fields["tailnum"]["type"] == ["string", "null"]
     assert fields["tailnum"]["description"].startswith("One of 200 values that the training saw, such as N0, N1, N2")
+
+
+def test_a_candidate_does_not_score_what_it_refuses_and_the_champion_took(tmp_path: Path) -> None:
+    train(tmp_path / "champion", name="r1", seed=1)
+    shutil.copytree(tmp_path / "champion", tmp_path / "candidate")
+    know(tmp_path / "candidate")
+    champion, candidate = load(tmp_path / "champion"), load(tmp_path / "candidate")
+    (row,) = converted(champion.requests.convert([ROW]), champion, candidate)
+    assert msgspec.structs.astuple(row) == msgspec.structs.astuple(candidate.requests.convert([ROW])[0])
+    with pytest.raises(BadRequest, match="the training saw no 'UA'"):
+        converted(champion.requests.convert([UNKNOWN]), champion, candidate)

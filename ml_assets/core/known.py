@@ -28,7 +28,7 @@ def known_values(
     """The values of these columns, in order, in the rows that were trained on: those with a label. `trained` are the features and
     the requests of each partition."""
     found: dict[str, set[Any]] = {column: set() for column in columns}
-    for features, requests in trained:
+    for features, requests in trained if columns else ():
         rows = requests.join(labelled(features, label=product.features.label), on=list(product.features.key), how="semi")
         for column, values in found.items():
             values.update(rows[column].drop_nulls().unique())
