@@ -37,25 +37,27 @@ def _answers_equal_offline(product: Product) -> dg.AssetChecksDefinition:
 
 
 def _compare(workspace: Workspace, product: Product, release: Manifest) -> Finding:
-    """Ask a staging server, in its own process, for evenly spaced requests, and hold the answers to the offline scores."""
+    """Ask a staging server, in its own process, for evenly spaced requests that it takes, and compare with the offline scores."""
     import numpy as np
 
     from ml_assets.core.bundle import as_requests
+    from ml_assets.core.known import evenly_spaced, recorded_known
     from ml_assets.serving import client
     from ml_assets.serving.process import ServerProcess
 
     offline, requests = _offline(workspace, product, release)
-    chosen = np.unique(np.linspace(0, requests.height - 1, min(product.endpoint.smoke_rows, requests.height)).astype(int))
+    known = recorded_known(workspace.snapshots.read(release.snapshot, "request.json"))
+    chosen = evenly_spaced(product, requests, known=known, rows=product.endpoint.smoke_rows)
     argv = [sys.executable, "-m", "ml_assets", "serve", product.name, "-e", "staging"]
     with ServerProcess(argv, environ=workspace.settings.environ()) as server:
-        answer = client.predict(server.base_url, as_requests(product, requests[chosen.tolist()]))
+        answer = client.predict(server.base_url, as_requests(product, requests[chosen]))
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}
     if answer["release"] != release.facts["release"]:
         return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {release.facts['release']}", details=details)
-    if served.shape != chosen.shape or not np.array_equal(served, offline[chosen]):
-        furthest = float(np.abs(served - offline[chosen]).max()) if served.shape == chosen.shape else float("inf")
+    if not np.array_equal(served, offline[chosen]):
+        furthest = float(np.abs(served - offline[chosen]).max()) if len(served) == len(chosen) else float("inf")
         return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)
     return Finding(SMOKE, True, f"{len(chosen)} answers over HTTP equal the offline scores", details=details)
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator
 
+from ml_assets.contract_problems import contract_problems
 from ml_assets.errors import MlAssetsError
 from ml_assets.gate_spec import GateSpec, needs_threshold
 from ml_assets.product_spec import (
@@ -102,16 +103,25 @@ class Product(Section):
     def contract(self) -> ModuleType:
         """The module contract.py of the folder: TABLES, Request and Features. Imported when first asked for."""
         module = _import_contract(self.folder / CONTRACT_FILE, product=self.name)
-        if problems := _contract_problems(module, product=self):
+        if problems := contract_problems(module, self, file=self.folder / CONTRACT_FILE, spec=self.folder / SPEC_FILE):
             raise ProductError(*problems)
         return module
 
     def section(self, *names: str) -> dict[str, Any]:
-        """The named sections as plain JSON content, defaults filled in: what a config digest is taken of."""
+        """The named sections, or one key of a section ("endpoint.port"), as plain JSON content, defaults filled in: what a config
+        digest is taken of."""
+        wanted: dict[str, Any] = {}
         for name in names:
-            if name not in type(self).model_fields:
-                raise ProductError(f"{SPEC_FILE} has no section '{name}'; {unknown_name(name, allowed=type(self).model_fields)}")
-        return self.model_dump(mode="json", include=set(names))
+            section, _, key = name.partition(".")
+            self._refuse_unknown(section, of=self)
+            if key:
+                self._refuse_unknown(key, of=getattr(self, section))
+            wanted[section] = {key} if key else True
+        return self.model_dump(mode="json", include=wanted)
+
+    def _refuse_unknown(self, name: str, *, of: Section) -> None:
+        if name not in (known := type(of).model_fields):
+            raise ProductError(f"{SPEC_FILE} has no section or key '{name}'; {unknown_name(name, allowed=known)}")
 
 
 def schema() -> dict[str, Any]:
@@ -164,31 +174,3 @@ def _import_contract(file: Path, *, product: str) -> ModuleType:
         del sys.modules[name]
         raise ProductError(f"{file}: cannot be imported: {type(error).__name__}: {error}") from error
     return module
-
-
-def _contract_problems(module: ModuleType, *, product: Product) -> list[str]:
-    file = product.folder / CONTRACT_FILE
-    problems = [f"{file}: {name} is missing; {CONTRACT_FILE} declares TABLES, Request and Features"
-                for name in ("TABLES", "Request", "Features") if not hasattr(module, name)]  # fmt: skip
-    tables = getattr(module, "TABLES", {})
-    models = {f"TABLES['{name}']": model for name, model in tables.items()}
-    models |= {name: getattr(module, name) for name in ("Request", "Features") if hasattr(module, name)}
-    problems += [
-        f"{file}: {name} is no pandera DataFrameModel" for name, model in models.items() if not hasattr(model, "to_schema")
-    ]
-    if problems:
-        return problems
-    problems += [
-        f"{file}: table '{name}' of {SPEC_FILE} has no contract in TABLES" for name in product.tables if name not in tables
-    ]
-    problems += [
-        f"{file}: TABLES['{name}'] is no table of {SPEC_FILE}; {unknown_name(name, allowed=product.tables)}"
-        for name in tables
-        if name not in product.tables
-    ]
-    for name, table in product.delivery.tables.items():
-        columns = tables[name].to_schema().columns if name in tables else {table.time: None}
-        if table.time not in columns:
-            hint = unknown_name(table.time, allowed=columns)
-            problems.append(f"{file}: TABLES['{name}'] lacks the time column '{table.time}'; {hint}")
-    return problems

@@ -198,8 +198,14 @@ class EndpointSpec(Section):
     port: int = Field(ge=1, le=65535)
     smoke_rows: int = Field(default=200, ge=1)
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
+    unknown_categories: dict[Column, Literal["refuse", "score"]] = {}
     shadow: ShadowSpec | None = None
     canary: CanarySpec | None = None
+
+    @property
+    def refused_categories(self) -> tuple[str, ...]:
+        """The request columns that take no category that the training never saw."""
+        return tuple(sorted(column for column, policy in self.unknown_categories.items() if policy == "refuse"))
 
 
 class MonitoringSpec(Section):

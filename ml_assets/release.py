@@ -1,9 +1,10 @@
 """release: a registered, immutable bundle with its evidence; refused, with every reason, without it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,6 +16,9 @@ from resources.assets import asset_key, materialized, partitions_def, spec
 from resources.metadata import small_table
 from resources.mlflow import TRAINING_VIEW
 from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 class ReleaseRefused(MlAssetsError):
@@ -30,7 +34,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     @dg.multi_asset(name=f"{product.name}__release", specs=[release_spec], partitions_def=partitions_def(product))
     def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         key = context.partition_key
-        inputs = workspace.lineage.reads(product, "release", key)
+        inputs = [*_trained_on(workspace, product, key), *workspace.lineage.reads(product, "release", key)]
         override = _refuse_without_evidence(workspace, product, key, run=context.run.run_id)
         recipe = workspace.lineage.recipe(product, "release", key, [m.as_input() for m in inputs])
         made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe, override), run=context.run.run_id)
@@ -38,6 +42,13 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         return materialized(product, made, _metadata(workspace, product, made.manifest, version))
 
     return [release]
+
+
+def _trained_on(workspace: Workspace, product: Product, key: str) -> list[Manifest]:
+    """The features that the model was trained on, where the release keeps which categories they hold."""
+    if not product.endpoint.refused_categories:
+        return []
+    return workspace.lineage.inputs(workspace.lineage.current(product, "model", key))
 
 
 def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
@@ -96,11 +107,22 @@ def _parts(workspace: Workspace, product: Product, model: Manifest, key: str) ->
         requests=snapshots.frame(features.snapshot, "requests.parquet"),
         scores=score_frame(fitted, rows, about["features"]),
         trained=pl.concat(snapshots.frame(m.snapshot, "features.parquet") for m in lineage.inputs(model)),
+        known=known(workspace, product, product.endpoint.refused_categories, _trained_on(workspace, product, key)),
         tested_scores=snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"].to_numpy(),
         manifest=model,
         evaluation=evaluation,
         card="",
     )
+
+
+def known(workspace: Workspace, product: Product, columns: Sequence[str], trained: Sequence[Manifest]) -> dict[str, list[Any]]:
+    """What the rows trained on hold in these request columns; `trained` are their features."""
+    from ml_assets.core.known import known_values
+
+    def frame(manifest: Manifest, name: str) -> "pl.DataFrame":
+        return workspace.snapshots.frame(manifest.snapshot, f"{name}.parquet")
+
+    return known_values(product, columns, ((frame(m, "features"), frame(m, "requests")) for m in trained))
 
 
 def _register(workspace: Workspace, product: Product, manifest: Manifest) -> str:

@@ -22,6 +22,7 @@ LONGEST_FIRST = (
     "test_path_temperature",
     "test_gates_tried",
     "test_path_refusals",
+    "test_path_unknown",
     "test_lineage_365",
     "test_path_deliveries",
     "test_cli_recall",

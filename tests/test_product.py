@@ -84,9 +84,15 @@ def test_a_section_is_plain_json_content_with_its_defaults(tmp_path: Path) -> No
     assert section == {"evaluation": {"slices": ["line"], "interval": 0.95}, "decision": {"threshold": 0.3}}
 
 
-def test_a_section_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ProductError, match="did you mean 'window'"):
-        load(folder(tmp_path)).section("windows")
+def test_one_key_of_a_section_is_a_section_without_the_others(tmp_path: Path) -> None:
+    product = load(folder(tmp_path))
+    assert product.section("task", "endpoint.port") == {"task": "binary", "endpoint": {"port": 8810}}
+
+
+@pytest.mark.parametrize(("name", "meant"), [("windows", "window"), ("windows.train", "window"), ("endpoint.prot", "port")])
+def test_a_section_or_key_that_does_not_exist_is_refused(tmp_path: Path, name: str, meant: str) -> None:
+    with pytest.raises(ProductError, match=f"did you mean '{meant}'"):
+        load(folder(tmp_path)).section(name)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +119,7 @@ def test_a_section_that_does_not_exist_is_refused(tmp_path: Path) -> None:
         ("stops: {format: parquet}", "trips: {format: parquet}", "trips: a table is either under tables or under reference"),
         ("key: [trip_id]", "key: []", "10: features.key: tuple should have at least 1 item"),
         ("border_count: 64", "thread_count: 64", "18: model.params: thread_count: set this as iterations"),
+        ("smoke_rows: 200", "unknown_categories: {stop: drop}", "26: endpoint.unknown_categories.stop: input should be 'refuse' or 'score'"),  # noqa: E501
         ("threads: 2", "threads: 2\n  seed: 8", "18: model.seed: the key is given twice"),
         ("learning_rate: 0.1", "learning_rate: .nan", "14: model.learning_rate:"),
         ("name: trains", "name: planes", "name: 'planes' must be the name of its folder, 'trains'"),
@@ -190,6 +197,26 @@ def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str
     product: Product = load(folder(tmp_path, contract=contract))
     with pytest.raises(ProductError, match=said):
         _ = product.contract
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("stopp", "'stopp' is no column of Request; did you mean 'stop'? allowed: platform, stop"),
+        ("height", "'height' holds Float64, not text or whole numbers; allowed: platform, stop"),
+        ("departs_at", "'departs_at' holds Datetime"),
+        ("is_open", "'is_open' holds Boolean"),
+    ],
+)
+def test_a_policy_for_categories_needs_a_request_column_that_holds_them(tmp_path: Path, column: str, said: str) -> None:
+    fields = "stop: str\n    platform: int\n    height: float\n    departs_at: datetime\n    is_open: bool"
+    spec = SPEC.replace("smoke_rows: 200", f"unknown_categories: {{stop: refuse, platform: score, {column}: score}}")
+    product = load(folder(tmp_path, spec=spec, contract=CONTRACT.replace("stop: str", fields)))
+    with pytest.raises(ProductError) as caught:
+        _ = product.contract
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"{product.folder / 'product.yaml'}: endpoint.unknown_categories: ")
+    assert said in problem
 
 
 def test_the_schema_for_editors_is_that_of_the_code_and_takes_the_product() -> None:

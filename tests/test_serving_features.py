@@ -19,7 +19,7 @@ from ml_assets.products.flights.contract import Request
 from ml_assets.serving.compiled_features import compile_features
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.features import Features, features, same_values
-from ml_assets.serving.requests import Field
+from ml_assets.serving.request_field import Field
 from ml_assets.serving.sql_code import Row, Unsupported, Unsure
 from resources.settings import ROOT
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from test_serving_support import REQUEST, payload, requests
 
 from ml_assets.serving.refusals import BadRequest
-from ml_assets.serving.requests import Limits, RequestDecoder, RequestSpecRefused
+from ml_assets.serving.request_field import RequestSpecRefused
+from ml_assets.serving.requests import Limits, RequestDecoder
 
 DECODER = RequestDecoder(json.dumps(REQUEST).encode(), limits=Limits(body_bytes=100_000, rows=5))
 GOOD = payload(requests(1, seed=2))[0]
@@ -181,9 +182,74 @@ def test_any_bytes_are_refused_or_decoded(body: bytes) -> None:
         [{"name": "a", "type": "string", "ge": 1}],
         [{"name": "a", "type": "number", "isin": [1, 2]}],
         [{"name": "a", "type": "string", "isin": [1]}],
+        [{"name": "a", "type": "string", "isin": []}],
+        [{"name": "a", "type": "string", "known": []}],
+        [{"name": "a", "type": "string", "known": ["a", 1]}],
+        [{"name": "a", "type": "integer", "known": ["a"], "ge": 1}],
+        [{"name": "a", "type": "number", "known": [1]}],
+        [{"name": "a", "type": "boolean", "known": [1]}],
+        [{"name": "a", "type": "string", "known": ["b"], "isin": ["a"]}],
         [{"name": "a", "type": "string", "pattern": "x"}],
     ],
 )
 def test_a_description_that_cannot_be_enforced_is_refused(fields: list[dict[str, Any]]) -> None:
     with pytest.raises(RequestSpecRefused, match=r"request\.json"):
         RequestDecoder(json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize(
+    ("limits", "taken", "refused"),
+    [
+        ({"known": ["é", "b"]}, ["b", "é"], ["a", "", "E\u0301"]),
+        ({"known": ["a", "b", "c"], "isin": ["b", "c", "d"]}, ["b", "c"], ["a", "d"]),
+        ({"type": "integer", "known": [-(2**63), 3, 5, 9], "ge": 4, "le": 8}, [5], [3, 4, 9, -(2**63)]),
+        ({"known": ["a"], "nullable": True}, ["a", None], ["b"]),
+    ],
+)
+def test_of_a_field_with_known_values_no_other_is_taken(limits: dict[str, Any], taken: list[Any], refused: list[Any]) -> None:
+    decoder = knowing(limits)
+    for value in taken:
+        assert [msgspec.structs.astuple(row) for row in decoder.decode(json.dumps({"field": value}).encode())] == [(value,)]
+    for value in refused:
+        for ask in (lambda row: decoder.decode(json.dumps(row).encode()), lambda row: decoder.convert([row])):
+            with pytest.raises(BadRequest, match="the training saw no") as caught:
+                ask({"field": value})
+            assert (caught.value.status, caught.value.reason, caught.value.detail[0].path) == (422, "unknown_category", "field")
+
+
+def test_null_and_other_types_are_refused_as_everywhere() -> None:
+    for value in (None, 1, True, ["a"]):
+        with pytest.raises(BadRequest, match="Expected `str`") as caught:
+            knowing({"known": ["a"]}).decode(json.dumps({"field": value}).encode())
+        assert (caught.value.status, caught.value.reason) == (422, "field")
+
+
+def test_a_client_sees_the_known_values_or_of_many_the_first_and_their_number() -> None:
+    few, many = ([f"N{n:03}" for n in range(count)] for count in (100, 101))
+    told = {"type": "string", "nullable": False}
+    assert knowing({"known": few}).fields[0].allowed() == {**told, "known": tuple(few)}
+    assert knowing({"known": many}).fields[0].allowed() == {**told, "known": tuple(many[:10]), "known_count": 101}
+
+
+def knowing(limits: dict[str, Any]) -> RequestDecoder:
+    return RequestDecoder(json.dumps([{"name": "field", "type": "string", **limits}]).encode())
+
+
+TAKEN = ["AA", "B6", "é", "", "x' - at `$.field`"]
+VALUES = st.sampled_from(TAKEN) | st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(VALUES, min_size=1, max_size=5))
+@example(["AA", "y' - at `$.rows[0]`"])
+def test_any_value_that_is_not_known_is_refused_with_the_path_of_the_first(values: list[str]) -> None:
+    body = json.dumps({"rows": [{"field": value} for value in values]}).encode()
+    wrong = [number for number, value in enumerate(values) if value not in TAKEN]
+    if not wrong:
+        assert len(knowing({"known": TAKEN}).decode(body)) == len(values)
+        return
+    with pytest.raises(BadRequest) as caught:
+        knowing({"known": TAKEN}).decode(body)
+    error = caught.value
+    assert (error.status, error.reason, error.detail[0].path) == (422, "unknown_category", f"rows[{wrong[0]}].field")
+    assert error.detail[0].allowed["known"] == tuple(TAKEN)

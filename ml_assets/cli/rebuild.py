@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets import dataset, features, model, raw
+from ml_assets import release as release_stage
 from ml_assets.core.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
@@ -146,13 +147,18 @@ class Compared:
 
 
 def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
-    """The golden rows of the bundle: requests and scores."""
+    """The golden rows of the bundle: requests, which hold known categories alone where it takes no others, and scores."""
     from ml_assets.core.bundle import golden
+    from ml_assets.core.known import recorded_known
 
-    recorded = json.loads(builder.real.snapshots.read(release.snapshot, "golden.json"))
-    source = builder.rebuild(builder.real.lineage.made_from(release)["features"])
+    read, made_from = builder.real.snapshots.read, builder.real.lineage.made_from(release)
+    recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))
+    trained = [builder.rebuild(source) for source in builder.real.lineage.inputs(made_from["model"])]
+    if release_stage.known(builder.scratch, builder.product, list(known), trained) != known:
+        return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
+    source = builder.rebuild(made_from["features"])
     frames = {n: builder.scratch.snapshots.frame(source.snapshot, f"{n}.parquet") for n in ("features", "requests")}
-    now = golden(builder.product, frames["requests"], _scores(builder, frames["features"]))
+    now = golden(builder.product, frames["requests"], _scores(builder, frames["features"]), known=known)
     if recorded["requests"] != now["requests"]:
         return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "the golden rows are other requests")
     return _compare(recorded["scores"], now["scores"])

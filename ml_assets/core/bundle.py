@@ -12,6 +12,7 @@ from ml_assets.core.consent import Override
 from ml_assets.core.contract import request_fields
 from ml_assets.core.drift import profile
 from ml_assets.core.features import model_columns
+from ml_assets.core.known import Known, evenly_spaced
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.training import feature_kinds
 from ml_assets.product import Product
@@ -22,7 +23,8 @@ GOLDEN_ROWS = 16
 
 @dataclass(frozen=True)
 class Parts:
-    """What a bundle is made of. `features` and `requests` are rows of one partition in the same order."""
+    """What a bundle is made of. `features` and `requests` are rows of one partition in the same order. `known` are the values
+    trained on of those request columns that take no others."""
 
     model: bytes
     features_sql: bytes
@@ -31,6 +33,7 @@ class Parts:
     requests: pl.DataFrame
     scores: np.ndarray
     trained: pl.DataFrame
+    known: Known
     tested_scores: np.ndarray
     manifest: Manifest
     evaluation: Manifest
@@ -62,9 +65,9 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "model.cbm": parts.model,
         "features.sql": parts.features_sql,
         "bundle.json": _json(about),
-        "request.json": _json(request_fields(product.contract.Request)),
+        "request.json": _json(_fields(product, parts.known)),
         "profile.json": _json(profile(parts.trained.select(model_columns(product)), parts.tested_scores)),
-        "golden.json": _json(golden(product, parts.requests, parts.scores)),
+        "golden.json": _json(golden(product, parts.requests, parts.scores, known=parts.known)),
         "manifest.json": _json(parts.manifest.to_dict()),
         "evidence.json": _json(evidence),
         "card.md": parts.card.encode(),
@@ -72,10 +75,17 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
 
 
-def golden(product: Product, requests: pl.DataFrame, scores: np.ndarray, *, rows: int = GOLDEN_ROWS) -> dict[str, Any]:
-    """Evenly spaced requests, as a client would send them, with their offline scores."""
-    chosen = np.unique(np.linspace(0, requests.height - 1, min(rows, requests.height)).astype(int))
-    return {"requests": as_requests(product, requests[chosen.tolist()]), "scores": [float(scores[i]) for i in chosen]}
+def _fields(product: Product, known: Known) -> list[dict[str, Any]]:
+    fields = request_fields(product.contract.Request)
+    return [field | ({"known": known[field["name"]]} if field["name"] in known else {}) for field in fields]
+
+
+def golden(
+    product: Product, requests: pl.DataFrame, scores: np.ndarray, *, known: Known, rows: int = GOLDEN_ROWS
+) -> dict[str, Any]:
+    """Evenly spaced requests that the endpoint takes, as a client would send them, with their offline scores."""
+    chosen = evenly_spaced(product, requests, known=known, rows=rows)
+    return {"requests": as_requests(product, requests[chosen]), "scores": [float(scores[i]) for i in chosen]}
 
 
 def as_requests(product: Product, requests: pl.DataFrame) -> list[dict[str, Any]]:

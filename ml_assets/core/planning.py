@@ -130,14 +130,15 @@ class Planner:
                 versions = self._versions("dataset", self._before(key, self.product.features.lookback, 0))
                 return versions | self._versions("reference", [""]) if self.product.delivery.reference else versions
             case "model":
-                window = self.product.window
-                read = self._before(key, window.train + window.test - 1, window.test)
-                return self._versions("features", read) if len(read) >= window.minimum else None
+                read = self._trained_on(key)
+                return self._versions("features", read) if len(read) >= self.product.window.minimum else None
             case "evaluation":
                 return self._evaluation_inputs(key)
             case "release":
                 is_due = key in self.situation.accepted and ("evaluation", key) not in self.found
-                return self._of_partition(key, "model", "evaluation", "features") if is_due else None
+                trained = self._trained_on(key) if self.product.endpoint.refused_categories else ()
+                versions = self._of_partition(key, "model", "evaluation", "features") | self._versions("features", trained)
+                return versions if is_due else None
             case "monitoring" | "predictions":
                 bundle = self.situation.answered.get(key)
                 return {**self._versions("features", [key]), ("release", bundle): bundle} if bundle else None
@@ -151,6 +152,10 @@ class Planner:
         champion = self.situation.champions.get(key)
         compared = {champion, self.situation.anchors.get(key) or champion} - {None}
         return versions | {("release", str(bundle)): bundle for bundle in compared}
+
+    def _trained_on(self, key: str) -> Sequence[str]:
+        window = self.product.window
+        return self._before(key, window.train + window.test - 1, window.test)
 
     def _before(self, key: str, first: int, last: int) -> Sequence[str]:
         """The known partitions from `first` to `last` partitions before `key`, both included."""

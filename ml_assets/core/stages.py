@@ -16,7 +16,7 @@ from ml_assets.product import Product
 
 @dataclass(frozen=True)
 class Stage:
-    """`modules` compute it, `sections` of product.yaml configure it, `packages` it computes with.
+    """`modules` compute it, `sections` of product.yaml (or "section.key") configure it, `packages` it computes with.
 
     `is_partitioned` is False for what is delivered or answers as a whole; `files` names what else of the
     product folder decides the output.
@@ -63,7 +63,7 @@ _STAGES = (
     Stage(
         "release",
         _core("bundle", "card", "scoring"),
-        ("task", "decision", "gates", "features"),
+        ("task", "decision", "gates", "features", "endpoint.unknown_categories"),
         ("catboost", *_TABLES),
         ("contract", "dbt"),
     ),

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ml_assets.serving.compiled_features import compile_features
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.requests import Field
+from ml_assets.serving.request_field import Field
 from ml_assets.serving.sql_code import Row, RowFunction, Unsupported, Unsure
 
 Engine = Literal["compiled", "duckdb"]
@@ -105,8 +105,8 @@ def probes(fields: Sequence[Field], golden: Sequence[Row]) -> Iterator[Row]:
 
 def _edges(each: Field, *, odd: bool) -> list[Any]:
     values: list[Any] = [None] if each.nullable else []
-    if each.isin is not None:
-        return values + each.isin[int(odd) :: 2][:20]
+    if each.listed is not None:
+        return [*values, *each.listed[int(odd) :: 2][:20]]
     if each.type in ("integer", "number"):
         exact = int if each.type == "integer" else float
         values += [exact(limit) for limit in (each.ge, each.le) if limit is not None]

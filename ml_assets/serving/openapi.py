@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from ml_assets.serving.bundle import Bundle
-from ml_assets.serving.requests import Field
+from ml_assets.serving.request_field import MOST_SHOWN, SHOWN, Field
 
 _SCORES: dict[str, dict[str, Any]] = {
     "binary": {
@@ -37,6 +37,9 @@ def document(bundle: Bundle) -> dict[str, Any]:
 
 
 def _described(field: Field, schema: dict[str, Any]) -> dict[str, Any]:
+    if field.known is not None and len(known := field.listed or ()) > MOST_SHOWN:
+        about = f"One of {len(known)} values that the training saw, such as {', '.join(map(str, known[:SHOWN]))}"
+        return {"type": [field.type, "null"] if field.nullable else field.type, "description": about}
     if field.type == "timestamp":
         return {"type": ["string", "null"] if field.nullable else "string", "examples": ["2013-01-01T10:00:00"]}
     return schema

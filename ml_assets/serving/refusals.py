@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-_AT = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
+_AT = re.compile(r"^(?P<message>.*?)(?: - at `\$(?P<path>[^`]*)`)?$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?:contains|missing) (?P<kind>unknown|required) field `(?P<name>.*)`$", re.DOTALL)
 _SHOWN = 200
 _REASONS = {400: "not_json", 422: "field", 503: "not_ready"}

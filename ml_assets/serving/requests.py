@@ -1,6 +1,5 @@
 """Strict requests from a bundle's request.json: no coercion, no unknown field, and every refusal names its field."""
 
-import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,40 +7,11 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from ml_assets.errors import MlAssetsError
 from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
+from ml_assets.serving.request_field import Field, RequestSpecRefused, annotation
 
-_INT64 = 2**63
+_NOT_LISTED = "Invalid enum value"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
-_TYPES: Mapping[str, Any] = {
-    "string": str,
-    "integer": int,
-    "number": float,
-    "timestamp": Annotated[dt.datetime, msgspec.Meta(tz=False)],
-    "boolean": bool,
-}
-
-
-class RequestSpecRefused(MlAssetsError):
-    """request.json describes a field in a way that the endpoint cannot enforce."""
-
-
-class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One request field, as in request.json."""
-
-    name: str
-    type: Literal["string", "integer", "number", "timestamp", "boolean"]
-    nullable: bool = False
-    ge: int | float | None = None
-    le: int | float | None = None
-    isin: list[str | int] | None = None
-
-    def allowed(self) -> dict[str, Any]:
-        """What a client may send, for the detail of a refusal."""
-        note = {"format": "ISO 8601 without zone, in UTC"} if self.type == "timestamp" else {}
-        limits = {"ge": self.ge, "le": self.le, "isin": self.isin}
-        stated = {name: limit for name, limit in limits.items() if limit is not None}
-        return {"type": self.type, "nullable": self.nullable, **note, **stated}
 
 
 @dataclass(frozen=True)
@@ -61,13 +31,15 @@ class RequestDecoder:
         self.fields = _fields(content)
         self.row_type = msgspec.defstruct(
             "Request",
-            [(field.name, _annotation(field)) for field in self.fields],
+            [(field.name, annotation(field)) for field in self.fields],
             forbid_unknown_fields=self.limits.unknown_fields == "refuse",
             frozen=True,
             gc=False,
         )
         rows = Annotated[list[self.row_type], msgspec.Meta(min_length=1, max_length=self.limits.rows)]  # type: ignore[name-defined]
         many = msgspec.defstruct("Requests", [("rows", rows)], forbid_unknown_fields=True)
+        self._told = {field.name: field.allowed() for field in self.fields}
+        self._refuse_unknown = frozenset(field.name for field in self.fields if field.known is not None)
         self._one = msgspec.json.Decoder(self.row_type)
         self._many = msgspec.json.Decoder(many)
         self._shape = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -85,7 +57,7 @@ class RequestDecoder:
             else:
                 rows, names = [self._one.decode(body)], len(self.fields)
         except msgspec.ValidationError as error:
-            raise BadRequest(422, [refusal(str(error), self._allowed)]) from error
+            raise self._invalid(error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._malformed(body, error) from error
         if _may_repeat(body, names) and (path := repeated_field(body)) is not None:
@@ -97,7 +69,7 @@ class RequestDecoder:
         try:
             return [msgspec.convert(request, self.row_type) for request in requests]
         except msgspec.ValidationError as error:
-            raise BadRequest(422, [refusal(str(error), self._allowed)]) from error
+            raise self._invalid(error) from error
 
     def _refuse_nested(self, body: bytes) -> None:
         """Before parsing: no more objects and lists than the most rows need, which bounds the depth too."""
@@ -108,6 +80,13 @@ class RequestDecoder:
             about = f"more than {self.limits.rows} rows, or nested too deeply"
             raise BadRequest(422, [Refusal(path="rows", message=about, allowed=self._allowed("rows"))], reason="too_many_rows")
 
+    def _invalid(self, error: msgspec.ValidationError) -> BadRequest:
+        told = refusal(str(error), self._allowed)
+        if _name(told.path) not in self._refuse_unknown or not told.message.startswith(_NOT_LISTED):
+            return BadRequest(422, [told])
+        unknown = msgspec.structs.replace(told, message=told.message.replace(_NOT_LISTED, "the training saw no", 1))
+        return BadRequest(422, [unknown], reason="unknown_category")
+
     def _malformed(self, body: bytes, error: Exception) -> BadRequest:
         if path := not_finite(body):
             return BadRequest(422, [Refusal(path=path, message="must be a finite number", allowed=self._allowed(path))])
@@ -116,11 +95,13 @@ class RequestDecoder:
         return BadRequest(400, [Refusal(path="", message=f"the body is not JSON: {error}")])
 
     def _allowed(self, path: str) -> Any:
-        name = path.rpartition(".")[2]
-        known = {field.name: field.allowed() for field in self.fields}
         if path == "rows":
             return {"type": "array", "rows": [1, self.limits.rows]}
-        return known.get(name, sorted(known))
+        return self._told.get(_name(path), sorted(self._told))
+
+
+def _name(path: str) -> str:
+    return path.rpartition(".")[2]
 
 
 def _may_repeat(body: bytes, names: int) -> bool:
@@ -139,27 +120,3 @@ def _fields(content: bytes) -> tuple[Field, ...]:
     if not names or len(set(names)) < len(names) or "rows" in names:
         raise RequestSpecRefused(f"request.json: needs fields with different names, none of them 'rows': {names}")
     return fields
-
-
-def _annotation(field: Field) -> Any:
-    if field.isin is not None:
-        return _or_null(field, _one_of(field))
-    if field.type in ("integer", "number"):
-        least, most = (-_INT64, _INT64 - 1) if field.type == "integer" else (None, None)
-        limits = msgspec.Meta(ge=least if field.ge is None else field.ge, le=most if field.le is None else field.le)
-        return _or_null(field, Annotated[_TYPES[field.type], limits])
-    if field.ge is not None or field.le is not None:
-        raise RequestSpecRefused(f"request.json: {field.name}: ge and le are for numbers, not {field.type}")
-    return _or_null(field, _TYPES[field.type])
-
-
-def _one_of(field: Field) -> Any:
-    values = tuple(field.isin or ())
-    wanted = {"string": str, "integer": int}.get(field.type)
-    if wanted is None or not values or not all(type(value) is wanted for value in values):
-        raise RequestSpecRefused(f"request.json: {field.name}: isin needs values of a string or integer field")
-    return Literal[values]
-
-
-def _or_null(field: Field, annotation: Any) -> Any:
-    return annotation | None if field.nullable else annotation
