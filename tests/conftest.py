@@ -1,5 +1,6 @@
 """What the tests share: a workspace in a new folder, and a small product."""
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,9 @@ LONGEST_FIRST = (
 )
 """Files that take long, so that two workers end together; two files that need the same home made do not begin together."""
 
+GC_THRESHOLDS = (20_000, 20, 50)
+"""With all that the tests import alive, Python's own, made for small programs, cost a tenth of the time."""
+
 hypothesis_settings.register_profile("tests", deadline=None)
 hypothesis_settings.load_profile("tests")
 
@@ -47,6 +51,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files first; xdist keeps this order with --no-loadscope-reorder."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays: the collector of cycles need not look at it again."""
+    gc.set_threshold(*GC_THRESHOLDS)
+    gc.freeze()
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ arguments of `ml-assets` and when to kill. It answers with how each ended. Linux
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
@@ -23,7 +24,12 @@ from typing import IO
 import psutil
 
 WARM = (
+    "alembic.command",
     "catboost",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.event_log.sqlite",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._daemon",
     "dagster_mlflow.resources",
     "dbt.adapters.duckdb",
     "dbt.cli.main",
@@ -34,6 +40,8 @@ WARM = (
     "ml_assets.core.report",
     "ml_assets.definitions",
     "mlflow",
+    "mlflow.store.model_registry.sqlalchemy_store",
+    "mlflow.store.tracking.sqlalchemy_store",
     "pandera.polars",
     "polars",
     "resources.instance",
@@ -190,6 +198,7 @@ def main() -> None:
     for name in WARM:
         importlib.import_module(name)
     assert threading.active_count() == 1, [t.name for t in threading.enumerate()]
+    gc.freeze()  # or each child copies all of it, to look for cycles in it
     with tempfile.TemporaryFile() as said:
         for line in sys.stdin:
             ended = _run(**json.loads(line), said=said, store=Path(sys.argv[1]))
