@@ -174,19 +174,30 @@ def test_the_index_of_the_ledger_holds_each_of_the_365_edges(year: Year) -> None
     }
 
 
+def test_another_snapshot_of_a_day_asks_for_another_model(year: Year) -> None:
+    assert_another_snapshot_asks_for_another_model(year, some_days(year))
+
+
+@pytest.mark.long
 def test_another_snapshot_of_any_of_the_365_days_asks_for_another_model(year: Year) -> None:
+    assert_another_snapshot_asks_for_another_model(year, year.trained)
+
+
+def assert_another_snapshot_asks_for_another_model(year: Year, changed: Sequence[str]) -> None:
     lineage, product, key = year.lineage, year.product, year.model.recipe.key
     read = [m.as_input() for m in lineage.reads(product, "model", AS_OF)]
     assert lineage.recipe(product, "model", AS_OF, read).key == key
     keys = {key}
     for at, before in enumerate(read):
+        if before.partition not in changed:
+            continue
         with _changed(year, before.partition) as other:
             now = lineage.current(product, "features", before.partition).as_input()
             assert now == other.as_input() != before
             recipe = lineage.recipe(product, "model", AS_OF, [*read[:at], now, *read[at + 1 :]])
             keys.add(recipe.key)
             assert lineage.ledger.by_key(recipe.key) is None
-    assert len(keys) == 1 + DAYS
+    assert len(keys) == 1 + len(changed)
 
 
 def test_a_model_is_made_again_for_a_changed_day_and_reused_when_its_content_is_back(year: Year) -> None:
@@ -235,18 +246,36 @@ def causes(items: list[Item], stage: str) -> set[Cause]:
     return {cause for item in items if item.stage == stage for cause in item.causes}
 
 
+def test_a_day_delivered_again_with_other_content_is_the_one_root_cause_of_the_plan(year: Year, settled: Situation) -> None:
+    assert_a_delivery_is_the_one_root_cause(year, settled, some_days(year))
+
+
+@pytest.mark.long
 def test_any_of_the_365_days_delivered_again_with_other_content_is_the_one_root_cause_of_the_plan(
     year: Year, settled: Situation
 ) -> None:
-    for key in year.trained:
+    assert_a_delivery_is_the_one_root_cause(year, settled, year.trained)
+
+
+def assert_a_delivery_is_the_one_root_cause(year: Year, settled: Situation, keys: Sequence[str]) -> None:
+    for key in keys:
         items = Planner(year.product, replace(settled, delivered={**settled.delivered, key: {"weather": "other"}})).plan()
         assert {cause for item in items for cause in item.causes} == {Cause("delivered", "weather", key)}
         assert causes(items, "model") == causes(items, "evaluation") == causes(items, "raw")
         assert [item.partition for item in items if item.stage in ("raw", "model")] == [key, AS_OF]
 
 
+def test_another_snapshot_of_a_day_alone_is_the_one_root_cause_of_the_model(year: Year, settled: Situation) -> None:
+    assert_a_snapshot_is_the_one_root_cause(year, settled, some_days(year))
+
+
+@pytest.mark.long
 def test_another_snapshot_of_any_of_the_365_days_alone_is_the_one_root_cause_of_the_model(year: Year, settled: Situation) -> None:
-    for key in year.trained:
+    assert_a_snapshot_is_the_one_root_cause(year, settled, year.trained)
+
+
+def assert_a_snapshot_is_the_one_root_cause(year: Year, settled: Situation, keys: Sequence[str]) -> None:
+    for key in keys:
         stands = settled.standing["features", key]
         other = Standing(stands.definition, "other", stands.inputs)
         items = Planner(year.product, replace(settled, standing={**settled.standing, ("features", key): other})).plan()
