@@ -25,6 +25,9 @@ from tests.test_ledger_tampering import forge
 from tests.verify_support import contents, found, notes, settings_for
 
 BYTES = range(1, 256)
+HEADER_BYTES = 100
+LOG_HEADERS_BYTES = 56
+"""Of the write-ahead log, and of its first frame."""
 
 
 @pytest.fixture(scope="module")
@@ -58,24 +61,38 @@ def test_a_home_of_nothing_is_clean_and_stays_one(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_byte_of_any_file_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(sorted(p for p in scratch.rglob("*") if p.is_file())))
     assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_byte_of_the_ledger_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
     path = scratch / "ledger.db"
     assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
 
 
-@pytest.mark.parametrize("at", range(100))
+@pytest.mark.parametrize("at", range(HEADER_BYTES))
 def test_any_byte_of_the_ledgers_header_flipped_is_found(scratch: Path, at: int) -> None:
-    for by in (1, 128, 255):
-        assert_found(scratch, scratch / "ledger.db", at, by)
+    assert_found(scratch, scratch / "ledger.db", at, 255)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("by", [1, 128])
+@pytest.mark.parametrize("at", range(HEADER_BYTES))
+def test_any_bit_of_the_ledgers_header_flipped_is_found(scratch: Path, at: int, by: int) -> None:
+    assert_found(scratch, scratch / "ledger.db", at, by)
+
+
+@pytest.mark.long
+@settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_any_of_a_thousand_bytes_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from([scratch / "ledger.db", *sorted(p for p in scratch.rglob("*") if p.is_file())]))
+    assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
 
 
 def assert_found(home: Path, path: Path, at: int, by: int) -> None:
@@ -206,7 +223,8 @@ def test_an_entry_rewritten_with_a_right_hash_is_found_by_the_entry_after_it(led
     assert ("changed", f"ledger entry {entry.seq + 1}") in found(broken_home)
 
 
-def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, ledger_of: Workspace) -> None:
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 5])
+def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, ledger_of: Workspace, step: int) -> None:
     for number in range(30):
         ledger_of.ledger.publish(manifest(str(number), code=str(number)), run="r")
     log = broken_home / "ledger.db-wal"
@@ -218,7 +236,7 @@ def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, led
     whole = log.read_bytes()
     wal = read_wal(whole)
     assert (wal.damaged, wal.torn) == ((), ())
-    for at in [*range(0, 56), 2_000, len(whole) // 2, len(whole) - 5000, len(whole) - 1]:
+    for at in [*range(0, LOG_HEADERS_BYTES, step), 2_000, len(whole) // 2, len(whole) - 5000, len(whole) - 1]:
         log.write_bytes(flip(whole, at=at))
         assert len(set(found(broken_home)) - set(missing)) + len(notes(broken_home)) > 0, at
     log.write_bytes(whole)
