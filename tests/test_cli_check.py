@@ -25,18 +25,18 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
     return small_home(tmp_path_factory, tmp_path_factory.mktemp("days"))
 
 
-def checked(days: Days, *options: str) -> Result:
-    """A check of the second day; in this process, because most of a quick command is imports."""
+def checked(days: Days, *options: str, day: str = SECOND) -> Result:
+    """A check of a day; in this process, because most of a quick command is imports."""
     with pytest.MonkeyPatch.context() as patch:
         for name in ("ML_ASSETS_HOME", "ML_ASSETS_PRODUCTS"):
             patch.setenv(name, days.environ[name])
         patch.setenv("DAGSTER_HOME", "")
-        return CliRunner().invoke(cli, ["check", "flights", "--partition", SECOND, *options])
+        return CliRunner().invoke(cli, ["check", "flights", "--partition", day, *options])
 
 
-def check(days: Days) -> tuple[int, dict[str, Any]]:
+def check(days: Days, *, day: str = SECOND) -> tuple[int, dict[str, Any]]:
     """Exit code and results."""
-    done = checked(days, "--json")
+    done = checked(days, "--json", day=day)
     return done.exit_code, json.loads(done.stdout)
 
 
@@ -57,10 +57,10 @@ def changed(path: Path, content: bytes) -> Iterator[None]:
         path.chmod(mode)
 
 
-def blob(days: Days, stage: str, member: str) -> Path:
-    """The stored file of a member of what stands for the second day."""
+def blob(days: Days, stage: str, member: str, *, day: str = SECOND) -> Path:
+    """The stored file of a member of what stands for a day."""
     space = days.open()
-    manifest = space.ledger.current("flights", stage, SECOND)
+    manifest = space.ledger.current("flights", stage, day)
     assert manifest
     digest = space.snapshots.open(manifest.snapshot).members[member]
     space.ledger.close()
@@ -100,7 +100,7 @@ def test_one_check_of_severity_error_that_blocks_nothing_fails_it(days: Days) ->
     with changed(pointer, pointer.read_bytes().replace(release.encode(), b"2013-01-01.00000000")):
         content = json.loads(pointer.read_bytes())
         pointer.write_text(json.dumps(content | {"bundle": "0" * 64}))
-        code, told = check(days)
+        code, told = check(days, day=FIRST)
     assert (code, told["passed"], failed(told)) == (1, False, {"answers_as_recorded"})
 
 
@@ -120,9 +120,9 @@ def test_a_damaged_byte_and_a_broken_dbt_test_each_fail_their_check(days: Days) 
 
 
 def test_a_check_that_cannot_be_run_is_no_pass(days: Days) -> None:
-    features = blob(days, "features", "features.parquet")
+    features = blob(days, "features", "features.parquet", day=FIRST)
     with changed(features, b"damaged"):
-        done = checked(days)
+        done = checked(days, day=FIRST)
     assert done.exit_code == 1
     assert any(line.startswith("FAIL flights__no_leakage: ") for line in done.stdout.splitlines()), done.stdout
     assert " 0 failed" in done.stdout.splitlines()[-1]
