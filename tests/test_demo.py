@@ -6,6 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.ci_run import ci_run
+from tests.path_homes import copy_home
+
+OF_CI = ".venv/bin/ml-assets demo --months 3"
+
 
 def demo(home: Path) -> str:
     environ = {
@@ -18,12 +25,18 @@ def demo(home: Path) -> str:
     return done.stdout
 
 
-def test_one_month_is_told_and_a_second_time_computes_nothing(tmp_path: Path) -> None:
-    first = demo(tmp_path)
+def test_what_is_made_is_told_and_a_second_time_computes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    ran = ci_run(tmp_path_factory)
+    first = ran.said[OF_CI]
     assert re.search(r"^2013-01 +29,076 +0 .*no candidate +nobody$", first, re.MULTILINE)
-    assert "5 assets were made." in first
-    for command in ("make dev", "ml-assets lineage", "ml-assets status flights", "ml-assets rollback flights"):
+    assert "5 made, 0 reused" in first
+    (answers,) = re.findall(r"^2013-03 .* ACCEPT +(\S+)$", first, re.MULTILINE)
+    for command in ("make dev", f"ml-assets lineage {answers}", "ml-assets status flights", "ml-assets rollback flights"):
         assert command in first
-    second = demo(tmp_path)
+    assert "21 assets were made." in first
+    copy_home(ran.home, tmp_path / "home")
+    second = demo(tmp_path / "home")
     assert "Nothing was computed: everything was there already" in second
     assert "0 made, 5 reused" in second

@@ -17,13 +17,11 @@ from typing import Any
 
 import pytest
 
-from tests.path_support import free_port, replace_in
+from tests.ci_run import RECURSES, ci_run
 from tests.workflow_support import ROOT, SHA, WORKFLOWS, Api, execute, pull, run_lines, runner_environ, steps
 
 SCRIPT = ROOT / ".github" / "report.py"
 pytestmark = pytest.mark.timeout(900)
-RECURSES = "make test"
-LEFT_OUT = (".git", ".venv", ".uv", ".ml_assets", "*_cache", "__pycache__", "*.egg-info", "build")
 
 
 @pytest.fixture
@@ -36,30 +34,10 @@ def api() -> Iterator[tuple[type[Api], str]]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkout whose environment is this one's, so that `make install` has nothing to do."""
-    copy = tmp_path_factory.mktemp("runner") / "checkout"
-    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
-    replace_in(copy / "ml_assets" / "products" / "flights" / "product.yaml", {"port: 8810": f"port: {free_port()}"})
-    (copy / ".venv").mkdir()
-    for entry in Path(sys.prefix).iterdir():
-        if entry.name != ".installed":
-            (copy / ".venv" / entry.name).symlink_to(entry)
-    (copy / ".uv" / "bin").mkdir(parents=True)
-    for made in (copy / ".uv" / "bin" / "uv", copy / ".venv" / ".installed"):
-        made.touch()
-    return copy
-
-
-@pytest.fixture(scope="module")
-def ran(checkout: Path) -> Path:
-    """The folder of a runner that has executed every command of ci.yml, in order, but the one that runs these tests."""
-    environ = runner_environ(checkout.parent, PYTHONPATH=str(checkout))
-    for step in run_lines("ci"):
-        if step["run"] != RECURSES:
-            execute(step, checkout, environ)
-    return checkout.parent
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a runner that has executed every command of ci.yml. To be looked at only."""
+    return ci_run(tmp_path_factory).folder
 
 
 def test_the_tests_run_in_a_job_of_their_own() -> None:
