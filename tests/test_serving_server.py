@@ -24,6 +24,7 @@ from ml_assets.serving import client
 from ml_assets.serving.client import EndpointRefused, EndpointUnreachable
 from ml_assets.serving.prediction_records import read
 from ml_assets.serving.process import ServerDied, ServerProcess
+from ml_assets.serving.server import DRAIN_SECONDS
 from resources import pointer as pointers
 
 FRAME = requests(60, seed=21)
@@ -41,8 +42,8 @@ class World:
     def point(self, name: str) -> None:
         self.store.point(name, self.releases[name].digest)
 
-    def serve(self) -> ServerProcess:
-        return ServerProcess(self.store.argv, seconds=60)
+    def serve(self, *options: str) -> ServerProcess:
+        return ServerProcess([*self.store.argv, *options], seconds=60)
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_hot_swaps_under_load_lose_nothing_and_mix_nothing(world: World) -> None
 
 
 def test_a_term_signal_under_load_loses_no_accepted_request(world: World) -> None:
-    with world.serve() as server:
+    with world.serve("--drain-seconds", str(DRAIN_SECONDS)) as server:
         load = Load(server.base_url)
         threads = load.run(threads=4)
         time.sleep(1.0)

@@ -239,6 +239,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--client-seconds", type=float, default=10.0)
+    parser.add_argument("--drain-seconds", type=float, default=0.05)
     given = parser.parse_args()
     store = Store(given.home)
     endpoint = Endpoint(
@@ -259,6 +260,7 @@ def main() -> None:
         port=given.port,
         ready_file=given.ready_file,
         drain=endpoint.drain,
+        drain_seconds=given.drain_seconds,
         client_seconds=given.client_seconds,
     )
 
