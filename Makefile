@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo dev test debian lint long bench lock clean
+.PHONY: help install demo dev test tests debian lint long bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,7 +32,11 @@ demo: install  ## replay a year of New York flights down the whole path
 dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, until Ctrl-C
 	$(BIN)/ml-assets dev
 
-test: install debian lint  ## lint, types, import contract, tests
+# Lint beside the tests: they often wait, for a server or a daemon, and leave it nearly a core.
+test: install debian  ## lint, types, import contract, tests
+	@$(MAKE) --no-print-directory --jobs 2 lint tests
+
+tests: install
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # What tests drive of Debian: a browser for pages, PostgreSQL for the ledger, curl for the README. Asks for root only when something is missing.
