@@ -78,6 +78,19 @@ def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
     assert count_predictions(tmp_path) == {("r1", "production"): 2}
 
 
+def test_servers_that_write_and_merge_the_same_hour_lose_nothing(tmp_path: Path) -> None:
+    logs = [PredictionLog(tmp_path, flush_seconds=0.0001) for _ in range(2)]
+    for number in range(0, 400, 2):
+        for which, each in enumerate(logs):
+            each.add([record(number + which)])
+        while logs[0].written + logs[1].written < number:
+            time.sleep(0.0001)
+    for each in logs:
+        each.close()
+    assert [(each.lost, each.merges_failed) for each in logs] == [(0, 0), (0, 0)]
+    assert [round(score * 3) for score in read(tmp_path)["score"]] == list(range(400))
+
+
 def test_small_files_become_few_large_ones_with_the_same_records(tmp_path: Path) -> None:
     made = many(tmp_path, 2 * FAN + 3)
     before = read(tmp_path)

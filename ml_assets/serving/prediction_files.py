@@ -8,7 +8,7 @@ that one already: nobody reads it, so that a kill between writing the merged fil
 import datetime as dt
 import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
@@ -64,18 +64,8 @@ def put(hour: Path, content: bytes, *, writer: str, first: int, last: int, level
 
 
 def parts(hour: Path) -> list[Part]:
-    """The files of one hour that hold every record exactly once, by writer and flush.
-
-    Listing is not atomic: while a merge is under way one listing may miss both the parts and the whole. So it is done until
-    it gives the same twice.
-    """
-    before = None
-    for _ in range(TRIES):
-        found = _listed(hour)
-        if found == before:
-            return [each for _, each_of in groupby(found, key=lambda part: part.writer) for each in _outermost(each_of)]
-        before = found
-    raise PredictionLogError(f"{hour}: changes faster than it can be listed")
+    """The files of one hour that hold every record exactly once, by writer and flush."""
+    return _that_count(_listed(hour))
 
 
 def recent_hours(folder: Path) -> list[Path]:
@@ -95,14 +85,30 @@ def merge(hour: Path, *, is_over: bool = False) -> None:
     Whoever merges holds a lock, which ends with its process. Done twice, or killed in between, it gives the same records.
     """
     with _alone(hour):
-        kept = parts(hour)
-        _remove(hour, {part.path for part in kept})
+        there = _listed(hour)
+        kept = _that_count(there)
+        _remove(hour, set(there).difference(kept))
         for _, each_of in groupby(kept, key=lambda part: part.writer):
             for run in _runs(list(each_of), is_over=is_over):
                 _merge(hour, run)
 
 
 def _listed(hour: Path) -> list[Part]:
+    """The files of one hour, by writer and flush.
+
+    Listing is not atomic: while a merge is under way one listing may miss both the parts and the whole. So it is done until
+    it gives the same twice.
+    """
+    before = None
+    for _ in range(TRIES):
+        found = _listed_once(hour)
+        if found == before:
+            return found
+        before = found
+    raise PredictionLogError(f"{hour}: changes faster than it can be listed")
+
+
+def _listed_once(hour: Path) -> list[Part]:
     try:
         names = os.listdir(hour)  # noqa: PTH208 one call; iterdir would be the same with a path for each
     except FileNotFoundError:
@@ -118,6 +124,10 @@ def _part(path: Path) -> Part:
         return Part(writer, first, last, int(level), path)
     except ValueError as error:
         raise PredictionLogError(f"{path} is no file of a prediction log") from error
+
+
+def _that_count(listed: Sequence[Part]) -> list[Part]:
+    return [each for _, each_of in groupby(listed, key=lambda part: part.writer) for each in _outermost(each_of)]
 
 
 def _outermost(found: Iterator[Part]) -> Iterator[Part]:
@@ -160,11 +170,13 @@ def _merge(hour: Path, run: Sequence[Part]) -> None:
         part.path.unlink(missing_ok=True)
 
 
-def _remove(hour: Path, kept: set[Path]) -> None:
-    """What a kill left over: parts of a merged file, and files that were never finished."""
-    for path in hour.glob("*.parquet"):
-        if path not in kept:
-            path.unlink(missing_ok=True)
+def _remove(hour: Path, merged: Iterable[Part]) -> None:
+    """What a kill left over: parts of a merged file, and files that were never finished.
+
+    Nothing else: another server may have written a file since the hour was listed.
+    """
+    for part in merged:
+        part.path.unlink(missing_ok=True)
     clear_folder(hour)
 
 
