@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from ml_assets.serving.listening import Place
 from ml_assets.serving.server import run
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
     asked: Any = parser.parse_args()
-    run(hello, host="127.0.0.1", port=asked.port)
+    run(hello, Place("127.0.0.1", asked.port))
 
 
 if __name__ == "__main__":

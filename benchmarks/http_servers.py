@@ -53,6 +53,7 @@ def servers(home: Path, bundle: Path) -> list[Server]:
     mlflow = ("-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1", "-m", str(_as_mlflow(home, bundle)))
     return [
         Server("endpoint", ("-m", "ml_assets", "serve", "flights"), asked),
+        Server("endpoint, 2 workers", ("-m", "ml_assets", "serve", "flights", "--workers", "2"), asked),
         Server("hello world, same server", ("-m", "benchmarks.hello"), asked),
         Server("FastAPI, finished features", (*plain, "fastapi", "--work", "finished", *at), ready),
         Server("FastAPI, same work", (*plain, "fastapi", "--work", "same", *at), asked),

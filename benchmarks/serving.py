@@ -96,5 +96,5 @@ def text(found: Mapping[str, Any]) -> str:
         return f"left out: {found['left_out']}"
     rows = [[name, *(spread(side[n]) for n in COLUMNS)] for name, side in found["sides"].items()]
     told = [f"{ratio['one_row']:.2f} and {ratio['many']:.2f} times {name}" for name, ratio in found["ratios"].items()]
-    header = ["server, one worker", *COLUMNS.values()]
+    header = ["server", *COLUMNS.values()]
     return table(header, rows) + "\n\nendpoint, medians of requests/s with 1 and 100 rows: " + "; ".join(told)

@@ -226,22 +226,26 @@ def get(base_url: str, path: str) -> str:
 
 def main() -> None:
     """Serve production of a test store."""
-    from ml_assets.serving.trial import Trial
-
-    trial = Trial()
     from ml_assets.serving.app import create_app
     from ml_assets.serving.endpoint import Endpoint
+    from ml_assets.serving.listening import Place
     from ml_assets.serving.prediction_log import PredictionLog
     from ml_assets.serving.server import run
+    from ml_assets.serving.trial import Trial
+    from ml_assets.serving.workers import fork_workers
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path)
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--ready-file", type=Path)
     parser.add_argument("--client-seconds", type=float, default=10.0)
     parser.add_argument("--drain-seconds", type=float, default=0.05)
     given = parser.parse_args()
     store = Store(given.home)
+    place = Place("127.0.0.1", given.port, given.ready_file)
+    place, peers = fork_workers(given.workers, place) if given.workers > 1 else (place, None)
+    trial = Trial()
     endpoint = Endpoint(
         product="flights",
         environment="production",
@@ -253,12 +257,11 @@ def main() -> None:
         endpoint=endpoint,
         log=PredictionLog(store.log, flush_seconds=0.1),
         shadow_log=PredictionLog(store.shadow_log, flush_seconds=0.1),
+        peers=peers,
     )
     run(
         app,
-        host="127.0.0.1",
-        port=given.port,
-        ready_file=given.ready_file,
+        place,
         drain=endpoint.drain,
         drain_seconds=given.drain_seconds,
         client_seconds=given.client_seconds,

@@ -222,6 +222,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from ml_assets.serving.listening import Place
 from ml_assets.serving.server import run
 
 async def ready(_):
@@ -232,5 +233,5 @@ async def slow(_):
     return JSONResponse("done")
 
 app = Starlette(routes=[Route("/readyz", ready), Route("/slow", slow)])
-run(app, host="127.0.0.1", port=0, ready_file=Path(sys.argv[4]), drain_seconds=0.1)
+run(app, Place("127.0.0.1", 0, Path(sys.argv[4])), drain_seconds=0.1)
 """

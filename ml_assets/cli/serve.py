@@ -28,6 +28,13 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
 @click.option("--environment", "-e", type=click.Choice(["production", "staging"]), default="production", show_default=True)
 @click.option("--host", help="Address to listen on; product.yaml's if not given.")
 @click.option("--port", type=int, help="Port; product.yaml's if not given, 0 for any free one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Processes that answer, for as many cores. They share the port, the libraries' memory and every swap.",
+)
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Written with pid and URL once requests are taken.")
 @click.option(
     "--new-key",
@@ -37,25 +44,30 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
     callback=_print_new_key,
     help="Print a new API key and the line that configures it; serve nothing.",
 )
-def command(product: str, environment: str, host: str | None, port: int | None, ready_file: Path | None) -> None:
+def command(product: str, *, environment: str, host: str | None, port: int | None, workers: int, ready_file: Path | None) -> None:
     """Serve what answers for PRODUCT: POST /predict, GET /livez /readyz /version /metrics /openapi.json.
 
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
     API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them.
     """
-    from ml_assets.serving.trial import Trial
-
-    trial = Trial()  # forks: before anything starts a thread
     from ml_assets.serving.app import create_app
     from ml_assets.serving.endpoint import Endpoint
+    from ml_assets.serving.listening import Place
     from ml_assets.serving.members import BundleFiles
     from ml_assets.serving.prediction_log import PredictionLog
     from ml_assets.serving.requests import Limits
     from ml_assets.serving.server import run
+    from ml_assets.serving.trial import Trial
+    from ml_assets.serving.workers import fork_workers
     from resources import pointer
 
     space = workspace()
     spec = product_named(product, space.settings)
+    place = Place(host or spec.endpoint.host, spec.endpoint.port if port is None else port, ready_file)
+    if ready_file is None:
+        click.echo(f"{product} ({environment}) on http://{place.host}:{place.port}", err=True)
+    place, peers = fork_workers(workers, place) if workers > 1 else (place, None)
+    trial = Trial()  # forks: before anything starts a thread
 
     def open_bundle(digest: str) -> BundleFiles:
         folder = space.snapshots.checkout(digest)
@@ -81,11 +93,9 @@ def command(product: str, environment: str, host: str | None, port: int | None, 
         limits=limits,
         keys=configured_keys(space.settings.keys),
         roll_back=roll_back,
+        peers=peers,
     )
-    where = spec.endpoint.port if port is None else port
-    if ready_file is None:
-        click.echo(f"{product} ({environment}) on http://{host or spec.endpoint.host}:{where}", err=True)
-    run(app, host=host or spec.endpoint.host, port=where, ready_file=ready_file, drain=endpoint.drain)
+    run(app, place, drain=endpoint.drain)
 
 
 def configured_keys(setting: str) -> "tuple[Key, ...]":

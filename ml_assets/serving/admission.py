@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 
 from ml_assets.serving.exchange import Request
-from ml_assets.serving.keys import Key, Scope, known
+from ml_assets.serving.keys import PEER, Key, Scope, known
 from ml_assets.serving.refusals import BadRequest, Refusal
 
 
@@ -16,10 +16,14 @@ class Admission:
 
     keys: Sequence[Key] = ()
     most_per_client: int = 256
+    peer: Key | None = None
+    """Of the other workers of this server: they may do all."""
     under_way: Counter[str] = field(default_factory=Counter)
 
     def admit(self, request: Request, scope: Scope) -> str:
         """The asker's name: of its key, or its address."""
+        if scope == "admin" and self.is_peer(request):
+            return PEER
         client = request.scope.get("client")
         address = str(client[0]) if client else "unknown"
         if not self.keys:
@@ -32,6 +36,10 @@ class Admission:
         if scope == "admin" and key.scope != "admin":
             raise _refusal(403, "the API key does not allow this", "not_allowed")
         return key.name
+
+    def is_peer(self, request: Request) -> bool:
+        """Whether another worker of this server asks."""
+        return self.peer is not None and known((self.peer,), request.header(b"authorization")) is not None
 
     def enter(self, asker: str) -> None:
         """Count a request of this client as under way, until `leave`."""

@@ -12,6 +12,7 @@ from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.exchange import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
 from ml_assets.serving.keys import Key
 from ml_assets.serving.operating import RollBack, operator_routes
+from ml_assets.serving.peers import Peers
 from ml_assets.serving.predicting import Predicting
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal
@@ -78,17 +79,22 @@ def create_app(
     keys: tuple[Key, ...] = (),
     roll_back: RollBack | None = None,
     shadow_log: PredictionLog | None = None,
+    peers: Peers | None = None,
     batch_rows: int = 1000,
     most_waiting_rows: int = 20_000,
     most_per_client: int = 256,
 ) -> App:
-    """The app of one endpoint; `roll_back` moves its pointer to an earlier release, `shadow_log` takes what a shadow scores."""
+    """The app of one endpoint; `roll_back` moves its pointer to an earlier release, `shadow_log` takes what a shadow scores.
+
+    `peers` are the other workers of the same server.
+    """
     state = State(
         endpoint=endpoint,
         log=log,
         limits=limits or Limits(),
-        admission=Admission(keys, most_per_client),
+        admission=Admission(keys, most_per_client, peers.known_as if peers else None),
         shadow=Shadow(shadow_log) if shadow_log else None,
+        peers=peers,
         batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
     )
     predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", Predicting(state).predict)}

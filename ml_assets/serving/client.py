@@ -1,5 +1,6 @@
 """Asking an endpoint over HTTP, with the standard library alone. The API key is the setting's (ML_ASSETS_KEY), unless given."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -10,6 +11,8 @@ from ml_assets.errors import MlAssetsError
 from resources.settings import settings
 
 SECONDS = 30.0
+METRICS_SECONDS = 2.0
+"""Whoever collects metrics does not wait longer for a server that is starting."""
 
 
 class EndpointError(MlAssetsError):
@@ -55,7 +58,21 @@ def ready(base_url: str) -> dict[str, Any]:
     return _call(base_url, "/readyz")
 
 
+def metrics(base_url: str, *, key: str | None = None) -> str:
+    """The endpoint's metrics, as Prometheus text."""
+    return _ask(base_url, "/metrics", key=key, seconds=METRICS_SECONDS).decode()
+
+
 def _call(base_url: str, path: str, *, body: bytes | None = None, key: str | None = None) -> dict[str, Any]:
+    found = _ask(base_url, path, body=body, key=key)
+    try:
+        content: dict[str, Any] = json.loads(found)
+    except ValueError as error:
+        raise EndpointUnreachable(f"{base_url.rstrip('/')}{path}: {error}") from error
+    return content
+
+
+def _ask(base_url: str, path: str, *, body: bytes | None = None, key: str | None = None, seconds: float = SECONDS) -> bytes:
     url = base_url.rstrip("/") + path
     shown = settings().key if key is None else key
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {shown}"} if shown else {})
@@ -63,11 +80,11 @@ def _call(base_url: str, path: str, *, body: bytes | None = None, key: str | Non
     # The endpoint is asked directly: a proxy of the environment is for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=SECONDS) as response:
-            content: dict[str, Any] = json.load(response)
+        with opener.open(request, timeout=seconds) as response:
+            content: bytes = response.read()
     except urllib.error.HTTPError as error:
         raise EndpointRefused(url, error.code, _detail(error.read())) from error
-    except (OSError, ValueError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise EndpointUnreachable(f"{url}: {error}") from error
     return content
 

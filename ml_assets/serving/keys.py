@@ -14,6 +14,8 @@ from typing import Literal
 from ml_assets.errors import MlAssetsError
 
 Scope = Literal["predict", "admin"]
+PEER = "another worker"
+"""What the key of a server's workers is called; no configured key is, for it has a space."""
 _LINE = re.compile(r"(?P<scope>predict|admin):(?P<hash>[0-9a-f]{64})(?::(?P<name>[A-Za-z0-9_.-]{1,64}))?")
 
 
@@ -34,6 +36,12 @@ def new_key(scope: Scope) -> tuple[str, str]:
     """A new key, and the line that configures it."""
     key = f"mla_{secrets.token_urlsafe(32)}"
     return key, f"{scope}:{_digest(key.encode())}"
+
+
+def peer_key() -> tuple[str, Key]:
+    """A new key for the workers of one server, and how they know it."""
+    key = secrets.token_urlsafe(32)
+    return key, Key("admin", _digest(key.encode()), PEER)
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:

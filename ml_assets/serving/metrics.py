@@ -77,6 +77,19 @@ def observed_text(observed: Observed, *, product: str, release: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def joined(texts: Mapping[int, str | None]) -> str:
+    """The texts of several workers, by number, as one: each sample says whose it is, and `worker_up` which worker told none."""
+    up = [f'ml_assets_worker_up{{worker="{number}"}} {text is not None:d}' for number, text in sorted(texts.items())]
+    families = {"# TYPE ml_assets_worker_up gauge": up}
+    for number, text in sorted(texts.items()):
+        for line in (text or "").splitlines():
+            if line.startswith("#"):
+                family = families.setdefault(line, [])
+            else:
+                family.append(line.replace("{", f'{{worker="{number}",', 1))
+    return "".join(f"{line}\n" for head, samples in families.items() for line in (head, *samples))
+
+
 def _histogram(name: str, labelled: Mapping[str, Histogram]) -> Iterator[str]:
     yield f"# TYPE {name} histogram"
     for label, histogram in labelled.items():

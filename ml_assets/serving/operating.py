@@ -8,6 +8,7 @@ import msgspec
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.exchange import Reply, Request, as_json
+from ml_assets.serving.keys import PEER
 from ml_assets.serving.refusals import BadRequest, Refusal, refusal
 from ml_assets.serving.state import State
 from ml_assets.serving.telling import version
@@ -28,8 +29,8 @@ def operator_routes(state: State, roll_back: RollBack | None) -> dict[str, tuple
     """The routes that move the endpoint."""
 
     async def reload(request: Request) -> Reply:
-        state.admission.admit(request, "admin")
-        return await _swapped(state)
+        by = state.admission.admit(request, "admin")
+        return await _swapped(state, tells=by != PEER)
 
     async def rollback(request: Request) -> Reply:
         by = state.admission.admit(request, "admin")
@@ -42,13 +43,16 @@ def operator_routes(state: State, roll_back: RollBack | None) -> dict[str, tuple
             await asyncio.to_thread(roll_back, asked.to, f"{by} over HTTP", asked.reason)
         except MlAssetsError as error:
             raise BadRequest(409, [Refusal(path="", message=str(error))], reason="rollback") from error
-        return await _swapped(state)
+        return await _swapped(state, tells=True)
 
     return {"/reload": ("POST", reload), "/rollback": ("POST", rollback)}
 
 
-async def _swapped(state: State) -> Reply:
+async def _swapped(state: State, *, tells: bool) -> Reply:
+    """Serve what the pointer names, and if that is not refused have the other workers do so."""
     reason = await state.swap()
+    if reason is None and tells and state.peers:
+        reason = await asyncio.to_thread(state.peers.reload)
     if reason is None:
         return as_json(version(state))
     answering = state.endpoint.serving

@@ -1,12 +1,15 @@
 """Names of predictions: UUID version 7, which sort by time and say nothing else."""
 
+import os
 import re
 import time
 from random import Random
 
 _FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
-_bits = Random().getrandbits
+_random = Random()
 """Seeded by the system: identifiers differ between processes, and need not be secret."""
+_bits = _random.getrandbits
+os.register_at_fork(after_in_child=_random.seed)
 
 
 def prediction_ids(count: int) -> list[str]:

@@ -1,8 +1,7 @@
-"""Running the endpoint: one uvicorn worker that says which port it took, and stops without dropping a request."""
+"""Running the endpoint: a uvicorn worker that says which port it took, and stops without dropping a request."""
 
 import asyncio
 import gc
-import json
 import os
 import signal
 import socket
@@ -15,7 +14,7 @@ from typing import Any
 
 import uvicorn
 
-from ml_assets.errors import MlAssetsError
+from ml_assets.serving.listening import Place, announce
 from ml_assets.serving.protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
@@ -28,21 +27,15 @@ SWITCH_SECONDS = 0.0003
 """How long another thread (the log's, a shadow's) may keep the interpreter from the event loop; Python's default is 5 ms."""
 
 
-class PortTaken(MlAssetsError):
-    """Another process listens on the port."""
-
-
 def run(
     app: Any,
+    place: Place,
     *,
-    host: str,
-    port: int,
-    ready_file: Path | None = None,
     drain: Callable[[], None] = lambda: None,
     drain_seconds: float = DRAIN_SECONDS,
     client_seconds: float = CLIENT_SECONDS,
 ) -> None:
-    """Serve an ASGI app until SIGTERM or SIGINT. Port 0 takes a free one; `ready_file` gets it, and ties us to our parent's life.
+    """Serve an ASGI app until SIGTERM or SIGINT; the life of whoever waits for a ready file is ours. Raises PortTaken.
 
     On a signal `drain` is called, which drops readiness; `drain_seconds` later the socket closes and what was accepted is
     answered.
@@ -62,9 +55,9 @@ def run(
     )
     gc.set_threshold(*GC_THRESHOLDS)
     sys.setswitchinterval(SWITCH_SECONDS)
-    listener = _listen(host, port)
-    server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=ready_file)
-    server.run(sockets=[listener])
+    listeners = place.listeners()
+    server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=place.ready_file)
+    server.run(sockets=listeners)
 
 
 class _Server(uvicorn.Server):
@@ -88,7 +81,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and self._ready_file and sockets:
-            _announce(self._ready_file, sockets[0])
+            announce(self._ready_file, sockets[0])
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """First signal: drain. A second interrupt: stop now, as uvicorn does."""
@@ -111,22 +104,3 @@ class _Server(uvicorn.Server):
         if self._closes_at is None:
             self._tell()
             self._closes_at = time.monotonic() + self._drain_seconds
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise PortTaken(f"{host}:{port}: {error.strerror}; stop what listens there or choose another port") from error
-    return listener
-
-
-def _announce(ready_file: Path, listener: socket.socket) -> None:
-    host, port = listener.getsockname()[:2]
-    where = f"[{host}]" if ":" in host else host
-    temporary = ready_file.with_name(f"{ready_file.name}.{os.getpid()}")
-    temporary.write_text(json.dumps({"pid": os.getpid(), "url": f"http://{where}:{port}"}))
-    temporary.replace(ready_file)

@@ -10,6 +10,7 @@ from ml_assets.serving.batcher import Batcher, Timed
 from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.loaded import Serving
 from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.peers import Peers
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.requests import Limits
@@ -26,6 +27,7 @@ class State:
     admission: Admission
     batcher: Callable[[Timed], Batcher]
     shadow: Shadow | None = None
+    peers: Peers | None = None
     metrics: Metrics = field(init=False)
     line: Batcher = field(init=False)
 

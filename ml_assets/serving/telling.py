@@ -1,12 +1,13 @@
 """What the endpoint says about itself: /livez, /readyz, /version, /metrics, /openapi.json."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 
 from ml_assets.serving.exchange import PROMETHEUS, Reply, Request, as_json
-from ml_assets.serving.metrics import observed_text
+from ml_assets.serving.metrics import joined, observed_text
 from ml_assets.serving.openapi import document
 from ml_assets.serving.state import State
 
@@ -31,7 +32,11 @@ def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awa
         return as_json(document(state.serving().bundle))
 
     async def metrics(request: Request) -> Reply:
-        return Reply(200, metrics_text(state).encode(), kind=PROMETHEUS)
+        text = metrics_text(state)
+        if state.peers and not state.admission.is_peer(request):
+            others = await asyncio.to_thread(state.peers.metrics)
+            text = joined({state.peers.number: text, **others})
+        return Reply(200, text.encode(), kind=PROMETHEUS)
 
     handlers = {"/livez": livez, "/readyz": readyz, "/version": told_version, "/openapi.json": openapi, "/metrics": metrics}
     return {path: ("GET", handler) for path, handler in handlers.items()}

@@ -27,7 +27,7 @@ class Trial:
     """Make it before the process starts a thread."""
 
     def __init__(self, *, seconds: float = SECONDS) -> None:
-        _import_libraries()
+        import_libraries()
         self._seconds = seconds
         self._one = Lock()
         self._socket, theirs = socket.socketpair()
@@ -59,7 +59,8 @@ class Trial:
         os.waitpid(self._pid, 0)
 
 
-def _import_libraries() -> None:
+def import_libraries() -> None:
+    """What every process that loads a bundle needs, before it forks another that does."""
     import catboost  # noqa: F401
     import duckdb  # noqa: F401
     import sqlglot  # noqa: F401
