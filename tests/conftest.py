@@ -59,6 +59,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    """Else DuckDB calls what is left at the end a leak, over some fifty lines."""
+    gc.unfreeze()
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     """An empty home."""

@@ -272,10 +272,11 @@ def test_a_taken_port_is_named(world: World) -> None:
     assert f"127.0.0.1:{port}: Address already in use" in taken.stderr
 
 
-def test_a_server_ends_with_the_process_that_started_it(world: World) -> None:
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "workers"])
+def test_a_server_ends_with_the_process_that_started_it(world: World, options: tuple[str, ...]) -> None:
     ready = world.store.home / "ready.json"
-    parent = os.spawnv(os.P_NOWAIT, sys.executable, [sys.executable, "-c", ORPHAN, *world.store.argv, "--ready-file", str(ready)])
-    os.waitpid(parent, 0)
+    argv = [sys.executable, "-c", ORPHAN, *world.store.argv, *options, "--ready-file", str(ready)]
+    os.waitpid(os.spawnv(os.P_NOWAIT, sys.executable, argv), 0)
     until = time.monotonic() + 20
     while not ready.exists() or status_of_ready(json.loads(ready.read_text())["url"]) is not None:
         assert time.monotonic() < until
