@@ -78,6 +78,22 @@ class Load:
             thread.start()
         return started
 
+    def swap(self, world: World, *, swaps: int, threads: int, after: Callable[[], object] = lambda: None) -> None:
+        """Ask while the server is swapped to the other release and back, and again; everything has to be answered right.
+        `after` is called after each swap."""
+        started = self.run(threads=threads)
+        for name in itertools.islice(itertools.cycle(["r2", "r1"]), swaps):
+            time.sleep(0.1)
+            world.point(name)
+            assert client.reload(self.base_url)["release"] == name
+            after()
+        self.stop.set()
+        for thread in started:
+            thread.join()
+        assert not self.failures
+        assert world.offline["r1"] != world.offline["r2"]
+        assert all(score == world.offline[release][row] for row, release, score in self.answers)
+
     def _ask(self, first: int) -> None:
         with closing(http.client.HTTPConnection(self.base_url.removeprefix("http://"), timeout=30)) as connection:
             for number in itertools.count(first):
@@ -122,21 +138,11 @@ def test_served_scores_are_the_offline_scores(world: World) -> None:
 def test_hot_swaps_under_load_lose_nothing_and_mix_nothing(world: World) -> None:
     with world.serve() as server:
         load = Load(server.base_url)
-        threads = load.run(threads=4)
-        for name in itertools.islice(itertools.cycle(["r2", "r1"]), 12):
-            time.sleep(0.1)
-            world.point(name)
-            assert client.reload(server.base_url)["release"] == name
-        load.stop.set()
-        for thread in threads:
-            thread.join()
+        load.swap(world, swaps=12, threads=4)
         metrics = get(server.base_url, "/metrics")
-    assert not load.failures
     by_release = Counter(release for _, release, _ in load.answers)
     assert by_release["r1"] > 20
     assert by_release["r2"] > 20
-    assert world.offline["r1"] != world.offline["r2"]
-    assert all(score == world.offline[release][row] for row, release, score in load.answers)
     assert 'ml_assets_swaps_total{product="flights"} 13' in metrics
 
 

@@ -8,7 +8,11 @@ import click
 from ml_assets.cli.common import product_named, workspace
 
 if TYPE_CHECKING:
+    from ml_assets.product import Product
+    from ml_assets.serving.app import App
     from ml_assets.serving.keys import Key
+    from ml_assets.serving.peers import Peers
+    from ml_assets.serving.trial import Trial
     from resources.pointer import Pointer
     from resources.workspace import Workspace
 
@@ -50,16 +54,10 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
     API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them.
     """
-    from ml_assets.serving.app import create_app
-    from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.listening import Place
-    from ml_assets.serving.members import BundleFiles
-    from ml_assets.serving.prediction_log import PredictionLog
-    from ml_assets.serving.requests import Limits
     from ml_assets.serving.server import run
     from ml_assets.serving.trial import Trial
     from ml_assets.serving.workers import fork_workers
-    from resources import pointer
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -68,34 +66,44 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
         click.echo(f"{product} ({environment}) on http://{place.host}:{place.port}", err=True)
     place, peers = fork_workers(workers, place) if workers > 1 else (place, None)
     trial = Trial()  # forks: before anything starts a thread
+    app = _app(space, spec, environment, trial=trial, peers=peers)
+    run(app, place, drain=app.state.endpoint.drain)
+
+
+def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Trial", peers: "Peers | None") -> "App":
+    from ml_assets.serving.app import create_app
+    from ml_assets.serving.endpoint import Endpoint
+    from ml_assets.serving.members import BundleFiles
+    from ml_assets.serving.prediction_log import PredictionLog
+    from ml_assets.serving.requests import Limits
+    from resources import pointer
 
     def open_bundle(digest: str) -> BundleFiles:
         folder = space.snapshots.checkout(digest)
         return BundleFiles(folder, space.snapshots.open(digest).members)
 
     def roll_back(to: str | None, by: str, reason: str) -> None:
-        space.endpoints.rollback(product, to=to, by=by, reason=reason, environment=environment)
+        space.endpoints.rollback(product.name, to=to, by=by, reason=reason, environment=environment)
 
-    limits = Limits(unknown_fields=spec.endpoint.unknown_fields)
+    limits = Limits(unknown_fields=product.endpoint.unknown_fields)
     endpoint = Endpoint(
-        product=product,
+        product=product.name,
         environment=environment,
-        pointer=lambda: pointer.read(space.settings.pointer(product, environment)),
+        pointer=lambda: pointer.read(space.settings.pointer(product.name, environment)),
         open_bundle=open_bundle,
         limits=limits,
-        earlier=lambda: earlier(space, product, environment),
+        earlier=lambda: earlier(space, product.name, environment),
         trial=trial,
     )
-    app = create_app(
+    return create_app(
         endpoint=endpoint,
-        log=PredictionLog(space.settings.predictions(product)),
-        shadow_log=PredictionLog(space.settings.shadow_predictions(product)) if environment == "production" else None,
+        log=PredictionLog(space.settings.predictions(product.name)),
+        shadow_log=PredictionLog(space.settings.shadow_predictions(product.name)) if environment == "production" else None,
         limits=limits,
         keys=configured_keys(space.settings.keys),
         roll_back=roll_back,
         peers=peers,
     )
-    run(app, place, drain=endpoint.drain)
 
 
 def configured_keys(setting: str) -> "tuple[Key, ...]":
