@@ -18,7 +18,7 @@ from ml_assets.products.flights.contract import Features as FeatureTable
 from ml_assets.products.flights.contract import Request
 from ml_assets.serving.compiled_features import compile_features
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.features import Features, features, same_values
+from ml_assets.serving.features import Features, features, probes, same_values
 from ml_assets.serving.request_field import Field
 from ml_assets.serving.sql_code import Row, Unsupported, Unsure
 from resources.settings import ROOT
@@ -97,6 +97,16 @@ def test_the_flights_features_are_compiled_and_equal_duckdb_bit_for_bit() -> Non
     assert len({row[-1] for row in computed}) > 100
     assert sum(row[10] is not None for row in computed) > 300
     assert found.given_up < 200
+
+
+def test_probes_share_no_key_so_that_one_query_computes_them_and_hold_each_edge() -> None:
+    golden = [flights_request(random.Random(number), number) for number in range(20)]
+    found = list(probes(FIELDS, golden, ["flight_id", "scheduled_at"]))
+    assert found[:20] == golden
+    assert len({row[:2] for row in found}) == len(found)
+    for plain, own in zip(probes(FIELDS, golden), found, strict=True):
+        differing = [position for position, (one, other) in enumerate(zip(plain, own, strict=True)) if one != other]
+        assert differing in ([], [0])
 
 
 ASKED = [

@@ -12,6 +12,7 @@ from ml_assets.serving import client
 from ml_assets.serving.client import EndpointRefused
 from ml_assets.serving.keys import new_key
 from ml_assets.serving.process import ServerProcess
+from tests.browser_support import eventually
 from tests.path_support import Days
 from tests.small_home import small_home
 
@@ -76,6 +77,34 @@ def test_a_rollback_over_http_brings_the_whole_bundle_back_within_seconds(days: 
     assert releases(days) == [first, second, first, second]
     with serve(days) as server:
         assert client.release(server.base_url)["release"] == second
+
+
+def test_after_a_start_a_rollback_needs_no_byte_of_the_store(days: Days) -> None:
+    first, second = releases(days)
+    asked, scores = golden(days, first)
+    with serve(days) as server:
+        eventually(lambda: client.release(server.base_url)["kept_in_memory"] == first, what="the release before")
+        shutil.rmtree(days.home / "store")
+        shutil.rmtree(days.home / "cache")
+        assert client.release(server.base_url)["release"] == second
+        assert client.rollback(server.base_url)["release"] == first
+        answered = client.predict(server.base_url, asked)
+    assert (answered["release"], [each["probability"] for each in answered["predictions"]]) == (first, scores)
+
+
+def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_on(days: Days) -> None:
+    first, second = releases(days)
+    space = days.open()
+    bundle = next(move.bundle for move in space.endpoints.moves("flights", "production") if move.release == first)
+    model = space.snapshots.path(bundle, "model.cbm")
+    space.ledger.close()
+    model.chmod(0o644)
+    model.write_bytes(b"CBM1 damaged")
+    with serve(days) as server:
+        eventually(lambda: b"is not in memory" in Path(server._stderr.name).read_bytes(), what="the trouble")
+        told = client.release(server.base_url)
+        assert (told["release"], told["kept_in_memory"]) == (second, None)
+        assert client.predict(server.base_url, golden(days, second)[0])["release"] == second
 
 
 def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(days: Days) -> None:

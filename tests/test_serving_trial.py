@@ -246,6 +246,27 @@ def test_going_back_uses_the_bundle_in_memory_even_when_its_bytes_are_gone(endpo
     assert (made.serving.bundle.release, made.previous.bundle.release) == ("r1", "r2")
 
 
+def test_after_a_start_the_release_before_is_in_memory_once_and_is_what_a_swap_goes_back_to(
+    endpoint: tuple[Endpoint, Store, Meddling],
+) -> None:
+    made, store, _ = endpoint
+    made.keep_previous()
+    assert made.previous is None
+    point(store, "r3")
+    made.reload()
+    made.keep_previous()
+    kept = made.previous
+    assert kept
+    assert kept.bundle.release == "r2"
+    shutil.rmtree(model_of(store, "r2").parent)
+    made.keep_previous()
+    assert made.previous is kept
+    point(store, "r2")
+    assert made.reload()
+    assert made.serving
+    assert made.serving.bundle is kept.bundle
+
+
 def test_a_refused_bundle_leaves_the_one_to_go_back_to(endpoint: tuple[Endpoint, Store, Meddling]) -> None:
     made, store, _ = endpoint
     for name in ("r1", "r2"):

@@ -93,6 +93,15 @@ class Endpoint:
                     return True
             return False
 
+    def keep_previous(self) -> None:
+        """After a start: have in memory what a rollback would go back to, as after a swap."""
+        with self._loading:
+            now = self.serving
+            if now is None or now.instead_of or self.previous is not None or self.is_draining:
+                return
+            for pointer in self._earlier()[:1]:
+                self.previous = self._load(pointer)
+
     def drain(self) -> None:
         """Not ready from now on: the server is stopping."""
         self.is_draining = True

@@ -5,6 +5,7 @@ probe row when the bundle is loaded; a row that leaves its range (Unsure) is com
 """
 
 import datetime as dt
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -64,7 +65,7 @@ def features(
         )
     except Unsupported as error:
         return Features(reference, why_not=str(error))
-    if (row := _differing(function, reference, list(probes(fields, golden)))) is not None:
+    if (row := _differing(function, reference, list(probes(fields, golden, key)))) is not None:
         return Features(reference, why_not=f"compiled, row {row} gave other values than in DuckDB")
     return Features(reference, function)
 
@@ -94,13 +95,21 @@ def same_values(one: Row, other: Row) -> bool:
     return len(one) == len(other) and all(type(a) is type(b) and repr(a) == repr(b) for a, b in zip(one, other, strict=True))
 
 
-def probes(fields: Sequence[Field], golden: Sequence[Row]) -> Iterator[Row]:
-    """The golden rows, and each of the first few with one field at a time at the edges of what a request may say."""
+def probes(fields: Sequence[Field], golden: Sequence[Row], key: Sequence[str] = ()) -> Iterator[Row]:
+    """The golden rows, and each of the first few with one field at a time at the edges of what a request may say.
+
+    Where text is part of the key each gets a key of its own: DuckDB then computes all at once, 10 ms instead of 10 ms a row.
+    """
     yield from golden
+    numbers = itertools.count()
+    text = next((n for n, each in enumerate(fields) if each.name in key and each.type == "string" and each.listed is None), None)
     for turn, row in enumerate(golden[:2]):
         for position, each in enumerate(fields):
             for value in _edges(each, odd=bool(turn)):
-                yield (*row[:position], value, *row[position + 1 :])
+                found = [*row[:position], value, *row[position + 1 :]]
+                if text is not None and text != position:
+                    found[text] = f"{row[text]} {next(numbers)}"
+                yield tuple(found)
 
 
 def _edges(each: Field, *, odd: bool) -> list[Any]:

@@ -1,6 +1,7 @@
 """What the handlers of one server process share."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.requests import Limits
 from ml_assets.serving.shadow import Shadow
+
+LOGGER = logging.getLogger(__name__)
 
 
 @dataclass
@@ -39,6 +42,15 @@ class State:
         self.line = self.batcher(self.metrics.stage)
         if await self.swap() is not None:
             self.metrics.swaps += await asyncio.to_thread(self.endpoint.fall_back)
+        self._later = asyncio.create_task(self._keep_previous())
+
+    async def _keep_previous(self) -> None:
+        """Beside the first requests, which do not wait for it. It answers none: that it is missing is told, no more."""
+        try:
+            await asyncio.to_thread(self.endpoint.keep_previous)
+        except Exception:
+            if not self.endpoint.is_draining:
+                LOGGER.exception("what a rollback would go back to is not in memory")
 
     def close(self) -> None:
         """Write down what was answered."""
