@@ -1,5 +1,6 @@
 """Frames and plain rows get the same scores, bit for bit, in any grouping."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,14 @@ def test_any_number_scores_the_same_in_both_forms(models: dict[str, bytes], numb
         orient="row",
     )
     assert score_rows(model, [row], FEATURES).tolist() == score_frame(model, frame, FEATURES).tolist()
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda whole: whole[:-1], lambda whole: whole[:7], lambda whole: b"", lambda whole: b"X" + whole[1:]]
+)
+def test_what_is_no_whole_model_never_reaches_catboost(models: dict[str, bytes], harm: Callable[[bytes], bytes]) -> None:
+    with pytest.raises(ScoringError, match="no whole CatBoost model"):
+        load_model(harm(models["binary"]), "binary")
 
 
 def test_values_on_either_side_of_a_border_score_the_same_in_both_forms(models: dict[str, bytes]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from test_serving_support import FEATURES, REQUEST, SQL, Release, lookups, payload, requests, train
 
 from ml_assets.core.digests import digest_file
+from ml_assets.core.scoring import ScoringError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.members import BundleRefused
@@ -60,6 +61,16 @@ def test_a_regression_bundle_gives_values_and_no_decision(tmp_path: Path) -> Non
     frame = requests(40, seed=4)
     assert served.score(payload(frame)) == release.scores(frame)
     assert served.decide(3.0) is None
+
+
+def test_a_score_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
+    train(tmp_path / "r", name="r", seed=3, task="regression")
+    served = load(tmp_path / "r")
+    rows = payload(requests(50, seed=4))
+    assert len(served.score(rows)) == 50
+    served.model.set_scale_and_bias(1.7e308, 1.7e308)  # each is finite, as CatBoost asks; their sum is not
+    with pytest.raises(ScoringError, match="r: the model gave a score that is not finite"):
+        served.score(rows)
 
 
 def test_the_threshold_belongs_to_the_positive_side(bundle: Bundle) -> None:
