@@ -40,7 +40,7 @@ def judged(worse: float, *, days: int = 40) -> str:
 def test_harm_is_harm_a_better_one_is_good_enough_and_few_days_decide_nothing() -> None:
     assert judged(0.15) == "harm"
     assert judged(-0.05) == "good enough"
-    assert judged(0.15, days=5) == "undecided"
+    assert judged(0.15, days=5) == judged(-0.05, days=5) == "undecided"
 
 
 def logged(ids: str, scores: list[float], release: str, keys: str) -> pl.DataFrame:
