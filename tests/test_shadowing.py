@@ -141,6 +141,7 @@ def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_th
     assert "from now on" in (shadowing.held(space, product, release) or "")
     beside = told(space)
     assert (beside.release, beside.shadow and beside.shadow.bundle) == (champion.release, release.snapshot)
+    assert (shadowing.held(space, product, release) or "").startswith("in the shadow: ")
     ask(days, space)
     running = shadows.running(space.ledger, "flights")
     assert running
