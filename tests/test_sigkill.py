@@ -216,14 +216,19 @@ def new_seed() -> int:
 
 
 def kill(killing: Killing, *, kills: int, in_a_row: int = 2) -> int:
-    """Kill runs and complete them, at moments from a new seed; how many were killed before their end."""
+    """Kill runs and complete them, at moments from a new seed; how many were killed before their end. After one that ended
+    sooner than its moment there would be nothing left to kill, so the next of its row begins anew."""
     seed = new_seed()
     print(f"SIGKILL_SEED={seed} gives these moments of {killing.seconds:.1f} s")  # noqa: T201
     killed = 0
     for row in moments(seed, seconds=killing.seconds, kills=kills, in_a_row=in_a_row):
         print(f"killed after {', '.join(f'{moment:.3f}' for moment in row)} s")  # noqa: T201
-        killing.restore()
-        killed += sum([killing.killed(seconds=moment) for moment in row])
+        was_killed = False
+        for moment in row:
+            if not was_killed:
+                killing.restore()
+            was_killed = killing.killed(seconds=moment)
+            killed += was_killed
         killing.complete()
     return killed
 
