@@ -43,7 +43,7 @@ def servers(home: Path, bundle: Path) -> list[Server]:
     golden = json.loads((bundle / "golden.json").read_bytes())["requests"]
     rows = [golden[number % len(golden)] for number in range(100)]
     names = [feature["name"] for feature in loaded.card.features]
-    computed = loaded.features_of(loaded.requests.convert(rows))
+    computed = loaded.features_of(loaded.requests.convert(rows)).rows(loaded.card.features)
     finished = [dict(zip(names, row, strict=True)) for row in computed]
     asked = {count: json.dumps({"rows": rows[:count]}) for count in (1, 100)}
     ready = {count: json.dumps({"rows": finished[:count]}) for count in (1, 100)}

@@ -23,7 +23,7 @@ def scorer(folder: Path, work: str) -> Any:
 
     def finished(rows: list[dict[str, Any]]) -> list[float]:
         table = [[row[name] for name in names] for row in rows]
-        found: list[float] = bundle.model.predict_proba(table)[:, 1].tolist()
+        found: list[float] = bundle.scorer.model.predict_proba(table)[:, 1].tolist()
         return found
 
     def same(rows: list[dict[str, Any]]) -> list[float]:
@@ -34,7 +34,7 @@ def scorer(folder: Path, work: str) -> Any:
             for position in times:
                 row[position] = dt.datetime.fromisoformat(row[position])
         table = bundle.features.sql.compute([tuple(row) for row in asked])
-        found: list[float] = bundle.model.predict_proba([list(row) for row in table])[:, 1].tolist()
+        found: list[float] = bundle.scorer.model.predict_proba([list(row) for row in table])[:, 1].tolist()
         return found
 
     return finished if work == "finished" else same

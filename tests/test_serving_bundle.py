@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ml_assets.core.scoring import ScoringError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.members import BundleRefused
+from ml_assets.serving.scorer import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -68,9 +70,9 @@ def test_a_score_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
     served = load(tmp_path / "r")
     rows = payload(requests(50, seed=4))
     assert len(served.score(rows)) == 50
-    served.model.set_scale_and_bias(1.7e308, 1.7e308)  # each is finite, as CatBoost asks; their sum is not
+    served.scorer.model.set_scale_and_bias(1.7e308, 1.7e308)  # each is finite, as CatBoost asks; their sum is not
     with pytest.raises(ScoringError, match="r: the model gave a score that is not finite"):
-        served.score(rows)
+        replace(served, scorer=Scorer(served.scorer.model, FEATURES)).score(rows)
 
 
 def test_the_threshold_belongs_to_the_positive_side(bundle: Bundle) -> None:

@@ -3,6 +3,7 @@
 import datetime as dt
 import io
 import json
+import math
 import random
 import re
 from collections.abc import Sequence
@@ -16,11 +17,13 @@ import pytest
 from ml_assets.core.bundle import request_fields
 from ml_assets.products.flights.contract import Features as FeatureTable
 from ml_assets.products.flights.contract import Request
+from ml_assets.serving import sql_columns
 from ml_assets.serving.compiled_features import compile_features
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.features import Features, features, probes, same_values
+from ml_assets.serving.feature_values import FeatureValues, Row
+from ml_assets.serving.features import Features, features, probes
 from ml_assets.serving.request_field import Field
-from ml_assets.serving.sql_code import Row, Unsupported, Unsure
+from ml_assets.serving.sql_code import CompiledFeatures, Unsupported
 from resources.settings import ROOT
 
 FLIGHTS = re.sub(
@@ -92,11 +95,24 @@ def test_the_flights_features_are_compiled_and_equal_duckdb_bit_for_bit() -> Non
     found = made(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
     assert (found.engine, found.why_not) == ("compiled", None)
     computed = found.compute(rows)
-    expected = found.sql.compute(rows)
-    assert all(same_values(one, other) for one, other in zip(computed, expected, strict=True))
-    assert len({row[-1] for row in computed}) > 100
-    assert sum(row[10] is not None for row in computed) > 300
+    assert computed.differing(by_duckdb(found.sql, rows)) == []
+    assert len(set(computed.numbers[-1].tolist())) > 100
+    plane_years = computed.rows(KINDS)
+    assert sum(row[10] == row[10] for row in plane_years) > 300
     assert found.given_up < 200
+
+
+def by_duckdb(sql: FeatureSql, rows: Sequence[Row]) -> FeatureValues:
+    return FeatureValues.of_rows(sql.compute(rows), sql.features)
+
+
+def test_a_row_has_the_same_features_alone_and_among_others() -> None:
+    rows = [flights_request(random.Random(number), number) for number in range(200)]
+    found = made(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
+    together = found.compute(rows).rows(KINDS)
+    alone = [found.compute([row]).rows(KINDS)[0] for row in rows]
+    assert repr(together) == repr(alone)
+    assert found.compute([]).rows(KINDS) == []
 
 
 def test_probes_share_no_key_so_that_one_query_computes_them_and_hold_each_edge() -> None:
@@ -118,6 +134,8 @@ ASKED = [
     Field("s", "string", nullable=True),
     Field("t", "timestamp"),
     Field("f", "boolean", nullable=True),
+    Field("m", "integer", ge=0, le=2359),
+    Field("o", "integer", nullable=True, ge=-5000, le=5000),
 ]
 EXPRESSIONS = [
     "a + b", "b - 7", "a * b", "-x", "x + y", "x * y", "x / y", "y / 7", "a / 3", "x - a", "a // 7", "b // 1440 % 60", "b % 97",
@@ -129,6 +147,11 @@ EXPRESSIONS = [
     "isodow(cast(t + interval 3 day as date))", "hour(t::date + interval 90 minute)", "month(t::date)", "s = k",
     "t::date = t::date", "x <= y", "a <> b", "(a + 1) * 2 - b % 5", "a * 2 // 3", "7 * b // 2 * 3", "a - b - 3", "- x - y",
     "z.v", "z.w", "z.i + b",
+    "m // 100 * 60 + m % 100", "(m - o + 1800) % 1440 - 360", "o // 7", "o % 7", "o * m", "o * o * o * o * o * o", "o // 3 % 2",
+    "coalesce(o, m) * 1000", "nullif(o, 0) / 2", "case when o > 0 then m else o end // 10", "o is null or m > 100", "z.i * o",
+    "case when f then 'x' else 'y' end", "coalesce(s, k, 'none') || 'z'", "not (o > 0 and f)", "(o > 0 or f) and x > y",
+    "hour(t) * o", "isodow(t) * 1000 - o", "case when o is null then 1 end", "coalesce(case when o > 5 then z.n end, 'no')",
+    "s in ('N1') or o in (1, 2)",
     "coalesce(z.n, 'unknown')", "u.v", "z.v > x", "case when z.v is null then 0 else b end",
 ]  # fmt: skip
 EDGES = [0, 1, -1, 2, 3, 5, -5, 7, 97, 2**31, -(2**31), 2**53 + 1, 2**62, 2**63 - 1, -(2**63), 123456789]
@@ -159,7 +182,9 @@ def asked(rng: random.Random, number: int) -> Row:
     start = rng.choice([dt.datetime(2013, 1, 1), dt.datetime(1900, 2, 28), dt.datetime(1, 1, 1), dt.datetime(9999, 12, 1)])
     moment = start + dt.timedelta(microseconds=rng.randrange(28 * 86_400_000_000))
     text = maybe(rng.choice(["N1", "é", "N2", "", "ab", "e\u0301x", "👩‍🚀!", "x\x00y"]))
-    return (f"{number}", maybe(whole()), whole(), maybe(real()), real(), text, moment, maybe(rng.random() < 0.5))
+    numbers = maybe(whole()), whole(), maybe(real()), real()
+    limited = rng.randint(0, 2359), maybe(rng.choice([-5000, -1, 0, 1, 5000, rng.randint(-5000, 5000)]))
+    return (f"{number}", *numbers, text, moment, maybe(rng.random() < 0.5), *limited)
 
 
 def query(expression: str) -> str:
@@ -177,28 +202,35 @@ def test_an_expression_of_the_subset_equals_duckdb_on_thousands_of_rows(expressi
     rows = [asked(rng, number) for number in range(800)]
     lookups = {"things": parquet(TABLE), "days": parquet(DAYS)}
     kinds = [{"name": "e", "kind": kind_of(expression)}]
-    columns = {each.name: each.type for each in ASKED}
-    nullable = frozenset(each.name for each in ASKED if each.nullable)
-    function = compile_features(
-        sql=query(expression), relation="asked", columns=columns, nullable=nullable, features=kinds, lookups=lookups
-    )
-    reference = FeatureSql(sql=query(expression), relation="asked", columns=columns, key=["k"], features=kinds, lookups=lookups)
-    sure = []
-    for row in rows:
-        try:
-            sure.append((row, function([row])[0]))
-        except Unsure:
-            continue
-    expected = reference.compute([row for row, _ in sure])  # raises where a row is sure and DuckDB refuses it
-    wrong = [(row, one, two) for (row, one), two in zip(sure, expected, strict=True) if not same_values(one, two)]
-    assert not wrong[:3]
+    function = compiled(query(expression), kinds, lookups)
+    reference = FeatureSql(sql=query(expression), relation="asked", columns=COLUMNS, key=["k"], features=kinds, lookups=lookups)
+    found, unsure = function(list(zip(*rows, strict=True)), len(rows))
+    sure = [row for row, is_unsure in zip(rows, unsure, strict=True) if not is_unsure]
+    expected = by_duckdb(reference, sure)  # raises where a row is sure and DuckDB refuses it
+    wrong = found.only(~unsure).differing(expected)
+    assert [(sure[n], found.only(~unsure).rows(kinds)[n], expected.rows(kinds)[n]) for n in wrong[:3]] == []
     assert len(sure) > 150
+
+
+COLUMNS = {each.name: each.type for each in ASKED}
+
+
+def compiled(sql: str, kinds: Sequence[dict[str, str]], lookups: dict[str, bytes]) -> CompiledFeatures:
+    return compile_features(
+        sql=sql,
+        relation="asked",
+        columns=COLUMNS,
+        nullable=frozenset(each.name for each in ASKED if each.nullable),
+        within={each.name: limits for each in ASKED if (limits := each.whole_limits)},
+        features=kinds,
+        lookups=lookups,
+    )
 
 
 def kind_of(expression: str) -> str:
     with duckdb.connect() as connection:
         connection.execute("ATTACH ':memory:' AS features")
-        kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean"
+        kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean, m bigint, o bigint"
         connection.execute(f"create table features.main.asked ({kinds})")
         for name, table in (("things", TABLE), ("days", DAYS)):
             connection.register("arriving", table.to_arrow())
@@ -235,56 +267,60 @@ def kind_of(expression: str) -> str:
     ],
 )
 def test_other_sql_is_not_compiled(sql: str) -> None:
-    columns = {each.name: each.type for each in ASKED}
     with pytest.raises(Unsupported):
-        compile_features(
-            sql=sql,
-            relation="asked",
-            columns=columns,
-            nullable=frozenset({"a", "x", "s", "f"}),
-            features=[{"name": "e", "kind": "number"}],
-            lookups={"things": parquet(TABLE)},
-        )
+        compiled(sql, E, {"things": parquet(TABLE)})
 
 
 def golden(count: int) -> list[Row]:
     rng = random.Random(3)
-    return [(f"{number}", rng.randint(0, 9), number, 1.5, 2.5, "N1", dt.datetime(2013, 1, 2), True) for number in range(count)]
+    at = dt.datetime(2013, 1, 2)
+    return [(f"{number}", rng.randint(0, 9), number, 1.5, 2.5, "N1", at, True, number, number) for number in range(count)]
 
 
 E = [{"name": "e", "kind": "number"}]
+S = {"name": "s", "kind": "category"}
 
 
 def test_sql_outside_of_the_subset_is_left_to_duckdb_and_says_why() -> None:
     found = made("select k, upper(s) = 'N1' as e from features.main.asked", ASKED, E, {}, golden(3))
-    assert (found.engine, found.compute(golden(2))) == ("duckdb", [(1.0,), (1.0,)])
+    assert (found.engine, found.compute(golden(2)).rows(E)) == ("duckdb", [(1.0,), (1.0,)])
     assert "upper" in (found.why_not or "")
 
 
 def test_a_row_out_of_range_is_left_to_duckdb_alone() -> None:
     found = made("select k, a * b as e from features.main.asked", ASKED, E, {}, golden(3))
-    large = ("big", 2**40, 2**40, 1.0, 1.0, "N1", dt.datetime(2013, 1, 1), True)
+    large = ("big", 2**40, 2**40, 1.0, 1.0, "N1", dt.datetime(2013, 1, 1), True, 0, None)
     with pytest.raises(UncomputableRow):
         found.compute([large])
     assert (found.engine, found.given_up) == ("compiled", 1)
-    assert found.compute(golden(2)) == found.sql.compute(golden(2))
+    assert found.compute(golden(2)).rows(E) == found.sql.compute(golden(2))
+
+
+def test_rows_that_are_left_to_duckdb_come_back_in_their_places() -> None:
+    found = made("select k, x / (b - 1) as e, s from features.main.asked", ASKED, [*E, S], {}, golden(5))
+    rows = golden(5)
+    divided = [row[3] / (number - 1) if number != 1 else math.inf for number, row in enumerate(rows)]
+    assert found.engine == "compiled"
+    assert repr(found.compute(rows).rows([*E, S])) == repr([(value, "N1") for value in divided])
+    assert found.given_up >= 1
 
 
 def test_a_compiled_function_that_differs_from_duckdb_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml_assets.serving.sql_times._EPOCH", dt.datetime(1970, 1, 1, 0, 1))
+    real = sql_columns.microseconds
+    monkeypatch.setattr(sql_columns, "microseconds", lambda values: real(values) + 60_000_000)
     found = made("select k, minute(t) as e from features.main.asked", ASKED, E, {}, golden(3))
     assert found.engine == "duckdb"
     assert "other values" in (found.why_not or "")
-    assert found.compute(golden(1)) == [(0.0,)]
+    assert found.compute(golden(1)).rows(E) == [(0.0,)]
 
 
 def test_names_of_the_sql_never_become_code() -> None:
     name = "x = __import__('os')"
     sql = f'select k, "{name}" as e from (select 1)'
-    columns = {each.name: each.type for each in ASKED}
     with pytest.raises(Unsupported):
-        compile_features(sql=sql, relation="asked", columns=columns, nullable=frozenset(), features=E, lookups={})
+        compiled(sql, E, {})
     hostile = f"""with c as (select k, '{json.dumps(name)[1:-1].replace("'", "''")}' as "{name}" from features.main.asked)
         select k, "{name}" as e from c"""
-    found = made(hostile, ASKED, [{"name": "e", "kind": "category"}], {}, golden(1))
-    assert (found.engine, found.compute(golden(1))) == ("compiled", [(name,)])
+    category = [{"name": "e", "kind": "category"}]
+    found = made(hostile, ASKED, category, {}, golden(1))
+    assert (found.engine, found.compute(golden(1)).rows(category)) == ("compiled", [(name,)])

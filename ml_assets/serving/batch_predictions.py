@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from ml_assets.serving.bundle import Bundle
+from ml_assets.serving.feature_values import FeatureValues
 from ml_assets.serving.prediction_record import Record, parquet, table
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ def batch_predictions(bundle: Bundle, digest: str, *, features: "pl.DataFrame", 
     Nothing in it depends on when it is made: an id is made of the bundle, the `source` of the rows and the row's number, and
     `at` is the request's own time.
     """
-    columns = [feature["name"] for feature in bundle.card.features]
-    scores = bundle.score_features(features.select(columns).rows())
+    known = bundle.card.features
+    rows = features.select(feature["name"] for feature in known).rows()
+    scores = bundle.score_features(FeatureValues.of_rows(rows, known)).tolist()
     asked = requests.select(field.name for field in bundle.requests.fields if field.name in requests.columns)
     product, release, names = bundle.card.product, bundle.release, uuid5(_NAMES, f"{digest} {source}")
     records = [

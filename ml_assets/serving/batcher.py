@@ -116,4 +116,5 @@ class Batcher:
         self._timed("features", between - started)
         self._timed("model", time.perf_counter() - between)
         bundle.observed.add(computed, scores)
-        return scores
+        found: list[float] = scores.tolist()
+        return found

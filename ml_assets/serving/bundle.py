@@ -1,24 +1,25 @@
 """A release in memory: its model, features, request schema and threshold; swapped and rolled back as one."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 
-from ml_assets.core.scoring import ScoringError, check_features, load_model, score_rows
+from ml_assets.core.scoring import ScoringError, check_features, load_model
 from ml_assets.errors import MlAssetsError
+from ml_assets.serving.feature_values import FeatureValues
 from ml_assets.serving.features import Features, features
 from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
 from ml_assets.serving.observed import Observed
 from ml_assets.serving.refusals import BadRequest
 from ml_assets.serving.requests import Limits, RequestDecoder
-from ml_assets.serving.sql_code import Row
+from ml_assets.serving.scorer import Scorer, scorer
 
 if TYPE_CHECKING:
-    from catboost import CatBoost
+    from numpy.typing import NDArray
 
 TOLERANCE = 1e-12
 
@@ -50,7 +51,7 @@ class Bundle:
     card: Card
     requests: RequestDecoder
     features: Features
-    model: "CatBoost"
+    scorer: Scorer
     observed: Observed
 
     @property
@@ -64,16 +65,17 @@ class Bundle:
 
     def score_structs(self, rows: Sequence[msgspec.Struct]) -> list[float]:
         """Scores of decoded requests, in their order."""
-        return self.score_features(self.features_of(rows))
+        scores: list[float] = self.score_features(self.features_of(rows)).tolist()
+        return scores
 
-    def features_of(self, rows: Sequence[msgspec.Struct]) -> list[Row]:
+    def features_of(self, rows: Sequence[msgspec.Struct]) -> FeatureValues:
         """Feature values of decoded requests, in their order."""
         return self.features.compute([msgspec.structs.astuple(row) for row in rows])
 
-    def score_features(self, computed: Sequence[Row]) -> list[float]:
+    def score_features(self, values: FeatureValues) -> "NDArray[np.float64]":
         """Scores of rows of feature values, in their order."""
-        scores: list[float] = score_rows(self.model, computed, self.card.features).tolist()
-        if not all(map(math.isfinite, scores)):
+        scores = self.scorer.scores(values)
+        if not np.isfinite(scores).all():
             raise ScoringError(f"{self.release}: the model gave a score that is not finite")
         return scores
 
@@ -87,6 +89,8 @@ def load(folder: Path, *, digests: Mapping[str, str] | None = None, limits: Limi
     members = read_members(BundleFiles(folder, digests))
     try:
         golden = msgspec.json.decode(members["golden.json"], type=Golden)
+        if not golden.requests or len(golden.requests) != len(golden.scores):
+            raise BundleRefused(f"golden.json: {len(golden.requests)} requests, {len(golden.scores)} scores: nothing to prove")
         bundle = _assemble(members, golden, limits)
         _smoke_test(bundle, golden)
     except (MlAssetsError, BadRequest, msgspec.DecodeError) as error:
@@ -99,6 +103,7 @@ def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | Non
     decoder = RequestDecoder(members["request.json"], limits=limits)
     if card.time not in {field.name for field in decoder.fields}:
         raise BundleRefused(f"request.json has no field {card.time!r}, the time of bundle.json: a request must say when")
+    asked = [msgspec.structs.astuple(row) for row in decoder.convert(golden.requests)]
     computed = features(
         sql=members["features.sql"].decode(),
         relation=card.requests_relation,
@@ -106,17 +111,16 @@ def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | Non
         key=card.key,
         features=card.features,
         lookups={relation: content for name, content in members.items() if (relation := lookup_name(name))},
-        golden=[msgspec.structs.astuple(row) for row in decoder.convert(golden.requests)],
+        golden=asked,
     )
     model = load_model(members["model.cbm"], card.task)
     check_features(model, card.features)
     observed = Observed(msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any]), card.features)
-    return Bundle(card=card, requests=decoder, features=computed, model=model, observed=observed)
+    scores = scorer(model, card.features, computed.compute(asked), observed.levels)
+    return Bundle(card=card, requests=decoder, features=computed, scorer=scores, observed=observed)
 
 
 def _smoke_test(bundle: Bundle, golden: Golden) -> None:
-    if not golden.requests or len(golden.requests) != len(golden.scores):
-        raise BundleRefused(f"golden.json: {len(golden.requests)} requests, {len(golden.scores)} scores: nothing to prove")
     scores = bundle.score(golden.requests)
     for number, (score, recorded) in enumerate(zip(scores, golden.scores, strict=True)):
         if not abs(score - recorded) <= TOLERANCE:

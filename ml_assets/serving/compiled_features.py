@@ -1,16 +1,18 @@
-"""features.sql compiled to one Python function, for the SQL whose results are known: a thousandth of DuckDB's cost for a row.
+"""features.sql compiled to one function of numpy columns, for the SQL whose results are known: a fraction of DuckDB's cost.
 
 It is used only after it gave DuckDB's values on probe rows (serving.features decides that).
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import cache, partial
+from typing import Any
 
-from ml_assets.serving.sql_code import Code, Columns, Kind, RowFunction, Term, Unsupported
+from ml_assets.serving.feature_values import CATEGORY
+from ml_assets.serving.sql_code import INT64, Code, Columns, CompiledFeatures, Kind, Term, Unsupported
 from ml_assets.serving.sql_expressions import as_kind
 from ml_assets.serving.sql_lookups import Lookup
 from ml_assets.serving.sql_relations import Tables, columns_of
-from ml_assets.serving.sql_times import from_datetime
 
 
 def compile_features(
@@ -19,10 +21,14 @@ def compile_features(
     relation: str,
     columns: Mapping[str, str],
     nullable: frozenset[str],
+    within: Mapping[str, tuple[int, int]],
     features: Sequence[Mapping[str, str]],
     lookups: Mapping[str, bytes],
-) -> RowFunction:
-    """The function from request rows (the values of `columns`) to feature values. Raises Unsupported."""
+) -> CompiledFeatures:
+    """The function from the values of `columns` in some requests to feature values. Raises Unsupported.
+
+    `within` has the least and largest value of integer columns that have limits.
+    """
     from sqlglot import parse
     from sqlglot.errors import SqlglotError
 
@@ -34,33 +40,48 @@ def compile_features(
         raise Unsupported("no statement")
     code = Code()
     fields = [f"r{position}" for position in range(len(columns))]
-    request = _request(dict(zip(columns, fields, strict=True)), columns, nullable, code)
+    request = _request(dict(zip(columns, fields, strict=True)), columns, nullable, within, code)
     tables = Tables({relation.lower(): request}, {name.lower(): Lookup(name, content) for name, content in lookups.items()})
     made = columns_of(query, tables, code)
-    results = [_feature(feature, made, code).code for feature in features]
+    results = [(_feature(feature, made, code), feature["kind"] == CATEGORY) for feature in features]
     return code.function(fields, results)
 
 
-def _request(variables: Mapping[str, str], columns: Mapping[str, str], nullable: frozenset[str], code: Code) -> Columns:
-    kinds: dict[str, Kind] = {
-        "string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "timestamp": "timestamp"
-    }  # fmt: skip
-    terms: dict[str, Term] = {}
+_AS_COLUMN: Mapping[str, tuple[Kind, str, Any]] = {
+    "string": ("string", "texts", ""),
+    "integer": ("integer", "integers", 0),
+    "number": ("number", "doubles", None),
+    "boolean": ("boolean", "booleans", False),
+    "timestamp": ("timestamp", "microseconds", dt.datetime(1970, 1, 1)),
+}
+"""The kind of a field's values, the function that makes an array of them, and what stands for null where that needs it."""
 
-    def field(name: str) -> Term:
-        if name not in terms:
-            kind, variable, can_miss = kinds[columns[name]], variables[name], name in nullable
-            is_time = kind == "timestamp"
-            terms[name] = from_datetime(code, variable, nullable=can_miss) if is_time else Term(variable, kind, can_miss)
-        return terms[name]
+
+def _request(
+    variables: Mapping[str, str],
+    columns: Mapping[str, str],
+    nullable: frozenset[str],
+    within: Mapping[str, tuple[int, int]],
+    code: Code,
+) -> Columns:
+    def column(name: str) -> Term:
+        kind, function, filler = _AS_COLUMN[columns[name]]
+        given, limits = variables[name], within.get(name, INT64)
+        if name not in nullable:
+            return Term(code.let(f"{function}({given})"), kind, within=limits)
+        if kind == "number":
+            values = code.let(f"doubles({given})")
+            return Term(values, kind, code.let(f"isnan({values})"), is_marked=True)
+        values = code.let(f"{function}(filled({given}, {code.value(filler)}))")
+        return Term(values, kind, code.let(f"absent({given})"), within=limits)
 
     if len({name.lower() for name in columns}) < len(columns):
         raise Unsupported("request fields that differ in case only")
-    return {name.lower(): partial(field, name) for name in columns}
+    return {name.lower(): cache(partial(column, name)) for name in columns}
 
 
 def _feature(feature: Mapping[str, str], made: Columns, code: Code) -> Term:
     name = feature["name"].lower()
     if name not in made:
         raise Unsupported(f"no column {name}")
-    return as_kind(made[name](), "string" if feature["kind"] == "category" else "number", code)
+    return as_kind(made[name](), "string" if feature["kind"] == CATEGORY else "number", code)

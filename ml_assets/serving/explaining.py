@@ -39,13 +39,13 @@ def explain(bundle: Bundle, request: Mapping[str, Any]) -> Explanation:
     """Compute the features of a logged request again, score them, and share the score out among them."""
     from catboost import Pool
 
-    (row,) = bundle.features_of(bundle.requests.convert([request]))
-    (score,) = bundle.score_features([row])
+    values = bundle.features_of(bundle.requests.convert([request]))
+    (score,), (row,) = bundle.score_features(values).tolist(), values.rows(bundle.card.features)
     features = bundle.card.features
     categories = [position for position, feature in enumerate(features) if feature["kind"] == "category"]
     pool = Pool(np.array([row], dtype=object), cat_features=categories)
-    raw = float(bundle.model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
-    *contributions, expected = bundle.model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
+    raw = float(bundle.scorer.model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
+    *contributions, expected = bundle.scorer.model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
     if not abs(math.fsum([expected, *contributions]) - raw) <= TOLERANCE:
         told = f"{math.fsum([expected, *contributions])!r}, the raw score is {raw!r}"
         raise ScoringError(f"{bundle.release}: the expected value and the contributions add up to {told}")

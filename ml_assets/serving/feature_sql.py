@@ -5,7 +5,7 @@ One instance is used by one thread at a time.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.feature_database import (
@@ -16,11 +16,10 @@ from ml_assets.serving.feature_database import (
     connect,
     only_select,
 )
+from ml_assets.serving.feature_values import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-Row = tuple[Any, ...]
 
 
 class UncomputableRow(MlAssetsError):
@@ -40,6 +39,7 @@ class FeatureSql:
         features: Sequence[Mapping[str, str]],
         lookups: Mapping[str, bytes],
     ) -> None:
+        self.features = tuple(features)
         self._key = tuple(key)
         self._fields = tuple(columns)
         self._made_keys = tuple(name for name in key if name not in columns)

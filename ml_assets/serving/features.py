@@ -1,7 +1,7 @@
 """Feature values of requests: by the compiled function where it is proven to give DuckDB's, by DuckDB otherwise.
 
 Both are made from the same features.sql. The compiled one is used only if it gives, to the last bit, what DuckDB gives for every
-probe row when the bundle is loaded; a row that leaves its range (Unsure) is computed by DuckDB.
+probe row when the bundle is loaded; a row that leaves its range is computed by DuckDB.
 """
 
 import datetime as dt
@@ -10,12 +10,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
 from ml_assets.serving.compiled_features import compile_features
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.feature_values import FeatureValues, Row
 from ml_assets.serving.request_field import Field
-from ml_assets.serving.sql_code import Row, RowFunction, Unsupported, Unsure
+from ml_assets.serving.sql_code import CompiledFeatures, Unsupported
 
 Engine = Literal["compiled", "duckdb"]
+ALONE = 16
+"""Probe rows that are also computed one at a time."""
 
 
 @dataclass
@@ -23,7 +28,7 @@ class Features:
     """Computes feature values; `why_not` says why DuckDB does all of it, None when the compiled function does."""
 
     sql: FeatureSql
-    function: RowFunction | None = None
+    function: CompiledFeatures | None = None
     why_not: str | None = None
     given_up: int = field(default=0)
     """Rows that the compiled function left to DuckDB."""
@@ -32,17 +37,19 @@ class Features:
     def engine(self) -> Engine:
         return "duckdb" if self.function is None else "compiled"
 
-    def compute(self, rows: Sequence[Row]) -> list[Row]:
-        """Feature values of each row, in their order."""
-        if self.function is None:
-            return self.sql.compute(rows)
-        try:
-            return self.function(rows)
-        except Unsure:
-            if len(rows) > 1:
-                return [self.compute([row])[0] for row in rows]
-            self.given_up += 1
-            return self.sql.compute(rows)
+    def compute(self, rows: Sequence[Row]) -> FeatureValues:
+        """Feature values of request rows (their fields in order), in the order of the rows."""
+        if self.function is None or not rows:
+            return self._by_duckdb(rows)
+        found, unsure = self.function(list(zip(*rows, strict=True)), len(rows))
+        if not unsure.any():
+            return found
+        positions = np.flatnonzero(unsure).tolist()
+        self.given_up += len(positions)
+        return found.with_rows(positions, self._by_duckdb([rows[position] for position in positions]))
+
+    def _by_duckdb(self, rows: Sequence[Row]) -> FeatureValues:
+        return FeatureValues.of_rows(self.sql.compute(rows), self.sql.features)
 
 
 def features(
@@ -59,9 +66,10 @@ def features(
     columns = {each.name: each.type for each in fields}
     reference = FeatureSql(sql=sql, relation=relation, columns=columns, key=key, features=features, lookups=lookups)
     nullable = frozenset(each.name for each in fields if each.nullable)
+    within = {each.name: limits for each in fields if (limits := each.whole_limits) is not None}
     try:
         function = compile_features(
-            sql=sql, relation=relation, columns=columns, nullable=nullable, features=features, lookups=lookups
+            sql=sql, relation=relation, columns=columns, nullable=nullable, within=within, features=features, lookups=lookups
         )
     except Unsupported as error:
         return Features(reference, why_not=str(error))
@@ -70,15 +78,25 @@ def features(
     return Features(reference, function)
 
 
-def _differing(function: RowFunction, reference: FeatureSql, rows: Sequence[Row]) -> int | None:
-    for number, (row, expected) in enumerate(zip(rows, _by_duckdb(reference, rows), strict=True)):
-        try:
-            (found,) = function([row])
-        except Unsure:
-            continue
-        if expected is None or not same_values(found, expected):
-            return number
-    return None
+def _differing(function: CompiledFeatures, reference: FeatureSql, rows: Sequence[Row]) -> int | None:
+    """The first row for which the function is sure of other values than DuckDB's, among all the others or alone."""
+    expected = _by_duckdb(reference, rows)
+    groups = [list(range(len(rows))), *([number] for number in range(min(len(rows), ALONE)))]
+    return next((number for group in groups for number in _wrong(function, reference, rows, expected, group)), None)
+
+
+def _wrong(
+    function: CompiledFeatures, reference: FeatureSql, rows: Sequence[Row], expected: Sequence[Row | None], group: list[int]
+) -> list[int]:
+    if not group:
+        return []
+    found, unsure = function(list(zip(*(rows[number] for number in group), strict=True)), len(group))
+    sure = [number for number, is_unsure in zip(group, unsure.tolist(), strict=True) if not is_unsure]
+    known = [row for number in sure if (row := expected[number]) is not None]
+    if len(known) < len(sure):
+        return [number for number in sure if expected[number] is None]
+    differing = found.only(~unsure).differing(FeatureValues.of_rows(known, reference.features))
+    return [sure[position] for position in differing]
 
 
 def _by_duckdb(reference: FeatureSql, rows: Sequence[Row]) -> Sequence[Row | None]:
@@ -88,11 +106,6 @@ def _by_duckdb(reference: FeatureSql, rows: Sequence[Row]) -> Sequence[Row | Non
         if len(rows) == 1:
             return [None]
         return [found for row in rows for found in _by_duckdb(reference, [row])]
-
-
-def same_values(one: Row, other: Row) -> bool:
-    """Equal bit for bit and type for type: NaN is NaN, and 0.0 is not -0.0."""
-    return len(one) == len(other) and all(type(a) is type(b) and repr(a) == repr(b) for a, b in zip(one, other, strict=True))
 
 
 def probes(fields: Sequence[Field], golden: Sequence[Row], key: Sequence[str] = ()) -> Iterator[Row]:

@@ -1,10 +1,14 @@
 """What was scored since the bundle was loaded, counted beside its profile: scores by bin, categories the training never saw."""
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ml_assets.serving.sql_code import Row
+import numpy as np
+
+from ml_assets.serving.feature_values import CATEGORY, FeatureValues
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Observed:
@@ -13,29 +17,30 @@ class Observed:
     def __init__(self, profile: Mapping[str, Any], features: Sequence[Mapping[str, str]]) -> None:
         self.edges: list[float] = list(profile.get("score", {}).get("edges", ()))
         self.expected: list[float] = list(profile.get("score", {}).get("shares", ()))
-        self.scores = [0] * (len(self.edges) + 1)
+        self._scores = np.zeros(len(self.edges) + 1, dtype=np.int64)
         columns = profile.get("columns", {})
-        self._levels = {
-            position: frozenset(columns[feature["name"]]["levels"])
-            for position, feature in enumerate(features)
-            if columns.get(feature["name"], {}).get("kind") == "category"
-        }
-        self.names = {position: features[position]["name"] for position in self._levels}
-        self._unknown = dict.fromkeys(self._levels, 0)
+        categories = [feature["name"] for feature in features if feature["kind"] == CATEGORY]
+        known = {name: columns[name]["levels"] for name in categories if columns.get(name, {}).get("kind") == CATEGORY}
+        self.levels: list[list[str]] = [known.get(name, []) for name in categories]
+        self._levels = {categories.index(name): frozenset(levels) for name, levels in known.items()}
+        self._unknown = dict.fromkeys(known, 0)
 
-    def add(self, computed: Sequence[Row], scores: Sequence[float]) -> None:
+    def add(self, values: FeatureValues, scores: "NDArray[np.float64]") -> None:
         """Count rows of feature values and their scores."""
-        for score in scores:
-            self.scores[bisect_left(self.edges, score)] += 1
-        for position, levels in self._levels.items():
-            for row in computed:
-                if row[position] not in levels:
-                    self._unknown[position] += 1
+        self._scores += np.bincount(np.searchsorted(self.edges, scores), minlength=len(self._scores))
+        for name, (column, levels) in zip(self._unknown, self._levels.items(), strict=True):
+            self._unknown[name] += values.count - sum(map(levels.__contains__, values.categories[column]))
+
+    @property
+    def scores(self) -> list[int]:
+        """Rows by bin of their score: up to the first edge, ..., above the last."""
+        counted: list[int] = self._scores.tolist()
+        return counted
 
     @property
     def unknown(self) -> dict[str, int]:
         """Rows by category feature whose value is none of the profile's."""
-        return {self.names[position]: count for position, count in self._unknown.items()}
+        return dict(self._unknown)
 
     @property
     def psi(self) -> float | None:
@@ -46,6 +51,4 @@ class Observed:
         if not total or not self.expected:
             return None
         shares = [count / total for count in self.scores] + [0.0] * (len(self.expected) - len(self.scores))
-        import numpy as np
-
         return psi(np.array(self.expected), np.array(shares))

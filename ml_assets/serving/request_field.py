@@ -1,6 +1,7 @@
 """One field of request.json: what a request may hold there, as a type that msgspec enforces, and as a client is told it."""
 
 import datetime as dt
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -44,6 +45,13 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         least, most, among = self.ge, self.le, frozenset(values if self.isin is None else self.isin)
         within = (v for v in values if (least is None or v >= least) and (most is None or v <= most))
         return tuple(value for value in within if value in among)
+
+    @property
+    def whole_limits(self) -> tuple[int, int] | None:
+        """The least and the largest of the integers that may be sent, where both are limited."""
+        if self.type != "integer" or self.ge is None or self.le is None:
+            return None
+        return math.ceil(self.ge), math.floor(self.le)
 
     def allowed(self) -> dict[str, Any]:
         """What a client may send, for the detail of a refusal."""

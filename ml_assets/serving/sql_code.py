@@ -1,36 +1,52 @@
-"""Straight-line Python, one assignment per SQL operation: what features.sql is compiled to. Which SQL means what is not here.
+"""Straight-line numpy, one assignment per SQL operation on whole columns: what features.sql is compiled to.
 
-A Term is a value of the row that is being computed: the name of a Python variable, its kind, and whether it may be None (NULL).
+A Term is a value of each row that is being computed: the name of a Python variable that holds an array with it (or one value
+that all rows have), and the name of another with the rows where it is NULL. What the array holds in those rows means nothing, and
+no operation raises for it. Which SQL means what is not here.
 """
 
+import re
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ml_assets.serving import sql_columns
+from ml_assets.serving.feature_values import FeatureValues
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 Kind = Literal["string", "integer", "small", "number", "boolean", "timestamp", "date"]
-"""`integer` is BIGINT, `small` a narrower one; timestamps are microseconds and dates days since 1970, both as int."""
+"""`integer` is BIGINT, `small` a narrower one; timestamps are microseconds and dates days since 1970. All are int64 here."""
+_VARIABLE = re.compile(r"\bv\d+\b")
+INT64 = (-(2**63), 2**63 - 1)
 
 
 class Unsupported(Exception):
     """SQL whose result on every row is not known here to be DuckDB's."""
 
 
-class Unsure(Exception):
-    """A row whose values leave the range in which the compiled function is known to give DuckDB's result."""
-
-
 @dataclass(frozen=True)
 class Term:
-    """A computed value; `literal` is set where the SQL spells it out."""
+    """A computed value. `missing` is None where it is never NULL; `literal` is set where the SQL spells it out; integers are
+    known to be `within` least and most. A number `may_be_nan` without being NULL, and `is_marked` if its array has NaN where it
+    is NULL."""
 
     code: str
     kind: Kind
-    nullable: bool
+    missing: str | None = None
     literal: Any = None
+    within: tuple[int, int] = INT64
+    may_be_nan: bool = False
+    is_marked: bool = False
 
 
-Row = tuple[Any, ...]
-RowFunction = Callable[[Sequence[Row]], list[Row]]
+CompiledFeatures = Callable[[Sequence[Sequence[Any]], int], "tuple[FeatureValues, NDArray[np.bool_]]"]
+"""From the values of the request's fields, by field, and the number of rows, to the features and the rows that are left to
+DuckDB: those whose values leave the range in which the compiled function is known to give DuckDB's result."""
 
 
 @dataclass
@@ -38,12 +54,15 @@ class Code:
     """The function under construction. Names and values of the SQL never become code: only our own variables do."""
 
     lines: list[str] = field(default_factory=list)
-    values: dict[str, Any] = field(default_factory=lambda: {"Unsure": Unsure})
+    values: dict[str, Any] = field(default_factory=dict)
+    _made: dict[str, str] = field(default_factory=dict)
 
     def let(self, expression: str) -> str:
-        """A new variable for the expression."""
-        self.lines.append(f"v{len(self.lines)} = {expression}")
-        return f"v{len(self.lines) - 1}"
+        """A variable for the expression: a new one, unless there is one already."""
+        if expression not in self._made:
+            self._made[expression] = f"v{len(self.lines)}"
+            self.lines.append(f"{self._made[expression]} = {expression}")
+        return self._made[expression]
 
     def value(self, value: Any) -> str:
         """A name for a value that is fixed for all rows."""
@@ -51,33 +70,69 @@ class Code:
         self.values[name] = value
         return name
 
-    def sure_if(self, condition: str) -> None:
-        """Give the row up to DuckDB unless the condition holds."""
-        self.lines.append(f"if not ({condition}): raise Unsure")
+    def sure_if(self, condition: str, *, missing: str | None = None) -> None:
+        """Give rows up to DuckDB unless the condition holds or the value is missing."""
+        self.lines.append(f"unsure |= logical_not({condition}{f' | {missing}' if missing else ''})")
 
-    def unpack(self, count: int, expression: str) -> list[str]:
-        """New variables for the items of a tuple."""
-        names = [f"u{len(self.lines)}_{position}" for position in range(count)]
-        self.lines.append(f"{', '.join(names)}, = {expression}")
-        return names
+    def missing(self, operands: Iterable[Term]) -> str | None:
+        """Where at least one of the operands is NULL; None if that is nowhere."""
+        masks = list(dict.fromkeys(term.missing for term in operands if term.missing))
+        return self.let(" | ".join(masks)) if len(masks) > 1 else (masks[0] if masks else None)
 
-    def strict(self, kind: Kind, expression: str, operands: Iterable[Term]) -> Term:
+    def chosen(self, holds: str, one: str, other: str, kind: Kind) -> str:
+        """A variable for the one where something holds, else the other."""
+        return self.let(f"{'chosen_text' if kind == 'string' else 'where'}({holds}, {one}, {other})")
+
+    def strict(self, kind: Kind, expression: str, operands: Sequence[Term], *, within: tuple[int, int] = INT64) -> Term:
         """A term that is NULL where an operand is, else the expression."""
-        nullable = [term.code for term in operands if term.nullable]
-        missing = " or ".join(f"{code} is None" for code in nullable)
-        return Term(self.let(f"None if {missing} else {expression}" if missing else expression), kind, bool(nullable))
+        nan = kind == "number" and any(term.may_be_nan for term in operands)
+        return Term(self.let(expression), kind, self.missing(operands), within=within, may_be_nan=nan)
 
-    def function(self, fields: Sequence[str], results: Sequence[str]) -> RowFunction:
-        """The function from rows with `fields` (variables) to rows with `results`."""
-        body = "\n".join(f"  {line}" for line in self.lines)
-        source = (
-            f"def compute(rows):\n out = []\n add = out.append\n for {', '.join(fields)}, in rows:\n{body}\n"
-            f"  add(({', '.join(results)},))\n return out\n"
-        )
-        space = dict(self.values)
+    def function(self, fields: Sequence[str], results: Sequence[tuple[Term, bool]]) -> CompiledFeatures:
+        """The function from `fields` (variables) to the results: terms, and whether each is a category."""
+        numbers = [term for term, is_category in results if not is_category]
+        texts = [term for term, is_category in results if is_category]
+        last = [
+            f"numbers = empty(({len(numbers)}, count))",
+            *(line for row, term in enumerate(numbers) for line in _filled(row, term)),
+            f"return FeatureValues(count, numbers, [{', '.join(_listed(term) for term in texts)}]), unsure",
+        ]
+        body = [f"{', '.join(fields)}, = fields", "unsure = zeros(count, bool_)", *_used(self.lines, last), *last]
+        source = "def compute(fields, count):\n" + "".join(f" {line}\n" for line in body)
+        space = {**vars(sql_columns), "FeatureValues": FeatureValues, **self.values}
         exec(compile(source, "<features.sql>", "exec"), space)
-        function: RowFunction = space["compute"]
-        return function
+        return _without_warnings(space["compute"])
+
+
+def _filled(row: int, term: Term) -> list[str]:
+    assigned = f"numbers[{row}] = {term.code}"
+    is_written = term.missing is None or term.is_marked
+    return [assigned] if is_written else [assigned, f"copyto(numbers[{row}], nan, where={term.missing})"]
+
+
+def _used(lines: Sequence[str], last: Sequence[str]) -> list[str]:
+    """The lines without assignments that nothing reads."""
+    read, kept = set(_VARIABLE.findall(" ".join(last))), deque[str]()
+    for line in reversed(lines):
+        name, is_assignment, _ = line.partition(" = ")
+        if not (is_assignment and name not in read and _VARIABLE.fullmatch(name)):
+            read.update(_VARIABLE.findall(line))
+            kept.appendleft(line)
+    return list(kept)
+
+
+def _listed(term: Term) -> str:
+    return f"listed({term.code}, {term.missing}, count)"
+
+
+def _without_warnings(compute: CompiledFeatures) -> CompiledFeatures:
+    """Rows that are NULL, or given up, may overflow: that is not to be told."""
+
+    def quiet(fields: Sequence[Sequence[Any]], count: int) -> "tuple[FeatureValues, NDArray[np.bool_]]":
+        with np.errstate(all="ignore"):
+            return compute(fields, count)
+
+    return quiet
 
 
 def same_kind(terms: Sequence[Term]) -> Kind:
@@ -88,6 +143,12 @@ def same_kind(terms: Sequence[Term]) -> Kind:
     if len(kinds) != 1:
         raise Unsupported(f"one value of several types: {', '.join(sorted(kinds))}")
     return kinds.pop()
+
+
+def one_of(code: str, missing: str | None, terms: Sequence[Term]) -> Term:
+    """A term that is, in each row, one of the terms."""
+    within = min(term.within[0] for term in terms), max(term.within[1] for term in terms)
+    return Term(code, same_kind(terms), missing, within=within, may_be_nan=any(term.may_be_nan for term in terms))
 
 
 Columns = Mapping[str, Callable[[], Term]]

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from operator import itemgetter
 from typing import Any
 
-from ml_assets.serving.sql_code import Code, Kind, Term, Unsupported, same_kind
+from ml_assets.serving.sql_code import Code, Kind, Term, Unsupported, one_of, same_kind
 
 Resolve = Callable[[str, str], Term]
 """The term of a column name and its table's alias ("" without one)."""
@@ -49,22 +50,32 @@ def _paren(node: Any, code: Code, resolve: Resolve) -> Term:
 
 def _literal(node: Any, code: Code, resolve: Resolve) -> Term:
     if node.is_string:
-        return Term(code.value(node.this), "string", False, node.this)
+        return Term(code.value(node.this), "string", literal=node.this)
     if not node.this.isdigit() or int(node.this) >= 2**31:
         raise Unsupported(f"the number {node.this}: neither INTEGER nor next to a DOUBLE")
-    return Term(code.value(int(node.this)), "small", False, int(node.this))
+    return whole_literal(int(node.this), code)
+
+
+def whole_literal(number: int, code: Code) -> Term:
+    """A number that the SQL spells out, narrower than BIGINT."""
+    return Term(code.value(number), "small", literal=number, within=(number, number))
 
 
 def _boolean(node: Any, code: Code, resolve: Resolve) -> Term:
-    return Term(code.value(bool(node.this)), "boolean", False, bool(node.this))
+    return Term(code.value(bool(node.this)), "boolean", literal=bool(node.this))
 
 
 def _coalesce(node: Any, code: Code, resolve: Resolve) -> Term:
     terms = [term(each, code, resolve) for each in (node.this, *node.expressions)]
-    kind, result = same_kind(terms), terms[-1].code
+    same_kind(terms)
+    result, missing = terms[-1].code, terms[-1].missing
     for each in reversed(terms[:-1]):
-        result = code.let(f"{each.code} if {each.code} is not None else {result}")
-    return Term(result, kind, all(each.nullable for each in terms))
+        if each.missing is None:
+            result, missing = each.code, None
+            continue
+        result = code.chosen(each.missing, result, each.code, each.kind)
+        missing = code.let(f"{each.missing} & {missing}") if missing else None
+    return one_of(result, missing, terms)
 
 
 def _case(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -72,17 +83,24 @@ def _case(node: Any, code: Code, resolve: Resolve) -> Term:
     tests = [_of_kind(term(each.this, code, resolve), "boolean") for each in node.args["ifs"]]
     default = node.args.get("default")
     results = [term(each.args["true"], code, resolve) for each in node.args["ifs"]]
-    otherwise = [term(default, code, resolve)] if default is not None else []
-    result, kind = otherwise[0].code if otherwise else "None", same_kind([*results, *otherwise])
+    otherwise = term(default, code, resolve) if default is not None else None
+    terms = [*results, *([otherwise] if otherwise else [])]
+    same_kind(terms)
+    result, missing = (otherwise.code, otherwise.missing or "False") if otherwise else (results[-1].code, "True")
     for test, each in zip(reversed(tests), reversed(results), strict=True):
-        result = code.let(f"{each.code} if {test.code} else {result}")
-    return Term(result, kind, not otherwise or any(each.nullable for each in (*results, *otherwise)))
+        holds = code.let(f"{test.code} & logical_not({test.missing})") if test.missing else test.code
+        result = code.chosen(holds, each.code, result, each.kind)
+        missing = code.let(f"where({holds}, {each.missing or 'False'}, {missing})")
+    is_never_missing = otherwise is not None and not any(each.missing for each in terms)
+    return one_of(result, None if is_never_missing else missing, terms)
 
 
 def _nullif(node: Any, code: Code, resolve: Resolve) -> Term:
     left = term(node.this, code, resolve)
     equal = _compared("eq", left, term(node.expression, code, resolve), code)
-    return Term(code.let(f"None if {equal.code} else {left.code}"), left.kind, True)
+    both = code.let(f"{equal.code} & logical_not({equal.missing})") if equal.missing else equal.code
+    missing = code.let(f"{left.missing} | {both}") if left.missing else both
+    return one_of(left.code, missing, [left])
 
 
 def _is(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -90,28 +108,33 @@ def _is(node: Any, code: Code, resolve: Resolve) -> Term:
 
     if not isinstance(node.expression, exp.Null):
         raise Unsupported(node.sql("duckdb"))
-    return Term(code.let(f"{term(node.this, code, resolve).code} is None"), "boolean", False)
+    return Term(term(node.this, code, resolve).missing or code.value(False), "boolean")
 
 
 def _not(node: Any, code: Code, resolve: Resolve) -> Term:
     inner = _of_kind(term(node.this, code, resolve), "boolean")
-    return code.strict("boolean", f"not {inner.code}", [inner])
+    return code.strict("boolean", f"logical_not({inner.code})", [inner])
 
 
 def _and(node: Any, code: Code, resolve: Resolve) -> Term:
-    return _both(node, code, resolve, decides="False")
+    """False where a side is False, whatever the other is."""
+    sides = [_of_kind(term(side, code, resolve), "boolean") for side in (node.this, node.expression)]
+    result = code.let(f"{sides[0].code} & {sides[1].code}")
+    missing = code.missing(sides)
+    for side in sides:
+        if missing is not None:
+            may_hold = f"({side.code} | {side.missing})" if side.missing else side.code
+            missing = code.let(f"{missing} & {may_hold}")
+    return Term(result, "boolean", missing)
 
 
 def _or(node: Any, code: Code, resolve: Resolve) -> Term:
-    return _both(node, code, resolve, decides="True")
-
-
-def _both(node: Any, code: Code, resolve: Resolve, *, decides: str) -> Term:
+    """True where a side is True, whatever the other is."""
     sides = [_of_kind(term(side, code, resolve), "boolean") for side in (node.this, node.expression)]
-    a, b = (side.code for side in sides)
-    other = "True" if decides == "False" else "False"
-    unknown = f"None if {a} is None or {b} is None else {other}"
-    return Term(code.let(f"{decides} if {a} is {decides} or {b} is {decides} else {unknown}"), "boolean", True)
+    holds = [code.let(f"{side.code} & logical_not({side.missing})") if side.missing else side.code for side in sides]
+    result = code.let(f"{holds[0]} | {holds[1]}")
+    missing = code.missing(sides)
+    return Term(result, "boolean", code.let(f"{missing} & logical_not({result})") if missing else None)
 
 
 _COMPARED = {"eq": "==", "neq": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -123,8 +146,9 @@ def _compare(node: Any, code: Code, resolve: Resolve) -> Term:
 
 def _compared(operator: str, left: Term, right: Term, code: Code) -> Term:
     if same_kind([left, right]) == "number":
-        for side in (left, right):  # DuckDB orders NaN, Python does not
-            code.sure_if(f"{side.code} is None or {side.code} == {side.code}")
+        for side in (left, right):  # DuckDB orders NaN, numpy does not
+            if side.may_be_nan:
+                code.sure_if(f"({side.code} == {side.code})", missing=side.missing)
     return code.strict("boolean", f"{left.code} {_COMPARED[operator]} {right.code}", [left, right])
 
 
@@ -134,7 +158,7 @@ def _in(node: Any, code: Code, resolve: Resolve) -> Term:
     if any(option.literal is None for option in options) or same_kind([left, *options]) not in ("string", "integer", "small"):
         raise Unsupported(node.sql("duckdb"))
     allowed = code.value(frozenset(option.literal for option in options))
-    return code.strict("boolean", f"{left.code} in {allowed}", [left])
+    return code.strict("boolean", f"among({allowed}, {left.code})", [left])
 
 
 def _between(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -143,7 +167,7 @@ def _between(node: Any, code: Code, resolve: Resolve) -> Term:
     if not all(side.literal is not None for side in (low, high)):
         raise Unsupported(node.sql("duckdb"))
     above, below = _compared("gte", value, low, code), _compared("lte", value, high, code)
-    return code.strict("boolean", f"{above.code} and {below.code}", [above, below])
+    return code.strict("boolean", f"{above.code} & {below.code}", [above, below])
 
 
 def _dpipe(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -158,7 +182,8 @@ def _substring(node: Any, code: Code, resolve: Resolve) -> Term:
     count = term(length, code, resolve).literal if length is not None else None
     if not isinstance(start.literal, int) or start.literal < 1 or not isinstance(count, int):
         raise Unsupported(node.sql("duckdb"))
-    return code.strict("string", f"{text.code}[{start.literal - 1}:{start.literal - 1 + count}]", [text])
+    cut = code.value(itemgetter(slice(start.literal - 1, start.literal - 1 + count)))
+    return code.strict("string", f"each({cut}, {text.code})", [text])
 
 
 def _cast(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -171,7 +196,7 @@ def _cast(node: Any, code: Code, resolve: Resolve) -> Term:
         return to_date(inner, code)
     kind = {"DOUBLE": "number", "TEXT": "string", "VARCHAR": "string"}.get(wanted)
     if wanted == "BIGINT" and inner.kind in ("integer", "small", "boolean"):
-        return code.strict("integer", f"int({inner.code})", [inner])
+        return code.strict("integer", f"as_integer({inner.code})", [inner], within=_of_whole(inner))
     if kind is None:
         raise Unsupported(node.sql("duckdb"))
     return as_kind(inner, "number" if kind == "number" else "string", code)
@@ -182,10 +207,14 @@ def as_kind(inner: Term, kind: Kind, code: Code) -> Term:
     if inner.kind == kind:
         return inner
     if kind == "number" and inner.kind in ("integer", "small", "boolean"):
-        return code.strict("number", f"{code.value(float)}({inner.code})", [inner])
+        return code.strict("number", f"as_double({inner.code})", [inner])
     if kind == "string" and inner.kind in ("integer", "small"):
-        return code.strict("string", f"{code.value(str)}({inner.code})", [inner])
+        return code.strict("string", f"each(str, {inner.code})", [inner])
     raise Unsupported(f"a cast from {inner.kind} to {kind}")
+
+
+def _of_whole(inner: Term) -> tuple[int, int]:
+    return (0, 1) if inner.kind == "boolean" else inner.within
 
 
 def _of_kind(found: Term, kind: Kind) -> Term:

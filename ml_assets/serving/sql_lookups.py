@@ -1,10 +1,13 @@
-"""A bundle's lookup as a dict from join key to the columns that the features use."""
+"""A bundle's lookup as a dict from join key to its row, and an array for each column that the features use."""
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.serving.sql_code import Code, Kind, Term, Unsupported
+import numpy as np
+
+from ml_assets.serving.sql_code import INT64, Code, Columns, Kind, Term, Unsupported
 
 if TYPE_CHECKING:
     pass
@@ -30,28 +33,41 @@ class Lookup:
             raise Unsupported(f"lookup {self.name}: columns that differ in case only")
         return names
 
-    def row(self, code: Code, keys: Mapping[str, Term]) -> dict[str, Term]:
+    def row(self, code: Code, keys: Mapping[str, Term]) -> Columns:
         """The columns in the row with these keys, NULL where there is none."""
         for name, given in keys.items():
             kind = self._kind(name)
             if kind not in _KEYS or {kind, given.kind} not in ({kind}, {"integer", "small"}):
                 raise Unsupported(f"lookup {self.name}: {name} is {kind}, joined with {given.kind}")
+        if any(given.literal is not None for given in keys.values()):
+            raise Unsupported(f"lookup {self.name}: joined with a value that the SQL spells out")
+        index = code.value(self._index(list(keys)))
+        rows = code.let(f"positions({index}, {', '.join(given.code for given in keys.values())})")
+        if missing := code.missing(keys.values()):
+            rows = code.let(f"where({missing}, -1, {rows})")
         usable = [name for name in self.columns if name not in keys and self._kind_or_none(name)]
-        index = self._index(list(keys), usable)
-        wanted = [given.code for given in keys.values()]
-        key = wanted[0] if len(wanted) == 1 else f"({', '.join(wanted)})"
-        get, missing = code.value(index.get), code.value((None,) * len(usable))
-        names = code.unpack(len(usable), f"{get}({key}, {missing})") if usable else []
-        found = {name: Term(variable, self._kind(name), True) for name, variable in zip(usable, names, strict=True)}
-        return _OrRefused(found)
+        return _OrRefused({name: cache(partial(self._column, name, rows, code)) for name in usable})
 
-    def _index(self, keys: Sequence[str], usable: Sequence[str]) -> dict[Any, tuple[Any, ...]]:
+    def _column(self, name: str, rows: str, code: Code) -> Term:
+        """The column in these rows; its values have one more at the end, where -1 leads."""
+        kind, given = self._kind(name), self._values(name)
+        filler: Any = {"string": "", "number": nan, "boolean": False}.get(kind, 0)
+        dtype = {"string": object, "number": np.float64, "boolean": np.bool_}.get(kind, np.int64)
+        values = code.value(np.array([filler if value is None else value for value in [*given, None]], dtype=dtype))
+        nulls = f"{code.value(np.array([value is None for value in [*given, None]]))}.take({rows})"
+        missing = code.let(nulls if None in given else f"{rows} < 0")
+        known = [value for value in given if value is not None]
+        within = (min(known), max(known)) if dtype is np.int64 and known else INT64
+        may_be_nan = kind == "number" and any(map(isnan, known))
+        found, is_number = code.let(f"{values}.take({rows})"), kind == "number"
+        return Term(found, kind, missing, within=within, may_be_nan=may_be_nan, is_marked=is_number)
+
+    def _index(self, keys: Sequence[str]) -> dict[Any, int]:
+        """The row of each key. NULL equals nothing in SQL: such a key is never found."""
         columns = [self._values(name) for name in keys]
         identities = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
-        rows = list(zip(*map(self._values, usable), strict=True)) if usable else [()] * len(identities)
-        # NULL equals nothing in SQL: such a key is never found.
         whole = [all(value is not None for value in key) for key in zip(*columns, strict=True)]
-        index = {key: row for key, row, is_whole in zip(identities, rows, whole, strict=True) if is_whole}
+        index = {key: row for row, (key, is_whole) in enumerate(zip(identities, whole, strict=True)) if is_whole}
         if len(index) < sum(whole):
             raise Unsupported(f"lookup {self.name}: several rows with the same {', '.join(keys)}")
         return index
@@ -86,6 +102,6 @@ class Lookup:
         return kinds.get(self._table.schema.field(self.columns[name]).type)
 
 
-class _OrRefused(dict[str, Term]):
-    def __missing__(self, name: str) -> Term:
+class _OrRefused(dict[str, Callable[[], Term]]):
+    def __missing__(self, name: str) -> Callable[[], Term]:
         raise Unsupported(f"column {name} of a lookup: its type, or that it is the join's key")

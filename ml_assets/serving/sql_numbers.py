@@ -1,15 +1,19 @@
 """Arithmetic of features.sql. Integers are BIGINT: a result outside of its range is left to DuckDB, which refuses it."""
 
+import math
+from fractions import Fraction
+from operator import add, mul, sub
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.serving.sql_code import Code, Term, Unsupported
-from ml_assets.serving.sql_expressions import Resolve, as_kind, term
+from ml_assets.serving.sql_code import INT64, Code, Term, Unsupported
+from ml_assets.serving.sql_expressions import Resolve, as_kind, term, whole_literal
 
 if TYPE_CHECKING:
     from ml_assets.serving.sql_expressions import Rule
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*"}
 _EXACT_DIGITS = 15
+_SURELY_WHOLE = 2.0**62
 
 
 def _operation(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -22,34 +26,47 @@ def _operation(node: Any, code: Code, resolve: Resolve) -> Term:
         return _finite(code, f"{left.code} {_OPERATORS[node.key]} {right.code}", left, right)
     if "integer" not in (left.kind, right.kind):
         raise Unsupported(f"{node.sql('duckdb')}: arithmetic of integers narrower than BIGINT")
-    result = code.strict("integer", f"{left.code} {_OPERATORS[node.key]} {right.code}", [left, right])
-    bounds = f"-9223372036854775808 <= {result.code} <= 9223372036854775807"
-    code.sure_if(f"{result.code} is None or {bounds}" if result.nullable else bounds)
-    return result
+    least, most = _reach(node.key, left.within, right.within)
+    expression = f"{left.code} {_OPERATORS[node.key]} {right.code}"
+    if INT64[0] <= least and most <= INT64[1]:
+        return code.strict("integer", expression, [left, right], within=(least, most))
+    # Far from the range's ends, doubles tell whether integers stay within it.
+    doubles = f"as_double({left.code}) {_OPERATORS[node.key]} as_double({right.code})"
+    code.sure_if(f"(abs({doubles}) < {code.value(_SURELY_WHOLE)})", missing=code.missing([left, right]))
+    return code.strict("integer", expression, [left, right])
+
+
+def _reach(operator: str, left: tuple[int, int], right: tuple[int, int]) -> tuple[int, int]:
+    """The least and the largest result of integers within these."""
+    apply = {"add": add, "sub": sub, "mul": mul}[operator]
+    ends = [apply(one, other) for one in left for other in right]
+    return min(ends), max(ends)
 
 
 def _division(node: Any, code: Code, resolve: Resolve) -> Term:
     left, right = (as_kind(side, "number", code) for side in _numbers(node, code, resolve))
-    code.sure_if(f"{right.code} != 0")
+    code.sure_if(f"({right.code} != 0)", missing=right.missing)
     return _finite(code, f"{left.code} / {right.code}", left, right)
 
 
 def _whole_division(node: Any, code: Code, resolve: Resolve) -> Term:
     value, divisor = _divided(node, code, resolve)
-    quotient = f"{value.code} // {divisor} if {value.code} >= 0 else -(-{value.code} // {divisor})"
-    return code.strict("integer", f"({quotient})", [value])
+    least, most = (math.trunc(Fraction(end, divisor)) for end in value.within)
+    quotient = f"{value.code} // {divisor}" if value.within[0] >= 0 else f"whole_quotient({value.code}, {divisor})"
+    return code.strict("integer", quotient, [value], within=(least, most))
 
 
 def _remainder(node: Any, code: Code, resolve: Resolve) -> Term:
     value, divisor = _divided(node, code, resolve)
-    rest = f"{value.code} % {divisor} if {value.code} >= 0 else -(-{value.code} % {divisor})"
-    return code.strict("integer", f"({rest})", [value])
+    if value.within[0] >= 0:
+        return code.strict("integer", f"{value.code} % {divisor}", [value], within=(0, divisor - 1))
+    return code.strict("integer", f"fmod({value.code}, {divisor})", [value], within=(1 - divisor, divisor - 1))
 
 
 def _negated(node: Any, code: Code, resolve: Resolve) -> Term:
     inner = term(node.this, code, resolve)
     if inner.kind == "small" and inner.literal is not None:
-        return Term(code.value(-inner.literal), "small", False, -inner.literal)
+        return whole_literal(-inner.literal, code)
     if inner.kind != "number":
         raise Unsupported(node.sql("duckdb"))
     return code.strict("number", f"-{inner.code}", [inner])
@@ -81,14 +98,15 @@ def _decimal(node: Any, code: Code) -> Term | None:
     digits = text.replace(".", "", 1)
     if "." not in text or not digits.isdigit() or len(digits) > _EXACT_DIGITS:
         return None
-    return Term(code.value(float(text)), "number", False, float(text))
+    return Term(code.value(float(text)), "number", literal=float(text))
 
 
 def _finite(code: Code, expression: str, *sides: Term) -> Term:
-    result = code.strict("number", expression, sides)
-    finite = f"{result.code} - {result.code} == 0"
-    code.sure_if(f"{result.code} is None or {finite}" if result.nullable else finite)
-    return result
+    """A result that is left to DuckDB unless it is finite."""
+    result = code.let(expression)
+    missing = code.missing(sides)
+    code.sure_if(f"isfinite({result})", missing=missing)
+    return Term(result, "number", missing)
 
 
 RULES: "dict[str, Rule]" = {

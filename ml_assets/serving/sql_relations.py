@@ -111,10 +111,10 @@ def _joined(on: Any, alias: str, lookup: Lookup, left: Mapping[str, Columns], co
         keys[mine.name.lower()] = theirs
 
     @cache
-    def row() -> dict[str, Term]:
+    def row() -> Columns:
         return lookup.row(code, {name: term(theirs, code, resolve) for name, theirs in keys.items()})
 
-    return {name: lambda name=name: row()[name] for name in lookup.columns}  # type: ignore[misc]
+    return {name: lambda name=name: row()[name]() for name in lookup.columns}  # type: ignore[misc]
 
 
 def _is_of(node: Any, alias: str) -> bool:

@@ -1,37 +1,19 @@
 """Dates and timestamps of features.sql, as whole days and microseconds since 1970."""
 
 import datetime as dt
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.serving.sql_code import Code, Term, Unsupported, Unsure
+from ml_assets.serving.sql_code import Code, Term, Unsupported
+from ml_assets.serving.sql_columns import EPOCH_DAY
 
 if TYPE_CHECKING:
     from ml_assets.serving.sql_expressions import Resolve, Rule
 
-_EPOCH = dt.datetime(1970, 1, 1)
-_EPOCH_DAY = _EPOCH.toordinal()
-_MICROSECOND = dt.timedelta(microseconds=1)
 _DAY = 86_400_000_000
 _UNITS = {"DAY": _DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
 _OF_DAY = {"hour": (_DAY, _UNITS["HOUR"]), "minute": (_UNITS["HOUR"], _UNITS["MINUTE"])}
 _CALENDAR = ("year", "month", "day", "dayofyear")
-
-
-@lru_cache(maxsize=4096)
-def calendar(day: int) -> tuple[int, int, int, int]:
-    """Year, month, day of the month and of the year; Unsure outside of the years 1 to 9999."""
-    try:
-        found = dt.date.fromordinal(day + _EPOCH_DAY)
-    except (ValueError, OverflowError):
-        raise Unsure from None
-    return found.year, found.month, found.day, found.toordinal() - dt.date(found.year, 1, 1).toordinal() + 1
-
-
-def from_datetime(code: Code, variable: str, *, nullable: bool) -> Term:
-    """A datetime of a request as microseconds."""
-    epoch, one = code.value(_EPOCH), code.value(_MICROSECOND)
-    return code.strict("timestamp", f"({variable} - {epoch}) // {one}", [Term(variable, "timestamp", nullable)])
+_FIRST_DAY, _LAST_DAY = (limit.toordinal() - EPOCH_DAY for limit in (dt.date.min, dt.date.max))
 
 
 def to_date(inner: Term, code: Code) -> Term:
@@ -70,13 +52,14 @@ def _part(node: Any, code: Code, resolve: "Resolve") -> Term:
     name, inner = node.key.replace("_", ""), term(node.this, code, resolve)
     if name in _OF_DAY and inner.kind == "timestamp":
         of, unit = _OF_DAY[name]
-        return code.strict("integer", f"{inner.code} % {of} // {unit}", [inner])
+        return code.strict("integer", f"{inner.code} % {of} // {unit}", [inner], within=(0, of // unit - 1))
     day = to_date(inner, code)
     if name == "dayofweekiso":
-        return code.strict("integer", f"({day.code} + 3) % 7 + 1", [day])
+        return code.strict("integer", f"({day.code} + 3) % 7 + 1", [day], within=(1, 7))
     if name not in _CALENDAR:
         raise Unsupported(node.sql("duckdb"))
-    return code.strict("integer", f"{code.value(calendar)}({day.code})[{_CALENDAR.index(name)}]", [day])
+    code.sure_if(f"({day.code} >= {_FIRST_DAY}) & ({day.code} <= {_LAST_DAY})", missing=day.missing)
+    return code.strict("integer", f"calendar_part({code.value(name)}, {day.code})", [day], within=(1, 9999))
 
 
 _PARTS = ("hour", "minute", "year", "month", "day", "dayofyear", "day_of_year", "dayofweekiso", "day_of_week_iso")

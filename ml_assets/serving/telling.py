@@ -45,12 +45,13 @@ def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awa
 def version(state: State) -> dict[str, Any]:
     """What answers, since when, by whose decision, and how it computes features."""
     serving, endpoint = state.serving(), state.endpoint
-    engine = serving.bundle.features
+    engine, scorer = serving.bundle.features, serving.bundle.scorer
     return {
         "product": endpoint.product,
         "environment": endpoint.environment,
         **msgspec.structs.asdict(serving.pointer),
         "features": {"engine": engine.engine, "why_not_compiled": engine.why_not},
+        "model": {"engine": scorer.engine, "why_not_compiled": scorer.why_not},
         "instead_of": serving.instead_of,
         "shadow_trouble": endpoint.shadow_trouble or None,
         "kept_in_memory": endpoint.previous.bundle.release if endpoint.previous else None,
@@ -75,6 +76,7 @@ def metrics_text(state: State) -> str:
     counters["rows_left_to_duckdb"] = engine.given_up
     gauges |= {
         "features_compiled": float(engine.engine == "compiled"),
+        "model_compiled": float(serving.bundle.scorer.engine == "compiled"),
         "serves_instead_of_pointer": float(serving.instead_of is not None),
         "load_seconds": serving.loaded_seconds,
     }
