@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
 from ml_assets.serving.bundle import Bundle
-from ml_assets.serving.prediction_record import Record, parquet, table
+from ml_assets.serving.prediction_record import Predictions, decisions, parquet, table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,9 +21,16 @@ def batch_predictions(bundle: Bundle, digest: str, *, features: "pl.DataFrame", 
     columns = [feature["name"] for feature in bundle.card.features]
     scores = bundle.score_features(features.select(columns).rows())
     asked = requests.select(field.name for field in bundle.requests.fields if field.name in requests.columns)
-    product, release, names = bundle.card.product, bundle.release, uuid5(_NAMES, f"{digest} {source}")
-    records = [
-        Record(str(uuid5(names, str(n))), at, product, "production", release, digest, request, score, bundle.decide(score))
-        for n, (at, request, score) in enumerate(zip(requests[bundle.card.time], asked.to_dicts(), scores, strict=True))
-    ]
-    return parquet([table(records)])
+    names = uuid5(_NAMES, f"{digest} {source}")
+    made = Predictions(
+        product=bundle.card.product,
+        environment="production",
+        release=bundle.release,
+        bundle=digest,
+        ids=[str(uuid5(names, str(number))) for number in range(len(scores))],
+        at=requests[bundle.card.time].to_list(),
+        requests=asked.to_dicts(),
+        scores=scores,
+        decisions=decisions(bundle.card.threshold, scores),
+    )
+    return parquet([table([made])])
