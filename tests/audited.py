@@ -6,7 +6,7 @@ from ml_assets.core.digests import sha256
 from ml_assets.core.manifests import Input, Manifest, Recipe
 from resources.git import Source
 from resources.workspace import Workspace
-from tests.logged import log, record
+from tests.logged import log, predicted
 from tests.records import answers
 
 SOURCE: Source = {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}
@@ -57,6 +57,6 @@ def fill(space: Workspace) -> dict[str, Manifest]:
 def predict(space: Workspace, release: str, *, times: int, environment: str = "production") -> str:
     """Log predictions of a release; the last one's id."""
     moment = dt.datetime(2013, 4, 1)
-    made = [record(1, moment=moment, release=release, environment=environment, product="trains") for _ in range(times)]
+    made = predicted(*[1] * times, moment=moment, release=release, environment=environment, product="trains")
     log(space.settings.predictions("trains"), made, writer=f"{release}-{environment}".replace(".", "-"))
-    return made[-1].id
+    return made.ids[-1]

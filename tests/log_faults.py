@@ -25,12 +25,12 @@ import pyarrow.parquet as pq
 from ml_assets.core.digests import sha256
 from ml_assets.serving import prediction_files as files
 from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_record import Record, parquet, schema
+from ml_assets.serving.prediction_record import Predictions, parquet, schema
 from ml_assets.serving.prediction_records import read
 from resources.blobs import make_folder
 from resources.leftovers import UNFINISHED
 from tests.faults import SYSTEM_CALLS, die_at
-from tests.logged import Asked, log, record
+from tests.logged import Asked, log, predicted
 
 CALLS = (*SYSTEM_CALLS, "rename", "unlink", "remove")
 FLUSHED, PARTS, IN_PART = (40, 80, 120), 6, 40
@@ -45,8 +45,8 @@ def asked(number: int) -> Asked:
     return Asked("".join(sha256(f"{number} {part}".encode()) for part in range(8)), number)
 
 
-def made(first: int, count: int) -> list[Record]:
-    return [record(number, request=asked(number)) for number in range(first, first + count)]
+def made(first: int, count: int) -> Predictions:
+    return predicted(*range(first, first + count), request=asked)
 
 
 def flush(folder: Path, tell: Tell) -> None:

@@ -1,14 +1,15 @@
 """Predictions for tests of the log."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from ml_assets.serving.prediction_files import hour_folder, put
 from ml_assets.serving.prediction_id import prediction_id
-from ml_assets.serving.prediction_record import Record, parquet, table
+from ml_assets.serving.prediction_record import Predictions, parquet, table
 
 NOON = dt.datetime(2026, 1, 31, 12)
 
@@ -24,22 +25,35 @@ def id_at(moment: dt.datetime) -> str:
     return f"{milliseconds:012x}"[:8] + "-" + f"{milliseconds:012x}"[8:] + prediction_id()[13:]
 
 
-def record(
-    number: int,
-    *,
+def asked(number: int) -> Asked:
+    """The request that a prediction of this number answers."""
+    return Asked("AA", number or None)
+
+
+def predicted(
+    *numbers: int,
     moment: dt.datetime = NOON,
     release: str = "r1",
     environment: str = "production",
-    request: msgspec.Struct | None = None,
+    request: Callable[[int], msgspec.Struct | dict[str, Any]] = asked,
     product: str = "flights",
-) -> Record:
-    """The prediction that was given so many milliseconds after `moment`."""
-    at = moment + dt.timedelta(milliseconds=number)
-    asked = request or Asked("AA", number or None)
-    return Record(id_at(at), at, product, environment, release, "ab" * 32, asked, number / 3, number % 2 == 0)
+) -> Predictions:
+    """The predictions that were given so many milliseconds after `moment`."""
+    at = [moment + dt.timedelta(milliseconds=number) for number in numbers]
+    return Predictions(
+        product=product,
+        environment=environment,
+        release=release,
+        bundle="ab" * 32,
+        ids=[id_at(each) for each in at],
+        at=at,
+        requests=[request(number) for number in numbers],
+        scores=[number / 3 for number in numbers],
+        decisions=[number % 2 == 0 for number in numbers],
+    )
 
 
-def log(folder: Path, records: Sequence[Record], *, writer: str = "w", number: int = 0) -> Path:
-    """Put records of one hour into the log as one flush."""
-    hour = hour_folder(folder, records[0].id)
-    return put(hour, parquet([table(records)]), writer=writer, first=number, last=number)
+def log(folder: Path, *made: Predictions, writer: str = "w", number: int = 0) -> Path:
+    """Put predictions of one hour into the log as one flush."""
+    hour = hour_folder(folder, made[0].ids[0])
+    return put(hour, parquet([table(made)]), writer=writer, first=number, last=number)

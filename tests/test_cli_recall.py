@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from resources.recalls import recalled_partitions
 from tests.flights_months import MONTHS, copies, copy, month, months, with_column
-from tests.logged import log, record
+from tests.logged import log, predicted
 from tests.path_homes import Home
 
 __all__ = ["copies", "copy", "months"]
@@ -35,7 +35,7 @@ def name(at: Home, stage: str, partition: str) -> str:
 
 def logged(at: Home, *releases: str) -> None:
     """Predictions in the log, one of each release."""
-    log(at.space.settings.predictions("flights"), [record(number, release=name) for number, name in enumerate(releases)])
+    log(at.space.settings.predictions("flights"), *(predicted(number, release=name) for number, name in enumerate(releases)))
 
 
 def test_without_apply_it_tells_what_was_touched_and_changes_nothing(copy: Home) -> None:

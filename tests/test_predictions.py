@@ -19,7 +19,7 @@ from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.predictions import MEMBER
 from ml_assets.serving import client
 from ml_assets.serving.prediction_id import prediction_id
-from ml_assets.serving.prediction_record import Record
+from ml_assets.serving.prediction_record import schema
 from ml_assets.serving.prediction_records import read
 from ml_assets.serving.process import ServerProcess
 from resources.workspace import Workspace
@@ -89,7 +89,7 @@ def test_batch_predictions_have_the_logs_columns_and_the_offline_scores(served: 
     assert {source.id for source in space.lineage.inputs(made)} == {features.id, champion.id}
     frame = pl.read_parquet(io.BytesIO(space.snapshots.read(made.snapshot, MEMBER)))
     logged = logged_of(served)
-    assert tuple(frame.columns) == Record.__struct_fields__
+    assert frame.columns == schema().names
     assert frame.schema == logged.schema
     assert (made.facts, set(frame["bundle"])) == (
         {"scored_by": champion.facts["release"], "rows": frame.height},

@@ -62,7 +62,7 @@ def test_a_regression_bundle_gives_values_and_no_decision(tmp_path: Path) -> Non
     served = load(tmp_path / "r")
     frame = requests(40, seed=4)
     assert served.score(payload(frame)) == release.scores(frame)
-    assert served.decide(3.0) is None
+    assert served.decide([3.0, 4.0]) == [None, None]
 
 
 def test_a_score_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_score_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
 
 
 def test_the_threshold_belongs_to_the_positive_side(bundle: Bundle) -> None:
-    assert [bundle.decide(score) for score in (0.4999, 0.5, 0.6)] == [False, True, True]
+    assert bundle.decide([0.4999, 0.5, 0.6]) == [False, True, True]
 
 
 def test_a_member_that_differs_from_its_digest_is_refused(folder: Path) -> None:

@@ -6,7 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -14,18 +17,21 @@ import pytest
 from ml_assets.serving import prediction_files as files
 from ml_assets.serving import prediction_log, prediction_records
 from ml_assets.serving.prediction_files import FAN, PredictionLogError, merge, parts
-from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_record import Record
+from ml_assets.serving.prediction_log import REQUEST_BYTES, ROW_BYTES, SLICE, PredictionLog
+from ml_assets.serving.prediction_record import REPEATED, Predictions
 from ml_assets.serving.prediction_records import count_predictions, find, read
-from tests.logged import NOON, id_at, log, record
+from tests.logged import NOON, id_at, log, predicted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def many(folder: Path, count: int, *, writer: str = "w", first: int = 0) -> list[Record]:
-    """Flushes of one record each."""
-    made = [record(number) for number in range(first, first + count)]
+def many(folder: Path, count: int, *, writer: str = "w", first: int = 0) -> list[str]:
+    """Flushes of one prediction each; the ids."""
+    made = [predicted(number) for number in range(first, first + count)]
     for number, each in enumerate(made, start=first):
-        log(folder, [each], writer=writer, number=number)
-    return made
+        log(folder, each, writer=writer, number=number)
+    return [id for each in made for id in each.ids]
 
 
 def hour(folder: Path) -> Path:
@@ -34,18 +40,43 @@ def hour(folder: Path) -> Path:
 
 
 def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
-    made = [record(number, moment=NOON + dt.timedelta(hours=number % 2)) for number in range(10)]
+    made = [predicted(number, moment=NOON + dt.timedelta(hours=number % 2)) for number in range(10)]
     kept = PredictionLog(tmp_path)
     for each in made:
-        kept.add([each])
+        kept.add(each)
     kept.close()
     assert (kept.written, kept.lost, kept.merges_failed) == (10, 0, 0)
     assert [str(each.relative_to(tmp_path)) for each in files.hours(tmp_path)] == ["2026-01-31/12", "2026-01-31/13"]
-    expected = sorted(made, key=lambda each: each.id)
+    expected = sorted(made, key=lambda each: each.ids)
     found = read(tmp_path)
-    for name in ("id", "at", "product", "environment", "release", "bundle", "score", "decision"):
+    for column, name in (("id", "ids"), ("at", "at"), ("score", "scores"), ("decision", "decisions")):
+        assert found[column].to_list() == [value for each in expected for value in getattr(each, name)]
+    for name in REPEATED:
         assert found[name].to_list() == [getattr(each, name) for each in expected]
     assert found["request"][0] == '{"carrier":"AA","distance":null}'
+
+
+def test_small_requests_are_written_together_and_large_ones_in_slices_each_row_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    real = prediction_log.table
+
+    def counted(batches: Sequence[Predictions]) -> "pa.Table":
+        made.append(sum(map(len, batches)))
+        return real(batches)
+
+    monkeypatch.setattr(prediction_log, "table", counted)
+    sizes = [1] * 400 + [2 * SLICE + 100, 0, 1, SLICE, SLICE + 1] + [100] * 4
+    numbers = iter(range(sum(sizes)))
+    kept = PredictionLog(tmp_path)
+    for predictions in [predicted(*islice(numbers, size)) for size in sizes]:
+        kept.add(predictions)
+    kept.close()
+    assert (kept.written, kept.lost, sum(made)) == (sum(sizes), 0, sum(sizes))
+    assert [round(score * 3) for score in read(tmp_path)["score"]] == list(range(sum(sizes)))
+    assert max(made) <= SLICE
+    assert len(made) < 15
 
 
 def test_an_empty_log_has_the_columns_and_counts_nothing(tmp_path: Path) -> None:
@@ -55,24 +86,24 @@ def test_an_empty_log_has_the_columns_and_counts_nothing(tmp_path: Path) -> None
 
 
 def test_a_prediction_is_found_in_its_hour_and_no_other_is_read(tmp_path: Path) -> None:
-    made = [record(7, moment=NOON + dt.timedelta(hours=hours)) for hours in range(3)]
+    made = [predicted(7, moment=NOON + dt.timedelta(hours=hours)) for hours in range(3)]
     for each in made:
-        log(tmp_path, [each])
-    broken = log(tmp_path, [record(8, moment=NOON + dt.timedelta(hours=1))], writer="other")
+        log(tmp_path, each)
+    broken = log(tmp_path, predicted(8, moment=NOON + dt.timedelta(hours=1)), writer="other")
     broken.write_bytes(b"not Parquet")
-    found = find(tmp_path, made[2].id)
+    found = find(tmp_path, made[2].ids[0])
     assert found is not None
     assert (found["at"], found["request"]) == ("2026-01-31T14:00:00.007000", {"carrier": "AA", "distance": 7})
     assert find(tmp_path, id_at(NOON)) is None
     assert find(tmp_path, "2013-02.aaaaaaaa") is None
     with pytest.raises(PredictionLogError, match="cannot be read"):
-        find(tmp_path, made[1].id)
+        find(tmp_path, made[1].ids[0])
 
 
 def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
     logs = [PredictionLog(tmp_path), PredictionLog(tmp_path)]
     for number, each in enumerate(logs):
-        each.add([record(number)])
+        each.add(predicted(number))
         each.close()
     assert len(parts(hour(tmp_path))) == 2
     assert count_predictions(tmp_path) == {("r1", "production"): 2}
@@ -82,7 +113,7 @@ def test_servers_that_write_and_merge_the_same_hour_lose_nothing(tmp_path: Path)
     logs = [PredictionLog(tmp_path, flush_seconds=0.0001) for _ in range(2)]
     for number in range(0, 400, 2):
         for which, each in enumerate(logs):
-            each.add([record(number + which)])
+            each.add(predicted(number + which))
         while logs[0].written + logs[1].written < number:
             time.sleep(0.0001)
     for each in logs:
@@ -97,7 +128,7 @@ def test_small_files_become_few_large_ones_with_the_same_records(tmp_path: Path)
     merge(hour(tmp_path))
     assert [(part.first, part.last, part.level) for part in parts(hour(tmp_path))] == [(0, 2 * FAN + 2, 1)]
     assert read(tmp_path).equals(before)
-    assert before["id"].to_list() == [each.id for each in made]
+    assert before["id"].to_list() == made
     many(tmp_path, FAN, first=len(made))
     merge(hour(tmp_path))
     assert [part.level for part in parts(hour(tmp_path))] == [1, 1]
@@ -110,7 +141,7 @@ def test_small_files_become_few_large_ones_with_the_same_records(tmp_path: Path)
 def test_the_log_merges_what_it_flushes(tmp_path: Path) -> None:
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
     for number in range(FAN + 8):
-        kept.add([record(number)])
+        kept.add(predicted(number))
         while kept.written <= number:
             time.sleep(0.001)
     while len(parts(hour(tmp_path))) > FAN:
@@ -159,7 +190,7 @@ def test_what_is_merged_while_it_is_read_is_read_again(tmp_path: Path, monkeypat
 
 
 def test_reading_while_others_write_and_merge_counts_each_record_once(tmp_path: Path) -> None:
-    log(tmp_path, [record(0)], writer="first")
+    log(tmp_path, predicted(0), writer="first")
     counts: list[int] = []
     stop = threading.Event()
 
@@ -180,7 +211,7 @@ def test_reading_while_others_write_and_merge_counts_each_record_once(tmp_path: 
 
 def test_a_start_merges_what_a_kill_left_in_the_hours_before(tmp_path: Path) -> None:
     many(tmp_path, 5)
-    log(tmp_path, [record(0, moment=NOON + dt.timedelta(hours=3))])
+    log(tmp_path, predicted(0, moment=NOON + dt.timedelta(hours=3)))
     before = [len(list(each.iterdir())) for each in files.hours(tmp_path)]
     PredictionLog(tmp_path).close()
     assert before == [5, 1]
@@ -188,7 +219,7 @@ def test_a_start_merges_what_a_kill_left_in_the_hours_before(tmp_path: Path) -> 
 
 
 def test_a_foreign_file_is_named(tmp_path: Path) -> None:
-    path = log(tmp_path, [record(1)]).rename(tmp_path / "2026-01-31" / "12" / "mine.parquet")
+    path = log(tmp_path, predicted(1)).rename(tmp_path / "2026-01-31" / "12" / "mine.parquet")
     with pytest.raises(PredictionLogError, match=str(path)):
         read(tmp_path)
 
@@ -196,7 +227,7 @@ def test_a_foreign_file_is_named(tmp_path: Path) -> None:
 def test_what_the_disk_refuses_is_counted(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("a file where the folder should be")
     kept = PredictionLog(tmp_path / "log")
-    kept.add([record(1), record(2)])
+    kept.add(predicted(1, 2))
     kept.close()
     assert (kept.written, kept.lost) == (0, 2)
 
@@ -208,10 +239,10 @@ def test_a_full_disk_loses_records_counts_them_and_goes_on_after(tmp_path: Path,
     kept = PredictionLog(tmp_path, flush_seconds=0.01)
     with monkeypatch.context() as patched:
         patched.setattr(os, "fsync", full)
-        kept.add([record(1)])
+        kept.add(predicted(1))
         while kept.lost < 1:
             time.sleep(0.01)
-    kept.add([record(2)])
+    kept.add(predicted(2))
     kept.close()
     assert (kept.written, kept.lost, read(tmp_path).height) == (1, 1, 1)
 
@@ -219,9 +250,9 @@ def test_a_full_disk_loses_records_counts_them_and_goes_on_after(tmp_path: Path,
 def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
     monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
-    kept = PredictionLog(tmp_path, most_waiting_bytes=5000)
+    kept = PredictionLog(tmp_path, most_waiting_bytes=8 * (100 + REQUEST_BYTES + ROW_BYTES) - 1)
     for number in range(50):
-        kept.add([record(number)], size=100)
+        kept.add(predicted(number), size=100)
     assert kept.lost == 43
     stuck.set()
     kept.close()
@@ -232,13 +263,12 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from ml_assets.serving.prediction_log import PredictionLog
-from tests.logged import record
+from tests.logged import predicted
 kept = PredictionLog(Path(sys.argv[1]), flush_seconds=0.002)
 print("ready", flush=True)
 number = 0
 while True:
-    made = record(number)
-    kept.add([made])
+    kept.add(predicted(number))
     print(number, kept.written, flush=True)
     number += 1
     time.sleep(0.0002)

@@ -1,10 +1,18 @@
-"""What the endpoint tells of itself: the names of predictions, and metrics."""
+"""What the endpoint tells of itself: predictions, their names, and metrics."""
 
 import re
+import time
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ml_assets.serving.metrics import Metrics, observed_text
 from ml_assets.serving.observed import Observed
-from ml_assets.serving.prediction_id import is_prediction_id, prediction_id
+from ml_assets.serving.prediction_id import is_prediction_id, prediction_id, prediction_ids
+from ml_assets.serving.prediction_record import parquet, table
+from tests.logged import predicted
 
 
 def test_ids_are_version_seven_and_sort_by_time() -> None:
@@ -13,6 +21,46 @@ def test_ids_are_version_seven_and_sort_by_time() -> None:
     assert all(len(i) == 36 and i[14] == "7" and i[19] in "89ab" and is_prediction_id(i) for i in ids)
     assert not any(map(is_prediction_id, ("", ids[0][:-1], ids[0].upper() + "x", ids[0].replace("-", "0"))))
     assert [i[:18] for i in ids] == sorted(i[:18] for i in ids)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 100, 4096])
+def test_ids_of_one_moment_sort_as_they_come_and_share_no_random_bits(count: int) -> None:
+    before = time.time_ns() // 1_000_000
+    ids = prediction_ids(count)
+    assert len(ids) == len(set(ids)) == count
+    assert ids == sorted(ids)
+    assert all(map(is_prediction_id, ids))
+    assert len({id[-12:] for id in ids}) == count
+    assert all(before <= int(id[:8] + id[9:13], 16) <= time.time_ns() // 1_000_000 for id in ids)
+
+
+def test_all_48_random_bits_of_an_id_vary() -> None:
+    tails = [int(id[-12:], 16) for id in prediction_ids(200)]
+    assert all(0 < sum(tail >> bit & 1 for tail in tails) < 200 for bit in range(48))
+
+
+NASTY = 'a\n\r\u2028\x00"}\\'
+
+
+@given(st.lists(st.tuples(st.sampled_from(["r1", "r2"]), st.integers(0, 10)), min_size=1, max_size=4), st.integers(1, 12))
+def test_predictions_in_parts_are_the_same_rows(releases: list[tuple[str, int]], most: int) -> None:
+    made = [predicted(*range(rows), release=each, request=lambda n: {"text": NASTY * n, "n": n}) for each, rows in releases]
+    parts = [part for each in made for part in each.parts(most)]
+    assert max(map(len, parts)) <= most
+    whole = table(made)
+    assert table(parts).equals(whole)
+    assert parquet([table(parts)]) == parquet([whole])
+    assert whole["release"].to_pylist() == [each for each, rows in releases for _ in range(rows)]
+    asked = [{"text": NASTY * n, "n": n} for _, rows in releases for n in range(rows)]
+    assert [msgspec.json.decode(line) for line in whole["request"].to_pylist()] == asked
+
+
+def test_predictions_need_every_value_for_every_row() -> None:
+    made = predicted(1, 2)
+    for name in ("ids", "at", "requests", "scores", "decisions"):
+        with pytest.raises(ValueError, match="for each row"):
+            msgspec.structs.replace(made, **{name: getattr(made, name)[:1]})
+    assert list(predicted().parts(5)) == [predicted()]
 
 
 def test_metrics_are_prometheus_text() -> None:

@@ -1,5 +1,6 @@
 """A candidate in the shadow scores what the champion answers, and nobody who asks can tell."""
 
+import datetime as dt
 import math
 import shutil
 import threading
@@ -8,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from ml_assets.serving import client, prediction_records
+from ml_assets.serving.prediction_record import Predictions
 from ml_assets.serving.process import ServerProcess
-from ml_assets.serving.shadow import Shadow
+from ml_assets.serving.shadow import BATCH_ROWS, Shadow
 from tests.test_serving_support import Release, Store, get, payload, requests, train
 
 FRAME = requests(60, seed=5)
@@ -109,8 +110,8 @@ class Stuck:
         self.go.wait(10)
         return [0.5] * len(rows)
 
-    def decide(self, score: float) -> bool:
-        return score > 0.5
+    def decide(self, scores: list[float]) -> list[bool | None]:
+        return [score >= 0.5 for score in scores]
 
 
 class Kept:
@@ -119,22 +120,32 @@ class Kept:
     lost = 0
 
     def __init__(self) -> None:
-        self.records: list[Any] = []
+        self.added: list[Predictions] = []
 
-    def add(self, records: Any) -> None:
-        self.records.extend(records)
+    def add(self, predictions: Predictions) -> None:
+        self.added.append(predictions)
+
+    def all(self, name: str) -> list[Any]:
+        """One of the lists of what was added, end to end."""
+        return [value for each in self.added for value in getattr(each, name)]
 
     def close(self) -> None: ...
 
 
-def records(count: int) -> Any:
-    import datetime as dt
-
-    from ml_assets.serving.prediction_record import Record
-
-    request: Any = None
-    at = dt.datetime(2013, 1, 1)
-    return [Record(str(n), at, "trains", "production", "a", "b" * 64, request, 0.1, False) for n in range(count)]
+def answered(count: int) -> Predictions:
+    """What a champion gave for so many requests, which are their numbers, as are the ids."""
+    numbers: Any = range(count)
+    return Predictions(
+        product="trains",
+        environment="production",
+        release="a",
+        bundle="b" * 64,
+        ids=list(map(str, numbers)),
+        at=[dt.datetime(2013, 1, 1)] * count,
+        requests=numbers,
+        scores=[0.1] * count,
+        decisions=[False] * count,
+    )
 
 
 def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
@@ -142,14 +153,15 @@ def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
     shadow = Shadow(log, most_waiting_rows=100)  # type: ignore[arg-type]
     started = time.monotonic()
     for _ in range(30):
-        shadow.add(stuck, "b", records(10), answered_by=stuck)  # type: ignore[arg-type]
+        shadow.add(stuck, "b", answered(10), answered_by=stuck)  # type: ignore[arg-type]
     assert time.monotonic() - started < 0.5
     assert shadow.dropped == 200
     stuck.go.set()
     eventually(lambda: shadow.scored == 100)
     shadow.close()
-    assert len(log.records) == 100
-    assert {(each.release, each.environment, each.score) for each in log.records} == {(stuck.release, "shadow", 0.5)}
+    assert log.all("ids") == [str(number) for number in range(10)] * 10
+    assert {(each.release, each.environment, each.bundle) for each in log.added} == {(stuck.release, "shadow", "b")}
+    assert (set(log.all("scores")), set(log.all("decisions"))) == ({0.5}, {True})
 
 
 def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_next_one_scores() -> None:
@@ -157,27 +169,48 @@ def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_n
     stuck.go.set()
     shadow = Shadow(log)  # type: ignore[arg-type]
     broken = Stuck(error=RuntimeError("no"))
-    shadow.add(broken, "b", records(70), answered_by=broken)  # type: ignore[arg-type]
-    shadow.add(stuck, "b", records(5), answered_by=stuck)  # type: ignore[arg-type]
+    shadow.add(broken, "b", answered(70), answered_by=broken)  # type: ignore[arg-type]
+    shadow.add(stuck, "b", answered(5), answered_by=stuck)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (70, 5))
     shadow.close()
-    assert [math.isnan(each.score) for each in log.records] == [True] * 70 + [False] * 5
-    assert {each.decision for each in log.records[:70]} == {None}
+    assert [math.isnan(score) for score in log.all("scores")] == [True] * 70 + [False] * 5
+    assert log.all("decisions") == [None] * 70 + [True] * 5
+
+
+class Picky(Stuck):
+    """A candidate whose score is the request's number, but cannot score some."""
+
+    def __init__(self, *cannot: int) -> None:
+        super().__init__()
+        self.cannot = set(cannot)
+
+    def score_structs(self, rows: Any) -> list[float]:
+        if self.cannot.intersection(rows):
+            raise ValueError("no")
+        return [float(row) for row in rows]
 
 
 def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
-    log = Kept()
-
-    class Picky(Stuck):
-        def score_structs(self, rows: Any) -> list[float]:
-            if "bad" in rows:
-                raise ValueError("no")
-            return [0.5] * len(rows)
-
-    picky = Picky()
-    made = [msgspec.structs.replace(each, request="bad" if n == 3 else "good") for n, each in enumerate(records(10))]
+    log, picky = Kept(), Picky(3)
     shadow = Shadow(log)  # type: ignore[arg-type]
-    shadow.add(picky, "b", made, answered_by=picky)  # type: ignore[arg-type]
+    shadow.add(picky, "b", answered(10), answered_by=picky)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (1, 9))
     shadow.close()
-    assert [each.id for each in log.records if math.isnan(each.score)] == ["3"]
+    missed = [id for id, score in zip(log.all("ids"), log.all("scores"), strict=True) if math.isnan(score)]
+    assert missed == ["3"]
+
+
+@pytest.mark.parametrize("cannot", [(), (0, 70, BATCH_ROWS, 2 * BATCH_ROWS + 2)])
+def test_a_large_request_is_scored_in_parts_and_each_row_is_logged_once_with_its_own_score(cannot: tuple[int, ...]) -> None:
+    log, picky, count = Kept(), Picky(*cannot), 2 * BATCH_ROWS + 3
+    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow.add(picky, "b", answered(count), answered_by=picky)  # type: ignore[arg-type]
+    eventually(lambda: shadow.failed + shadow.scored == count)
+    shadow.close()
+    assert max(map(len, log.added)) <= BATCH_ROWS
+    assert log.all("ids") == [str(number) for number in range(count)]
+    assert log.all("requests") == list(range(count))
+    assert [-1 if math.isnan(score) else score for score in log.all("scores")] == [
+        -1 if number in cannot else number for number in range(count)
+    ]
+    assert log.all("decisions") == [None if number in cannot else number >= 0.5 for number in range(count)]

@@ -8,7 +8,7 @@ import msgspec
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import Serving
 from ml_assets.serving.prediction_id import prediction_ids
-from ml_assets.serving.prediction_record import Record
+from ml_assets.serving.prediction_record import Predictions
 
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -35,20 +35,26 @@ class Answer(msgspec.Struct, frozen=True):
     predictions: list[BinaryPrediction] | list[Prediction]
 
 
-def records(
-    serving: Serving, environment: str, *, at: float, rows: Sequence[msgspec.Struct], scores: Sequence[float]
-) -> list[Record]:
-    """One record for each scored row."""
-    bundle, digest, moment = serving.bundle, serving.pointer.bundle, _EPOCH + dt.timedelta(seconds=at)
-    product, release = bundle.card.product, bundle.release
-    return [
-        Record(id, moment, product, environment, release, digest, row, score, bundle.decide(score))
-        for id, row, score in zip(prediction_ids(len(rows)), rows, scores, strict=True)
-    ]
+def predictions(
+    serving: Serving, environment: str, *, at: float, rows: Sequence[msgspec.Struct], scores: list[float]
+) -> Predictions:
+    """What a release gave for the rows of a request, which was read `at` (seconds since 1970)."""
+    bundle, moment = serving.bundle, _EPOCH + dt.timedelta(seconds=at)
+    return Predictions(
+        product=bundle.card.product,
+        environment=environment,
+        release=bundle.release,
+        bundle=serving.pointer.bundle,
+        ids=prediction_ids(len(rows)),
+        at=[moment] * len(rows),
+        requests=rows,
+        scores=scores,
+        decisions=bundle.decide(scores),
+    )
 
 
-def answer(bundle: Bundle, made: Sequence[Record]) -> Answer:
-    """The records as the client sees them."""
+def answer(bundle: Bundle, made: Predictions) -> Answer:
+    """The predictions as the client sees them."""
     if bundle.card.task == "binary":
-        return Answer(bundle.release, [BinaryPrediction(each.id, each.score, each.decision) for each in made])
-    return Answer(bundle.release, [Prediction(each.id, each.score) for each in made])
+        return Answer(bundle.release, list(map(BinaryPrediction, made.ids, made.scores, made.decisions)))
+    return Answer(bundle.release, list(map(Prediction, made.ids, made.scores)))

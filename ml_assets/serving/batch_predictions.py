@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.feature_values import FeatureValues
-from ml_assets.serving.prediction_record import Record, parquet, table
+from ml_assets.serving.prediction_record import Predictions, parquet, table
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,9 +23,16 @@ def batch_predictions(bundle: Bundle, digest: str, *, features: "pl.DataFrame", 
     rows = features.select(feature["name"] for feature in known).rows()
     scores = bundle.score_features(FeatureValues.of_rows(rows, known)).tolist()
     asked = requests.select(field.name for field in bundle.requests.fields if field.name in requests.columns)
-    product, release, names = bundle.card.product, bundle.release, uuid5(_NAMES, f"{digest} {source}")
-    records = [
-        Record(str(uuid5(names, str(n))), at, product, "production", release, digest, request, score, bundle.decide(score))
-        for n, (at, request, score) in enumerate(zip(requests[bundle.card.time], asked.to_dicts(), scores, strict=True))
-    ]
-    return parquet([table(records)])
+    names = uuid5(_NAMES, f"{digest} {source}")
+    made = Predictions(
+        product=bundle.card.product,
+        environment="production",
+        release=bundle.release,
+        bundle=digest,
+        ids=[str(uuid5(names, str(number))) for number in range(len(scores))],
+        at=requests[bundle.card.time].to_list(),
+        requests=asked.to_dicts(),
+        scores=scores,
+        decisions=bundle.decide(scores),
+    )
+    return parquet([table([made])])

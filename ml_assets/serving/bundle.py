@@ -79,9 +79,10 @@ class Bundle:
             raise ScoringError(f"{self.release}: the model gave a score that is not finite")
         return scores
 
-    def decide(self, score: float) -> bool | None:
-        """The decision at the release's threshold; None where the product has none."""
-        return None if self.card.threshold is None else score >= self.card.threshold
+    def decide(self, scores: Sequence[float]) -> list[bool | None]:
+        """The decision for each score at the release's threshold; None where the product has none."""
+        threshold = self.card.threshold
+        return [None] * len(scores) if threshold is None else [score >= threshold for score in scores]
 
 
 def load(folder: Path, *, digests: Mapping[str, str] | None = None, limits: Limits | None = None) -> Bundle:

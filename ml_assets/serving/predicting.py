@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from ml_assets.serving.answers import answer, records
+from ml_assets.serving.answers import answer, predictions
 from ml_assets.serving.batcher import Overloaded, Rows
 from ml_assets.serving.exchange import Reply, Request
 from ml_assets.serving.feature_sql import UncomputableRow
@@ -37,7 +37,7 @@ class Predicting:
         finally:
             state.admission.leave(asker)
         started = time.perf_counter()
-        made = records(answering, state.endpoint.environment, at=at, rows=rows, scores=scores)
+        made = predictions(answering, state.endpoint.environment, at=at, rows=rows, scores=scores)
         state.log.add(made, len(body))
         if state.shadow and (beside := serving.beside):
             other = beside.other(answering.pointer.bundle)

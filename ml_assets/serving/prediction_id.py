@@ -3,12 +3,12 @@
 import os
 import re
 import time
+from functools import cache
 from random import Random
 
 _FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
 _random = Random()
 """Seeded by the system: identifiers differ between processes, and need not be secret."""
-_bits = _random.getrandbits
 os.register_at_fork(after_in_child=_random.seed)
 
 
@@ -17,7 +17,14 @@ def prediction_ids(count: int) -> list[str]:
     microsecond. Each ends in 48 random bits."""
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     head = "%08x-%04x-7%03x-8" % (milliseconds >> 16, milliseconds & 0xFFFF, rest * 4096 // 1_000_000)  # noqa: UP031 half the time
-    return [head + "%03x-%012x" % (number, _bits(48)) for number in range(count)]  # noqa: UP031
+    random = _random.randbytes(6 * count).hex()
+    return [f"{head}{number}-{random[at : at + 12]}" for number, at in zip(_numbers(), range(0, 12 * count, 12), strict=False)]
+
+
+@cache
+def _numbers() -> list[str]:
+    """What tells the ids of one moment apart, in order; kept, as writing a number takes longer than the rest of an id."""
+    return [f"{number:03x}" for number in range(4096)]
 
 
 def prediction_id() -> str:

@@ -7,30 +7,31 @@ fit the queue, or the disk, is counted in `lost`. Reading is prediction_records.
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from ml_assets.serving.prediction_files import PredictionLogError, folder_of, hour_number, merge, put, recent_hours
 from ml_assets.serving.prediction_id import prediction_id
-from ml_assets.serving.prediction_record import Record, parquet, table
+from ml_assets.serving.prediction_record import Predictions, parquet, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_WAITING_BYTES = 128 * 1024 * 1024
-RECORD_BYTES = 600
-"""About what a record weighs in memory, beside the text of its request."""
+REQUEST_BYTES, ROW_BYTES = 700, 400
+"""About what the predictions of a request weigh in memory, and each row of them, beside the text of the request."""
 FLUSH_SECONDS = 1.0
 COLUMNS_SECONDS = 0.05
 STOP_SECONDS = 5.0
 SLICE = 250
-"""Records that are encoded at once: between slices the event loop has the interpreter."""
+"""The most rows that are encoded at once: between slices the event loop has the interpreter."""
 
 
 class PredictionLog:
-    """Takes records without waiting and writes them under `folder`."""
+    """Takes predictions without waiting and writes them under `folder`."""
 
     def __init__(
         self,
@@ -45,7 +46,7 @@ class PredictionLog:
         self._flush_seconds = flush_seconds
         self._most_waiting_bytes = most_waiting_bytes
         self._stop_seconds = stop_seconds
-        self._waiting: deque[tuple[Sequence[Record], int]] = deque()
+        self._waiting: deque[tuple[Predictions, int]] = deque()
         # Each counter is changed by one thread only: what was refused and taken by the caller's, the others by the writer's.
         self._refused = self._taken_bytes = self._done_bytes = self._unwritten = self._taken = 0
         self._columns: dict[int, list[pa.Table]] = {}
@@ -59,18 +60,18 @@ class PredictionLog:
 
     @property
     def lost(self) -> int:
-        """Records that are not in the log and will not be."""
+        """Predictions that are not in the log and will not be."""
         return self._refused + self._unwritten
 
-    def add(self, records: Sequence[Record], size: int = 0) -> None:
-        """Queue the records of one answer to a request of `size` bytes; when the queue is full they are lost, and counted."""
-        weight = size + RECORD_BYTES * len(records)
+    def add(self, predictions: Predictions, size: int = 0) -> None:
+        """Queue the predictions of a request of `size` bytes; when the queue is full they are lost, and counted."""
+        weight = size + REQUEST_BYTES + ROW_BYTES * len(predictions)
         if self._taken_bytes - self._done_bytes + weight > self._most_waiting_bytes:
-            self._refused += len(records)
+            self._refused += len(predictions)
             return
         self._taken_bytes += weight
-        self._taken += len(records)
-        self._waiting.append((records, weight))
+        self._taken += len(predictions)
+        self._waiting.append((predictions, weight))
 
     def close(self) -> None:
         """Write what waits, then stop; a disk that hangs is given up after a while."""
@@ -99,22 +100,22 @@ class PredictionLog:
         return self._closing.is_set()
 
     def _make_columns(self) -> None:
-        by_hour: dict[int, deque[Record]] = {}
+        by_hour: dict[int, list[Predictions]] = {}
         while self._waiting:
-            records, weight = self._waiting.popleft()
+            predictions, weight = self._waiting.popleft()
             self._columns_bytes += weight
-            if records:
-                by_hour.setdefault(hour_number(records[0].id), deque()).extend(records)
+            if ids := predictions.ids:
+                by_hour.setdefault(hour_number(ids[0]), []).append(predictions)
         for hour, waiting in by_hour.items():
-            while waiting:
-                self._make_table(hour, [waiting.popleft() for _ in range(min(SLICE, len(waiting)))])
+            for batches in _sliced(waiting):
+                self._make_table(hour, batches)
                 time.sleep(0)
 
-    def _make_table(self, hour: int, records: Sequence[Record]) -> None:
+    def _make_table(self, hour: int, batches: Sequence[Predictions]) -> None:
         try:
-            self._columns.setdefault(hour, []).append(table(records))
+            self._columns.setdefault(hour, []).append(table(batches))
         except ValueError:  # what Arrow cannot hold
-            self._unwritten += len(records)
+            self._unwritten += sum(map(len, batches))
 
     def _flush(self) -> None:
         self._make_columns()
@@ -148,3 +149,17 @@ class PredictionLog:
             merge(hour, is_over=is_over)
         except (OSError, ValueError, PredictionLogError):
             self.merges_failed += 1
+
+
+def _sliced(waiting: Sequence[Predictions]) -> Iterator[list[Predictions]]:
+    """The same rows in their order, at most SLICE together: small requests are joined, large ones cut."""
+    joined: list[Predictions] = []
+    room = SLICE
+    for part in chain.from_iterable(predictions.parts(SLICE) for predictions in waiting):
+        if (rows := len(part)) > room:
+            yield joined
+            joined, room = [], SLICE
+        joined.append(part)
+        room -= rows
+    if joined:
+        yield joined

@@ -1,4 +1,4 @@
-"""One prediction as it is kept, in the log and by the batch predictions alike, and its Parquet form.
+"""Predictions as they are kept, in the log and by the batch predictions alike, and their Parquet form.
 
 The request is one column of JSON, not a column for each field: contracts change from release to release, and so every file
 of every release has the same columns. JSON keeps numbers to the last bit and is read again by the release's own decoder.
@@ -6,6 +6,8 @@ of every release has the same columns. JSON keeps numbers to the last bit and is
 
 import datetime as dt
 from collections.abc import Sequence
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -17,45 +19,70 @@ GROUP_ROWS = 32_768
 """Rows that are found or left out together when one id is looked for."""
 REPEATED = ("product", "environment", "release", "bundle")
 """Columns with few values: most often one in a whole batch, which costs nothing then."""
-_VARYING = ("id", "at", "score", "decision")
+_VARYING = {"id": "ids", "at": "at", "request": "requests", "score": "scores", "decision": "decisions"}
+"""The other columns, and the lists of Predictions that they are made of."""
 
 
-class Record(msgspec.Struct, frozen=True, gc=False):
-    """One prediction. `bundle` is the digest of the release's bundle, `at` when the request was read, in UTC."""
+class Predictions(msgspec.Struct, frozen=True, gc=False):
+    """What one release gave for rows asked together: what all of them share, and lists with a value for each row, in order.
 
-    id: str
-    at: dt.datetime
+    `bundle` is the digest of the release's bundle, `at` when the request was read, in UTC. Raises ValueError for lists that
+    differ in length.
+    """
+
     product: str
     environment: str
     release: str
     bundle: str
-    request: msgspec.Struct | dict[str, Any]
-    score: float
-    decision: bool | None
+    ids: list[str]
+    at: list[dt.datetime]
+    requests: Sequence[msgspec.Struct | dict[str, Any]]
+    scores: list[float]
+    decisions: list[bool | None]
+
+    def __post_init__(self) -> None:
+        rows = len(self.ids)
+        if not rows == len(self.at) == len(self.requests) == len(self.scores) == len(self.decisions):
+            raise ValueError("predictions need an id, a moment, a request, a score and a decision for each row")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def parts(self, most: int) -> "list[Predictions]":
+        """The same in pieces of at most so many rows."""
+        rows = len(self.ids)
+        return [self] if rows <= most else [self._rows(slice(at, at + most)) for at in range(0, rows, most)]
+
+    def _rows(self, which: slice) -> "Predictions":
+        return msgspec.structs.replace(self, **{name: getattr(self, name)[which] for name in _VARYING.values()})
 
 
 def schema() -> "pa.Schema":
     """The columns."""
     import pyarrow as pa
 
-    texts = {name: pa.string() for name in Record.__struct_fields__}
-    others = {"at": pa.timestamp("us"), "score": pa.float64(), "decision": pa.bool_()}
-    return pa.schema([pa.field(name, kind, nullable=name == "decision") for name, kind in (texts | others).items()])
+    text = pa.string()
+    kinds = {"id": text, "at": pa.timestamp("us"), **dict.fromkeys(REPEATED, text), "request": text}
+    kinds |= {"score": pa.float64(), "decision": pa.bool_()}
+    return pa.schema([pa.field(name, kind, nullable=name == "decision") for name, kind in kinds.items()])
 
 
-def table(records: Sequence[Record]) -> "pa.Table":
-    """The records as columns, in their order."""
+def table(batches: Sequence[Predictions]) -> "pa.Table":
+    """The predictions as columns, in their order."""
     import pyarrow as pa
 
-    encode, kinds = msgspec.json.Encoder().encode, schema()
-    columns: dict[str, Any] = {name: [getattr(record, name) for record in records] for name in _VARYING}
-    columns["request"] = [encode(record.request) for record in records]
-    repeated = {(record.product, record.environment, record.release, record.bundle) for record in records}
+    kinds = schema()
+    columns: dict[str, Any] = {
+        column: list(chain.from_iterable(map(attrgetter(name), batches))) for column, name in _VARYING.items()
+    }
+    lines = msgspec.json.Encoder().encode_lines(columns["request"])
+    columns["request"] = lines.split(b"\n")[:-1]  # each line ends in one, and JSON has none within
+    repeated = set(map(attrgetter(*REPEATED), batches))
     if len(repeated) == 1:
         values = zip(REPEATED, repeated.pop(), strict=True)
-        columns |= {name: pa.repeat(pa.scalar(value, kinds.field(name).type), len(records)) for name, value in values}
+        columns |= {name: pa.repeat(pa.scalar(value, kinds.field(name).type), len(columns["id"])) for name, value in values}
     else:
-        columns |= {name: [getattr(record, name) for record in records] for name in REPEATED}
+        columns |= {name: [getattr(each, name) for each in batches for _ in each.ids] for name in REPEATED}
     return pa.Table.from_pydict({name: columns[name] for name in kinds.names}, schema=kinds)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
+from ml_assets.serving.byte_counts import count
 from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 from ml_assets.serving.request_field import Field, RequestSpecRefused, annotation
 
@@ -73,10 +74,10 @@ class RequestDecoder:
 
     def _refuse_nested(self, body: bytes) -> None:
         """Before parsing: no more objects and lists than the most rows need, which bounds the depth too."""
-        if body.count(b"{") + body.count(b"[") <= self._most_openings:
+        if count(body, b"{") + count(body, b"[") <= self._most_openings:
             return
         outside = _STRING.sub(b"", body)  # brackets in text open nothing
-        if outside.count(b"{") + outside.count(b"[") > self._most_openings:
+        if count(outside, b"{") + count(outside, b"[") > self._most_openings:
             about = f"more than {self.limits.rows} rows, or nested too deeply"
             raise BadRequest(422, [Refusal(path="rows", message=about, allowed=self._allowed("rows"))], reason="too_many_rows")
 
@@ -106,9 +107,9 @@ def _name(path: str) -> str:
 
 def _may_repeat(body: bytes, names: int) -> bool:
     """Whether a decoded body might name a field twice: it has another number of `":` than of names, or space before one."""
-    if body.count(b'":') != names:
+    if b"\t" in body or b"\n" in body or b"\r" in body or count(body, b'":') != names:
         return True
-    return b'" ' in body or b"\t" in body or b"\n" in body or b"\r" in body
+    return b" " in body and count(body, b'" ') > 0
 
 
 def _fields(content: bytes) -> tuple[Field, ...]:

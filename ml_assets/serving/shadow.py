@@ -18,7 +18,7 @@ import msgspec
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import converted
 from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_record import Record
+from ml_assets.serving.prediction_record import Predictions
 
 LOGGER = logging.getLogger(__name__)
 MOST_WAITING_ROWS = 10_000
@@ -32,11 +32,11 @@ class _Job(msgspec.Struct, frozen=True, gc=False):
     scorer: Bundle
     digest: str
     answered_by: Bundle
-    made: Sequence[Record]
+    made: Predictions
 
 
 class Shadow:
-    """Takes answered records without waiting; writes the candidate's scores, under the same ids, to `log`."""
+    """Takes what was answered without waiting; writes the candidate's scores, under the same ids, to `log`."""
 
     def __init__(self, log: PredictionLog, *, most_waiting_rows: int = MOST_WAITING_ROWS) -> None:
         self.log = log
@@ -49,7 +49,7 @@ class Shadow:
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def add(self, scorer: Bundle, digest: str, made: Sequence[Record], *, answered_by: Bundle) -> None:
+    def add(self, scorer: Bundle, digest: str, made: Predictions, *, answered_by: Bundle) -> None:
         """Have this bundle, of this digest, score what the other one answered, later; too much is dropped."""
         if self._taken - self.scored - self.failed + len(made) > self._most_waiting_rows:
             self.dropped += len(made)
@@ -80,33 +80,32 @@ class Shadow:
             self._is_there.clear()
             while self._line and not self._stops.is_set():
                 job = self._line.popleft()
-                for first in range(0, len(job.made), BATCH_ROWS):
-                    self._score(job, job.made[first : first + BATCH_ROWS])
+                for made in job.made.parts(BATCH_ROWS):
+                    self._score(job, made)
                     self._stops.wait(PAUSE_SECONDS)
 
-    def _score(self, job: _Job, made: Sequence[Record]) -> None:
+    def _score(self, job: _Job, made: Predictions) -> None:
         try:
-            rows = converted([cast("msgspec.Struct", each.request) for each in made], job.answered_by, job.scorer)
+            rows = converted(cast("Sequence[msgspec.Struct]", made.requests), job.answered_by, job.scorer)
             scores = job.scorer.score_structs(rows)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a release is told and counted; the next row is scored
             self._score_alone(job, made, error)
             return
-        self.log.add([_scored(job, each, score) for each, score in zip(made, scores, strict=True)])
+        self.log.add(_scored(job, made, scores, job.scorer.decide(scores)))
         self.scored += len(made)
 
-    def _score_alone(self, job: _Job, made: Sequence[Record], error: Exception) -> None:
+    def _score_alone(self, job: _Job, made: Predictions, error: Exception) -> None:
         """One row of a batch cannot be scored: the others are, each by itself."""
         if len(made) > 1:
-            for each in made:
-                self._score(job, [each])
+            for each in made.parts(1):
+                self._score(job, each)
             return
         if not self.failed:  # its kind alone: a message may hold what a client sent
             LOGGER.warning("%s, beside what answers, cannot score: %s", job.scorer.release, type(error).__name__)
-        self.log.add([_scored(job, each, math.nan) for each in made])
+        self.log.add(_scored(job, made, [math.nan], [None]))
         self.failed += len(made)
 
 
-def _scored(job: _Job, answered: Record, score: float) -> Record:
+def _scored(job: _Job, answered: Predictions, scores: list[float], decided: list[bool | None]) -> Predictions:
     told = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
-    decision = None if math.isnan(score) else job.scorer.decide(score)
-    return msgspec.structs.replace(answered, **told, score=score, decision=decision)
+    return msgspec.structs.replace(answered, **told, scores=scores, decisions=decided)
