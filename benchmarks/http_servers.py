@@ -1,6 +1,7 @@
 """The servers of the serving benchmark: how each is started, and what it is asked."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -44,7 +45,7 @@ def servers(home: Path, bundle: Path) -> list[Server]:
     rows = [golden[number % len(golden)] for number in range(100)]
     names = [feature["name"] for feature in loaded.card.features]
     computed = loaded.features_of(loaded.requests.convert(rows)).rows(loaded.card.features)
-    finished = [dict(zip(names, row, strict=True)) for row in computed]
+    finished = [dict(zip(names, map(_as_json, row), strict=True)) for row in computed]
     asked = {count: json.dumps({"rows": rows[:count]}) for count in (1, 100)}
     ready = {count: json.dumps({"rows": finished[:count]}) for count in (1, 100)}
     frames = {count: json.dumps({"dataframe_records": finished[:count]}) for count in (1, 100)}
@@ -58,9 +59,14 @@ def servers(home: Path, bundle: Path) -> list[Server]:
         Server("FastAPI, finished features", (*plain, "fastapi", "--work", "finished", *at), ready),
         Server("FastAPI, same work", (*plain, "fastapi", "--work", "same", *at), asked),
         Server("ASGI + msgspec, finished features", (*plain, "plain", "--work", "finished", *at), ready),
+        Server("ASGI + msgspec, finished, one thread", (*plain, "plain", "--work", "finished", "--threads", "1", *at), ready),
         Server("ASGI + msgspec, same work", (*plain, "plain", "--work", "same", *at), asked),
         Server("mlflow models serve, finished features", mlflow, frames, path="/invocations", alive="/ping"),
     ]
+
+
+def _as_json(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _as_mlflow(home: Path, bundle: Path) -> Path:
@@ -75,8 +81,8 @@ def _as_mlflow(home: Path, bundle: Path) -> Path:
 
 
 @contextmanager
-def started(server: Server, home: Path) -> Iterator[str]:
-    """The base URL of the running server; its whole process group is ended after."""
+def started(server: Server, home: Path) -> Iterator[tuple[str, int]]:
+    """The base URL of the running server, and its process group, which is ended after."""
     port = _free_port()
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "ML_ASSETS_HOME": str(home), "PYTHONPATH": str(ROOT)}
     quiet["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow looks for uvicorn there
@@ -87,7 +93,7 @@ def started(server: Server, home: Path) -> Iterator[str]:
         try:
             base = f"http://127.0.0.1:{port}"
             _wait(process, base + server.alive, err)
-            yield base
+            yield base, process.pid
         finally:
             with suppress(ProcessLookupError):  # it may have ended by itself
                 os.killpg(process.pid, signal.SIGTERM)
@@ -96,6 +102,16 @@ def started(server: Server, home: Path) -> Iterator[str]:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def cpu_seconds(group: int) -> float:
+    """What the processes of a group have used so far, user and system."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(FileNotFoundError, ProcessLookupError):
+            told = stat.read_text().rpartition(") ")[2].split()
+            ticks += (int(told[11]) + int(told[12])) * (int(told[2]) == group)
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _wait(process: "subprocess.Popen[bytes]", url: str, err: Any) -> None:

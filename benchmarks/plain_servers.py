@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 
-def scorer(folder: Path, work: str) -> Any:
+def scorer(folder: Path, work: str, threads: int) -> Any:
     """A function from the rows of a request (objects) to scores."""
     from ml_assets.serving.bundle import load
 
@@ -23,7 +23,7 @@ def scorer(folder: Path, work: str) -> Any:
 
     def finished(rows: list[dict[str, Any]]) -> list[float]:
         table = [[row[name] for name in names] for row in rows]
-        found: list[float] = bundle.scorer.model.predict_proba(table)[:, 1].tolist()
+        found: list[float] = bundle.scorer.model.predict_proba(table, thread_count=threads)[:, 1].tolist()
         return found
 
     def same(rows: list[dict[str, Any]]) -> list[float]:
@@ -34,18 +34,18 @@ def scorer(folder: Path, work: str) -> Any:
             for position in times:
                 row[position] = dt.datetime.fromisoformat(row[position])
         table = bundle.features.sql.compute([tuple(row) for row in asked])
-        found: list[float] = bundle.scorer.model.predict_proba([list(row) for row in table])[:, 1].tolist()
+        found: list[float] = bundle.scorer.model.predict_proba([list(row) for row in table], thread_count=threads)[:, 1].tolist()
         return found
 
     return finished if work == "finished" else same
 
 
-def fastapi(folder: Path, work: str) -> Any:
+def fastapi(folder: Path, work: str, threads: int) -> Any:
     """The usual endpoint: a pydantic model of the body, a plain function, which FastAPI runs in its threads."""
     from fastapi import FastAPI
     from pydantic import BaseModel, create_model
 
-    score = scorer(folder, work)
+    score = scorer(folder, work, threads)
     row = create_model("Row", **_fields(folder, work))
     body = create_model("Body", __base__=BaseModel, rows=(list[row], ...))  # type: ignore[valid-type]
     app = FastAPI()
@@ -62,9 +62,9 @@ def fastapi(folder: Path, work: str) -> Any:
     return app
 
 
-def plain(folder: Path, work: str) -> Any:
+def plain(folder: Path, work: str, threads: int) -> Any:
     """No framework: msgspec decodes into a struct, CatBoost scores, msgspec encodes."""
-    score = scorer(folder, work)
+    score = scorer(folder, work, threads)
     row = msgspec.defstruct("Row", [(name, kind) for name, (kind, _) in _fields(folder, work).items()])
     decode = msgspec.json.Decoder(msgspec.defstruct("Body", [("rows", list[row])])).decode  # type: ignore[valid-type]
 
@@ -100,10 +100,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=["fastapi", "plain"])
     parser.add_argument("--work", choices=["finished", "same"], required=True)
+    parser.add_argument("--threads", type=int, default=-1, help="of CatBoost; -1, its default, is one for each core")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     asked = parser.parse_args()
-    app = {"fastapi": fastapi, "plain": plain}[asked.kind](asked.bundle, asked.work)
+    app = {"fastapi": fastapi, "plain": plain}[asked.kind](asked.bundle, asked.work, asked.threads)
     config = uvicorn.Config(app, host="127.0.0.1", port=asked.port, access_log=False, log_level="warning", http="httptools")
     uvicorn.Server(config).run()
 

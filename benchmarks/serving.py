@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.child import run
-from benchmarks.http_servers import Server, servers, started
+from benchmarks.http_servers import Server, cpu_seconds, servers, started
 from benchmarks.tables import spread, table
 
 SECONDS = 3
@@ -25,7 +25,13 @@ function done(summary, latency)
     latency:percentile(50) / 1000, latency:percentile(99) / 1000, failed))
 end
 """
-COLUMNS = {"p50_ms": "p50 ms, 1 connection", "p99_ms": "p99 ms", "one_row": "1 row, requests/s at 64", "many": "100 rows, at 16"}
+COLUMNS = {
+    "p50_ms": "p50 ms, 1 connection",
+    "p99_ms": "p99 ms",
+    "one_row": "1 row, requests/s at 64",
+    "many": "100 rows, at 16",
+    "cpu_ms": "CPU ms each",
+}
 
 
 class Failed(Exception):
@@ -46,13 +52,14 @@ def compare(home: Path, *, runs: int) -> dict[str, Any]:
     compared = servers(home, _bundle(home))
     rounds = [{server.name: _measured(server, home) for server in compared} for _ in range(runs)]
     sides = {server.name: {n: [each[server.name][n] for each in rounds] for n in COLUMNS} for server in compared}
-    mine = sides["endpoint"]
-    ratios = {
-        name: {n: median(mine[n]) / median(side[n]) for n in ("one_row", "many")}
-        for name, side in sides.items()
-        if side is not mine
-    }
+    ratios = {name: _ratios(sides["endpoint"], side) for name, side in sides.items() if name != "endpoint"}
     return {"sides": sides, "ratios": ratios}
+
+
+def _ratios(mine: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> dict[str, float]:
+    """How many times the other's requests, and how many times less CPU."""
+    found = {name: median(mine[name]) / median(other[name]) for name in ("one_row", "many")}
+    return found | {"cpu_ms": median(other["cpu_ms"]) / median(mine["cpu_ms"])}
 
 
 def _bundle(home: Path) -> Path:
@@ -71,13 +78,15 @@ def _measured(server: Server, home: Path) -> dict[str, float]:
     for count, body in server.bodies.items():
         scripts[count] = home / f"{count}.lua"
         scripts[count].write_text(_LUA.replace("{body}", body))
-    with started(server, home) as base:
+    with started(server, home) as (base, group):
         url = base + server.path
         _wrk(url, scripts[1], connections=64, seconds=1)
         _, median_ms, slowest_ms = _wrk(url, scripts[1], connections=1, seconds=SECONDS)
         one_row, _, _ = _wrk(url, scripts[1], connections=64, seconds=SECONDS)
+        before = cpu_seconds(group)
         many, _, _ = _wrk(url, scripts[100], connections=16, seconds=SECONDS)
-    return {"p50_ms": median_ms, "p99_ms": slowest_ms, "one_row": one_row, "many": many}
+        cpu = 1000 * (cpu_seconds(group) - before) / (many * SECONDS)
+    return {"p50_ms": median_ms, "p99_ms": slowest_ms, "one_row": one_row, "many": many, "cpu_ms": cpu}
 
 
 def _wrk(url: str, script: Path, *, connections: int, seconds: int) -> Sequence[float]:
@@ -95,6 +104,9 @@ def text(found: Mapping[str, Any]) -> str:
     if "left_out" in found:
         return f"left out: {found['left_out']}"
     rows = [[name, *(spread(side[n]) for n in COLUMNS)] for name, side in found["sides"].items()]
-    told = [f"{ratio['one_row']:.2f} and {ratio['many']:.2f} times {name}" for name, ratio in found["ratios"].items()]
+    told = [
+        f"{ratio['one_row']:.2f} and {ratio['many']:.2f} times {name}, with {ratio['cpu_ms']:.2f} times less CPU for 100 rows"
+        for name, ratio in found["ratios"].items()
+    ]
     header = ["server", *COLUMNS.values()]
     return table(header, rows) + "\n\nendpoint, medians of requests/s with 1 and 100 rows: " + "; ".join(told)

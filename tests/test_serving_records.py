@@ -1,7 +1,9 @@
 """What the endpoint tells of itself: predictions, their names, and metrics."""
 
+import json
 import re
 import time
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from ml_assets.serving.metrics import Metrics, observed_text
 from ml_assets.serving.observed import Observed
 from ml_assets.serving.prediction_id import is_prediction_id, prediction_id, prediction_ids
-from ml_assets.serving.prediction_record import parquet, table
+from ml_assets.serving.prediction_record import Predictions, as_sent, parquet, table
 from tests.logged import predicted
 
 
@@ -24,18 +26,19 @@ def test_ids_are_version_seven_and_sort_by_time() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 100, 4096])
-def test_ids_of_one_moment_sort_as_they_come_and_share_no_random_bits(count: int) -> None:
+def test_ids_of_one_moment_sort_as_they_come_and_end_in_the_same_random_bits(count: int) -> None:
     before = time.time_ns() // 1_000_000
     ids = prediction_ids(count)
     assert len(ids) == len(set(ids)) == count
     assert ids == sorted(ids)
     assert all(map(is_prediction_id, ids))
-    assert len({id[-12:] for id in ids}) == count
+    assert len({id[-12:] for id in ids}) == min(count, 1)
     assert all(before <= int(id[:8] + id[9:13], 16) <= time.time_ns() // 1_000_000 for id in ids)
 
 
 def test_all_48_random_bits_of_an_id_vary() -> None:
-    tails = [int(id[-12:], 16) for id in prediction_ids(200)]
+    tails = [int(prediction_id()[-12:], 16) for _ in range(200)]
+    assert len(set(tails)) == 200
     assert all(0 < sum(tail >> bit & 1 for tail in tails) < 200 for bit in range(48))
 
 
@@ -55,11 +58,54 @@ def test_predictions_in_parts_are_the_same_rows(releases: list[tuple[str, int]],
     assert [msgspec.json.decode(line) for line in whole["request"].to_pylist()] == asked
 
 
+ROWS_SENT = st.lists(
+    st.fixed_dictionaries({"text": st.text(max_size=8) | st.sampled_from(["{", "}", "}{", '"{', "\\"]), "n": st.integers(0, 9)}),
+    min_size=1,
+    max_size=5,
+)
+SPACED: list[dict[str, Any]] = [{}, {"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False}]
+
+
+def sent_or_rows(rows: list[dict[str, Any]], form: int, *, is_alone: bool) -> tuple[Predictions, bool]:
+    """Predictions for rows in a body of that form, and whether their text can be cut out of it."""
+    rows = rows[:1] if is_alone else rows
+    body = json.dumps(rows[0] if is_alone else {"rows": rows}, **SPACED[form]).encode()
+    sent = as_sent(body, len(rows))
+    made = predicted(*range(len(rows)), request=lambda n: rows[n])
+    return (msgspec.structs.replace(made, requests=sent) if sent else made), sent is not None
+
+
+@given(st.lists(st.tuples(ROWS_SENT, st.integers(0, len(SPACED) - 1), st.booleans()), min_size=1, max_size=6))
+def test_what_the_log_cuts_out_of_bodies_is_each_rows_own_text(bodies: list[tuple[list[dict[str, Any]], int, bool]]) -> None:
+    made = [sent_or_rows(rows, form, is_alone=is_alone) for rows, form, is_alone in bodies]
+    rows = [row for each, _, is_alone in bodies for row in (each[:1] if is_alone else each)]
+    found = table([each for each, _ in made])
+    assert [json.loads(text) for text in found["request"].to_pylist()] == rows
+    for (each, form, is_alone), (_, is_cut) in zip(bodies, made, strict=True):
+        has_braces = any(brace in row["text"] for row in each[: 1 if is_alone else None] for brace in "{}")
+        is_known_form = is_alone or form in (0, 1, 3)
+        assert is_cut == (is_known_form and not has_braces)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"text":"}{"}', b'{"text":"{"}', b'{"text":"}"}', b'{"rows":[{"text":"}"}]}', b' {"rows":[{"text":"a"}]}']
+)
+def test_a_body_in_which_text_has_braces_or_that_begins_otherwise_is_not_cut(body: bytes) -> None:
+    assert as_sent(body, 1) is None
+
+
+def test_one_moment_stands_for_all_rows_of_a_request() -> None:
+    each = predicted(1, 2, 3)
+    one = msgspec.structs.replace(each, at=each.at[:1])
+    assert table([one, each])["at"].to_pylist() == [each.at[0]] * 3 + each.at
+    assert table(one.parts(2))["at"].to_pylist() == [each.at[0]] * 3
+
+
 def test_predictions_need_every_value_for_every_row() -> None:
-    made = predicted(1, 2)
+    made = predicted(1, 2, 3)
     for name in ("ids", "at", "requests", "scores", "decisions"):
         with pytest.raises(ValueError, match="for each row"):
-            msgspec.structs.replace(made, **{name: getattr(made, name)[:1]})
+            msgspec.structs.replace(made, **{name: getattr(made, name)[:2]})
     assert list(predicted().parts(5)) == [predicted()]
 
 

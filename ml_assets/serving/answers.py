@@ -8,7 +8,7 @@ import msgspec
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import Serving
 from ml_assets.serving.prediction_id import prediction_ids
-from ml_assets.serving.prediction_record import Predictions
+from ml_assets.serving.prediction_record import Predictions, Sent
 
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -36,18 +36,18 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def predictions(
-    serving: Serving, environment: str, *, at: float, rows: Sequence[msgspec.Struct], scores: list[float]
+    serving: Serving, environment: str, *, at: float, requests: Sequence[msgspec.Struct] | Sent, scores: list[float]
 ) -> Predictions:
     """What a release gave for the rows of a request, which was read `at` (seconds since 1970)."""
-    bundle, moment = serving.bundle, _EPOCH + dt.timedelta(seconds=at)
+    bundle = serving.bundle
     return Predictions(
         product=bundle.card.product,
         environment=environment,
         release=bundle.release,
         bundle=serving.pointer.bundle,
-        ids=prediction_ids(len(rows)),
-        at=[moment] * len(rows),
-        requests=rows,
+        ids=prediction_ids(len(scores)),
+        at=[_EPOCH + dt.timedelta(seconds=at)],
+        requests=requests,
         scores=scores,
         decisions=bundle.decide(scores),
     )

@@ -80,7 +80,7 @@ def create_app(
     roll_back: RollBack | None = None,
     shadow_log: PredictionLog | None = None,
     peers: Peers | None = None,
-    batch_rows: int = 1000,
+    batch_rows: int = 2000,
     most_waiting_rows: int = 20_000,
     most_per_client: int = 256,
 ) -> App:

@@ -22,7 +22,7 @@ Rows = Sequence[msgspec.Struct]
 Outcome = list[float] | Exception
 Timed = Callable[[str, float], None]
 """Takes a stage's name and its seconds."""
-GATHER_SECONDS = 0.002
+GATHER_SECONDS = 0.005
 """How long a batch may grow while each turn of the event loop brings rows. A call of the model costs as much as 30 rows in it."""
 
 

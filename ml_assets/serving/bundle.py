@@ -70,7 +70,7 @@ class Bundle:
 
     def features_of(self, rows: Sequence[msgspec.Struct]) -> FeatureValues:
         """Feature values of decoded requests, in their order."""
-        return self.features.compute([msgspec.structs.astuple(row) for row in rows])
+        return self.features.compute(list(map(msgspec.structs.astuple, rows)))
 
     def score_features(self, values: FeatureValues) -> "NDArray[np.float64]":
         """Scores of rows of feature values, in their order."""

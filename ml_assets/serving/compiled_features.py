@@ -68,7 +68,7 @@ def _request(
         kind, function, filler = _AS_COLUMN[columns[name]]
         given, limits = variables[name], within.get(name, INT64)
         if name not in nullable:
-            return Term(code.let(f"{function}({given})"), kind, within=limits)
+            return Term(code.let(f"{function}({given})"), kind, within=limits, given=given if kind == "string" else None)
         if kind == "number":
             values = code.let(f"doubles({given})")
             return Term(values, kind, code.let(f"isnan({values})"), is_marked=True)
@@ -84,4 +84,7 @@ def _feature(feature: Mapping[str, str], made: Columns, code: Code) -> Term:
     name = feature["name"].lower()
     if name not in made:
         raise Unsupported(f"no column {name}")
-    return as_kind(made[name](), "string" if feature["kind"] == CATEGORY else "number", code)
+    made_of = made[name]()
+    if feature["kind"] != CATEGORY and made_of.kind in ("integer", "small", "boolean"):
+        return made_of  # written among doubles, it becomes one
+    return as_kind(made_of, "string" if feature["kind"] == CATEGORY else "number", code)

@@ -10,6 +10,7 @@ What CatBoost takes a category for is asked of CatBoost itself, once for each te
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from struct import pack
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -28,7 +29,7 @@ MOST_LEAVES = 2**20
 MOST_DEPTH = 16
 MOST_TEXTS = 10_000
 """Texts of one category feature that are remembered."""
-ROWS_AT_ONCE = 512
+ROWS_AT_ONCE = 256
 NO_CATEGORY = "a category is missing; the features' SQL says 'unknown' instead"
 NEITHER = -1
 """The code of a category that no split asks for."""
@@ -165,10 +166,10 @@ class CompiledModel:
         for row, column in enumerate(self._columns):
             known, texts = self._known[column], values.categories[column]
             try:
-                found[row] = [known[text] for text in texts]
+                codes = pack(f"={values.count}i", *map(known.__getitem__, texts))
             except KeyError:
-                known = self._learned(column, texts)
-                found[row] = [known[text] for text in texts]
+                codes = pack(f"={values.count}i", *map(self._learned(column, texts).__getitem__, texts))
+            found[row] = np.frombuffer(codes, dtype=np.int32)
         return found
 
     def _learned(self, column: int, texts: Sequence[str]) -> dict[str, int]:

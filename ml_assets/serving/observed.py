@@ -29,7 +29,8 @@ class Observed:
         """Count rows of feature values and their scores."""
         self._scores += np.bincount(np.searchsorted(self.edges, scores), minlength=len(self._scores))
         for name, (column, levels) in zip(self._unknown, self._levels.items(), strict=True):
-            self._unknown[name] += values.count - sum(map(levels.__contains__, values.categories[column]))
+            if not levels.issuperset(texts := values.categories[column]):
+                self._unknown[name] += sum(text not in levels for text in texts)
 
     @property
     def scores(self) -> list[int]:

@@ -9,6 +9,7 @@ from ml_assets.serving.batcher import Overloaded, Rows
 from ml_assets.serving.exchange import Reply, Request
 from ml_assets.serving.feature_sql import UncomputableRow
 from ml_assets.serving.loaded import Serving, converted
+from ml_assets.serving.prediction_record import Sent, as_sent
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.state import State
 
@@ -37,15 +38,22 @@ class Predicting:
         finally:
             state.admission.leave(asker)
         started = time.perf_counter()
-        made = predictions(answering, state.endpoint.environment, at=at, rows=rows, scores=scores)
+        requests = self._as_logged(body, rows) if answering is serving else rows
+        made = predictions(answering, state.endpoint.environment, at=at, requests=requests, scores=scores)
         state.log.add(made, len(body))
         if state.shadow and (beside := serving.beside):
-            other = beside.other(answering.pointer.bundle)
-            state.shadow.add(beside.scorers[other], other, made, answered_by=answering.bundle)
+            other, answered = beside.other(answering.pointer.bundle), msgspec.structs.replace(made, requests=rows)
+            state.shadow.add(beside.scorers[other], other, answered, answered_by=answering.bundle)
         state.metrics.rows += len(rows)
         reply = Reply(200, self._encode(answer(answering.bundle, made)))
         state.metrics.stage("encode", time.perf_counter() - started)
         return reply
+
+    def _as_logged(self, body: bytes, rows: Rows) -> Rows | Sent:
+        """The rows as they were sent. Fields that are ignored are not logged, nor are they looked at by who decodes."""
+        if self._state.limits.unknown_fields == "ignore":
+            return rows
+        return as_sent(body, len(rows)) or rows
 
     async def _score(self, serving: Serving, rows: Rows) -> tuple[Serving, Rows, list[float]]:
         """The release that answers the request, the rows as it knows them, and its scores."""

@@ -33,7 +33,7 @@ class Unsupported(Exception):
 class Term:
     """A computed value. `missing` is None where it is never NULL; `literal` is set where the SQL spells it out; integers are
     known to be `within` least and most. A number `may_be_nan` without being NULL, and `is_marked` if its array has NaN where it
-    is NULL."""
+    is NULL. `given` is the variable of the request's own values, in a tuple, where the term is a field that has no null."""
 
     code: str
     kind: Kind
@@ -42,6 +42,12 @@ class Term:
     within: tuple[int, int] = INT64
     may_be_nan: bool = False
     is_marked: bool = False
+    given: str | None = None
+
+    @property
+    def listing(self) -> str:
+        """The values as something to go through one by one: cheaper for what the request gave than for the array of it."""
+        return self.given or self.code
 
 
 CompiledFeatures = Callable[[Sequence[Sequence[Any]], int], "tuple[FeatureValues, NDArray[np.bool_]]"]
@@ -122,7 +128,7 @@ def _used(lines: Sequence[str], last: Sequence[str]) -> list[str]:
 
 
 def _listed(term: Term) -> str:
-    return f"listed({term.code}, {term.missing}, count)"
+    return f"list({term.given})" if term.given else f"listed({term.code}, {term.missing}, count)"
 
 
 def _without_warnings(compute: CompiledFeatures) -> CompiledFeatures:

@@ -26,6 +26,8 @@ from numpy import (  # the compiled code calls these
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+FEW = 200
+"""Numbers with a null among them that numpy takes in less time than Arrow."""
 __all__ = ["bool_", "copyto", "empty", "fmod", "isfinite", "isnan", "logical_not", "nan", "where", "zeros"]
 
 EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
@@ -55,8 +57,13 @@ def doubles(values: Sequence[float | None]) -> "NDArray[np.float64]":
     """A request's numbers; NaN for null."""
     try:
         return np.frombuffer(struct.pack(f"={len(values)}d", *values), dtype=np.float64)
-    except struct.error:
-        return doubles(filled(values, nan))
+    except struct.error:  # a null
+        if len(values) < FEW:
+            return np.array(values, dtype=np.float64)
+        import pyarrow as pa
+
+        found: NDArray[np.float64] = pa.array(values, type=pa.float64()).to_numpy(zero_copy_only=False)
+        return found
 
 
 def booleans(values: Sequence[bool]) -> "NDArray[np.bool_]":
@@ -73,10 +80,10 @@ def microseconds(values: Sequence[dt.datetime]) -> "NDArray[np.int64]":
 
 def positions(index: Mapping[Any, int], *keys: Any) -> "NDArray[np.int64]":
     """Rows of a lookup with these keys, -1 where there is none."""
-    columns = [key.tolist() for key in keys]
+    columns = [key.tolist() if isinstance(key, np.ndarray) else key for key in keys]
     asked: Iterable[Any] = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
     get = index.get
-    return np.array([get(key, -1) for key in asked], dtype=np.int64)
+    return integers([get(key, -1) for key in asked])
 
 
 def listed(values: Any, missing: Any, count: int) -> list[Any]:

@@ -42,7 +42,7 @@ class Lookup:
         if any(given.literal is not None for given in keys.values()):
             raise Unsupported(f"lookup {self.name}: joined with a value that the SQL spells out")
         index = code.value(self._index(list(keys)))
-        rows = code.let(f"positions({index}, {', '.join(given.code for given in keys.values())})")
+        rows = code.let(f"positions({index}, {', '.join(given.listing for given in keys.values())})")
         if missing := code.missing(keys.values()):
             rows = code.let(f"where({missing}, -1, {rows})")
         usable = [name for name in self.columns if name not in keys and self._kind_or_none(name)]
