@@ -39,6 +39,7 @@ def _core(*names: str) -> tuple[str, ...]:
 
 _TABLES = ("numpy", "pandera", "polars")
 _JUDGED = ("catboost", "matplotlib", "numpy", "polars", "scipy")
+_PREDICTING = ("batch_predictions", "bundle", "compiled_model", "feature_values", "prediction_record", "scorer")
 _AUDITED = _core("contract", "frames", "partitions")
 _STAGES = (
     Stage("raw", _core("reading", "frames"), ("delivery",), ("numpy", "polars")),
@@ -71,8 +72,8 @@ _STAGES = (
     # the threshold, the features and the time are the bundle's: no section of product.yaml decides
     Stage(
         "predictions",
-        (*(f"ml_assets.serving.{name}" for name in ("batch_predictions", "bundle", "prediction_record")), *_core("scoring")),
-        packages=("catboost", "msgspec", "numpy", "polars", "pyarrow"),
+        (*(f"ml_assets.serving.{name}" for name in _PREDICTING), *_core("scoring")),
+        packages=("catboost", "msgspec", "numpy", "polars", "pyarrow", "scipy"),
     ),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}

@@ -205,6 +205,8 @@ def _read(model: "CatBoost") -> _Model:
         read = msgspec.json.decode(content, type=_Model)
     except msgspec.ValidationError as error:
         raise UnsupportedModel(f"trees that are not oblivious, or of another kind: {error}") from error
+    if not read.oblivious_trees:
+        raise UnsupportedModel("no trees")
     kinds = {split.split_type for tree in read.oblivious_trees for split in tree.splits or ()} - {"FloatFeature", "OneHotFeature"}
     if kinds:
         raise UnsupportedModel(f"splits by {', '.join(sorted(kinds))}")

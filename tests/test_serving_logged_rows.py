@@ -1,0 +1,76 @@
+"""What the log keeps of a request: the text that was sent, and nothing that the endpoint does not know."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_serving_support import Store, payload, requests, train
+
+from ml_assets.serving.app import create_app
+from ml_assets.serving.endpoint import Endpoint
+from ml_assets.serving.prediction_log import PredictionLog
+from ml_assets.serving.prediction_records import read
+from ml_assets.serving.requests import Limits
+from resources import pointer as pointers
+
+ROWS = payload(requests(3, seed=31))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store(tmp_path_factory.mktemp("home"))
+    train(store.home / "r", name="r1", seed=1)
+    store.point("r1", store.add(store.home / "r"))
+    return store
+
+
+def logged(store: Store, folder: Path, body: bytes, limits: Limits) -> list[str]:
+    """The requests in the log of a server that was asked once."""
+    endpoint = Endpoint(
+        product="flights",
+        environment="production",
+        pointer=lambda: pointers.read(store.pointer),
+        open_bundle=store.open_bundle,
+        limits=limits,
+    )
+    app = create_app(endpoint=endpoint, log=PredictionLog(folder), limits=limits)
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def run() -> None:
+        await app.state.start()
+        scope = {"type": "http", "path": "/predict", "method": "POST", "headers": [], "client": ("a", 1)}
+        await app(scope, receive, send)
+        app.state.close()
+
+    asyncio.run(run())
+    assert sent[0]["status"] == 200, sent
+    found: list[str] = read(folder)["request"].to_list()
+    return found
+
+
+@pytest.mark.parametrize("spaces", [(", ", ": "), (",", ":"), (" , ", ":  ")])
+def test_a_row_is_logged_as_it_was_sent(store: Store, tmp_path: Path, spaces: tuple[str, str]) -> None:
+    texts = [json.dumps(row, separators=spaces) for row in ROWS]
+    assert logged(store, tmp_path, f'{{"rows":[{",".join(texts)}]}}'.encode(), Limits()) == texts
+    assert logged(store, tmp_path / "one", f" {texts[0]} ".encode(), Limits()) == texts[:1]
+
+
+def test_text_with_braces_is_logged_whole(store: Store, tmp_path: Path) -> None:
+    rows = [{**row, "tailnum": text} for row, text in zip(ROWS, ("}{", '{"rows":', "}"), strict=True)]
+    found = logged(store, tmp_path, json.dumps({"rows": rows}).encode(), Limits())
+    assert [json.loads(text) for text in found] == rows
+
+
+def test_a_field_that_is_ignored_is_not_logged(store: Store, tmp_path: Path) -> None:
+    rows = [{**row, "passenger": f"secret {number}"} for number, row in enumerate(ROWS)]
+    found = logged(store, tmp_path, json.dumps({"rows": rows}).encode(), Limits(unknown_fields="ignore"))
+    assert [json.loads(text) for text in found] == ROWS
+    assert "secret" not in "".join(found)
