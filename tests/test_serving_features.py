@@ -158,12 +158,12 @@ EDGES = [0, 1, -1, 2, 3, 5, -5, 7, 97, 2**31, -(2**31), 2**53 + 1, 2**62, 2**63 
 REALS = [0.0, -0.0, 1.0, -1.5, 0.1, 1e-320, 1e308, -1e308, 3.0, 2.0**53, 1 / 3, 123456.789]
 TABLE = pl.DataFrame(
     {
-        "name": ["N1", "é", "N2", None, "ab"],
-        "d": [dt.date(2013, 1, day) for day in range(1, 6)],
-        "v": [0.5, float("nan"), None, 2.0, -0.0],
-        "w": [True, None, False, True, False],
-        "i": [1, 2, None, 4, 2**62],
-        "n": ["one", None, "two", "three", ""],
+        "name": ["N1", "é", "N2", None, "ab", ""],
+        "d": [dt.date(2013, 1, day) for day in range(1, 7)],
+        "v": [0.5, float("nan"), None, 2.0, -0.0, 7.0],
+        "w": [True, None, False, True, False, True],
+        "i": [1, 2, None, 4, 2**62, 6],
+        "n": ["one", None, "two", "three", "", "empty"],
     }
 )
 DAYS = pl.DataFrame({"day": [dt.date(2013, 1, day) for day in range(1, 29)], "v": [day / 7 for day in range(28)]})
@@ -298,11 +298,18 @@ def test_a_row_out_of_range_is_left_to_duckdb_alone() -> None:
 
 def test_rows_that_are_left_to_duckdb_come_back_in_their_places() -> None:
     found = made("select k, x / (b - 1) as e, s from features.main.asked", ASKED, [*E, S], {}, golden(5))
-    rows = golden(5)
-    divided = [row[3] / (number - 1) if number != 1 else math.inf for number, row in enumerate(rows)]
+    rows = [*golden(5), ("again", 1, 1, -2.0, 2.5, "N2", dt.datetime(2013, 1, 2), True, 1, 1)]
+    expected = [(-1.5, "N1"), (math.inf, "N1"), (1.5, "N1"), (0.75, "N1"), (0.5, "N1"), (-math.inf, "N2")]
     assert found.engine == "compiled"
-    assert repr(found.compute(rows).rows([*E, S])) == repr([(value, "N1") for value in divided])
-    assert found.given_up >= 1
+    assert repr(found.compute(rows).rows([*E, S])) == repr(expected)
+    assert found.given_up == 2
+
+
+def test_a_day_before_the_year_one_is_left_to_duckdb() -> None:
+    found = made("select k, year(t - interval 5 hour) as e from features.main.asked", ASKED, E, {}, golden(3))
+    rows = [(*row[:6], dt.datetime(1, 1, 1, hour), *row[7:]) for row, hour in zip(golden(2), (1, 6), strict=True)]
+    assert found.compute(rows).rows(E) == found.sql.compute(rows)
+    assert (found.engine, found.given_up) == ("compiled", 1)
 
 
 def test_a_compiled_function_that_differs_from_duckdb_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

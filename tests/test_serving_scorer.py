@@ -134,9 +134,9 @@ def test_a_compiled_model_that_differs_in_the_last_bit_is_not_used(monkeypatch: 
 def test_probes_try_each_border_from_both_sides_a_missing_number_and_an_unknown_category() -> None:
     golden = FeatureValues.of_rows(rows(5, 1), FEATURES)
     found = probes(golden, {0: np.array([0.5]), 2: np.array([1.0, 2.0])}, KNOWN)
-    assert found.count == 5 + (2 + 1) + (4 + 1) + sum(2 + len(known) for known in KNOWN)
-    tried = {value for value in found.numbers[0].tolist() if value == value}
-    assert {0.5, float(np.nextafter(np.float32(0.5), np.float32(1)))} <= tried
+    assert found.count == 5 + (3 + 1) + (6 + 1) + sum(2 + len(known) for known in KNOWN)
+    tried = {value for value in found.numbers[0].tolist() if not np.isnan(value)}
+    assert {0.5, float(np.nextafter(np.float32(0.5), np.float32(1))), float(np.nextafter(0.5, 1))} <= tried
     assert all("É no such value" in column for column in found.categories)
 
 
@@ -147,6 +147,33 @@ def test_texts_beyond_what_is_remembered_score_the_same(monkeypatch: pytest.Monk
         table = [(1.0, f"text {number} {n}" if n % 2 else TEXTS[n], 2.0, TEXTS[n], 3.0) for n in range(len(TEXTS))]
         values = FeatureValues.of_rows(table, FEATURES)
         assert found.scores(values).tolist() == found.by_catboost(values).tolist()
+        assert found.compiled is not None
+        assert max(map(len, found.compiled._known.values())) <= 10 + len(TEXTS)
+
+
+def test_numbers_within_float32_of_a_border_score_as_by_catboost() -> None:
+    found = made(fitted(3))
+    assert found.compiled is not None
+    base = rows(1, 1)[0]
+    near = [
+        (*base[: 2 * row], float(np.nextafter(border, towards)), *base[2 * row + 1 :])
+        for row, borders in found.compiled.borders.items()
+        for border in borders
+        for towards in (-np.inf, border, np.inf)
+    ]
+    values = FeatureValues.of_rows(near, FEATURES)
+    assert found.scores(values).tolist() == found.by_catboost(values).tolist()
+
+
+def test_a_compiled_model_that_differs_for_a_row_alone_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = CompiledModel._raw
+
+    def other(self: CompiledModel, numbers: Any, codes: Any) -> Any:
+        found = real(self, numbers, codes)
+        return np.nextafter(found, 1e9) if numbers.shape[1] == 1 else found
+
+    monkeypatch.setattr(CompiledModel, "_raw", other)
+    assert made(fitted(5)).engine == "catboost"
 
 
 def test_a_missing_category_is_refused_by_both() -> None:

@@ -83,6 +83,7 @@ def probes(golden: FeatureValues, borders: Mapping[int, "NDArray[np.float64]"], 
 
 
 def _sides(borders: "NDArray[np.float64]") -> list[float]:
-    at = borders.astype(np.float32)
-    sides: list[float] = np.concatenate([at, np.nextafter(at, np.float32(np.inf))]).astype(np.float64).tolist()
+    """The borders, the next float32 above each, and the next float64, which is the border in float32."""
+    above = np.nextafter(borders.astype(np.float32), np.float32(np.inf)).astype(np.float64)
+    sides: list[float] = np.concatenate([borders, above, np.nextafter(borders, np.inf)]).tolist()
     return sides
