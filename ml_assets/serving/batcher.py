@@ -23,7 +23,7 @@ Outcome = list[float] | Exception
 Timed = Callable[[str, float], None]
 """Takes a stage's name and its seconds."""
 GATHER_SECONDS = 0.005
-"""How long a batch may grow while each turn of the event loop brings rows. A call of the model costs as much as 30 rows in it."""
+"""How long a batch may grow while each turn of the event loop brings rows. What it costs at least are some 50 rows more."""
 
 
 class Overloaded(Exception):
