@@ -1,19 +1,15 @@
 """What the log keeps of a request: the text that was sent, and nothing that the endpoint does not know."""
 
-import asyncio
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from test_serving_support import Store, payload, requests, train
 
-from ml_assets.serving.app import create_app
-from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.prediction_records import read
 from ml_assets.serving.requests import Limits
-from resources import pointer as pointers
+from tests.in_process import app_of, ask, within
 
 ROWS = payload(requests(3, seed=31))
 
@@ -27,31 +23,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def logged(store: Store, folder: Path, body: bytes, limits: Limits) -> list[str]:
-    """The requests in the log of a server that was asked once."""
-    endpoint = Endpoint(
-        product="flights",
-        environment="production",
-        pointer=lambda: pointers.read(store.pointer),
-        open_bundle=store.open_bundle,
-        limits=limits,
-    )
-    app = create_app(endpoint=endpoint, log=PredictionLog(folder), limits=limits)
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    async def run() -> None:
-        await app.state.start()
-        scope = {"type": "http", "path": "/predict", "method": "POST", "headers": [], "client": ("a", 1)}
-        await app(scope, receive, send)
-        app.state.close()
-
-    asyncio.run(run())
-    assert sent[0]["status"] == 200, sent
+    """The requests in the log of an endpoint that was asked once."""
+    app = app_of(store, PredictionLog(folder), limits=limits)
+    assert within(app, lambda: ask(app, body))[0] == 200
+    app.state.close()
     found: list[str] = read(folder)["request"].to_list()
     return found
 

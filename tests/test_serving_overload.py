@@ -5,7 +5,6 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ import pytest
 from test_serving_support import Store, payload, requests, train
 
 from ml_assets.serving import prediction_log
-from ml_assets.serving.app import App, create_app
-from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.keys import new_key, parse_keys
 from ml_assets.serving.prediction_log import PredictionLog
-from resources import pointer as pointers
+from tests.in_process import app_of, ask, within
 
 ROWS = payload(requests(40, seed=31))
 
@@ -28,45 +25,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     train(store.home / "r", name="r1", seed=1)
     store.point("r1", store.add(store.home / "r"))
     return store
-
-
-def app_of(store: Store, log: PredictionLog, **more: Any) -> App:
-    endpoint = Endpoint(
-        product="flights",
-        environment="production",
-        pointer=lambda: pointers.read(store.pointer),
-        open_bundle=store.open_bundle,
-    )
-    return create_app(endpoint=endpoint, log=log, **more)
-
-
-Answered = tuple[int, Any, dict[bytes, bytes]]
-
-
-async def ask(
-    app: App, body: bytes, *, path: str = "/predict", method: str = "POST", client: str = "a", key: str = ""
-) -> Answered:
-    sent: list[Any] = []
-
-    async def receive() -> dict[str, Any]:
-        await asyncio.sleep(0)
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
-    await app({"type": "http", "path": path, "method": method, "headers": headers, "client": (client, 1)}, receive, send)
-    head, content = sent
-    return head["status"], json.loads(content["body"]) if path != "/metrics" else content["body"].decode(), dict(head["headers"])
-
-
-def within(app: App, work: Callable[[], Awaitable[Any]]) -> Any:
-    async def run() -> Any:
-        await app.state.start()
-        return await work()
-
-    return asyncio.run(run())
 
 
 def test_more_rows_than_may_wait_are_refused_at_once_with_a_time_to_come_back(store: Store, tmp_path: Path) -> None:
