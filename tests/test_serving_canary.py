@@ -76,7 +76,7 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
         first, second = one_by_one(server.base_url, near), one_by_one(server.base_url, near)
         assert [release for release, _, _ in first] == [release for release, _, _ in second]
         by = [release for release, _, _ in first]
-        assert 0.15 < by.count(candidate.name) / near.height < 0.65
+        assert 0.07 < by.count(candidate.name) / near.height < 0.8  # 29 draws: beyond, once in thousands of runs
         assert [score for _, _, score in first] == [offline[release][n] for n, release in enumerate(by)]
         eventually(lambda: counter(server.base_url, "shadow_rows_scored") == 2 * near.height)
         assert counter(server.base_url, "canary_rows") == 2 * by.count(candidate.name)
