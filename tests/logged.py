@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from ml_assets.serving.prediction_files import hour_folder, put
 from ml_assets.serving.prediction_id import prediction_id
 from ml_assets.serving.prediction_record import Predictions, parquet, table
 
+THRESHOLD = 1.0
 NOON = dt.datetime(2026, 1, 31, 12)
 
 
@@ -45,15 +47,15 @@ def predicted(
         environment=environment,
         release=release,
         bundle="ab" * 32,
-        ids=[id_at(each) for each in at],
+        ids="".join(map(id_at, at)),
         at=at,
         requests=[request(number) for number in numbers],
-        scores=[number / 3 for number in numbers],
-        decisions=[number % 2 == 0 for number in numbers],
+        scores=np.array([number / 3 for number in numbers]),
+        threshold=THRESHOLD,
     )
 
 
 def log(folder: Path, *made: Predictions, writer: str = "w", number: int = 0) -> Path:
     """Put predictions of one hour into the log as one flush."""
-    hour = hour_folder(folder, made[0].ids[0])
+    hour = hour_folder(folder, made[0].ids)
     return put(hour, parquet([table(made)]), writer=writer, first=number, last=number)

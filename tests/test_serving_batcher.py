@@ -80,14 +80,14 @@ def test_each_request_is_scored_by_the_bundle_that_decoded_it(served: list[tuple
     asked = [(served[number % 2][0], [row]) for number, row in enumerate(ROWS)]
     offline = [release.scores(FRAME) for _, release in served]
     outcomes, _ = together(asked)
-    assert outcomes == [[offline[number % 2][number]] for number in range(len(ROWS))]
+    assert [each.tolist() for each in outcomes] == [[offline[number % 2][number]] for number in range(len(ROWS))]
 
 
 def test_an_uncomputable_request_fails_alone(served: list[tuple[Bundle, Release]], tmp_path: Path) -> None:
     bundle, release = served[0]
     bounded = replace(bundle, features=Features(sql_that_fails_from_256(bundle, tmp_path)))
     outcomes, batches = together([(bounded, ROWS[:5]), (bounded, [{**ROWS[5], "wind_speed": 256.0}]), (bounded, ROWS[6:])])
-    assert outcomes[0] + outcomes[2] == release.scores(FRAME)[:5] + release.scores(FRAME)[6:]
+    assert [*outcomes[0], *outcomes[2]] == release.scores(FRAME)[:5] + release.scores(FRAME)[6:]
     assert isinstance(outcomes[1], UncomputableRow)
     assert batches == 1
 
@@ -108,5 +108,5 @@ def test_too_many_waiting_rows_are_refused_at_once(served: list[tuple[Bundle, Re
     bundle, release = served[0]
     outcomes, _ = together([(bundle, ROWS), (bundle, ROWS), (bundle, ROWS), (bundle, ROWS[:20])])
     assert isinstance(outcomes[2], Overloaded)
-    assert outcomes[0] == outcomes[1] == release.scores(FRAME)
-    assert outcomes[3] == release.scores(FRAME)[:20]
+    assert outcomes[0].tolist() == outcomes[1].tolist() == release.scores(FRAME)
+    assert outcomes[3].tolist() == release.scores(FRAME)[:20]

@@ -1,20 +1,22 @@
 """A large body is looked through by other means than a small one, and judged the same."""
 
 import json
+import re
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_serving_support import REQUEST, payload, requests
 
-from ml_assets.serving.byte_counts import LARGE_BYTES, count
+from ml_assets.serving.byte_counts import LARGE_BYTES, colons, count, is_over
 from ml_assets.serving.refusals import BadRequest
 from ml_assets.serving.requests import RequestDecoder
 
 DECODER = RequestDecoder(json.dumps(REQUEST).encode())
 ROWS = payload(requests(1000, seed=3))
 AGAIN = ['"carrier":', '"\\u0063arrier":', '"c\\u0061rrier" :', '"carrier"\n:', '"carrier"\r:', '"carrier"\t:']
-PIECES = [b'"', b":", b'":', b'" ', b" ", b"{", b"[", b"\\", b"|", b";", b"\x00", b"\xff", b"x" * 50]
+SPACED = [space + b":" for space in (b" ", b"\n", b"\r", b"\t")]
+PIECES = [b'"', b":", b'":', b'" ', *SPACED, b" ", b"\t", b"{", b"[", b"\\", b"|", b";", b"\x00", b"\xff", b"x" * 50]
 
 
 @pytest.mark.parametrize("rows", [1, 40, 1000])
@@ -56,5 +58,11 @@ def test_one_opening_more_than_the_most_rows_need_is_refused_before_parsing(more
 @example(b'":', LARGE_BYTES + 1)
 def test_counts_are_those_of_bytes_at_any_size(piece: bytes, size: int) -> None:
     body = (piece * (size // len(piece) + 1))[:size]
-    for what in (b"{", b"[", b'":', b'" ', b"\x00", b"\xff"):
-        assert count(body, what) == body.count(what)
+    for what in (b"{", b"[", b" ", b"\x00", b"\xff"):
+        there = body.count(what)
+        assert count(body, what) == there
+        assert all(is_over(body, what, most) == (there > most) for most in {0, max(there - 1, 0), there, there + 1})
+    after_quote, is_spaced = colons(body)
+    assert after_quote == body.count(b'":')
+    assert is_spaced or not re.search(rb"[ \t\n\r]:", body)
+    assert not is_spaced or re.search(rb"[\x00- ]:", body)

@@ -11,16 +11,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import polars as pl
 import pytest
 
 from ml_assets.serving import prediction_files as files
 from ml_assets.serving import prediction_log, prediction_records
 from ml_assets.serving.prediction_files import FAN, PredictionLogError, merge, parts
-from ml_assets.serving.prediction_log import REQUEST_BYTES, ROW_BYTES, SLICE, PredictionLog
-from ml_assets.serving.prediction_record import REPEATED, Predictions
+from ml_assets.serving.prediction_log import REQUEST_BYTES, ROW_BYTES, SENT_ROW_BYTES, PredictionLog
+from ml_assets.serving.prediction_record import REPEATED, Predictions, Sent
 from ml_assets.serving.prediction_records import count_predictions, find, read
-from tests.logged import NOON, id_at, log, predicted
+from tests.logged import NOON, THRESHOLD, id_at, log, predicted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,7 +32,7 @@ def many(folder: Path, count: int, *, writer: str = "w", first: int = 0) -> list
     made = [predicted(number) for number in range(first, first + count)]
     for number, each in enumerate(made, start=first):
         log(folder, each, writer=writer, number=number)
-    return [id for each in made for id in each.ids]
+    return [each.ids for each in made]
 
 
 def hour(folder: Path) -> Path:
@@ -49,8 +50,10 @@ def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
     assert [str(each.relative_to(tmp_path)) for each in files.hours(tmp_path)] == ["2026-01-31/12", "2026-01-31/13"]
     expected = sorted(made, key=lambda each: each.ids)
     found = read(tmp_path)
-    for column, name in (("id", "ids"), ("at", "at"), ("score", "scores"), ("decision", "decisions")):
+    assert found["id"].to_list() == [each.ids for each in expected]
+    for column, name in (("at", "at"), ("score", "scores")):
         assert found[column].to_list() == [value for each in expected for value in getattr(each, name)]
+    assert found["decision"].to_list() == [score >= THRESHOLD for score in found["score"]]
     for name in REPEATED:
         assert found[name].to_list() == [getattr(each, name) for each in expected]
     assert found["request"][0] == '{"carrier":"AA","distance":null}'
@@ -67,7 +70,9 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
         return real(batches)
 
     monkeypatch.setattr(prediction_log, "table", counted)
-    sizes = [1] * 400 + [SLICE - 1, 0, 1, SLICE, SLICE - 400, 399, 2] + [100] * 4
+    monkeypatch.setattr(prediction_log, "SLICE_ROWS", 1000)
+    monkeypatch.setattr(prediction_log, "SLICE_REQUESTS", 300)
+    sizes = [1] * 400 + [999, 0, 1, 1000, 600, 399, 2] + [100] * 4
     numbers = iter(range(sum(sizes)))
     kept = PredictionLog(tmp_path)
     for predictions in [predicted(*islice(numbers, size)) for size in sizes]:
@@ -75,8 +80,7 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     kept.close()
     assert (kept.written, kept.lost, sum(made)) == (sum(sizes), 0, sum(sizes))
     assert [round(score * 3) for score in read(tmp_path)["score"]] == list(range(sum(sizes)))
-    assert all(SLICE <= rows < 2 * SLICE for rows in made[:-1])
-    assert len(made) == 4
+    assert made == [300, 1099, 1001, 1001, 400]
 
 
 def test_an_empty_log_has_the_columns_and_counts_nothing(tmp_path: Path) -> None:
@@ -91,13 +95,13 @@ def test_a_prediction_is_found_in_its_hour_and_no_other_is_read(tmp_path: Path) 
         log(tmp_path, each)
     broken = log(tmp_path, predicted(8, moment=NOON + dt.timedelta(hours=1)), writer="other")
     broken.write_bytes(b"not Parquet")
-    found = find(tmp_path, made[2].ids[0])
+    found = find(tmp_path, made[2].ids)
     assert found is not None
     assert (found["at"], found["request"]) == ("2026-01-31T14:00:00.007000", {"carrier": "AA", "distance": 7})
     assert find(tmp_path, id_at(NOON)) is None
     assert find(tmp_path, "2013-02.aaaaaaaa") is None
     with pytest.raises(PredictionLogError, match="cannot be read"):
-        find(tmp_path, made[1].ids[0])
+        find(tmp_path, made[1].ids)
 
 
 def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
@@ -257,6 +261,20 @@ def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path, monkeypatch:
     stuck.set()
     kept.close()
     assert (kept.written, kept.lost) == (7, 43)
+
+
+def test_rows_of_which_the_text_is_kept_take_less_of_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stuck = threading.Event()
+    monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
+    sent = predicted(1, 2)
+    sent = msgspec.structs.replace(sent, requests=Sent(b'{"rows":[{"n":1},{"n":2}]}', 2))
+    kept = PredictionLog(tmp_path, most_waiting_bytes=8 * (100 + REQUEST_BYTES + 2 * SENT_ROW_BYTES) - 1)
+    for _ in range(50):
+        kept.add(sent, size=100)
+    assert kept.lost == 2 * 43
+    stuck.set()
+    kept.close()
+    assert kept.written == 2 * 7
 
 
 KILLED = """

@@ -1,19 +1,23 @@
 """What the endpoint tells of itself: predictions, their names, and metrics."""
 
+import io
 import json
+import math
 import re
 import time
 from typing import Any
 
 import msgspec
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.serving.metrics import Metrics, observed_text
 from ml_assets.serving.observed import Observed
 from ml_assets.serving.prediction_id import is_prediction_id, prediction_id, prediction_ids
-from ml_assets.serving.prediction_record import Predictions, as_sent, parquet, table
+from ml_assets.serving.prediction_record import GROUP_ROWS, Predictions, Sent, parquet, table
 from tests.logged import predicted
 
 
@@ -66,32 +70,57 @@ ROWS_SENT = st.lists(
 SPACED: list[dict[str, Any]] = [{}, {"separators": (",", ":")}, {"indent": 2}, {"ensure_ascii": False}]
 
 
-def sent_or_rows(rows: list[dict[str, Any]], form: int, *, is_alone: bool) -> tuple[Predictions, bool]:
-    """Predictions for rows in a body of that form, and whether their text can be cut out of it."""
-    rows = rows[:1] if is_alone else rows
-    body = json.dumps(rows[0] if is_alone else {"rows": rows}, **SPACED[form]).encode()
-    sent = as_sent(body, len(rows))
-    made = predicted(*range(len(rows)), request=lambda n: rows[n])
-    return (msgspec.structs.replace(made, requests=sent) if sent else made), sent is not None
+def as_sent(body: bytes, rows: int) -> Predictions:
+    """Predictions for the rows of a body."""
+    return msgspec.structs.replace(predicted(*range(rows)), requests=Sent(body, rows))
 
 
 @given(st.lists(st.tuples(ROWS_SENT, st.integers(0, len(SPACED) - 1), st.booleans()), min_size=1, max_size=6))
 def test_what_the_log_cuts_out_of_bodies_is_each_rows_own_text(bodies: list[tuple[list[dict[str, Any]], int, bool]]) -> None:
-    made = [sent_or_rows(rows, form, is_alone=is_alone) for rows, form, is_alone in bodies]
-    rows = [row for each, _, is_alone in bodies for row in (each[:1] if is_alone else each)]
-    found = table([each for each, _ in made])
-    assert [json.loads(text) for text in found["request"].to_pylist()] == rows
-    for (each, form, is_alone), (_, is_cut) in zip(bodies, made, strict=True):
-        has_braces = any(brace in row["text"] for row in each[: 1 if is_alone else None] for brace in "{}")
-        is_known_form = is_alone or form in (0, 1, 3)
-        assert is_cut == (is_known_form and not has_braces)
+    made, texts = [], []
+    for rows, form, is_alone in bodies:
+        asked = rows[:1] if is_alone else rows
+        body = json.dumps(asked[0] if is_alone else {"rows": asked}, **SPACED[form]).encode()
+        made.append(as_sent(body, len(asked)))
+        texts += [json.dumps(row, **SPACED[form]) for row in asked]
+    found = table(made)["request"].to_pylist()
+    assert [re.sub(r"\n *", "", text) for text in found] == [re.sub(r"\n *", "", text) for text in texts]
 
 
-@pytest.mark.parametrize(
-    "body", [b'{"text":"}{"}', b'{"text":"{"}', b'{"text":"}"}', b'{"rows":[{"text":"}"}]}', b' {"rows":[{"text":"a"}]}']
-)
-def test_a_body_in_which_text_has_braces_or_that_begins_otherwise_is_not_cut(body: bytes) -> None:
-    assert as_sent(body, 1) is None
+BRACES = [b'{"text":"}{"}', b'{"text":"{"}', b'{"text":"}"}', b'{"rows":[{"text":"}"}]}', b' {"rows":[{"text":"a"}]}']
+
+
+@pytest.mark.parametrize("odd", BRACES)
+def test_a_body_in_which_text_has_braces_or_that_begins_otherwise_is_cut_between_others(odd: bytes) -> None:
+    plain = b' {"text":"b"} ', b'{"rows": [{"n":1} ,\t{"n":2}]}'
+    made = [as_sent(plain[0], 1), as_sent(odd, 1), as_sent(odd, 1), as_sent(plain[1], 2), as_sent(odd, 1)]
+    text = odd.decode()[odd.rindex(b'{"text') :].removesuffix("]}") if b"rows" in odd else odd.decode()
+    expected = ['{"text":"b"}', text, text, '{"n":1}', '{"n":2}', text]
+    assert table(made)["request"].to_pylist() == expected
+
+
+@given(st.lists(st.tuples(st.sampled_from([None, -0.5, 0.0, 1.0]), st.lists(st.floats(), max_size=4)), min_size=1, max_size=5))
+def test_a_decision_says_whether_the_score_reaches_its_releases_threshold(made: list[tuple[float | None, list[float]]]) -> None:
+    each = [
+        msgspec.structs.replace(predicted(*range(len(scores))), scores=np.array(scores), threshold=threshold)
+        for threshold, scores in made
+    ]
+    expected = [None if t is None or math.isnan(s) else s >= t for t, scores in made for s in scores]
+    assert table(each)["decision"].to_pylist() == expected
+
+
+@given(st.lists(st.integers(0, 2 * GROUP_ROWS), max_size=4))
+@settings(max_examples=10, deadline=None)
+def test_tables_are_written_as_full_groups_in_their_order(sizes: list[int]) -> None:
+    made = table([predicted(*range(100))]).take(np.arange(sum(sizes)) % 100)
+    starts = np.cumsum([0, *sizes])
+    content = parquet(made.slice(start, size) for start, size in zip(starts, sizes, strict=False))
+    file = pq.ParquetFile(io.BytesIO(content))
+    groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+    assert [rows for rows in groups if rows] == [GROUP_ROWS] * (sum(sizes) // GROUP_ROWS) + [sum(sizes) % GROUP_ROWS] * (
+        sum(sizes) % GROUP_ROWS > 0
+    )
+    assert file.read().equals(made)
 
 
 def test_one_moment_stands_for_all_rows_of_a_request() -> None:
@@ -103,10 +132,10 @@ def test_one_moment_stands_for_all_rows_of_a_request() -> None:
 
 def test_predictions_need_every_value_for_every_row() -> None:
     made = predicted(1, 2, 3)
-    for name in ("ids", "at", "requests", "scores", "decisions"):
+    for name in ("ids", "at", "requests", "scores"):
         with pytest.raises(ValueError, match="for each row"):
             msgspec.structs.replace(made, **{name: getattr(made, name)[:2]})
-    assert list(predicted().parts(5)) == [predicted()]
+    assert [len(each) for each in predicted().parts(5)] == [0]
 
 
 def test_metrics_are_prometheus_text() -> None:

@@ -7,15 +7,19 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from ml_assets.serving import client, prediction_records
-from ml_assets.serving.prediction_record import Predictions
+from ml_assets.serving.prediction_record import Predictions, table
 from ml_assets.serving.process import ServerProcess
 from ml_assets.serving.shadow import BATCH_ROWS, Shadow
 from tests.test_serving_support import Release, Store, get, payload, requests, train
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FRAME = requests(60, seed=5)
 
@@ -94,24 +98,23 @@ def test_a_damaged_candidate_is_told_and_the_champion_goes_on_and_a_reload_ends_
 
 
 class Stuck:
-    """A candidate that does not come back until it is let go, or raises."""
+    """A candidate that does not come back until it is let go, raises, or scores fewer rows than it was given."""
 
     release = "2013-02.stuck"
 
-    def __init__(self, *, error: Exception | None = None) -> None:
-        self.requests = self
+    def __init__(self, *, error: Exception | None = None, missing: int = 0) -> None:
+        self.requests = self.card = self
+        self.threshold = 0.25
+        self.missing = missing
         self.fields: tuple[str, ...] = ()
         self.go = threading.Event()
         self.error = error
 
-    def score_structs(self, rows: Any) -> list[float]:
+    def score_structs(self, rows: Any) -> "NDArray[np.float64]":
         if self.error:
             raise self.error
         self.go.wait(10)
-        return [0.5] * len(rows)
-
-    def decide(self, scores: list[float]) -> list[bool | None]:
-        return [score >= 0.5 for score in scores]
+        return np.full(max(0, len(rows) - self.missing), 0.5)
 
 
 class Kept:
@@ -126,8 +129,13 @@ class Kept:
         self.added.append(predictions)
 
     def all(self, name: str) -> list[Any]:
-        """One of the lists of what was added, end to end."""
+        """One of the values of what was added, end to end."""
         return [value for each in self.added for value in getattr(each, name)]
+
+    def column(self, name: str) -> list[Any]:
+        """The same as it would be written."""
+        found: list[Any] = table(self.added)[name].to_pylist()
+        return found
 
     def close(self) -> None: ...
 
@@ -140,12 +148,17 @@ def answered(count: int) -> Predictions:
         environment="production",
         release="a",
         bundle="b" * 64,
-        ids=list(map(str, numbers)),
+        ids="".join(map(named, numbers)),
         at=[dt.datetime(2013, 1, 1)] * count,
         requests=numbers,
-        scores=[0.1] * count,
-        decisions=[False] * count,
+        scores=np.full(count, 0.1),
+        threshold=0.5,
     )
+
+
+def named(number: int) -> str:
+    """An id that is a number."""
+    return f"{number:036d}"
 
 
 def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
@@ -159,9 +172,9 @@ def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
     stuck.go.set()
     eventually(lambda: shadow.scored == 100)
     shadow.close()
-    assert log.all("ids") == [str(number) for number in range(10)] * 10
+    assert log.column("id") == list(map(named, range(10))) * 10
     assert {(each.release, each.environment, each.bundle) for each in log.added} == {(stuck.release, "shadow", "b")}
-    assert (set(log.all("scores")), set(log.all("decisions"))) == ({0.5}, {True})
+    assert (set(log.all("scores")), {each.threshold for each in log.added}) == ({0.5}, {0.25})
 
 
 def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_next_one_scores() -> None:
@@ -174,7 +187,19 @@ def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_n
     eventually(lambda: (shadow.failed, shadow.scored) == (70, 5))
     shadow.close()
     assert [math.isnan(score) for score in log.all("scores")] == [True] * 70 + [False] * 5
-    assert log.all("decisions") == [None] * 70 + [True] * 5
+    assert log.column("decision") == [None] * 70 + [True] * 5
+
+
+def test_a_candidate_that_scores_fewer_rows_than_it_was_given_is_counted_and_the_next_one_scores() -> None:
+    log, stuck, short = Kept(), Stuck(), Stuck(missing=1)
+    stuck.go.set()
+    short.go.set()
+    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow.add(short, "b", answered(7), answered_by=short)  # type: ignore[arg-type]
+    shadow.add(stuck, "b", answered(5), answered_by=stuck)  # type: ignore[arg-type]
+    eventually(lambda: (shadow.failed, shadow.scored) == (7, 5))
+    shadow.close()
+    assert log.column("decision") == [None] * 7 + [True] * 5
 
 
 class Picky(Stuck):
@@ -184,10 +209,10 @@ class Picky(Stuck):
         super().__init__()
         self.cannot = set(cannot)
 
-    def score_structs(self, rows: Any) -> list[float]:
+    def score_structs(self, rows: Any) -> "NDArray[np.float64]":
         if self.cannot.intersection(rows):
             raise ValueError("no")
-        return [float(row) for row in rows]
+        return np.array(rows, dtype=np.float64)
 
 
 def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
@@ -196,8 +221,8 @@ def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
     shadow.add(picky, "b", answered(10), answered_by=picky)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (1, 9))
     shadow.close()
-    missed = [id for id, score in zip(log.all("ids"), log.all("scores"), strict=True) if math.isnan(score)]
-    assert missed == ["3"]
+    missed = [id for id, score in zip(log.column("id"), log.all("scores"), strict=True) if math.isnan(score)]
+    assert missed == [named(3)]
 
 
 @pytest.mark.parametrize("cannot", [(), (0, 70, BATCH_ROWS, 2 * BATCH_ROWS + 2)])
@@ -208,9 +233,9 @@ def test_a_large_request_is_scored_in_parts_and_each_row_is_logged_once_with_its
     eventually(lambda: shadow.failed + shadow.scored == count)
     shadow.close()
     assert max(map(len, log.added)) <= BATCH_ROWS
-    assert log.all("ids") == [str(number) for number in range(count)]
+    assert log.column("id") == list(map(named, range(count)))
     assert log.all("requests") == list(range(count))
     assert [-1 if math.isnan(score) else score for score in log.all("scores")] == [
         -1 if number in cannot else number for number in range(count)
     ]
-    assert log.all("decisions") == [None if number in cannot else number >= 0.5 for number in range(count)]
+    assert log.column("decision") == [None if number in cannot else number >= 0.25 for number in range(count)]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -9,6 +10,10 @@ from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import Serving
 from ml_assets.serving.prediction_id import prediction_ids
 from ml_assets.serving.prediction_record import Predictions, Sent
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -35,26 +40,26 @@ class Answer(msgspec.Struct, frozen=True):
     predictions: list[BinaryPrediction] | list[Prediction]
 
 
-def predictions(
-    serving: Serving, environment: str, *, at: float, requests: Sequence[msgspec.Struct] | Sent, scores: list[float]
-) -> Predictions:
-    """What a release gave for the rows of a request, which was read `at` (seconds since 1970)."""
-    bundle = serving.bundle
-    return Predictions(
+def answered(
+    serving: Serving, environment: str, *, at: float, requests: Sequence[msgspec.Struct] | Sent, scores: "NDArray[np.float64]"
+) -> tuple[Answer, Predictions]:
+    """What a release gave for a request's rows, which were read `at` (seconds since 1970): for the client, and as it is kept."""
+    bundle, ids = serving.bundle, prediction_ids(len(scores))
+    made = Predictions(
         product=bundle.card.product,
         environment=environment,
         release=bundle.release,
         bundle=serving.pointer.bundle,
-        ids=prediction_ids(len(scores)),
+        ids="".join(ids),
         at=[_EPOCH + dt.timedelta(seconds=at)],
         requests=requests,
         scores=scores,
-        decisions=bundle.decide(scores),
+        threshold=bundle.card.threshold,
     )
+    return Answer(bundle.release, _told(bundle, ids, scores.tolist())), made
 
 
-def answer(bundle: Bundle, made: Predictions) -> Answer:
-    """The predictions as the client sees them."""
+def _told(bundle: Bundle, ids: list[str], scores: list[float]) -> list[BinaryPrediction] | list[Prediction]:
     if bundle.card.task == "binary":
-        return Answer(bundle.release, list(map(BinaryPrediction, made.ids, made.scores, made.decisions)))
-    return Answer(bundle.release, list(map(Prediction, made.ids, made.scores)))
+        return list(map(BinaryPrediction, ids, scores, bundle.decide(scores)))
+    return list(map(Prediction, ids, scores))

@@ -21,7 +21,7 @@ def batch_predictions(bundle: Bundle, digest: str, *, features: "pl.DataFrame", 
     """
     known = bundle.card.features
     rows = features.select(feature["name"] for feature in known).rows()
-    scores = bundle.score_features(FeatureValues.of_rows(rows, known)).tolist()
+    scores = bundle.score_features(FeatureValues.of_rows(rows, known))
     asked = requests.select(field.name for field in bundle.requests.fields if field.name in requests.columns)
     names = uuid5(_NAMES, f"{digest} {source}")
     made = Predictions(
@@ -29,10 +29,10 @@ def batch_predictions(bundle: Bundle, digest: str, *, features: "pl.DataFrame", 
         environment="production",
         release=bundle.release,
         bundle=digest,
-        ids=[str(uuid5(names, str(number))) for number in range(len(scores))],
+        ids="".join(str(uuid5(names, str(number))) for number in range(len(scores))),
         at=requests[bundle.card.time].to_list(),
         requests=asked.to_dicts(),
         scores=scores,
-        decisions=bundle.decide(scores),
+        threshold=bundle.card.threshold,
     )
     return parquet([table([made])])

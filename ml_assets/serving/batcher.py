@@ -11,15 +11,19 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.feature_sql import UncomputableRow
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 Rows = Sequence[msgspec.Struct]
-Outcome = list[float] | Exception
+Outcome: TypeAlias = "NDArray[np.float64] | Exception"
 Timed = Callable[[str, float], None]
 """Takes a stage's name and its seconds."""
 GATHER_SECONDS = 0.005
@@ -49,7 +53,7 @@ class Batcher:
         self._is_called = False
         self._loop = asyncio.get_running_loop()
 
-    async def score(self, bundle: Bundle, rows: Rows) -> list[float]:
+    async def score(self, bundle: Bundle, rows: Rows) -> "NDArray[np.float64]":
         """Scores of the rows by `bundle`; raises Overloaded at once when too many rows wait."""
         if self.waiting_rows + len(rows) > self._most_waiting_rows:
             raise Overloaded(f"{self.waiting_rows} rows wait already")
@@ -60,7 +64,7 @@ class Batcher:
             self._is_called = True
             self._loop.call_soon(self._gather, 0, time.perf_counter() + GATHER_SECONDS)
         try:
-            scores: list[float] = await job.answer
+            scores: NDArray[np.float64] = await job.answer
         finally:
             self.waiting_rows -= len(rows)
         return scores
@@ -108,7 +112,7 @@ class Batcher:
         ends = accumulate(len(job.rows) for job in jobs)
         return [scores[end - len(job.rows) : end] for job, end in zip(jobs, ends, strict=True)]
 
-    def _scores(self, bundle: Bundle, rows: Rows) -> list[float]:
+    def _scores(self, bundle: Bundle, rows: Rows) -> "NDArray[np.float64]":
         started = time.perf_counter()
         computed = bundle.features_of(rows)
         between = time.perf_counter()
@@ -116,5 +120,4 @@ class Batcher:
         self._timed("features", between - started)
         self._timed("model", time.perf_counter() - between)
         bundle.observed.add(computed, scores)
-        found: list[float] = scores.tolist()
-        return found
+        return scores

@@ -61,12 +61,12 @@ class Bundle:
 
     def score(self, requests: Sequence[Mapping[str, Any]]) -> list[float]:
         """Scores of request objects (the fields of request.json), in their order."""
-        return self.score_structs(self.requests.convert(requests))
-
-    def score_structs(self, rows: Sequence[msgspec.Struct]) -> list[float]:
-        """Scores of decoded requests, in their order."""
-        scores: list[float] = self.score_features(self.features_of(rows)).tolist()
+        scores: list[float] = self.score_structs(self.requests.convert(requests)).tolist()
         return scores
+
+    def score_structs(self, rows: Sequence[msgspec.Struct]) -> "NDArray[np.float64]":
+        """Scores of decoded requests, in their order."""
+        return self.score_features(self.features_of(rows))
 
     def features_of(self, rows: Sequence[msgspec.Struct]) -> FeatureValues:
         """Feature values of decoded requests, in their order."""

@@ -67,13 +67,14 @@ def _request(
     def column(name: str) -> Term:
         kind, function, filler = _AS_COLUMN[columns[name]]
         given, limits = variables[name], within.get(name, INT64)
+        text = given if kind == "string" else None
         if name not in nullable:
-            return Term(code.let(f"{function}({given})"), kind, within=limits, given=given if kind == "string" else None)
+            return Term(code.let(f"{function}({given})"), kind, within=limits, given=text)
         if kind == "number":
             values = code.let(f"doubles({given})")
             return Term(values, kind, code.let(f"isnan({values})"), is_marked=True)
         values = code.let(f"{function}(filled({given}, {code.value(filler)}))")
-        return Term(values, kind, code.let(f"absent({given})"), within=limits)
+        return Term(values, kind, code.let(f"absent({given})"), within=limits, given=text)
 
     if len({name.lower() for name in columns}) < len(columns):
         raise Unsupported("request fields that differ in case only")

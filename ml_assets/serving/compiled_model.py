@@ -98,7 +98,8 @@ class CompiledModel:
         asked = {(s.float_feature_index, s.border) for tree in read.oblivious_trees for s in tree.splits or () if _is_border(s)}
         self._borders = {split: row for row, split in enumerate(sorted(asked))}
         self._border_feature = np.array([row_of[feature] for feature, _ in self._borders], dtype=np.intp)
-        self._border = np.array([border for _, border in self._borders], dtype=np.float32)[:, None]
+        border = np.array([border for _, border in self._borders], dtype=np.float32)[:, None]
+        self._border = np.repeat(border, ROWS_AT_ONCE, axis=1)  # a third of the time that comparing with one column takes
         numbers = read.features_info.float_features
         self._above_all = [row_of[each.feature_index] for each in numbers if each.nan_value_treatment == "AsTrue"]
 
@@ -147,7 +148,8 @@ class CompiledModel:
     def _raw(self, numbers: "NDArray[np.float32]", codes: "NDArray[np.int32]") -> "NDArray[np.float64]":
         borders = len(self._border)
         holds = np.empty((borders + len(self._value) + 1, numbers.shape[1]), dtype=np.bool_)
-        np.greater(numbers.take(self._border_feature, axis=0), self._border, out=holds[:borders])
+        border = self._border[:, : numbers.shape[1]]
+        np.greater(numbers.take(self._border_feature, axis=0), border, out=holds[:borders])
         np.equal(codes.take(self._value_feature, axis=0), self._value, out=holds[borders:-1])
         holds[-1] = False
         bits = holds.view(np.uint8) if self._index_type is np.uint8 else holds.astype(self._index_type)

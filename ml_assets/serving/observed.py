@@ -17,6 +17,7 @@ class Observed:
     def __init__(self, profile: Mapping[str, Any], features: Sequence[Mapping[str, str]]) -> None:
         self.edges: list[float] = list(profile.get("score", {}).get("edges", ()))
         self.expected: list[float] = list(profile.get("score", {}).get("shares", ()))
+        self._edges = np.array(self.edges, dtype=np.float64)
         self._scores = np.zeros(len(self.edges) + 1, dtype=np.int64)
         columns = profile.get("columns", {})
         categories = [feature["name"] for feature in features if feature["kind"] == CATEGORY]
@@ -27,7 +28,7 @@ class Observed:
 
     def add(self, values: FeatureValues, scores: "NDArray[np.float64]") -> None:
         """Count rows of feature values and their scores."""
-        self._scores += np.bincount(np.searchsorted(self.edges, scores), minlength=len(self._scores))
+        self._scores += np.bincount(self._edges.searchsorted(scores), minlength=len(self._scores))
         for name, (column, levels) in zip(self._unknown, self._levels.items(), strict=True):
             if not levels.issuperset(texts := values.categories[column]):
                 self._unknown[name] += sum(text not in levels for text in texts)

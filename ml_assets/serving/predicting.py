@@ -1,17 +1,22 @@
 """POST /predict."""
 
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.serving.answers import answer, predictions
+from ml_assets.serving.answers import answered
 from ml_assets.serving.batcher import Overloaded, Rows
 from ml_assets.serving.exchange import Reply, Request
 from ml_assets.serving.feature_sql import UncomputableRow
 from ml_assets.serving.loaded import Serving, converted
-from ml_assets.serving.prediction_record import Sent, as_sent
+from ml_assets.serving.prediction_record import Sent
 from ml_assets.serving.refusals import BadRequest, Refusal
 from ml_assets.serving.state import State
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Predicting:
@@ -39,23 +44,21 @@ class Predicting:
             state.admission.leave(asker)
         started = time.perf_counter()
         requests = self._as_logged(body, rows) if answering is serving else rows
-        made = predictions(answering, state.endpoint.environment, at=at, requests=requests, scores=scores)
+        answer, made = answered(answering, state.endpoint.environment, at=at, requests=requests, scores=scores)
         state.log.add(made, len(body))
         if state.shadow and (beside := serving.beside):
-            other, answered = beside.other(answering.pointer.bundle), msgspec.structs.replace(made, requests=rows)
-            state.shadow.add(beside.scorers[other], other, answered, answered_by=answering.bundle)
+            other, told = beside.other(answering.pointer.bundle), msgspec.structs.replace(made, requests=rows)
+            state.shadow.add(beside.scorers[other], other, told, answered_by=answering.bundle)
         state.metrics.rows += len(rows)
-        reply = Reply(200, self._encode(answer(answering.bundle, made)))
+        reply = Reply(200, self._encode(answer))
         state.metrics.stage("encode", time.perf_counter() - started)
         return reply
 
     def _as_logged(self, body: bytes, rows: Rows) -> Rows | Sent:
         """The rows as they were sent. Fields that are ignored are not logged, nor are they looked at by who decodes."""
-        if self._state.limits.unknown_fields == "ignore":
-            return rows
-        return as_sent(body, len(rows)) or rows
+        return rows if self._state.limits.unknown_fields == "ignore" else Sent(body, len(rows))
 
-    async def _score(self, serving: Serving, rows: Rows) -> tuple[Serving, Rows, list[float]]:
+    async def _score(self, serving: Serving, rows: Rows) -> "tuple[Serving, Rows, NDArray[np.float64]]":
         """The release that answers the request, the rows as it knows them, and its scores."""
         beside, metrics = serving.beside, self._state.metrics
         if beside and (canary := beside.canary) and beside.takes(rows[0]):

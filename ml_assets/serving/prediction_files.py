@@ -12,16 +12,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.prediction_record import parquet
 from resources.blobs import write_atomically
 from resources.leftovers import clear_folder
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 FAN = 32
 """Files of one level that become one of the next: an hour of flushes each second is at most 93 files, each row written thrice."""
 MOST_MERGED_BYTES = 32 * 1024 * 1024
+READ_ROWS = 2048
 RECENT_DAYS = 3
 TRIES = 50
 
@@ -159,15 +163,23 @@ def _runs(found: Sequence[Part], *, is_over: bool) -> Iterator[Sequence[Part]]:
 
 
 def _merge(hour: Path, run: Sequence[Part]) -> None:
-    import pyarrow.parquet as pq
-
     if len(run) < 2 or sum(part.path.stat().st_size for part in run) > MOST_MERGED_BYTES:
         return
-    content = parquet([pq.read_table(part.path) for part in run])
+    content = parquet(table for part in run for table in _tables(part.path))
     level = 1 + max(part.level for part in run)
     put(hour, content, writer=run[0].writer, first=run[0].first, last=run[-1].last, level=level)
     for part in run:
         part.path.unlink(missing_ok=True)
+
+
+def _tables(path: Path) -> "Iterator[pa.Table]":
+    """The rows of a file, a few at a time: in memory that is used again, where that for a whole file is cleared each time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(READ_ROWS, use_threads=False):
+            yield pa.Table.from_batches([batch])
 
 
 def _remove(hour: Path, merged: Iterable[Part]) -> None:

@@ -7,6 +7,8 @@ from functools import cache
 from itertools import islice
 from random import Random
 
+LENGTH = 36
+
 _FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
 _random = Random()
 """Seeded by the system: identifiers differ between processes, and need not be secret."""

@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 
 from ml_assets.serving.prediction_files import PredictionLogError, folder_of, hour_number, merge, put, recent_hours
 from ml_assets.serving.prediction_id import prediction_id
-from ml_assets.serving.prediction_record import Predictions, parquet, table
+from ml_assets.serving.prediction_record import Predictions, Sent, parquet, table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_WAITING_BYTES = 128 * 1024 * 1024
-REQUEST_BYTES, ROW_BYTES = 700, 400
-"""About what the predictions of a request weigh in memory, and each row of them, beside the request's text; less where that is
-kept instead of the rows."""
+REQUEST_BYTES, SENT_ROW_BYTES, ROW_BYTES = 700, 60, 800
+"""About what the predictions of a request weigh in memory beside its text, and each row of them, the text of which is kept or
+which is kept itself."""
 FLUSH_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 5.0
-SLICE = 1000
-"""Rows that are in one table: their ids and numbers are read with the interpreter, for a fraction of a millisecond."""
+SLICE_ROWS, SLICE_REQUESTS = 100_000, 2000
+"""About what is in one table. For each a few dozen steps take the interpreter from the event loop, and each request's bodies and
+numbers are gone through in one."""
 
 
 class PredictionLog:
@@ -63,9 +64,10 @@ class PredictionLog:
 
     def add(self, predictions: Predictions, size: int = 0) -> None:
         """Queue the predictions of a request of `size` bytes; when the queue is full they are lost, and counted."""
-        if not predictions.ids:
+        if not len(predictions):
             return
-        weight = size + REQUEST_BYTES + ROW_BYTES * len(predictions)
+        row_bytes = SENT_ROW_BYTES if isinstance(predictions.requests, Sent) else ROW_BYTES
+        weight = size + REQUEST_BYTES + row_bytes * len(predictions)
         if self._taken_bytes - self._done_bytes + weight > self._most_waiting_bytes:
             self._refused += len(predictions)
             return
@@ -93,7 +95,7 @@ class PredictionLog:
     def _pause(self) -> bool:
         """Until it is time to flush, or much waits; whether to stop."""
         until = time.monotonic() + self._flush_seconds
-        while time.monotonic() < until and self._taken_bytes - self._done_bytes < self._most_waiting_bytes // 8:
+        while time.monotonic() < until and self._taken_bytes - self._done_bytes < self._most_waiting_bytes // 4:
             if self._closing.wait(min(self._flush_seconds, LOOK_SECONDS)):
                 return True
         return self._closing.is_set()
@@ -103,7 +105,7 @@ class PredictionLog:
         weights = 0
         while self._waiting:
             predictions, weight = self._waiting.popleft()
-            by_hour.setdefault(hour_number(predictions.ids[0]), []).append(predictions)
+            by_hour.setdefault(hour_number(predictions.ids), []).append(predictions)
             weights += weight
         for number, waited in by_hour.items():
             hour, tables = folder_of(self.folder, number), self._tables(waited)
@@ -146,13 +148,13 @@ class PredictionLog:
 
 
 def _sliced(waited: Sequence[Predictions]) -> Iterator[list[Predictions]]:
-    """The same in their order, together until they have SLICE rows."""
+    """The same in their order, together until they are enough for a table."""
     rows = 0
     joined: list[Predictions] = []
     for predictions in waited:
         joined.append(predictions)
         rows += len(predictions)
-        if rows >= SLICE:
+        if rows >= SLICE_ROWS or len(joined) >= SLICE_REQUESTS:
             yield joined
             rows, joined = 0, []
     if joined:

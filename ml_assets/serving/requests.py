@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from ml_assets.serving.byte_counts import count
+from ml_assets.serving.byte_counts import colons, count, is_over
 from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 from ml_assets.serving.request_field import Field, RequestSpecRefused, annotation
 
@@ -74,12 +74,16 @@ class RequestDecoder:
 
     def _refuse_nested(self, body: bytes) -> None:
         """Before parsing: no more objects and lists than the most rows need, which bounds the depth too."""
-        if count(body, b"{") + count(body, b"[") <= self._most_openings:
+        if not self._opens_more(body):
             return
         outside = _STRING.sub(b"", body)  # brackets in text open nothing
-        if count(outside, b"{") + count(outside, b"[") > self._most_openings:
+        if self._opens_more(outside):
             about = f"more than {self.limits.rows} rows, or nested too deeply"
             raise BadRequest(422, [Refusal(path="rows", message=about, allowed=self._allowed("rows"))], reason="too_many_rows")
+
+    def _opens_more(self, body: bytes) -> bool:
+        left = self._most_openings - count(body, b"{")
+        return left < 0 or is_over(body, b"[", left)
 
     def _invalid(self, error: msgspec.ValidationError) -> BadRequest:
         told = refusal(str(error), self._allowed)
@@ -106,10 +110,9 @@ def _name(path: str) -> str:
 
 
 def _may_repeat(body: bytes, names: int) -> bool:
-    """Whether a decoded body might name a field twice: it has another number of `":` than of names, or space before one."""
-    if b"\t" in body or b"\n" in body or b"\r" in body or count(body, b'":') != names:
-        return True
-    return b" " in body and count(body, b'" ') > 0
+    """Whether a decoded body might name a field twice: it has another number of `":` than of names, or space before a colon."""
+    after_quote, is_spaced = colons(body)
+    return is_spaced or after_quote != names
 
 
 def _fields(content: bytes) -> tuple[Field, ...]:

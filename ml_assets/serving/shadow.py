@@ -7,18 +7,21 @@ leave the interpreter to the event loop. What cannot be scored is counted, and l
 """
 
 import logging
-import math
 import threading
 from collections import deque
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
+import numpy as np
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import converted
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.prediction_record import Predictions
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 LOGGER = logging.getLogger(__name__)
 MOST_WAITING_ROWS = 10_000
@@ -87,11 +90,11 @@ class Shadow:
     def _score(self, job: _Job, made: Predictions) -> None:
         try:
             rows = converted(cast("Sequence[msgspec.Struct]", made.requests), job.answered_by, job.scorer)
-            scores = job.scorer.score_structs(rows)
+            scored = _scored(job, made, job.scorer.score_structs(rows))
         except Exception as error:  # noqa: BLE001 - whatever is wrong with a release is told and counted; the next row is scored
             self._score_alone(job, made, error)
             return
-        self.log.add(_scored(job, made, scores, job.scorer.decide(scores)))
+        self.log.add(scored)
         self.scored += len(made)
 
     def _score_alone(self, job: _Job, made: Predictions, error: Exception) -> None:
@@ -102,10 +105,10 @@ class Shadow:
             return
         if not self.failed:  # its kind alone: a message may hold what a client sent
             LOGGER.warning("%s, beside what answers, cannot score: %s", job.scorer.release, type(error).__name__)
-        self.log.add(_scored(job, made, [math.nan], [None]))
+        self.log.add(_scored(job, made, np.array([np.nan])))
         self.failed += len(made)
 
 
-def _scored(job: _Job, answered: Predictions, scores: list[float], decided: list[bool | None]) -> Predictions:
+def _scored(job: _Job, answered: Predictions, scores: "NDArray[np.float64]") -> Predictions:
     told = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
-    return msgspec.structs.replace(answered, **told, scores=scores, decisions=decided)
+    return msgspec.structs.replace(answered, **told, scores=scores, threshold=job.scorer.card.threshold)

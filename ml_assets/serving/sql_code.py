@@ -33,7 +33,7 @@ class Unsupported(Exception):
 class Term:
     """A computed value. `missing` is None where it is never NULL; `literal` is set where the SQL spells it out; integers are
     known to be `within` least and most. A number `may_be_nan` without being NULL, and `is_marked` if its array has NaN where it
-    is NULL. `given` is the variable of the request's own values, in a tuple, where the term is a field that has no null."""
+    is NULL. `given` is the variable of a text field's own values, in a tuple with None for NULL, where the term is one."""
 
     code: str
     kind: Kind

@@ -4,14 +4,13 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.serving.sql_code import Code, Term, Unsupported
-from ml_assets.serving.sql_columns import EPOCH_DAY
+from ml_assets.serving.sql_columns import DAY, EPOCH_DAY
 
 if TYPE_CHECKING:
     from ml_assets.serving.sql_expressions import Resolve, Rule
 
-_DAY = 86_400_000_000
-_UNITS = {"DAY": _DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
-_OF_DAY = {"hour": (_DAY, _UNITS["HOUR"]), "minute": (_UNITS["HOUR"], _UNITS["MINUTE"])}
+_UNITS = {"DAY": DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
+_OF_DAY = {"hour": (DAY, _UNITS["HOUR"]), "minute": (_UNITS["HOUR"], _UNITS["MINUTE"])}
 _CALENDAR = ("year", "month", "day", "dayofyear")
 _FIRST_DAY, _LAST_DAY = (limit.toordinal() - EPOCH_DAY for limit in (dt.date.min, dt.date.max))
 
@@ -22,7 +21,7 @@ def to_date(inner: Term, code: Code) -> Term:
         return inner
     if inner.kind != "timestamp":
         raise Unsupported(f"a cast from {inner.kind} to date")
-    return code.strict("date", f"{inner.code} // {_DAY}", [inner])
+    return code.strict("date", f"{inner.code} // {DAY}", [inner])
 
 
 def shifted(node: Any, code: Code, resolve: "Resolve") -> Term | None:
@@ -34,7 +33,7 @@ def shifted(node: Any, code: Code, resolve: "Resolve") -> Term | None:
     inner, length = term(node.this, code, resolve), _microseconds(node.expression)
     if inner.kind not in ("timestamp", "date") or node.key not in ("add", "sub"):
         raise Unsupported(node.sql("duckdb"))
-    start = inner.code if inner.kind == "timestamp" else f"{inner.code} * {_DAY}"
+    start = inner.code if inner.kind == "timestamp" else f"{inner.code} * {DAY}"
     return code.strict("timestamp", f"{start} {'+' if node.key == 'add' else '-'} {length}", [inner])
 
 
