@@ -28,9 +28,9 @@ def is_over(body: bytes, byte: bytes, most: int) -> bool:
 
 
 def colons(body: bytes) -> tuple[int, bool]:
-    """How many colons follow a quote, and whether any follows white space."""
+    """How many colons follow a quote, and whether any may follow white space."""
     if len(body) < LARGE_BYTES:
-        return body.count(b'":'), any(space + b":" in body for space in (b" ", b"\n", b"\r", b"\t"))
+        return body.count(b'":'), b" :" in body or b"\n" in body or b"\t" in body or b"\r" in body
     values = np.frombuffer(body, np.uint8)
     is_colon, before = values[1:] == _COLON, values[:-1]
     return int(np.count_nonzero(is_colon & (before == _QUOTE))), bool((is_colon & (before <= _SPACE)).any())

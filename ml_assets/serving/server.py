@@ -8,14 +8,15 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 
 from ml_assets.serving.listening import Place, announce
-from ml_assets.serving.protocol import PatientProtocol
+from ml_assets.serving.protocol import Outbox, PatientProtocol
 
 DRAIN_SECONDS = 0.5
 CLIENT_SECONDS = 10.0
@@ -42,7 +43,7 @@ def run(
     """
     config = uvicorn.Config(
         app,
-        http=PatientProtocol,
+        http=cast("type[PatientProtocol]", partial(PatientProtocol, outbox=Outbox())),
         ws="none",
         loop="auto",
         lifespan="on",
