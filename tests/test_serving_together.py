@@ -1,0 +1,168 @@
+"""Answers that are ready together are sent together, whole and in order; one that is alone is sent at once."""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from functools import partial
+from select import select
+from typing import Any
+
+import pytest
+import uvicorn
+import uvloop
+
+from ml_assets.serving.protocol import Outbox, PatientProtocol
+
+ASK = b"GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
+CLOSE = b"Connection: close\r\n"
+
+
+class Served:
+    """A server that answers when `together` requests have come, and looks after each answer whether its client has got it."""
+
+    def __init__(self, together: int) -> None:
+        self.together = together
+        self.address = ("", 0)
+        self.clients: dict[int, socket.socket] = {}
+        self.had_answer: list[bool] = []
+        self.troubles: list[Any] = []
+        self.go = asyncio.Event()
+        self.loop = asyncio.get_running_loop()
+        self._came = 0
+        http: Any = partial(PatientProtocol, outbox=Outbox())
+        config = uvicorn.Config(self._app, http=http, interface="asgi3", lifespan="off", port=0, log_level="error")
+        self.server = uvicorn.Server(config)
+
+    async def _app(self, scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        self._came += 1
+        if self._came == self.together:
+            self.go.set()
+        await self.go.wait()
+        body = scope["path"].encode() * 1000
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+        await send({"type": "http.response.body", "body": body})
+        self.had_answer.append(self._has_something(scope["client"][1]))
+
+    def _has_something(self, port: int) -> bool:
+        client = self.clients[port]
+        return client.fileno() >= 0 and bool(select([client], [], [], 0)[0])
+
+    def connect(self, count: int) -> list[socket.socket]:
+        clients = [socket.create_connection(self.address, timeout=5) for _ in range(count)]
+        self.clients |= {client.getsockname()[1]: client for client in clients}
+        return clients
+
+    def answer(self) -> None:
+        self.loop.call_soon_threadsafe(self.go.set)
+
+
+def served(together: int, work: Callable[[Served], None]) -> Served:
+    """Work, in a thread, with a running server; what went wrong in its event loop fails the test."""
+
+    async def run() -> Served:
+        found = Served(together)
+        found.loop.set_exception_handler(lambda _, context: found.troubles.append(context))
+        serving = asyncio.create_task(found.server.serve())
+        while not found.server.started:
+            await asyncio.sleep(0.01)
+        found.address = found.server.servers[0].sockets[0].getsockname()
+        try:
+            await asyncio.to_thread(work, found)
+        finally:
+            found.answer()
+            found.server.should_exit = True
+            await serving
+        return found
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        found = runner.run(run())
+    for client in found.clients.values():
+        client.close()
+    assert found.troubles == []
+    return found
+
+
+def ask(client: socket.socket, *numbers: int, more: bytes = b"") -> None:
+    client.sendall(b"".join(ASK % (number, more) for number in numbers))
+
+
+def answers(client: socket.socket, *numbers: int) -> None:
+    """Read whole answers to these requests, in this order."""
+    got = b""
+    for number in numbers:
+        expected = b"/%d" % number * 1000
+        while b"\r\n\r\n" not in got or len(got.partition(b"\r\n\r\n")[2]) < len(expected):
+            more = client.recv(100_000)
+            assert more, got
+            got += more
+        head, _, rest = got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert rest[: len(expected)] == expected
+        got = rest[len(expected) :]
+    assert got == b""
+
+
+@pytest.mark.parametrize(("together", "had_answer"), [(1, [True]), (2, [False, False]), (40, [False] * 40)])
+def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int, had_answer: list[bool]) -> None:
+    def work(found: Served) -> None:
+        clients = found.connect(together)
+        for number, client in enumerate(clients):
+            ask(client, number)
+        for number, client in enumerate(clients):
+            answers(client, number)
+
+    assert served(together, work).had_answer == had_answer
+
+
+def test_an_answer_that_ends_its_connection_is_whole() -> None:
+    def work(found: Served) -> None:
+        clients = found.connect(5)
+        for number, client in enumerate(clients):
+            ask(client, number, more=CLOSE if number % 2 else b"")
+        for number, client in enumerate(clients):
+            answers(client, number)
+        assert [client.recv(1) for client in clients[1::2]] == [b"", b""]
+
+    served(5, work)
+
+
+def test_requests_in_a_row_on_one_connection_are_answered_in_order() -> None:
+    def work(found: Served) -> None:
+        one, other = found.connect(2)
+        ask(one, 1, 2, 3)
+        ask(other, 4)
+        answers(other, 4)
+        answers(one, 1, 2, 3)
+
+    served(2, work)
+
+
+def test_a_client_that_is_gone_costs_the_others_nothing() -> None:
+    def work(found: Served) -> None:
+        clients = found.connect(4)
+        for number, client in enumerate(clients):
+            ask(client, number)
+        clients[1].close()
+        time.sleep(0.1)
+        found.answer()
+        for number in (0, 2, 3):
+            answers(clients[number], number)
+
+    served(5, work)
+
+
+def test_a_server_that_stops_sends_what_was_ready() -> None:
+    def work(found: Served) -> None:
+        clients = found.connect(3)
+        for number, client in enumerate(clients):
+            ask(client, number)
+        time.sleep(0.1)
+        found.server.should_exit = True
+        time.sleep(0.3)
+        found.answer()
+        for number, client in enumerate(clients):
+            answers(client, number)
+
+    served(4, work)
