@@ -142,6 +142,17 @@ def test_small_files_become_few_large_ones_with_the_same_records(tmp_path: Path)
     assert (parts(hour(tmp_path)), read(tmp_path).height) == ([whole], len(made) + FAN)
 
 
+def test_files_are_merged_a_few_rows_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "READ_ROWS", 3)
+    for number in range(FAN):
+        log(tmp_path, predicted(*range(10 * number, 10 * number + 1 + number % 9)), number=number)
+    before = read(tmp_path)
+    merge(hour(tmp_path))
+    assert len(parts(hour(tmp_path))) == 1
+    assert read(tmp_path).equals(before)
+    assert before.height == sum(1 + number % 9 for number in range(FAN))
+
+
 def test_the_log_merges_what_it_flushes(tmp_path: Path) -> None:
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
     for number in range(FAN + 8):

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from select import select
 from typing import Any
@@ -15,6 +16,7 @@ import uvloop
 from ml_assets.serving.protocol import Outbox, PatientProtocol
 
 ASK = b"GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
+ABORTED = "/999"
 CLOSE = b"Connection: close\r\n"
 
 
@@ -42,12 +44,20 @@ class Served:
         await self.go.wait()
         body = scope["path"].encode() * 1000
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": body[:5], "more_body": True})
+        await send({"type": "http.response.body", "body": body[5:]})
         self.had_answer.append(self._has_something(scope["client"][1]))
+        if scope["path"] == ABORTED:
+            self._abort(scope["client"])
 
     def _has_something(self, port: int) -> bool:
         client = self.clients[port]
         return client.fileno() >= 0 and bool(select([client], [], [], 0)[0])
+
+    def _abort(self, client: tuple[str, int]) -> None:
+        for connection in self.server.server_state.connections:
+            if isinstance(connection, PatientProtocol) and connection.client == client:
+                connection.transport.abort()
 
     def connect(self, count: int) -> list[socket.socket]:
         clients = [socket.create_connection(self.address, timeout=5) for _ in range(count)]
@@ -110,10 +120,13 @@ def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int, had
         clients = found.connect(together)
         for number, client in enumerate(clients):
             ask(client, number)
-        for number, client in enumerate(clients):
-            answers(client, number)
+        for again in range(3):
+            for number, client in enumerate(clients):
+                answers(client, number)
+            for number, client in enumerate(clients if again < 2 else []):
+                ask(client, number)
 
-    assert served(together, work).had_answer == had_answer
+    assert served(together, work).had_answer[:together] == had_answer
 
 
 def test_an_answer_that_ends_its_connection_is_whole() -> None:
@@ -151,6 +164,19 @@ def test_a_client_that_is_gone_costs_the_others_nothing() -> None:
             answers(clients[number], number)
 
     served(5, work)
+
+
+def test_a_connection_that_ends_before_its_answer_is_sent_costs_the_others_nothing() -> None:
+    def work(found: Served) -> None:
+        clients = found.connect(3)
+        for client, number in zip(clients, (0, 999, 2), strict=True):
+            ask(client, number)
+        for number in (0, 2):
+            answers(clients[number], number)
+        with suppress(ConnectionError):
+            assert clients[1].recv(1) == b""
+
+    served(3, work)
 
 
 def test_a_server_that_stops_sends_what_was_ready() -> None:

@@ -43,9 +43,8 @@ class Lookup:
             raise Unsupported(f"lookup {self.name}: joined with a value that the SQL spells out")
         index = code.value(self._index(list(keys)))
         rows = code.let(f"positions({index}, {', '.join(given.listing for given in keys.values())})")
-        if missing := code.missing(
-            given for given in keys.values() if not given.given
-        ):  # what was given is None there, and no key
+        masked = [given for given in keys.values() if not given.given]  # None, as it was given, is no key
+        if missing := code.missing(masked):
             rows = code.let(f"where({missing}, -1, {rows})")
         usable = [name for name in self.columns if name not in keys and self._kind_or_none(name)]
         return _OrRefused({name: cache(partial(self._column, name, rows, code)) for name in usable})
