@@ -152,7 +152,7 @@ EXPRESSIONS = [
     "case when f then 'x' else 'y' end", "coalesce(s, k, 'none') || 'z'", "not (o > 0 and f)", "(o > 0 or f) and x > y",
     "hour(t) * o", "isodow(t) * 1000 - o", "case when o is null then 1 end", "coalesce(case when o > 5 then z.n end, 'no')",
     "s in ('N1') or o in (1, 2)",
-    "coalesce(z.n, 'unknown')", "u.v", "z.v > x", "case when z.v is null then 0 else b end",
+    "coalesce(z.n, 'unknown')", "u.v", "z.v > x", "case when z.v is null then 0 else b end", "steps.v", "p.v",
 ]  # fmt: skip
 EDGES = [0, 1, -1, 2, 3, 5, -5, 7, 97, 2**31, -(2**31), 2**53 + 1, 2**62, 2**63 - 1, -(2**63), 123456789]
 REALS = [0.0, -0.0, 1.0, -1.5, 0.1, 1e-320, 1e308, -1e308, 3.0, 2.0**53, 1 / 3, 123456.789]
@@ -167,6 +167,13 @@ TABLE = pl.DataFrame(
     }
 )
 DAYS = pl.DataFrame({"day": [dt.date(2013, 1, day) for day in range(1, 29)], "v": [day / 7 for day in range(28)]})
+STEPS = pl.DataFrame({"step": [0, 1, -1, 5000, None], "v": [0.5, 1.5, 2.5, 3.5, 4.5]})
+PAIRS = pl.DataFrame(
+    [(name, step, flag) for name in ("N1", "é", "") for step in (0, 1, -1, -5000) for flag in (True, False)],
+    schema={"name": pl.String, "step": pl.Int64, "flag": pl.Boolean},
+    orient="row",
+).with_row_index("v")
+LOOKUPS = {"things": TABLE, "days": DAYS, "steps": STEPS, "pairs": PAIRS.cast({"v": pl.Float64})}
 
 
 def asked(rng: random.Random, number: int) -> Row:
@@ -193,14 +200,16 @@ def query(expression: str) -> str:
         select r.k, {expression} as e
         from recent as r
         left join "features"."main"."things" as z on z.name = r.s
-        left join features.main.days u on r.yesterday = u.day"""
+        left join features.main.days u on r.yesterday = u.day
+        left join features.main.steps on steps.step = r.o
+        left join features.main.pairs as p on p.name = r.s and p.step = r.o and p.flag = r.f"""
 
 
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_an_expression_of_the_subset_equals_duckdb_on_thousands_of_rows(expression: str) -> None:
     rng = random.Random(expression)
     rows = [asked(rng, number) for number in range(800)]
-    lookups = {"things": parquet(TABLE), "days": parquet(DAYS)}
+    lookups = {name: parquet(table) for name, table in LOOKUPS.items()}
     kinds = [{"name": "e", "kind": kind_of(expression)}]
     function = compiled(query(expression), kinds, lookups)
     reference = FeatureSql(sql=query(expression), relation="asked", columns=COLUMNS, key=["k"], features=kinds, lookups=lookups)
@@ -232,7 +241,7 @@ def kind_of(expression: str) -> str:
         connection.execute("ATTACH ':memory:' AS features")
         kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean, m bigint, o bigint"
         connection.execute(f"create table features.main.asked ({kinds})")
-        for name, table in (("things", TABLE), ("days", DAYS)):
+        for name, table in LOOKUPS.items():
             connection.register("arriving", table.to_arrow())
             connection.execute(f"create table features.main.{name} as select * from arriving")
         return "category" if str(connection.sql(query(expression)).types[1]) == "VARCHAR" else "number"
