@@ -4,7 +4,7 @@ import datetime as dt
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.manifests import Input, Manifest, Recipe
-from ml_assets.serving.prediction_id import LENGTH
+from ml_assets.serving.prediction_id import ID_LENGTH
 from resources.git import Source
 from resources.workspace import Workspace
 from tests.logged import log, predicted
@@ -60,4 +60,4 @@ def predict(space: Workspace, release: str, *, times: int, environment: str = "p
     moment = dt.datetime(2013, 4, 1)
     made = predicted(*[1] * times, moment=moment, release=release, environment=environment, product="trains")
     log(space.settings.predictions("trains"), made, writer=f"{release}-{environment}".replace(".", "-"))
-    return made.ids[-LENGTH:]
+    return made.ids[-ID_LENGTH:]

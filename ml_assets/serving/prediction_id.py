@@ -7,7 +7,7 @@ from functools import cache
 from itertools import islice
 from random import Random
 
-LENGTH = 36
+ID_LENGTH = 36
 
 _FORM = re.compile("[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}")
 _random = Random()

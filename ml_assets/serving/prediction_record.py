@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ml_assets.serving.prediction_id import LENGTH
+from ml_assets.serving.prediction_id import ID_LENGTH
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,7 +58,7 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
 
     def __post_init__(self) -> None:
         rows = len(self.scores)
-        if len(self.at) not in (1, rows) or rows != len(self.requests) or len(self.ids) != rows * LENGTH:
+        if len(self.at) not in (1, rows) or rows != len(self.requests) or len(self.ids) != rows * ID_LENGTH:
             raise ValueError("predictions need an id, a moment, a request and a score for each row")
 
     def __len__(self) -> int:
@@ -72,7 +72,7 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
     def _rows(self, first: int, end: int) -> "Predictions":
         return msgspec.structs.replace(
             self,
-            ids=self.ids[first * LENGTH : end * LENGTH],
+            ids=self.ids[first * ID_LENGTH : end * ID_LENGTH],
             at=self.at if len(self.at) == 1 else self.at[first:end],
             requests=self.requests[first:end],  # type: ignore[index]
             scores=self.scores[first:end],
@@ -110,8 +110,10 @@ def _ids(batches: Sequence[Predictions]) -> "pa.Array":
     import pyarrow as pa
 
     content = "".join(each.ids for each in batches).encode()
-    count = len(content) // LENGTH
-    return pa.StringArray.from_buffers(count, pa.py_buffer(np.arange(count + 1, dtype=np.int32) * LENGTH), pa.py_buffer(content))
+    count = len(content) // ID_LENGTH
+    return pa.StringArray.from_buffers(
+        count, pa.py_buffer(np.arange(count + 1, dtype=np.int32) * ID_LENGTH), pa.py_buffer(content)
+    )
 
 
 def _decisions(batches: Sequence[Predictions], scores: "NDArray[np.float64]") -> "pa.Array":
@@ -216,4 +218,5 @@ def _groups(tables: "Iterable[pa.Table]") -> "Iterator[pa.Table]":
         if whole := waiting.num_rows // GROUP_ROWS * GROUP_ROWS:
             yield waiting.slice(0, whole)
             waiting = waiting.slice(whole)
-    yield waiting
+    if waiting.num_rows:
+        yield waiting
