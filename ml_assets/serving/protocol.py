@@ -13,44 +13,25 @@ _TIMED_OUT = b'{"detail":[{"path":"","message":"the request took too long to arr
 _TOO_LONG = b'{"detail":[{"path":"","message":"the headers are too long"}]}'
 
 
-class Outbox:
-    """Answers to several clients that are ready in one turn of the event loop, sent one right after the other.
-
-    Requests that waited together are answered together. Sent each when it is ready, they wake a client on the same machine, or
-    the proxy, once for each, which here costs more than the answer itself. Belongs to one event loop.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: list[_Joined] = []
-
-    def add(self, sender: "_Joined") -> None:
-        """Let it send what it holds after this turn."""
-        if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._send)
-        self._waiting.append(sender)
-
-    def _send(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for each in waiting:
-            each.send()
-
-
 class _Joined:
     """A transport that sends the head of an answer together with its body: half the system calls of an answer.
 
-    What it sends waits for the end of the turn if others are `under_way` as well. Closed while its client `is_sending`, it says
-    that no more will come, and lets what arrives pass for `LINGER_SECONDS`.
+    What it sends waits for the next turn of the event loop if others are `under_way` as well: requests that were scored together
+    are answered one right after the other. Sent each when it is ready, they wake a client on the same machine, or the proxy, once
+    for each, which here took longer than to make the answer. Closed while its client `is_sending`, it says that no more will
+    come, and lets what arrives pass for `LINGER_SECONDS`.
     """
 
-    def __init__(self, transport: asyncio.Transport, is_sending: Callable[[], bool], outbox: Outbox, under_way: Sized) -> None:
+    def __init__(self, transport: asyncio.Transport, is_sending: Callable[[], bool], under_way: Sized) -> None:
         self._transport = transport
         self._head = self._held = b""
         self._is_sending = is_sending
-        self._outbox = outbox
         self._under_way = under_way
         self.is_lingering = False
 
     def write(self, data: bytes) -> None:
+        if self.is_lingering:
+            return
         if not self._head and data.startswith(b"HTTP/1.1 ") and data.endswith(b"\r\n\r\n") and data[9:12] != b"100":
             self._head = data
             return
@@ -59,20 +40,19 @@ class _Joined:
             self._held += whole
         elif len(self._under_way) > 1:
             self._held = whole
-            self._outbox.add(self)
+            asyncio.get_running_loop().call_soon(self._send)
         else:
             self._transport.write(whole)
 
-    def send(self) -> None:
-        """Send what was held."""
+    def _send(self) -> None:
         held, self._held = self._held, b""
-        if held and not self._transport.is_closing():
+        if held and not self.is_closing():
             self._transport.write(held)
 
     def close(self) -> None:
         if self._head:
             self.write(b"")
-        self.send()
+        self._send()
         if self.is_lingering or self._transport.is_closing() or not (self._is_sending() and self._transport.can_write_eof()):
             self._transport.close()
             return
@@ -92,15 +72,14 @@ class _Joined:
 class PatientProtocol(HttpToolsProtocol):
     """Knows since when it waits for its client: for a request to be whole, or for an answer to be taken."""
 
-    def __init__(self, *args: Any, outbox: Outbox, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._outbox = outbox
         self.waits_since: float | None = None
         self._head_bytes: int | None = None
         self._is_asking = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._joined = _Joined(transport, lambda: self._is_asking, self._outbox, self.tasks)
+        self._joined = _Joined(transport, lambda: self._is_asking, self.tasks)
         super().connection_made(cast(asyncio.Transport, self._joined))
         self.waits_since = self.loop.time()
 

@@ -8,15 +8,14 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
 import uvicorn
 
 from ml_assets.serving.listening import Place, announce
-from ml_assets.serving.protocol import Outbox, PatientProtocol
+from ml_assets.serving.protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
 CLIENT_SECONDS = 10.0
@@ -43,7 +42,7 @@ def run(
     """
     config = uvicorn.Config(
         app,
-        http=cast("type[PatientProtocol]", partial(PatientProtocol, outbox=Outbox())),
+        http=PatientProtocol,
         ws="none",
         loop="auto",
         lifespan="on",
