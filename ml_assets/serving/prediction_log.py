@@ -26,7 +26,7 @@ which is kept itself."""
 FLUSH_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 5.0
-SLICE_ROWS, SLICE_REQUESTS = 100_000, 2000
+SLICE_ROWS, SLICE_REQUESTS = 30_000, 2000
 """About what is in one table. For each a few dozen steps take the interpreter from the event loop, and each request's bodies and
 numbers are gone through in one."""
 
