@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -31,6 +32,7 @@ class Served:
         self.had_answer: list[bool] = []
         self.troubles: list[Any] = []
         self.go = asyncio.Event()
+        self.looked = threading.Event()
         self.loop = asyncio.get_running_loop()
         self._came = 0
         config = uvicorn.Config(self._app, http=PatientProtocol, interface="asgi3", lifespan="off", port=0, log_level="error")
@@ -47,6 +49,8 @@ class Served:
         await send({"type": "http.response.body", "body": body[:5], "more_body": True})
         await send({"type": "http.response.body", "body": body[5:]})
         self.had_answer.append(self._has_something(scope["client"][1]))
+        if len(self.had_answer) == self.together:
+            self.looked.set()
         if scope["path"] == ABORTED:
             self._abort(scope["client"])
 
@@ -121,6 +125,7 @@ def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int, had
         clients = found.connect(together)
         for number, client in enumerate(clients):
             ask(client, number)
+        assert found.looked.wait(PATIENCE)
         for again in range(3):
             for number, client in enumerate(clients):
                 answers(client, number)
