@@ -1,6 +1,7 @@
 """Answers that are ready together are sent together, whole and in order; one that is alone is sent at once."""
 
 import asyncio
+import logging
 import socket
 import threading
 import time
@@ -69,15 +70,21 @@ class Served:
         self.clients |= {client.getsockname()[1]: client for client in clients}
         return clients
 
+    def is_told(self, record: logging.LogRecord) -> bool:
+        """Keep an error that uvicorn logs."""
+        self.troubles.append(record.getMessage())
+        return True
+
     def answer(self) -> None:
         self.loop.call_soon_threadsafe(self.go.set)
 
 
 def served(together: int, work: Callable[[Served], None]) -> Served:
-    """Work, in a thread, with a running server; what went wrong in its event loop fails the test."""
+    """Work, in a thread, with a running server; what went wrong in its event loop or an application fails the test."""
 
     async def run() -> Served:
         found = Served(together)
+        logging.getLogger("uvicorn.error").addFilter(told := found.is_told)
         found.loop.set_exception_handler(lambda _, context: found.troubles.append(context))
         serving = asyncio.create_task(found.server.serve())
         while not found.server.started:
@@ -89,6 +96,7 @@ def served(together: int, work: Callable[[Served], None]) -> Served:
             found.answer()
             found.server.should_exit = True
             await serving
+            logging.getLogger("uvicorn.error").removeFilter(told)
         return found
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
