@@ -193,19 +193,23 @@ def test_a_connection_that_ends_before_its_answer_is_sent_costs_the_others_nothi
     served(3, work)
 
 
-def test_a_connection_that_was_refused_before_its_answer_is_ready_costs_the_others_nothing() -> None:
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_connection_that_was_refused_before_its_answer_is_ready_costs_the_others_nothing(others: int) -> None:
     def work(found: Served) -> None:
-        clients = found.connect(3)
-        ask(clients[0], 0)
-        clients[0].sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * (MOST_HEAD_BYTES + 1))
+        refused, *clients = found.connect(1 + others)
+        ask(refused, 0)
+        refused.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * (MOST_HEAD_BYTES + 1))
         time.sleep(0.2)
-        for number, client in enumerate(clients[1:], start=1):
+        for number, client in enumerate(clients):
             ask(client, number)
-        for number, client in enumerate(clients[1:], start=1):
+        time.sleep(0.1)
+        found.answer()
+        for number, client in enumerate(clients):
             answers(client, number)
-        assert clients[0].recv(100).startswith(b"HTTP/1.1 431 ")
+        assert refused.recv(100).startswith(b"HTTP/1.1 431 ")
+        time.sleep(0.1)
 
-    served(3, work)
+    served(2 + others, work)
 
 
 def test_a_server_that_stops_sends_what_was_ready() -> None:
