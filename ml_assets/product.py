@@ -4,7 +4,6 @@ Belongs here: loading a declaration and saying all that is wrong with it. Does n
 """
 
 import hashlib
-import importlib.util
 import sys
 from collections.abc import Iterable
 from functools import cache
@@ -17,6 +16,7 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator
 from ml_assets.contract_problems import contract_problems
 from ml_assets.errors import MlAssetsError
 from ml_assets.gate_spec import GateSpec, needs_threshold
+from ml_assets.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.product_spec import (
     DecisionSpec,
     DeliverySpec,
@@ -34,9 +34,6 @@ from ml_assets.product_spec import (
     WindowSpec,
 )
 from ml_assets.spec_file import SpecFileProblems, read_model, unknown_name
-
-SPEC_FILE = "product.yaml"
-CONTRACT_FILE = "contract.py"
 
 
 class ProductError(MlAssetsError):
@@ -63,7 +60,7 @@ class Product(Section):
     gates: GateSpec
     endpoint: EndpointSpec
     monitoring: MonitoringSpec
-    _folder: Path = PrivateAttr(default=Path())
+    _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 
     @field_validator("decision")
     @classmethod
@@ -80,12 +77,17 @@ class Product(Section):
         return gates
 
     def model_post_init(self, context: Any, /) -> None:
-        self._folder = (context or {}).get("folder", Path())
+        self._files = (context or {}).get("files", self._files)
 
     @property
     def folder(self) -> Path:
         """Where product.yaml and contract.py lie."""
-        return self._folder
+        return self._files.folder
+
+    @property
+    def files(self) -> ProductFiles:
+        """The declaration's bytes as they were when it was loaded."""
+        return self._files
 
     @property
     def tables(self) -> tuple[str, ...]:
@@ -101,8 +103,8 @@ class Product(Section):
 
     @property
     def contract(self) -> ModuleType:
-        """The module contract.py of the folder: TABLES, Request and Features. Imported when first asked for."""
-        module = _import_contract(self.folder / CONTRACT_FILE, product=self.name)
+        """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded."""
+        module = _import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name)
         if problems := contract_problems(module, self, file=self.folder / CONTRACT_FILE, spec=self.folder / SPEC_FILE):
             raise ProductError(*problems)
         return module
@@ -131,8 +133,9 @@ def schema() -> dict[str, Any]:
 
 def load(folder: Path) -> Product:
     """The product that a folder declares."""
+    files = ProductFiles.read(folder.resolve())
     try:
-        product = read_model(folder / SPEC_FILE, Product, context={"folder": folder.resolve()})
+        product = read_model(folder / SPEC_FILE, Product, content=files.spec, context={"files": files})
     except SpecFileProblems as error:
         raise ProductError(*map(str, error.problems)) from None
     if product.name != folder.resolve().name:
@@ -161,15 +164,15 @@ def load_all(roots: Iterable[Path]) -> dict[str, Product]:
 
 
 @cache
-def _import_contract(file: Path, *, product: str) -> ModuleType:
-    name = f"ml_assets_contract_{product}_{hashlib.sha256(str(file).encode()).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if not file.is_file() or spec is None or spec.loader is None:
+def _import_contract(file: Path, content: bytes | None, *, product: str) -> ModuleType:
+    if content is None:
         raise ProductError(f"{file}: product '{product}' has no {CONTRACT_FILE}; it declares TABLES, Request and Features")
-    module = importlib.util.module_from_spec(spec)
+    name = f"ml_assets_contract_{product}_{hashlib.sha256(str(file).encode() + content).hexdigest()[:12]}"
+    module = ModuleType(name)
+    module.__file__ = str(file)
     sys.modules[name] = module  # pandera resolves a model's annotations through its module
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(file), "exec"), vars(module))
     except Exception as error:
         del sys.modules[name]
         raise ProductError(f"{file}: cannot be imported: {type(error).__name__}: {error}") from error

@@ -68,9 +68,9 @@ class SpecFileProblems(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
-def read_model(file: Path, model: type[M], *, context: Mapping[str, Any] | None = None) -> M:
-    """The model that the file describes; values are checked strictly ("7" is not 7)."""
-    parsed = _parse(file)
+def read_model(file: Path, model: type[M], *, content: bytes | None = None, context: Mapping[str, Any] | None = None) -> M:
+    """The model that the file describes; values are checked strictly ("7" is not 7). `content`: its bytes, where they were read."""
+    parsed = _parse(file, content)
     seen = {"content": parsed.content, **(context or {})}
     problems = [
         Problem(file=file, line=parsed.line_of(loc), path=dotted(loc), message="the key is given twice")
@@ -99,11 +99,11 @@ def dotted(loc: Loc) -> str:
     return text.removeprefix(".")
 
 
-def _parse(file: Path) -> Parsed:
+def _parse(file: Path, written: bytes | None) -> Parsed:
     lines: dict[Loc, int] = {(): 1}
     duplicates: list[Loc] = []
     try:
-        loader = _Loader(file.read_text(encoding="utf-8"))
+        loader = _Loader((file.read_bytes() if written is None else written).decode("utf-8"))
         node = loader.get_single_node()
         content = None if node is None else _walk(loader, node, loc=(), lines=lines, duplicates=duplicates)
     except OSError as error:

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ml_assets.core.stages import DBT_MODELS, dbt_folder
+from ml_assets.product_files import DBT_MODELS, dbt_folder
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from resources.leftovers import UNFINISHED, writing_into
@@ -51,7 +51,7 @@ class DbtProject:
 def project_files(product: Product) -> dict[str, Path]:
     """The files of the product's project, by their path in it: the shared ones and the product's own models."""
     shared = [path for name in _SHARED for path in _files(ROOT / name)]
-    own = dbt_folder(product)
+    own = dbt_folder(product.folder)
     if not any(path.suffix == ".sql" for path in _files(own)):
         raise DbtProjectError(f"{product.name} has no dbt models; expected .sql files in {own}")
     found = {str(path.relative_to(ROOT)): path for path in shared}
@@ -97,7 +97,7 @@ def test_names(product: Product) -> tuple[str, ...]:
     import yaml
 
     names: list[str] = []
-    for path in _files(dbt_folder(product)):
+    for path in _files(dbt_folder(product.folder)):
         if path.suffix in (".yml", ".yaml"):
             content = yaml.safe_load(path.read_text()) or {}
             for model in content.get("models") or []:

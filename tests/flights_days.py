@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract_schema import polars_schema
-from ml_assets.core.stages import dbt_folder
+from ml_assets.product_files import dbt_folder
 from ml_assets.product import Product, load
 
 FLIGHTS = Path(__file__).parents[1] / "ml_assets" / "products" / "flights"
@@ -52,7 +52,7 @@ def own_copy(folder: Path, changes: dict[str, str]) -> Product:
     """A flights product with its dbt models in its own folder, some of them written anew."""
     copy = folder / "flights"
     shutil.copytree(FLIGHTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(dbt_folder(flights()), copy / "dbt")
+    shutil.copytree(dbt_folder(flights().folder), copy / "dbt")
     for name, text in changes.items():
         (copy / "dbt" / name).write_text(text)
     return load(copy)

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.manifests import Manifest
-from ml_assets.core.stages import dbt_folder
+from ml_assets.product_files import dbt_folder
 from ml_assets.definitions import build_defs
 from ml_assets.product import Product, load
 from resources import pointer
@@ -133,7 +133,7 @@ def home(folder: Path, product: Product) -> Home:
     """A new home with a copy of the product, its dbt models beside its declaration."""
     made = Home(folder, product.name)
     shutil.copytree(product.folder, made.declared, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(dbt_folder(product), made.declared / "dbt", dirs_exist_ok=True)
+    shutil.copytree(dbt_folder(product.folder), made.declared / "dbt", dirs_exist_ok=True)
     return made
 
 

@@ -3,11 +3,12 @@
 import ast
 import importlib.util
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.machinery import ModuleSpec
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import Any
 
 from ml_assets.core.digests import digest_json, sha256
@@ -28,28 +29,26 @@ class Known:
 KNOWN = Known()
 
 
-def code_digest(modules: Iterable[str], files: Iterable[Path] = ()) -> str:
-    """Digest of the modules, all of `ml_assets.core` that they import, and further Python and SQL files.
-
-    Files count by name and content, whatever folder they lie in.
-    """
+def code_digest(modules: Iterable[str], files: Mapping[str, bytes] = MappingProxyType({})) -> str:
+    """Digest of the modules, all of `ml_assets.core` that they import, and further Python and SQL files: bytes by name."""
     return digest_json(
         {
             "modules": {name: _module_digest(name) for name in followed(modules)},
-            "files": sorted([path.name, file_digest(path)] for path in files),
+            "files": {name: file_digest(name, content) for name, content in files.items()},
         }
     )
 
 
-def code_parts(modules: Iterable[str], files: Iterable[Path] = ()) -> dict[str, str]:
+def code_parts(modules: Iterable[str], files: Mapping[str, bytes] = MappingProxyType({})) -> dict[str, str]:
     """What a code digest is made of, by module or file name, shortened: to tell people which of them changed."""
-    named = {name: _module_digest(name) for name in followed(modules)} | {path.name: file_digest(path) for path in files}
+    named = {name: _module_digest(name) for name in followed(modules)}
+    named |= {name: file_digest(name, content) for name, content in files.items()}
     return {name: digest[:12] for name, digest in named.items()}
 
 
-def file_digest(path: Path) -> str:
+def file_digest(name: str, content: bytes) -> str:
     """Digest of what a .py or .sql file says, without comments; of the text for any other file."""
-    return _text_digest(path.read_text(encoding="utf-8"), suffix=path.suffix)
+    return _text_digest(content.decode("utf-8"), suffix=PurePosixPath(name).suffix)
 
 
 def _text_digest(text: str, *, suffix: str) -> str:

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from platform import machine, python_version_tuple
 
 from ml_assets.core.code import code_digest, code_parts
 from ml_assets.core.digests import digest_json
 from ml_assets.core.partitions import partitions_of
 from ml_assets.product import Product
+from ml_assets.product_files import CONTRACT_FILE
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,6 @@ class Stage:
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     is_partitioned: bool = True
-
-
-DBT_MODELS = Path(__file__).resolve().parents[2] / "dbt_project" / "models"
 
 
 def _core(*names: str) -> tuple[str, ...]:
@@ -148,20 +145,14 @@ def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
     return code_parts(stage.modules, _deciding_files(product, stage))
 
 
-def _deciding_files(product: Product, stage: Stage) -> list[Path]:
-    return [path for name in stage.files for path in _files(product, name)]
-
-
-def dbt_folder(product: Product) -> Path:
-    """Where the product's dbt models lie: its own `dbt/` folder, else `dbt_project/models/<name>`."""
-    own = product.folder / "dbt"
-    return own if own.is_dir() else DBT_MODELS / product.name
-
-
-def _files(product: Product, name: str) -> list[Path]:
-    if name == "contract":
-        return [product.folder / "contract.py"]
-    return sorted(path for path in dbt_folder(product).rglob("*") if path.suffix in (".sql", ".yml"))
+def _deciding_files(product: Product, stage: Stage) -> dict[str, bytes]:
+    """The bytes of the product's files that decide the stage's output, by name."""
+    found: dict[str, bytes] = {}
+    if "contract" in stage.files and product.files.contract is not None:
+        found[CONTRACT_FILE] = product.files.contract
+    if "dbt" in stage.files:
+        found |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
+    return found
 
 
 def stage_config(product: Product, stage: Stage) -> dict[str, object]:

@@ -1,0 +1,57 @@
+"""The bytes of a product's declaration, read once when it is loaded: what is digested is what is executed.
+
+Belongs here: which files declare a product, and whether they changed since. Does not: what they mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SPEC_FILE = "product.yaml"
+CONTRACT_FILE = "contract.py"
+DBT_MODELS = Path(__file__).resolve().parents[1] / "dbt_project" / "models"
+"""Where the dbt models of products lie that have no `dbt/` folder of their own."""
+_DBT_SUFFIXES = (".sql", ".yml", ".yaml")
+
+
+@dataclass(frozen=True)
+class ProductFiles:
+    """`content`: the bytes of each file by path. `dbt`: those of the dbt models, by their path in the dbt folder."""
+
+    folder: Path
+    content: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def read(cls, folder: Path) -> "ProductFiles":
+        """Read what is there; a file that is missing is left out."""
+        found = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(dbt_folder(folder))]
+        return cls(folder, {path: path.read_bytes() for path in found if path.is_file()})
+
+    @property
+    def spec(self) -> bytes | None:
+        return self.content.get(self.folder / SPEC_FILE)
+
+    @property
+    def contract(self) -> bytes | None:
+        return self.content.get(self.folder / CONTRACT_FILE)
+
+    @property
+    def dbt(self) -> dict[str, bytes]:
+        """The dbt models and their YAML, in the order of their paths."""
+        root = dbt_folder(self.folder)
+        return {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
+
+    def changed(self) -> list[Path]:
+        """The files that are not any more what was read, appeared or vanished."""
+        now = ProductFiles.read(self.folder).content
+        return sorted(path for path in now.keys() | self.content.keys() if now.get(path) != self.content.get(path))
+
+
+def dbt_folder(folder: Path) -> Path:
+    """Where the dbt models of the product in `folder` lie: its own `dbt/`, else `dbt_project/models/<name>`."""
+    own = folder / "dbt"
+    return own if own.is_dir() else DBT_MODELS / folder.name
+
+
+def _dbt_paths(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*") if path.suffix in _DBT_SUFFIXES and path.is_file())
