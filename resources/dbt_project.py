@@ -14,9 +14,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from ml_assets.product_files import DBT_MODELS, dbt_folder
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from ml_assets.product_files import DBT_MODELS, dbt_folder
 from resources.leftovers import UNFINISHED, writing_into
 
 ROOT = DBT_MODELS.parent

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, select
 from ml_assets.core.code import code_digest
 from ml_assets.core.digests import digest_file, digest_json, sha256
 from ml_assets.core.planning import Definition
-from ml_assets.product import SPEC_FILE, Product
+from ml_assets.product import Product
+from ml_assets.product_files import SPEC_FILE
 from resources import ledger_schema as schema
 from resources.blobs import write_atomically
 

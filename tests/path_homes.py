@@ -14,9 +14,9 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.manifests import Manifest
-from ml_assets.product_files import dbt_folder
 from ml_assets.definitions import build_defs
 from ml_assets.product import Product, load
+from ml_assets.product_files import dbt_folder
 from resources import pointer
 from resources.assets import asset_key
 from resources.settings import settings
