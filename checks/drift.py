@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec
+from checks.evidence import check_spec, proven
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.metrics import METRICS
 from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
 from resources.workspace import Workspace
 
 CLAIMS = {
@@ -15,6 +16,8 @@ CLAIMS = {
     "score_stable": "The scores have not drifted further from the reference profile than declared.",
     "realised_metric_holds": "On known outcomes, the release is not worse than on its test window by more than declared.",
 }
+
+PROOF = Proof("monitoring", tuple(CLAIMS), (f"{__name__}:_columns", f"{__name__}:_score", f"{__name__}:_realised"))
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -26,7 +29,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         def find(monitoring: Manifest) -> Sequence[Finding]:
             return [_columns(product, monitoring), _score(product, monitoring), _realised(product, monitoring)]
 
-        yield from Prover(workspace, product, "monitoring", list(CLAIMS), __name__).prove(context, find)
+        yield from proven(context, workspace, product, PROOF, find)
 
     return [drift]
 

@@ -1,33 +1,19 @@
 """How a check reports: to Dagster for people, and to the ledger as evidence about exactly one manifest."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.code import code_digest
-from ml_assets.core.digests import digest_json
 from ml_assets.core.manifests import Manifest
-from ml_assets.core.stages import STAGES, environment, stage_code, stage_config
+from ml_assets.core.stages import STAGES
 from ml_assets.product import Product
+from ml_assets.services.proving import Find, Finding, Proof
 from resources.assets import asset_key, partitions_def, unfinished_apis
-from resources.ledger import Entry
 from resources.workspace import Workspace
 
 RECHECK = "ml-assets/recheck"
 """Run tag that makes every check look again, instead of reusing evidence about the same content."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What one claim showed. `details` are JSON values; WARN informs, ERROR fails `ml-assets check`."""
-
-    claim: str
-    passed: bool
-    description: str
-    severity: Literal["ERROR", "WARN"] = "ERROR"
-    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def check_spec(product: Product, stage: str, claim: str, description: str, *, blocking: bool) -> dg.AssetCheckSpec:
@@ -48,72 +34,35 @@ def partition_of(context: dg.AssetCheckExecutionContext) -> str:
     return context.run.tags.get("dagster/partition", "")
 
 
-@dataclass(frozen=True)
-class Prover:
-    """Proves claims about one asset. `module` is the check's module: its code is part of what evidence stands for. With
-    `is_reused` False it looks every time, whatever evidence there is."""
-
-    workspace: Workspace
-    product: Product
-    stage: str
-    claims: Sequence[str]
-    module: str
-    is_reused: bool = True
-
-    def prove(
-        self, context: dg.AssetCheckExecutionContext, find: Callable[[Manifest], Sequence[Finding]]
-    ) -> Iterator[dg.AssetCheckResult]:
-        """One result per claim about what stands for the run's partition now, from evidence or by looking."""
-        partition = partition_of(context) if STAGES[self.stage].is_partitioned else ""
-        manifest = self.workspace.ledger.current(self.product.name, self.stage, partition)
-        yield from self.prove_about(context, manifest, find)
-
-    def prove_about(
-        self,
-        context: dg.AssetCheckExecutionContext,
-        manifest: Manifest | None,
-        find: Callable[[Manifest], Sequence[Finding]],
-    ) -> Iterator[dg.AssetCheckResult]:
-        """The same about a given manifest; None is nothing to check, which never counts as a pass."""
-        if manifest is None:
-            what = f"nothing to check: {self.product.name}/{self.stage} has nothing here yet"
-            yield from (self._result(Finding(claim, False, what, "WARN"), reused=False) for claim in self.claims)
-            return
-        identity = _identity(self.product, manifest.recipe.stage, self.module)
-        is_reused = self.is_reused and RECHECK not in context.run.tags
-        known = self.workspace.ledger.evidence(manifest.id) if is_reused else {}
-        if all(claim in known and known[claim].body["details"]["identity"] == identity for claim in self.claims):
-            yield from (self._result(_recalled(known[claim]), reused=True) for claim in self.claims)
-            return
-        yield from self._look(context.run.run_id, manifest, identity, find)
-
-    def _look(
-        self, run: str, manifest: Manifest, identity: str, find: Callable[[Manifest], Sequence[Finding]]
-    ) -> Iterator[dg.AssetCheckResult]:
-        found = {finding.claim: finding for finding in find(manifest)}
-        for claim in self.claims:
-            finding = found.get(claim) or Finding(claim, False, "the check gave no result for this claim")
-            told = {"description": finding.description, "severity": finding.severity, "values": dict(finding.details)}
-            self.workspace.ledger.add_evidence(
-                subject=manifest.id, claim=claim, passed=finding.passed, details={"identity": identity, **told}, run=run
-            )
-            yield self._result(finding, reused=False)
-
-    def _result(self, finding: Finding, *, reused: bool) -> dg.AssetCheckResult:
-        return result(self.product, self.stage, finding, {"reused": dg.MetadataValue.bool(reused)})
+def proven(
+    context: dg.AssetCheckExecutionContext, workspace: Workspace, product: Product, proof: Proof, find: Find
+) -> Iterator[dg.AssetCheckResult]:
+    """One result per claim about the current manifest of the run's partition, from evidence or by looking."""
+    partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
+    yield from proven_of(context, workspace, product, proof, workspace.ledger.current(product.name, proof.stage, partition), find)
 
 
-def _identity(product: Product, stage: str, module: str) -> str:
-    """What decides a finding beside the content: the check's code, the stage's code and configuration, the libraries."""
-    spec = STAGES[stage]
-    by_dataset = STAGES["dataset"] if stage == "raw" else spec
-    parts = [code_digest([module]), stage_code(product, by_dataset), stage_config(product, by_dataset)]
-    return digest_json([*parts, environment(by_dataset)])
+def proven_of(
+    context: dg.AssetCheckExecutionContext,
+    workspace: Workspace,
+    product: Product,
+    proof: Proof,
+    manifest: Manifest | None,
+    find: Find,
+) -> Iterator[dg.AssetCheckResult]:
+    """The same about a given manifest; None is nothing to check, which never counts as a pass."""
+    if manifest is None:
+        what = f"nothing to check: {product.name}/{proof.stage} has nothing here yet"
+        yield from (as_result(product, proof.stage, Finding(claim, False, what, "WARN"), False) for claim in proof.claims)
+        return
+    is_again = RECHECK in context.run.tags
+    for finding, is_reused in proof.prove(workspace, product, manifest, find, run=context.run.run_id, is_again=is_again):
+        yield as_result(product, proof.stage, finding, is_reused)
 
 
-def _recalled(entry: Entry) -> Finding:
-    details = entry.body["details"]
-    return Finding(entry.body["claim"], entry.body["passed"], details["description"], details["severity"], details["values"])
+def as_result(product: Product, stage: str, finding: Finding, is_reused: bool) -> dg.AssetCheckResult:
+    """A finding as Dagster's result, with whether it is from recorded evidence."""
+    return result(product, stage, finding, {"reused": dg.MetadataValue.bool(is_reused)})
 
 
 def result(product: Product, stage: str, finding: Finding, metadata: Mapping[str, Any] | None = None) -> dg.AssetCheckResult:

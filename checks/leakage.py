@@ -1,107 +1,26 @@
 """No leakage: features do not move when what was not known yet is erased and they are built again."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.partitions import partitions_of
-from ml_assets.core.units import CALENDAR
-from ml_assets.features import sources
+from checks.evidence import check_spec, proven
 from ml_assets.product import Product
-from resources.claims import NO_LEAKAGE as CLAIM
+from ml_assets.services.proofs import leakage as proofs
+from resources.claims import NO_LEAKAGE
 from resources.workspace import Workspace
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """The leakage check of the features."""
     about = "Erasing every outcome from a day on leaves the features up to and including that day as they are."
+    spec = check_spec(product, "features", NO_LEAKAGE, about, blocking=True)
 
-    @dg.multi_asset_check(
-        name=f"{product.name}__no_leakage", specs=[check_spec(product, "features", CLAIM, about, blocking=True)]
-    )
+    @dg.multi_asset_check(name=f"{product.name}__no_leakage", specs=[spec])
     def no_leakage(
         context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.AssetCheckResult]:
-        def find(features: Manifest) -> Sequence[Finding]:
-            return [_counterfactual(workspace, product, features)]
-
-        yield from Prover(workspace, product, "features", [CLAIM], __name__).prove(context, find)
+        yield from proven(context, workspace, product, proofs.LEAKAGE, partial(proofs.no_leakage, workspace, product))
 
     return [no_leakage]
-
-
-def _counterfactual(workspace: Workspace, product: Product, features: Manifest) -> Finding:
-    import tempfile
-
-    inputs = workspace.lineage.inputs(features)
-    start, end = partitions_of(product).window(features.partition)
-    cut, until = _cut(product, start, end)
-    with tempfile.TemporaryDirectory() as folder:
-        erased, count = _erase(product, sources(workspace, product, inputs), cut, Path(folder))
-        built = workspace.dbt.build(product, sources=erased, partition=(features.partition, start, end))
-    published = workspace.snapshots.frame(features.snapshot, "features.parquet")
-    return _compare(product, published, built.features, until, {"erased_values": count, "cut": cut.isoformat()})
-
-
-def _cut(product: Product, start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    """The middle unit of the partition: outcomes are erased from its start, features compared until its end."""
-    import polars as pl
-
-    unit = CALENDAR.get(product.gates.unit, "1d")
-    edges = pl.datetime_range(start, end, unit, closed="left", eager=True, time_unit="us")
-    cut = edges[len(edges) // 2]
-    return cut, pl.Series([cut]).dt.offset_by(unit)[0]
-
-
-def _erase(
-    product: Product, found: Mapping[str, Sequence[Path]], cut: datetime, folder: Path
-) -> tuple[dict[str, list[Path]], int]:
-    """Write the dataset's files again with every outcome from `cut` on set to null; how many values that were."""
-    import polars as pl
-
-    from ml_assets.core.contract import columns_known_after
-
-    written: dict[str, list[Path]] = {}
-    count = 0
-    for name, paths in found.items():
-        stage, table = name.split(".")
-        if stage != "dataset":
-            written[name] = list(paths)
-            continue
-        time = product.delivery.tables[table].time
-        later = pl.col(time) >= cut
-        outcomes = columns_known_after(product.contract.TABLES[table])
-        for number, path in enumerate(paths):
-            frame = pl.read_parquet(path, glob=False)
-            count += sum(frame.filter(later)[c].count() for c in outcomes)
-            copy = folder / f"{table}-{number}.parquet"
-            frame.with_columns(pl.when(~later).then(pl.col(c)).alias(c) for c in outcomes).write_parquet(copy)
-            written.setdefault(name, []).append(copy)
-    return written, count
-
-
-def _compare(
-    product: Product, published: "pl.DataFrame", rebuilt: "pl.DataFrame", until: datetime, details: dict[str, object]
-) -> Finding:
-    import polars as pl
-
-    key, time = list(product.features.key), product.features.time
-    columns = [name for name in published.columns if name != product.features.label]
-    before = published.filter(pl.col(time) < until).select(columns).sort(key)
-    after = rebuilt.filter(pl.col(time) < until).select(columns).sort(key)
-    told = {**details, "rows": before.height}
-    if before.is_empty() or not details["erased_values"]:
-        return Finding(CLAIM, False, "nothing could be compared: no rows, or no outcome to erase", details=told)
-    if before.height != after.height:
-        return Finding(CLAIM, False, f"{before.height} rows became {after.height}", details=told)
-    moved = [c for c in columns if not before[c].equals(after[c], null_equal=True)]
-    description = f"{', '.join(moved)} know what happens later" if moved else f"{before.height} rows are unmoved"
-    return Finding(CLAIM, not moved, description, details=told)

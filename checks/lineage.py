@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec
+from checks.evidence import check_spec, proven
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
 from resources.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
 from resources.workspace import Workspace
 
@@ -14,6 +15,8 @@ CLAIMS = {
     BUNDLE_INTACT: "Every byte of the bundle is there and unchanged.",
     TESTED_ON_UNSEEN: "No partition is both in the training window and in the test window.",
 }
+
+PROOF = Proof("release", tuple(CLAIMS), (f"{__name__}:intact", f"{__name__}:unseen"))
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -27,7 +30,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         def find(release: Manifest) -> Sequence[Finding]:
             return [intact(workspace, release), unseen(workspace, product, release)]
 
-        yield from Prover(workspace, product, "release", list(CLAIMS), __name__).prove(context, find)
+        yield from proven(context, workspace, product, PROOF, find)
 
     return [release_checks]
 

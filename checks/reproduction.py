@@ -13,16 +13,20 @@ from typing import Any
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec
+from checks.evidence import check_spec, proven
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
 from resources.claims import REPRODUCIBLE
 from resources.workspace import Workspace
 
 MOST_SECONDS = 1800
 OF_ITSELF = {"row order", "data", "not deterministic"}
 """Causes that nobody declared; everything else is a change of code, configuration or libraries since the release."""
+
+PROOF = Proof("release", (REPRODUCIBLE,), (f"{__name__}:_finding",), is_reused=False)
+"""What decides lies outside of the release's own stage: what was found before says nothing about today's code."""
 
 
 class NotTried(MlAssetsError):
@@ -38,9 +42,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     def reproducible(
         context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.AssetCheckResult]:
-        # what decides lies outside of the release's own stage: what was found before says nothing about today's code
-        prover = Prover(workspace, product, "release", [REPRODUCIBLE], __name__, is_reused=False)
-        yield from prover.prove(context, lambda release: [_reproduce(workspace, release)])
+        yield from proven(context, workspace, product, PROOF, lambda release: [_reproduce(workspace, release)])
 
     return [reproducible]
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec
+from checks.evidence import check_spec, proven_of
 from ml_assets.core.promotion import Move, back
 from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
 from resources.claims import ROLLBACK_DRILL
 from resources.scratch import ledger_copy
 from resources.settings import Settings
@@ -26,6 +27,8 @@ from resources.workspace import Workspace
 MOST_SECONDS = 5.0
 NOWHERE = "http://127.0.0.1:9"
 """The port of `discard`, where nobody listens: MLflow and every proxy are there during a drill."""
+
+PROOF = Proof("endpoint/production", (ROLLBACK_DRILL,), (f"{__name__}:_finding",), is_reused=False)
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     ) -> Iterator[dg.AssetCheckResult]:
         entry = workspace.ledger.pointer(product.name, "production")
         release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
-        prover = Prover(workspace, product, "endpoint/production", [ROLLBACK_DRILL], __name__, is_reused=False)
-        yield from prover.prove_about(context, release, lambda _: [_drill(workspace, product)])
+        yield from proven_of(context, workspace, product, PROOF, release, lambda _: [_drill(workspace, product)])
 
     return [rollback_drill]
 

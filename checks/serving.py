@@ -6,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from checks.evidence import Finding, Prover, check_spec, result
+from checks.evidence import check_spec, proven_of, result
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
 from resources.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
 from resources.workspace import Workspace
 
@@ -30,8 +31,8 @@ def _answers_equal_offline(product: Product) -> dg.AssetChecksDefinition:
     ) -> Iterator[dg.AssetCheckResult]:
         entry = workspace.ledger.pointer(product.name, "staging")
         release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
-        prover = Prover(workspace, product, "endpoint/staging", [SMOKE], __name__)
-        yield from prover.prove_about(context, release, lambda manifest: [_compare(workspace, product, manifest)])
+        proof = Proof("endpoint/staging", (SMOKE,), (f"{__name__}:_compare",))
+        yield from proven_of(context, workspace, product, proof, release, lambda each: [_compare(workspace, product, each)])
 
     return answers_equal_offline
 

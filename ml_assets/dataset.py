@@ -4,19 +4,15 @@ Nothing is published for a batch that breaches the contract: the last good parti
 """
 
 from collections.abc import Iterator
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest, Output
 from ml_assets.product import Product
+from ml_assets.services.making import make_dataset
 from resources.assets import asset_key, materialized, partitions_def, spec
-from resources.metadata import rows_metadata, tables_schema
+from resources.shown import shown
 from resources.workspace import Workspace
-
-if TYPE_CHECKING:
-    from ml_assets.core.contract import Audit
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
@@ -29,58 +25,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(name=f"{product.name}__dataset", specs=specs, partitions_def=partitions_def(product))
     def dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.MaterializeResult[Any]]:
-        key = context.partition_key
-        raw = workspace.lineage.current(product, "raw", key)
-
-        @cache
-        def audited() -> "Audit":
-            found = audit_raw(workspace, product, raw)
-            found.raise_if_breached(product=product.name, partition=key)
-            return found
-
-        recipes = {s: workspace.lineage.recipe(product, s, key, [raw.as_input()]) for s in ("dataset", "quarantine")}
-        kept = workspace.lineage.make(recipes["dataset"], lambda: kept_rows(audited()), run=context.run.run_id)
-        refused = workspace.lineage.make(recipes["quarantine"], lambda: _refused(audited()), run=context.run.run_id)
-        schema = tables_schema(workspace, product, kept.manifest)
-        yield materialized(product, kept, {**rows_metadata(kept.manifest), "dagster/column_schema": schema})
-        yield materialized(product, refused, _refused_metadata(refused.manifest))
+        for made in make_dataset(workspace, product, context.partition_key, run=context.run.run_id):
+            yield materialized(product, made, shown(workspace, product, made.manifest))
 
     return [dataset]
-
-
-def audit_raw(workspace: Workspace, product: Product, raw: Manifest) -> "Audit":
-    """Hold one raw partition against the contract."""
-    from ml_assets.core.contract import audit
-    from ml_assets.core.partitions import partitions_of
-
-    frames = {t: workspace.snapshots.frame(raw.snapshot, f"{t}.parquet") for t in product.delivery.tables}
-    return audit(frames, product=product, partition_window=partitions_of(product).window(raw.partition))
-
-
-def kept_rows(audit: "Audit") -> Output:
-    """The rows that keep the contract."""
-    from ml_assets.core.frames import parquet_bytes
-
-    tables = audit.tables.items()
-    files = {f"{name}.parquet": parquet_bytes(table.valid) for name, table in tables}
-    return Output(files, {"rows": {name: table.valid.height for name, table in tables}})
-
-
-def _refused(audit: "Audit") -> Output:
-    from ml_assets.core.frames import parquet_bytes
-
-    tables = audit.tables.items()
-    files = {f"{name}.parquet": parquet_bytes(table.refused) for name, table in tables}
-    reasons = {name: table.reasons for name, table in tables}
-    return Output(files, {"rows": {name: t.refused.height for name, t in tables}, "reasons": reasons})
-
-
-def _refused_metadata(manifest: Manifest) -> dict[str, Any]:
-    rows = [
-        dg.TableRecord({"table": table, "reason": reason, "rows": count})
-        for table, reasons in manifest.facts["reasons"].items()
-        for reason, count in reasons.items()
-    ]
-    columns = [dg.TableColumn("table"), dg.TableColumn("reason"), dg.TableColumn("rows", "int")]
-    table = dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))
-    return {**rows_metadata(manifest), "reasons": table}

@@ -8,7 +8,19 @@ import dagster as dg
 
 from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
 from checks import features as feature_checks
-from ml_assets import dataset, endpoint, evaluation, features, model, monitoring, predictions, raw, release
+from ml_assets import (
+    dataset,
+    endpoint,
+    evaluation,
+    features,
+    model,
+    monitoring,
+    predictions,
+    raw,
+    release,
+    report,
+    tracking,
+)
 from ml_assets.product import Product, load_all
 from ml_assets.rollback import rollback_job
 from resources.decision_jobs import approve_job, override_job
@@ -17,7 +29,7 @@ from resources.settings import settings
 from resources.workspace import Workspace
 from sensors import decisions, new_data, registry, shadow
 
-STAGES = (raw, dataset, features, model, evaluation, release, endpoint, monitoring, predictions)
+STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
 JOBS = (path_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, decisions, registry, shadow)

@@ -101,11 +101,10 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
         }
         workspace.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
         raise PromotionRefused(f"{product.name}: release {found.name} may not answer: {'; '.join(decision.reasons)}")
-    show_approval(workspace, product, found)
     moves = workspace.endpoints.moves(product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
-            _tell(workspace, product, found)  # again: a run that was killed after its move told nobody
+            tell_server(product, found.name)  # again: a run that was killed after its move told nobody
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
@@ -121,20 +120,7 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
         expected=moves[-1].bundle if moves else None,
         is_proven=found.is_proven,
     )
-    return f"promoted; {_tell(workspace, product, found)}"
-
-
-def _tell(workspace: Workspace, product: Product, found: "Standing") -> str:
-    """Tell the catalogue and the server who answers."""
-    workspace.catalogue.alias(product.name, "production", bundle=found.release.snapshot)
-    return tell_server(product, found.name)
-
-
-def show_approval(workspace: Workspace, product: Product, found: "Standing") -> None:
-    """Let the catalogue show where the release stands with people, where one is asked."""
-    if found.consent.state != "not asked":
-        told = f"{found.consent.state}: {found.consent.told}"
-        workspace.catalogue.tag(product.name, {"approval": told}, bundle=found.release.snapshot)
+    return f"promoted; {tell_server(product, found.name)}"
 
 
 def _whose(found: "Standing", *, run: str) -> tuple[str, str]:

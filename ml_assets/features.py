@@ -1,21 +1,22 @@
 """features: the product's dbt models on DuckDB, one partition at a time, Parquet in and Parquet out."""
 
-from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest, Output
-from ml_assets.core.partitions import partitions_of
+from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
+from ml_assets.services.making import make_features
+from ml_assets.services.proving import Finding
+from ml_assets.services.rebuilding import Told, bring_up_to_date
 from resources.assets import asset_key, materialized, partitions_def, spec, window_dep
+from resources.lineage import Made
+from resources.shown import shown
 from resources.workspace import Workspace
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The features asset."""
+    """The features asset. It first rebuilds what is stale of all that it and the rest of the run read."""
     deps: list[Any] = [window_dep(product, "dataset", first=-product.features.lookback)]
     if product.delivery.reference:
         deps.append(asset_key(product, "reference"))
@@ -24,54 +25,39 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(name=f"{product.name}__features", specs=[features_spec], partitions_def=partitions_def(product))
     def features(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
-        key = context.partition_key
-        inputs = workspace.lineage.reads(product, "features", key)
-        recipe = workspace.lineage.recipe(product, "features", key, [m.as_input() for m in inputs])
-        made = workspace.lineage.make(recipe, partial(compute, workspace, product, key, inputs), run=context.run.run_id)
-        return materialized(product, made, _metadata(workspace, product, made.manifest))
+        key, run = context.partition_key, context.run.run_id
+        is_trained = asset_key(product, "model") in context.job_def.asset_layer.selected_asset_keys
+        told = _told(context, workspace, product)
+        bring_up_to_date(workspace, product, key, is_trained=is_trained, run=run, told=told)
+        made = make_features(workspace, product, key, run=run)
+        return materialized(product, made, shown(workspace, product, made.manifest))
 
     return [features]
 
 
-def sources(workspace: Workspace, product: Product, inputs: Sequence[Manifest]) -> dict[str, list[Path]]:
-    """The Parquet files of each dbt source ("dataset.<table>", "reference.<table>"), in partition order."""
-    found: dict[str, list[Path]] = {}
-    for manifest in inputs:
-        stage = manifest.recipe.stage
-        for table in product.delivery.reference if stage == "reference" else product.delivery.tables:
-            path = workspace.snapshots.path(manifest.snapshot, f"{table}.parquet")
-            found.setdefault(f"{stage}.{table}", []).append(path)
-    return found
+def _told(context: dg.AssetExecutionContext, workspace: Workspace, product: Product) -> Told:
+    """A rebuild of other partitions, as events of this run: their materializations and their checks' results."""
 
+    def made(made: Made) -> None:
+        result = materialized(product, made, shown(workspace, product, made.manifest))
+        tags = {"dagster/data_version": made.manifest.data_version}
+        partition = made.manifest.partition or None
+        assert result.asset_key is not None
+        context.log_event(dg.AssetMaterialization(result.asset_key, partition=partition, metadata=result.metadata, tags=tags))
 
-def compute(workspace: Workspace, product: Product, key: str, inputs: Sequence[Manifest]) -> Output:
-    """The features of one partition from these datasets and reference tables."""
-    from ml_assets.core.features import assemble
+    def checked(manifest: Manifest, finding: Finding, is_reused: bool) -> None:
+        key = asset_key(product, manifest.recipe.stage)
+        metadata = {**finding.details, "reused": dg.MetadataValue.bool(is_reused)}
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                key,
+                finding.claim,
+                finding.passed,
+                metadata=metadata,
+                severity=dg.AssetCheckSeverity[finding.severity],
+                description=finding.description,
+                partition=manifest.partition or None,
+            )
+        )
 
-    start, end = partitions_of(product).window(key)
-    built = workspace.dbt.build(product, sources=sources(workspace, product, inputs), partition=(key, start, end))
-    return assemble(
-        product=product,
-        requests=built.requests,
-        labels=built.labels,
-        features=built.features,
-        lookups=built.lookups,
-        sql=built.features_sql,
-    )
-
-
-def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
-    described = workspace.dbt.columns(product)
-    columns = [dg.TableColumn(c.name, c.type, c.description or None) for c in described]
-    lineage = {
-        column: [dg.TableColumnDep(asset_key(product, stage), name) for stage, name in origins]
-        for column, origins in workspace.dbt.column_lineage(product).items()
-    }
-    rows, labelled = manifest.facts["rows"], manifest.facts["labelled"]
-    return {
-        "dagster/row_count": rows,
-        "rows_labelled": labelled,
-        "share_labelled": labelled / rows if rows else 0.0,
-        "dagster/column_schema": dg.TableSchema(columns=columns),
-        "dagster/column_lineage": dg.TableColumnLineage(lineage),
-    }
+    return Told(say=lambda words: context.log.info(f"{product.name}: {words}"), made=made, checked=checked)

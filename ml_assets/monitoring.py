@@ -1,23 +1,23 @@
-"""monitoring: a new partition against the release that answered when it came in."""
+"""monitoring: a new partition against the release that served when it came in."""
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest, Output
+from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
+from ml_assets.services.rebuilding import refuse_stale
 from resources.assets import asset_key, materialized, partitions_def, spec
 from resources.metadata import pictures, plots, small_table
 from resources.workspace import Workspace
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The monitoring asset. It hangs on features alone, so that a refused candidate does not blind it; it is skipped
-    while no release has answered."""
-    description = "Data drift, prediction drift and realised metrics of the release that answered."
+    """The monitoring asset. It hangs on features alone, so that a withheld candidate does not blind it; it is skipped while no
+    release has served."""
+    description = "Data drift, prediction drift and realised metrics of the release that served."
     deps = [asset_key(product, "features")]
     monitoring_spec = spec(product, "monitoring", description, deps=deps, kinds={"polars"})
 
@@ -29,36 +29,24 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     def monitoring(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        key = context.partition_key
-        champion = workspace.lineage.answered(product, before=key)
-        if champion is None:
-            context.log.info(f"{key}: no release as of an earlier partition answers, nothing to monitor")
+        from ml_assets.builders.monitoring import Served, build
+
+        key, lineage = context.partition_key, workspace.lineage
+        release = lineage.answered(product, before=key)
+        if release is None:
+            context.log.info(f"{key}: no release as of an earlier partition serves, nothing to monitor")
             return
-        features = workspace.lineage.current(product, "features", key)
-        recipe = workspace.lineage.recipe(product, "monitoring", key, [features.as_input(), champion.as_input()])
-        made = workspace.lineage.make(recipe, partial(_observe, workspace, product, features, champion), run=context.run.run_id)
-        yield materialized(product, made, _metadata(workspace, champion, made.manifest))
+        refuse_stale(workspace, product, "monitoring", key)
+        features = lineage.current(product, "features", key)
+        recipe = lineage.recipe(product, "monitoring", key, [features.as_input(), release.as_input()])
+        made = lineage.make(
+            recipe,
+            lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
+            run=context.run.run_id,
+        )
+        yield materialized(product, made, _metadata(workspace, release, made.manifest))
 
     return [monitoring]
-
-
-def _observe(workspace: Workspace, product: Product, features: Manifest, champion: Manifest) -> Output:
-    from ml_assets.core.observing import observe
-    from ml_assets.core.scoring import load_model, score_frame
-
-    read = workspace.snapshots.read
-    frame = workspace.snapshots.frame(features.snapshot, "features.parquet")
-    model = load_model(workspace.snapshots.path(champion.snapshot, "model.cbm"), task=product.task)
-    scores = score_frame(model, frame, json.loads(read(champion.snapshot, "bundle.json"))["features"])
-    evidence = json.loads(read(champion.snapshot, "evidence.json"))
-    promised = evidence["metrics"].get(product.monitoring.metric)
-    return observe(
-        frame,
-        scores,
-        product=product,
-        profile=json.loads(read(champion.snapshot, "profile.json")),
-        promised=promised["candidate"]["value"] if promised else None,
-    )
 
 
 def _metadata(workspace: Workspace, champion: Manifest, manifest: Manifest) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from ml_assets.product_spec import (
     MonitoringSpec,
     Name,
     PartitionSpec,
+    RebuildSpec,
     ReferenceSpec,
     Section,
     TableSpec,
@@ -60,6 +61,7 @@ class Product(Section):
     gates: GateSpec
     endpoint: EndpointSpec
     monitoring: MonitoringSpec
+    rebuild: RebuildSpec = RebuildSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 
     @field_validator("decision")

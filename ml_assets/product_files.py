@@ -5,12 +5,14 @@ Belongs here: which files declare a product, and whether they changed since. Doe
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 SPEC_FILE = "product.yaml"
 CONTRACT_FILE = "contract.py"
 DBT_MODELS = Path(__file__).resolve().parents[1] / "dbt_project" / "models"
 """Where the dbt models of products lie that have no `dbt/` folder of their own."""
+_SHARED = ("dbt_project.yml", "profiles.yml", "macros", "tests")
 _DBT_SUFFIXES = (".sql", ".yml", ".yaml")
 
 
@@ -55,3 +57,12 @@ def dbt_folder(folder: Path) -> Path:
 
 def _dbt_paths(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*") if path.suffix in _DBT_SUFFIXES and path.is_file())
+
+
+@cache
+def shared_dbt_files() -> Mapping[str, bytes]:
+    """The files that every product's dbt project shares, by their path in it; read once by a process."""
+    root = DBT_MODELS.parent
+    found = [root / name for name in _SHARED if (root / name).is_file()]
+    found += [path for name in _SHARED if (root / name).is_dir() for path in _dbt_paths(root / name)]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}

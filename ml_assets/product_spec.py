@@ -147,6 +147,12 @@ class WindowSpec(Section):
         return self
 
 
+class RebuildSpec(Section):
+    """Above `most` stale snapshots a run says first how many it rebuilds, and what that is estimated to cost."""
+
+    most: int = Field(default=20, ge=0)
+
+
 class ModelSpec(Section):
     iterations: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)

@@ -1,10 +1,7 @@
-"""release: a registered, immutable bundle with its evidence; refused, with every reason, without it."""
+"""release: an immutable bundle with its evidence; withheld, or refused with every reason, without it."""
 
-import json
-from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -12,13 +9,10 @@ from ml_assets.core.consent import Override
 from ml_assets.core.manifests import Manifest, Output, Recipe
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from ml_assets.services.rebuilding import refuse_stale
 from resources.assets import asset_key, materialized, partitions_def, spec
 from resources.metadata import small_table
-from resources.mlflow import TRAINING_VIEW
 from resources.workspace import Workspace
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 class ReleaseRefused(MlAssetsError):
@@ -26,45 +20,65 @@ class ReleaseRefused(MlAssetsError):
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The release asset."""
+    """The release asset. In a run that evaluates too it is skipped while the verdict lets nothing through: not proven is an
+    outcome, not a fault."""
     deps = [asset_key(product, stage) for stage in ("model", "evaluation", "features")]
-    description = "A registered, immutable bundle with its evidence."
-    release_spec = spec(product, "release", description, deps=deps, kinds={"mlflow", "catboost"})
+    description = "An immutable bundle with its evidence."
+    release_spec = spec(product, "release", description, deps=deps, kinds={"catboost"})
 
-    @dg.multi_asset(name=f"{product.name}__release", specs=[release_spec], partitions_def=partitions_def(product))
-    def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
-        key = context.partition_key
-        inputs = [*_trained_on(workspace, product, key), *workspace.lineage.reads(product, "release", key)]
-        override = _refuse_without_evidence(workspace, product, key, run=context.run.run_id)
-        recipe = workspace.lineage.recipe(product, "release", key, [m.as_input() for m in inputs])
-        made = workspace.lineage.make(recipe, partial(_bundle, workspace, product, recipe, override), run=context.run.run_id)
-        version = _register(workspace, product, made.manifest)
-        return materialized(product, made, _metadata(workspace, product, made.manifest, version))
+    @dg.multi_asset(
+        name=f"{product.name}__release",
+        specs=[release_spec.replace_attributes(skippable=True)],
+        partitions_def=partitions_def(product),
+    )
+    def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.MaterializeResult[Any]]:
+        key, run = context.partition_key, context.run.run_id
+        refuse_stale(workspace, product, "release", key)
+        model = workspace.lineage.current(product, "model", key)
+        trained = workspace.lineage.inputs(model)
+        inputs = {each.id: each for each in (*trained, *_own_inputs(workspace, product, key))}
+        is_evaluated = asset_key(product, "evaluation") in context.job_def.asset_layer.selected_asset_keys
+        if is_evaluated and (withheld := _withheld(workspace, product, key)):
+            context.log.info(f"{product.name} {key}: withheld: {withheld}")
+            return
+        override = _refuse_without_evidence(workspace, product, key, run=run)
+        recipe = workspace.lineage.recipe(product, "release", key, [each.as_input() for each in inputs.values()])
+        made = workspace.lineage.make(recipe, lambda: _bundle(workspace, product, recipe, trained, override), run=run)
+        yield materialized(product, made, _metadata(workspace, made.manifest))
 
     return [release]
 
 
-def _trained_on(workspace: Workspace, product: Product, key: str) -> list[Manifest]:
-    """The features that the model was trained on, where the release keeps which categories they hold."""
-    if not product.endpoint.refused_categories:
-        return []
-    return workspace.lineage.inputs(workspace.lineage.current(product, "model", key))
+def _own_inputs(workspace: Workspace, product: Product, key: str) -> list[Manifest]:
+    return [workspace.lineage.current(product, stage, key) for stage in ("model", "evaluation", "features")]
+
+
+def _withheld(workspace: Workspace, product: Product, key: str) -> str:
+    """Why the verdict alone lets nothing through; empty where it does, or a person did."""
+    from ml_assets.core.approval import leave
+
+    model, evaluation, _ = _own_inputs(workspace, product, key)
+    facts = evaluation.facts
+    override = workspace.decisions.override(evaluation, model)
+    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
+    return "; ".join(let.reasons) if facts["verdict"]["decision"] != "ACCEPT" else ""
 
 
 def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
     from ml_assets.core.approval import leave, refusals
+    from ml_assets.services.generations import mixed_generations
     from resources.standing import unrecorded
 
-    model = workspace.lineage.current(product, "model", key)
-    evaluation = workspace.lineage.current(product, "evaluation", key)
+    model, evaluation, features = _own_inputs(workspace, product, key)
     baselines = workspace.lineage.baselines(product, key, question=evaluation.facts["question"])
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
     override = workspace.decisions.override(evaluation, model)
     reasons = refusals(product, model=model, evaluation=evaluation, compared=compared, override=override)
-    if reasons := [*reasons, *unrecorded(workspace, product, evaluation)]:
-        told = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
-        workspace.ledger.append("refusal", {**told, "evaluation": evaluation.id, "run": run})
+    reasons = [*reasons, *unrecorded(workspace, product, evaluation)]
+    if reasons := [*reasons, *mixed_generations(workspace, product, model=model, evaluation=evaluation, features=features)]:
+        recorded = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
+        workspace.ledger.append("refusal", {**recorded, "evaluation": evaluation.id, "run": run})
         raise ReleaseRefused(
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
@@ -73,94 +87,30 @@ def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *
     return override if let.overridden else None
 
 
-def _bundle(workspace: Workspace, product: Product, recipe: Recipe, override: Override | None) -> Output:
-    from ml_assets.core import bundle
+def _bundle(
+    workspace: Workspace, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None
+) -> Output:
+    from ml_assets.builders.release import Released, build
+    from ml_assets.core.bundle import release_name
     from resources.card import release_card
 
-    key = recipe.partition
-    name = bundle.release_name(key, recipe.key)
-    model = workspace.lineage.current(product, "model", key)
-    evaluation = workspace.lineage.current(product, "evaluation", key)
+    key, handle = recipe.partition, workspace.lineage.handle
+    name = release_name(key, recipe.key)
+    model, evaluation, features = _own_inputs(workspace, product, key)
     card = release_card(workspace, product, name, model=model, evaluation=evaluation, override=override)
-    parts = replace(_parts(workspace, product, model, key), card=card, override=override)
-    facts = {"release": name, "train": model.facts["train"], "mlflow_run": model.facts["mlflow_run"]}
-    facts |= {"override": override.told} if override else {}
-    return Output(bundle.files(product, parts, name=name), facts)
+    inputs = Released(name, handle(model), handle(evaluation), handle(features), [*map(handle, trained)], card, override)
+    return build(inputs, product, key)
 
 
-def _parts(workspace: Workspace, product: Product, model: Manifest, key: str) -> Any:
-    import polars as pl
-
-    from ml_assets.core import bundle
-    from ml_assets.core.scoring import load_model, score_frame
-
-    snapshots, lineage = workspace.snapshots, workspace.lineage
-    evaluation, features = lineage.current(product, "evaluation", key), lineage.current(product, "features", key)
-    rows = snapshots.frame(features.snapshot, "features.parquet")
-    about = json.loads(snapshots.read(model.snapshot, "model.json"))
-    fitted = load_model(snapshots.path(model.snapshot, "model.cbm"), task=product.task)
-    return bundle.Parts(
-        model=snapshots.read(model.snapshot, "model.cbm"),
-        features_sql=snapshots.read(features.snapshot, "features.sql"),
-        lookups={n: snapshots.read(features.snapshot, f"lookups/{n}.parquet") for n in features.facts["lookups"]},
-        features=rows,
-        requests=snapshots.frame(features.snapshot, "requests.parquet"),
-        scores=score_frame(fitted, rows, about["features"]),
-        trained=pl.concat(snapshots.frame(m.snapshot, "features.parquet") for m in lineage.inputs(model)),
-        known=known(workspace, product, product.endpoint.refused_categories, _trained_on(workspace, product, key)),
-        tested_scores=snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"].to_numpy(),
-        manifest=model,
-        evaluation=evaluation,
-        card="",
-    )
-
-
-def known(workspace: Workspace, product: Product, columns: Sequence[str], trained: Sequence[Manifest]) -> dict[str, list[Any]]:
-    """What the rows trained on hold in these request columns; `trained` are their features."""
-    from ml_assets.core.known import known_values
-
-    def frame(manifest: Manifest, name: str) -> "pl.DataFrame":
-        return workspace.snapshots.frame(manifest.snapshot, f"{name}.parquet")
-
-    return known_values(product, columns, ((frame(m, "features"), frame(m, "requests")) for m in trained))
-
-
-def _register(workspace: Workspace, product: Product, manifest: Manifest) -> str:
-    """A version in the catalogue, with what a person needs there to decide; the same release once."""
-    from resources.standing import standing
-
-    found = standing(workspace, product, manifest)
-    verdict = found.evaluation.facts["verdict"]
-    tags = {
-        "bundle": manifest.snapshot,
-        "release": manifest.facts["release"],
-        "manifest": manifest.id,
-        "verdict": verdict["decision"],
-        "gates": verdict["gate"],
-        "approval": ": ".join(filter(None, [found.consent.state, found.consent.told])),
-        "as_of": manifest.partition,
-    }
-    if found.override:
-        tags["override"] = f"by {found.override.by}: {found.override.reason}"
-    folder = workspace.snapshots.checkout(manifest.snapshot)
-    run, card = manifest.facts["mlflow_run"], _card(workspace, manifest)
-    return workspace.catalogue.register(product.name, run_id=run, folder=folder, tags=tags, description=card)
-
-
-def _card(workspace: Workspace, manifest: Manifest) -> str:
-    return workspace.snapshots.read(manifest.snapshot, "card.md").decode()
-
-
-def _metadata(workspace: Workspace, product: Product, manifest: Manifest, version: str) -> dict[str, Any]:
+def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
     facts = manifest.facts
     evaluation = workspace.lineage.made_from(manifest)["evaluation"]
-    page = f"{workspace.settings.mlflow_ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW}"
+    card = workspace.snapshots.read(manifest.snapshot, "card.md").decode()
     override = facts.get("override")
     return {
         "release": facts["release"],
-        "card": dg.MetadataValue.md(_card(workspace, manifest)),
+        "card": dg.MetadataValue.md(card),
         **({"override": f"by {override['by']}, {override['at'][:19]}: {override['reason']}"} if override else {}),
-        "registered": dg.MetadataValue.url(page),
         "evidence": ", ".join(claim["name"] for claim in evaluation.facts["verdict"]["claims"] if claim["outcome"] == "PASS"),
         "trained_on": f"{facts['train'][0]} to {facts['train'][-1]}, {len(facts['train'])} partitions",
         "bundle": manifest.snapshot,

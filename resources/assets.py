@@ -13,6 +13,8 @@ from ml_assets.product import Product
 from resources.lineage import Made
 
 ENDPOINTS = ("staging", "production")
+INFORMS = {"report": {"dagster/priority": "-1"}, "tracking": {"dagster/priority": "-2"}}
+"""Tags of the steps that only inform: they run when nothing else can, so that they delay no decision."""
 
 
 def asset_key(product: Product, stage: str) -> dg.AssetKey:

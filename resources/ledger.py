@@ -139,6 +139,14 @@ class Ledger:
         with self.engine.connect() as connection:
             return sorted(connection.scalars(query))
 
+    def build_seconds(self, product: str, stage: str, newest: int) -> list[float]:
+        """The CPU seconds that the newest builds of a stage took, where they were recorded."""
+        columns = schema.manifests.c
+        where = (columns.product == product, columns.stage == stage)
+        seqs = select(columns.seq).where(*where).order_by(columns.seq.desc()).limit(newest)
+        found = (entry.body.get("seconds") for entry in self.entries(schema.entries.c.seq.in_(seqs)))
+        return [seconds["cpu"] for seconds in found if seconds]
+
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:
         """Record what a claim showed for exactly one manifest (`subject` is its id)."""
         self.append("evidence", {"subject": subject, "claim": claim, "passed": passed, "details": details, "run": run})

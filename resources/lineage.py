@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 from ml_assets.core import stages
 from ml_assets.core.digests import digest_json
+from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.promotion import stack
 from ml_assets.errors import MlAssetsError
+from ml_assets.first_party import CodeChanged, refuse_changes
 from ml_assets.product import Product
 from resources import recalls
 from resources.endpoints import as_move
@@ -114,8 +116,19 @@ class Lineage:
         """The manifests of its inputs by stage; of several partitions of a stage, the last."""
         return {source.recipe.stage: source for source in self.inputs(manifest)}
 
+    def handle(self, manifest: Manifest) -> Handle:
+        """The snapshot as a builder reads it. Raises BlobDamaged when a byte of it is missing or changed."""
+        return Handle(manifest, self.snapshots.paths(manifest.snapshot))
+
     def recipe(self, product: Product, stage: str, partition: str, inputs: Sequence[Input]) -> Recipe:
-        """The recipe of a stage's partition from what is declared now and these inputs."""
+        """The recipe of a stage's partition from what is declared and these inputs. Raises CodeChanged when code or declaration
+        are not what this process started with: it would name something else than what runs."""
+        refuse_changes()
+        if changed := product.files.changed():
+            raise CodeChanged(
+                f"{product.name}: {', '.join(str(path) for path in changed[:3])} changed since the product was loaded; restart: in "
+                f"Dagster reload the code location, on the command line run the command again"
+            )
         spec = stages.STAGES[stage]
         config = stages.stage_config(product, spec)
         code = stages.stage_code_parts(product, spec)

@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from resources import registry
 from resources.assets import unfinished_apis
 
 if TYPE_CHECKING:
@@ -36,24 +34,36 @@ class Catalogue:
 
     @contextmanager
     def run(self, context: "dg.AssetExecutionContext", experiment: str) -> Iterator[Any]:
-        """dagster-mlflow's tracking object, with the MLflow run that belongs to this Dagster run active."""
+        """dagster-mlflow's resource, with the MLflow run that belongs to this Dagster run active.
+
+        It is set up here and not with the run's other resources: it asks MLflow at once, and a run whose MLflow is away must not
+        fail before it has decided anything.
+        """
+        import dagster as dg
+
         self._prepare(experiment)
         with unfinished_apis():
-            from dagster_mlflow.resources import MlFlow
+            from dagster_mlflow import mlflow_tracking
 
-        config = {"mlflow_tracking_uri": self.url, "experiment_name": experiment}
         key = context.partition_key if context.has_partition_key else ""
-        run_tags = {"mlflow.runName": f"{experiment} {key}".strip(), **({"partition": key} if key else {})}
-        init = SimpleNamespace(log=context.log, dagster_run=context.run, run_id=context.run.run_id)
-        init.resource_config = {**config, "extra_tags": run_tags}
-        with unfinished_apis():
-            tracking = MlFlow(init)
-        status = "FAILED"
-        try:
-            yield tracking
-            status = "FINISHED"
-        finally:
-            tracking.end_run(status)
+        tags = {"mlflow.runName": f"{experiment} {key}".strip(), **({"partition": key} if key else {})}
+        config = {"mlflow_tracking_uri": self.url, "experiment_name": experiment, "env": {}, "extra_tags": tags}
+        with (
+            unfinished_apis(),
+            dg.build_resources(
+                {"mlflow": mlflow_tracking},
+                instance=context.instance,
+                resource_config={"mlflow": {"config": config}},
+                dagster_run=context.run,
+                log_manager=context.log,
+            ) as resources,
+        ):
+            status = "FAILED"
+            try:
+                yield resources.mlflow
+                status = "FINISHED"
+            finally:
+                resources.mlflow.end_run(status)
 
     def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str], description: str = "") -> str:
         """Register the release's files as a new version of the product's model; the same release only once.
@@ -80,10 +90,6 @@ class Catalogue:
                 for tag, value in tags.items():
                     if known.tags.get(tag) != value[:TAG_LENGTH]:
                         client.set_model_version_tag(name, known.version, tag, value[:TAG_LENGTH])
-
-    def alias(self, name: str, alias: str, *, bundle: str) -> None:
-        """Let an alias (an environment's name) show which version answers; the ledger, not this, decides."""
-        registry.show(self.client(), name, alias, bundle=bundle)
 
     def client(self) -> "MlflowClient":
         """A client of the prepared store."""

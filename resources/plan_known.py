@@ -10,11 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from ml_assets.core.code import code_digest
-from ml_assets.core.digests import digest_file, digest_json, sha256
+from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.planning import Definition
+from ml_assets.core.stages import closure
 from ml_assets.product import Product
-from ml_assets.product_files import SPEC_FILE
 from resources import ledger_schema as schema
 from resources.blobs import write_atomically
 
@@ -39,8 +38,8 @@ def state(
             "delivered": delivered,
             "reference": reference,
             "declared": declared,
-            "product": digest_file(product.folder / SPEC_FILE),
-            "planning": code_digest(["resources.plan"]),
+            "product": sha256(product.files.spec or b""),
+            "planning": closure("resources.plan:make_plan").digest,
         }
     )
 

@@ -58,6 +58,11 @@ class Snapshots:
             raise BlobDamaged(f"snapshot {digest[:12]} has no member {member!r}; it has {', '.join(sorted(members))}")
         return self.blobs.path(members[member])
 
+    def paths(self, digest: str) -> dict[str, Path]:
+        """A local file for each member, all verified now; the delivered files that raw keeps are left out."""
+        members = self.open(digest).members.items()
+        return {name: self.blobs.path(member) for name, member in members if not name.startswith("delivered/")}
+
     def read(self, digest: str, member: str) -> bytes:
         return self.path(digest, member).read_bytes()
 

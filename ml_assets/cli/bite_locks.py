@@ -44,15 +44,15 @@ def broken_features(on: Subject) -> Bite:
     """The features of the test window with a key twice and a column of the wrong kind of values."""
     import polars as pl
 
-    from checks.features import validate
     from ml_assets.core.frames import parquet_bytes
+    from ml_assets.services.proofs.features import keeps_contract
 
     scratch = scratch_above(on.case.space, on.folder)
     source = on.case.tested[-1]
     frame = scratch.snapshots.frame(source.snapshot, "features.parquet")
     spoilt = pl.concat([frame, frame.head(1)])
     stored = scratch.snapshots.write({"features.parquet": parquet_bytes(spoilt)})
-    finding = validate(scratch, on.product, replace(source, snapshot=stored.digest))
+    (finding,) = keeps_contract(scratch, on.product, replace(source, snapshot=stored.digest))
     found = [] if finding.passed else [Catch("keeps_contract", finding.description)]
     return _told("repeated row", "one row of the features twice", found, "set `unique` in the Features contract")
 
@@ -137,9 +137,9 @@ def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
 
 def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     """The contract's checks that fail for these tables as this partition's delivery."""
-    from checks.contract import CLAIMS
     from ml_assets.core.contract import audit
     from ml_assets.core.partitions import partitions_of
+    from ml_assets.services.proofs.contract import CLAIMS
 
     window = partitions_of(on.product).window(on.case.partition)
     found = audit(tables, product=on.product, partition_window=window).breaches

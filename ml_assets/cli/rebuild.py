@@ -6,14 +6,15 @@ Each manifest names its inputs by digest: those are used, whatever stands for th
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets import dataset, features, model, raw
-from ml_assets import release as release_stage
+from ml_assets.builders import dataset, features, model, raw, reference
+from ml_assets.builders import release as release_builder
+from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
+from ml_assets.services.making import delivered, kept_files
 from resources.blobs import BlobDamaged
 from resources.scratch import Scratch
 from resources.workspace import Workspace
@@ -95,16 +96,19 @@ class Rebuilder:
 
     def _make(self, recorded: Manifest, inputs: list[Manifest]) -> Manifest:
         space, product, key = self.scratch, self.product, recorded.partition
+        handles = [space.lineage.handle(each) for each in inputs]
         match recorded.recipe.stage:
             case "raw" | "reference":
                 return self._read(recorded)
             case "dataset":
-                return self._publish(recorded, inputs, lambda: self._kept_rows(inputs[0]))
+                build = lambda: dataset.build(dataset.audited(handles[0], product, key), product, key)  # noqa: E731
             case "features":
-                return self._publish(recorded, inputs, lambda: features.compute(space, product, key, inputs))
+                build = lambda: features.build(handles, product, key, space.dbt)  # noqa: E731
             case "model":
-                return self._publish(recorded, inputs, lambda: self._train(inputs))
-        raise AssertionError(recorded.recipe.stage)
+                build = lambda: self._train(handles)  # noqa: E731
+            case stage:
+                raise AssertionError(stage)
+        return self._publish(recorded, inputs, build)
 
     def _publish(self, recorded: Manifest, inputs: list[Manifest], build: Callable[[], Output]) -> Manifest:
         given = [replace(source.as_input(), manifest=None) for source in inputs]
@@ -113,21 +117,14 @@ class Rebuilder:
 
     def _read(self, recorded: Manifest) -> Manifest:
         """From the delivered bytes that are kept with the rows; each is held against its digest when it is read."""
-        stage, lineage = recorded.recipe.stage, self.scratch.lineage
-        names = [n for n in self.real.snapshots.open(recorded.snapshot).members if n.startswith("delivered/")]
-        paths = [Path(name) for name in names]
-        files = {p.stem: raw.File(p, self.real.snapshots.read(recorded.snapshot, n)) for p, n in zip(paths, names, strict=True)}
-        read = raw.read if stage == "raw" else raw.checked_reference
-        recipe = lineage.recipe(self.product, stage, recorded.partition, raw.delivered(self.product, recorded.partition, files))
-        return lineage.make(recipe, lambda: read(self.product, files), run=RUN).manifest
+        stage, key, lineage = recorded.recipe.stage, recorded.partition, self.scratch.lineage
+        files = kept_files(self.real, recorded)
+        build = raw.build if stage == "raw" else reference.build
+        recipe = lineage.recipe(self.product, stage, key, delivered(self.product, key, files))
+        return lineage.make(recipe, lambda: build(files, self.product, key), run=RUN).manifest
 
-    def _kept_rows(self, source: Manifest) -> Output:
-        audit = dataset.audit_raw(self.scratch, self.product, source)
-        audit.raise_if_breached(product=self.product.name, partition=source.partition)
-        return dataset.kept_rows(audit)
-
-    def _train(self, inputs: list[Manifest]) -> Output:
-        fitted = self.fitted = model.train(self.scratch, self.product, inputs)
+    def _train(self, inputs: list[Handle]) -> Output:
+        fitted = self.fitted = model.train(inputs, self.product)
         about = json.dumps({"features": list(fitted.features)}).encode()
         return Output({"model.cbm": fitted.content, "model.json": about}, data_version=fitted.fingerprint)
 
@@ -154,7 +151,8 @@ def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     read, made_from = builder.real.snapshots.read, builder.real.lineage.made_from(release)
     recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))
     trained = [builder.rebuild(source) for source in builder.real.lineage.inputs(made_from["model"])]
-    if release_stage.known(builder.scratch, builder.product, list(known), trained) != known:
+    handles = [builder.scratch.lineage.handle(each) for each in trained]
+    if release_builder.known(handles, builder.product, list(known)) != known:
         return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
     source = builder.rebuild(made_from["features"])
     frames = {n: builder.scratch.snapshots.frame(source.snapshot, f"{n}.parquet") for n in ("features", "requests")}

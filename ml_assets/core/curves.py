@@ -32,6 +32,16 @@ class Curves:
         """JSON-able: x and y as lists."""
         return {name: {model: asdict(curve) for model, curve in models.items()} for name, models in self.points.items()}
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Curves":
+        """What `to_dict` gave."""
+        return cls(
+            {
+                name: {model: Curve(tuple(each["x"]), tuple(each["y"])) for model, each in models.items()}
+                for name, models in value.items()
+            }
+        )
+
 
 def draw(*, task: Task, y: Floats, scores: Mapping[str, Floats], codes: Ints, unit: Column) -> Curves:
     """The curves of a task for every model."""

@@ -101,10 +101,22 @@ class Evaluation:
             "curves": self.curves.to_dict(),
         }
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Evaluation":
+        """What `to_dict` gave; null is undefined again."""
+        parts = [Slice(**{**each, "comparisons": tuple(map(_comparison, each["comparisons"]))}) for each in value["slices"]]
+        overall = tuple(map(_comparison, value["overall"]))
+        return cls(**{**value, "overall": overall, "slices": tuple(parts), "curves": Curves.from_dict(value["curves"])})
+
     def summary_markdown(self) -> str:
         """Tables a person reads, for the Dagster UI and for comments on a pull request."""
         parts = [_overall_markdown(self), _about(self)]
         return "\n\n".join(parts + ([_slices_markdown(self)] if self.slices else []))
+
+
+def _comparison(value: Mapping[str, Any]) -> Comparison:
+    estimates = {name: Estimate.from_dict(each) for name, each in value.items() if name != "metric"}
+    return Comparison(metric=value["metric"], **estimates)
 
 
 def _flat(part: Slice) -> dict[str, str | int | float | None]:

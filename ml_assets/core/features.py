@@ -1,10 +1,11 @@
 """The features snapshot: what dbt built for one partition, checked against the contract and put in a fixed order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
@@ -18,6 +19,21 @@ def model_columns(product: Product) -> tuple[str, ...]:
     """The model's input columns: those of the Features contract without key and time, in its order."""
     known = {*product.features.key, product.features.time}
     return tuple(name for name in product.contract.Features.to_schema().columns if name not in known)
+
+
+def stacked(features: Sequence[Handle], *, product: Product) -> pl.DataFrame:
+    """The rows of these features, partition after partition. Raises FeaturesRefused where their columns differ: they were made by
+    different SQL, and a cast would hide it."""
+    frames = {each.partition: each.frame("features.parquet") for each in features}
+    first, *others = frames
+    for key in others:
+        if frames[key].schema != frames[first].schema:
+            odd = sorted(dict(set(frames[key].schema.items()) ^ set(frames[first].schema.items())))
+            raise FeaturesRefused(
+                f"{product.name}: the features of {first} and {key} differ in {', '.join(odd) or 'the order of their columns'}: they "
+                f"were made by different SQL; `ml-assets run {product.name} --partition {others[-1]}` rebuilds what is stale"
+            )
+    return pl.concat(frames.values())
 
 
 def assemble(

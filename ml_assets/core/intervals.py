@@ -4,8 +4,11 @@ A measurement is a value plus either the sum of its influence function in each u
 bootstrap resample of whole units. Both are linear, so a paired difference is a subtraction. (GATES.md)
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import nan
+from typing import Any
 
 import numpy as np
 from scipy.special import stdtrit
@@ -37,6 +40,12 @@ class Estimate:
             "rows": self.rows,
             "note": self.note,
         }
+
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> "Estimate":
+        """What `to_dict` gave; null is NaN again."""
+        numbers = {name: nan if value[name] is None else value[name] for name in ("value", "low", "high")}
+        return cls(**{**value, **numbers})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.digests import digest_json, digest_members, sha256
+from ml_assets.core.digests import digest_json
 from ml_assets.core.evaluation import evaluate
 from ml_assets.core.evaluation_result import Evaluation
 from ml_assets.core.frames import parquet_bytes
@@ -16,18 +16,12 @@ from ml_assets.core.gates.hypotheses import Expected, levels_expected
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.manifests import Output
-from ml_assets.core.plots import plots
-from ml_assets.core.plots_gates import claims_plot
 from ml_assets.core.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 
 Scores = Mapping[str, np.ndarray]
 """Scores by model, one float64 per row."""
-
-REPORT = "report.html"
-TIMED = "require"
-"""The kind of claim that is read off a clock: never twice the same, so no part of what an evaluation is."""
 
 
 class EvaluationRefused(MlAssetsError):
@@ -85,9 +79,14 @@ def judge_candidate(
     *,
     product: Product,
     expected: Expected | None = None,
-    timings: Mapping[str, float] | None = None,
+    has_champion: bool | None = None,
+    trouble: str = "",
 ) -> Judged:
-    """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order."""
+    """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
+
+    `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
+    nothing can be decided.
+    """
     compared = {role: values for role, values in scores.items() if role != "anchor"}
     evaluation = evaluate(
         task=product.task,
@@ -98,15 +97,13 @@ def judge_candidate(
         threshold=product.decision.threshold if product.decision else None,
         level=product.evaluation.interval,
     )
-    verdict = judge(product, panel_of(frame, scores, product=product), expected=expected, timings=timings)
+    panel = panel_of(frame, scores, product=product)
+    verdict = judge(product, panel, expected=expected, has_champion=has_champion, trouble=trouble)
     return Judged(evaluation, verdict)
 
 
-def output(
-    frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product, report: bytes, facts: Mapping[str, Any]
-) -> Output:
-    """The members of an evaluation snapshot. Its data version leaves out the report, whose bytes hold the time, and what was
-    read off a clock."""
+def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product) -> Output:
+    """The members of an evaluation snapshot: all numbers, and no picture."""
     label, time = product.features.label, product.features.time
     kept = dict.fromkeys([*product.features.key, time, label, *_unit_column(product), *product.gates.slices])
     scored = frame.select(*kept).with_columns(pl.Series(role, values) for role, values in scores.items())
@@ -118,23 +115,7 @@ def output(
         "scores.parquet": parquet_bytes(scored),
         "summary.md": judged.evaluation.summary_markdown().encode(),
     }
-    files |= {f"plots/{name}.svg": svg for name, svg in plots(judged.evaluation).items()}
-    if (picture := claims_plot(verdict)) is not None:
-        files["plots/claims.svg"] = picture
-    version = digest_members(
-        {name: sha256(content) for name, content in {**files, "verdict.json": _json(untimed(verdict))}.items()}
-    )
-    told = {"verdict": verdict, "metrics": metrics(judged.evaluation), "rows": frame.height}
-    return Output(files | {REPORT: report}, {**told, **facts}, data_version=version)
-
-
-def untimed(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict without the numbers that were read off a clock."""
-    claims = [
-        {name: each[name] for name in ("name", "kind", "text", "outcome")} if each["kind"] == TIMED else each
-        for each in verdict["claims"]
-    ]
-    return {**verdict, "claims": claims, "reasons": [] if any(c["kind"] == TIMED for c in claims) else verdict["reasons"]}
+    return Output(files, {"verdict": verdict, "metrics": metrics(judged.evaluation), "rows": frame.height})
 
 
 def _unit_column(product: Product) -> list[str]:

@@ -9,7 +9,6 @@ import polars as pl
 
 from ml_assets.core.drift import drift
 from ml_assets.core.evaluation import evaluate
-from ml_assets.core.features import model_columns
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.judging import metrics
 from ml_assets.core.manifests import Output
@@ -19,13 +18,19 @@ from ml_assets.product import Product
 
 
 def observe(
-    frame: pl.DataFrame, scores: np.ndarray, *, product: Product, profile: Mapping[str, Any], promised: float | None
+    frame: pl.DataFrame,
+    own: pl.DataFrame,
+    scores: np.ndarray,
+    *,
+    product: Product,
+    profile: Mapping[str, Any],
+    promised: float | None,
 ) -> Output:
     """Drift of columns and score against the release's profile, and realised metrics where labels are known.
 
-    `promised` is the monitored metric's value on the release's own test window (None when it was not recorded).
+    `frame` has the labels, `own` the features that the release computes, in the same order as the scores (n,). `promised` is the monitored metric's value on the release's own test window (None when it was not recorded).
     """
-    report = drift(profile, frame.select(model_columns(product)), scores)
+    report = drift(profile, own.select(profile["columns"]), scores)
     limits = product.monitoring
     drifted = [name for name in report.above(limits.column_psi) if name not in limits.ignore]
     realised = _realised(frame, scores, product)

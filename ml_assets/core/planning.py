@@ -17,7 +17,9 @@ Asset = tuple[str, str]
 """(stage, partition); the partition of an unpartitioned asset is ""."""
 
 State = Literal["missing", "stale"]
-READ_RELEASE = ("evaluation", "monitoring", "predictions")
+READ_RELEASE = ("evaluation", "report", "monitoring", "predictions")
+PATH = ("dataset", "quarantine", "features", "model", "evaluation", "report", "release", "tracking", "monitoring", "predictions")
+"""The stages behind what is delivered, each after those that it reads."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,23 @@ class Planner:
         for asset, standing in self.situation.standing.items():
             self._known.setdefault(asset[0], {})[asset[1]] = (asset, standing.data_version)
 
-    def plan(self) -> list[Item]:
-        """Everything that would run, in path order."""
-        if self.product.delivery.reference and self.situation.reference:
-            self._consider("reference", "", self._landing_inputs(self.situation.reference, ""))
+    def plan(self, until: str = PATH[-1]) -> list[Item]:
+        """Everything that would run, in path order, up to a stage."""
+        if self.product.delivery.reference:
+            self._consider("reference", "", self._read_now("reference", "", self.situation.reference))
         for key in self._keys:
-            delivered = self.situation.delivered.get(key)
-            self._consider("raw", key, self._landing_inputs(delivered, key) if delivered else None)
-        for stage in ("dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring", "predictions"):
+            self._consider("raw", key, self._read_now("raw", key, self.situation.delivered.get(key)))
+        for stage in PATH[: PATH.index(until) + 1]:
             for key in self._keys:
                 self._consider(stage, key, self._inputs(stage, key))
         return list(self.found.values())
+
+    def _read_now(self, stage: str, key: str, delivered: Mapping[str, str] | None) -> dict[Asset, str] | None:
+        """What lies in the landing folder; where nothing does, what was read before, whose bytes the store keeps."""
+        if delivered:
+            return self._landing_inputs(delivered, key)
+        current = self.situation.standing.get((stage, key))
+        return dict(current.inputs) if current else None
 
     @cached_property
     def _keys(self) -> list[str]:
@@ -134,11 +142,17 @@ class Planner:
                 return self._versions("features", read) if len(read) >= self.product.window.minimum else None
             case "evaluation":
                 return self._evaluation_inputs(key)
+            case "report":
+                return self._of_evaluated(key, "model", "evaluation", features=[*self._tested_on(key), *self._expecting(key)])
+            case "tracking":
+                released = ("release",) if ("release", key) in self.situation.standing and self._is_released(key) else ()
+                return self._of_evaluated(key, "model", "evaluation", *released)
             case "release":
-                is_due = key in self.situation.accepted and ("evaluation", key) not in self.found
-                trained = self._trained_on(key) if self.product.endpoint.refused_categories else ()
-                versions = self._of_partition(key, "model", "evaluation", "features") | self._versions("features", trained)
-                return versions if is_due else None
+                return (
+                    self._of_evaluated(key, "model", "evaluation", features=[key, *self._trained_on(key)])
+                    if self._is_released(key)
+                    else None
+                )
             case "monitoring" | "predictions":
                 bundle = self.situation.answered.get(key)
                 return {**self._versions("features", [key]), ("release", bundle): bundle} if bundle else None
@@ -147,11 +161,26 @@ class Planner:
     def _evaluation_inputs(self, key: str) -> dict[Asset, str | None] | None:
         if ("model", key) not in self.situation.standing and ("model", key) not in self.found:
             return None
-        tested = self._before(key, self.product.window.test - 1, 0)
-        versions = self._versions("model", [key]) | self._versions("features", tested)
+        versions = self._versions("model", [key]) | self._versions("features", [*self._expecting(key), *self._tested_on(key)])
         champion = self.situation.champions.get(key)
         compared = {champion, self.situation.anchors.get(key) or champion} - {None}
         return versions | {("release", str(bundle)): bundle for bundle in compared}
+
+    def _of_evaluated(self, key: str, *stages: str, features: Sequence[str] = ()) -> dict[Asset, str | None] | None:
+        """What is made of an evaluation; None while there is none."""
+        if ("evaluation", key) not in self.situation.standing and ("evaluation", key) not in self.found:
+            return None
+        return self._of_partition(key, *stages) | self._versions("features", features)
+
+    def _is_released(self, key: str) -> bool:
+        return key in self.situation.accepted and ("evaluation", key) not in self.found
+
+    def _tested_on(self, key: str) -> Sequence[str]:
+        return self._before(key, self.product.window.test - 1, 0)
+
+    def _expecting(self, key: str) -> Sequence[str]:
+        """The last partitions trained on, which tell what levels the test window should hold."""
+        return self._trained_on(key)[-self.product.window.test :]
 
     def _trained_on(self, key: str) -> Sequence[str]:
         window = self.product.window

@@ -7,73 +7,83 @@ from functools import cache
 from importlib.metadata import version
 from platform import machine, python_version_tuple
 
-from ml_assets.core.code import code_digest, code_parts
+from ml_assets.core.code.closure import Closure, Code
+from ml_assets.core.code.exempt import EXEMPT
+from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
 from ml_assets.core.partitions import partitions_of
+from ml_assets.first_party import TREE
 from ml_assets.product import Product
-from ml_assets.product_files import CONTRACT_FILE
+from ml_assets.product_files import CONTRACT_FILE, shared_dbt_files
 
 
 @dataclass(frozen=True)
 class Stage:
-    """`modules` compute it, `sections` of product.yaml (or "section.key") configure it, `packages` it computes with.
+    """`builders` compute it: what they reach in the project's code is its code digest. `sections` of product.yaml (or
+    "section.key") configure it, `packages` are the libraries that it computes with.
 
-    `is_partitioned` is False for what is delivered or answers as a whole; `files` names what else of the
-    product folder decides the output.
+    `is_partitioned` is False for what is delivered or serves as a whole; `files` names what else of the product folder decides
+    the output. A leaf only informs people: nothing is made from it.
     """
 
     name: str
-    modules: tuple[str, ...]
+    builders: tuple[str, ...]
     sections: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     is_partitioned: bool = True
+    is_leaf: bool = False
 
 
-def _core(*names: str) -> tuple[str, ...]:
-    return tuple(f"ml_assets.core.{name}" for name in names)
+def _built_by(module: str, *functions: str) -> tuple[str, ...]:
+    return tuple(f"ml_assets.builders.{module}:{name}" for name in functions or ("build",))
 
 
 _TABLES = ("numpy", "pandera", "polars")
-_JUDGED = ("catboost", "matplotlib", "numpy", "polars", "scipy")
-_PREDICTING = ("batch_predictions", "bundle", "compiled_model", "feature_values", "prediction_record", "scorer")
-_AUDITED = _core("contract", "frames", "partitions")
+_JUDGED = ("catboost", "duckdb", "numpy", "polars", "pyarrow", "scipy")
 _STAGES = (
-    Stage("raw", _core("reading", "frames"), ("delivery",), ("numpy", "polars")),
-    Stage("reference", _core("contract", "frames"), ("delivery",), _TABLES, ("contract",), is_partitioned=False),
-    Stage("dataset", _AUDITED, ("delivery", "partitions"), _TABLES, ("contract",)),
-    Stage("quarantine", _AUDITED, ("delivery", "partitions"), _TABLES, ("contract",)),
+    Stage("raw", _built_by("raw"), ("delivery",), ("numpy", "polars")),
+    Stage("reference", _built_by("reference"), ("delivery",), _TABLES, ("contract",), is_partitioned=False),
+    Stage("dataset", _built_by("dataset", "audited", "build"), ("delivery", "partitions"), _TABLES, ("contract",)),
+    Stage("quarantine", _built_by("dataset", "audited", "build_quarantine"), ("delivery", "partitions"), _TABLES, ("contract",)),
     Stage(
         "features",
-        _core("features", "partitions"),
-        ("features", "partitions"),
-        ("dbt-core", "dbt-duckdb", "duckdb", "polars"),
+        _built_by("features"),
+        ("delivery", "features", "partitions"),
+        ("dbt-core", "dbt-duckdb", "duckdb", "polars", "pyarrow", "sqlglot"),
         ("contract", "dbt"),
     ),
-    # its plots are left out: another line width is no reason to train again
-    Stage("model", _core("training", "features"), ("task", "model", "features"), ("catboost", "numpy", "polars")),
+    Stage("model", _built_by("model"), ("task", "model", "features"), ("catboost", "numpy", "polars"), ("contract",)),
+    Stage("evaluation", _built_by("evaluation"), ("task", "decision", "evaluation", "features", "gates"), _JUDGED),
     Stage(
-        "evaluation",
-        _core("judging", "latency", "report", "scoring", "training"),
-        ("task", "decision", "evaluation", "gates"),
-        (*_JUDGED, "evidently"),
+        "report",
+        _built_by("report"),
+        ("task", "decision", "features", "gates", "model.seed"),
+        (*_JUDGED, "evidently", "matplotlib"),
+        is_leaf=True,
     ),
     Stage(
         "release",
-        _core("bundle", "card", "scoring"),
+        _built_by("release"),
         ("task", "decision", "gates", "features", "endpoint.unknown_categories"),
         ("catboost", *_TABLES),
         ("contract", "dbt"),
     ),
-    Stage("monitoring", _core("observing", "scoring"), ("task", "monitoring", "features"), _JUDGED),
-    # the threshold, the features and the time are the bundle's: no section of product.yaml decides
+    Stage("tracking", ("ml_assets.services.tracking:log",), ("task",), ("dagster-mlflow", "mlflow"), is_leaf=True),
     Stage(
-        "predictions",
-        (*(f"ml_assets.serving.{name}" for name in _PREDICTING), *_core("scoring")),
-        packages=("catboost", "msgspec", "numpy", "polars", "pyarrow", "scipy"),
+        "monitoring",
+        _built_by("monitoring"),
+        ("task", "decision", "evaluation", "features", "gates.unit", "monitoring"),
+        (*_JUDGED, "matplotlib"),
     ),
+    # the threshold, the features and the time are the bundle's: no section of product.yaml decides
+    Stage("predictions", _built_by("predictions"), packages=("msgspec", *_JUDGED)),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
+DATA = ("raw", "reference", "dataset", "quarantine", "features")
+"""The stages that other partitions read, in path order: what is stale of them is rebuilt before it is used."""
+SOURCE = Code(TREE.texts, frozenset(EXEMPT))
+"""The project's code as this process runs it."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +105,22 @@ def reads(product: Product, stage: str, partition: str) -> Reads:
         case "model":
             return Reads(available=tuple(("features", key) for key in train_keys(product, partition)))
         case "evaluation":
-            required = (("model", partition), *(("features", key) for key in test_keys(product, partition)))
+            tested = tuple(("features", key) for key in test_keys(product, partition))
+            return Reads(required=(("model", partition), *tested), available=_expecting(product, partition))
         case "release":
+            trained = tuple(("features", key) for key in train_keys(product, partition))
             required = (("model", partition), ("evaluation", partition), ("features", partition))
+            return Reads(required=required, available=trained)
+        case "report" | "tracking":
+            required = (("model", partition), ("evaluation", partition))
         case "monitoring" | "predictions":
             required = (("features", partition),)
     return Reads(required=required)
+
+
+def _expecting(product: Product, partition: str) -> tuple[tuple[str, str], ...]:
+    """The features of the last partitions before the test window, which tell what levels it should hold."""
+    return tuple(("features", key) for key in train_keys(product, partition)[-product.window.test :])
 
 
 def _features_reads(product: Product, partition: str) -> Reads:
@@ -135,14 +155,22 @@ def _version(package: str) -> str:
     return version(package)
 
 
+@cache
+def closure(*entries: str) -> Closure:
+    """What these functions ("package.module:name") reach in the code of this process."""
+    return SOURCE.closure(*entries)
+
+
 def stage_code(product: Product, stage: Stage) -> str:
-    """The code digest of a stage and of those files of the product that decide its output."""
-    return code_digest(stage.modules, _deciding_files(product, stage))
+    """The code digest of a stage: what its builders reach, and those files of the product that decide its output."""
+    files = {name: file_digest(name, content) for name, content in _deciding_files(product, stage).items()}
+    return digest_json({"code": closure(*stage.builders).digest, "files": files})
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
-    """What the code digest is made of, by module and file, to name what changed."""
-    return code_parts(stage.modules, _deciding_files(product, stage))
+    """What the code digest is made of, by module and file, shortened: to name what changed."""
+    files = {name: file_digest(name, content)[:12] for name, content in _deciding_files(product, stage).items()}
+    return {**closure(*stage.builders).parts, **files}
 
 
 def _deciding_files(product: Product, stage: Stage) -> dict[str, bytes]:
@@ -152,6 +180,7 @@ def _deciding_files(product: Product, stage: Stage) -> dict[str, bytes]:
         found[CONTRACT_FILE] = product.files.contract
     if "dbt" in stage.files:
         found |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
+        found |= shared_dbt_files()
     return found
 
 

@@ -3,7 +3,7 @@
 Belongs here: from claims to a decision, its reasons and its guarantee. Does not: who asks, and how often (resources.budget).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -57,22 +57,24 @@ def gate_digest(product: Product) -> str:
 
 
 def judge(
-    product: Product, panel: Panel, *, expected: Expected | None = None, timings: Mapping[str, float] | None = None
+    product: Product,
+    panel: Panel,
+    *,
+    expected: Expected | None = None,
+    has_champion: bool | None = None,
+    trouble: str = "",
 ) -> Verdict:
-    """Hold every claim that applies against the rows. Without the champion's scores it is a first release.
+    """Hold every claim that applies against the rows. It is a first release where no release serves.
 
-    `expected`: levels that the window should hold; `timings`: milliseconds by measure (p99_ms).
+    `expected`: levels that the window should hold; `has_champion`: whether a release serves (default: whether it was scored);
+    `trouble`: why nothing can be decided on these rows.
     """
     gates = product.gates
-    is_first = "champion" not in panel.scores
+    is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
     applying = gates.claims_that_apply(has_champion=not is_first)
-    lacks = panel.lacks(gates.minimum)
+    lacks = trouble or _too_little(panel.lacks(gates.minimum))
     at = level(gates.budget)
-    results = [
-        judge_claim(c, panel, level=at, minimum=gates.minimum, expected=expected or {}, timings=timings or {})
-        for c in applying
-        if not lacks
-    ]
+    results = [judge_claim(c, panel, level=at, minimum=gates.minimum, expected=expected or {}) for c in applying if not lacks]
     decision, reasons = _decide(results, lacks)
     names = {claim.name for claim in applying}
     return Verdict(
@@ -93,9 +95,13 @@ def judge(
     )
 
 
+def _too_little(lacks: str) -> str:
+    return f"the test window holds too little to decide: {lacks}" if lacks else ""
+
+
 def _decide(results: Sequence[ClaimResult], lacks: str) -> tuple[Decision, tuple[str, ...]]:
     if lacks:
-        return "INCONCLUSIVE", (f"the test window holds too little to decide: {lacks}",)
+        return "INCONCLUSIVE", (lacks,)
     reasons = tuple(f"{each.name}: {each.message}" for each in results if each.outcome != "PASS")
     if any(each.outcome == "FAIL" for each in results):
         return "REJECT", reasons

@@ -1,0 +1,67 @@
+"""evaluation: candidate, champion and anchor on the same unseen rows, each on its own features; measured and judged."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from ml_assets.core.bundled import NotComputable, own_scores
+from ml_assets.core.features import stacked
+from ml_assets.core.handles import Handle
+from ml_assets.core.judging import judge_candidate, levels_of, output
+from ml_assets.core.manifests import Output
+from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.core.training import labelled
+from ml_assets.product import Product
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which tell
+    what levels it should hold; `releases`: what the candidate is compared with, by role (champion, anchor)."""
+
+    model: Handle
+    tested: Sequence[Handle]
+    before: Sequence[Handle]
+    releases: Mapping[str, Handle] = field(default_factory=dict)
+
+
+def build(inputs: Compared, product: Product, partition: str) -> Output:
+    """Score, measure and judge. A champion whose own features cannot be computed any more leaves the verdict to a person."""
+    rows = tested_rows(inputs.tested, product)
+    expected = levels_of(labelled(stacked(inputs.before, product=product), label=product.features.label), product=product)
+    scores = {"candidate": candidate_scores(inputs.model, rows, product)}
+    trouble = ""
+    try:
+        scores |= _release_scores(inputs, rows, product)
+    except NotComputable as error:
+        trouble = str(error)
+    judged = judge_candidate(
+        rows, scores, product=product, expected=expected, has_champion="champion" in inputs.releases, trouble=trouble
+    )
+    return output(rows, scores, judged, product=product)
+
+
+def tested_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
+    """The labelled rows of the test window."""
+    return labelled(stacked(tested, product=product), label=product.features.label)
+
+
+def candidate_scores(model: Handle, rows: pl.DataFrame, product: Product) -> "np.ndarray":
+    """The candidate's scores: the features of the test window are those of the SQL that it was trained on and ships."""
+    fitted = load_model(model.members["model.cbm"], task=product.task)
+    return score_frame(fitted, rows, model.json("model.json")["features"])
+
+
+def _release_scores(inputs: Compared, rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
+    """The scores of champion and anchor, joined to the rows by key; a release with both roles is asked once."""
+    key = list(product.features.key)
+    requests = pl.concat([each.frame("requests.parquet") for each in inputs.tested], how="vertical_relaxed")
+    asked = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
+    by_release = {each.manifest.snapshot: each for each in inputs.releases.values()}
+    scores = {digest: own_scores(each, asked) for digest, each in by_release.items()}
+    return {role: scores[each.manifest.snapshot] for role, each in inputs.releases.items()}

@@ -1,0 +1,33 @@
+"""model: the candidate, fitted on the features of its training window."""
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ml_assets.core.features import model_columns, stacked
+from ml_assets.core.handles import Handle
+from ml_assets.core.manifests import Output
+from ml_assets.core.training import Progress, fit
+from ml_assets.product import Product
+
+if TYPE_CHECKING:
+    from ml_assets.core.training import Fitted
+
+
+def build(inputs: Sequence[Handle], product: Product, partition: str, progress: Progress | None = None) -> Output:
+    """A model of the rows of these features, partition after partition in the order given."""
+    fitted = train(inputs, product, progress)
+    about = {
+        "features": list(fitted.features),
+        "learning_curve": list(fitted.learning_curve),
+        "loss": fitted.loss_name,
+        "importance": [list(pair) for pair in fitted.importance],
+    }
+    files = {"model.cbm": fitted.content, "model.json": json.dumps(about, indent=1).encode()}
+    facts = {"rows": fitted.rows, "train": [each.partition for each in inputs], "loss": fitted.learning_curve[-1]}
+    return Output(files, facts, data_version=fitted.fingerprint)
+
+
+def train(inputs: Sequence[Handle], product: Product, progress: Progress | None = None) -> "Fitted":
+    """Fit on the rows of these features."""
+    return fit(stacked(inputs, product=product), product=product, columns=model_columns(product), progress=progress)

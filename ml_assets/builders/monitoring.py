@@ -1,0 +1,35 @@
+"""monitoring: a partition against the release that served when it came in, on the features that this release computes."""
+
+from dataclasses import dataclass
+
+from ml_assets.core.bundled import own_features
+from ml_assets.core.handles import Handle
+from ml_assets.core.manifests import Output
+from ml_assets.core.observing import observe
+from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.product import Product
+
+
+@dataclass(frozen=True)
+class Served:
+    """`features` of the partition, and the `release` that served."""
+
+    features: Handle
+    release: Handle
+
+
+def build(inputs: Served, product: Product, partition: str) -> Output:
+    """Drift, and realised metrics where outcomes are known."""
+    rows, release = inputs.features.frame("features.parquet"), inputs.release
+    about = release.json("bundle.json")
+    own = own_features(release, inputs.features.frame("requests.parquet"), is_cast=False)
+    scores = score_frame(load_model(release.members["model.cbm"], task=about["task"]), own, about["features"])
+    promised = release.json("evidence.json")["metrics"].get(product.monitoring.metric)
+    return observe(
+        rows,
+        own,
+        scores,
+        product=product,
+        profile=release.json("profile.json"),
+        promised=promised["candidate"]["value"] if promised else None,
+    )

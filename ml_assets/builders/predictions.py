@@ -1,0 +1,24 @@
+"""predictions: a partition's requests, scored by the release that served when it came in, as its log would have them."""
+
+from ml_assets.builders.monitoring import Served
+from ml_assets.core.bundled import own_scores
+from ml_assets.core.manifests import Output
+from ml_assets.product import Product
+from ml_assets.serving.batch_predictions import batch_predictions
+
+MEMBER = "predictions.parquet"
+
+
+def build(inputs: Served, product: Product, partition: str) -> Output:
+    """One row for each request; nothing in it depends on when it is made."""
+    release, requests = inputs.release, inputs.features.frame("requests.parquet")
+    about = release.json("bundle.json")
+    content = batch_predictions(
+        about,
+        release.manifest.snapshot,
+        fields=[each["name"] for each in release.json("request.json")],
+        requests=requests,
+        scores=own_scores(release, requests),
+        source=inputs.features.manifest.data_version,
+    )
+    return Output({MEMBER: content}, {"scored_by": about["release"], "rows": requests.height})

@@ -1,0 +1,61 @@
+"""release: the bundle of a candidate that was let through, with its evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from ml_assets.core.bundle import Parts, files
+from ml_assets.core.consent import Override
+from ml_assets.core.features import stacked
+from ml_assets.core.handles import Handle
+from ml_assets.core.known import known_values
+from ml_assets.core.manifests import Output
+from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.product import Product
+
+
+@dataclass(frozen=True)
+class Released:
+    """`features`: of the release's own partition; `trained`: those that the model was fitted on. `card` is the model card."""
+
+    name: str
+    model: Handle
+    evaluation: Handle
+    features: Handle
+    trained: Sequence[Handle]
+    card: str
+    override: Override | None = None
+
+
+def build(inputs: Released, product: Product, partition: str) -> Output:
+    """The bundle's members."""
+    rows, about = inputs.features.frame("features.parquet"), inputs.model.json("model.json")
+    fitted = load_model(inputs.model.members["model.cbm"], task=product.task)
+    parts = Parts(
+        model=inputs.model.read("model.cbm"),
+        features_sql=inputs.features.read("features.sql"),
+        lookups={name: inputs.features.read(f"lookups/{name}.parquet") for name in inputs.features.manifest.facts["lookups"]},
+        features=rows,
+        requests=inputs.features.frame("requests.parquet"),
+        scores=score_frame(fitted, rows, about["features"]),
+        trained=stacked(inputs.trained, product=product),
+        known=known(inputs.trained, product, product.endpoint.refused_categories),
+        tested_scores=inputs.evaluation.frame("scores.parquet")["candidate"].to_numpy(),
+        manifest=inputs.model.manifest,
+        evaluation=inputs.evaluation.manifest,
+        card=inputs.card,
+        override=inputs.override,
+    )
+    facts = {"release": inputs.name, "train": inputs.model.manifest.facts["train"]}
+    facts |= {"override": inputs.override.told} if inputs.override else {}
+    return Output(files(product, parts, name=inputs.name), facts)
+
+
+def known(trained: Sequence[Handle], product: Product, columns: Sequence[str]) -> dict[str, list[object]]:
+    """What the rows trained on hold in these request columns."""
+
+    def both(each: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return each.frame("features.parquet"), each.frame("requests.parquet")
+
+    return known_values(product, columns, (both(each) for each in trained))

@@ -1,0 +1,72 @@
+"""report: an evaluation as people look at it, pictures and Evidently's page. It informs; nothing is made from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+
+import polars as pl
+
+from ml_assets.builders.evaluation import Compared, candidate_scores, tested_rows
+from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.features import stacked
+from ml_assets.core.handles import Handle
+from ml_assets.core.manifests import Output
+from ml_assets.core.plots import feature_importance, learning_curve, plots
+from ml_assets.core.plots_gates import claims_plot
+from ml_assets.core.report import evidently_report
+from ml_assets.core.training import labelled
+from ml_assets.product import Product
+
+PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class Reported:
+    """An `evaluation`, and what it `compared`."""
+
+    evaluation: Handle
+    compared: Compared
+
+
+def build(inputs: Reported, product: Product, partition: str) -> Output:
+    """The pictures and the page. What cannot be drawn is listed with its reason, and the rest is drawn."""
+    files: dict[str, bytes] = {}
+    left_out: list[str] = []
+    about, verdict = inputs.compared.model.json("model.json"), inputs.evaluation.json("verdict.json")
+    losses = {"training": list(enumerate(about["learning_curve"], 1))}
+    parts: dict[str, Callable[[], dict[str, bytes]]] = {
+        "the pictures of the metrics": lambda: _plots(Evaluation.from_dict(inputs.evaluation.json("metrics.json"))),
+        "the claims": lambda: {"plots/claims.svg": picture} if (picture := claims_plot(verdict)) is not None else {},
+        "the learning curve": lambda: {"plots/learning_curve.svg": learning_curve(losses, metric=about["loss"])},
+        "feature importance": lambda: {"plots/feature_importance.svg": feature_importance(about["importance"])},
+        "Evidently's page": lambda: {PAGE: _page(inputs.compared, product)},
+    }
+    for name, draw in parts.items():
+        try:
+            files |= draw()
+        except Exception as error:  # noqa: BLE001 - a picture that fails is named, and takes no other with it
+            left_out.append(f"{name} ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
+    if PAGE not in files:
+        files[PAGE] = f"<html><body><p>{escape(left_out[-1])}</p></body></html>".encode()
+    return Output(files, {"left_out": left_out})
+
+
+def _plots(evaluation: Evaluation) -> dict[str, bytes]:
+    return {f"plots/{name}.svg": svg for name, svg in plots(evaluation).items()}
+
+
+def _page(compared: Compared, product: Product) -> bytes:
+    """The scored test rows against the partitions before them, as many as were tested."""
+    rows = tested_rows(compared.tested, product)
+    before = labelled(stacked(compared.before, product=product), label=product.features.label)
+    sides = (frame.with_columns(pl.Series("score", candidate_scores(compared.model, frame, product))) for frame in (before, rows))
+    features = compared.model.json("model.json")["features"]
+    return evidently_report(
+        *sides,
+        task=product.task,
+        label=product.features.label,
+        score="score",
+        numeric=[each["name"] for each in features if each["kind"] == "number"],
+        categorical=[each["name"] for each in features if each["kind"] == "category"],
+        seed=product.model.seed,
+    )

@@ -1,0 +1,81 @@
+"""A release's bundle used offline: features by its own SQL and lookups from requests, scores by its own model.
+
+Every model is scored on the features that its own bundle computes: another release's SQL may mean something else by a name.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from ml_assets.core.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
+from ml_assets.core.handles import Handle
+from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.errors import MlAssetsError
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+
+LOOKUPS = "lookups/"
+
+
+class NotComputable(MlAssetsError):
+    """The bundle's features cannot be computed from these requests."""
+
+
+def own_scores(release: Handle, requests: pl.DataFrame) -> "np.ndarray":
+    """Scores (n,) of the requests (n rows) by a release: its SQL, its lookups, its model. Raises NotComputable."""
+    about = release.json("bundle.json")
+    model = load_model(release.members["model.cbm"], task=about["task"])
+    return score_frame(model, own_features(release, requests), about["features"])
+
+
+def own_features(release: Handle, requests: pl.DataFrame, *, is_cast: bool = True) -> pl.DataFrame:
+    """Key and features of the requests, in their order, as the release's bundle computes them: as the model is given them, or
+    (`is_cast` False) with the types of its SQL. Raises NotComputable."""
+    import duckdb
+
+    about, fields = release.json("bundle.json"), release.json("request.json")
+    name = release.manifest.facts["release"]
+    if absent := [each["name"] for each in fields if each["name"] not in requests.columns]:
+        raise NotComputable(f"release {name} takes requests with {', '.join(absent)}, which today's requests do not have")
+    connection = connect({_lookup(member): release.read(member) for member in release.members if member.startswith(LOOKUPS)})
+    try:
+        return _computed(
+            connection, requests, sql=release.read("features.sql").decode(), about=about, fields=fields, is_cast=is_cast
+        )
+    except (duckdb.Error, FeatureSqlRefused) as error:
+        raise NotComputable(
+            f"release {name}: its features.sql fails on today's requests: {str(error).splitlines()[0]}"
+        ) from error
+    finally:
+        connection.close()
+
+
+def _computed(
+    connection: "duckdb.DuckDBPyConnection",
+    requests: pl.DataFrame,
+    *,
+    sql: str,
+    about: Mapping[str, Any],
+    fields: Sequence[Mapping[str, Any]],
+    is_cast: bool,
+) -> pl.DataFrame:
+    key: list[str] = about["key"]
+    columns = [f'CAST("{each["name"]}" AS {SQL_TYPES[each["type"]]}) AS "{each["name"]}"' for each in fields]
+    columns += [f'"{name}"' for name in key if name not in {each["name"] for each in fields}]
+    connection.register("arriving", requests.to_arrow())
+    relation = f'features.main."{about["requests_relation"]}"'
+    connection.execute(f"CREATE TABLE {relation} AS SELECT {', '.join(columns)} FROM arriving")
+    wanted = [f'"{name}"' for name in key]
+    wanted += [f'{as_feature(each)} AS "{each["name"]}"' if is_cast else f'"{each["name"]}"' for each in about["features"]]
+    query = only_select(connection, sql)
+    rows: pl.DataFrame = connection.sql(f"SELECT {', '.join(wanted)} FROM ({query}\n) AS computed").pl()
+    if rows.height != requests.height or rows.select(key).n_unique() != rows.height:
+        raise FeatureSqlRefused(f"it gives {rows.height} rows for {requests.height} requests")
+    return requests.select(key).join(rows, on=key, how="left", maintain_order="left")
+
+
+def _lookup(member: str) -> str:
+    return member.removeprefix(LOOKUPS).removesuffix(".parquet")

@@ -1,0 +1,106 @@
+"""What a candidate is compared with on which rows, gathered from the ledger; and the look that is charged for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.stages import test_keys
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.budget import Look
+from resources.claims import features_claims
+from resources.lineage import Baselines
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ml_assets.builders.evaluation import Compared
+
+
+class OtherFeatures(MlAssetsError):
+    """Snapshots that belong together were made by different feature definitions."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Manifests of the candidate, of the features of the test window and of the partitions before it, and of the releases that
+    it is compared with. `question` is the key of the same comparison without those."""
+
+    model: Manifest
+    tested: Sequence[Manifest]
+    before: Sequence[Manifest]
+    baselines: Baselines
+    question: str
+
+    @property
+    def inputs(self) -> list[Manifest]:
+        """All that the evaluation reads, each once."""
+        every = [self.model, *self.before, *self.tested, *self.baselines.by_role.values()]
+        return list({each.id: each for each in every}.values())
+
+    @property
+    def keys(self) -> list[str]:
+        """The partitions of the test window."""
+        return [each.partition for each in self.tested]
+
+    def read(self, space: Workspace) -> "Compared":
+        """What the builder reads."""
+        from ml_assets.builders.evaluation import Compared
+
+        handle = space.lineage.handle
+        releases = {role: handle(each) for role, each in self.baselines.by_role.items()}
+        return Compared(handle(self.model), [*map(handle, self.tested)], [*map(handle, self.before)], releases)
+
+
+def compare(space: Workspace, product: Product, partition: str) -> Comparison:
+    """The comparison for the candidate as of the partition. Raises EvaluationRefused for a test window that a model has seen,
+    OtherFeatures where it was trained on features of another definition than it is tested on."""
+    from ml_assets.core.judging import refuse_seen_rows
+
+    model = space.lineage.current(product, "model", partition)
+    tested = [space.lineage.current(product, "features", key) for key in test_keys(product, partition)]
+    trained = space.lineage.inputs(model)
+    before = trained[-product.window.test :]
+    refuse_other_definitions(product, [*trained, *tested])
+    asked = [each.as_input() for each in (model, *before, *tested)]
+    question = space.lineage.recipe(product, "evaluation", partition, asked).key
+    baselines = space.lineage.baselines(product, partition, question=question)
+    seen = {"candidate": model.facts["train"]} | {r: m.facts["train"] for r, m in baselines.by_role.items()}
+    refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
+    space.lineage.require_proven(tested, features_claims(product))
+    return Comparison(model, tested, before, baselines, question)
+
+
+def compared_before(space: Workspace, product: Product, evaluation: Manifest) -> Comparison:
+    """What a recorded evaluation compared."""
+    inputs = space.lineage.inputs(evaluation)
+    facts = evaluation.facts
+    model = next(each for each in inputs if each.recipe.stage == "model")
+    features = {each.partition: each for each in inputs if each.recipe.stage == "features"}
+    tested = [features[key] for key in facts["tested"]]
+    before = space.lineage.inputs(model)[-product.window.test :]
+    by_bundle = {each.snapshot: each for each in inputs if each.recipe.stage == "release"}
+    champion, anchor = (by_bundle.get((facts[role] or {}).get("bundle", "")) for role in ("champion", "anchor"))
+    return Comparison(model, tested, before, Baselines(champion, anchor), facts["question"])
+
+
+def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> None:
+    """Raise OtherFeatures unless all of these features were made by one definition: code with SQL, configuration, libraries."""
+    made = {each.partition: (each.recipe.code, each.recipe.config, each.recipe.environment) for each in features}
+    first, *others = made
+    if odd := [key for key in others if made[key] != made[first]]:
+        raise OtherFeatures(
+            f"{product.name}: the features of {', '.join(odd[:3])} were made by another definition than those of {first}; "
+            f"`ml-assets run {product.name} --partition {features[-1].partition}` rebuilds what is stale"
+        )
+
+
+def charge(space: Workspace, product: Product, compared: Comparison, *, run: str) -> Look:
+    """A look at the test window, before anything is scored on it."""
+    from ml_assets.core.gates.verdict import gate_digest
+    from ml_assets.core.judging import comparison_digest
+
+    models = {role: space.lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
+    tested = {each.partition: each.data_version for each in compared.tested}
+    asked = comparison_digest(product, models={"candidate": compared.model.data_version, **models}, tested=tested)
+    return space.budget.charge(product, tested=compared.keys, comparison=asked, gate=gate_digest(product), run=run)

@@ -1,0 +1,28 @@
+"""Whether a release is of one generation: trained and tested on today's features, made by the definition that it ships."""
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.stages import STAGES, stage_code
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+
+def mixed_generations(
+    space: Workspace, product: Product, *, model: Manifest, evaluation: Manifest, features: Manifest
+) -> list[str]:
+    """Why the model was not trained and tested on the features that are current and that `features`, whose SQL would be shipped,
+    belong to: one sentence each, none when it was."""
+    used = [each for m in (model, evaluation) for each in m.recipe.inputs if each.asset == f"{product.name}/features"]
+    command = f"`ml-assets run {product.name} --partition {model.partition}`"
+    shipped = (features.recipe.code, features.recipe.config, features.recipe.environment)
+    reasons = []
+    if features.recipe.code != stage_code(product, STAGES["features"]):
+        reasons.append(
+            f"the features of {features.partition}, whose SQL it would ship, were made by other code than today's; {command}"
+        )
+    for key, version in sorted({(each.partition, each.data_version) for each in used}):
+        current = space.ledger.current(product.name, "features", key)
+        if current is None or current.data_version != version:
+            reasons.append(f"it used features of {key} that are not the current ones; {command}")
+        elif (current.recipe.code, current.recipe.config, current.recipe.environment) != shipped:
+            reasons.append(f"the features of {key} were made by another definition than the one that it ships; {command}")
+    return reasons

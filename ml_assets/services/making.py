@@ -1,0 +1,123 @@
+"""Making the snapshots of raw to features for one partition: read what they need, reuse or build, record and publish."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+
+from ml_assets.core.digests import sha256
+from ml_assets.core.handles import File
+from ml_assets.core.manifests import Input, Manifest
+from ml_assets.errors import MlAssetsError
+from ml_assets.product import Product
+from resources.blobs import BlobDamaged
+from resources.landing import NotDelivered
+from resources.lineage import Made
+from resources.workspace import Workspace
+
+
+class DeliveryGone(MlAssetsError):
+    """The bytes that a partition was read from are neither in the landing folder nor in the store."""
+
+
+def make_raw(space: Workspace, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:
+    """Read what lies in the landing folder. Where nothing does, or with `is_new` False, read again the bytes that were read
+    before, which the store keeps."""
+    from ml_assets.builders.raw import build
+
+    current = space.ledger.current(product.name, "raw", partition)
+    try:
+        files = _contents(space.landing.partition_files(product, partition)) if is_new or current is None else None
+    except NotDelivered:
+        if current is None:
+            raise
+        files = None
+    if files is None and current is not None:
+        files = _kept(space, product, current)
+    assert files is not None
+    recipe = space.lineage.recipe(product, "raw", partition, delivered(product, partition, files))
+    return space.lineage.make(recipe, partial(build, files, product, partition), run=run)
+
+
+def make_reference(space: Workspace, product: Product, *, run: str, is_new: bool = True) -> Made:
+    """The same for the reference tables."""
+    from ml_assets.builders.reference import build
+
+    current = space.ledger.current(product.name, "reference")
+    try:
+        files = _contents(space.landing.reference_files(product)) if is_new or current is None else None
+    except NotDelivered:
+        if current is None:
+            raise
+        files = None
+    if files is None and current is not None:
+        files = _kept(space, product, current)
+    assert files is not None
+    recipe = space.lineage.recipe(product, "reference", "", delivered(product, "", files))
+    return space.lineage.make(recipe, partial(build, files, product, ""), run=run)
+
+
+def make_dataset(space: Workspace, product: Product, partition: str, *, run: str) -> tuple[Made, Made]:
+    """dataset and quarantine, from one audit of raw. Raises ContractBreached, and then publishes neither."""
+    from ml_assets.builders import dataset
+
+    raw = space.lineage.current(product, "raw", partition)
+    audit = cache(lambda: dataset.audited(space.lineage.handle(raw), product, partition))
+    recipes = {s: space.lineage.recipe(product, s, partition, [raw.as_input()]) for s in ("dataset", "quarantine")}
+    kept = space.lineage.make(recipes["dataset"], lambda: dataset.build(audit(), product, partition), run=run)
+    refused = space.lineage.make(recipes["quarantine"], lambda: dataset.build_quarantine(audit(), product, partition), run=run)
+    return kept, refused
+
+
+def make_features(space: Workspace, product: Product, partition: str, *, run: str) -> Made:
+    """The features of the partition."""
+    from ml_assets.builders.features import build
+
+    inputs = space.lineage.reads(product, "features", partition)
+    recipe = space.lineage.recipe(product, "features", partition, [each.as_input() for each in inputs])
+    return space.lineage.make(
+        recipe, lambda: build([space.lineage.handle(each) for each in inputs], product, partition, space.dbt), run=run
+    )
+
+
+def delivered(product: Product, partition: str, files: Mapping[str, File]) -> tuple[Input, ...]:
+    """Delivered files as inputs, by the digest of their bytes."""
+    return tuple(Input(f"landing/{product.name}/{t}", partition, sha256(file.content)) for t, file in files.items())
+
+
+def _contents(files: Mapping[str, Path]) -> dict[str, File]:
+    return {table: File(path, path.read_bytes()) for table, path in files.items()}
+
+
+def kept_files(space: Workspace, manifest: Manifest) -> dict[str, File]:
+    """The delivered files that a raw or reference snapshot keeps, each held against its digest."""
+    names = [Path(name) for name in space.snapshots.open(manifest.snapshot).members if name.startswith("delivered/")]
+    return {path.stem: File(path, space.snapshots.read(manifest.snapshot, path.as_posix())) for path in names}
+
+
+def _kept(space: Workspace, product: Product, current: Manifest) -> dict[str, File]:
+    """What was read before; where the store lost it, the landing folder if it has the same bytes still."""
+    try:
+        return kept_files(space, current)
+    except BlobDamaged as error:
+        return _from_landing(space, product, current, error)
+
+
+def _from_landing(space: Workspace, product: Product, current: Manifest, error: BlobDamaged) -> dict[str, File]:
+    is_reference = current.recipe.stage == "reference"
+    found: Sequence[Input] = ()
+    try:
+        paths = (
+            space.landing.reference_files(product) if is_reference else space.landing.partition_files(product, current.partition)
+        )
+        files = _contents(paths)
+        found = delivered(product, current.partition, files)
+    except NotDelivered:
+        files = {}
+    recorded = {each.asset: each.data_version for each in current.recipe.inputs}
+    if {each.asset: each.data_version for each in found} != recorded:
+        what = f"{product.name}/{current.recipe.stage} {current.partition}".strip()
+        raise DeliveryGone(
+            f"{what} has to be read again, but its delivered bytes are gone: {error}; deliver it again: "
+            f"`ml-assets deliver {product.name} TABLE FILE{f' --partition {current.partition}' if current.partition else ''}`"
+        ) from error
+    return files

@@ -1,0 +1,61 @@
+"""The delivered batch keeps the contract; no row is lost between raw, dataset and quarantine."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ml_assets.core.breaches import Breach
+
+CLAIMS = {
+    "schema_matches": ("missing_table", "missing_column", "unknown_column", "check"),
+    "volume_expected": ("too_few_rows",),
+    "rows_in_partition": ("wrong_partition",),
+    "missing_rates_in_limits": ("missing_rate",),
+    "quarantine_in_limits": ("quarantined",),
+}
+"""Each claim about a delivered batch, with the breaches that disprove it."""
+
+DESCRIPTIONS = {
+    "schema_matches": "The delivered tables have exactly the contract's columns.",
+    "volume_expected": "Each table has at least the contract's minimum of rows.",
+    "rows_in_partition": "The rows are of the partition that they were delivered for.",
+    "missing_rates_in_limits": "No column misses more values than the contract allows.",
+    "quarantine_in_limits": "No more rows than the contract allows are refused.",
+}
+
+
+ROWS_ACCOUNTED = "rows_accounted"
+CONTRACT = Proof("raw", tuple(CLAIMS), (f"{__name__}:_finding", "ml_assets.builders.dataset:audited"))
+ROWS = Proof("dataset", (ROWS_ACCOUNTED,), (f"{__name__}:accounted",))
+
+
+def keeps_contract(space: Workspace, product: Product, raw: Manifest) -> Sequence[Finding]:
+    """Hold a raw partition against the contract of its tables."""
+    from ml_assets.builders.dataset import audited
+
+    breaches = audited(space.lineage.handle(raw), product, raw.partition).breaches
+    return [_finding(claim, [b for b in breaches if b.code in codes]) for claim, codes in CLAIMS.items()]
+
+
+def _finding(claim: str, breaches: Sequence["Breach"]) -> Finding:
+    told = "; ".join(breach.message for breach in breaches)
+    details = {"examples": [list(breach.examples) for breach in breaches]} if breaches else {}
+    return Finding(claim, not breaches, told or DESCRIPTIONS[claim], details=details)
+
+
+def accounted(space: Workspace, product: Product, dataset: Manifest) -> Sequence[Finding]:
+    """Count the stored rows themselves, not what the manifests say of them."""
+    raw = space.lineage.current(product, "raw", dataset.partition)
+    refused = space.lineage.current(product, "quarantine", dataset.partition)
+    counts = {
+        table: tuple(space.snapshots.frame(m.snapshot, f"{table}.parquet").height for m in (raw, dataset, refused))
+        for table in product.delivery.tables
+    }
+    lost = [f"{t}: {r} delivered, {d} kept, {q} refused" for t, (r, d, q) in counts.items() if r != d + q]
+    details = {f"{t}_{n}": c for t, each in counts.items() for n, c in zip(("raw", "dataset", "quarantine"), each, strict=True)}
+    return [Finding(ROWS_ACCOUNTED, not lost, "; ".join(lost) or "raw = dataset + quarantine", details=details)]

@@ -1,0 +1,58 @@
+"""dbt's own tests of the features, and the Features contract: on the stored snapshot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
+from resources.claims import KEEPS_CONTRACT
+from resources.dbt import test_names
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FEATURES_CONTRACT = Proof("features", (KEEPS_CONTRACT,), (f"{__name__}:_held",))
+
+
+def dbt_proof(product: Product) -> Proof:
+    """The product's data tests."""
+    return Proof("features", test_names(product), (f"{__name__}:dbt_tests", "resources.dbt:Dbt.test"))
+
+
+def dbt_tests(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
+    """Run dbt's data tests over the stored relations."""
+    results = space.dbt.test(product, relations(space, product, features))
+    return [Finding(t.name, t.passed, t.message, details={"failures": t.failures, "sql": t.sql}) for t in results]
+
+
+def relations(space: Workspace, product: Product, features: Manifest) -> dict[str, Path]:
+    """The stored Parquet file of each dbt relation of a features snapshot."""
+    path = space.snapshots.path
+    found = {name: path(features.snapshot, f"lookups/{name}.parquet") for name in features.facts["lookups"]}
+    found[f"{product.name}_requests"] = path(features.snapshot, "requests.parquet")
+    found[f"{product.name}_labels"] = path(features.snapshot, "labels.parquet")
+    found[f"{product.name}_features"] = path(features.snapshot, "features.parquet")
+    return found
+
+
+def keeps_contract(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
+    """Hold a features snapshot against the Features contract."""
+    frame = space.snapshots.frame(features.snapshot, "features.parquet").drop(product.features.label)
+    return [_held(frame, product)]
+
+
+def _held(frame: "pl.DataFrame", product: Product) -> Finding:
+    from pandera.errors import SchemaErrors
+
+    if frame.is_empty():
+        return Finding(KEEPS_CONTRACT, False, "there are no rows")
+    try:
+        product.contract.Features.validate(frame, lazy=True)
+    except SchemaErrors as error:
+        cases = error.failure_cases.head(5).select("column", "check", "failure_case").rows()
+        told = "; ".join(f"{column}: {check} ({case})" for column, check, case in cases)
+        return Finding(KEEPS_CONTRACT, False, f"{error.failure_cases.height} failure cases, first: {told}")
+    return Finding(KEEPS_CONTRACT, True, f"{frame.height} rows keep the contract", details={"rows": frame.height})

@@ -1,0 +1,96 @@
+"""No leakage: features do not move when what was not known yet is erased and they are built again."""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.partitions import partitions_of
+from ml_assets.core.units import CALENDAR
+from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
+from resources.claims import NO_LEAKAGE as CLAIM
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    import polars as pl
+
+LEAKAGE = Proof(
+    "features", (CLAIM,), (f"{__name__}:_cut", f"{__name__}:_erase", f"{__name__}:_compare", "ml_assets.builders.features:build")
+)
+
+
+def no_leakage(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
+    """Erase every outcome from a day on, build the features again with the SQL that made them, and compare."""
+    from ml_assets.builders.features import run_models, sources
+    from ml_assets.core.stages import STAGES, stage_code
+
+    if features.recipe.code != stage_code(product, STAGES["features"]):
+        told = "made by other SQL or code than today's, which cannot build them again; `ml-assets run` makes them first"
+        return [Finding(CLAIM, False, told, is_kept=False)]
+    start, end = partitions_of(product).window(features.partition)
+    cut, until = _cut(product, start, end)
+    inputs = [space.lineage.handle(each) for each in space.lineage.inputs(features)]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        erased, count = _erase(product, sources(inputs, product), cut, Path(folder))
+        built = run_models(erased, product, features.partition, space.dbt)
+    published = space.snapshots.frame(features.snapshot, "features.parquet")
+    return [_compare(product, published, built.features, until, {"erased_values": count, "cut": cut.isoformat()})]
+
+
+def _cut(product: Product, start: datetime, end: datetime) -> tuple[datetime, datetime]:
+    """The middle unit of the partition: outcomes are erased from its start, features compared until its end."""
+    import polars as pl
+
+    unit = CALENDAR.get(product.gates.unit, "1d")
+    edges = pl.datetime_range(start, end, unit, closed="left", eager=True, time_unit="us")
+    cut = edges[len(edges) // 2]
+    return cut, pl.Series([cut]).dt.offset_by(unit)[0]
+
+
+def _erase(
+    product: Product, found: Mapping[str, Sequence[Path]], cut: datetime, folder: Path
+) -> tuple[dict[str, list[Path]], int]:
+    """Write the dataset's files again with every outcome from `cut` on set to null; how many values that were."""
+    import polars as pl
+
+    from ml_assets.core.contract import columns_known_after
+
+    written: dict[str, list[Path]] = {}
+    count = 0
+    for name, paths in found.items():
+        stage, table = name.split(".")
+        if stage != "dataset":
+            written[name] = list(paths)
+            continue
+        time = product.delivery.tables[table].time
+        later = pl.col(time) >= cut
+        outcomes = columns_known_after(product.contract.TABLES[table])
+        for number, path in enumerate(paths):
+            frame = pl.read_parquet(path, glob=False)
+            count += sum(frame.filter(later)[c].count() for c in outcomes)
+            copy = folder / f"{table}-{number}.parquet"
+            frame.with_columns(pl.when(~later).then(pl.col(c)).alias(c) for c in outcomes).write_parquet(copy)
+            written.setdefault(name, []).append(copy)
+    return written, count
+
+
+def _compare(
+    product: Product, published: "pl.DataFrame", rebuilt: "pl.DataFrame", until: datetime, details: dict[str, object]
+) -> Finding:
+    import polars as pl
+
+    key, time = list(product.features.key), product.features.time
+    columns = [name for name in published.columns if name != product.features.label]
+    before = published.filter(pl.col(time) < until).select(columns).sort(key)
+    after = rebuilt.filter(pl.col(time) < until).select(columns).sort(key)
+    told = {**details, "rows": before.height}
+    if before.is_empty() or not details["erased_values"]:
+        return Finding(CLAIM, False, "nothing could be compared: no rows, or no outcome to erase", details=told)
+    if before.height != after.height:
+        return Finding(CLAIM, False, f"{before.height} rows became {after.height}", details=told)
+    moved = [c for c in columns if not before[c].equals(after[c], null_equal=True)]
+    description = f"{', '.join(moved)} know what happens later" if moved else f"{before.height} rows are unmoved"
+    return Finding(CLAIM, not moved, description, details=told)

@@ -1,0 +1,71 @@
+"""Proving claims about exactly one manifest: look, or find the evidence of an earlier look, and record it in the ledger."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from ml_assets.core.digests import digest_json
+from ml_assets.core.manifests import Manifest
+from ml_assets.core.stages import STAGES, closure, environment, stage_code, stage_config
+from ml_assets.product import Product
+from resources.ledger import Entry
+from resources.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What one claim showed. `details` are JSON values; WARN informs, ERROR fails `ml-assets check`. What could not be looked at
+    (`is_kept` False) is no evidence, neither for nor against."""
+
+    claim: str
+    passed: bool
+    description: str
+    severity: Literal["ERROR", "WARN"] = "ERROR"
+    details: Mapping[str, Any] = field(default_factory=dict)
+    is_kept: bool = True
+
+
+Find = Callable[[Manifest], Sequence[Finding]]
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Claims about one stage of a product that are looked at together. `entries` are the functions that look ("module:name"):
+    evidence stands for what they reach in the code. With `is_reused` False every proof looks, whatever evidence there is."""
+
+    stage: str
+    claims: tuple[str, ...]
+    entries: tuple[str, ...]
+    is_reused: bool = True
+
+    def prove(
+        self, space: Workspace, product: Product, manifest: Manifest, find: Find, *, run: str, is_again: bool = False
+    ) -> Iterator[tuple[Finding, bool]]:
+        """One finding for each claim about the manifest, and whether it is from recorded evidence."""
+        identity = self._identity(product, manifest.recipe.stage)
+        known = space.ledger.evidence(manifest.id) if self.is_reused and not is_again else {}
+        if all(claim in known and known[claim].body["details"]["identity"] == identity for claim in self.claims):
+            yield from ((_recorded(known[claim]), True) for claim in self.claims)
+            return
+        found = {finding.claim: finding for finding in find(manifest)}
+        for claim in self.claims:
+            finding = found.get(claim) or Finding(claim, False, "the check gave no result for this claim")
+            if finding.is_kept:
+                self._record(space, manifest, finding, identity, run)
+            yield finding, False
+
+    def _record(self, space: Workspace, manifest: Manifest, finding: Finding, identity: str, run: str) -> None:
+        shown = {"description": finding.description, "severity": finding.severity, "values": dict(finding.details)}
+        details = {"identity": identity, **shown}
+        space.ledger.add_evidence(subject=manifest.id, claim=finding.claim, passed=finding.passed, details=details, run=run)
+
+    def _identity(self, product: Product, stage: str) -> str:
+        """What decides a finding besides the content: the code that looks, the stage's code and configuration, the libraries."""
+        spec = STAGES["dataset"] if stage == "raw" else STAGES[stage]
+        parts = [closure(*self.entries).digest, stage_code(product, spec), stage_config(product, spec)]
+        return digest_json([*parts, environment(spec)])
+
+
+def _recorded(entry: Entry) -> Finding:
+    details = entry.body["details"]
+    return Finding(entry.body["claim"], entry.body["passed"], details["description"], details["severity"], details["values"])
