@@ -100,8 +100,7 @@ def _evaluate(context: dg.AssetExecutionContext, workspace: Workspace, product: 
         )
     look = _charge(workspace, product, compared, run=context.run.run_id)
     scores = _scores(workspace, product, compared, frame)
-    timings = {"p99_ms": _p99_ms(workspace, product, compared.model, frame)}
-    judged = judge_candidate(frame, scores, product=product, expected=levels_of(before, product=product), timings=timings)
+    judged = judge_candidate(frame, scores, product=product, expected=levels_of(before, product=product))
     workspace.budget.settle(product, look, judged.verdict.decision)
     facts = {
         "candidate": compared.model.data_version,
@@ -144,16 +143,6 @@ def _scores(workspace: Workspace, product: Product, compared: _Comparison, frame
         if release.id not in found:
             found[release.id] = score(workspace, product, release, frame)
     return {"candidate": found[compared.model.id]} | {r: found[m.id] for r, m in compared.baselines.by_role.items()}
-
-
-def _p99_ms(workspace: Workspace, product: Product, model: Manifest, frame: "pl.DataFrame") -> float:
-    import polars as pl
-
-    from ml_assets.core.latency import p99_ms
-
-    fitted, features = _fitted(workspace, product, model)
-    rows = frame.select(pl.col(each["name"]) for each in features).head(200).rows()
-    return p99_ms(fitted, rows, features)
 
 
 def score(workspace: Workspace, product: Product, manifest: Manifest, frame: "pl.DataFrame") -> "np.ndarray":

@@ -29,6 +29,7 @@ from ml_assets.product_spec import (
     PartitionSpec,
     ReferenceSpec,
     Section,
+    StagingSpec,
     TableSpec,
     Task,
     WindowSpec,
@@ -59,6 +60,7 @@ class Product(Section):
     evaluation: EvaluationSpec = EvaluationSpec()
     gates: GateSpec
     endpoint: EndpointSpec
+    staging: StagingSpec | None = None
     monitoring: MonitoringSpec
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 

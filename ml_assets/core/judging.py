@@ -26,8 +26,6 @@ Scores = Mapping[str, np.ndarray]
 """Scores by model, one float64 per row."""
 
 REPORT = "report.html"
-TIMED = "require"
-"""The kind of claim that is read off a clock: never twice the same, so no part of what an evaluation is."""
 
 
 class EvaluationRefused(MlAssetsError):
@@ -85,7 +83,6 @@ def judge_candidate(
     *,
     product: Product,
     expected: Expected | None = None,
-    timings: Mapping[str, float] | None = None,
 ) -> Judged:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order."""
     compared = {role: values for role, values in scores.items() if role != "anchor"}
@@ -98,15 +95,14 @@ def judge_candidate(
         threshold=product.decision.threshold if product.decision else None,
         level=product.evaluation.interval,
     )
-    verdict = judge(product, panel_of(frame, scores, product=product), expected=expected, timings=timings)
+    verdict = judge(product, panel_of(frame, scores, product=product), expected=expected)
     return Judged(evaluation, verdict)
 
 
 def output(
     frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product, report: bytes, facts: Mapping[str, Any]
 ) -> Output:
-    """The members of an evaluation snapshot. Its data version leaves out the report, whose bytes hold the time, and what was
-    read off a clock."""
+    """The members of an evaluation snapshot. Its data version leaves out the report, whose bytes hold the time."""
     label, time = product.features.label, product.features.time
     kept = dict.fromkeys([*product.features.key, time, label, *_unit_column(product), *product.gates.slices])
     scored = frame.select(*kept).with_columns(pl.Series(role, values) for role, values in scores.items())
@@ -121,20 +117,9 @@ def output(
     files |= {f"plots/{name}.svg": svg for name, svg in plots(judged.evaluation).items()}
     if (picture := claims_plot(verdict)) is not None:
         files["plots/claims.svg"] = picture
-    version = digest_members(
-        {name: sha256(content) for name, content in {**files, "verdict.json": _json(untimed(verdict))}.items()}
-    )
+    version = digest_members({name: sha256(content) for name, content in files.items()})
     told = {"verdict": verdict, "metrics": metrics(judged.evaluation), "rows": frame.height}
     return Output(files | {REPORT: report}, {**told, **facts}, data_version=version)
-
-
-def untimed(verdict: Mapping[str, Any]) -> dict[str, Any]:
-    """A verdict without the numbers that were read off a clock."""
-    claims = [
-        {name: each[name] for name in ("name", "kind", "text", "outcome")} if each["kind"] == TIMED else each
-        for each in verdict["claims"]
-    ]
-    return {**verdict, "claims": claims, "reasons": [] if any(c["kind"] == TIMED for c in claims) else verdict["reasons"]}
 
 
 def _unit_column(product: Product) -> list[str]:

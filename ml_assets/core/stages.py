@@ -54,7 +54,7 @@ _STAGES = (
     Stage("model", _core("training", "features"), ("task", "model", "features"), ("catboost", "numpy", "polars")),
     Stage(
         "evaluation",
-        _core("judging", "latency", "report", "scoring", "training"),
+        _core("judging", "report", "scoring", "training"),
         ("task", "decision", "evaluation", "gates"),
         (*_JUDGED, "evidently"),
     ),

@@ -3,7 +3,7 @@
 Belongs here: from claims to a decision, its reasons and its guarantee. Does not: who asks, and how often (resources.budget).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -53,26 +53,23 @@ class Verdict:
 
 def gate_digest(product: Product) -> str:
     """The digest of what a verdict was asked: the gates block and the decision threshold."""
-    return digest_json(product.section("gates", "decision"))
+    asked = product.section("gates", "decision")
+    for claim in asked["gates"]["claims"]:
+        claim["require"] = None  # a key that claims had: without it, every window asked so far would be charged a second time
+    return digest_json(asked)
 
 
-def judge(
-    product: Product, panel: Panel, *, expected: Expected | None = None, timings: Mapping[str, float] | None = None
-) -> Verdict:
+def judge(product: Product, panel: Panel, *, expected: Expected | None = None) -> Verdict:
     """Hold every claim that applies against the rows. Without the champion's scores it is a first release.
 
-    `expected`: levels that the window should hold; `timings`: milliseconds by measure (p99_ms).
+    `expected`: levels that the window should hold.
     """
     gates = product.gates
     is_first = "champion" not in panel.scores
     applying = gates.claims_that_apply(has_champion=not is_first)
     lacks = panel.lacks(gates.minimum)
     at = level(gates.budget)
-    results = [
-        judge_claim(c, panel, level=at, minimum=gates.minimum, expected=expected or {}, timings=timings or {})
-        for c in applying
-        if not lacks
-    ]
+    results = [judge_claim(c, panel, level=at, minimum=gates.minimum, expected=expected or {}) for c in applying if not lacks]
     decision, reasons = _decide(results, lacks)
     names = {claim.name for claim in applying}
     return Verdict(
