@@ -78,7 +78,7 @@ def _judge(rows: dict[str, Any]) -> str:
     gates = GateSpec.model_validate(GATES)
     window = panel(task="binary", threshold=THRESHOLD, **rows)
     at = level(gates.budget)
-    results = [judge_claim(c, window, level=at, minimum=gates.minimum, expected={}, timings={}) for c in gates.claims]
+    results = [judge_claim(c, window, level=at, minimum=gates.minimum, expected={}) for c in gates.claims]
     hypotheses = sum(len(each.parts) or 1 for each in results)
     return f"{len(results)} claims, {hypotheses} hypotheses, {sum(each.outcome == 'PASS' for each in results)} passed"
 

@@ -1,16 +1,20 @@
-"""What answers is what was computed offline, and what answers is what the ledger says."""
+"""What answers is what was computed offline, fast enough, and what answers is what the ledger says."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from checks.evidence import check_spec, proven_of, result
+from checks.latency import prove_latency
+from checks.staging_server import StagingServer
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
 from ml_assets.services.proving import Finding, Proof
 from resources.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
+from resources.claims import LATENCY_HOLDS
+from resources.endpoints import as_pointer
+from resources.ledger import Entry
 from resources.workspace import Workspace
 
 RECORDED = "answers_as_recorded"
@@ -18,40 +22,65 @@ RECORDED = "answers_as_recorded"
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """The checks of the staging and the production endpoint."""
-    return [_answers_equal_offline(product), _answers_as_recorded(product)]
+    return [_tried_in_staging(product), _answers_as_recorded(product)]
 
 
-def _answers_equal_offline(product: Product) -> dg.AssetChecksDefinition:
+def _tried_in_staging(product: Product) -> dg.AssetChecksDefinition:
+    """Both checks in one step, so that both ask the same server process."""
     about = "A real server process answers requests of the test window with exactly the offline scores."
-    spec = check_spec(product, "endpoint/staging", SMOKE, about, blocking=True)
+    specs = [check_spec(product, "endpoint/staging", SMOKE, about, blocking=True)]
+    if product.staging is not None:
+        about = (
+            f"One row takes at most {product.staging.p99_ratio:g} times as long as from the release that serves (p99, over HTTP)."
+        )
+        specs.append(check_spec(product, "endpoint/staging", LATENCY_HOLDS, about, blocking=True))
 
-    @dg.multi_asset_check(name=f"{product.name}__answers_equal_offline", specs=[spec])
-    def answers_equal_offline(
+    @dg.multi_asset_check(name=f"{product.name}__tried_in_staging", specs=specs, can_subset=True)
+    def tried_in_staging(
         context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.AssetCheckResult]:
-        entry = workspace.ledger.pointer(product.name, "staging")
-        release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
-        proof = Proof("endpoint/staging", (SMOKE,), (f"{__name__}:_compare",))
-        yield from proven_of(context, workspace, product, proof, release, lambda each: [_compare(workspace, product, each)])
+        staged = workspace.ledger.pointer(product.name, "staging")
+        selected = {key.name for key in context.selected_asset_check_keys}
+        with StagingServer(workspace, product) as server:
+            if SMOKE in selected:
+                yield from _prove_answers(context, server, workspace=workspace, product=product, staged=staged)
+            if LATENCY_HOLDS in selected:
+                yield from prove_latency(context, server, workspace=workspace, product=product, staged=staged)
 
-    return answers_equal_offline
+    return tried_in_staging
 
 
-def _compare(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+def _prove_answers(
+    context: dg.AssetCheckExecutionContext, server: StagingServer, *, workspace: Workspace, product: Product, staged: Entry | None
+) -> Iterator[dg.AssetCheckResult]:
+    from ml_assets.serving.client import EndpointError
+    from ml_assets.serving.process import ServerDied
+
+    def find(release: Manifest) -> list[Finding]:
+        assert staged
+        try:
+            server.serve(as_pointer(staged))
+            return [_compare(workspace, product, release, server.base_url)]
+        except (EndpointError, ServerDied) as error:
+            return [Finding(SMOKE, False, f"{staged.body['name']} cannot be served: {error}")]
+
+    release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
+    proof = Proof("endpoint/staging", (SMOKE,), (f"{__name__}:_compare",))
+    yield from proven_of(context, workspace, product, proof, release, find)
+
+
+def _compare(workspace: Workspace, product: Product, release: Manifest, base_url: str) -> Finding:
     """Ask a staging server, in its own process, for evenly spaced requests that it takes, and compare with the offline scores."""
     import numpy as np
 
     from ml_assets.core.bundle import as_requests
     from ml_assets.core.known import evenly_spaced, recorded_known
     from ml_assets.serving import client
-    from ml_assets.serving.process import ServerProcess
 
     offline, requests = _offline(workspace, product, release)
     known = recorded_known(workspace.snapshots.read(release.snapshot, "request.json"))
     chosen = evenly_spaced(product, requests, known=known, rows=product.endpoint.smoke_rows)
-    argv = [sys.executable, "-m", "ml_assets", "serve", product.name, "-e", "staging"]
-    with ServerProcess(argv, environ=workspace.settings.environ()) as server:
-        answer = client.predict(server.base_url, as_requests(product, requests[chosen]))
+    answer = client.predict(base_url, as_requests(product, requests[chosen]), key="")
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}

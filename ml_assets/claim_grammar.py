@@ -6,7 +6,6 @@
     measure    = metric "(" model [ "," column "=" level ] ")"
                | "ratio" "(" metric [ "," model ] "," "by:" column ")"
                | "disagreement" "(" model "," model ")"
-               | "p99_ms" "(" "candidate" ")"
     model      = "candidate" | "champion" | "anchor"
 
 Belongs here: from text to an analysable form, and what is allowed. Does not: measuring (core.gates).
@@ -20,7 +19,7 @@ from typing import Literal, TypeAlias, get_args
 from ml_assets.errors import MlAssetsError
 
 Model: TypeAlias = Literal["candidate", "champion", "anchor"]
-Kind: TypeAlias = Literal["metric", "ratio", "disagreement", "p99_ms"]
+Kind: TypeAlias = Literal["metric", "ratio", "disagreement"]
 MODELS: tuple[Model, ...] = get_args(Model)
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|\.\d+(?:[eE][-+]?\d+)?)"
@@ -121,8 +120,6 @@ class _Parser:
                 first = self._model()
                 self._sign(",", what="a second model: disagreement(candidate, champion)")
                 made = Measure("disagreement", (first, self._model()))
-            case "p99_ms":
-                made = Measure("p99_ms", (self._model(),))
             case _:
                 made = self._metric(name)
         self._sign(")", what="')'")

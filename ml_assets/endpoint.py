@@ -10,7 +10,8 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from ml_assets.telling_server import tell_server
 from resources.assets import asset_key, spec
-from resources.claims import ANSWERS_EQUAL_OFFLINE
+from resources.claims import staging_claims
+from resources.latency import latency_outdated
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def _staging(product: Product) -> dg.AssetsDefinition:
     def endpoint_staging(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         release = released(context, workspace, product)
         before = workspace.endpoints.settle(product.name, "staging")
-        tried = not workspace.lineage.unproven(release, [ANSWERS_EQUAL_OFFLINE])
+        untried = workspace.lineage.unproven(release, staging_claims(product))
+        tried = not untried and not latency_outdated(workspace, product, release)
         if before is None or (before.bundle != release.snapshot and not tried):
             workspace.endpoints.move(
                 "staging",

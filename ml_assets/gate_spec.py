@@ -1,21 +1,24 @@
 """The `gates:` section of product.yaml: what a candidate must prove before it may answer. (shared words: docs/gates.md)"""
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.claim_grammar import ClaimTextError, Comparison, parse
-from ml_assets.product_spec import AT_THRESHOLD, METRICS, Column, Name, Section
+from ml_assets.product_spec import AT_THRESHOLD, METRICS, STAGING_LINE, Column, Name, Section
 from ml_assets.spec_file import unknown_name
 
-ClaimKind = Literal["prove", "veto", "require"]
-KINDS: tuple[ClaimKind, ...] = ("prove", "veto", "require")
+ClaimKind = Literal["prove", "veto"]
+KINDS: tuple[ClaimKind, ...] = ("prove", "veto")
 RATIOS = ("selection_rate", "tpr", "fpr", "accuracy", "roc_auc", "log_loss", "brier", "mae", "rmse")
 """Metrics that a ratio between groups says something of: positive, with an influence function."""
 SUMMED_ONLY = frozenset({"pr_auc", "calibration_error"})
 """Metrics that are resampled: they are compared on the same rows, not between slices."""
 RESERVED = frozenset({"gates_passed"})
+LATENCY_MOVED = f"gates read no clock; remove this and declare latency at the top level: `{STAGING_LINE}`"
+"""The answer to a claim about `p99_ms`, which a verdict could once hold."""
 _TEXT = Field(default=None, examples=["roc_auc(candidate) - roc_auc(champion) > -0.005"])
 
 
@@ -53,12 +56,12 @@ class BaselineSpec(Section):
 
 
 class ClaimSpec(Section):
-    """One claim. `prove` must be shown, `veto` must not be disproven, `require` is read off, without sampling error."""
+    """One claim. `prove` must be shown, `veto` must not be disproven."""
 
+    moved: ClassVar[Mapping[str, str]] = {"require": LATENCY_MOVED}
     name: Name
     prove: str | None = _TEXT
     veto: str | None = _TEXT
-    require: str | None = Field(default=None, examples=["p99_ms(candidate) < 50"])
     for_each: tuple[Column, ...] = ()
     family: Literal["holm"] = "holm"
 
@@ -80,7 +83,7 @@ class ClaimSpec(Section):
             raise ValueError(f"{given[0]}: {error}") from None
         content = (info.context or {}).get("content")
         task = content.get("task") if isinstance(content, dict) else None
-        if problem := _problem(form, given[0], for_each=self.for_each, task=task):
+        if problem := _problem(form, for_each=self.for_each, task=task):
             raise ValueError(f"{given[0]}: {problem}")
         return self
 
@@ -131,17 +134,26 @@ class GateSpec(Section):
             raise ValueError(f"claim names must differ; found twice: {', '.join(twice)}")
         return claims
 
+    @field_validator("first_release")
+    @classmethod
+    def _asks_for_claims_there_are(cls, first: FirstReleaseSpec | None, info: ValidationInfo) -> FirstReleaseSpec | None:
+        named = {claim.name: claim for claim in info.data.get("claims", ())}
+        retired = _latency_claims(info)
+        for name in first.require if first else ():
+            if name in retired or (named and name == "fast" and name not in named):
+                raise ValueError(f"require: '{name}' is no claim: {LATENCY_MOVED}")
+            if named and name not in named:
+                raise ValueError(f"require: '{name}' is no claim; {unknown_name(name, allowed=named)}")
+            if named and not named[name].is_absolute:
+                models = ", ".join(sorted(named[name].form.models - {"candidate"}))
+                raise ValueError(f"require: '{name}' compares with the {models}, and a first release has none")
+        return first
+
     @model_validator(mode="after")
     def _something_is_proven(self) -> Self:
         if not any(claim.kind == "prove" for claim in self.claims):
             raise ValueError("no claim says prove, so a candidate could be let through that has proven nothing; add one")
         named = {claim.name: claim for claim in self.claims}
-        for name in self.first_release.require if self.first_release else ():
-            if name not in named:
-                raise ValueError(f"first_release.require: '{name}' is no claim; {unknown_name(name, allowed=named)}")
-            if not named[name].is_absolute:
-                models = ", ".join(sorted(named[name].form.models - {"candidate"}))
-                raise ValueError(f"first_release.require: '{name}' compares with the {models}, and a first release has none")
         if not any(named[name].kind == "prove" for name in self.first_claims):
             raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
         if self.four_eyes and not self.is_ever_approved:
@@ -178,13 +190,20 @@ class GateSpec(Section):
         return tuple(dict.fromkeys(columns))
 
 
-def _problem(form: Comparison, kind: ClaimKind, *, for_each: tuple[str, ...], task: str | None) -> str:
-    """Why the form cannot be judged under this kind; empty if it can."""
+def _latency_claims(info: ValidationInfo) -> set[str]:
+    """The names of the written claims about latency. They were refused, so they are not among those that were read."""
+    content = (info.context or {}).get("content")
+    gates = content.get("gates") if isinstance(content, dict) else None
+    claims = gates.get("claims") if isinstance(gates, dict) else None
+    written = [claim for claim in claims if isinstance(claim, dict)] if isinstance(claims, list) else []
+    return {str(claim.get("name")) for claim in written if "require" in claim}
+
+
+def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -> str:
+    """Why the form cannot be judged; empty if it can."""
     kinds = {measure.kind for measure in form.measures}
-    if kind == "require" and kinds != {"p99_ms"}:
-        return "what is measured on rows has a sampling error: say prove or veto; require is for p99_ms"
-    if "p99_ms" in kinds and (kind != "require" or len(form.terms) > 1 or form.models != {"candidate"} or for_each):
-        return "p99_ms(candidate) stands alone, under require"
+    if any(measure.metric == "p99_ms" for measure in form.measures):
+        return LATENCY_MOVED
     if "ratio" in kinds and (len(form.terms) > 1 or form.terms[0][0] != 1 or for_each):
         return "a ratio stands alone: ratio(metric, by: column) > 0.8"
     if "ratio" in kinds and form.sign == "<":

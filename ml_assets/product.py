@@ -30,6 +30,7 @@ from ml_assets.product_spec import (
     RebuildSpec,
     ReferenceSpec,
     Section,
+    StagingSpec,
     TableSpec,
     Task,
     WindowSpec,
@@ -60,6 +61,7 @@ class Product(Section):
     evaluation: EvaluationSpec = EvaluationSpec()
     gates: GateSpec
     endpoint: EndpointSpec
+    staging: StagingSpec | None = None
     monitoring: MonitoringSpec
     rebuild: RebuildSpec = RebuildSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))

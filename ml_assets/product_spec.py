@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -45,6 +45,7 @@ _MODEL_KEYS = {
     "random_seed", "random_state", "seed", "thread_count", "threads",
 }  # fmt: skip
 _RESERVED_TABLES = {"partition"}
+STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
 
 
 class PartitionKeyError(MlAssetsError):
@@ -77,7 +78,10 @@ TaskMetric = Annotated[Metric, AfterValidator(_metric_of_task)]
 
 
 class Section(BaseModel):
+    """`moved` explains keys that a section once took: what to write instead."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    moved: ClassVar[Mapping[str, str]] = {}
 
 
 class PartitionSpec(Section):
@@ -212,6 +216,16 @@ class EndpointSpec(Section):
     def refused_categories(self) -> tuple[str, ...]:
         """The request columns that take no category that the training never saw."""
         return tuple(sorted(column for column, policy in self.unknown_categories.items() if policy == "refuse"))
+
+
+class StagingSpec(Section):
+    """How much slower than the release that serves a candidate may answer one row: the 99th percentiles of both, over HTTP.
+
+    The measurement is repeated up to `attempts` times; one within `p99_ratio` is enough.
+    """
+
+    p99_ratio: float = Field(gt=1)
+    attempts: int = Field(default=3, ge=1, le=10)
 
 
 class MonitoringSpec(Section):

@@ -69,7 +69,7 @@ class SpecFileProblems(Exception):
 
 
 def read_model(file: Path, model: type[M], *, content: bytes | None = None, context: Mapping[str, Any] | None = None) -> M:
-    """The model that the file describes; values are checked strictly ("7" is not 7). `content`: its bytes, where they were read."""
+    """The model that the file describes; values are checked strictly ("7" is not 7). `content`: its bytes, if they were read."""
     parsed = _parse(file, content)
     seen = {"content": parsed.content, **(context or {})}
     problems = [
@@ -150,10 +150,11 @@ def _explain(details: ErrorDetails, *, file: Path, parsed: Parsed, model: type[B
     loc = tuple(part for part in details["loc"] if part != "[key]")
     kind, found = details["type"], details["input"]
     if kind == "extra_forbidden":
-        keys = _keys_at(model, loc[:-1])
-        message = f"unknown key; {unknown_name(str(loc[-1]), allowed=keys)}"
+        section, key = _section_at(model, loc[:-1]), str(loc[-1])
+        moved: Mapping[str, str] = getattr(section, "moved", {})
+        message = moved.get(key) or f"unknown key; {unknown_name(key, allowed=section.model_fields)}"
     elif kind == "missing":
-        message = f"the key is missing; its section takes: {', '.join(_keys_at(model, loc[:-1]))}"
+        message = f"the key is missing; its section takes: {', '.join(sorted(_section_at(model, loc[:-1]).model_fields))}"
     elif kind == "value_error" and isinstance(found, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
@@ -165,15 +166,16 @@ def _lower(text: str) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
-    """The keys that the model takes at a path; follows dict[str, X], tuple[X, ...] and X | None."""
+def _section_at(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
+    """The model of the section at a path; follows dict[str, X], tuple[X, ...] and X | None."""
     kind: Any = model
     for part in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = _inner(kind.model_fields[str(part)].annotation)
         else:
             kind = _inner(next(a for a in reversed(typing.get_args(kind)) if a is not Ellipsis))
-    return sorted(kind.model_fields)
+    section: type[BaseModel] = kind
+    return section
 
 
 def _inner(annotation: Any) -> Any:

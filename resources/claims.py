@@ -8,10 +8,18 @@ BUNDLE_INTACT = "bundle_intact"
 TESTED_ON_UNSEEN = "tested_on_unseen"
 ANSWERS_EQUAL_OFFLINE = "answers_equal_offline"
 REPRODUCIBLE = "reproducible"
+LATENCY_HOLDS = "latency_holds"
 ROLLBACK_DRILL = "rollback_drill"
 
-RELEASE_CLAIMS = (BUNDLE_INTACT, TESTED_ON_UNSEEN, ANSWERS_EQUAL_OFFLINE)
-"""What production requires of a release: its bytes, unseen test rows, and a real server that answers as computed offline."""
+
+def staging_claims(product: Product) -> tuple[str, ...]:
+    """The claims that staging tries: a real server answers as computed offline and, where declared, fast enough."""
+    return (ANSWERS_EQUAL_OFFLINE, LATENCY_HOLDS) if product.staging else (ANSWERS_EQUAL_OFFLINE,)
+
+
+def release_claims(product: Product) -> tuple[str, ...]:
+    """The claims that production requires of a release: its bytes, unseen test rows, and the trial in staging."""
+    return (BUNDLE_INTACT, TESTED_ON_UNSEEN, *staging_claims(product))
 
 
 def features_claims(product: Product) -> tuple[str, ...]:

@@ -15,8 +15,9 @@ from ml_assets.core.manifests import Manifest
 from ml_assets.core.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.product import Product
 from resources import recalls
-from resources.claims import RELEASE_CLAIMS
+from resources.claims import release_claims
 from resources.decisions import DecisionRefused, signed
+from resources.latency import latency_outdated
 from resources.ledger import Entry
 from resources.workspace import Workspace
 
@@ -65,7 +66,11 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
         as_of=release.partition,
         champion=facts["champion"]["bundle"] if facts["champion"] else None,
         moves=space.endpoints.moves(product.name, "production"),
-        unproven=[*reasons, *space.lineage.unproven(release, RELEASE_CLAIMS)],
+        unproven=[
+            *reasons,
+            *space.lineage.unproven(release, release_claims(product)),
+            *latency_outdated(space, product, release),
+        ],
         recalled=space.endpoints.recalled(product.name),
         consent=agreed,
     )

@@ -1,10 +1,6 @@
 """Mutants of models and scores, each judged in memory as a candidate against the stored champion and anchor."""
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from itertools import count
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,15 +10,10 @@ from ml_assets.core.gates import mutants as m
 from ml_assets.core.gates.mutants import Bite
 from ml_assets.core.judging import levels_of
 from ml_assets.core.metrics_types import Floats
-
-if TYPE_CHECKING:
-    from catboost import CatBoost
+from ml_assets.product_spec import STAGING_LINE
+from resources.claims import LATENCY_HOLDS
 
 SEED = 20130101
-EVERY = 20
-"""One answer in so many of the slow model is slow: enough for the 99th percentile."""
-SLOW_MS = 200.0
-"""How slow where no claim says what slow is."""
 SCALE = 100.0
 
 
@@ -87,12 +78,13 @@ def _spoilt(
 
 
 def slow_model(on: Subject) -> Bite:
-    limits = [c.form.constant for c in on.product.gates.claims if c.kind == "require"]
-    slow = 1.2 * min(limits) if limits else SLOW_MS
-    measured = on.case.p99_ms(replace(on.champion, model=_slowed(on.champion.model, slow / 1000)))
-    verdict = on.case.judge(dict.fromkeys(["candidate", *on.baselines], on.answering), timings={"p99_ms": measured})
-    about = f"one answer in {EVERY} takes {slow:.0f} ms"
-    return on.told("slow model", about, verdict, advice="add `require: p99_ms(candidate) < MILLISECONDS`")
+    """Slow answers have the right scores: the trial in staging measures them, and nothing that is stored can tell."""
+    about = "the champion's scores, answered late"
+    if (staging := on.product.staging) is None:
+        told, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
+        return Bite(mutant="slow model", about=about, fate="let through", told=told, advice=advice)
+    told = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
+    return Bite(mutant="slow model", about=about, fate="not tried", told=told)
 
 
 def dropped_slice(on: Subject) -> Bite:
@@ -137,20 +129,6 @@ def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
     ]
     present = [each for each in sizes if each[0]]
     return min(present)[1:] if present else None
-
-
-def _slowed(model: "CatBoost", seconds: float) -> "CatBoost":
-    """The model, whose 20th, 40th, … answer waits."""
-    base = type(model)
-
-    def predict(self: Any, *args: Any, **kwargs: Any) -> Any:
-        waits = next(self.calls)
-        time.sleep(seconds if waits % EVERY == 0 else 0)
-        return base.predict(self, *args, **kwargs)
-
-    slow: CatBoost = type("Slow", (base,), {"predict": predict, "calls": count(1)})()
-    slow.load_model(blob=model._serialize_model())
-    return slow
 
 
 MUTANTS: dict[str, Callable[[Subject], Bite]] = {

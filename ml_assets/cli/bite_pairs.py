@@ -77,4 +77,4 @@ def _pairs(on: Subject, scores: list[Floats]) -> Iterator[Panel]:
 
 def _judged(on: Subject, panel: Panel) -> Verdict:
     """Without asking for rare levels, which a window drawn again may well miss."""
-    return judge(on.product, panel, timings=on.case.timings)
+    return judge(on.product, panel)

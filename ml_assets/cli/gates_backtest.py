@@ -121,7 +121,4 @@ def _heading(step: "Step") -> str:
 def _told(claim: "ClaimResult") -> str:
     if claim.outcome != "PASS":
         return f"{claim.name:<20} {claim.outcome}: {claim.message}"
-    numbers = f"{claim.estimate:.4f}"
-    if claim.kind != "require":
-        numbers += f" [{claim.low:.4f}, {claim.high:.4f}]"
-    return f"{claim.name:<20} PASS {numbers} {claim.sign} {claim.limit:g}"
+    return f"{claim.name:<20} PASS {claim.estimate:.4f} [{claim.low:.4f}, {claim.high:.4f}] {claim.sign} {claim.limit:g}"

@@ -123,18 +123,6 @@ class Case:
         self._refuse_unknown_columns()
         return levels_of(self.rows(self.trained[-self.product.window.test :]), product=self.product)
 
-    @cached_property
-    def timings(self) -> dict[str, float]:
-        """What was read off a clock when it was evaluated; what was not is read now."""
-        claims = self.evaluation.facts["verdict"]["claims"]
-        measured = [c["estimate"] for c in claims if c["kind"] == "require" and c["text"].startswith("p99_ms")]
-        return {"p99_ms": measured[0] if measured and measured[0] is not None else self.p99_ms(self.fitted)}
-
-    @cached_property
-    def fitted(self) -> "Loaded":
-        """The candidate's model."""
-        return self.loaded(self.model)
-
     def loaded(self, manifest: Manifest) -> "Loaded":
         """The model of a model or release manifest."""
         from ml_assets.core.scoring import load_model
@@ -142,13 +130,6 @@ class Case:
         model = load_model(self.space.snapshots.path(manifest.snapshot, "model.cbm"), task=self.product.task)
         about = "model.json" if manifest.recipe.stage == "model" else "bundle.json"
         return Loaded(model, json.loads(self.space.snapshots.read(manifest.snapshot, about))["features"])
-
-    def p99_ms(self, loaded: "Loaded") -> float:
-        """How long a model takes for one row of the window."""
-        from ml_assets.core.latency import p99_ms
-
-        names = [feature["name"] for feature in loaded.features]
-        return p99_ms(loaded.model, self.frame.select(names).head(200).rows(), loaded.features)
 
     def rows(self, features: Sequence[Manifest]) -> "pl.DataFrame":
         """The labelled rows of these features, in their order."""
@@ -166,18 +147,11 @@ class Case:
         self._refuse_unknown_columns()
         return panel_of(self.frame if frame is None else frame, scores, product=self.product)
 
-    def judge(
-        self,
-        scores: "Mapping[str, np.ndarray]",
-        *,
-        frame: "pl.DataFrame | None" = None,
-        timings: Mapping[str, float] | None = None,
-    ) -> "Verdict":
+    def judge(self, scores: "Mapping[str, np.ndarray]", *, frame: "pl.DataFrame | None" = None) -> "Verdict":
         """The verdict on these scores, by the code that judges candidates; nothing is charged or written."""
         from ml_assets.core.gates.verdict import judge
 
-        clock = self.timings if timings is None else timings
-        return judge(self.product, self.panel(scores, frame), expected=self.expected, timings=clock)
+        return judge(self.product, self.panel(scores, frame), expected=self.expected)
 
     def _refuse_unknown_columns(self) -> None:
         """A policy may divide by any column of the features, and by nothing else."""

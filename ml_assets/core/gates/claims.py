@@ -1,12 +1,12 @@
 """One claim, judged: PASS, FAIL or UNDECIDED, with the numbers from which that follows again. (docs/gates.md)
 
 `prove`: PASS if every hypothesis is proven at the level, FAIL if one is disproven (Holm over the claim's hypotheses).
-`veto`: FAIL if one is disproven (Holm); PASS if all could be tested and none was. `require`: what was read off.
+`veto`: FAIL if one is disproven (Holm); PASS if all could be tested and none was.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import isfinite, nan
+from math import nan
 from typing import Any, Literal, TypeAlias
 
 from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, ask
@@ -41,7 +41,7 @@ class ClaimResult:
     """A claim's outcome and numbers. The numbers on top are those of its worst part."""
 
     name: str
-    kind: Literal["prove", "veto", "require"]
+    kind: Literal["prove", "veto"]
     text: str
     outcome: Outcome
     message: str
@@ -75,31 +75,10 @@ def judge_claim(
     level: float,
     minimum: MinimumLike,
     expected: Expected,
-    timings: Mapping[str, float],
 ) -> ClaimResult:
-    """Hold one claim against the rows. `timings` has what is read off a clock, in milliseconds."""
-    if claim.kind == "require":
-        return _required(claim, timings)
+    """Hold one claim against the rows."""
     asked = ask(claim.form, claim.for_each, panel, minimum, expected)
     return _tested(claim, asked, level)
-
-
-def _required(claim: ClaimSpec, timings: Mapping[str, float]) -> ClaimResult:
-    form = claim.form
-    value = timings.get(form.measures[0].kind, nan)
-    holds = isfinite(value) and (value > form.constant if form.sign == ">" else value < form.constant)
-    outcome: Outcome = ("PASS" if holds else "FAIL") if isfinite(value) else "UNDECIDED"
-    told = f"{form.measures[0]} is {value:.3g}" if isfinite(value) else f"{form.measures[0]} was not measured"
-    return ClaimResult(
-        name=claim.name,
-        kind="require",
-        text=claim.text,
-        outcome=outcome,
-        message=f"{told}, must be {form.sign} {form.constant:g}",
-        sign=form.sign,
-        limit=form.constant,
-        estimate=value,
-    )
 
 
 def _tested(claim: ClaimSpec, asked: Asked, level: float) -> ClaimResult:

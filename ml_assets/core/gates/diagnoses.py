@@ -186,7 +186,7 @@ def _fired(past: Past) -> Iterator[Diagnosis]:
     everything = [*past.real, *(verdict for verdicts in past.planted.values() for verdict in verdicts)]
     for claim in past.gates.claims:
         real, outcomes = _outcomes(past.real, claim.name), _outcomes(everything, claim.name)
-        if claim.kind != "require" and outcomes and set(outcomes) == {"PASS"}:
+        if outcomes and set(outcomes) == {"PASS"}:
             told = f"passed all of {len(outcomes)} comparisons, sabotage included: it decides nothing"
             yield Diagnosis("NEVER FIRED", claim.name, told, 0, is_error=False)
         if len(real) > 1 and "PASS" not in real:

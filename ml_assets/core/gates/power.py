@@ -42,7 +42,7 @@ class Power:
 
 def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike) -> list[Power]:
     """The power of each hypothesis of a claim on this comparison; none where a model or a number is missing."""
-    if not claim.form.models <= set(panel.scores) or claim.kind == "require":
+    if not claim.form.models <= set(panel.scores):
         return []
     same = replace(panel, scores=dict.fromkeys(panel.scores, panel.scores["champion"])) if "champion" in panel.scores else panel
     neutral = {each.where: each for each in _hypotheses(claim, same, minimum)}

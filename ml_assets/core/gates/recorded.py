@@ -26,8 +26,6 @@ def outcome_again(claim: Mapping[str, Any], *, level: float) -> Outcome:
     missing, parts = claim.get("missing"), claim.get("parts")
     if form is None or not isinstance(missing, Sequence) or not isinstance(parts, Sequence) or isinstance(missing, str):
         return "UNDECIDED"
-    if claim.get("kind") == "require":
-        return _required(_number(claim.get("estimate")), form)
     rows = list(parts) or [claim]
     if not all(isinstance(each, Mapping) for each in rows):
         return "UNDECIDED"
@@ -55,13 +53,7 @@ def _form(claim: Mapping[str, Any]) -> Comparison | None:
     except ClaimTextError:
         return None
     is_same = _number(claim.get("limit")) == form.constant and claim.get("sign") == form.sign
-    return form if is_same and claim.get("kind") in ("prove", "veto", "require") else None
-
-
-def _required(value: float, form: Comparison) -> Outcome:
-    if not isfinite(value):
-        return "UNDECIDED"
-    return "PASS" if (value > form.constant if form.sign == ">" else value < form.constant) else "FAIL"
+    return form if is_same and claim.get("kind") in ("prove", "veto") else None
 
 
 def _test(numbers: Mapping[str, Any], form: Comparison, constant: float | None = None) -> Shown:

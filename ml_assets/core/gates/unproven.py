@@ -71,7 +71,7 @@ def _is_whole(claim: ClaimSpec, recorded: Mapping[str, Any], gates: GateSpec) ->
     """Whether a claim that divides the rows has its parts, and all of it the units that it needs."""
     is_divided = bool(claim.for_each) or claim.form.measures[0].kind == "ratio"
     parts = recorded["parts"] or ([] if is_divided else [recorded])
-    return claim.kind == "require" or (bool(parts) and all(part["units"] >= gates.minimum.units for part in parts))
+    return bool(parts) and all(part["units"] >= gates.minimum.units for part in parts)
 
 
 def _is_better(gates: GateSpec, judged: Mapping[Any, Mapping[str, Any]]) -> bool:

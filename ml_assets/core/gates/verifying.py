@@ -85,7 +85,7 @@ def at_boundary(
     accepted = [0] * len(claims)
     for number, window in enumerate(resampled(panel, units=units, samples=samples, seed=seed)):
         for place, claim in enumerate(asked):
-            judged = judge_claim(claim, window, level=level, minimum=NO_MINIMUM, expected={}, timings={})
+            judged = judge_claim(claim, window, level=level, minimum=NO_MINIMUM, expected={})
             accepted[place] += judged.outcome == "PASS"
         tell(number + 1)
     return [

@@ -1,0 +1,126 @@
+"""A release answers one row about as fast as the release that serves: both measured on one server, in turns."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from checks.evidence import proven_of
+from checks.staging_server import StagingServer
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from ml_assets.product_spec import StagingSpec
+from ml_assets.services.proving import Finding, Proof
+from resources.claims import LATENCY_HOLDS
+from resources.endpoints import as_pointer
+from resources.latency import latency_outdated
+from resources.ledger import Entry
+from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from ml_assets.serving.latency import Measured
+
+
+def prove_latency(
+    context: dg.AssetCheckExecutionContext, server: StagingServer, *, workspace: Workspace, product: Product, staged: Entry | None
+) -> Iterator[dg.AssetCheckResult]:
+    """Measure the release of the staging pointer; a PASS against the release that serves is reused, a failure never."""
+    release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
+    is_reused = release is not None and _holds(workspace, product, release)
+    proof = Proof("endpoint/staging", (LATENCY_HOLDS,), (f"{__name__}:_judged",), is_reused)
+    for result in proven_of(context, workspace, product, proof, release, lambda _: [_find(workspace, product, server, staged)]):
+        yield _with_table(result)
+
+
+def _holds(workspace: Workspace, product: Product, release: Manifest) -> bool:
+    lacking = workspace.lineage.unproven(release, [LATENCY_HOLDS])
+    return not lacking and not latency_outdated(workspace, product, release)
+
+
+def _find(workspace: Workspace, product: Product, server: StagingServer, staged: Entry | None) -> Finding:
+    from ml_assets.serving.client import EndpointError
+    from ml_assets.serving.process import ServerDied
+
+    assert product.staging
+    assert staged
+    serving = workspace.ledger.pointer(product.name, "production")
+    champion = serving if serving and serving.body["release"] != staged.body["release"] else None
+    compared = {
+        "champion": serving.body["release"] if serving else None,
+        "champion_release": serving.body["name"] if serving else "",
+        "p99_ratio": product.staging.p99_ratio,
+    }
+    attempts: list[dict[str, Any]] = []
+    try:
+        for _ in range(product.staging.attempts if champion else 1):
+            attempts.append(_attempt(workspace, server, staged, champion))
+            if champion is None or attempts[-1]["ratio"] <= product.staging.p99_ratio:
+                break
+    except (EndpointError, ServerDied) as error:
+        details = {**compared, "attempts": attempts}
+        return Finding(LATENCY_HOLDS, False, f"cannot be measured: {error}", details=details)
+    return _judged(product.staging, attempts, compared, is_first=serving is None)
+
+
+def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champion: Entry | None) -> dict[str, Any]:
+    """One measurement: each release's p99 in milliseconds, and their ratio where there are two."""
+    from ml_assets.serving.latency import in_turns, p99
+
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    entries = {"candidate": staged} | ({"champion": champion} if champion else {})
+    server.serve(as_pointer(staged))  # starts it, where no check did
+    spent = in_turns(server.base_url, {role: _measured(workspace, server, entry) for role, entry in entries.items()})
+    found = {role: p99(milliseconds) for role, milliseconds in spent.items()}
+    return {
+        "at": at,
+        "candidate_p99_ms": round(found["candidate"], 3),
+        "champion_p99_ms": round(found["champion"], 3) if champion else None,
+        "ratio": round(found["candidate"] / found["champion"], 3) if champion else None,
+        "requests": {role: len(milliseconds) for role, milliseconds in spent.items()},
+    }
+
+
+def _measured(workspace: Workspace, server: StagingServer, entry: Entry) -> "Measured":
+    """A release with its golden requests, which it takes whatever its request model is."""
+    from ml_assets.serving.latency import Measured
+
+    golden = json.loads(workspace.snapshots.read(entry.body["release"], "golden.json"))
+    return Measured(partial(server.serve, as_pointer(entry)), golden["requests"])
+
+
+def _judged(staging: StagingSpec, attempts: list[dict[str, Any]], compared: Mapping[str, Any], *, is_first: bool) -> Finding:
+    """What the best attempt shows: the last one, unless all of them failed."""
+    best = min(attempts, key=lambda attempt: attempt["ratio"] or 0.0)
+    details = {**compared, **_numbers(best), "attempts": attempts}
+    told = f"p99 is {best['candidate_p99_ms']:.2f} ms"
+    if best["ratio"] is None:
+        why = "no release serves yet" if is_first else "this is the release that serves"
+        return Finding(LATENCY_HOLDS, True, f"{told}; {why}, so there is no ratio", details=details)
+    champion, tried = compared["champion_release"], f" in the best of {len(attempts)} attempts" if len(attempts) > 1 else ""
+    told += f", {best['ratio']:.2f} times that of {champion} ({best['champion_p99_ms']:.2f} ms){tried}"
+    limit = f"at most {staging.p99_ratio:g} times is allowed"
+    return Finding(LATENCY_HOLDS, best["ratio"] <= staging.p99_ratio, f"{told}; {limit}", details=details)
+
+
+def _numbers(attempt: Mapping[str, Any]) -> dict[str, float]:
+    """An attempt's figures; there is one alone where nothing is compared."""
+    return {name: attempt[name] for name in ("candidate_p99_ms", "champion_p99_ms", "ratio") if attempt[name] is not None}
+
+
+def _with_table(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
+    """The result with its attempts as a table."""
+    shown = dict(result.metadata or {})
+    if isinstance(attempts := shown.get("attempts"), dg.JsonMetadataValue) and isinstance(attempts.value, list):
+        rows = [{"at": each["at"], **_numbers(each), "requests": str(each["requests"])} for each in attempts.value]
+        shown["attempts"] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
+    return dg.AssetCheckResult(
+        passed=result.passed,
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        severity=result.severity,
+        description=result.description,
+        metadata=shown,
+    )

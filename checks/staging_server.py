@@ -1,0 +1,54 @@
+"""The server that staging tries releases on: one process for all checks of a run, in a home of its own above the same store."""
+
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from ml_assets.product import Product
+from resources import pointer as pointers
+from resources.pointer import Pointer
+from resources.workspace import Workspace
+
+
+class StagingServer:
+    """Serves what it is told to, whatever serves in the real home, where nothing moves. The process starts on first use."""
+
+    def __init__(self, workspace: Workspace, product: Product) -> None:
+        self.base_url = ""
+        self._workspace = workspace
+        self._product = product
+        self._open = ExitStack()
+        self._pointer = Path()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._open.close()
+
+    def serve(self, pointer: Pointer) -> None:
+        """Start with this release, or swap to it. Raises EndpointError or ServerDied where it cannot be served."""
+        from ml_assets.serving import client
+
+        if self.base_url:
+            pointers.write(self._pointer, pointer)
+            client.reload(self.base_url, key="")
+        else:
+            self._start(pointer)
+
+    def _start(self, pointer: Pointer) -> None:
+        from ml_assets.serving.process import ServerProcess
+
+        real = self._workspace.settings
+        home = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ml-assets-staging-")))
+        (real.home / "cache").mkdir(parents=True, exist_ok=True)
+        (home / "cache").symlink_to(real.home / "cache")  # a remote store's bundles are not downloaded again
+        own = replace(real, home=home, ledger=f"sqlite:///{home / 'ledger.db'}", keys="", key="")
+        self._pointer = own.pointer(self._product.name, "staging")
+        pointers.write(self._pointer, pointer)
+        argv = [sys.executable, "-m", "ml_assets", "serve", self._product.name, "-e", "staging"]
+        self.base_url = self._open.enter_context(ServerProcess(argv, environ=own.environ())).base_url
