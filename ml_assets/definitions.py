@@ -24,6 +24,7 @@ from ml_assets import (
 from ml_assets.product import Product, load_all
 from ml_assets.rollback import rollback_job
 from resources.decision_jobs import approve_job, override_job
+from resources.environment import pin
 from resources.jobs import checks_job, path_job
 from resources.settings import settings
 from resources.workspace import Workspace
@@ -55,4 +56,5 @@ def _each(modules: Iterable[ModuleType], products: Mapping[str, Product]) -> lis
 def defs() -> dg.Definitions:
     """The products of the settings, on the settings' workspace."""
     current = settings()
+    pin(current.home)
     return build_defs(load_all(current.products), Workspace(current))

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.errors import MlAssetsError
 from resources.leftovers import UNFINISHED, writing_into
+from resources.settings import local_folder
 
 
 class BlobDamaged(MlAssetsError):
@@ -140,8 +141,8 @@ class RemoteBlobs:
 
 def open_blobs(url: str, *, cache: Path) -> Blobs:
     """Blobs at a URL: `file:///folder`, or any other scheme that fsspec has a driver for."""
-    if url.startswith("file://"):
-        return LocalBlobs(Path(url.removeprefix("file://")))
+    if (folder := local_folder(url)) is not None:
+        return LocalBlobs(folder)
     import fsspec
 
     filesystem, root = fsspec.core.url_to_fs(url)

@@ -13,6 +13,7 @@ from ml_assets.product import Product
 from resources.dbt_describe import described_project
 from resources.dbt_project import DbtProject, DbtProjectError, scratch, test_names
 from resources.dbt_runner import DATABASE, DbtFailed, Outcome, invoke, raise_if_failed
+from resources.duckdb_session import connect, parquet
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,28 +65,24 @@ class Dbt:
 
     def build(self, product: Product, *, sources: Mapping[str, Sequence[Path]], partition: Partition) -> Built:
         """Run the models over the Parquet files of each source ("dataset.flights", "reference.planes")."""
-        import duckdb
-
         _refuse_missing(product, sources, partition[0])
         project = described_project(product, self.cache)
         with scratch(self.cache) as folder:
             database = Path(folder) / DATABASE
-            with duckdb.connect(str(database)) as connection:
+            with connect(database) as connection:
                 _create_sources(connection, sources, partition)
             outcome = invoke("run", project, database)
             raise_if_failed(outcome, product=product.name)
-            with duckdb.connect(str(database), read_only=True) as connection:
+            with connect(database, read_only=True) as connection:
                 return _read(connection, product.name, outcome, project)
 
     def test(self, product: Product, relations: Mapping[str, Path]) -> tuple[TestResult, ...]:
         """Run the data tests alone, over the given Parquet file of each relation. One that did not run has failed."""
-        import duckdb
-
         names = test_names(product)
         project = described_project(product, self.cache)
         with scratch(self.cache) as folder:
             database = Path(folder) / DATABASE
-            with duckdb.connect(str(database)) as connection:
+            with connect(database) as connection:
                 for name, path in relations.items():
                     _create_view(connection, f'main."{name}"', [path])
             outcome = invoke("test", project, database)
@@ -122,8 +119,7 @@ def _create_sources(connection: "duckdb.DuckDBPyConnection", sources: Mapping[st
 
 
 def _create_view(connection: "duckdb.DuckDBPyConnection", name: str, paths: Sequence[Path]) -> None:
-    files = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    connection.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{files}])")
+    connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {parquet(paths)}")
 
 
 def _read(connection: "duckdb.DuckDBPyConnection", product: str, outcome: Outcome, project: DbtProject) -> Built:

@@ -19,6 +19,7 @@ from resources.dbt_project import (
     test_names,
 )
 from resources.dbt_runner import DATABASE, Outcome, invoke, parse, raise_if_failed, read_manifest
+from resources.duckdb_session import connect
 
 Types = dict[str, dict[str, str]]
 _PARTITION = "dataset.partition"  # made by the path: no asset has it
@@ -48,10 +49,9 @@ def _make(product: Product, project: DbtProject, folder: Path) -> None:
 
 
 def _create_empty_sources(product: Product, database: Path) -> None:
-    import duckdb
     import polars as pl
 
-    with duckdb.connect(str(database)) as connection:
+    with connect(database) as connection:
         connection.execute("CREATE SCHEMA dataset; CREATE SCHEMA reference")
         connection.execute("CREATE TABLE dataset.partition (key VARCHAR, starts_at TIMESTAMP, ends_at TIMESTAMP)")
         for table in product.tables:
@@ -62,11 +62,9 @@ def _create_empty_sources(product: Product, database: Path) -> None:
 
 
 def _column_types(database: Path) -> Types:
-    import duckdb
-
     columns = "table_schema, table_name, column_name, data_type"
     query = f"SELECT {columns} FROM information_schema.columns ORDER BY ordinal_position"
-    with duckdb.connect(str(database), read_only=True) as connection:
+    with connect(database, read_only=True) as connection:
         rows = connection.execute(query).fetchall()
     found: Types = {}
     for schema, table, column, kind in rows:

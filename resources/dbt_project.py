@@ -5,19 +5,18 @@ Belongs here: which files make the project, its tests' names, and the cached man
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
-from ml_assets.product_files import DBT_MODELS, dbt_folder
-from resources.leftovers import UNFINISHED, writing_into
+from ml_assets.product_files import CONTRACT_FILE, DBT_MODELS, dbt_folder
+from resources.leftovers import unfinished_folder
 
 ROOT = DBT_MODELS.parent
 MANIFEST, DESCRIPTION = "manifest.msgpack", "description.json"
@@ -48,31 +47,28 @@ class DbtProject:
         return dict(json.loads((self.folder / DESCRIPTION).read_bytes()))
 
 
-def project_files(product: Product) -> dict[str, Path]:
-    """The files of the product's project, by their path in it: the shared ones and the product's own models."""
-    shared = [path for name in _SHARED for path in _files(ROOT / name)]
-    own = dbt_folder(product.folder)
-    if not any(path.suffix == ".sql" for path in _files(own)):
-        raise DbtProjectError(f"{product.name} has no dbt models; expected .sql files in {own}")
-    found = {str(path.relative_to(ROOT)): path for path in shared}
-    return found | {f"models/{product.name}/{path.relative_to(own)}": path for path in _files(own)}
+def project_files(product: Product) -> dict[str, bytes]:
+    """The files of the product's project, by their path in it: the shared ones and the product's own models, as loaded."""
+    own = product.files.dbt
+    if not any(name.endswith(".sql") for name in own):
+        raise DbtProjectError(f"{product.name} has no dbt models; expected .sql files in {dbt_folder(product.folder)}")
+    return _shared_files() | {f"models/{product.name}/{name}": content for name, content in own.items()}
 
 
 def project_digest(product: Product) -> str:
     """Of the project's files, the contract (its types are the sources' types) and the versions that read them."""
     digest = hashlib.sha256(" ".join(f"{name} {version(name)}" for name in _PACKAGES).encode())
-    for name, path in sorted({**project_files(product), "contract.py": product.folder / "contract.py"}.items()):
-        content = path.read_bytes()
+    for name, content in sorted({**project_files(product), CONTRACT_FILE: product.files.contract or b""}.items()):
         digest.update(f"\n{name} {len(content)}\n".encode() + content)
     return digest.hexdigest()
 
 
 def copy_project(product: Product, folder: Path) -> None:
-    """Copy the product's project into a folder of its own."""
-    for name, path in project_files(product).items():
+    """Write the product's project into a folder of its own."""
+    for name, content in project_files(product).items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        target.write_bytes(content)
 
 
 def publish(made: Path, final: Path) -> None:
@@ -86,9 +82,9 @@ def publish(made: Path, final: Path) -> None:
 
 @contextmanager
 def scratch(parent: Path) -> Iterator[str]:
-    """A private folder that is gone after the `with`."""
+    """A private folder that is removed after the `with`."""
     parent.mkdir(parents=True, exist_ok=True)
-    with writing_into(parent), tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent) as folder:
+    with unfinished_folder(parent) as folder:
         yield folder
 
 
@@ -97,11 +93,12 @@ def test_names(product: Product) -> tuple[str, ...]:
     import yaml
 
     names: list[str] = []
-    for path in _files(dbt_folder(product.folder)):
-        if path.suffix in (".yml", ".yaml"):
-            content = yaml.safe_load(path.read_text()) or {}
+    folder = dbt_folder(product.folder)
+    for file, text in product.files.dbt.items():
+        if file.endswith((".yml", ".yaml")):
+            content = yaml.safe_load(text) or {}
             for model in content.get("models") or []:
-                names += [_test_name(test, where=f"{path}: {where}") for test, where in _tests(model)]
+                names += [_test_name(test, where=f"{folder / file}: {where}") for test, where in _tests(model)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DbtProjectError(f"{product.name}: dbt test names must differ; found twice: {', '.join(twice)}")
     return tuple(sorted(names))
@@ -124,6 +121,12 @@ def _test_name(test: Any, *, where: str) -> str:
         kind = next(iter(told))
         raise DbtProjectError(f"{where}: the data test {kind} has no `name:`; its name is the asset check's name")
     return name
+
+
+@cache
+def _shared_files() -> dict[str, bytes]:
+    """What all products' projects have in common, read once: what was digested is what dbt gets."""
+    return {path.relative_to(ROOT).as_posix(): path.read_bytes() for name in _SHARED for path in _files(ROOT / name)}
 
 
 def _files(path: Path) -> list[Path]:

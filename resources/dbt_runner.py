@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.errors import MlAssetsError
+from resources.environment import pin_variables
 
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from resources.dbt_project import DbtProject
 
-DATABASE = "features.duckdb"  # its stem is the catalog that compiled SQL names
+DATABASE = "features.duckdb"  # its stem is the catalog that compiled SQL names, as in profiles.yml
 _QUIET = ("--quiet", "--no-print", "--no-use-colors", "--no-version-check", "--no-send-anonymous-usage-stats")
 _NO_LOG = ("--log-level", "none", "--log-level-file", "none", "--no-partial-parse")
 _ONE_AT_A_TIME = threading.Lock()
@@ -106,8 +107,9 @@ def _invoke(manifest: Any, args: list[str]) -> "dbtRunnerResult":
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """One at a time, and the root logger stays as it was: something that dbt imports sets it up."""
+    """One at a time, in the pinned environment; the root logger stays as it was: something that dbt imports sets it up."""
     with _ONE_AT_A_TIME:
+        pin_variables()
         root = logging.getLogger()
         handlers, level = list(root.handlers), root.level
         try:

@@ -7,11 +7,12 @@ unfinished in a folder that nobody holds is left over.
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from resources.settings import Settings
+from resources.settings import Settings, local_folder
 
 UNFINISHED = ".writing-"
 """How the name of an unfinished file or folder begins; with a dot, so that nobody looks at it."""
@@ -26,12 +27,25 @@ def writing_into(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def unfinished_folder(parent: Path) -> Iterator[str]:
+    """A private folder below `parent` that is removed after the `with`; what cannot be removed then, `clear_home` will.
+
+    Work that is finished does not fail because its scratch folder stays.
+    """
+    with (
+        writing_into(parent),
+        tempfile.TemporaryDirectory(prefix=UNFINISHED, dir=parent, ignore_cleanup_errors=True) as folder,
+    ):
+        yield folder
+
+
 def clear_home(settings: Settings) -> None:
     """Remove what killed processes left unfinished in the store, at the endpoints and in the caches. Landing is not ours."""
     home = settings.home
     roots = [home / "endpoints", home / "cache"]
-    if settings.store.startswith("file://"):
-        roots.append(Path(settings.store.removeprefix("file://")))
+    if (store := local_folder(settings.store)) is not None:
+        roots.append(store)
     for folder in [home, *(folder for root in roots for folder in _with_unfinished(root))]:
         clear_folder(folder)
 
@@ -49,10 +63,11 @@ def clear_folder(folder: Path) -> None:
     with suppress(OSError), _opened(folder) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for path in folder.glob(f"{UNFINISHED}*"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            with suppress(OSError):  # one that cannot be removed keeps none of the others
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
 
 
 @contextmanager

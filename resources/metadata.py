@@ -44,10 +44,8 @@ def rows_metadata(manifest: Manifest) -> dict[str, int]:
 
 def tables_schema(workspace: Workspace, product: Product, manifest: Manifest) -> dg.TableSchema:
     """The columns of every table of a snapshot as "<table>.<column>", as column lineage names them."""
-    import polars as pl
-
     members = [name for name in workspace.snapshots.open(manifest.snapshot).members if name.endswith(".parquet")]
-    schemas = {name: pl.read_parquet_schema(workspace.snapshots.path(manifest.snapshot, name)) for name in members}
+    schemas = {name: workspace.snapshots.columns(manifest.snapshot, name) for name in members}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(f"{table}.{column}", str(kind))

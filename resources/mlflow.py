@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resources.assets import unfinished_apis
+from resources.environment import pin_variables
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -100,6 +101,7 @@ class Catalogue:
 
     def _prepare(self, experiment: str | None) -> None:
         """Create the store and the experiment once; two processes that did so at the same time would both fail."""
+        pin_variables()
         self.artifacts.mkdir(parents=True, exist_ok=True)
         with (self.artifacts / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -139,15 +139,13 @@ class Exporter:
         return {"schema": schema_dataset.SchemaDatasetFacet(fields=fields)} if fields else {}
 
     def _columns(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
-        import polars as pl
-
         snapshots, stage = self.space.snapshots, manifest.recipe.stage
         members = snapshots.open(manifest.snapshot).members
         tables = {name.removesuffix(".parquet"): name for name in members if name.endswith(".parquet") and "/" not in name}
         if stage == "features":
             tables = {"": tables["features"]}
         for table, member in tables.items() if stage in ("raw", "reference", "dataset", "quarantine", "features") else ():
-            for column, kind in pl.read_parquet_schema(snapshots.path(manifest.snapshot, member)).items():
+            for column, kind in snapshots.columns(manifest.snapshot, member).items():
                 yield f"{table}.{column}".removeprefix("."), str(kind)
 
     def _column_lineage(self, manifest: Manifest) -> dict[str, Any]:

@@ -1,13 +1,28 @@
 """Where the project keeps things: every `ML_ASSETS_*` variable is read here and nowhere else."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from urllib.parse import unquote
+
+from ml_assets.errors import MlAssetsError
 
 ROOT = Path(__file__).resolve().parent.parent
 MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `ml-assets dev` starts the MLflow UI unless told otherwise."""
+
+_UNUSABLE = {
+    r"[\[*?]": "Dagster takes it for a pattern, and would not find its settings",
+    r"%[0-9A-Fa-f]{2}": "in the address of a SQLite file it is another character, and Dagster would write to another folder",
+    r"\\": "DuckDB takes it for a separator of folders",
+}
+"""Parts of a path, and why a home cannot have them in its own."""
+
+
+class HomeRefused(MlAssetsError):
+    """The path of the home has a character in it that a library cannot be kept from taking for something else."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +69,16 @@ class Settings:
 
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from the environment (default `os.environ`)."""
+    """Read the settings from the environment (default `os.environ`). Raises HomeRefused."""
     env = os.environ if environ is None else environ
     home = Path(env.get("ML_ASSETS_HOME") or ROOT / ".ml_assets").resolve()
+    _refuse_unusable(home)
     folders = env.get("ML_ASSETS_PRODUCTS") or str(ROOT / "ml_assets" / "products")
     mlflow = env.get("ML_ASSETS_MLFLOW") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
     return Settings(
         home=home,
         landing=Path(env.get("ML_ASSETS_LANDING") or home / "landing").resolve(),
-        store=env.get("ML_ASSETS_STORE") or f"file://{home / 'store'}",
+        store=env.get("ML_ASSETS_STORE") or (home / "store").as_uri(),
         ledger=env.get("ML_ASSETS_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
         mlflow=mlflow,
         mlflow_ui=(env.get("ML_ASSETS_MLFLOW_UI") or (mlflow if mlflow.startswith("http") else MLFLOW_UI)).rstrip("/"),
@@ -70,3 +86,14 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         keys=env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
     )
+
+
+def local_folder(url: str) -> Path | None:
+    """The folder of a `file://` URL; None for any other URL."""
+    return Path(unquote(url.removeprefix("file://"))) if url.startswith("file://") else None
+
+
+def _refuse_unusable(home: Path) -> None:
+    for pattern, reason in _UNUSABLE.items():
+        if found := re.search(pattern, str(home)):
+            raise HomeRefused(f"ML_ASSETS_HOME: {home} has {found.group()!r} in it: {reason}; choose a folder without it")

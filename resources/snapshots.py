@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core.digests import canonical_json, digest_file
 from ml_assets.errors import MlAssetsError
 from resources.blobs import BlobDamaged, Blobs
-from resources.leftovers import UNFINISHED, writing_into
+from resources.leftovers import unfinished_folder
 
 if TYPE_CHECKING:
     import polars as pl
@@ -72,6 +71,13 @@ class Snapshots:
 
         return pl.read_parquet(self.path(digest, member), glob=False)
 
+    def columns(self, digest: str, member: str) -> "Mapping[str, pl.DataType]":
+        """The columns of a Parquet member, with their types."""
+        import polars as pl
+
+        with self.path(digest, member).open("rb") as file:  # of a path polars would expand `[`, `*` and `?`
+            return pl.read_parquet_schema(file)
+
     def is_intact(self, digest: str) -> bool:
         """Whether every byte of the snapshot is there and unchanged."""
         try:
@@ -88,7 +94,7 @@ class Snapshots:
         if _holds(folder, snapshot.members):
             return folder
         self.checkouts.mkdir(parents=True, exist_ok=True)
-        with writing_into(self.checkouts), tempfile.TemporaryDirectory(dir=self.checkouts, prefix=UNFINISHED) as writing:
+        with unfinished_folder(self.checkouts) as writing:
             whole = self._copy(snapshot, Path(writing) / "whole")
             try:
                 if folder.exists() and not _holds(folder, snapshot.members):

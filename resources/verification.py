@@ -27,7 +27,7 @@ class Verified:
 def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
     """Check the ledger, then the store and the pointer files against it. Caches are not asked: nothing trusts them."""
     findings = Findings()
-    with tempfile.TemporaryDirectory(prefix="ml-assets-verify-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-verify-", ignore_cleanup_errors=True) as folder:
         ledger = LedgerCheck(settings.ledger, settings.home / "ledger.head", Path(folder), findings, tell)
         counts = {"entries": ledger.run()}
         blobs = open_blobs(settings.store, cache=Path(folder) / "blobs")

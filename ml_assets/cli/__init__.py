@@ -9,6 +9,8 @@ from typing import Any
 import click
 
 from ml_assets.errors import MlAssetsError
+from resources.environment import pin
+from resources.settings import settings
 
 COMMANDS = {
     "deliver": "Put a delivered file into the landing folder, whole or not at all.",
@@ -70,9 +72,9 @@ def cli() -> None:
 def main() -> None:
     """Entry point: an expected failure is one message on stderr and exit code 1."""
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     sys.dont_write_bytecode = False
     try:
+        pin(settings().home)
         cli()
     except MlAssetsError as error:
         click.echo(f"error: {error}", err=True)

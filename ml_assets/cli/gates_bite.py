@@ -95,7 +95,7 @@ def _scratch(keep: bool) -> Iterator[Path]:
         click.echo(f"scratch: {folder}", err=True)
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="ml-assets-bite-") as made:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-bite-", ignore_cleanup_errors=True) as made:
         yield Path(made)
 
 

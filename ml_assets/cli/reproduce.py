@@ -55,7 +55,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
     made_from = space.lineage.made_from(release)
     started = time.monotonic()
     compared: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="ml-assets-reproduce-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-reproduce-", ignore_cleanup_errors=True) as folder:
         tell = _Told(quiet=quiet)
         builder = Rebuilder(space, scratch_above(space, Path(folder)), product, KEPT[start], tell)
         try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ml_assets.errors import MlAssetsError
+from resources.duckdb_session import pin_session
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,6 +34,7 @@ def connect(lookups: Mapping[str, bytes]) -> "duckdb.DuckDBPyConnection":
         "autoload_known_extensions": "false",
     }
     connection = duckdb.connect(":memory:", config=config)
+    pin_session(connection)
     connection.execute("ATTACH ':memory:' AS features")
     connection.execute("USE features")
     for name, content in lookups.items():

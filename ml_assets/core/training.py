@@ -86,7 +86,7 @@ def parameters(product: Product) -> dict[str, Any]:
 
 def fingerprint(model: "CatBoost") -> str:
     """Digest of the model's JSON without `model_info`: the same for equal trees, whenever they were fitted."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")
         content = json.loads(path.read_text())
@@ -115,7 +115,7 @@ def _canonical_bytes(model: "CatBoost") -> bytes:
     metadata = model.get_metadata()
     for name in _VOLATILE:
         metadata[name] = ""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "model.cbm"
         model.save_model(str(path))
         return path.read_bytes()

@@ -199,7 +199,7 @@ def _read(model: "CatBoost") -> _Model:
     """The model as CatBoost's JSON says it."""
     if model.get_tree_leaf_counts().sum() > MOST_LEAVES:
         raise UnsupportedModel(f"over {MOST_LEAVES} leaves")
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")
         content = path.read_bytes()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, hours, parts
 from ml_assets.serving.prediction_id import is_prediction_id
 from ml_assets.serving.prediction_record import schema
+from resources.duckdb_session import connect, literal
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,9 +65,7 @@ def _select(within: Sequence[Path], sql: str, *given: str) -> "pa.Table":
 
 
 def _query(files: list[str], sql: str, given: Sequence[str]) -> "pa.Table":
-    import duckdb
-
-    with duckdb.connect() as connection:
-        log = connection.read_parquet(files) if files else connection.from_arrow(schema().empty_table())
+    with connect() as connection:
+        log = connection.read_parquet(list(map(literal, files))) if files else connection.from_arrow(schema().empty_table())
         log.create_view("log")
         return connection.sql(sql, params=list(given)).to_arrow_table()

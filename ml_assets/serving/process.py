@@ -36,7 +36,7 @@ class ServerProcess:
         self._stop_seconds = stop_seconds
 
     def __enter__(self) -> Self:
-        self._folder = tempfile.TemporaryDirectory(prefix="ml-assets-server-")
+        self._folder = tempfile.TemporaryDirectory(prefix="ml-assets-server-", ignore_cleanup_errors=True)
         self._ready_file = Path(self._folder.name) / "ready.json"
         self._stderr: IO[bytes] = (Path(self._folder.name) / "stderr").open("w+b")
         arguments = [*self._argv, "--port", "0", "--ready-file", str(self._ready_file)]

@@ -57,7 +57,7 @@ def fork_workers(count: int, place: Place) -> tuple[Place, Peers]:
     worker = parent.run()
     if worker is not None:
         return worker
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)
     sys.exit(parent.code)
 
 
