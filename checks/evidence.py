@@ -39,7 +39,8 @@ def proven(
 ) -> Iterator[dg.AssetCheckResult]:
     """One result per claim about the current manifest of the run's partition, from evidence or by looking."""
     partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
-    yield from proven_of(context, workspace, product, proof, workspace.ledger.current(product.name, proof.stage, partition), find)
+    current = workspace.ledger.current(product.name, proof.stage, partition)
+    yield from proven_of(context, workspace, product, proof, manifest=current, find=find)
 
 
 def proven_of(
@@ -47,6 +48,7 @@ def proven_of(
     workspace: Workspace,
     product: Product,
     proof: Proof,
+    *,
     manifest: Manifest | None,
     find: Find,
 ) -> Iterator[dg.AssetCheckResult]:

@@ -30,7 +30,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         told = _excused(workspace, product, evaluation) if evaluation else ""
         if not told and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
             told = "the release is withheld"  # by the stage itself: nothing is blocked, and what only informs is made
-        for found in proven_of(context, workspace, product, proof, evaluation, _find):
+        for found in proven_of(context, workspace, product, proof, manifest=evaluation, find=_find):
             yield found if found.passed or not told else _warn(found, told)
 
     return [gates]

@@ -31,7 +31,11 @@ def prove_latency(
     release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
     is_reused = release is not None and _holds(workspace, product, release)
     proof = Proof("endpoint/staging", (LATENCY_HOLDS,), (f"{__name__}:_judged",), is_reused)
-    for result in proven_of(context, workspace, product, proof, release, lambda _: [_find(workspace, product, server, staged)]):
+
+    def find(_: Manifest) -> list[Finding]:
+        return [_find(workspace, product, server, staged)]
+
+    for result in proven_of(context, workspace, product, proof, manifest=release, find=find):
         yield _with_table(result)
 
 

@@ -51,7 +51,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     ) -> Iterator[dg.AssetCheckResult]:
         entry = workspace.ledger.pointer(product.name, "production")
         release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
-        yield from proven_of(context, workspace, product, PROOF, release, lambda _: [_drill(workspace, product)])
+        yield from proven_of(context, workspace, product, PROOF, manifest=release, find=lambda _: [_drill(workspace, product)])
 
     return [rollback_drill]
 

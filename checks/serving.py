@@ -66,7 +66,7 @@ def _prove_answers(
 
     release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
     proof = Proof("endpoint/staging", (SMOKE,), (f"{__name__}:_compare",))
-    yield from proven_of(context, workspace, product, proof, release, find)
+    yield from proven_of(context, workspace, product, proof, manifest=release, find=find)
 
 
 def _compare(workspace: Workspace, product: Product, release: Manifest, base_url: str) -> Finding:

@@ -9,11 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.product import Product
 from resources.dbt_describe import described_project
 from resources.dbt_project import DbtProject, DbtProjectError, scratch, test_names
 from resources.dbt_runner import DATABASE, DbtFailed, Outcome, invoke, raise_if_failed
-from resources.duckdb_session import connect, parquet
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.core.contract_schema import polars_schema
+from ml_assets.core.duckdb_session import connect
 from ml_assets.product import Product
 from resources.column_lineage import Column, trace
 from resources.dbt_project import (
@@ -19,7 +20,6 @@ from resources.dbt_project import (
     test_names,
 )
 from resources.dbt_runner import DATABASE, Outcome, invoke, parse, raise_if_failed, read_manifest
-from resources.duckdb_session import connect
 
 Types = dict[str, dict[str, str]]
 _PARTITION = "dataset.partition"  # made by the path: no asset has it

@@ -126,8 +126,8 @@ class Lineage:
         refuse_changes()
         if changed := product.files.changed():
             raise CodeChanged(
-                f"{product.name}: {', '.join(str(path) for path in changed[:3])} changed since the product was loaded; restart: in "
-                f"Dagster reload the code location, on the command line run the command again"
+                f"{product.name}: {', '.join(str(path) for path in changed[:3])} changed since the product was loaded; restart: "
+                f"in Dagster reload the code location, on the command line run the command again"
             )
         spec = stages.STAGES[stage]
         config = stages.stage_config(product, spec)

@@ -9,6 +9,8 @@ from ml_assets.cli.common import product_named, workspace
 from ml_assets.core.manifests import Manifest
 from resources.workspace import Workspace
 
+PAGE = "report.html"
+
 
 @click.command()
 @click.argument("product")
@@ -43,10 +45,13 @@ def command(product: str, partition: str | None, output: Path) -> None:
 
 
 def _write_members(space: Workspace, evaluation: Manifest, output: Path) -> list[str]:
-    """Copy report.html and the plots into the folder; the plots' names."""
-    snapshot = space.snapshots.open(evaluation.snapshot)
-    (output / "report.html").write_bytes(space.snapshots.read(evaluation.snapshot, "report.html"))
-    names = sorted(name for name in snapshot.members if name.startswith("plots/"))
+    """Copy Evidently's page and the pictures into the folder; the pictures' names. An evaluation of an earlier version holds them
+    itself; where none were made, there are none."""
+    found = {name: evaluation for name in space.snapshots.open(evaluation.snapshot).members}
+    report = space.ledger.current(evaluation.recipe.product, "report", evaluation.partition)
+    if report is not None and evaluation.id in {each.manifest for each in report.recipe.inputs}:
+        found |= dict.fromkeys(space.snapshots.open(report.snapshot).members, report)
+    names = sorted(name for name in found if name.startswith("plots/") or name == PAGE)
     for name in names:
-        (output / Path(name).name).write_bytes(space.snapshots.read(evaluation.snapshot, name))
-    return [Path(name).name for name in names]
+        (output / Path(name).name).write_bytes(space.snapshots.read(found[name].snapshot, name))
+    return [Path(name).name for name in names if name != PAGE]

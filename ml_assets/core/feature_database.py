@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ml_assets.core.duckdb_session import pin_session
 from ml_assets.errors import MlAssetsError
-from resources.duckdb_session import pin_session
 
 if TYPE_CHECKING:
     import duckdb

@@ -30,8 +30,8 @@ def stacked(features: Sequence[Handle], *, product: Product) -> pl.DataFrame:
         if frames[key].schema != frames[first].schema:
             odd = sorted(dict(set(frames[key].schema.items()) ^ set(frames[first].schema.items())))
             raise FeaturesRefused(
-                f"{product.name}: the features of {first} and {key} differ in {', '.join(odd) or 'the order of their columns'}: they "
-                f"were made by different SQL; `ml-assets run {product.name} --partition {others[-1]}` rebuilds what is stale"
+                f"{product.name}: the features of {first} and {key} differ in {', '.join(odd) or 'the order of their columns'}: "
+                f"they were made by different SQL; `ml-assets run {product.name} --partition {others[-1]}` rebuilds what is stale"
             )
     return pl.concat(frames.values())
 

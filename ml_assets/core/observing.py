@@ -28,9 +28,10 @@ def observe(
 ) -> Output:
     """Drift of columns and score against the release's profile, and realised metrics where labels are known.
 
-    `frame` has the labels, `own` the features that the release computes, in the same order as the scores (n,). `promised` is the monitored metric's value on the release's own test window (None when it was not recorded).
+    `frame` has the labels, `own` the features that the release computes, in the same order as the scores (n,). `promised` is the
+    monitored metric's value on the release's own test window (None when it was not recorded).
     """
-    report = drift(profile, own.select(profile["columns"]), scores)
+    report = drift(profile, own.select(list(profile["columns"])), scores)
     limits = product.monitoring
     drifted = [name for name in report.above(limits.column_psi) if name not in limits.ignore]
     realised = _realised(frame, scores, product)

@@ -145,14 +145,11 @@ class Planner:
             case "report":
                 return self._of_evaluated(key, "model", "evaluation", features=[*self._tested_on(key), *self._expecting(key)])
             case "tracking":
-                released = ("release",) if ("release", key) in self.situation.standing and self._is_released(key) else ()
-                return self._of_evaluated(key, "model", "evaluation", *released)
+                return self._of_evaluated(key, "model", "evaluation", *(["release"] if self._has_release(key) else []))
             case "release":
-                return (
-                    self._of_evaluated(key, "model", "evaluation", features=[key, *self._trained_on(key)])
-                    if self._is_released(key)
-                    else None
-                )
+                is_due = key in self.situation.accepted and ("evaluation", key) not in self.found
+                features = [key, *self._trained_on(key)]
+                return self._of_evaluated(key, "model", "evaluation", features=features) if is_due else None
             case "monitoring" | "predictions":
                 bundle = self.situation.answered.get(key)
                 return {**self._versions("features", [key]), ("release", bundle): bundle} if bundle else None
@@ -172,8 +169,12 @@ class Planner:
             return None
         return self._of_partition(key, *stages) | self._versions("features", features)
 
-    def _is_released(self, key: str) -> bool:
-        return key in self.situation.accepted and ("evaluation", key) not in self.found
+    def _has_release(self, key: str) -> bool:
+        """Whether a release was made of the evaluation that is current, or will be made again."""
+        release, evaluation = (self.situation.standing.get((stage, key)) for stage in ("release", "evaluation"))
+        if release is None or evaluation is None:
+            return ("release", key) in self.found
+        return release.inputs.get(("evaluation", key)) == evaluation.data_version
 
     def _tested_on(self, key: str) -> Sequence[str]:
         return self._before(key, self.product.window.test - 1, 0)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.core.duckdb_session import connect, literal
 from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, hours, parts
 from ml_assets.serving.prediction_id import is_prediction_id
 from ml_assets.serving.prediction_record import schema
-from resources.duckdb_session import connect, literal
 
 if TYPE_CHECKING:
     import polars as pl
