@@ -8,7 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from ml_assets.product import load
 from resources.dbt import Built, Dbt, DbtFailed, DbtProjectError, test_names
+from resources.dbt_project import copy_project, project_digest
 from tests.flights_days import PARTITION, flights, own_copy, tables, write_sources
 
 Sources = dict[str, list[Path]]
@@ -121,6 +123,17 @@ def test_a_product_may_keep_its_models_in_its_own_folder(dbt: Dbt, built: Built,
     other = dbt.build(product, sources=sources, partition=PARTITION)
     assert set(other.lookups["flights_planes"]["manufacturer"]) == {"one maker"}
     assert other.labels.sort("flight_id").equals(built.labels.sort("flight_id"))
+
+
+def test_dbt_gets_the_files_as_they_were_when_the_product_was_loaded(tmp_path: Path) -> None:
+    product = own_copy(tmp_path / "products", {})
+    digest, names = project_digest(product), test_names(product)
+    for name in ("flights_features.sql", "schema.yml", "../contract.py"):
+        (product.folder / "dbt" / name).write_text("no longer what was loaded")
+    copy_project(product, tmp_path / "project")
+    assert (project_digest(product), test_names(product)) == (digest, names)
+    assert (tmp_path / "project/models/flights/flights_features.sql").read_bytes() == product.files.dbt["flights_features.sql"]
+    assert project_digest(load(product.folder)) != digest
 
 
 def test_features_that_read_a_source_are_refused(dbt: Dbt, tmp_path: Path) -> None:

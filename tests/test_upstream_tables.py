@@ -12,9 +12,13 @@ import pandera.polars as pa
 import polars as pl
 import pytest
 from catboost import CatBoostClassifier, Pool
+from dagster._core.instance.config import dagster_instance_config
+from dagster._core.storage.sqlite import create_db_conn_string
+from sqlalchemy import make_url
 
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.training import fingerprint
+from resources.duckdb_session import parquet
 
 
 class Rows(pa.DataFrameModel):
@@ -80,6 +84,48 @@ def test_duckdb_reads_polars_frames_and_gives_them_back(tmp_path: Path) -> None:
         connection.register("rows", rows)
         assert connection.sql("SELECT * FROM rows").pl().equals(rows)
         assert connection.sql(f"SELECT * FROM read_parquet(['{tmp_path / 'rows.parquet'}'])").pl().schema == rows.schema
+
+
+def test_duckdb_takes_brackets_and_stars_in_a_path_for_a_pattern_unless_each_is_in_brackets(tmp_path: Path) -> None:
+    """Why duckdb_session.literal is there."""
+    for name in ("a*b", "axb", "a[x]c", "axc", "a?d", "axd"):
+        (tmp_path / name).mkdir()
+        pl.DataFrame({"name": [name]}).write_parquet(tmp_path / name / "rows.parquet")
+    with duckdb.connect() as connection:
+        for name, matched in (("a*b", ["a*b", "axb"]), ("a?d", ["a?d", "axd"])):
+            assert sorted(connection.read_parquet(f"{tmp_path / name}/rows.parquet").fetchall()) == [(n,) for n in matched]
+        for name in ("a*b", "a[x]c", "a?d"):
+            assert connection.sql(f"SELECT * FROM {parquet([tmp_path / name / 'rows.parquet'])}").fetchall() == [(name,)]
+
+
+def test_polars_takes_brackets_in_a_path_for_a_pattern_where_only_the_schema_is_read(tmp_path: Path) -> None:
+    """Why Snapshots.columns hands over an open file."""
+    path = tmp_path / "a[x]" / "rows.parquet"
+    path.parent.mkdir()
+    pl.DataFrame({"number": [1]}).write_parquet(path)
+    with pytest.raises(pl.exceptions.ComputeError):
+        pl.read_parquet_schema(path)
+    with path.open("rb") as file:
+        assert pl.read_parquet_schema(file) == {"number": pl.Int64}
+
+
+def test_the_time_zone_of_a_session_of_duckdb_is_the_cursors_too_only_if_it_is_set_globally() -> None:
+    query = "SELECT current_setting('TimeZone')"
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'America/New_York'")
+        assert connection.cursor().execute(query).fetchall() != [("America/New_York",)]
+        connection.execute("SET GLOBAL TimeZone = 'Asia/Tokyo'")
+        assert connection.cursor().execute(query).fetchall() == [("Asia/Tokyo",)]
+
+
+def test_dagster_and_sqlalchemy_read_another_path_where_a_home_has_what_settings_refuse(tmp_path: Path) -> None:
+    """Why settings.py refuses homes with a pattern, an encoded character or a question mark in their path."""
+    folder = tmp_path / "a[x]"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}")
+    assert dagster_instance_config(str(folder))[0] == {}
+    assert make_url(create_db_conn_string("/a%41b", "runs")).database == "/aAb/runs.db"
+    assert make_url(create_db_conn_string("/a?b", "runs")).database == "/a"
 
 
 def test_compiled_sql_runs_in_a_memory_database_attached_under_the_name_it_was_compiled_for() -> None:
