@@ -16,10 +16,10 @@ from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.manifests import Manifest
+from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
 from resources import ledger_schema as schema
 from resources import witness
-from resources.git import Source
 from resources.ledger_database import lock, open_database
 
 GENESIS = "0" * 64
@@ -94,15 +94,17 @@ class Ledger:
         self._remember(entry)
         return entry
 
-    def publish(self, manifest: Manifest, *, run: str, source: Source | None = None) -> None:
-        """Record the manifest (once) and make it the current one of its asset and partition. `source` is the checkout
-        that the code came from."""
+    def publish(
+        self, manifest: Manifest, *, run: str, source: Source | None = None, seconds: Mapping[str, float] | None = None
+    ) -> None:
+        """Record the manifest (once) and make it the current one of its asset and partition. `source` is where code and
+        product came from; `seconds` is what building took, {"wall": …, "cpu": …}."""
         entry = None
         with self.engine.begin() as connection:
             lock(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
                 body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
-                entry = _append(connection, "manifest", body)
+                entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             if current != manifest.id:
                 entry = _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})

@@ -7,14 +7,14 @@ from ml_assets.core import stages
 from ml_assets.core.digests import digest_json
 from ml_assets.core.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.promotion import stack
+from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from resources import recalls
 from resources.endpoints import as_move
-from resources.git import source
 from resources.ledger import Ledger
-from resources.settings import ROOT
 from resources.snapshots import Snapshots
+from resources.stopwatch import Stopwatch
 
 
 class NotMaterialized(MlAssetsError):
@@ -49,10 +49,12 @@ class Baselines:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id)."""
+    """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id); `sources` says
+    whose commit a product's code and declaration are."""
 
     snapshots: Snapshots
     ledger: Ledger
+    sources: Callable[[str], Source | None] = lambda product: None
 
     def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
         """What stands for the asset's partition now, to be used. Raises NotMaterialized with the next command, or Recalled
@@ -139,10 +141,12 @@ class Lineage:
         if known is not None and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
             self.ledger.publish(known, run=run)
             return Made(known, reused=True)
+        clock = Stopwatch()
         output = build()
+        seconds = clock.seconds()
         snapshot = self.snapshots.write(output.files)
         manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
-        self.ledger.publish(manifest, run=run, source=source(ROOT))
+        self.ledger.publish(manifest, run=run, source=self.sources(recipe.product), seconds=seconds)
         return Made(manifest, reused=False)
 
     def _stands_for(self, known: Manifest, recipe: Recipe) -> bool:

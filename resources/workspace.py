@@ -46,9 +46,10 @@ class Workspace:
 
     @cached_property
     def lineage(self) -> "Lineage":
+        from resources.git import Sources
         from resources.lineage import Lineage
 
-        return Lineage(self.snapshots, self.ledger)
+        return Lineage(self.snapshots, self.ledger, Sources(self.settings))
 
     @cached_property
     def budget(self) -> "Budget":
