@@ -29,8 +29,20 @@ class Blobs(Protocol):
     def path(self, digest: str) -> Path:
         """A local file with exactly these bytes. Raises BlobDamaged when missing or changed."""
 
+    def keep(self, digest: str) -> bool:
+        """Make sure that the blob is in the store: whether it is there, or was put back from a verified copy."""
+
     def digests(self) -> Iterator[str]:
         """Every stored digest."""
+
+
+def is_readable(blobs: Blobs, digest: str) -> bool:
+    """Whether the blob can be had with exactly its bytes."""
+    try:
+        blobs.path(digest)
+    except BlobDamaged:
+        return False
+    return True
 
 
 def sync_folder(folder: Path) -> None:
@@ -95,6 +107,9 @@ class LocalBlobs:
             raise BlobDamaged(f"snapshot file {digest[:12]} was changed: its bytes now hash to {found[:12]}")
         return path
 
+    def keep(self, digest: str) -> bool:
+        return is_readable(self, digest)
+
     def digests(self) -> Iterator[str]:
         for path in sorted(self.root.glob("??/*")):
             if not path.name.startswith("."):
@@ -114,15 +129,41 @@ class RemoteBlobs:
 
     def put(self, content: bytes) -> str:
         digest = self.cache.put(content)
+        self._upload(digest, content)
+        return digest
+
+    def _upload(self, digest: str, content: bytes) -> None:
         self.filesystem.makedirs(f"{self.root}/{digest[:2]}", exist_ok=True)
         self.filesystem.pipe_file(self.locate(digest), content)
-        return digest
 
     def path(self, digest: str) -> Path:
         try:
             return self.cache.path(digest)
         except BlobDamaged:
             return self._download(digest)
+
+    def keep(self, digest: str) -> bool:
+        """A copy proves nothing about the store: ask the store, and upload what it lost or has only a part of. Equal sizes
+        count as equal here; `ml-assets verify` reads the bytes."""
+        if not is_readable(self.cache, digest):
+            return is_readable(self, digest)
+        copy = self.cache.locate(digest)
+        if self._size(digest) == copy.stat().st_size:
+            return True
+        content = copy.read_bytes()
+        if sha256(content) != digest:
+            return False
+        self._upload(digest, content)
+        return True
+
+    def _size(self, digest: str) -> int | None:
+        """The size in the store, None where it is not there; a listing that the driver remembers does not count."""
+        self.filesystem.invalidate_cache(f"{self.root}/{digest[:2]}")
+        try:
+            size: int | None = self.filesystem.size(self.locate(digest))
+        except FileNotFoundError:
+            return None
+        return size
 
     def _download(self, digest: str) -> Path:
         try:

@@ -19,7 +19,7 @@ def release_card(
     from ml_assets.core.card import About, card
 
     trained = space.lineage.inputs(model)
-    tested = [m for m in space.lineage.inputs(evaluation) if m.recipe.stage == "features"]
+    tested = space.lineage.tested(evaluation)
     about = About(
         release=name,
         made={"model": model, "evaluation": evaluation, "features": tested[-1]},

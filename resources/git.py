@@ -1,34 +1,84 @@
-"""The commit that the project's code was checked out at. It tells people where to look; the code digest is what counts."""
+"""Whose commit: of the project's code, and of a product that lies elsewhere. The code digest is what counts; this tells people
+where to look."""
 
 import os
 import subprocess
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TypedDict
+from typing import NamedTuple
+
+from ml_assets.core.source import NOT_VERSIONED, Commit, Source
+from ml_assets.product_files import SPEC_FILE
+from resources.settings import ROOT, Settings
 
 SECONDS = 10
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+"""Set in a git hook: they would make git answer for the repository of the hook."""
 
 
-class Source(TypedDict):
-    """A commit, and whether the files differed from it."""
+class Tracked(NamedTuple):
+    """The repository that a folder's files are tracked in, and its commit; dirty only by files of the folder."""
 
-    commit: str
-    is_dirty: bool
+    repository: Path
+    commit: Commit
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The source of a product's code and declaration under some settings."""
+
+    settings: Settings
+
+    def __call__(self, product: str) -> Source:
+        """Where the code, and the product if it lies outside of the code's checkout, came from."""
+        return source(ROOT, product=self._folder(product), stated=self.settings.commit)
+
+    def _folder(self, product: str) -> Path | None:
+        found = (file.parent.resolve() for root in self.settings.products for file in root.glob(f"*/{SPEC_FILE}"))
+        return next((folder for folder in found if folder.name == product), None)
+
+
+def source(code: Path, *, product: Path | None = None, stated: str = "") -> Source:
+    """`stated` is the commit of code that is run from no checkout, as an image says it."""
+    own = tracked(code)
+    named: Commit | None = {"commit": stated, "is_dirty": None} if stated else None
+    found: Source = {"code": own.commit if isinstance(own, Tracked) else named}
+    if product is not None and not _comes_with(product, code):
+        there = tracked(product)
+        found["product"] = there.commit if isinstance(there, Tracked) else there
+    return found
+
+
+def _comes_with(product: Path, code: Path) -> bool:
+    """Whether the product lies in the code's folder, and its files in the code's repository if that is one."""
+    own, there = tracked(code), tracked(product)
+    is_inside = product.resolve().is_relative_to(code.resolve())
+    if not isinstance(own, Tracked):
+        return is_inside
+    return is_inside and isinstance(there, Tracked) and there.repository == own.repository
 
 
 @cache
-def source(folder: Path) -> Source | None:
-    """What is checked out in the folder; None where it is no git checkout of its own, or git is not there."""
-    place = _git(folder, "rev-parse", "--show-toplevel", "HEAD")
-    if place is None or len(place) != 2 or Path(place[0]).resolve() != folder.resolve():
+def tracked(folder: Path) -> Tracked | str | None:
+    """The git state of a folder, alone or inside of a larger repository; NOT_VERSIONED where none of its files is in a commit;
+    None where git cannot say."""
+    place = folder.resolve()
+    if not any((above / ".git").exists() for above in (place, *place.parents)):
+        return NOT_VERSIONED
+    top = _git(place, "rev-parse", "--show-toplevel")
+    if not top:
         return None
-    changes = _git(folder, "status", "--porcelain", "--untracked-files=normal")
-    return None if changes is None else {"commit": place[1], "is_dirty": bool(changes)}
+    head, known = _git(place, "rev-parse", "--verify", "--quiet", "HEAD"), _git(place, "ls-files", "--", ".")
+    if not head or not known:
+        return NOT_VERSIONED
+    changes = _git(place, "status", "--porcelain", "--untracked-files=normal", "--", ".")
+    return None if changes is None else Tracked(Path(top[0]).resolve(), {"commit": head[0], "is_dirty": bool(changes)})
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:
     """The lines that git printed, or None where it failed."""
-    environ = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+    environ = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments], env=environ, capture_output=True, text=True, timeout=SECONDS, check=False

@@ -1,7 +1,7 @@
 """The ledger: one append-only, hash-chained record of what was made, shown, decided and moved.
 
-Each entry's hash covers its content and the hash before it, so any changed, removed or reordered entry
-shows. Writers take the database's write lock first: several processes can append, one at a time.
+Each entry's hash covers its content and the hash before it (resources.chain), so any changed, removed or reordered
+entry shows. Writers take the database's write lock first: several processes can append, one at a time.
 """
 
 import json
@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
-from ml_assets.core.digests import canonical_json, digest_json
+from ml_assets.core.digests import canonical_json
 from ml_assets.core.manifests import Manifest
+from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
 from resources import ledger_schema as schema
 from resources import witness
-from resources.git import Source
+from resources.chain import GENESIS, Entry, entry_hash
 from resources.ledger_database import lock, open_database
 
-GENESIS = "0" * 64
+__all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
 MOST_VARIABLES = 10_000
 
 Kind = Literal[
@@ -39,29 +40,14 @@ Kind = Literal[
     "shadow",
     "refusal",
     "recall",
+    "erasure",
 ]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
 
 
 class LedgerConflict(MlAssetsError):
     """The state that a decision was based on is no longer the state of the ledger."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the ledger. `at` is UTC, ISO 8601."""
-
-    seq: int
-    at: str
-    kind: str
-    body: Mapping[str, Any]
-    previous: str
-    hash: str
-
-
-def entry_hash(*, seq: int, at: str, kind: str, body: Mapping[str, Any], previous: str) -> str:
-    """The hash that chains an entry to the one before it."""
-    return digest_json({"seq": seq, "at": at, "kind": kind, "body": body, "previous": previous})
 
 
 def _now() -> str:
@@ -94,15 +80,17 @@ class Ledger:
         self._remember(entry)
         return entry
 
-    def publish(self, manifest: Manifest, *, run: str, source: Source | None = None) -> None:
-        """Record the manifest (once) and make it the current one of its asset and partition. `source` is the checkout
-        that the code came from."""
+    def publish(
+        self, manifest: Manifest, *, run: str, source: Source | None = None, seconds: Mapping[str, float] | None = None
+    ) -> None:
+        """Record the manifest (once) and make it the current one of its asset and partition. `source` is where code and
+        product came from; `seconds` is what building took, {"wall": …, "cpu": …}."""
         entry = None
         with self.engine.begin() as connection:
             lock(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
                 body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
-                entry = _append(connection, "manifest", body)
+                entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             if current != manifest.id:
                 entry = _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})

@@ -113,6 +113,15 @@ def append_only(dialect: str) -> list[str]:
     ]
 
 
+def lift_entries(dialect: str) -> tuple[list[str], list[str]]:
+    """DDL that lets one transaction change an entry, and DDL that puts the refusal back before it ends."""
+    if dialect == "sqlite":
+        restore = [ddl for ddl in _sqlite_triggers(entries) if " entries_no_update " in ddl]
+        return ["DROP TRIGGER IF EXISTS entries_no_update"], restore
+    trigger = f"TRIGGER {entries.name}_append_only"
+    return [f"ALTER TABLE entries DISABLE {trigger}"], [f"ALTER TABLE entries ENABLE {trigger}"]
+
+
 def _sqlite_triggers(table: Table) -> list[str]:
     """Triggers that abort UPDATE, DELETE, and an INSERT OR REPLACE, which would remove a row without a DELETE."""
     unique = [f"{c.name} = NEW.{c.name}" for c in table.columns if c.primary_key or c.unique]

@@ -8,15 +8,15 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.promotion import stack
+from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
 from ml_assets.first_party import CodeChanged, refuse_changes
 from ml_assets.product import Product
 from resources import recalls
 from resources.endpoints import as_move
-from resources.git import source
 from resources.ledger import Ledger
-from resources.settings import ROOT
 from resources.snapshots import Snapshots
+from resources.stopwatch import Stopwatch
 
 
 class NotMaterialized(MlAssetsError):
@@ -51,10 +51,12 @@ class Baselines:
 
 @dataclass(frozen=True)
 class Lineage:
-    """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id)."""
+    """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id); `sources` says
+    whose commit a product's code and declaration are."""
 
     snapshots: Snapshots
     ledger: Ledger
+    sources: Callable[[str], Source | None] = lambda product: None
 
     def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
         """What stands for the asset's partition now, to be used. Raises NotMaterialized with the next command, or Recalled
@@ -116,6 +118,12 @@ class Lineage:
         """The manifests of its inputs by stage; of several partitions of a stage, the last."""
         return {source.recipe.stage: source for source in self.inputs(manifest)}
 
+    def tested(self, evaluation: Manifest) -> list[Manifest]:
+        """The features of the test window, in order; an evaluation also reads those of the partitions before it."""
+        keys = evaluation.facts["tested"]
+        found = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
+        return [found[key] for key in keys]
+
     def handle(self, manifest: Manifest) -> Handle:
         """The snapshot as a builder reads it. Raises BlobDamaged when a byte of it is missing or changed."""
         return Handle(manifest, self.snapshots.paths(manifest.snapshot))
@@ -152,10 +160,12 @@ class Lineage:
         if known is not None and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
             self.ledger.publish(known, run=run)
             return Made(known, reused=True)
+        clock = Stopwatch()
         output = build()
+        seconds = clock.seconds()
         snapshot = self.snapshots.write(output.files)
         manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
-        self.ledger.publish(manifest, run=run, source=source(ROOT))
+        self.ledger.publish(manifest, run=run, source=self.sources(recipe.product), seconds=seconds)
         return Made(manifest, reused=False)
 
     def _stands_for(self, known: Manifest, recipe: Recipe) -> bool:

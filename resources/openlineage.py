@@ -13,6 +13,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ml_assets.core import stages
 from ml_assets.core.manifests import Input, Manifest
+from ml_assets.core.source import as_source
 from ml_assets.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import BlobDamaged
@@ -21,6 +22,8 @@ from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
+
+COMMIT_LENGTH = 40
 
 
 def manifests_behind(space: Workspace, manifest: Manifest) -> list[str]:
@@ -77,10 +80,11 @@ class Exporter:
 
         kind = job_type_job.JobTypeJobFacet(processingType="BATCH", integration="ML_ASSETS", jobType="STAGE")
         facets: dict[str, Any] = {"jobType": kind}
-        if source := entry.body.get("source"):
+        commit = as_source(entry.body.get("source"))["code"]
+        if commit and len(commit["commit"]) == COMMIT_LENGTH:  # else a person named something else in ML_ASSETS_COMMIT
             # the ledger keeps the commit, not where it can be fetched from: a persistent identifier of the commit itself
-            url = f"swh:1:rev:{source['commit']}"
-            location = source_code_location_job.SourceCodeLocationJobFacet(type="git", url=url, version=source["commit"])
+            url = f"swh:1:rev:{commit['commit']}"
+            location = source_code_location_job.SourceCodeLocationJobFacet(type="git", url=url, version=commit["commit"])
             facets["sourceCodeLocation"] = location
         return Job(namespace=self.namespace, name=f"{self.product.name}.{manifest.recipe.stage}", facets=facets)
 

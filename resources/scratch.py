@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from resources import ledger as ledgers
-from resources.blobs import Blobs, LocalBlobs
+from resources.blobs import Blobs, LocalBlobs, is_readable
 from resources.ledger import Ledger
 from resources.ledger_database import lock
 from resources.settings import settings
@@ -26,6 +26,10 @@ class Above:
 
     def path(self, digest: str) -> Path:
         return self.own.path(digest) if self.own.locate(digest).is_file() else self.below.path(digest)
+
+    def keep(self, digest: str) -> bool:
+        """What lies below is not written to, so nothing is put back there: what can be read is good enough."""
+        return is_readable(self, digest)
 
     def digests(self) -> Iterator[str]:
         return self.own.digests()

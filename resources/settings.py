@@ -29,7 +29,8 @@ class HomeRefused(MlAssetsError):
 class Settings:
     """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`. `mlflow_ui` is where
     people find MLflow: links in Dagster's metadata begin with it. `keys` are the endpoints' API keys, hashed: lines, or
-    a file of them; `key` is one of them, plain, for this process to ask endpoints with."""
+    a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
+    run from no checkout; an image sets it when it is built."""
 
     home: Path
     landing: Path
@@ -38,6 +39,7 @@ class Settings:
     mlflow: str
     mlflow_ui: str
     products: tuple[Path, ...]
+    commit: str = ""
     keys: str = ""
     key: str = field(default="", repr=False)
 
@@ -83,6 +85,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         mlflow=mlflow,
         mlflow_ui=(env.get("ML_ASSETS_MLFLOW_UI") or (mlflow if mlflow.startswith("http") else MLFLOW_UI)).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
+        commit=(env.get("ML_ASSETS_COMMIT") or "").strip(),
         keys=env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
     )

@@ -16,9 +16,11 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from resources import ledger_schema as schema
 from resources import witness
+from resources.chain import GENESIS, Entry, Rule, rule_of
 from resources.findings import Findings, Progress
-from resources.ledger import GENESIS, Entry, entry_hash, write
+from resources.ledger import write
 from resources.ledger_database import is_guarded, open_database
+from resources.verify_erasures import ErasureCheck
 from resources.verify_file import FileCheck
 from resources.witness import Head
 
@@ -41,6 +43,9 @@ class LedgerCheck:
     shadows: dict[tuple[str, str], Entry] = field(default_factory=dict)
     heads: dict[int, str] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.erasures = ErasureCheck(self.findings)
 
     def run(self) -> int:
         """Check everything; the number of entries."""
@@ -84,11 +89,14 @@ class LedgerCheck:
                 target.exec_driver_sql("BEGIN")
                 for entry in self._entries(connection):
                     self._write(target, entry)
+                self.erasures.run()
                 for table in schema.metadata.sorted_tables:
                     self._compare(table, connection, target)
                 target.exec_driver_sql("COMMIT")
         finally:
             again.dispose()
+        if file and self.erasures.has_erasures:
+            file.give_up("holds entries whose body was erased")
 
     def _entries(self, connection: Connection) -> Iterator[Entry]:
         """The entries that are what was written, in order; the others are found."""
@@ -107,12 +115,13 @@ class LedgerCheck:
             self.findings.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
         elif row.previous != previous:
             self.findings.add("changed", where, "does not follow from the entry before it", RESTORE)
-        body, hashed = _hashed(row)
-        if body is None or hashed != row.hash:
+        entry, rule = _read(row)
+        if entry is None:
             self.findings.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
             self.broken.add(row.seq)
             return None
-        return Entry(row.seq, row.at, row.kind, body, row.previous, row.hash)
+        self.erasures.add(entry, rule)
+        return entry
 
     def _write(self, target: Connection, entry: Entry) -> None:
         try:
@@ -189,14 +198,14 @@ class LedgerCheck:
             self.findings.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
 
 
-def _hashed(row: Any) -> tuple[dict[str, Any] | None, str]:
-    """The body and hash of what a row holds; no body where it cannot be one that was written."""
+def _read(row: Any) -> tuple[Entry | None, Rule | None]:
+    """The entry that a row holds and the rule of its hash; no entry where it cannot be one that was written."""
     try:
-        body = json.loads(row.body)
-        hashed = entry_hash(seq=row.seq, at=row.at, kind=row.kind, body=body, previous=row.previous)
+        entry = Entry(row.seq, row.at, row.kind, json.loads(row.body), row.previous, row.hash)
+        rule = rule_of(entry)
     except (TypeError, ValueError):
-        return None, ""
-    return (body if isinstance(body, dict) else None), hashed
+        return None, None
+    return (entry, rule) if rule and isinstance(entry.body, dict) else (None, None)
 
 
 def _read_only(url: str) -> Engine:

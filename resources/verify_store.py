@@ -81,10 +81,17 @@ class StoreCheck:
 
     def _is_there(self, digest: str, what: str, label: str) -> bool:
         if digest not in self.whole and digest not in self.damaged:
-            command = f"put it back from a copy, or run it again: `ml-assets run {label.partition('/')[0]}`"
+            command = f"put it back from a copy, or run it again: `{_run(label)}`"
             self.findings.add("missing", f"store {digest}", f"{what} is missing", command)
             self.damaged.add(digest)
         return digest in self.whole
+
+
+def _run(label: str) -> str:
+    """The command that makes "product/stage partition" again, or puts back what this machine has a copy of."""
+    asset, _, partition = label.partition(" ")
+    at = f" --partition {partition}" if partition else ""
+    return f"ml-assets run {asset.partition('/')[0]}{at}"
 
 
 def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None]]:

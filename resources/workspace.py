@@ -48,12 +48,13 @@ class Workspace:
     def lineage(self) -> "Lineage":
         from ml_assets.core.stages import SOURCE, STAGES, closure
         from resources.ast_cache import ast_cache
+        from resources.git import Sources
         from resources.lineage import Lineage
 
         with ast_cache(self.settings.home / "cache" / "code.json", SOURCE):
             for stage in STAGES.values():
                 closure(*stage.builders)
-        return Lineage(self.snapshots, self.ledger)
+        return Lineage(self.snapshots, self.ledger, Sources(self.settings))
 
     @cached_property
     def budget(self) -> "Budget":

@@ -4,13 +4,13 @@ import datetime as dt
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.manifests import Input, Manifest, Recipe
+from ml_assets.core.source import NOT_VERSIONED, Source
 from ml_assets.serving.prediction_id import ID_LENGTH
-from resources.git import Source
 from resources.workspace import Workspace
 from tests.logged import log, predicted
 from tests.records import answers
 
-SOURCE: Source = {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}
+SOURCE: Source = {"code": {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}, "product": NOT_VERSIONED}
 DETAILS = {"config": {"model": {"depth": 8}}, "environment": {"polars": "2.1.0"}}
 NASTY = "<script>alert(1)</script>&\"'"
 

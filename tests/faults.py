@@ -12,18 +12,21 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
+from sqlalchemy.exc import IntegrityError
 
 import resources.lineage  # noqa: F401  once here, not in every child
 from ml_assets.core.manifests import Output
 from resources import pointer as pointers
+from resources.erasure import ErasureRefused, erase
 from resources.settings import settings
+from resources.verification import verify
 from resources.workspace import Workspace
 from tests.records import answers, broken, recipe, release
 
@@ -172,11 +175,42 @@ def one_of_two_answers(space: Workspace) -> None:
     assert len(space.ledger.entries()) == entries
 
 
+def refuse_three_times(space: Workspace) -> None:
+    for number in range(3):
+        space.ledger.append("refusal", {"by": f"Ann {number}", "reasons": []})
+
+
+def erase_second(space: Workspace) -> None:
+    erase(space.ledger, 2, by="ben", reason="asked for it")
+
+
+def erased_or_whole(space: Workspace) -> None:
+    """The body is there, or gone with an entry that says so; erasing again ends where an undisturbed run does."""
+    with suppress(ErasureRefused):
+        erase_second(space)
+    kinds = [entry.kind for entry in space.ledger.entries()]
+    assert kinds == ["refusal"] * 3 + ["erasure"]
+    assert broken(space.ledger) == []
+    space.ledger.close()
+    checked = verify(space.settings)
+    assert [(one.where, one.is_note) for one in checked.findings if one.where != "ledger ledger.db"] == [("ledger entry 2", True)]
+    append_refused(space)
+
+
+def append_refused(space: Workspace) -> None:
+    """No statement that changes an entry goes through."""
+    for statement in ("UPDATE entries SET at = at", "DELETE FROM entries"):
+        with suppress(IntegrityError), space.ledger.engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+            raise AssertionError(statement)
+
+
 ACTS = {
     "open": Act(nothing, append, one_entry_at_most, is_opening=True),
     "make": Act(make_old, make_new, old_or_new_stands),
     "promote": Act(first_answers, promote_second, one_of_two_answers),
     "roll_back": Act(second_answers, roll_back, one_of_two_answers),
+    "erase": Act(refuse_three_times, erase_second, erased_or_whole),
 }
 
 

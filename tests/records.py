@@ -6,7 +6,8 @@ from typing import Any
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.manifests import Input, Manifest, Recipe
-from resources.ledger import GENESIS, Entry, Ledger, entry_hash
+from resources.chain import GENESIS, rule_of
+from resources.ledger import Ledger
 from resources.workspace import Workspace
 
 
@@ -51,13 +52,7 @@ def broken(ledger: Ledger) -> list[int]:
     """Where the chain breaks: the places of the entries that do not follow from the one before."""
     entries = ledger.entries()
     before = [GENESIS, *(entry.hash for entry in entries)]
-    return [i for i, entry in enumerate(entries, 1) if (entry.seq, entry.previous, entry.hash) != _due(entry, i, before)]
-
-
-def _due(entry: Entry, place: int, before: Sequence[str]) -> tuple[int, str, str]:
-    previous = before[place - 1]
-    due = entry_hash(seq=place, at=entry.at, kind=entry.kind, body=entry.body, previous=previous)
-    return place, previous, due
+    return [i for i, e in enumerate(entries, 1) if (e.seq, e.previous) != (i, before[i - 1]) or rule_of(e) is None]
 
 
 def flip(content: bytes, *, at: int, by: int = 1) -> bytes:

@@ -188,7 +188,7 @@ def test_the_text_of_a_lineage_shows_each_tree_once_and_what_it_was_made_with(as
     for month in ("2013-01", "2013-02", "2013-03"):
         assert f"landing/trains/trips {month}  delivered bytes sha256 {delivered('trips', month).data_version[:16]}" in text
     assert "trains/model 2013-02 to 2013-03 (2): code" in text
-    assert "commit c0ffeec0ff with changes, seed 7, 1 threads" in text
+    assert "commit c0ffeec0ff with changes; product not under version control, seed 7, 1 threads" in text
     assert 'parameters  {"model": {"depth": 8}}' in text
     assert "passed  trains/release 2013-03  holds: release holds, rows 5" in text
     assert text.count("FAILED  trains/dataset") == 3

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 
 import fsspec
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -112,6 +113,108 @@ def test_a_damaged_copy_is_downloaded_again(remote: RemoteBlobs) -> None:
     remote.put(CONTENT)
     damage(remote.cache.locate(DIGEST))
     assert remote.path(DIGEST).read_bytes() == CONTENT
+
+
+class Remembering(LocalFileSystem):
+    """Answers from the listings that it remembers, as the drivers of object stores do."""
+
+    cachable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remembered: dict[str, Any] = {}
+
+    def ls(self, path: str, detail: bool = False, **options: Any) -> Any:
+        found = super().ls(path, detail=True, **options)
+        self.remembered.update({entry["name"]: entry for entry in found})
+        return found if detail else [entry["name"] for entry in found]
+
+    def info(self, path: str, **options: Any) -> Any:
+        return self.remembered.get(path) or super().info(path, **options)
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        self.remembered = {name: entry for name, entry in self.remembered.items() if not name.startswith(f"{path}/")}
+
+
+def lost(remote: RemoteBlobs) -> None:
+    remote.filesystem.rm_file(remote.locate(DIGEST))
+
+
+def cut(remote: RemoteBlobs) -> None:
+    remote.filesystem.pipe_file(remote.locate(DIGEST), CONTENT[:-1])
+
+
+def stored(remote: RemoteBlobs) -> bytes | None:
+    path = remote.locate(DIGEST)
+    content: bytes | None = remote.filesystem.cat_file(path) if remote.filesystem.exists(path) else None
+    return content
+
+
+def test_a_blob_that_is_there_is_kept_and_one_that_never_was_is_not(blobs: Blobs) -> None:
+    assert not blobs.keep(DIGEST)
+    blobs.put(CONTENT)
+    assert blobs.keep(DIGEST)
+
+
+@pytest.mark.parametrize("harm", [lost, cut])
+def test_what_the_store_lost_is_put_back_from_a_verified_copy(remote: RemoteBlobs, harm: Callable[[RemoteBlobs], None]) -> None:
+    remote.put(CONTENT)
+    harm(remote)
+    assert remote.keep(DIGEST)
+    assert stored(remote) == CONTENT
+
+
+@pytest.mark.parametrize("harm", [lost, cut])
+def test_a_damaged_copy_is_never_uploaded(remote: RemoteBlobs, harm: Callable[[RemoteBlobs], None]) -> None:
+    remote.put(CONTENT)
+    harm(remote)
+    before = remote.filesystem.find(remote.root), stored(remote)
+    damage(remote.cache.locate(DIGEST))
+    assert not remote.keep(DIGEST)
+    assert (remote.filesystem.find(remote.root), stored(remote)) == before
+
+
+def test_a_copy_that_is_cut_counts_for_nothing_against_a_whole_store(remote: RemoteBlobs) -> None:
+    remote.put(CONTENT)
+    copy = remote.cache.locate(DIGEST)
+    copy.chmod(0o644)
+    copy.write_bytes(CONTENT[:-1])
+    assert remote.keep(DIGEST)
+    assert list(remote.digests()) == [DIGEST]
+    assert copy.read_bytes() == CONTENT
+
+
+def test_a_copy_that_is_damaged_after_it_was_verified_is_not_uploaded(
+    remote: RemoteBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remote.put(CONTENT)
+    lost(remote)
+
+    def damaged_now(blobs: RemoteBlobs, digest: str) -> None:
+        damage(blobs.cache.locate(digest))
+
+    monkeypatch.setattr(RemoteBlobs, "_size", damaged_now)
+    assert not remote.keep(DIGEST)
+    assert list(remote.digests()) == []
+
+
+def test_without_a_copy_the_store_itself_is_read(remote: RemoteBlobs) -> None:
+    remote.put(CONTENT)
+    remote.cache.locate(DIGEST).unlink()
+    assert remote.keep(DIGEST)
+    remote.cache.locate(DIGEST).unlink()
+    lost(remote)
+    assert not remote.keep(DIGEST)
+
+
+def test_a_listing_that_the_driver_remembers_is_no_proof(remote: RemoteBlobs, tmp_path: Path) -> None:
+    folder = tmp_path / "share"
+    other = RemoteBlobs(Remembering(), str(folder), remote.cache)
+    other.put(CONTENT)
+    other.filesystem.ls(str(folder / DIGEST[:2]), detail=True)
+    Path(other.locate(DIGEST)).unlink()
+    assert other.keep(DIGEST)
+    assert Path(other.locate(DIGEST)).read_bytes() == CONTENT
 
 
 @settings(max_examples=40)

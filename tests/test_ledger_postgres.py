@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -10,13 +11,19 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.manifests import Output
 from resources import ledger_schema as schema
+from resources.chain import tombstone
+from resources.erasure import ErasureRefused, erase
 from resources.graph import open_graph
-from resources.ledger import Ledger
+from resources.ledger import Ledger, LedgerConflict
+from resources.scratch import ledger_copy
 from resources.settings import settings
 from resources.verification import Verified, verify
 from resources.workspace import Workspace
+from tests import old_home
+from tests.conftest import settings_of
 from tests.postgres_support import new_database, postgres
 from tests.records import answers, broken, manifest, pointing, recipe, release
 
@@ -218,6 +225,51 @@ def test_verifying_writes_nothing_to_the_server(space: Workspace) -> None:
     assert state() == before
 
 
+def test_an_erased_body_is_a_note_and_every_other_change_stays_refused(space: Workspace) -> None:
+    space.ledger.append("refusal", {"by": "Ann Example", "reasons": []})
+    space.ledger.append("refusal", {"by": "Ben Example", "reasons": []})
+    done = erase(space.ledger, 7, by="ben", reason="asked")
+    assert (done.erasure.seq, done.is_wiped) == (9, False)
+    checked = verify(space.settings)
+    assert (_places(checked), [one.where for one in checked.findings]) == ([], ["ledger entry 7"])
+    assert broken(space.ledger) == []
+    for statement in ("UPDATE entries SET body = '{}' WHERE seq = 7", "UPDATE entries SET at = at", "DELETE FROM entries"):
+        with pytest.raises(DBAPIError, match="append-only"), space.ledger.engine.begin() as connection:
+            connection.execute(text(statement))
+
+
+def test_a_tombstone_that_no_entry_records_is_found(space: Workspace) -> None:
+    entry = space.ledger.append("refusal", {"by": "Ann Example", "reasons": []})
+    body = canonical_json(tombstone(digest_json(entry.body))).decode()
+    with space.ledger.engine.begin() as connection:
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.execute(text("UPDATE entries SET body = :body WHERE seq = 7"), {"body": body})
+    assert _places(verify(space.settings)) == ["ledger entry 7"]
+
+
+def test_a_failed_erasure_leaves_the_refusal_of_changes(space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [space.ledger.append("refusal", {"by": name, "reasons": []}) for name in ("Ann", "Ben")]
+    monkeypatch.setattr("resources.erasure.canonical_json", lambda body: b"{}")  # the row is not found
+    with pytest.raises(LedgerConflict, match="erased by somebody else"):
+        erase(space.ledger, 7, by="ben", reason="asked")
+    assert space.ledger.entries()[-2:] == before
+    assert verify(space.settings).findings == ()
+
+
+def test_entries_chained_by_the_rule_of_before_verify_and_go_on(server: str, tmp_path: Path) -> None:
+    old = Workspace(settings_of(old_home.unpack(tmp_path / "old")))
+    own = Workspace(replace(old.settings, ledger=new_database(server, f"ledger{next(NUMBERS)}")))
+    ledger_copy(old.ledger, own.ledger)
+    assert verify(own.settings).findings == ()
+    own.ledger.append("refusal", {"by": "Ann Example"})
+    with pytest.raises(ErasureRefused, match="chained by the old rule"):
+        erase(own.ledger, old_home.REFUSAL, by="ben", reason="asked")
+    erase(own.ledger, old_home.ENTRIES + 1, by="ben", reason="asked")
+    assert _places(verify(own.settings)) == []
+    for each in (old, own):
+        each.ledger.close()
+
+
 def _places(checked: Verified) -> list[str]:
     return [finding.where for finding in checked.findings if not finding.is_note]
 
@@ -231,6 +283,10 @@ def test_a_role_that_may_only_read_and_insert_can_write_the_ledger(ledger: Ledge
     writer = Ledger(ledger.url.replace("postgres@", "writer@"))
     writer.publish(manifest("by the writer", stage="model"), run="r")
     assert broken(writer) == []
+    refused = writer.append("refusal", {"by": "Ann Example"})
+    with pytest.raises(ErasureRefused, match="only the owner of the ledger's tables may erase"):
+        erase(writer, refused.seq, by="ben", reason="asked")
+    assert writer.entries()[-1] == refused
     with pytest.raises(DBAPIError, match="must be owner"), writer.engine.begin() as connection:
         connection.execute(text("ALTER TABLE entries DISABLE TRIGGER ALL"))
     writer.close()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.frames import parquet_bytes
-from resources.blobs import BlobDamaged, LocalBlobs, open_blobs
+from resources.blobs import BlobDamaged, LocalBlobs, RemoteBlobs, open_blobs
 from resources.snapshots import MemberRefused, Snapshots
 from tests.records import damage
 
@@ -188,3 +188,26 @@ def test_a_snapshot_travels_through_a_remote_store(tmp_path: Path) -> None:
     digest = here.write(FILES).digest
     assert there.is_intact(digest)
     assert contents(there.checkout(digest)) == FILES
+
+
+@pytest.mark.parametrize("member", [None, *FILES])
+def test_a_remote_store_gets_back_what_it_lost(tmp_path: Path, member: str | None) -> None:
+    url = f"memory://{tmp_path.name}"
+    here, there = (Snapshots(open_blobs(url, cache=tmp_path / n), tmp_path / f"{n}-out") for n in ("here", "there"))
+    snapshot = here.write(FILES)
+    blobs = here.blobs
+    assert isinstance(blobs, RemoteBlobs)
+    blobs.filesystem.rm_file(blobs.locate(snapshot.members[member] if member else snapshot.digest))
+    assert not there.is_intact(snapshot.digest)
+    assert here.is_intact(snapshot.digest)
+    assert contents(there.checkout(snapshot.digest)) == FILES
+
+
+def test_a_snapshot_that_lacks_a_member_is_not_put_back(tmp_path: Path) -> None:
+    here = Snapshots(open_blobs(f"memory://{tmp_path.name}", cache=tmp_path / "here"), tmp_path / "out")
+    snapshot, blobs = here.write(FILES), here.blobs
+    assert isinstance(blobs, RemoteBlobs)
+    blobs.filesystem.rm(blobs.root, recursive=True)
+    blobs.cache.locate(snapshot.members["rows.parquet"]).unlink()
+    assert not here.is_intact(snapshot.digest)
+    assert snapshot.digest not in blobs.digests()

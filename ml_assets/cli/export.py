@@ -1,4 +1,4 @@
-"""`ml-assets export`: lineage for other tools."""
+"""`ml-assets export`: lineage for other tools, and the ledger for an audit."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -21,7 +21,7 @@ class ExportImpossible(MlAssetsError):
 
 @click.group()
 def command() -> None:
-    """Export lineage to other tools."""
+    """Export lineage to other tools, or the ledger for an audit."""
 
 
 @command.command()
@@ -44,16 +44,36 @@ def openlineage(reference: str | None, is_all: bool, output: Path | None, url: s
         return
     from openlineage.client.serde import Serde
 
+    _write((Serde.to_json(event) for event in events), output, what="events")
+
+
+@command.command()
+@click.option("--withhold", "kinds", multiple=True, metavar="KIND", help="Replace the bodies of this kind by their digests.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write newline-delimited JSON to this file.")
+def ledger(kinds: tuple[str, ...], output: Path | None) -> None:
+    """Export every entry of the ledger; `ml-assets verify --export FILE` checks it anywhere, also what is withheld.
+
+    Without --output the entries are printed, one a line.
+    """
+    from resources.ledger import KINDS
+    from resources.ledger_export import WITHHELD_NEVER, lines
+
+    if unknown := [kind for kind in kinds if kind not in KINDS or kind == WITHHELD_NEVER]:
+        allowed = ", ".join(kind for kind in KINDS if kind != WITHHELD_NEVER)
+        raise ExportImpossible(f"--withhold {unknown[0]}: one of {allowed}")
+    _write(lines(workspace().ledger.entries(), withhold=kinds), output, what="entries")
+
+
+def _write(lines: Iterator[str], output: Path | None, *, what: str) -> None:
     from resources.blobs import write_atomically
 
-    lines = (Serde.to_json(event) for event in events)
     if output is None:
         for line in lines:
             click.echo(line)
         return
     text = "".join(f"{line}\n" for line in lines)
     write_atomically(output.resolve(), text.encode())
-    click.echo(f"{output}: {text.count(chr(10))} events")
+    click.echo(f"{output}: {text.count(chr(10))} {what}")
 
 
 def _events(space: Workspace, reference: str | None) -> "Iterator[RunEvent]":

@@ -168,7 +168,7 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
 
     from ml_assets.core.training import labelled
 
-    tested = [m for m in builder.real.lineage.inputs(evaluation) if m.recipe.stage == "features"]
+    tested = builder.real.lineage.tested(evaluation)
     frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
     rows = labelled(pl.concat(frames), label=builder.product.features.label)
     recorded = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"]

@@ -47,7 +47,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
 def _write_members(space: Workspace, evaluation: Manifest, output: Path) -> list[str]:
     """Copy Evidently's page and the pictures into the folder; the pictures' names. An evaluation of an earlier version holds them
     itself; where none were made, there are none."""
-    found = {name: evaluation for name in space.snapshots.open(evaluation.snapshot).members}
+    found = dict.fromkeys(space.snapshots.open(evaluation.snapshot).members, evaluation)
     report = space.ledger.current(evaluation.recipe.product, "report", evaluation.partition)
     if report is not None and evaluation.id in {each.manifest for each in report.recipe.inputs}:
         found |= dict.fromkeys(space.snapshots.open(report.snapshot).members, report)

@@ -59,7 +59,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
         tell = _Told(quiet=quiet)
         builder = Rebuilder(space, scratch_above(space, Path(folder)), product, KEPT[start], tell)
         try:
-            tested = [m for m in space.lineage.inputs(made_from["evaluation"]) if m.recipe.stage == "features"]
+            tested = space.lineage.tested(made_from["evaluation"])
             builder.rebuild_stage_by_stage([made_from["model"], made_from["features"], *tested])
             compared["golden"] = compare_golden(builder, release)
             compared["tested"] = compare_tested(builder, made_from["evaluation"])

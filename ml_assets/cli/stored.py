@@ -88,7 +88,7 @@ class Case:
 
     @cached_property
     def tested(self) -> list[Manifest]:
-        return [m for m in self.inputs if m.recipe.stage == "features"]
+        return self.space.lineage.tested(self.evaluation)
 
     @cached_property
     def trained(self) -> list[Manifest]:

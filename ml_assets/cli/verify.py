@@ -4,6 +4,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import asdict
+from typing import TextIO
 
 import click
 
@@ -16,12 +17,18 @@ SHOWN = 50
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
-def command(as_json: bool) -> None:
+@click.option("--export", type=click.File(encoding="utf-8"), help="Check this file of `ml-assets export ledger` instead.")
+def command(as_json: bool, export: TextIO | None) -> None:
     """Check every digest of the store, every entry and row of the ledger, and the files that say who answers.
 
     Exit code 0: everything is as it was written; 1: something is not. Nothing is changed.
     """
-    found = verify(workspace().settings, tell=_progress(as_json))
+    if export is not None:
+        from resources.ledger_export import verify_export
+
+        found = verify_export(export)
+    else:
+        found = verify(workspace().settings, tell=_progress(as_json))
     if as_json:
         told = {"is_clean": found.is_clean, **found.counts, "findings": [asdict(finding) for finding in found.findings]}
         click.echo(json.dumps(told, indent=1))

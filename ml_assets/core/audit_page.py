@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ml_assets.core.picture import Arrow, Box, Folded, Table, Tone, page
+from ml_assets.core.source import source_text
 
 COLUMNS = {
     "landing": (0, "delivered"),
@@ -128,9 +129,8 @@ def _row(node: Node) -> list[str]:
 
 
 def commit(node: Node) -> str:
-    """The commit of the code that made it, where that is known."""
-    source = node["source"]
-    return f"{source['commit'][:10]}{' with changes' if source['is_dirty'] else ''}" if source else ""
+    """The commit of the code that made it, and of its product where that lies elsewhere, as far as they are known."""
+    return source_text(node["source"])
 
 
 def _answers(nodes: Sequence[Node]) -> list[Table | Folded]:

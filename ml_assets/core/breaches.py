@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from ml_assets.core.contract_schema import RESERVED_COLUMNS, Rules
+from ml_assets.core.contract_schema import CONFLICT, RESERVED_COLUMNS, Rules
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec_file import unknown_name
 
@@ -99,12 +99,15 @@ def missing_breach(missing: pl.Series, *, column: str, table: str, rules: Rules)
 
 
 def quarantine_breach(refused: pl.DataFrame, *, rows: int, table: str, rules: Rules) -> list[Breach]:
-    """A larger share of rows refused than the contract allows."""
+    """A larger share of rows refused than the contract allows. The message names the three most frequent reasons and
+    every conflict: it takes a correction at the source, and refuses twice as many rows as a repeat."""
     share = refused.height / rows if rows else 0.0
     if share <= rules.max_quarantined:
         return []
     numbers = tuple(refused["row"].head(_EXAMPLES).to_list())
-    why = ", ".join(f"{reason} {count:,}" for reason, count in list(reason_counts(refused).items())[:3])
+    counts = list(reason_counts(refused).items())
+    named = counts[:3] + [count for count in counts[3:] if count[0].endswith(CONFLICT)]
+    why = ", ".join(f"{reason} {count:,}" for reason, count in named)
     message = f"{table}: {percent(share)} of rows are refused, limit {percent(rules.max_quarantined)}: {why} ({_eg(numbers)})"
     return [Breach(code="quarantined", table=table, value=share, limit=rules.max_quarantined, message=message, examples=numbers)]
 

@@ -16,6 +16,7 @@ from ml_assets.core import breaches as b
 from ml_assets.core.breaches import Breach, ContractBreached
 from ml_assets.core.casting import cast, without_nulls_in_words
 from ml_assets.core.contract_schema import (
+    CONFLICT,
     ContractError,
     Rules,
     columns_known_after,
@@ -146,15 +147,26 @@ def _outside(times: pl.Series, *, window: Window) -> pl.Series:
 
 
 def _key_masks(frame: pl.DataFrame, *, rules: Rules, refused: pl.Series) -> Masks:
-    """Later rows with the key of an earlier one; a row that is refused anyway takes no key."""
-    masks: Masks = {}
-    for reason, columns in rules.keys.items():
-        kept = (~refused).arg_true()
-        first = frame.select(columns)[kept].select(pl.struct(pl.all()).is_first_distinct()).to_series()
-        if not first.all():
-            masks[reason] = pl.repeat(False, frame.height, eager=True).scatter(kept.filter(~first), True)
-            refused = refused | masks[reason]
-    return masks
+    """Repeats of an earlier row, and all rows of a key whose values differ. Rows refused for another reason take no key."""
+    others = (~refused).arg_true()
+    rows = frame[others]
+    conflicts = {reason: _in_conflict(rows, key=key) for reason, key in rules.keys.items()}
+    masks = {f"{reason}{CONFLICT}": mask for reason, mask in conflicts.items()}
+    if masks:
+        repeats = ~rows.select(pl.struct(pl.all()).is_first_distinct()).to_series()
+        masks[next(iter(conflicts))] = repeats & ~_any(conflicts, rows=rows.height)  # a repeated row repeats every key
+    return {reason: _at(others.filter(mask), rows=frame.height) for reason, mask in masks.items() if mask.any()}
+
+
+def _in_conflict(rows: pl.DataFrame, *, key: Sequence[str]) -> pl.Series:
+    """Whether a row's key has more rows than the row has copies. Missing values are equal, as they are to pandera."""
+    if not rows.select(key).is_duplicated().any():
+        return pl.repeat(False, rows.height, eager=True)
+    return rows.select(pl.len().over(key) > pl.len().over(rows.columns)).to_series()
+
+
+def _at(places: pl.Series, *, rows: int) -> pl.Series:
+    return pl.repeat(False, rows, eager=True).scatter(places, True)
 
 
 def _check_masks(frame: pl.DataFrame, *, rules: Rules, table: str) -> tuple[Masks, list[Breach]]:

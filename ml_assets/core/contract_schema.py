@@ -17,6 +17,8 @@ Model = Any  # type[pandera.polars.DataFrameModel]; pandera is imported only whe
 DEFAULT_MIN_ROWS = 1
 DEFAULT_MAX_QUARANTINED = 0.01
 RESERVED_COLUMNS = ("reason", "row")
+CONFLICT = ".conflict"
+"""After a key's reason code: rows with one key and different values. The code alone: a row that is there already."""
 _FIELD_KEYS = ("known", "max_missing")
 _TABLE_KEYS = ("min_rows", "max_quarantined")
 

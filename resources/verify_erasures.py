@@ -1,0 +1,63 @@
+"""Bodies that are gone against the entries that say so: each tombstone needs its erasure, each erasure its tombstone."""
+
+from dataclasses import dataclass, field
+
+from resources.chain import BODY_SHA256, Entry, Rule, erased_sha256
+from resources.erasure import ERASABLE
+from resources.findings import Findings
+
+RESTORE = "restore the ledger from a copy"
+
+
+@dataclass
+class ErasureCheck:
+    """Is given every entry in order with the rule that its hash was found right by, None where it was withheld."""
+
+    findings: Findings
+    _tombstones: dict[int, Entry] = field(default_factory=dict)
+    _erasures: dict[int, Entry] = field(default_factory=dict)
+    _newest_rule: Rule | None = None
+
+    def add(self, entry: Entry, rule: Rule | None) -> None:
+        if rule == "body" and self._newest_rule is not None:
+            told = f"({entry.kind}, {entry.at}) is chained by the old rule, after entries of the new one"
+            self.findings.add("changed", _where(entry.seq), told, RESTORE)
+        if rule != "body":
+            self._newest_rule = rule or "digest"
+        if rule == "erased":
+            self._tombstones[entry.seq] = entry
+        elif entry.kind == "erasure":
+            self._erasure(entry)
+
+    def _erasure(self, entry: Entry) -> None:
+        match entry.body:
+            case {"seq": int(seq), "body_sha256": str(), "by": str(), "reason": str()} if seq < entry.seq:
+                self._erasures[seq] = entry
+            case _:
+                told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
+                self.findings.add("added", _where(entry.seq), told, RESTORE)
+
+    @property
+    def has_erasures(self) -> bool:
+        return bool(self._tombstones or self._erasures)
+
+    def run(self) -> None:
+        """Find what does not go together, and note what was erased by whom."""
+        for seq, entry in self._tombstones.items():
+            what = f"({entry.kind}, {entry.at})"
+            erasure = self._erasures.get(seq)
+            if entry.kind not in ERASABLE:
+                self.findings.add("missing", _where(seq), f"{what} has no body, which no erasure may remove", RESTORE)
+            elif erasure is None or erasure.body[BODY_SHA256] != erased_sha256(entry.body):
+                self.findings.add("missing", _where(seq), f"{what} has no body, and no entry says that it was erased", RESTORE)
+            else:
+                told = f"{what} has no body: {erasure.body['by']} erased it at {erasure.at}: {erasure.body['reason']}"
+                self.findings.note("missing", _where(seq), told)
+        for seq, erasure in self._erasures.items():
+            if seq not in self._tombstones:
+                told = f"says that the body of entry {seq} was erased, but it is there"
+                self.findings.add("added", _where(erasure.seq), told, "erase it again, or restore the ledger from a copy")
+
+
+def _where(seq: int) -> str:
+    return f"ledger entry {seq}"

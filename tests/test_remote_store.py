@@ -1,0 +1,103 @@
+"""With a remote store, what it lost comes back from verified copies: by the command that `ml-assets verify` names."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.cli import cli
+from ml_assets.core.manifests import Output
+from resources.blobs import RemoteBlobs
+from resources.lineage import Made
+from resources.scratch import scratch_above
+from resources.settings import settings
+from resources.verification import verify
+from resources.workspace import Workspace
+from tests import path_support
+from tests.records import damage, recipe
+
+FILES = {"rows.txt": b"rows", "more.txt": b"more"}
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> Iterator[Workspace]:
+    """A workspace whose store is fsspec's memory."""
+    found = Workspace(settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}))
+    yield found
+    found.ledger.close()
+    fsspec.filesystem("memory").store.clear()
+
+
+def remote(space: Workspace) -> RemoteBlobs:
+    blobs = space.snapshots.blobs
+    assert isinstance(blobs, RemoteBlobs)
+    return blobs
+
+
+def make(space: Workspace) -> Made:
+    return space.lineage.make(recipe("raw"), lambda: Output(FILES), run="r")
+
+
+def lose(space: Workspace, digest: str) -> None:
+    remote(space).filesystem.rm_file(remote(space).locate(digest))
+
+
+def damaged(space: Workspace) -> list[str]:
+    return [finding.where for finding in verify(space.settings).findings if not finding.is_note]
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_a_lost_object_is_put_back_when_its_recipe_is_used_again(space: Workspace, which: int) -> None:
+    made = make(space).manifest
+    digests = [made.snapshot, *space.snapshots.open(made.snapshot).members.values()]
+    lose(space, digests[which])
+    assert damaged(space) == [f"store {digests[which]}"]
+    assert make(space).reused
+    assert damaged(space) == []
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_what_is_neither_there_nor_here_is_built_again(space: Workspace, which: int) -> None:
+    made = make(space).manifest
+    digests = [made.snapshot, *space.snapshots.open(made.snapshot).members.values()]
+    lose(space, digests[which])
+    damage(remote(space).cache.locate(digests[which]))
+    again = make(space)
+    assert (again.reused, again.manifest) == (False, made)
+    assert damaged(space) == []
+
+
+def test_a_scratch_workspace_reads_copies_and_puts_nothing_back(space: Workspace, tmp_path: Path) -> None:
+    made = make(space).manifest
+    lose(space, made.snapshot)
+    scratch = scratch_above(space, tmp_path / "scratch")
+    assert scratch.snapshots.is_intact(made.snapshot)
+    assert damaged(space) == [f"store {made.snapshot}"]
+    damage(remote(space).cache.locate(made.snapshot))
+    assert not scratch.snapshots.is_intact(made.snapshot)
+    own = scratch.snapshots.write(FILES | {"own.txt": b""})
+    assert scratch.snapshots.is_intact(own.digest)
+
+
+def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    days = path_support.made(tmp_path)
+    days.deliver("2013-01-01")
+    days.deliver("2013-01-02")
+    for name, value in {**days.environ, "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}.items():
+        monkeypatch.setenv(name, value)
+    invoke = CliRunner().invoke
+    for day in ("2013-01-01", "2013-01-02"):
+        assert invoke(cli, ["run", "flights", "--partition", day]).exit_code == 0
+    space = Workspace(settings())
+    for stage in ("raw", "dataset", "features"):
+        manifest = space.lineage.current(days.flights, stage, "2013-01-01")
+        lose(space, next(iter(space.snapshots.open(manifest.snapshot).members.values())))
+    told = invoke(cli, ["verify"])
+    assert told.exit_code == 1
+    commands = set(re.findall(r"`ml-assets ([^`]+)`", told.output))
+    assert commands == {"run flights --partition 2013-01-01"}
+    assert invoke(cli, [part for command in commands for part in command.split()]).exit_code == 0
+    assert invoke(cli, ["verify"]).exit_code == 0
