@@ -3,7 +3,7 @@
 import ast
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import combinations
 from pathlib import Path
 from types import FrameType
@@ -152,7 +152,10 @@ IMPORTED = {
     "as a decorator": "from shop.deep import value\n@value\ndef cost(x):\n    return x",
     "in a value": "from shop.deep import value\nBY = {'x': value}\ndef cost(x):\n    return BY['x'](x)",
     "in a class": "from shop.deep import value\nclass C:\n    by = value\ndef cost(x):\n    return C.by(x)",
-    "in a property": "from shop.deep import value\nclass C:\n    @property\n    def p(self):\n        return value(1)\ndef cost(x):\n    return C().p",
+    "in a property": (
+        "from shop.deep import value\nclass C:\n    @property\n    def p(self):\n        return value(1)\n"
+        "def cost(x):\n    return C().p"
+    ),
     "in a method of an argument": "from shop.deep import Held\ndef cost(held: Held):\n    return held.given()",
     "in a method of an argument that is quoted": "from shop.deep import Held\ndef cost(held: 'Held'):\n    return held.given()",
     "in a field of an argument": (
@@ -194,7 +197,8 @@ def test_calling_another_function_counts_though_both_are_reached() -> None:
 
 
 def test_functions_that_call_each_other_both_count() -> None:
-    text = "def even(n):\n    return n == 0 or odd(n - 1)\n\ndef odd(n):\n    return n != {0} and even(n - 1)\n\ndef cost(n):\n    return even(n)\n"
+    even = "def even(n):\n    return n == 0 or odd(n - 1)\n\n"
+    text = even + "def odd(n):\n    return n != {0} and even(n - 1)\n\ndef cost(n):\n    return even(n)\n"
     assert digest(text.format(0)) != digest(text.format(1))
 
 
@@ -307,7 +311,7 @@ def _units_at(module: str) -> Mapping[int, str]:
 
 
 @pytest.fixture(scope="module")
-def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """Three days of the shop taken down the whole path, each builder traced."""
     found, patch = Traced(), pytest.MonkeyPatch()
     for name in BUILT:
@@ -322,7 +326,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
         assert run.success, run.errors
     made.close()
     patch.undo()
-    yield found
+    return found
 
 
 @pytest.mark.parametrize("stage", [name for name in BUILT if name != "reference"])
