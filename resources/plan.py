@@ -42,28 +42,26 @@ class Surroundings:
 def stale_before(space: Workspace, product: Product, stage: str) -> list[Item]:
     """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
     was not read yet, and which release serves, are left aside."""
-    around = surroundings(space, product, is_landing=False)
+    around = Surroundings(stored(space.snapshots.blobs), {}, {}, _definitions(space, product), state="")
     items = Planner(product, situation(space, product, around)).plan(until=stage)
     return [item for item in items if item.state == "stale" and {cause.kind for cause in item.causes} != {"champion"}]
 
 
-def surroundings(space: Workspace, product: Product, *, is_landing: bool = True) -> Surroundings:
-    """Look at the store's names, what is declared and, with `is_landing`, the delivered files."""
-    files: dict[str, dict[str, str]] = {}
-    reference: dict[str, str] = {}
-    if is_landing:
-        digests = delivered.FileDigests.read(space.settings.home / "cache" / f"landing-{product.name}.json")
-        files = delivered.partitions(space.landing, product, digests)
-        reference = delivered.reference(space.landing, product, digests)
-        digests.write()
-    names = stored(space.snapshots.blobs)
-    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE):
-        definitions = {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
-        with space.ledger.engine.connect() as connection:
-            state = plan_known.state(
-                connection, product, stored=names, delivered=files, reference=reference, definitions=definitions
-            )
+def surroundings(space: Workspace, product: Product) -> Surroundings:
+    """Look at the store's names, the delivered files and what is declared."""
+    digests = delivered.FileDigests.read(space.settings.home / "cache" / f"landing-{product.name}.json")
+    files = delivered.partitions(space.landing, product, digests)
+    reference = delivered.reference(space.landing, product, digests)
+    digests.write()
+    names, definitions = stored(space.snapshots.blobs), _definitions(space, product)
+    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE), space.ledger.engine.connect() as connection:
+        state = plan_known.state(connection, product, stored=names, delivered=files, reference=reference, definitions=definitions)
     return Surroundings(names, files, reference, definitions, state)
+
+
+def _definitions(space: Workspace, product: Product) -> dict[str, Definition]:
+    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE):
+        return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
 
 
 def situation(space: Workspace, product: Product, around: Surroundings) -> Situation:
