@@ -26,7 +26,7 @@ class _Kept(msgspec.Struct):
 
 @contextmanager
 def ast_cache(path: Path, code: Code) -> Iterator[None]:
-    """Inside, texts that were ever taken apart are known; what is taken apart in addition is kept. A process reads the file once."""
+    """Inside, texts that were ever taken apart are known; what is new is kept. A process reads the file once."""
     if path not in code.read:
         code.known.update(_read(path, code))
         code.read.add(path)
