@@ -15,6 +15,11 @@ from resources.ast_cache import ast_cache
 from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace
 
+SHOWN = 6
+"""Names of what changed that are listed for one cause."""
+LONGEST = 120
+"""Characters of a changed value that are shown."""
+
 
 def make_plan(space: Workspace, product: Product) -> list[Item]:
     """Everything of the product that would run now, in path order, each with its root causes."""
@@ -125,8 +130,8 @@ def _declared(space: Workspace, product: Product, cause: Cause) -> str:
     changes = list(_differences(then.recipe.details.get(cause.kind, {}), now))
     names = {"config": "product.yaml", "environment": "library", "code": f"code of {cause.stage}"}
     if cause.kind == "code":
-        return f"{names['code']} changed: {', '.join(path for path, _, _ in changes) or 'its files'}"
-    told = "; ".join(f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes)
+        return f"{names['code']} changed: {_few([path for path, _, _ in changes], ', ') or 'its files'}"
+    told = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
     return f"{names[cause.kind]}: {told or f'{cause.kind} of {cause.stage} changed'}"
 
 
@@ -138,8 +143,15 @@ def _differences(old: Any, new: Any, path: str = "") -> Any:
         yield path, old, new
 
 
+def _few(words: Sequence[str], separator: str) -> str:
+    """The first few of many; `ml-assets lineage --json` has all of them."""
+    more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
+    return separator.join([*words[:SHOWN], *more])
+
+
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value, default=list)
+    text = "nothing" if value is None else json.dumps(value, default=list)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _definition(product: Product, stage: stages.Stage) -> Definition:
