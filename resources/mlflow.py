@@ -5,8 +5,9 @@ mlflow and dagster_mlflow are imported on use: they cost seconds, and most proce
 
 import fcntl
 import logging
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,22 +50,23 @@ class Catalogue:
         key = context.partition_key if context.has_partition_key else ""
         tags = {"mlflow.runName": f"{experiment} {key}".strip(), **({"partition": key} if key else {})}
         config = {"mlflow_tracking_uri": self.url, "experiment_name": experiment, "env": {}, "extra_tags": tags}
-        with (
-            unfinished_apis(),
-            dg.build_resources(
-                {"mlflow": mlflow_tracking},
-                instance=context.instance,
-                resource_config={"mlflow": {"config": config}},
-                dagster_run=context.run,
-                log_manager=context.log,
-            ) as resources,
-        ):
+        resources = dg.build_resources(
+            {"mlflow": mlflow_tracking},
+            instance=context.instance,
+            resource_config={"mlflow": {"config": config}},
+            dagster_run=context.run,
+            log_manager=context.log,
+        )
+        with ExitStack() as stack:
+            with unfinished_apis(), warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # the resource reads a context's old name of the run
+                mlflow = stack.enter_context(resources).mlflow
             status = "FAILED"
             try:
-                yield resources.mlflow
+                yield mlflow
                 status = "FINISHED"
             finally:
-                resources.mlflow.end_run(status)
+                mlflow.end_run(status)
 
     def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str], description: str = "") -> str:
         """Register the release's files as a new version of the product's model; the same release only once.

@@ -33,20 +33,33 @@ def command(months: int) -> None:
         _deliver(space, product, name, "", content)
     answers: dict[str, str] = {}
     made: list[str] = []
+    settled = _settled(space, product)
     for key in year.months[:months]:
-        for name, content in year.month(key).items():
-            _deliver(space, product, name, key, content)
-        made += _run(space, product, key)
+        is_new = any([_deliver(space, product, name, key, content) for name, content in year.month(key).items()])
+        if is_new or key not in settled:
+            made += _run(space, product, key)
         pointer = space.ledger.pointer(PRODUCT, "production")
         answers[key] = pointer.body["name"] if pointer else ""
     click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], answers))
     click.echo(f"\n{_summary(made)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
 
 
-def _deliver(space: Workspace, product: Product, name: str, partition: str, content: bytes) -> None:
+def _deliver(space: Workspace, product: Product, name: str, partition: str, content: bytes) -> bool:
+    """Deliver a file unless just these bytes lie there; whether it was new."""
     path = space.landing.file(product, name, partition)
-    if not path.is_file() or path.read_bytes() != content:
-        space.landing.put(product, name, partition, content)
+    if path.is_file() and path.read_bytes() == content:
+        return False
+    space.landing.put(product, name, partition, content)
+    return True
+
+
+def _settled(space: Workspace, product: Product) -> set[str]:
+    """The partitions that were taken down the path and of which nothing would be made again."""
+    from resources.plan import make_plan
+
+    known = set(space.ledger.partitions(PRODUCT, "raw"))
+    stale = {item.partition for item in make_plan(space, product)} if known else set()
+    return known - stale if "" not in stale else set()
 
 
 def _run(space: Workspace, product: Product, key: str) -> list[str]:

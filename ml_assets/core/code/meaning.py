@@ -42,6 +42,8 @@ def says(node: ast.AST, *, own: frozenset[str] = frozenset(), foreign: Mapping[s
     """
     if isinstance(node, ast.Name):
         return PLACEHOLDER if node.id in own else foreign.get(node.id, node.id)
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in foreign:
+        return f"{foreign[node.value.id]}.{node.attr}"
     fields = (f"{name}={_value(value, own, foreign)}" for name, value in _fields(node))
     return f"{type(node).__name__}({', '.join(fields)})"
 
