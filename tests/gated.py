@@ -27,11 +27,9 @@ GATES: dict[str, Any] = {
         {"name": "slices", "for_each": ["line"], "veto": "log_loss(candidate) - log_loss(champion) < 0.05"},
         {"name": "fair", "veto": "ratio(selection_rate, by: line) > 0.8"},
         {"name": "stable", "veto": "disagreement(candidate, champion) < 0.6"},
-        {"name": "fast", "require": "p99_ms(candidate) < 50"},
     ],
-    "first_release": {"require": ["floor", "fast"]},
+    "first_release": {"require": ["floor"]},
 }
-TIMINGS = {"p99_ms": 3.0}
 SMALL = MinimumSpec(units=2, positives=1, negatives=1)
 LEVEL = 0.01
 
@@ -83,14 +81,12 @@ def claim(text: str, kind: str = "prove", **more: Any) -> ClaimSpec:
 
 def judged(text: str, rows: Panel, kind: str = "prove", *, level: float = LEVEL, **more: Any) -> ClaimResult:
     """One claim on these rows, with hardly any minimum."""
-    options = {"minimum": SMALL, "expected": {}, "timings": {}} | {
-        key: more.pop(key) for key in ("minimum", "expected", "timings") if key in more
-    }
+    options = {"minimum": SMALL, "expected": {}} | {key: more.pop(key) for key in ("minimum", "expected") if key in more}
     return judge_claim(claim(text, kind, **more), rows, level=level, **options)
 
 
 def verdict(made: Product, rows: Panel | None = None) -> Verdict:
-    return judge(made, rows or window(), timings=TIMINGS)
+    return judge(made, rows or window())
 
 
 def recorded(made: Product, rows: Panel | None = None) -> dict[str, Any]:

@@ -26,7 +26,6 @@ GATES = {
             "for_each": ["carrier", "origin"],
             "veto": "log_loss(candidate) - log_loss(champion) < 0.1",
         },
-        {"name": "fast", "require": "p99_ms(candidate) < 50"},
     ],
 }
 """What three thousand rows of a month can show."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from ml_assets.claim_grammar import MODELS, ClaimTextError, Comparison, Measure, measures, parse
 
 NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True).filter(
-    lambda name: name not in ("ratio", "disagreement", "p99_ms", "by", *MODELS)
+    lambda name: name not in ("ratio", "disagreement", "by", *MODELS)
 )
 LEVELS = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,6}[A-Za-z0-9]", fullmatch=True)
 MODEL = st.sampled_from(MODELS)
@@ -18,7 +18,6 @@ MEASURES = st.one_of(
     ),
     st.builds(lambda metric, model, column: Measure("ratio", (model,), metric, column), NAMES, MODEL, NAMES),
     st.builds(lambda one, other: Measure("disagreement", (one, other)), MODEL, MODEL),
-    st.just(Measure("p99_ms", ("candidate",))),
 )
 NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: value + 0.0)
 

@@ -244,17 +244,6 @@ def test_rows_without_the_candidate_make_no_panel() -> None:
         panel(**arguments(rows=60) | {"scores": {"champion": np.zeros(60)}})
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), None])
-def test_a_latency_that_was_not_measured_never_passes(value: float | None) -> None:
-    timings = {} if value is None else {"p99_ms": value}
-    assert judged("p99_ms(candidate) < 50", window(), "require", timings=timings).outcome == "UNDECIDED"
-
-
-def test_a_latency_is_read_off() -> None:
-    assert judged("p99_ms(candidate) < 50", window(), "require", timings={"p99_ms": 49}).outcome == "PASS"
-    assert judged("p99_ms(candidate) < 50", window(), "require", timings={"p99_ms": 50}).outcome == "FAIL"
-
-
 def test_a_group_whose_rate_is_zero_has_no_ratio() -> None:
     rows = window()
     never = np.where(rows.columns["line"].to_numpy() == "A", 0.0, rows.scores["candidate"])

@@ -111,7 +111,7 @@ def test_models_that_differ_by_chance_are_not_vetoed_more_often_than_the_level(s
     hardest = max(level_of.values())
     veto = claim(f"log_loss(candidate) - log_loss(champion) < {hardest!r}", "veto", for_each=["place"])
     for number, window in enumerate(_windows_with_slices(rows, units=30, samples=samples)):
-        found = judge_claim(veto, window, level=at, minimum=NO_MINIMUM, expected={}, timings={})
+        found = judge_claim(veto, window, level=at, minimum=NO_MINIMUM, expected={})
         vetoed += found.outcome == "FAIL"
         assert len(found.parts) == slices, number
     assert clopper_pearson(vetoed, samples, confidence=0.99)[0] <= at
