@@ -22,7 +22,7 @@ SMALL = (
 """Two days to test on, with three airports each: six rows that can show next to nothing."""
 DAYS = tuple(days())[:5]
 FIRST_TESTED, LAST = DAYS[3], DAYS[4]
-STAGES = {"raw", "dataset", "quarantine", "features", "model", "evaluation", "release"}
+STAGES = {"raw", "dataset", "quarantine", "features", "model", "evaluation", "report", "release", "tracking"}
 ENDPOINTS = {"endpoint/staging", "endpoint/production"}
 
 
