@@ -141,6 +141,8 @@ def home(folder: Path, product: Product) -> Home:
 def copy_home(home: Path, folder: Path) -> None:
     """A home that nobody writes in, in another place: where MLflow's files are is written in its database."""
     shutil.copytree(home, folder, dirs_exist_ok=True)
+    if not (folder / "mlflow" / "mlflow.db").exists():
+        return
     with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
         for table, column in MLFLOW_PLACES.items():
             database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(home), str(folder)))

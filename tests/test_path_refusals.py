@@ -36,7 +36,7 @@ def refusals(at: Home) -> list[Entry]:
 
 @pytest.fixture(scope="module")
 def rejected(copies: Callable[[], Home]) -> After:
-    """A fourth month whose candidate is one shallow tree."""
+    """A fourth month whose candidate is one split drawn by lot."""
     made = copies()
     made.edit("product.yaml", *WEAK)
     made.deliver(NEXT, month(NEXT))
@@ -58,7 +58,7 @@ def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_
     assert {"gates_passed", "not_worse"} <= run.failed_checks & run.warnings
     assert run.told["gates_passed"].startswith("REJECT: ")
     assert run.told["gates_passed"].endswith("(the release is withheld)")
-    assert run.told["not_worse"].startswith("UNDECIDED: -0.1")
+    assert run.told["not_worse"].startswith("UNDECIDED: -0.2")
     assert "more units like these would decide" in run.told["not_worse"]
     assert run.told["calibrated"].startswith("FAIL: ")
     assert "disproven < 0.05" in run.told["calibrated"]
