@@ -20,7 +20,9 @@ pytestmark = pytest.mark.timeout(600)
 NEWEST = "2013-03"
 NOTES = Path(__file__).parent / "policies" / "gates_md.yaml"
 FLOOR = {"name": "floor", "prove": "roc_auc(candidate) > 0.52"}
-SLOW = "slow model"
+SLOW, STALE = "slow model", "stale model"
+"""Staging is left to measure the first. The second is fitted on less, and yet no worse than what answers, which looks its late
+rates up as of its release."""
 ANCHOR = "not_worse_anchor"
 
 
@@ -54,8 +56,8 @@ def test_every_mutant_is_caught_and_nothing_is_charged_or_written(gates_home: Ho
     code, told = bitten(gates_home, "--draws", "4")
     assert (code, told["partition"], told["control"], told["findings"]) == (0, NEWEST, "ACCEPT", [])
     fates = {each["mutant"]: each["fate"] for each in told["mutants"]}
-    assert fates == {**dict.fromkeys(mutants(), "caught"), SLOW: "not tried"}
-    assert all(each["caught_by"][0]["reason"] for each in told["mutants"] if each["mutant"] != SLOW)
+    assert fates == {**dict.fromkeys(mutants(), "caught"), SLOW: "not tried", STALE: "within the margin"}
+    assert all(each["caught_by"][0]["reason"] for each in told["mutants"] if each["fate"] == "caught")
     assert (gates_home.counts(), sorted(gates_home.folder.rglob("store/*/*"))) == before
 
 
@@ -110,8 +112,8 @@ def test_the_past_is_taken_through_the_products_own_block(gates_home: Home) -> N
     assert (code, told["errors"]) == (0, 0)
     first, second = told["partitions"]
     assert (first["partition"], first["decision"], first["champion"], first["answers"]) == ("2013-02", "ACCEPT", None, "2013-02")
-    assert (second["champion"], second["anchor"], second["answers"]) == ("2013-02", "2013-02", "2013-02")
-    assert (second["partition"], second["decision"]) == (NEWEST, "INCONCLUSIVE")
+    assert (second["champion"], second["anchor"], second["answers"]) == ("2013-02", "2013-02", NEWEST)
+    assert (second["partition"], second["decision"]) == (NEWEST, "ACCEPT")
     assert {claim["name"] for claim in second["claims"]} == {claim["name"] for claim in GATES["claims"]}  # type: ignore[attr-defined]
     stored = gates_home.get("evaluation", NEWEST).facts["verdict"]
     assert [c["estimate"] for c in second["claims"]] == [c["estimate"] for c in stored["claims"]]
