@@ -244,7 +244,7 @@ def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None
     passes = as_if(undecided, "UNDECIDED", estimate=0.95)
     assert leave(asks, {**undecided, "claims": passes}, has_champion=False).asked
     assert leave(asks, {**undecided, "claims": passes}, has_champion=True).reasons
-    assert leave(asks, {**undecided, "claims": passes[:1]}, has_champion=False).reasons
+    assert leave(asks, {**undecided, "claims": [{**passes[0], "name": "other"}]}, has_champion=False).reasons
     of_other_gates = {**undecided, "claims": passes, "gate": gate_digest(product)}
     assert leave(asks, of_other_gates, has_champion=False).reasons
     assert leave(product, of_other_gates, has_champion=False).reasons, "on_inconclusive: keep"
