@@ -85,14 +85,17 @@ class _Path:
         trained = list(self._read("model", key))
         if len(trained) >= self.product.window.minimum:
             self._make("model", key, trained)
-            self._make("evaluation", key, [*self._read("evaluation", key), *answering])
+            judged = self._make("evaluation", key, [*self._read("evaluation", key), *answering])
             self._prove("evaluation", key, "tested_on_unseen", "gates_passed")
-            self._release(key)
+            features = [each for each in judged.recipe.inputs if each.asset == f"{self.product.name}/features"]
+            self._make("report", key, [*self._read("report", key), *features])
+            release = self._release(key)
+            self._make("tracking", key, [*self._read("tracking", key), release.as_input()])
         if answering:
             for stage in ("monitoring", "predictions"):
                 self._make(stage, key, [*self._read(stage, key), *answering])
 
-    def _release(self, key: str) -> None:
+    def _release(self, key: str) -> Manifest:
         release, before = self._make("release", key, list(self._read("release", key))), self.champion
         named = {"release": release.snapshot, "name": release.facts["release"], "manifest": release.id, "as_of": key}
         told = {
@@ -106,6 +109,7 @@ class _Path:
         self.bulk.move("staging", {**told, "environment": "staging"})
         self.bulk.move("promotion", {**told, "environment": "production"})
         self.champion = release
+        return release
 
     def _read(self, stage: str, key: str) -> Iterator[Input]:
         wanted = stages.reads(self.product, stage, key)

@@ -30,8 +30,8 @@ MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "mo
 class Run:
     """What one run of a job did, by asset name without the product ("features", "endpoint/staging").
 
-    `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `errors` what
-    was raised, by step, checks that block aside.
+    `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `warnings` are the
+    checks that stop nothing, passed or not; `errors` what was raised, by step, checks that block aside.
     """
 
     success: bool
@@ -39,6 +39,7 @@ class Run:
     checks: Mapping[str, bool]
     told: Mapping[str, str]
     reused_checks: frozenset[str]
+    warnings: frozenset[str]
     errors: Mapping[str, str]
 
     @property
@@ -140,6 +141,8 @@ def home(folder: Path, product: Product) -> Home:
 def copy_home(home: Path, folder: Path) -> None:
     """A home that nobody writes in, in another place: where MLflow's files are is written in its database."""
     shutil.copytree(home, folder, dirs_exist_ok=True)
+    if not (folder / "mlflow" / "mlflow.db").exists():
+        return
     with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
         for table, column in MLFLOW_PLACES.items():
             database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(home), str(folder)))
@@ -172,5 +175,6 @@ def _told(done: Any) -> Run:
         checks={e.check_name: e.passed for e in found},
         told={e.check_name: e.description or "" for e in found},
         reused_checks=frozenset(e.check_name for e in found if "reused" in e.metadata and e.metadata["reused"].value),
+        warnings=frozenset(e.check_name for e in found if e.severity is dg.AssetCheckSeverity.WARN),
         errors={step: cause.message.strip() for step, cause in causes.items()},
     )

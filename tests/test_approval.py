@@ -183,7 +183,9 @@ def test_an_approval_does_not_outlive_the_champion_that_the_verdict_compared_wit
     another_answers(approved, FIRST, instead_of=None)
     why = "its verdict compares with no champion, but release aaaaaaaaaaaa answers now"
     assert why in refused_now(approved)
-    assert approved.refused() == [why]
+    (refused,) = approved.refused()
+    assert refused.endswith(f"; {why}")
+    assert "latency_holds compares with another release than the one that serves" in refused
     assert why in approved.job("approve", {"release": approved.release, "reason": "fine", "by": "cleo"})
     assert approved.home.answering() == f"{FIRST}.aaaaaaaa"
 

@@ -11,7 +11,8 @@ from tests import browser_support
 from tests.browser_support import eventually, keep_screenshot, texts
 from tests.small_home import DAYS, kept_environment, small_home
 
-STAGES = {"raw", "reference", "dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring", "predictions"}
+DATA = {"raw", "reference", "dataset", "quarantine", "features"}
+STAGES = DATA | {"model", "evaluation", "report", "release", "tracking", "monitoring", "predictions"}
 LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 100"
 
 
@@ -35,7 +36,7 @@ def test_the_graph_shows_every_stage_of_flights(ui: str, driver: Chrome) -> None
     assert keep_screenshot(driver, "graph").stat().st_size > 10_000
 
 
-def test_an_evaluation_shows_its_verdict_and_plots_without_a_click(ui: str, driver: Chrome) -> None:
+def test_an_evaluation_shows_its_verdict_and_curves_without_a_click(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/assets/flights/evaluation?view=overview")
     roc = eventually(lambda: _plots(driver).get("roc"), what="the ROC curve in the metadata table")
     assert eventually(lambda: driver.execute_script(LOADED, roc), what="the picture of the ROC curve")
@@ -44,11 +45,11 @@ def test_an_evaluation_shows_its_verdict_and_plots_without_a_click(ui: str, driv
     assert keep_screenshot(driver, "evaluation").stat().st_size > 10_000
 
 
-def test_full_plots_open_in_a_dialog(ui: str, driver: Chrome) -> None:
-    driver.get(f"{ui}/assets/flights/evaluation?view=overview")
-    eventually(lambda: _plots(driver).get("roc"), what="the metadata table")
+def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> None:
+    driver.get(f"{ui}/assets/flights/report?view=overview")
+    buttons = eventually(lambda: driver.find_elements(By.XPATH, "//*[text()='[Show Markdown]']"), what="the metadata table")
     shown = len(driver.find_elements(By.CSS_SELECTOR, "img"))
-    driver.find_elements(By.XPATH, "//*[text()='[Show Markdown]']")[-1].click()
+    buttons[-1].click()
     more = eventually(lambda: driver.find_elements(By.CSS_SELECTOR, "img")[shown:], what="the plots in the dialog")
     assert len(more) == 7
     assert all(eventually(lambda each=each: driver.execute_script(LOADED, each), what="a full plot") for each in more)

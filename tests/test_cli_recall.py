@@ -46,7 +46,7 @@ def test_without_apply_it_tells_what_was_touched_and_changes_nothing(copy: Home)
     assert told["releases"] == [third]
     assert told["predictions"] == {third: 2}
     assert {stage for stage, keys in told["touched"].items() if keys == [THIRD]} == {
-        "raw", "dataset", "quarantine", "features", "evaluation", "release", "monitoring", "predictions",
+        "raw", "dataset", "quarantine", "features", "evaluation", "report", "release", "tracking", "monitoring", "predictions",
     }  # fmt: skip
     assert told["rollbacks"] == [{"environment": e, "now": third, "to": second} for e in ("production", "staging")]
     assert told["again"] == {"partitions": [], "blocked": None}

@@ -111,6 +111,12 @@ def test_a_champion_without_an_anchor_is_an_error_and_no_verdict(made: Product) 
         verdict(made, panel(**given | {"scores": scores}))
 
 
+def test_what_cannot_be_compared_is_inconclusive_and_says_why(made: Product) -> None:
+    found = judge(made, window(), trouble="the champion has no features of its own")
+    assert (found.decision, found.reasons) == ("INCONCLUSIVE", ("the champion has no features of its own",))
+    assert unproven(made, found.to_dict(), has_champion=True)
+
+
 @given(seed=st.integers(0, 1000), champion=st.sampled_from([1.0, 1.6, 2.0]))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_outcome_follows_again_from_its_numbers(made: Product, seed: int, champion: float) -> None:
@@ -133,8 +139,7 @@ def test_an_undefined_part_follows_again_too(made: Product) -> None:
 def numbers(claim: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     """Every place of a recorded claim whose number decides."""
     for holder in claim["parts"] or [claim]:
-        names = ("estimate", "standard_error", "low", "high", "p", "units", "skewness")
-        yield from ((holder, name) for name in names)
+        yield from ((holder, name) for name in ("estimate", "standard_error", "low", "high", "p", "units", "skewness"))
 
 
 def tampered(claim: dict[str, Any], values: list[Any]) -> Iterator[dict[str, Any]]:

@@ -17,7 +17,8 @@ __all__ = ["copies", "copy", "months"]
 
 FIRST, SECOND, THIRD = MONTHS
 ENDPOINTS = {"endpoint/staging", "endpoint/production"}
-PARTITIONED = {"raw", "dataset", "quarantine", "features", "model", "evaluation", "release", "monitoring", "predictions"}
+DATA = {"raw", "dataset", "quarantine", "features"}
+PARTITIONED = DATA | {"model", "evaluation", "report", "release", "tracking", "monitoring", "predictions"}
 
 
 def leaves(at: Home, manifest: Manifest) -> dict[tuple[str, str], str]:
@@ -31,7 +32,7 @@ def leaves(at: Home, manifest: Manifest) -> dict[tuple[str, str], str]:
 def test_the_first_month_has_no_candidate_and_its_run_is_green(months: Months) -> None:
     run = months.runs[FIRST]
     assert run.success
-    assert run.computed == {"raw", "reference", "dataset", "quarantine", "features"}
+    assert run.computed == DATA | {"reference"}
     assert "gates_passed" not in run.checks
 
 
@@ -114,7 +115,7 @@ def test_a_change_that_no_feature_sees_ends_at_the_features(copy: Home) -> None:
     copy.deliver(THIRD, {"weather": with_column(month(THIRD)["weather"], "wind_gust", b"20.5", every=50)})
     run = copy.run(THIRD)
     assert run.success
-    assert run.computed == {"raw", "dataset", "quarantine", "features"}
+    assert run.computed == DATA
     assert copy.get("features", THIRD).data_version == features.data_version
     assert copy.get("features", THIRD).id != features.id
 
@@ -134,6 +135,6 @@ def test_other_parameters_for_the_same_month_are_compared_with_what_answers_now(
     copy.edit("product.yaml", *MORE)
     run = copy.run(THIRD)
     assert run.success
-    assert run.computed == {"model", "evaluation", "release"} | ENDPOINTS
+    assert run.computed == {"model", "evaluation", "report", "release", "tracking"} | ENDPOINTS
     assert copy.get("evaluation", THIRD).facts["champion"]["bundle"] == answering.snapshot
     assert copy.answering() == copy.get("release", THIRD).facts["release"] != answering.facts["release"]

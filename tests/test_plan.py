@@ -62,7 +62,7 @@ def test_a_changed_parameter_is_told_as_old_and_new(copy: Home) -> None:
     code, plan = told(copy)
     assert code == STALE
     assert set(plan["causes"]) == {"product.yaml: model.depth 4 -> 3"}
-    assert {row["stage"] for row in plan["run"]} == {"model", "evaluation"}
+    assert {row["stage"] for row in plan["run"]} == {"model", "evaluation", "report", "tracking"}
 
 
 def test_a_comment_in_sql_or_contract_is_nothing_to_do_and_a_changed_word_is_named(copy: Home) -> None:
@@ -84,4 +84,4 @@ def test_a_new_delivery_is_to_be_made(copy: Home) -> None:
 
 def test_after_a_rollback_the_newest_evaluation_compares_with_somebody_else(copy: Home) -> None:
     copy.space.endpoints.rollback("flights", to=None, by="test", reason="test")
-    assert planned(copy) <= {("evaluation", THIRD), ("release", THIRD)}
+    assert planned(copy) <= {(stage, THIRD) for stage in ("evaluation", "report", "release", "tracking")}

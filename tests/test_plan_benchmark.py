@@ -26,7 +26,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
 @pytest.fixture
 def space(tmp_path: Path, product: Product) -> Iterator[Workspace]:
     made = plan_home.space_of(tmp_path / "home", product)
-    assert plan_home.fill(made, product, DAYS) == 1 + 4 * DAYS + 3 * (DAYS - 1) + 2 * (DAYS - 2)
+    assert plan_home.fill(made, product, DAYS) == 1 + 4 * DAYS + 5 * (DAYS - 1) + 2 * (DAYS - 2)
     yield made
     made.ledger.close()
 

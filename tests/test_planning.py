@@ -15,6 +15,8 @@ from ml_assets.product import Product
 
 DEFINITIONS = {name: Definition(f"code-{name}", f"config-{name}", "env") for name in STAGES}
 KEYS = ["2013-01", "2013-02", "2013-03"]
+JUDGED = ("evaluation", "report", "tracking")
+"""An evaluation and what people see of it: the release waits for the new verdict."""
 
 
 def standing(stage: str, key: str, inputs: dict[Asset, str]) -> Standing:
@@ -50,9 +52,12 @@ def _candidate(found: dict[Asset, Standing], before: str, key: str, champion: st
     answering = {("release", before): champion} if champion else {}
     features = {("features", key): f"features@{key}"}
     found["model", key] = standing("model", key, {("features", before): f"features@{before}"})
-    found["evaluation", key] = standing("evaluation", key, {("model", key): f"model@{key}", **features, **answering})
-    judged = {("model", key): f"model@{key}", ("evaluation", key): f"evaluation@{key}", **features}
-    found["release", key] = standing("release", key, judged)
+    both = {("features", before): f"features@{before}", **features}
+    found["evaluation", key] = standing("evaluation", key, {("model", key): f"model@{key}", **both, **answering})
+    judged = {("model", key): f"model@{key}", ("evaluation", key): f"evaluation@{key}"}
+    for stage in ("report", "release"):
+        found[stage, key] = standing(stage, key, judged | both)
+    found["tracking", key] = standing("tracking", key, {**judged, ("release", key): f"release@{key}"})
     if champion:
         for stage in ("monitoring", "predictions"):
             found[stage, key] = standing(stage, key, {**features, **answering})
@@ -78,7 +83,7 @@ def test_a_new_delivery_is_missing_down_the_whole_path(product: Product) -> None
     situation = settled(KEYS)
     items = plan(product, replace(situation, delivered={**situation.delivered, "2013-04": {"trips": "t2013-04"}}))
     found = {("raw", "2013-04"), ("dataset", "2013-04"), ("quarantine", "2013-04"), ("features", "2013-04")}
-    assert found | {("model", "2013-04"), ("evaluation", "2013-04")} == assets(items)
+    assert found | {(stage, "2013-04") for stage in ("model", *JUDGED)} == assets(items)
     assert {item.state for item in items} == {"missing"}
 
 
@@ -88,7 +93,7 @@ def test_a_redelivered_partition_makes_stale_exactly_what_read_it(product: Produ
     items = plan(product, replace(situation, delivered={**situation.delivered, key: {"trips": "other"}}))
     after = KEYS[KEYS.index(key) + 1 :][:1]
     read = {(stage, key) for stage in ("raw", "dataset", "quarantine", "features")}
-    judged = {(s, k) for s in ("model", "evaluation") for k in ([key] if s == "evaluation" else []) + after}
+    judged = {(s, k) for s in ("model", *JUDGED) for k in ([] if s == "model" else [key]) + after}
     expected = read | {a for a in judged if a in situation.standing}
     expected |= {("monitoring", key), ("predictions", key)} & situation.standing.keys()
     assert assets(items) == expected
@@ -99,7 +104,7 @@ def test_changed_code_of_a_stage_is_the_one_root_cause_downstream(product: Produ
     situation = settled(KEYS)
     definitions = {**DEFINITIONS, "model": replace(DEFINITIONS["model"], code="new")}
     items = plan(product, replace(situation, definitions=definitions))
-    assert assets(items) == {(stage, key) for stage in ("model", "evaluation") for key in KEYS[1:]}
+    assert assets(items) == {(stage, key) for stage in ("model", *JUDGED) for key in KEYS[1:]}
     assert {cause for item in items for cause in item.causes} == {Cause("code", "model")}
 
 
@@ -120,15 +125,18 @@ def test_a_lost_snapshot_is_stale(product: Product) -> None:
 def test_another_champion_makes_the_evaluation_stale(product: Product) -> None:
     situation = settled(KEYS)
     items = plan(product, replace(situation, champions={**situation.champions, "2013-03": "release@rolled-back-to"}))
-    assert assets(items) == {("evaluation", "2013-03")}
-    assert items[0].causes == (Cause("champion", "release", "2013-03"),)
+    assert assets(items) == {(stage, "2013-03") for stage in JUDGED}
+    assert {item.causes for item in items} == {(Cause("champion", "release", "2013-03"),)}
 
 
 def test_a_refused_candidate_has_no_release_to_make(product: Product) -> None:
     situation = settled(KEYS)
-    kept = {asset: each for asset, each in situation.standing.items() if asset != ("release", "2013-03")}
+    release, tracking = ("release", "2013-03"), ("tracking", "2013-03")
+    logged = {asset: version for asset, version in situation.standing[tracking].inputs.items() if asset != release}
+    kept = {**situation.standing, tracking: standing(*tracking, logged)}
+    del kept[release]
     assert plan(product, replace(situation, standing=kept, accepted=frozenset(["2013-02"]))) == []
-    assert assets(plan(product, replace(situation, standing=kept))) == {("release", "2013-03")}
+    assert assets(plan(product, replace(situation, standing=kept))) == {release, tracking}
 
 
 def test_a_recalled_partition_leaves_what_it_made_and_makes_stale_what_read_it(product: Product) -> None:

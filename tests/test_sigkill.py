@@ -39,8 +39,8 @@ SMALL = (
 """A candidate on the second day, a champion on the third; so few rows judge nothing, and every candidate is good enough."""
 FIRST, SECOND, THIRD = tuple(days())[:3]
 ENVIRONMENTS = ("staging", "production")
-OF_ITS_RUN = {"report.html", "evidence.json", "manifest.json"}
-"""Members that tell of the run that made them: Evidently's page has random ids, a release's evidence its times and MLflow run."""
+OF_ITS_RUN = {"report.html", "tracking.json"}
+"""Members that tell of the run that made them: Evidently's page has random ids, tracking names its MLflow run."""
 UNNAMED = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
 OVERTIME = 1.05
 """Up to where moments go, of the seconds of a whole run: the last of them come after its end, now and then."""
@@ -199,8 +199,9 @@ def _made(space: Workspace, product: str, stage: str, partition: str) -> tuple[A
     made = space.ledger.current(product, stage, partition)
     assert made is not None
     evidence = {claim: entry.body["passed"] for claim, entry in space.ledger.evidence(made.id).items()}
-    members = {name: digest for name, digest in space.snapshots.open(made.snapshot).members.items() if name not in OF_ITS_RUN}
-    return made.recipe.key, made.data_version if stage != "release" else None, members, evidence
+    members = space.snapshots.open(made.snapshot).members
+    same = {name: digest for name, digest in members.items() if name not in OF_ITS_RUN}
+    return made.recipe.key, made.data_version if same == members else None, same, evidence
 
 
 def moments(seed: int, *, seconds: float, kills: int, in_a_row: int) -> list[list[float]]:

@@ -64,7 +64,7 @@ def test_a_home_of_nothing_is_clean_and_stays_one(home: Path) -> None:
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_byte_of_any_file_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
-    path = data.draw(st.sampled_from(sorted(p for p in scratch.rglob("*") if p.is_file())))
+    path = data.draw(st.sampled_from(support.checked_files(scratch)))
     assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
 
 
@@ -91,7 +91,7 @@ def test_any_bit_of_the_ledgers_header_flipped_is_found(scratch: Path, at: int, 
 @settings(max_examples=1000, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_of_a_thousand_bytes_flipped_is_found(scratch: Path, data: st.DataObject) -> None:
-    path = data.draw(st.sampled_from([scratch / "ledger.db", *sorted(p for p in scratch.rglob("*") if p.is_file())]))
+    path = data.draw(st.sampled_from([scratch / "ledger.db", *support.checked_files(scratch)]))
     assert_found(scratch, path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES)))
 
 
@@ -107,7 +107,7 @@ def assert_found(home: Path, path: Path, at: int, by: int) -> None:
 
 
 def test_any_file_deleted_or_cut_is_found(made: Path, tmp_path: Path) -> None:
-    for number, name in enumerate(contents(made)):
+    for number, name in enumerate(path.relative_to(made).as_posix() for path in support.checked_files(made)):
         if name in ("ledger.head", "endpoints/trains/production.json"):
             continue
         home = support.copy(made, tmp_path / str(number))
@@ -277,8 +277,8 @@ def test_a_log_of_an_earlier_generation_is_no_damage(tmp_path: Path) -> None:
 
 
 def test_caches_and_other_files_of_the_home_are_nobodys_business(broken_home: Path) -> None:
-    (broken_home / "cache").mkdir()
-    (broken_home / "cache" / "graph").write_bytes(b"anything")
+    for name in ("graph", "code.json"):
+        (broken_home / "cache" / name).write_bytes(b"anything")
     assert found(broken_home) == []
 
 

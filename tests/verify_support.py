@@ -50,5 +50,10 @@ def contents(home: Path) -> dict[str, bytes]:
     return {p.relative_to(home).as_posix(): p.read_bytes() for p in sorted(home.rglob("*")) if p.is_file()}
 
 
+def checked_files(home: Path) -> list[Path]:
+    """The files that are held against the ledger: all but the caches."""
+    return [path for path in sorted(home.rglob("*")) if path.is_file() and not path.is_relative_to(home / "cache")]
+
+
 def settings_for(home: Path) -> Settings:
     return settings_of(home)
