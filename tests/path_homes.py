@@ -6,13 +6,14 @@ import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from ml_assets.cli.progress import is_rebuilt
 from ml_assets.core.manifests import Manifest
 from ml_assets.definitions import build_defs
 from ml_assets.product import Product, load
@@ -30,8 +31,14 @@ MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "mo
 class Run:
     """What one run of a job did, by asset name without the product ("features", "endpoint/staging").
 
+<<<<<<< HEAD
     `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `warnings` are the
     checks that stop nothing, passed or not; `errors` what was raised, by step, checks that block aside.
+=======
+    `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `errors` what
+    was raised, by step, checks that block aside. `rebuilt` and `rebuilt_checks` are the same of what was brought up to date
+    before, by (stage, partition) and (stage, partition, claim); `entries` are all of Dagster's log.
+>>>>>>> 7f258816140dc760ad09c37ee333e9c5431d6dd3
     """
 
     success: bool
@@ -41,6 +48,14 @@ class Run:
     reused_checks: frozenset[str]
     warnings: frozenset[str]
     errors: Mapping[str, str]
+    rebuilt: Mapping[tuple[str, str], bool] = field(default_factory=dict)
+    rebuilt_checks: Mapping[tuple[str, str, str], bool] = field(default_factory=dict)
+    entries: Sequence[Any] = field(default=(), repr=False)
+
+    @property
+    def log(self) -> list[str]:
+        """What the assets told people."""
+        return [entry.user_message for entry in self.entries if not entry.is_dagster_event]
 
     @property
     def computed(self) -> set[str]:
@@ -95,9 +110,10 @@ class Home:
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
         with dg.DagsterInstance.ephemeral() as instance:
             job = definitions.resolve_job_def(name)
-            return _told(
-                job.execute_in_process(instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET)
+            done = job.execute_in_process(
+                instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET
             )
+            return _told(done, partition, instance.all_logs(done.run_id))
 
     def current(self, stage: str, partition: str = "") -> Manifest | None:
         return self.space.ledger.current(self.name, stage, partition)
@@ -141,7 +157,11 @@ def home(folder: Path, product: Product) -> Home:
 def copy_home(home: Path, folder: Path) -> None:
     """A home that nobody writes in, in another place: where MLflow's files are is written in its database."""
     shutil.copytree(home, folder, dirs_exist_ok=True)
+<<<<<<< HEAD
     if not (folder / "mlflow" / "mlflow.db").exists():
+=======
+    if not (folder / "mlflow" / "mlflow.db").is_file():
+>>>>>>> 7f258816140dc760ad09c37ee333e9c5431d6dd3
         return
     with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
         for table, column in MLFLOW_PLACES.items():
@@ -161,12 +181,23 @@ def _selection(product: Product, only: Sequence[str], without: Sequence[str] | N
     return selection
 
 
-def _told(done: Any) -> Run:
-    made = {}
+def _told(done: Any, partition: str, entries: Sequence[Any]) -> Run:
+    made, rebuilt, found, rebuilt_checks = {}, {}, [], {}
     for event in done.get_asset_materialization_events():
+        stage, at = "/".join(event.asset_key.path[1:]), event.materialization.partition
         reused = event.materialization.metadata.get("reused")
-        made["/".join(event.asset_key.path[1:])] = not (reused is not None and reused.value)
-    found = done.get_asset_check_evaluations()
+        is_computed = not (reused is not None and reused.value)
+        if is_rebuilt(event.step_key, stage, at, partition):
+            rebuilt[stage, at or ""] = is_computed
+        else:
+            made[stage] = is_computed
+    for event in done.filter_events(lambda each: each.event_type_value == "ASSET_CHECK_EVALUATION"):
+        each = event.asset_check_evaluation_data
+        stage = "/".join(each.asset_key.path[1:])
+        if is_rebuilt(event.step_key, stage, each.partition, partition):
+            rebuilt_checks[stage, each.partition or "", each.check_name] = each.passed
+        else:
+            found.append(each)
     raised = {e.step_key.partition("__")[2]: e.step_failure_data.error for e in done.get_step_failure_events()}
     causes = {step: error.cause or error for step, error in raised.items() if "AssetCheckFailedError" not in error.message}
     return Run(
@@ -177,4 +208,7 @@ def _told(done: Any) -> Run:
         reused_checks=frozenset(e.check_name for e in found if "reused" in e.metadata and e.metadata["reused"].value),
         warnings=frozenset(e.check_name for e in found if e.severity is dg.AssetCheckSeverity.WARN),
         errors={step: cause.message.strip() for step, cause in causes.items()},
+        rebuilt=rebuilt,
+        rebuilt_checks=rebuilt_checks,
+        entries=entries,
     )

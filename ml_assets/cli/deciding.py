@@ -33,7 +33,7 @@ def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[s
 
     if not as_json:
         click.echo(said)
-    progress = Progress(f"{product.name} {partition}", quiet=as_json)
+    progress = Progress(f"{product.name} {partition}", partition=partition, quiet=as_json)
     result = run_job(space, product, "path", tags={"dagster/partition": partition}, listener=progress)
     progress.close()
     pointer = space.ledger.pointer(product.name, "production")

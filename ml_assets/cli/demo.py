@@ -71,7 +71,7 @@ def _settled(space: Workspace, product: Product) -> set[str]:
 
 def _run(space: Workspace, product: Product, key: str) -> list[str]:
     """One partition; returns what was made. A gate that says no is an outcome; anything else that fails ends the demo."""
-    progress = Progress(key)
+    progress = Progress(key, partition=key)
     result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
     progress.close()
     for failure in progress.failures:

@@ -7,16 +7,27 @@ from typing import Any
 import click
 
 BAR = "·"
+SHOWN = ("rebuilding", "stale snapshots", "rebuild.most")
+"""Lines of the log that are shown: what is brought up to date first, and what that costs."""
 REFUSED = frozenset({"WindowRetired"})
 """Errors that are a gate's answer, like a failed check."""
 
 
-class Progress:
-    """Listens to a run's events. `stages` maps each materialized asset to "made" or "reused"; `refusals` are failed
-    checks of severity ERROR, `errors` are steps that failed for another reason."""
+def is_rebuilt(step: str | None, stage: str, partition: str | None, wanted: str) -> bool:
+    """Whether an event of the step is about an input that it brought up to date, not about the asset that it is for."""
+    is_features = (step or "").endswith("__features")
+    return is_features and (stage != "features" or (partition or wanted) != wanted)
 
-    def __init__(self, title: str, *, quiet: bool = False) -> None:
+
+class Progress:
+    """Listens to a run's events. `stages` maps each materialized asset to "made" or "reused", without the inputs of other
+    partitions that were rebuilt first; `refusals` are failed checks of severity ERROR, `errors` are steps that failed for
+    another reason."""
+
+    def __init__(self, title: str, *, partition: str, quiet: bool = False) -> None:
         self.stages: dict[str, str] = {}
+        self.rebuilt = 0
+        self._partition = partition
         self.refusals: list[str] = []
         self.errors: list[str] = []
         self.seconds: dict[str, float] = {}
@@ -27,11 +38,11 @@ class Progress:
     def __call__(self, entry: Any) -> None:
         event = entry.dagster_event
         if event is None:
-            self._trees(entry.user_message)
+            self._said(entry.user_message)
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             self._materialized(event)
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
-            self._checked(event.asset_check_evaluation_data)
+            self._checked(event)
         elif event.event_type_value == "STEP_FAILURE":
             self._failed(event)
 
@@ -45,20 +56,27 @@ class Progress:
         if self._quiet:
             return
         made = sum(how == "made" for how in self.stages.values())
-        self._tell(f" {made} made, {len(self.stages) - made} reused, {time.monotonic() - self._started:.1f} s\n")
+        rebuilt = f", {self.rebuilt} rebuilt" if self.rebuilt else ""
+        self._tell(f" {made} made, {len(self.stages) - made} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
 
     def _materialized(self, event: Any) -> None:
         materialization = event.step_materialization_data.materialization
         stage = "/".join(materialization.asset_key.path[1:])
+        if is_rebuilt(event.step_key, stage, materialization.partition, self._partition):
+            self.rebuilt += 1
+            return
         reused = materialization.metadata.get("reused")
         self.stages[stage] = "reused" if reused is not None and reused.value else "made"
         now = time.monotonic()
         self.seconds[stage], self._mark = now - self._mark, now
         self._tell(f"{stage}{'=' if self.stages[stage] == 'reused' else ''} ")
 
-    def _checked(self, evaluation: Any) -> None:
+    def _checked(self, event: Any) -> None:
+        evaluation = event.asset_check_evaluation_data
         if not evaluation.passed:
             where = "/".join(evaluation.asset_key.path)
+            if is_rebuilt(event.step_key, "/".join(evaluation.asset_key.path[1:]), evaluation.partition, self._partition):
+                where = f"{where} {evaluation.partition or ''}".strip()
             level = "failed" if evaluation.severity.value == "ERROR" else "warns"
             told = f"{where}: {evaluation.check_name} {level}: {evaluation.description}"
             if level == "failed":
@@ -74,9 +92,11 @@ class Progress:
         told.append(f"{event.step_key}: {cause.message.strip()}")
         self._tell("✗ ")
 
-    def _trees(self, message: str) -> None:
+    def _said(self, message: str) -> None:
         if " trees, " in message:
             self._tell(BAR)
+        elif any(words in message for words in SHOWN):
+            self._tell(f"\n  {message}\n  ")
 
     def _tell(self, text: str) -> None:
         if not self._quiet:

@@ -123,7 +123,7 @@ def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "C
 
 
 def _run_again(space: Workspace, product: Product, key: str, *, quiet: bool) -> dict[str, Any]:
-    progress = Progress(f"  {key}", quiet=quiet)
+    progress = Progress(f"  {key}", partition=key, quiet=quiet)
     result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
     progress.close()
     for failure in progress.failures if not quiet else []:

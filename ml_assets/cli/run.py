@@ -23,7 +23,7 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
     space = workspace()
     spec = product_named(product, space.settings)
     key = partition or newest_partition(space, spec)
-    progress = Progress(f"{product} {key}", quiet=as_json)
+    progress = Progress(f"{product} {key}", partition=key, quiet=as_json)
     started = time.monotonic()
     result = run_job(space, spec, "path", tags={"dagster/partition": key}, listener=progress)
     outcome: dict[str, Any] = {"product": product, "partition": key, "run": result.run_id, "success": result.success}

@@ -59,7 +59,7 @@ def compare(space: Workspace, product: Product, partition: str) -> Comparison:
 
     model = space.lineage.current(product, "model", partition)
     tested = [space.lineage.current(product, "features", key) for key in test_keys(product, partition)]
-    trained = space.lineage.inputs(model)
+    trained = [_as_now(space, each) for each in space.lineage.inputs(model)]
     before = trained[-product.window.test :]
     refuse_other_definitions(product, [*trained, *tested])
     asked = [each.as_input() for each in (model, *before, *tested)]
@@ -69,6 +69,13 @@ def compare(space: Workspace, product: Product, partition: str) -> Comparison:
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
     space.lineage.require_proven(tested, features_claims(product))
     return Comparison(model, tested, before, baselines, question)
+
+
+def _as_now(space: Workspace, features: Manifest) -> Manifest:
+    """The current manifest of the same partition where it has the same content: rebuilt by another definition, it came out
+    equal, and the model, which reads nothing but content, was reused."""
+    current = space.ledger.current(features.recipe.product, features.recipe.stage, features.partition)
+    return current if current is not None and current.data_version == features.data_version else features
 
 
 def compared_before(space: Workspace, product: Product, evaluation: Manifest) -> Comparison:
