@@ -31,14 +31,9 @@ MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "mo
 class Run:
     """What one run of a job did, by asset name without the product ("features", "endpoint/staging").
 
-<<<<<<< HEAD
-    `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `warnings` are the
-    checks that stop nothing, passed or not; `errors` what was raised, by step, checks that block aside.
-=======
     `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `errors` what
     was raised, by step, checks that block aside. `rebuilt` and `rebuilt_checks` are the same of what was brought up to date
     before, by (stage, partition) and (stage, partition, claim); `entries` are all of Dagster's log.
->>>>>>> 7f258816140dc760ad09c37ee333e9c5431d6dd3
     """
 
     success: bool
@@ -157,11 +152,7 @@ def home(folder: Path, product: Product) -> Home:
 def copy_home(home: Path, folder: Path) -> None:
     """A home that nobody writes in, in another place: where MLflow's files are is written in its database."""
     shutil.copytree(home, folder, dirs_exist_ok=True)
-<<<<<<< HEAD
-    if not (folder / "mlflow" / "mlflow.db").exists():
-=======
     if not (folder / "mlflow" / "mlflow.db").is_file():
->>>>>>> 7f258816140dc760ad09c37ee333e9c5431d6dd3
         return
     with closing(sqlite3.connect(folder / "mlflow" / "mlflow.db")) as database, database:
         for table, column in MLFLOW_PLACES.items():
