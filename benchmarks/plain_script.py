@@ -43,14 +43,16 @@ def walk_forward(months: int, parts: Parts) -> dict[str, float]:
     features: list[Any] = []
     found: dict[str, float] = {}
     champion: Any = None
+    anchor: Any = None
     for month in range(1, months + 1):
         with parts.part("features"):
             features.append(build_features(delivered, month, product))
         if month > 1:
             fitted = _fit(pl.concat(features[:-1]), product, parts)
-            judged = _judge(fitted, champion, features, product, parts)
+            judged = _judge(fitted, {"champion": champion, "anchor": anchor}, features, product, parts)
             found[f"2013-{month:02}"] = judged.evaluation.comparison(product.gates.metric).candidate.value
             champion = fitted if judged.verdict.is_accept else champion
+            anchor = fitted if judged.verdict.is_accept and judged.verdict.is_better else anchor
     return found
 
 
@@ -126,7 +128,7 @@ def _fit(rows: Any, product: Any, parts: Parts) -> Any:
     return fitted
 
 
-def _judge(fitted: Any, champion: Any, features: list[Any], product: Any, parts: Parts) -> Any:
+def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: Any, parts: Parts) -> Any:
     import polars as pl
 
     from ml_assets.core.judging import judge_candidate
@@ -136,8 +138,7 @@ def _judge(fitted: Any, champion: Any, features: list[Any], product: Any, parts:
     tested, trained = (labelled(frame, label=product.features.label) for frame in (features[-1], features[-2]))
     with parts.part("evaluate"):
         scores = {"candidate": _score(fitted, tested, product)}
-        if champion is not None:
-            scores["champion"] = _score(champion, tested, product)
+        scores |= {role: _score(each, tested, product) for role, each in compared.items() if each is not None}
         judged = judge_candidate(tested, scores, product=product)
     with parts.part("plots"):
         plots(judged.evaluation)

@@ -11,6 +11,7 @@ import dagster as dg
 from checks.evidence import proven_of
 from checks.staging_server import StagingServer
 from ml_assets.core.manifests import Manifest
+from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product
 from ml_assets.product_spec import StagingSpec
 from ml_assets.services.proving import Finding, Proof
@@ -45,9 +46,6 @@ def _holds(workspace: Workspace, product: Product, release: Manifest) -> bool:
 
 
 def _find(workspace: Workspace, product: Product, server: StagingServer, staged: Entry | None) -> Finding:
-    from ml_assets.serving.client import EndpointError
-    from ml_assets.serving.process import ServerDied
-
     assert product.staging
     assert staged
     serving = workspace.ledger.pointer(product.name, "production")
@@ -63,27 +61,28 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
             attempts.append(_attempt(workspace, server, staged, champion))
             if champion is None or attempts[-1]["ratio"] <= product.staging.p99_ratio:
                 break
-    except (EndpointError, ServerDied) as error:
-        details = {**compared, "attempts": attempts}
-        return Finding(LATENCY_HOLDS, False, f"cannot be measured: {error}", details=details)
+    except MlAssetsError as error:
+        against = f" against {champion.body['name']}" if champion else ""
+        told = f"{staged.body['name']} cannot be measured{against}: {error}"
+        return Finding(LATENCY_HOLDS, False, told, details={**compared, "attempts": attempts})
     return _judged(product.staging, attempts, compared, is_first=serving is None)
 
 
 def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champion: Entry | None) -> dict[str, Any]:
     """One measurement: each release's p99 in milliseconds, and their ratio where there are two."""
-    from ml_assets.serving.latency import in_turns, p99
+    from ml_assets.serving.latency import measure_in_turns
 
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    entries = {"candidate": staged} | ({"champion": champion} if champion else {})
+    measured = [_measured(workspace, server, entry) for entry in (staged, champion) if entry]
     server.serve(as_pointer(staged))  # starts it, where no check did
-    spent = in_turns(server.base_url, {role: _measured(workspace, server, entry) for role, entry in entries.items()})
-    found = {role: p99(milliseconds) for role, milliseconds in spent.items()}
+    measure_in_turns(server.base_url, measured)
+    candidate_ms, *champion_ms = (each.p99_ms for each in measured)
     return {
         "at": at,
-        "candidate_p99_ms": round(found["candidate"], 3),
-        "champion_p99_ms": round(found["champion"], 3) if champion else None,
-        "ratio": round(found["candidate"] / found["champion"], 3) if champion else None,
-        "requests": {role: len(milliseconds) for role, milliseconds in spent.items()},
+        "candidate_p99_ms": round(candidate_ms, 3),
+        "champion_p99_ms": round(champion_ms[0], 3) if champion_ms else None,
+        "ratio": round(candidate_ms / champion_ms[0], 3) if champion_ms else None,
+        "requests": sum(each.requests for each in measured),
     }
 
 
@@ -117,8 +116,12 @@ def _numbers(attempt: Mapping[str, Any]) -> dict[str, float]:
 def _with_table(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
     """The result with its attempts as a table."""
     shown = dict(result.metadata or {})
-    if isinstance(attempts := shown.get("attempts"), dg.JsonMetadataValue) and isinstance(attempts.value, list):
-        rows = [{"at": each["at"], **_numbers(each), "requests": str(each["requests"])} for each in attempts.value]
+    if (
+        isinstance(attempts := shown.get("attempts"), dg.JsonMetadataValue)
+        and isinstance(attempts.value, list)
+        and attempts.value
+    ):
+        rows = [{"at": each["at"], **_numbers(each), "requests": each["requests"]} for each in attempts.value]
         shown["attempts"] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
     return dg.AssetCheckResult(
         passed=result.passed,

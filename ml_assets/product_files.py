@@ -18,16 +18,18 @@ _DBT_SUFFIXES = (".sql", ".yml", ".yaml")
 
 @dataclass(frozen=True)
 class ProductFiles:
-    """`content`: the bytes of each file by path. `dbt`: those of the dbt models, by their path in the dbt folder."""
+    """`content`: the bytes of each file by path. `dbt_root`: the folder that the dbt models were read from."""
 
     folder: Path
     content: Mapping[Path, bytes] = field(default_factory=dict, repr=False)
+    dbt_root: Path = Path()
 
     @classmethod
     def read(cls, folder: Path) -> "ProductFiles":
         """Read what is there; a file that is missing is left out."""
-        found = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(dbt_folder(folder))]
-        return cls(folder, {path: path.read_bytes() for path in found if path.is_file()})
+        root = dbt_folder(folder)
+        found = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(root)]
+        return cls(folder, {path: path.read_bytes() for path in found if path.is_file()}, root)
 
     @property
     def spec(self) -> bytes | None:
@@ -40,7 +42,7 @@ class ProductFiles:
     @property
     def dbt(self) -> dict[str, bytes]:
         """The dbt models and their YAML, in the order of their paths."""
-        root = dbt_folder(self.folder)
+        root = self.dbt_root
         return {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
 
     def changed(self) -> list[Path]:

@@ -92,13 +92,13 @@ def _bundle(
 ) -> Output:
     from ml_assets.builders.release import Released, build
     from ml_assets.core.bundle import release_name
-    from resources.card import release_card
+    from resources.card import card_about
 
     key, handle = recipe.partition, workspace.lineage.handle
     name = release_name(key, recipe.key)
     model, evaluation, features = _own_inputs(workspace, product, key)
-    card = release_card(workspace, product, name, model=model, evaluation=evaluation, override=override)
-    inputs = Released(name, handle(model), handle(evaluation), handle(features), [*map(handle, trained)], card, override)
+    about = card_about(workspace, name, model=model, evaluation=evaluation, override=override)
+    inputs = Released(name, handle(model), handle(evaluation), handle(features), [*map(handle, trained)], about)
     return build(inputs, product, key)
 
 

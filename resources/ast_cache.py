@@ -26,8 +26,10 @@ class _Kept(msgspec.Struct):
 
 @contextmanager
 def ast_cache(path: Path, code: Code) -> Iterator[None]:
-    """Inside, texts that were ever taken apart are known; what is taken apart in addition is kept."""
-    code.known.update(_read(path, code))
+    """Inside, texts that were ever taken apart are known; what is new is kept. A process reads the file once."""
+    if path not in code.read:
+        code.known.update(_read(path, code))
+        code.read.add(path)
     before = len(code.known)
     yield
     if len(code.known) != before:

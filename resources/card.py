@@ -1,26 +1,23 @@
-"""The model card of a release: what is gathered for it from ledger and store. The text is core.card's."""
+"""What is gathered for the model card of a release from ledger and store. The text is core.card's."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from ml_assets.core.consent import Override
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import Product
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.card import Used
+    from ml_assets.core.card import About, Used
 
 
-def release_card(
-    space: Workspace, product: Product, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None
-) -> str:
-    """The card of the release that is made of these."""
-    from ml_assets.core.card import About, card
+def card_about(space: Workspace, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None) -> "About":
+    """What the card says of the release that is made of these."""
+    from ml_assets.core.card import About
 
     trained = space.lineage.inputs(model)
     tested = space.lineage.tested(evaluation)
-    about = About(
+    return About(
         release=name,
         made={"model": model, "evaluation": evaluation, "features": tested[-1]},
         champion=_champion(space, evaluation),
@@ -28,7 +25,6 @@ def release_card(
         measured=space.snapshots.read(evaluation.snapshot, "summary.md").decode(),
         override=override,
     )
-    return card(product, about)
 
 
 def _champion(space: Workspace, evaluation: Manifest) -> dict[str, Manifest] | None:

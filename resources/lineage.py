@@ -10,9 +10,10 @@ from ml_assets.core.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.promotion import stack
 from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
-from ml_assets.first_party import CodeChanged, refuse_changes
+from ml_assets.first_party import CodeChanged
 from ml_assets.product import Product
 from resources import recalls
+from resources.changed import changed_since_start
 from resources.endpoints import as_move
 from resources.ledger import Ledger
 from resources.snapshots import Snapshots
@@ -131,12 +132,8 @@ class Lineage:
     def recipe(self, product: Product, stage: str, partition: str, inputs: Sequence[Input]) -> Recipe:
         """The recipe of a stage's partition from what is declared and these inputs. Raises CodeChanged when code or declaration
         are not what this process started with: it would name something else than what runs."""
-        refuse_changes()
-        if changed := product.files.changed():
-            raise CodeChanged(
-                f"{product.name}: {', '.join(str(path) for path in changed[:3])} changed since the product was loaded; restart: "
-                f"in Dagster reload the code location, on the command line run the command again"
-            )
+        if changes := changed_since_start(product):
+            raise CodeChanged(changes)
         spec = stages.STAGES[stage]
         config = stages.stage_config(product, spec)
         code = stages.stage_code_parts(product, spec)

@@ -28,6 +28,18 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
 @dataclass(frozen=True)
+class Logged:
+    """What a run shows: `curves` are values by step, `texts` and `tables` (as JSON) files by their path in its artifacts."""
+
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    curves: Mapping[str, Sequence[float]]
+    texts: Mapping[str, str]
+    tables: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class Catalogue:
     """A tracking store and registry at a URL, with new experiments' artifacts below a local folder."""
 
@@ -120,7 +132,22 @@ def _ensure_registered_model(client: "MlflowClient", name: str) -> None:
         client.create_registered_model(name)
 
 
-def log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[float]) -> None:
+def log(mlflow: Any, logged: Logged) -> dict[str, str]:
+    """Write all of it into the active run; where it is, to be kept in a manifest."""
+    info = mlflow.active_run().info
+    mlflow.log_params(dict(logged.parameters))
+    mlflow.set_tags(dict(logged.tags))
+    mlflow.log_metrics(dict(logged.metrics))
+    for name, values in logged.curves.items():
+        _log_curve(mlflow.tracking_client, info.run_id, name, values)
+    for path, table in logged.tables.items():
+        mlflow.log_dict(dict(table), path)
+    for path, text in logged.texts.items():
+        mlflow.log_text(text, path)
+    return {"mlflow_run": str(info.run_id), "mlflow_experiment": str(info.experiment_id)}
+
+
+def _log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[float]) -> None:
     """Log one value per step in a single call."""
     import time
 
@@ -128,12 +155,6 @@ def log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[f
 
     now = int(time.time() * 1000)
     client.log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
-
-
-def run_facts(mlflow: Any) -> dict[str, str]:
-    """Where the active run is, to be kept in a manifest."""
-    info = mlflow.active_run().info
-    return {"mlflow_run": str(info.run_id), "mlflow_experiment": str(info.experiment_id)}
 
 
 def run_page(ui: str, facts: Mapping[str, Any], *, artifact: str = "") -> "dg.UrlMetadataValue":

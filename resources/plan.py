@@ -15,6 +15,11 @@ from resources.ast_cache import ast_cache
 from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace
 
+SHOWN = 6
+"""Names of what changed that are listed for one cause."""
+LONGEST = 120
+"""Characters of a changed value that are shown."""
+
 
 def make_plan(space: Workspace, product: Product) -> list[Item]:
     """Everything of the product that would run now, in path order, each with its root causes."""
@@ -42,28 +47,26 @@ class Surroundings:
 def stale_before(space: Workspace, product: Product, stage: str) -> list[Item]:
     """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
     was not read yet, and which release serves, are left aside."""
-    around = surroundings(space, product, is_landing=False)
+    around = Surroundings(stored(space.snapshots.blobs), {}, {}, _definitions(space, product), state="")
     items = Planner(product, situation(space, product, around)).plan(until=stage)
     return [item for item in items if item.state == "stale" and {cause.kind for cause in item.causes} != {"champion"}]
 
 
-def surroundings(space: Workspace, product: Product, *, is_landing: bool = True) -> Surroundings:
-    """Look at the store's names, what is declared and, with `is_landing`, the delivered files."""
-    files: dict[str, dict[str, str]] = {}
-    reference: dict[str, str] = {}
-    if is_landing:
-        digests = delivered.FileDigests.read(space.settings.home / "cache" / f"landing-{product.name}.json")
-        files = delivered.partitions(space.landing, product, digests)
-        reference = delivered.reference(space.landing, product, digests)
-        digests.write()
-    names = stored(space.snapshots.blobs)
-    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE):
-        definitions = {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
-        with space.ledger.engine.connect() as connection:
-            state = plan_known.state(
-                connection, product, stored=names, delivered=files, reference=reference, definitions=definitions
-            )
+def surroundings(space: Workspace, product: Product) -> Surroundings:
+    """Look at the store's names, the delivered files and what is declared."""
+    digests = delivered.FileDigests.read(space.settings.home / "cache" / f"landing-{product.name}.json")
+    files = delivered.partitions(space.landing, product, digests)
+    reference = delivered.reference(space.landing, product, digests)
+    digests.write()
+    names, definitions = stored(space.snapshots.blobs), _definitions(space, product)
+    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE), space.ledger.engine.connect() as connection:
+        state = plan_known.state(connection, product, stored=names, delivered=files, reference=reference, definitions=definitions)
     return Surroundings(names, files, reference, definitions, state)
+
+
+def _definitions(space: Workspace, product: Product) -> dict[str, Definition]:
+    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE):
+        return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
 
 
 def situation(space: Workspace, product: Product, around: Surroundings) -> Situation:
@@ -127,8 +130,8 @@ def _declared(space: Workspace, product: Product, cause: Cause) -> str:
     changes = list(_differences(then.recipe.details.get(cause.kind, {}), now))
     names = {"config": "product.yaml", "environment": "library", "code": f"code of {cause.stage}"}
     if cause.kind == "code":
-        return f"{names['code']} changed: {', '.join(path for path, _, _ in changes) or 'its files'}"
-    told = "; ".join(f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes)
+        return f"{names['code']} changed: {_few([path for path, _, _ in changes], ', ') or 'its files'}"
+    told = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
     return f"{names[cause.kind]}: {told or f'{cause.kind} of {cause.stage} changed'}"
 
 
@@ -140,8 +143,15 @@ def _differences(old: Any, new: Any, path: str = "") -> Any:
         yield path, old, new
 
 
+def _few(words: Sequence[str], separator: str) -> str:
+    """The first few of many; `ml-assets lineage --json` has all of them."""
+    more = [f"and {len(words) - SHOWN} more"] if len(words) > SHOWN else []
+    return separator.join([*words[:SHOWN], *more])
+
+
 def _shown(value: Any) -> str:
-    return "nothing" if value is None else json.dumps(value, default=list)
+    text = "nothing" if value is None else json.dumps(value, default=list)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _definition(product: Product, stage: stages.Stage) -> Definition:

@@ -12,6 +12,7 @@ import dagster as dg
 
 from ml_assets.core.digests import digest_json
 from ml_assets.product import Product
+from resources.changed import changed_since_start
 from resources.landing import NotDelivered, remembered_digest
 from resources.workspace import Workspace
 
@@ -60,7 +61,9 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
         stray = [f"{path.parent.name}/{path.name}" for path in workspace.landing.stray(product)]
         about = f"; named for no {product.partitions.every}: {', '.join(stray)}" if stray else ""
-        if stray:
+        if changes := changed_since_start(product):
+            about = f"{about}; {changes}"
+        if about:
             context.log.warning(f"{product.name}{about}")
         try:
             requests = _requests(product, workspace, cursor)

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.definitions import defs
 from resources.dbt_project import scratch
 from resources.environment import pin_variables
 from resources.leftovers import UNFINISHED, clear_folder
 from resources.settings import HomeRefused, settings
 from tests.path_homes import Home
-from tests.shop import DAYS, csv_bytes, deliver, rows, shop
+from tests.shop import DAYS, Row, csv_bytes, deliver, rows, shop
 
 STAGES = ("raw", "dataset", "features", "model", "evaluation")
 TO_FEATURES = ("raw", "dataset", "quarantine", "features")
@@ -72,7 +73,7 @@ class Hostile:
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Two days down the whole path in this process."""
     made = shop(tmp_path_factory.mktemp("clean"), dbt=HOURS_BY_EPOCH)
-    deliver(made, *DAYS[:2])
+    deliver(made, *DAYS[:2], came_back=_impossible_once)
     for ran in (made.run(DAYS[0], only=TO_FEATURES), made.run(DAYS[1])):
         assert ran.success, ran.errors
     yield made
@@ -86,12 +87,26 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     for name in ("cwd", "HOME", "tmp"):
         (base / name).mkdir()
     made = shop(base / ODD, dbt=HOURS_BY_EPOCH)
-    deliver(made, *DAYS[:2])
+    deliver(made, *DAYS[:2], came_back=_impossible_once)
     own = {"HOME": base / "HOME", "TMPDIR": base / "tmp", "ML_ASSETS_HOME": made.folder}
     own["ML_ASSETS_PRODUCTS"] = made.declared.parent
     done = _python(RUN_EACH, *DAYS[:2], environ=HOSTILE | {name: str(path) for name, path in own.items()}, cwd=base / "cwd")
     assert done.returncode == 0, done.stdout + done.stderr
     yield Hostile(base, made)
+    made.close()
+
+
+def test_variables_of_mlflow_that_are_set_between_runs_do_not_stop_training(
+    clean: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = clean.copy(tmp_path / "home")
+    before = made.get("model", DAYS[1])
+    made.edit("product.yaml", ("seed: 1", "seed: 2"))
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"):
+        monkeypatch.setenv(name, HOSTILE[name])
+    ran = made.run(DAYS[1], only=["model"], without=[])
+    assert ran.success, ran.errors
+    assert made.get("model", DAYS[1]).data_version != before.data_version
     made.close()
 
 
@@ -109,7 +124,7 @@ def test_a_hostile_environment_releases_and_promotes_the_same_release(clean: Hom
 def test_features_are_in_utc_in_a_home_of_another_time_zone(hostile: Hostile) -> None:
     manifest = hostile.home.get("features", DAYS[1])
     frame = hostile.home.space.snapshots.frame(manifest.snapshot, "features.parquet")
-    assert frame.height == manifest.facts["rows"] == 40
+    assert frame.height == manifest.facts["rows"] == 39
     assert frame["hour"].to_list() == frame["placed_at"].dt.hour().to_list()
 
 
@@ -139,20 +154,6 @@ def test_variables_of_dbt_that_are_set_between_runs_neither_stop_nor_empty_the_f
     made.close()
 
 
-def test_variables_of_mlflow_that_are_set_between_runs_do_not_stop_training(
-    clean: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = clean.copy(tmp_path / "home")
-    before = made.get("model", DAYS[1])
-    made.edit("product.yaml", ("seed: 1", "seed: 2"))
-    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"):
-        monkeypatch.setenv(name, HOSTILE[name])
-    ran = made.run(DAYS[1], only=["model"], without=[])
-    assert ran.success, ran.errors
-    assert made.get("model", DAYS[1]).data_version != before.data_version
-    made.close()
-
-
 ZONES = """
 import json, sys
 from datetime import datetime, timedelta
@@ -160,6 +161,7 @@ from pathlib import Path
 import duckdb, polars as pl
 from ml_assets.product import load
 from ml_assets.serving import feature_database
+from resources import dbt_runner
 from resources.dbt import Dbt
 from resources.duckdb_session import connect
 
@@ -170,6 +172,7 @@ ours = [opened.execute(hour).fetchall() for opened in (connect(), connect().curs
 start = datetime(2024, 3, 1)
 sources = {"dataset.orders": [folder / "orders.parquet"]}
 partition = ("2024-03-01", start, start + timedelta(1))
+dbt_runner.pin_variables = lambda: None  # what is left is the profile's setting
 built = Dbt(folder / "cache").build(load(folder / "products/shop"), sources=sources, partition=partition)
 print(json.dumps({"host": host, "ours": ours, "dbt": built.features.sort("placed_at")["hour"].to_list()}))
 """
@@ -189,11 +192,21 @@ def test_sessions_of_duckdb_are_in_utc_in_a_process_that_began_in_new_york(tmp_p
     assert hours["dbt"] == list(range(24))
 
 
+def test_dagsters_code_server_pins_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DBT_TARGET": "ci", "MPLCONFIGDIR": "/nonexistent", "ML_ASSETS_HOME": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    defs()
+    assert "DBT_TARGET" not in os.environ
+    assert Path(os.environ["MPLCONFIGDIR"]).is_relative_to(tmp_path)
+
+
 def test_credentials_and_connection_settings_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     passed = dict.fromkeys(("MLFLOW_TRACKING_TOKEN", "MLFLOW_S3_ENDPOINT_URL", "AWS_PROFILE", "https_proxy"), "kept")
     cleared = ("MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI", "_MLFLOW_ACTIVE_MODEL_ID", "DBT_TARGET", "PANDERA_VALIDATION_DEPTH")
     for name, value in {**passed, **dict.fromkeys(cleared, "x")}.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
     pin_variables()
     assert {name: os.environ.get(name) for name in passed} == passed
     assert not set(cleared) & os.environ.keys()
@@ -221,6 +234,11 @@ def test_a_scratch_folder_that_cannot_be_removed_fails_nothing_and_is_removed_la
     assert [path.name for path in tmp_path.glob(f"{UNFINISHED}*")] == [Path(folder).name]
     clear_folder(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def _impossible_once(number: int, row: Row) -> int:
+    """One row a day breaks the contract: switching validation off would change the dataset."""
+    return 7 if number == 0 else int(row["came_back"])
 
 
 def _python(script: str, *args: str, environ: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -1,14 +1,19 @@
 """The gates block: every mistake is refused with its file, its place and what is allowed."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ml_assets.gate_spec import BudgetSpec, GateSpec
-from ml_assets.product import ProductError
+from ml_assets.product import ProductError, load
+from tests import trains
 from tests.gated import GATES, product
 
+MOVED = "`staging: {p99_ratio: 1.5, attempts: 3}`"
 FLOOR = {"name": "floor", "prove": "roc_auc(candidate) > 0.6"}
 
 
@@ -56,7 +61,7 @@ def test_what_is_not_said_is_the_strict_thing() -> None:
         ({"claims": []}, ["gates.claims"]),
         ({"claims": [FLOOR, FLOOR]}, ["gates.claims", "found twice: floor"]),
         ({"claims": [{"name": "a", "veto": "roc_auc(candidate) > 0.6"}], "first_release": None}, ["no claim says prove"]),
-        ({"first_release": {"require": ["flor"]}}, ["'flor' is no claim", "floor"]),
+        ({"first_release": {"require": ["flor", "fair"]}}, ["gates.first_release", "'flor' is no claim", "floor"]),
         ({"first_release": {"require": ["not_worse"]}}, ["'not_worse' compares with the champion"]),
         ({"first_release": {"require": ["fair"]}}, ["a first release would prove nothing"]),
         ({"first_release": {"require": []}}, ["gates.first_release.require"]),
@@ -82,8 +87,9 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
         ({"prove": "brier(incumbent) < 1"}, ["allowed: candidate, champion, anchor"]),
         ({"prove": "birer(candidate) < 1"}, ["'birer' is no metric of a binary task", "brier"]),
         ({"prove": "rmse(candidate) < 1"}, ["'rmse' is no metric of a binary task"]),
-        ({"require": "p99_ms(candidate) < 50"}, ["gates read no clock", "`staging: {p99_ratio: 1.5, attempts: 3}`"]),
-        ({"veto": "p99_ms(candidate) < 50"}, ["gates read no clock", "`staging: {p99_ratio: 1.5, attempts: 3}`"]),
+        ({"require": "brier(candidate) < 1"}, ["gates.claims[1].require", MOVED]),
+        ({"veto": "p99_ms(candidate) < 50"}, ["veto: gates read no clock", MOVED]),
+        ({"prove": "p99_ms(candidate) - p99_ms(champion) < 5"}, [MOVED]),
         ({"veto": "2 * ratio(tpr, by: line) > 0.8"}, ["a ratio stands alone"]),
         ({"veto": "ratio(tpr, by: line) < 0.8"}, ["only > says something"]),
         ({"veto": "ratio(pr_auc, by: line) > 0.8"}, ["no ratio of 'pr_auc'", "selection_rate"]),
@@ -106,16 +112,82 @@ def test_a_comma_that_yaml_took_away_is_told(tmp_path: Path) -> None:
     file = made.folder / "product.yaml"
     text = file.read_text().replace('"ratio(selection_rate, by: line) > 0.8"', "ratio(selection_rate, by: line) > 0.8")
     file.write_text(text)
-    from ml_assets.product import load
-
     with pytest.raises(ProductError, match=r"product\.yaml"):
         load(made.folder)
 
 
 def test_decisions_without_a_threshold_are_refused(tmp_path: Path) -> None:
-    from ml_assets.product import load
-
     file = product(tmp_path).folder / "product.yaml"
     file.write_text(file.read_text().replace('"decision": {"threshold": 0.3}', '"evaluation": {}'))
     with pytest.raises(ProductError, match="threshold"):
         load(file.parent)
+
+
+BEFORE = """
+  claims:
+    - {name: not_worse, prove: roc_auc(candidate) - roc_auc(champion) > -0.005}
+    - {name: floor, prove: roc_auc(candidate) > 0.6}
+    - name: fast
+      require: p99_ms(candidate) < 50
+  first_release: {require: [floor, fast]}
+"""
+"""Claims as they were written while a verdict could read a clock."""
+
+
+def with_claims(folder: Path, claims: str) -> Path:
+    """The trains with these claims in the place of their own."""
+    made = folder / "trains"
+    made.mkdir()
+    written = re.sub(r"^gates: .*$", lambda _: f"gates:\n  unit: day{claims.rstrip()}", trains.SPEC, flags=re.MULTILINE)
+    (made / "product.yaml").write_text(written, encoding="utf-8")
+    (made / "contract.py").write_text(trains.CONTRACT, encoding="utf-8")
+    return made
+
+
+def test_latency_among_the_gates_is_refused_by_line_with_the_new_one(tmp_path: Path) -> None:
+    folder = with_claims(tmp_path, BEFORE)
+    lines = (folder / "product.yaml").read_text().splitlines()
+    claim, first = (1 + next(n for n, line in enumerate(lines) if word in line) for word in ("p99_ms", "first_release"))
+    with pytest.raises(ProductError) as caught:
+        load(folder)
+    told = str(caught.value).splitlines()
+    assert told[0].startswith(f"{folder / 'product.yaml'}:{claim}: gates.claims[2].require: gates read no clock; ")
+    assert told[1].startswith(f"{folder / 'product.yaml'}:{first}: gates.first_release: require: 'fast' is no claim: ")
+    assert len(told) == 2
+    assert all(MOVED in line for line in told)
+
+
+def test_a_first_release_that_still_asks_for_fast_is_refused_with_the_new_line(tmp_path: Path) -> None:
+    without = BEFORE.replace("    - name: fast\n      require: p99_ms(candidate) < 50\n", "")
+    with pytest.raises(ProductError, match=r"gates\.first_release: require: 'fast' is no claim") as caught:
+        load(with_claims(tmp_path, without))
+    assert MOVED in str(caught.value)
+
+
+def test_the_line_that_is_told_can_be_written(tmp_path: Path) -> None:
+    folder = product(tmp_path).folder
+    assert load(folder).staging is None
+    spec = json.loads((folder / "product.yaml").read_text())
+    (folder / "product.yaml").write_text(json.dumps(spec | yaml.safe_load(MOVED.strip("`"))))
+    staging = load(folder).staging
+    assert staging
+    assert (staging.p99_ratio, staging.attempts) == (1.5, 3)
+
+
+@pytest.mark.parametrize(
+    ("staging", "words"),
+    [
+        ({"p99_ratio": 1}, ["staging.p99_ratio", "greater than 1"]),
+        ({"p99_ratio": 1.5, "attempts": 0}, ["staging.attempts", "1"]),
+        ({"p99_ratio": 1.5, "attempts": 11}, ["staging.attempts", "10"]),
+        ({"attempts": 3}, ["staging.p99_ratio: the key is missing; its section takes: attempts, p99_ratio"]),
+        ({"p99_ms": 50}, ["staging.p99_ms: unknown key", "attempts, p99_ratio"]),
+    ],
+)
+def test_a_wrong_staging_section_is_refused(tmp_path: Path, staging: dict[str, Any], words: list[str]) -> None:
+    folder = product(tmp_path).folder
+    spec = json.loads((folder / "product.yaml").read_text())
+    (folder / "product.yaml").write_text(json.dumps(spec | {"staging": staging}))
+    with pytest.raises(ProductError) as caught:
+        load(folder)
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)

@@ -15,7 +15,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import panel
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
-from ml_assets.core.gates.verdict import judge
+from ml_assets.core.gates.verdict import gate_digest, judge
 from ml_assets.core.metrics_estimate import MetricError
 from ml_assets.product import Product
 from tests.gated import GATES, arguments, product, recorded, verdict, window
@@ -40,6 +40,16 @@ def test_a_candidate_that_keeps_every_claim_is_accepted(made: Product, accepted:
     assert {claim["outcome"] for claim in accepted["claims"]} == {"PASS"}
     assert (accepted["is_first"], accepted["is_better"], accepted["units"], accepted["rows"]) == (False, True, 30, 6000)
     assert unproven(made, accepted, has_champion=True) == []
+
+
+def test_a_claim_about_latency_that_was_recorded_once_passes_no_more(accepted: dict[str, Any]) -> None:
+    recorded_once = {"kind": "require", "text": "p99_ms(candidate) < 50", "sign": "<", "limit": 50.0, "estimate": 3.0}
+    fast = {**accepted["claims"][0], **recorded_once, "name": "fast", "outcome": "PASS"}
+    assert outcome_again(fast, level=accepted["level"]) == "UNDECIDED"
+
+
+def test_a_block_keeps_its_digest_so_that_no_window_is_charged_twice(made: Product) -> None:
+    assert gate_digest(made) == "8d576999715854f99c975970b5ba5f1c3bf28a9d883a5d5d595a2b4b2fd5df74"
 
 
 def test_what_an_accept_promises_is_one_sentence(accepted: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from ml_assets.core.bundle import Parts, files
-from ml_assets.core.consent import Override
+from ml_assets.core.card import About, card
 from ml_assets.core.features import stacked
 from ml_assets.core.handles import Handle
 from ml_assets.core.known import known_values
@@ -17,15 +17,14 @@ from ml_assets.product import Product
 
 @dataclass(frozen=True)
 class Released:
-    """`features`: of the release's own partition; `trained`: those that the model was fitted on. `card` is the model card."""
+    """`features`: of the release's own partition; `trained`: those that the model was fitted on; `about`: what the card says."""
 
     name: str
     model: Handle
     evaluation: Handle
     features: Handle
     trained: Sequence[Handle]
-    card: str
-    override: Override | None = None
+    about: About
 
 
 def build(inputs: Released, product: Product, partition: str) -> Output:
@@ -44,11 +43,11 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         tested_scores=inputs.evaluation.frame("scores.parquet")["candidate"].to_numpy(),
         manifest=inputs.model.manifest,
         evaluation=inputs.evaluation.manifest,
-        card=inputs.card,
-        override=inputs.override,
+        card=card(product, inputs.about),
+        override=inputs.about.override,
     )
     facts = {"release": inputs.name, "train": inputs.model.manifest.facts["train"]}
-    facts |= {"override": inputs.override.told} if inputs.override else {}
+    facts |= {"override": inputs.about.override.told} if inputs.about.override else {}
     return Output(files(product, parts, name=inputs.name), facts)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -35,7 +36,7 @@ def command(months: int) -> None:
     made: list[str] = []
     settled = _settled(space, product)
     for key in year.months[:months]:
-        is_new = any([_deliver(space, product, name, key, content) for name, content in year.month(key).items()])
+        is_new = _deliver_month(space, product, key, year.month(key))
         if is_new or key not in settled:
             made += _run(space, product, key)
         pointer = space.ledger.pointer(PRODUCT, "production")
@@ -51,6 +52,12 @@ def _deliver(space: Workspace, product: Product, name: str, partition: str, cont
         return False
     space.landing.put(product, name, partition, content)
     return True
+
+
+def _deliver_month(space: Workspace, product: Product, key: str, tables: Mapping[str, bytes]) -> bool:
+    """Deliver the tables of a month; whether one of them was new."""
+    new = [name for name, content in tables.items() if _deliver(space, product, name, key, content)]
+    return bool(new)
 
 
 def _settled(space: Workspace, product: Product) -> set[str]:

@@ -41,6 +41,7 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 
 _TABLES = ("numpy", "pandera", "polars")
 _JUDGED = ("catboost", "duckdb", "numpy", "polars", "pyarrow", "scipy")
+_LOGGED = tuple(f"resources.mlflow:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _STAGES = (
     Stage("raw", _built_by("raw"), ("delivery",), ("numpy", "polars")),
     Stage("reference", _built_by("reference"), ("delivery",), _TABLES, ("contract",), is_partitioned=False),
@@ -65,11 +66,11 @@ _STAGES = (
     Stage(
         "release",
         _built_by("release"),
-        ("task", "decision", "gates", "features", "endpoint.unknown_categories"),
+        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories"),
         ("catboost", *_TABLES),
         ("contract", "dbt"),
     ),
-    Stage("tracking", ("ml_assets.services.tracking:log",), ("task",), ("dagster-mlflow", "mlflow"), is_leaf=True),
+    Stage("tracking", (*_built_by("tracking"), *_LOGGED), ("task", "model"), ("dagster-mlflow", "mlflow"), is_leaf=True),
     Stage(
         "monitoring",
         _built_by("monitoring"),

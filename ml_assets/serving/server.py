@@ -1,6 +1,7 @@
 """Running the endpoint: a uvicorn worker that says which port it took, and stops without dropping a request."""
 
 import asyncio
+import atexit
 import gc
 import os
 import signal
@@ -54,6 +55,8 @@ def run(
         timeout_graceful_shutdown=int(client_seconds) + 5,
     )
     gc.set_threshold(*GC_THRESHOLDS)
+    gc.freeze()  # the libraries are never garbage: a collection after a swap looks at bundles alone
+    atexit.register(gc.unfreeze)  # else DuckDB calls what is left at the end a leak, over some fifty lines of stderr
     sys.setswitchinterval(SWITCH_SECONDS)
     listeners = place.listeners()
     server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=place.ready_file)

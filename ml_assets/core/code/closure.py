@@ -8,6 +8,7 @@ traces the builders shows that it never covers less.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 from ml_assets.core.code.units import BODY, Imported, Module, Unit, taken_apart
 from ml_assets.core.digests import digest_json, sha256
@@ -32,11 +33,13 @@ class Closure:
 
 @dataclass(frozen=True)
 class Code:
-    """Source texts by module name, and what was taken apart of them before, by the digest of the text."""
+    """Source texts by module name, and what was taken apart of them before, by the digest of the text. `read`: the files that
+    what is known came from."""
 
     texts: Mapping[str, bytes]
     exempt: frozenset[str] = frozenset()
     known: dict[str, Module] = field(default_factory=dict)
+    read: set[Path] = field(default_factory=set)
 
     @cached_property
     def packages(self) -> tuple[str, ...]:

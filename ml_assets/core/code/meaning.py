@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -19,6 +20,7 @@ _SQL_TOKEN = re.compile(
 )
 
 
+@lru_cache(maxsize=1024)
 def file_digest(name: str, content: bytes) -> str:
     """Digest of what a .py or .sql file says, without comments; of the bytes of any other file."""
     suffix = PurePosixPath(name).suffix

@@ -1,0 +1,53 @@
+"""tracking: what MLflow shows of an evaluation. A catalogue for people: nothing reads it to decide anything."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ml_assets.core.handles import Handle
+from ml_assets.core.training import parameters
+from ml_assets.product import Product
+from resources.mlflow import Logged
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An `evaluation`, its `model`, and its `report` where there is one."""
+
+    model: Handle
+    evaluation: Handle
+    report: Handle | None
+
+
+def build(inputs: Evaluated, product: Product, partition: str) -> Logged:
+    """Parameters, dataset digests, curves, metrics, the verdict and the pictures."""
+    model, facts, about = inputs.model.manifest, inputs.evaluation.manifest.facts, inputs.model.json("model.json")
+    texts = {"evaluation/summary.md": inputs.evaluation.read("summary.md").decode()}
+    if inputs.report:
+        texts |= {f"evaluation/{name}": inputs.report.read(name).decode() for name in inputs.report.members}
+    trained = model.facts["train"]
+    return Logged(
+        parameters={**parameters(product), "train_first": trained[0], "train_last": trained[-1]},
+        metrics=_metrics(model.facts["rows"], about, facts),
+        tags={**_tags(facts), "fingerprint": model.data_version, "product": product.name, "as_of": model.partition},
+        curves={f"train_{about['loss']}": about["learning_curve"]},
+        texts=texts,
+        tables={
+            "inputs/features.json": {each.partition: each.data_version for each in model.recipe.inputs},
+            "feature_importance.json": dict(about["importance"]),
+        },
+    )
+
+
+def _metrics(rows: int, about: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, float]:
+    values = {f"{role}/{m}": e["value"] for m, by_role in facts["metrics"].items() for role, e in by_role.items()}
+    known = {name: value for name, value in values.items() if value is not None}
+    return {"train_rows": rows, **{f"importance/{name}": value for name, value in about["importance"]}, **known}
+
+
+def _tags(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The verdict as MLflow tags: the decision, each claim's outcome, and which look it was."""
+    verdict = facts["verdict"]
+    shown = {"verdict": verdict["decision"], "gates": verdict["gate"], "level": f"{verdict['level']:g}"}
+    shown |= {f"claim/{claim['name']}": claim["outcome"] for claim in verdict["claims"]}
+    return shown | {"look": f"{facts['look']['number']} of {verdict['looks']}"}

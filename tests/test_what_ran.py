@@ -1,0 +1,195 @@
+"""What is recorded is what ran: code and declarations that change under a live process are refused, and never mixed."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ml_assets.builders import dataset as dataset_builder
+from ml_assets.builders import features as features_builder
+from ml_assets.core.manifests import Output
+from ml_assets.core.stages import STAGES, stage_code
+from ml_assets.first_party import PACKAGES, TREE, CodeChanged
+from ml_assets.services.making import make_dataset, make_raw
+from sensors import new_data
+from tests.path_homes import Home
+from tests.shop import DAYS, deliver, shop
+
+DAY = DAYS[0]
+DATA = ("raw", "dataset", "quarantine", "features")
+AMOUNT = r"amount: float = pa.Field\(nullable=True\)"
+AT_MOST_50 = "amount: float = pa.Field(nullable=True, le=50)"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Home]:
+    """The shop with one delivered day, of which raw was read."""
+    home = shop(tmp_path)
+    deliver(home, DAY)
+    make_raw(home.space, home.product, DAY, run="test")
+    yield home
+    home.close()
+
+
+def edit_contract(home: Home) -> None:
+    home.edit("contract.py", (AMOUNT, AT_MOST_50), ('max_quarantined": 0.2', 'max_quarantined": 0.99'))
+
+
+def quarantined(home: Home) -> int:
+    return int(home.get("quarantine", DAY).facts["rows"]["orders"])
+
+
+# --- the declaration
+
+
+def test_a_contract_that_is_edited_while_a_process_lives_is_refused_until_it_is_loaded_again(made: Home) -> None:
+    loaded = made.product
+    make_dataset(made.space, loaded, DAY, run="as declared")
+    first = made.get("dataset", DAY)
+    assert quarantined(made) == 0
+    edit_contract(made)
+    with pytest.raises(CodeChanged, match=r"shop: .*contract\.py changed since the product was loaded; restart"):
+        make_dataset(made.space, loaded, DAY, run="edited")
+    assert made.get("dataset", DAY).id == first.id
+    made_again, _ = make_dataset(made.space, made.product, DAY, run="restarted")
+    assert quarantined(made) > 10
+    assert made_again.manifest.recipe.code == stage_code(made.product, STAGES["dataset"]) != first.recipe.code
+    frame = made.space.lineage.handle(made_again.manifest).frame("orders.parquet")
+    assert frame["amount"].max() <= 50  # type: ignore[operator]
+
+
+def test_what_was_loaded_goes_on_meaning_what_it_meant(made: Home) -> None:
+    loaded = made.product
+    edit_contract(made)
+    old, new = (str(each.contract.TABLES["orders"].to_schema().columns["amount"].checks) for each in (loaded, made.product))
+    assert "50" in new
+    assert "50" not in old
+    assert stage_code(loaded, STAGES["dataset"]) != stage_code(made.product, STAGES["dataset"])
+
+
+@pytest.mark.parametrize("file", ["product.yaml", "dbt/shop_features.sql", "dbt/new.sql"])
+def test_every_file_of_a_declaration_is_watched(made: Home, file: str) -> None:
+    loaded = made.product
+    with (made.declared / file).open("a") as stream:
+        stream.write("\n-- a note\n" if file.endswith(".sql") else "\n# a note\n")
+    with pytest.raises(CodeChanged, match=rf"{Path(file).name} changed since the product was loaded; restart"):
+        make_dataset(made.space, loaded, DAY, run="edited")
+
+
+def test_a_build_that_runs_when_the_contract_is_edited_is_finished_under_its_old_digest(
+    made: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, build = made.product, dataset_builder.audited
+
+    def edited_meanwhile(*args: object) -> object:
+        edit_contract(made)
+        return build(*args)  # type: ignore[arg-type]
+
+    before = stage_code(loaded, STAGES["dataset"])
+    monkeypatch.setattr(dataset_builder, "audited", edited_meanwhile)
+    kept, _ = make_dataset(made.space, loaded, DAY, run="long")
+    assert kept.manifest.recipe.code == before
+    assert quarantined(made) == 0
+
+
+def test_sql_that_is_edited_during_a_run_is_no_leak(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = features_builder.build
+
+    def edited_after(*args: object) -> Output:
+        output = build(*args)  # type: ignore[arg-type]
+        made.edit("dbt/shop_features.sql", ("amount, items", "amount * 1000 as amount, items"))
+        return output
+
+    monkeypatch.setattr(features_builder, "build", edited_after)
+    run = made.run(DAY, only=DATA)
+    assert run.made["features"]
+    assert run.checks["no_leakage"], run.told["no_leakage"]
+    assert "rows are unmoved" in run.told["no_leakage"]
+    features = made.space.lineage.handle(made.get("features", DAY))
+    assert features.frame("features.parquet")["amount"].max() <= 100  # type: ignore[operator]
+    assert "1000" not in features.read("features.sql").decode()
+
+
+# --- the code
+
+
+TRIED = """
+import sys
+from pathlib import Path
+import ml_assets
+from ml_assets.first_party import CodeChanged, refuse_changes
+from ml_assets.core.digests import sha256
+
+root = Path(ml_assets.__file__).parent.parent
+assert str(root) == sys.argv[1], root
+assert "ml_assets.core.drift" not in sys.modules
+digests = root / "ml_assets/core/digests.py"
+digests.write_bytes(digests.read_bytes())
+refuse_changes()
+import ml_assets.core.intervals
+
+drift = root / "ml_assets/core/drift.py"
+text = drift.read_bytes()
+drift.write_bytes(text + b"\\nBINS = 20\\n")
+for attempt in range(2):
+    try:
+        import ml_assets.core.drift
+    except CodeChanged as error:
+        print("import:", error)
+try:
+    refuse_changes()
+except CodeChanged as error:
+    print("build:", error)
+drift.write_bytes(text)
+refuse_changes()
+import ml_assets.core.drift
+
+digests.unlink()
+try:
+    refuse_changes()
+except CodeChanged as error:
+    print("gone:", error)
+assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""
+
+
+def test_a_module_that_changed_before_it_was_imported_is_refused_by_name_and_what_runs_goes_on(tmp_path: Path) -> None:
+    for package in PACKAGES:
+        shutil.copytree(TREE.root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", TRIED, str(tmp_path)], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    told = done.stdout.splitlines()
+    drift = "the code changed since this process started: ml_assets.core.drift. Restart it: in Dagster reload the code location"
+    assert [line.partition(": ")[0] for line in told] == ["import", "import", "build", "gone"]
+    assert all(drift in line for line in told[:3])
+    assert "ml_assets.core.digests" in told[3]
+
+
+# --- Dagster's page
+
+
+def tick(home: Home, sensor: dg.SensorDefinition) -> str:
+    with dg.build_sensor_context(cursor=None) as context:
+        result = sensor(context)
+    assert isinstance(result, dg.SkipReason)
+    return result.skip_message or ""
+
+
+def test_the_sensor_says_when_its_code_server_has_to_be_reloaded(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor = new_data.build(made.product, made.space)
+    assert "reload" not in tick(made, sensor)
+    edit_contract(made)
+    assert "contract.py changed since the product was loaded; restart: in Dagster reload the code location" in tick(made, sensor)
+    assert "reload" not in tick(made, new_data.build(made.product, made.space))
+    monkeypatch.setitem(TREE.texts, "ml_assets.core.drift", b"BINS = 20")  # type: ignore[arg-type]
+    monkeypatch.setitem(TREE.marks, "ml_assets.core.drift", (0, 0, 0))  # type: ignore[arg-type]
+    told = tick(made, new_data.build(made.product, made.space))
+    assert "the code changed since this process started: ml_assets.core.drift. Restart it" in told
