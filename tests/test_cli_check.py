@@ -87,6 +87,7 @@ def test_a_check_of_what_is_well_passes_makes_nothing_and_takes_warnings_as_such
     assert before[0] > 8
     assert before[2] > 8
     code, told = check(days)
+    assert failed(told) == set()
     assert (code, told["passed"], told["errors"]) == (0, True, [])
     assert len(told["checks"]) > 30
     assert [row for row in told["checks"] if not row["passed"]], "monitoring has nothing to look at yet, which is a warning"
