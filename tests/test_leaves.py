@@ -1,0 +1,192 @@
+"""What only informs people can neither stop nor spoil a decision; and labels and features of every type are judged."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ml_assets.builders import evaluation as evaluation_builder
+from ml_assets.builders import report as report_builder
+from resources.settings import settings
+from resources.workspace import Workspace
+from tests.path_homes import Home, Run
+from tests.shop import DAYS, Row, deliver, shop
+
+DATA = ("raw", "dataset", "quarantine", "features")
+JUDGED = (*DATA, "model", "evaluation")
+FIRST, SECOND, THIRD = DAYS[:3]
+LABEL = r"came_back: int = pa.Field\(nullable=True, isin=\[0, 1\], "
+UPSTREAM = ("raw", "dataset", "quarantine", "features", "model", "evaluation", "release", "report")
+NOWHERE = "http://127.0.0.1:9"
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Home]]:
+    made: list[Home] = []
+    yield made
+    for each in made:
+        each.close()
+
+
+@pytest.fixture(scope="module")
+def plain(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Two days of the shop as it is, the second judged."""
+    made = shop(tmp_path_factory.mktemp("plain"))
+    homes.append(made)
+    deliver(made, FIRST, SECOND)
+    judged(made)
+    return made
+
+
+def judged(made: Home, *also: str) -> Run:
+    """Two days, the second up to the verdict."""
+    first = made.run(FIRST, only=DATA)
+    assert first.success, first.errors
+    run = made.run(SECOND, only=(*JUDGED, *also))
+    assert run.success, run.errors
+    return run
+
+
+# --- cases
+
+
+def test_one_class_window(plain: Home, tmp_path: Path) -> None:
+    made = plain.copy(tmp_path / "copy")
+    deliver(made, THIRD, came_back=0)
+    run = made.run(THIRD, only=(*JUDGED, "release", "report"))
+    assert run.success, run.errors
+    assert "release" not in run.made
+    verdict = made.get("evaluation", THIRD).facts["verdict"]
+    assert verdict["decision"] == "INCONCLUSIVE"
+    assert "the test window holds too little to decide: 0 positives" in verdict["reasons"][0]
+    assert made.get("report", THIRD).partition == THIRD
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "yes", "no"),
+    [("bool = pa.Field(nullable=True, ", "true", "false"), ("float = pa.Field(nullable=True, isin=[0.0, 1.0], ", "1.0", "0.0")],
+    ids=["boolean", "float"],
+)
+def test_boolean_and_float_labels_are_judged_as_0_and_1(plain: Home, tmp_path: Path, kind: str, yes: str, no: str) -> None:
+    made = shop(tmp_path, contract=[(LABEL, f"came_back: {kind}")])
+    deliver(made, FIRST, SECOND, came_back=lambda _, row: yes if row["came_back"] else no)
+    judged(made)
+    found, expected = (home.get("evaluation", SECOND).facts for home in (made, plain))
+    assert found["metrics"] == expected["metrics"]
+    assert found["verdict"]["decision"] == expected["verdict"]["decision"] == "ACCEPT"
+    made.close()
+
+
+def test_boolean_feature_and_large_numbers(tmp_path: Path) -> None:
+    large = 2**53 - 20
+    kinds = [(r"items: int = pa.Field\(", "items: bool = pa.Field("), (r"amount: float = pa.Field\(", "amount: int = pa.Field(")]
+
+    def amount(_: int, row: Row) -> int:
+        return large + int(row["amount"])
+
+    made = shop(tmp_path, contract=kinds)
+    deliver(made, FIRST, SECOND, items=lambda _, row: "true" if row["items"] > 4 else "false", amount=amount)
+    judged(made, "report")
+    kept = made.space.lineage.handle(made.get("dataset", SECOND)).frame("orders.parquet")
+    assert (kept.schema["items"], kept.schema["amount"]) == (pl.Boolean, pl.Int64)
+    assert kept["amount"].max() > 2**53 > kept["amount"].min()  # type: ignore[operator]
+    assert len({int(value) - large for value in kept["amount"]}) > 30
+    facts = made.get("evaluation", SECOND).facts
+    assert facts["verdict"]["decision"] == "ACCEPT"
+    assert facts["metrics"]["roc_auc"]["candidate"]["value"] is not None
+    page = made.space.lineage.handle(made.get("report", SECOND)).read("report.html").decode()
+    assert "current rows" in page
+    made.close()
+
+
+def test_verdict_without_evaluation_uses_up_no_promotion(plain: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = plain.copy(tmp_path / "copy")
+    made.edit("product.yaml", ("ships: 6", "ships: 1"))
+    deliver(made, THIRD)
+    with monkeypatch.context() as patch:
+        judge = evaluation_builder.judge_candidate
+
+        def judged_and_lost(*args: object, **kwargs: object) -> object:
+            assert judge(*args, **kwargs).verdict.is_accept  # type: ignore[arg-type]
+            raise OSError("No space left on device")
+
+        patch.setattr(evaluation_builder, "judge_candidate", judged_and_lost)
+        lost = made.run(THIRD, only=JUDGED)
+    assert list(lost.errors) == ["evaluation"]
+    window = made.space.budget.window(made.product, [THIRD])
+    assert (len(window.looks), window.ships, window.why_retired) == (1, 0, "")
+    assert made.run(THIRD, only=JUDGED).success
+    assert made.get("evaluation", THIRD).facts["verdict"]["decision"] == "ACCEPT"
+    window = made.space.budget.window(made.product, [THIRD])
+    assert (len(window.looks), window.ships) == (1, 1)
+    made.close()
+
+
+# --- leaves
+
+
+class Gone(Exception):
+    """Raised by what draws."""
+
+
+@pytest.fixture(scope="module")
+def left_out(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Run]:
+    """The whole path while Evidently and a picture fail and MLflow is away."""
+    made = shop(tmp_path_factory.mktemp("left_out"))
+    deliver(made, FIRST, SECOND)
+    assert made.run(FIRST, only=DATA).success
+    made.close()
+    environ = {**made.space.settings.environ(), "ML_ASSETS_MLFLOW": NOWHERE}
+    away = Home(made.folder, made.name)
+    vars(away)["space"] = Workspace(settings(environ))
+
+    def fails(*_: object, **__: object) -> bytes:
+        raise Gone("nothing <drawn>")
+
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    patch.setattr(report_builder, "evidently_report", fails)
+    patch.setattr(report_builder, "claims_plot", fails)
+    run = away.run(SECOND)
+    patch.undo()
+    away.close()
+    back = Home(made.folder, made.name)
+    homes.append(back)
+    return back, run
+
+
+def test_what_cannot_be_drawn_is_left_out_by_name_and_the_release_is_promoted(left_out: tuple[Home, Run]) -> None:
+    made, _run = left_out
+    assert made.answering() == made.get("release", SECOND).facts["release"]
+    report = made.get("report", SECOND)
+    assert report.facts["left_out"] == ["the claims (Gone: nothing <drawn>)", "Evidently's page (Gone: nothing <drawn>)"]
+    members = made.space.lineage.handle(report).members
+    assert {"report.html", "plots/roc.svg", "plots/learning_curve.svg", "plots/feature_importance.svg"} <= members.keys()
+    assert "Evidently&#x27;s page (Gone: nothing &lt;drawn&gt;)" in members["report.html"].read_text()
+
+
+def test_while_mlflow_is_away_only_tracking_fails(left_out: tuple[Home, Run]) -> None:
+    made, run = left_out
+    assert list(run.errors) == ["tracking"]
+    assert made.current("tracking", SECOND) is None
+    assert {"release", "report", "endpoint/production"} <= run.computed
+
+
+def test_no_manifest_upstream_of_the_endpoint_names_an_mlflow_run(left_out: tuple[Home, Run]) -> None:
+    """After MLflow came back: running again makes only tracking, which is linked to its evaluation in the ledger."""
+    made, _ = left_out
+    again = made.run(SECOND)
+    assert again.success, again.errors
+    assert again.computed - {"endpoint/staging", "endpoint/production"} == {"tracking"}
+    tracking = made.get("tracking", SECOND)
+    mlflow_run = tracking.facts["mlflow_run"]
+    assert tracking.facts["version"] == "1"
+    assert made.get("evaluation", SECOND).id in {each.manifest for each in tracking.recipe.inputs}
+    for stage in UPSTREAM:
+        manifest = made.get(stage, SECOND)
+        assert "mlflow" not in json.dumps(manifest.to_dict()), stage
+        for member, path in made.space.lineage.handle(manifest).members.items():
+            assert mlflow_run.encode() not in path.read_bytes(), (stage, member)
