@@ -104,11 +104,17 @@ def test_one_request_through_the_compiled_sql_in_memory_equals_the_batch_row(bui
     assert sum(batch[row[0]][-1] is not None for row in some) > 10
 
 
-def test_lookups_reach_past_the_known_days_only_while_the_window_sees_an_arrival(built: Built) -> None:
-    rates = built.lookups["flights_late_rates"]
+def test_lookups_go_on_for_two_months_with_the_rates_of_the_last_week(dbt: Dbt, tmp_path: Path) -> None:
+    frames = dict(tables())
+    frames["flights"] = frames["flights"].with_columns(pl.col("time_hour") + timedelta(days=17))
+    rates = dbt.build(flights(), sources=write_sources(frames, tmp_path), partition=PARTITION).lookups["flights_late_rates"]
     known = rates.filter(pl.col("carrier_late_rate").is_not_null())
     assert (known["last_day"] < known["day"]).all()
-    assert known["day"].max() == date(2013, 1, 21)
+    after = known.filter(pl.col("day") >= date(2013, 2, 1))
+    assert after["day"].unique().len() == 28 + 31 + 1
+    assert after["last_day"].max() == date(2013, 1, 31)
+    for column in RATES:
+        assert after.group_by("carrier", "origin", "dest").agg(pl.col(column).n_unique())[column].max() == 1
 
 
 def test_the_model_is_constrained_on_columns_that_exist() -> None:

@@ -1,7 +1,7 @@
 -- Shares of late arrivals in the seven days before each day, for every carrier and route of the schedule.
 -- An arrival counts on the UTC day of its scheduled departure. The day of a request is New York's, which begins five hours later: by
--- then the longest flight of an earlier UTC day has landed or is known to be late. The days go on past the partition for as long as
--- the window still sees an arrival, so that a request served then finds a value.
+-- then the longest flight of an earlier UTC day has landed or is known to be late. The days go on for two months past the partition
+-- with the rates of its last seven days: so long a release may serve, and be compared, before another takes its place.
 with departures as (
     select carrier, origin, dest, time_hour::date as departed_day, arr_delay >= 30 as is_late
     from {{ source('dataset', 'flights') }}
@@ -14,7 +14,8 @@ sums as (
 ),
 
 days as (
-    select unnest(generate_series(starts_at - interval 1 day, ends_at + interval 6 day, interval 1 day))::date as day
+    select unnest(generate_series(starts_at - interval 1 day, ends_at + interval 2 month, interval 1 day))::date as day,
+        least(day, ends_at::date) - 7 as first_day
     from {{ source('dataset', 'partition') }}
 ),
 
@@ -27,7 +28,7 @@ weeks as (
         max(sums.departed_day) as last_day,
         sum(sums.late) / nullif(sum(sums.arrivals), 0) as late_rate
     from days
-    inner join sums on sums.departed_day < days.day and sums.departed_day >= days.day - 7
+    inner join sums on sums.departed_day < days.day and sums.departed_day >= days.first_day
     group by all
 ),
 
