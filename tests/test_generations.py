@@ -23,6 +23,7 @@ DATA = ("raw", "dataset", "quarantine", "features")
 PATH = (*DATA, "model", "evaluation", "release", "endpoint/staging", "endpoint/production")
 OLD, NEW = DAYS[:3], DAYS[3]
 Copies = Callable[[], Home]
+pytestmark = pytest.mark.timeout(900)  # three days are taken to production first, on whatever machine
 
 
 @pytest.fixture(scope="module")
