@@ -11,7 +11,7 @@ import pytest
 from tests.ci_run import ci_run
 from tests.path_homes import copy_home
 
-OF_CI = ".venv/bin/ml-assets demo --months 3"
+OF_CI = ".venv/bin/ml-assets demo --months 4"
 
 
 def demo(home: Path) -> str:
@@ -32,10 +32,10 @@ def test_what_is_made_is_told_and_a_second_time_computes_nothing(
     first = ran.said[OF_CI]
     assert re.search(r"^2013-01 +29,076 +0 .*no candidate +nobody$", first, re.MULTILINE)
     assert "5 made, 0 reused" in first
-    (answers,) = re.findall(r"^2013-03 .* ACCEPT +(\S+)$", first, re.MULTILINE)
+    (answers,) = re.findall(r"^2013-04 .* ACCEPT +(\S+)$", first, re.MULTILINE)
     for command in ("make dev", f"ml-assets lineage {answers}", "ml-assets status flights", "ml-assets rollback flights"):
         assert command in first
-    assert "21 assets were made." in first
+    assert "35 assets were made." in first
     copy_home(ran.home, tmp_path / "home")
     second = demo(tmp_path / "home")
     assert "Nothing was computed: everything was there already" in second

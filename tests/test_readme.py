@@ -22,7 +22,7 @@ ELSEWHERE = {
     "make demo": "tests/test_demo.py",
     "make test": "tests/test_readme.py",
     "make dev": "tests/test_dev.py",
-    ".venv/bin/ml-assets check flights --partition 2013-03": "tests/test_workflow.py",
+    ".venv/bin/ml-assets check flights --partition 2013-04": "tests/test_workflow.py",
 }
 """Commands that another test proves; `make test` by the fact that this runs, the check as a command of ci.yml."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -75,7 +75,9 @@ def serving(days: Days, log: Path) -> Iterator[None]:
 def test_a_command_of_the_readme_succeeds(command: str, days: Days, tmp_path: Path) -> None:
     here = command.replace(".venv/bin/ml-assets", f"{shlex.quote(sys.executable)} -m ml_assets")
     here = (
-        here.replace("2013-03", DAYS[-1]).replace(":8810/", f":{days.flights.endpoint.port}/").replace("build/", f"{tmp_path}/")
+        re.sub(r"2013-0[34]", DAYS[-1], here)
+        .replace(":8810/", f":{days.flights.endpoint.port}/")
+        .replace("build/", f"{tmp_path}/")
     )
     here = here.replace("curl -s ", "curl -s --fail-with-body ")
     done = subprocess.run(["bash", "-c", here], env=days.environ, cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -47,7 +47,7 @@ def test_the_tests_run_in_a_job_of_their_own() -> None:
 
 def test_the_commands_of_ci_leave_a_summary_with_verdict_metrics_and_published_plots(ran: Path) -> None:
     summary = (ran / "summary.md").read_text()
-    assert summary.startswith("## ✅ flights 2013-03: ACCEPT")
+    assert summary.startswith("## ✅ flights 2013-04: ACCEPT")
     assert "against the champion" in summary
     assert "| `roc_auc` (higher is better) |" in summary
     shown = re.findall(r"!\[([\w ]+)\]\(https://asset\.cml\.dev/(\w+)\?[^)]+\)", summary)
@@ -63,7 +63,7 @@ def test_the_report_becomes_one_comment_on_the_pull_request(ran: Path, tmp_path:
     body = commented(tmp_path, address, branch="fix")
     assert body["target"] == "pr/7"
     text = body["body"]
-    assert text.startswith("> This pull request changes what judges it: `product.yaml`.\n\n## ✅ flights 2013-03: ACCEPT")
+    assert text.startswith("> This pull request changes what judges it: `product.yaml`.\n\n## ✅ flights 2013-04: ACCEPT")
     assert len(re.findall(r"!\[[\w ]+\]\(https://asset\.cml\.dev/", text)) == len(list((tmp_path / "untrusted").glob("*.svg")))
     assert handler.asked[0] == ("/repos/o/r/pulls", {"state": ["open"], "head": ["fork:fix"]}, "Bearer token")
 
