@@ -61,11 +61,13 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
     overrode = override.by if override and let.overridden else ""
     said = space.decisions.said(release, evaluation)
     agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    moves = space.endpoints.moves(product.name, "production")
+    answering = space.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
         champion=facts["champion"]["bundle"] if facts["champion"] else None,
-        moves=space.endpoints.moves(product.name, "production"),
+        moves=moves,
         unproven=[
             *reasons,
             *space.lineage.unproven(release, release_claims(product)),
@@ -73,6 +75,7 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
         ],
         recalled=space.endpoints.recalled(product.name),
         consent=agreed,
+        is_verdict_used=any(evaluation.id in [given.manifest for given in each.recipe.inputs] for each in answering),
     )
     return Standing(release, evaluation, override if let.overridden else None, let, agreed, decision)
 

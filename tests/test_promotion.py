@@ -41,6 +41,12 @@ def test_only_a_proven_newer_release_that_was_compared_with_who_answers_is_promo
     assert bool(decision.reasons) is not may
 
 
+def test_a_release_packed_again_under_the_verdict_of_what_answers_stays_out_and_fails_nothing() -> None:
+    asked: dict[str, Any] = {"bundle": "b" * 64, "as_of": "2013-01", "champion": None, "moves": moves("a"), "unproven": ()}
+    assert decide(**asked).action == "refuse"
+    assert decide(**asked, is_verdict_used=True).action == "keep"
+
+
 @given(st.fixed_dictionaries(ASKED | {"recalled": st.sets(BUNDLES)}))
 def test_what_was_recalled_is_neither_promoted_nor_gone_back_to_nor_compared_with(asked: dict[str, Any]) -> None:
     if decide(**asked).action == "promote":

@@ -43,10 +43,12 @@ def decide(
     unproven: Sequence[str],
     recalled: Collection[str] = (),
     consent: Consent = NOBODY_ASKED,
+    is_verdict_used: bool = False,
 ) -> Decision:
     """Decide for a release `bundle` whose verdict compared it with `champion`, given all moves so far (oldest first).
 
     `consent` is where it stands with people: what only lacks their approval waits, what one of them refused stays out.
+    `is_verdict_used` says that what answers was let through by the same evaluation: the release is the same model, packed again.
 
     A release that answered before is never promoted again by itself, and an older one never replaces a newer one:
     going back is a rollback, a separate act. Bundles that were `recalled` are nobody's champion, even while one answers:
@@ -58,6 +60,8 @@ def decide(
         return Decision("keep", ("it answers already",))
     if any(move.bundle == bundle for move in moves):
         return Decision("keep", ("it answered before and was replaced; only a rollback brings it back",))
+    if is_verdict_used:
+        return Decision("keep", ("its evaluation let through what answers already: the same model, packed again",))
     if consent.state == "refused":
         return Decision("keep", (consent.told,))
     answering = _standing(moves, recalled)
