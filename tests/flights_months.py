@@ -20,7 +20,7 @@ SMALL = (
     (r"iterations: 100", "iterations: 5"),
     (r"learning_rate: 0\.1", "learning_rate: 0.5"),
     (r"depth: 8", "depth: 4"),
-    (r"> -0\.025?\}", "> -0.2}"),
+    (r"> -0\.025?\}", "> -0.25}"),
     (r"> 0\.60\}", "> 0.3}"),
     (r"< 0\.01\}", "< 0.05}"),
     (r"< 0\.05, family", "< 1, family"),
