@@ -52,6 +52,8 @@ def pin_variables() -> None:
     for name in [name for name in os.environ if _is_cleared(name)]:
         os.environ.pop(name, None)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    # seven retries by default, each twice as far apart: a server that is away would hold a finished run open for minutes
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     if any(os.environ.get(name) != value for name, value in PINNED.items()):
         os.environ.update(PINNED)
         time.tzset()

@@ -14,12 +14,16 @@ from tests import trains
 
 LONGEST_FIRST = (
     "test_workflow",
+    "test_generations",
     "test_path",
     "test_cli_check",
     "test_reproduce",
     "test_override",
     "test_sigkill",
     "test_readme",
+    "test_leaves",
+    "test_own_features",
+    "test_environment",
     "test_path_temperature",
     "test_gates_tried",
     "test_path_refusals",
