@@ -75,7 +75,10 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
         ],
         recalled=space.endpoints.recalled(product.name),
         consent=agreed,
-        is_verdict_used=any(evaluation.id in [given.manifest for given in each.recipe.inputs] for each in answering),
+        is_verdict_used=any(
+            each.partition == release.partition and evaluation.id in [given.manifest for given in each.recipe.inputs]
+            for each in answering
+        ),
     )
     return Standing(release, evaluation, override if let.overridden else None, let, agreed, decision)
 
