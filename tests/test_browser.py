@@ -51,7 +51,7 @@ def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> Non
     shown = len(driver.find_elements(By.CSS_SELECTOR, "img"))
     buttons[-1].click()
     more = eventually(lambda: driver.find_elements(By.CSS_SELECTOR, "img")[shown:], what="the plots in the dialog")
-    assert len(more) == 7
+    assert len(more) == 9
     assert all(eventually(lambda each=each: driver.execute_script(LOADED, each), what="a full plot") for each in more)
     keep_screenshot(driver, "plots")
 

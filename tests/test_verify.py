@@ -277,6 +277,7 @@ def test_a_log_of_an_earlier_generation_is_no_damage(tmp_path: Path) -> None:
 
 
 def test_caches_and_other_files_of_the_home_are_nobodys_business(broken_home: Path) -> None:
+    (broken_home / "cache").mkdir(exist_ok=True)
     for name in ("graph", "code.json"):
         (broken_home / "cache" / name).write_bytes(b"anything")
     assert found(broken_home) == []
