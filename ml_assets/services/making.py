@@ -1,6 +1,7 @@
 """Making the snapshots of raw to features for one partition: read what they need, reuse or build, record and publish."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 
@@ -24,16 +25,7 @@ def make_raw(space: Workspace, product: Product, partition: str, *, run: str, is
     before, which the store keeps."""
     from ml_assets.builders.raw import build
 
-    current = space.ledger.current(product.name, "raw", partition)
-    try:
-        files = _contents(space.landing.partition_files(product, partition)) if is_new or current is None else None
-    except NotDelivered:
-        if current is None:
-            raise
-        files = None
-    if files is None and current is not None:
-        files = _kept(space, product, current)
-    assert files is not None
+    files = _to_read(space, product, "raw", partition, is_new=is_new)
     recipe = space.lineage.recipe(product, "raw", partition, delivered(product, partition, files))
     return space.lineage.make(recipe, partial(build, files, product, partition), run=run)
 
@@ -42,16 +34,7 @@ def make_reference(space: Workspace, product: Product, *, run: str, is_new: bool
     """The same for the reference tables."""
     from ml_assets.builders.reference import build
 
-    current = space.ledger.current(product.name, "reference")
-    try:
-        files = _contents(space.landing.reference_files(product)) if is_new or current is None else None
-    except NotDelivered:
-        if current is None:
-            raise
-        files = None
-    if files is None and current is not None:
-        files = _kept(space, product, current)
-    assert files is not None
+    files = _to_read(space, product, "reference", "", is_new=is_new)
     recipe = space.lineage.recipe(product, "reference", "", delivered(product, "", files))
     return space.lineage.make(recipe, partial(build, files, product, ""), run=run)
 
@@ -84,8 +67,21 @@ def delivered(product: Product, partition: str, files: Mapping[str, File]) -> tu
     return tuple(Input(f"landing/{product.name}/{t}", partition, sha256(file.content)) for t, file in files.items())
 
 
-def _contents(files: Mapping[str, Path]) -> dict[str, File]:
-    return {table: File(path, path.read_bytes()) for table, path in files.items()}
+def _to_read(space: Workspace, product: Product, stage: str, partition: str, *, is_new: bool) -> dict[str, File]:
+    current = space.ledger.current(product.name, stage, partition)
+    if current is None:
+        return _landed(space, product, stage, partition)
+    if is_new:
+        with suppress(NotDelivered):
+            return _landed(space, product, stage, partition)
+    return _kept(space, product, current)
+
+
+def _landed(space: Workspace, product: Product, stage: str, partition: str) -> dict[str, File]:
+    """What lies in the landing folder. Raises NotDelivered."""
+    landing = space.landing
+    paths = landing.reference_files(product) if stage == "reference" else landing.partition_files(product, partition)
+    return {table: File(path, path.read_bytes()) for table, path in paths.items()}
 
 
 def kept_files(space: Workspace, manifest: Manifest) -> dict[str, File]:
@@ -103,21 +99,16 @@ def _kept(space: Workspace, product: Product, current: Manifest) -> dict[str, Fi
 
 
 def _from_landing(space: Workspace, product: Product, current: Manifest, error: BlobDamaged) -> dict[str, File]:
-    is_reference = current.recipe.stage == "reference"
-    found: Sequence[Input] = ()
+    stage, partition = current.recipe.stage, current.partition
     try:
-        paths = (
-            space.landing.reference_files(product) if is_reference else space.landing.partition_files(product, current.partition)
-        )
-        files = _contents(paths)
-        found = delivered(product, current.partition, files)
+        files = _landed(space, product, stage, partition)
     except NotDelivered:
         files = {}
     recorded = {each.asset: each.data_version for each in current.recipe.inputs}
-    if {each.asset: each.data_version for each in found} != recorded:
-        what = f"{product.name}/{current.recipe.stage} {current.partition}".strip()
+    if {each.asset: each.data_version for each in delivered(product, partition, files)} != recorded:
+        what = f"{product.name}/{stage} {partition}".strip()
         raise DeliveryGone(
             f"{what} has to be read again, but its delivered bytes are gone: {error}; deliver it again: "
-            f"`ml-assets deliver {product.name} TABLE FILE{f' --partition {current.partition}' if current.partition else ''}`"
+            f"`ml-assets deliver {product.name} TABLE FILE{f' --partition {partition}' if partition else ''}`"
         ) from error
     return files
