@@ -160,10 +160,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 import duckdb, polars as pl
 from ml_assets.product import load
-from ml_assets.serving import feature_database
+from ml_assets.core import feature_database
 from resources import dbt_runner
 from resources.dbt import Dbt
-from resources.duckdb_session import connect
+from ml_assets.core.duckdb_session import connect
 
 hour = "select hour(to_timestamp(3600 * 12))"
 folder = Path(sys.argv[1])

@@ -172,7 +172,8 @@ def test_a_stage_reads_what_must_exist_and_as_much_as_there_is_of_the_rest(linea
         lineage.reads(product, "evaluation", "2013-02")
     tested = manifest(stage="features", partition="2013-02")
     lineage.ledger.publish(tested, run="r")
-    assert lineage.reads(product, "evaluation", "2013-02") == [made["model", "2013-02"], tested]
+    expecting = made["features", "2013-01"]
+    assert lineage.reads(product, "evaluation", "2013-02") == [expecting, made["model", "2013-02"], tested]
 
 
 def judged_release(lineage: Lineage, name: str, as_of: str) -> Manifest:

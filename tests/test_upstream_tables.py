@@ -14,9 +14,9 @@ import pytest
 from catboost import CatBoostClassifier, Pool
 from dagster._core.instance.config import dagster_instance_config
 from dagster._core.storage.sqlite import create_db_conn_string
-from resources.duckdb_session import parquet
 from sqlalchemy import make_url
 
+from ml_assets.core.duckdb_session import parquet
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.training import fingerprint
 
