@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.core.stages import LEAVES
 from ml_assets.demo_data import Year
 from tests.flights_days import flights
 from tests.path_homes import Home, Run, home
@@ -83,7 +84,7 @@ def _three_months(folder: Path) -> None:
     runs = {}
     for key in MONTHS:
         made.deliver(key, month(key))
-        runs[key] = made.run(key)
+        runs[key] = made.run(key, leaves=LEAVES)
     made.close()
     (folder / "runs.pickle").write_bytes(pickle.dumps(runs))
 

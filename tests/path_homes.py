@@ -4,7 +4,7 @@ import logging
 import re
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,11 +15,13 @@ import dagster as dg
 
 from ml_assets.cli.progress import is_rebuilt
 from ml_assets.core.manifests import Manifest
+from ml_assets.core.stages import LEAVES
 from ml_assets.definitions import build_defs
 from ml_assets.product import Product, load
 from ml_assets.product_files import dbt_folder
 from resources import pointer
 from resources.assets import asset_key
+from resources.jobs import path_job
 from resources.settings import settings
 from resources.workspace import Workspace
 
@@ -93,13 +95,16 @@ class Home:
         for table, content in tables.items():
             self.space.landing.put(self.product, table, partition, content)
 
-    def run(self, partition: str, *, only: Sequence[str] = (), without: Sequence[str] | None = None) -> Run:
-        """The path's job for one partition: all of it; `only` some assets with their checks; or `without` some checks
-        ("endpoint/staging:answers_equal_offline"), with an empty list without any. Endpoints alone have partition ""."""
+    def run(
+        self, partition: str, *, only: Sequence[str] = (), without: Sequence[str] | None = None, leaves: Collection[str] = ()
+    ) -> Run:
+        """The path's job for one partition: all that decides, and of the leaves, which take as long again, these; `only` some
+        assets with their checks; or `without` some checks ("endpoint/staging:answers_equal_offline"), with an empty list
+        without any. Endpoints alone have partition ""."""
         product = self.product
         definitions, name = build_defs({product.name: product}, self.space), f"{product.name}_path"
-        if only or without is not None:
-            some = dg.define_asset_job("some", selection=_selection(product, only, without))
+        if only or without is not None or set(leaves) != set(LEAVES):
+            some = dg.define_asset_job("some", selection=_selection(product, only, without, set(LEAVES) - set(leaves)))
             definitions, name = dg.Definitions.merge(definitions, dg.Definitions(jobs=[some])), "some"
         # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
@@ -159,11 +164,12 @@ def copy_home(home: Path, folder: Path) -> None:
             database.execute(f"UPDATE {table} SET {column} = replace({column}, ?, ?)", (str(home), str(folder)))
 
 
-def _selection(product: Product, only: Sequence[str], without: Sequence[str] | None) -> dg.AssetSelection:
-    keys = [asset_key(product, stage) for stage in only]
-    selection: dg.AssetSelection = dg.AssetSelection.groups(product.name)
-    if keys:
-        selection = dg.AssetSelection.assets(*keys)
+def _selection(
+    product: Product, only: Sequence[str], without: Sequence[str] | None, left_out: Collection[str]
+) -> dg.AssetSelection:
+    selection = path_job(product).selection - dg.AssetSelection.assets(*(asset_key(product, stage) for stage in left_out))
+    if only:
+        selection = dg.AssetSelection.assets(*(asset_key(product, stage) for stage in only))
     if without is not None and not without:
         return selection.without_checks()
     for name in without or ():

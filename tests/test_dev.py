@@ -56,7 +56,7 @@ def dev(days: Days, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes
 def test_all_parts_answer_and_sigterm_leaves_no_process(days: Days, tmp_path: Path) -> None:
     log, dagster, mlflow = tmp_path / "dev.log", free_port(), free_port()
     with dev(days, log, "--dagster-port", str(dagster), "--mlflow-port", str(mlflow)) as process:
-        eventually(lambda: "all ready" in log.read_text(), what=f"all parts ({log})", seconds=90)
+        eventually(lambda: "all ready" in log.read_text(), what=f"all parts ({log})", seconds=180)
         for url in (f"http://127.0.0.1:{dagster}/server_info", f"http://127.0.0.1:{mlflow}/health", endpoint(days) + "/version"):
             assert url.rpartition("/")[0] in log.read_text()
             assert urllib.request.urlopen(url, timeout=20).status == 200

@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.builders import evaluation as evaluation_builder
 from ml_assets.builders import report as report_builder
+from ml_assets.core.stages import LEAVES
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests.path_homes import Home, Run
@@ -146,11 +147,14 @@ def left_out(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> tup
     def fails(*_: object, **__: object) -> bytes:
         raise Gone("nothing <drawn>")
 
+    def no_page(*_: object, left_out: list[str], **__: object) -> bytes:
+        raise Gone(f"it would say {left_out}")
+
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    patch.setattr(report_builder, "evidently_report", fails)
+    patch.setattr(report_builder, "evidently_report", no_page)
     patch.setattr(report_builder, "claims_plot", fails)
-    run = away.run(SECOND)
+    run = away.run(SECOND, leaves=LEAVES)
     patch.undo()
     away.close()
     back = Home(made.folder, made.name)
@@ -162,10 +166,11 @@ def test_what_cannot_be_drawn_is_left_out_by_name_and_the_release_is_promoted(le
     made, _run = left_out
     assert made.answering() == made.get("release", SECOND).facts["release"]
     report = made.get("report", SECOND)
-    assert report.facts["left_out"] == ["the claims (Gone: nothing <drawn>)", "Evidently's page (Gone: nothing <drawn>)"]
+    picture = "the claims (Gone: nothing <drawn>)"
+    assert report.facts["left_out"] == [picture, f"Evidently's page (Gone: it would say {[picture]})"]
     members = made.space.lineage.handle(report).members
     assert {"report.html", "plots/roc.svg", "plots/learning_curve.svg", "plots/feature_importance.svg"} <= members.keys()
-    assert "Evidently&#x27;s page (Gone: nothing &lt;drawn&gt;)" in members["report.html"].read_text()
+    assert "the claims (Gone: nothing &lt;drawn&gt;), Evidently&#x27;s page (Gone: " in members["report.html"].read_text()
 
 
 def test_while_mlflow_is_away_only_tracking_fails(left_out: tuple[Home, Run]) -> None:
@@ -178,7 +183,7 @@ def test_while_mlflow_is_away_only_tracking_fails(left_out: tuple[Home, Run]) ->
 def test_no_manifest_upstream_of_the_endpoint_names_an_mlflow_run(left_out: tuple[Home, Run]) -> None:
     """After MLflow came back: running again makes only tracking, which is linked to its evaluation in the ledger."""
     made, _ = left_out
-    again = made.run(SECOND)
+    again = made.run(SECOND, leaves=LEAVES)
     assert again.success, again.errors
     assert again.computed - {"endpoint/staging", "endpoint/production"} == {"tracking"}
     tracking = made.get("tracking", SECOND)

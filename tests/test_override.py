@@ -182,7 +182,7 @@ def test_the_override_job_and_the_sensor_release_it_once(turned_down: People) ->
     (entry,) = turned_down.entries("override")
     assert launched(turned_down) == [(SECOND, f"{SECOND}:{entry.hash}")]
     run = turned_down.home.run(SECOND)
-    assert run.computed == {"release", "tracking", "endpoint/staging"}
+    assert run.computed == {"release", "endpoint/staging"}
     assert launched(turned_down) == [], "it waits for a second person"
 
 

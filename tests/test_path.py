@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from ml_assets.core.manifests import Manifest
+from ml_assets.core.stages import LEAVES
 from ml_assets.serving import client
 from ml_assets.serving.process import ServerProcess
 from tests.flights_months import MONTHS, MORE, TOO_FAR, Months, copies, copy, month, months, with_column, year
@@ -18,7 +19,8 @@ __all__ = ["copies", "copy", "months"]
 FIRST, SECOND, THIRD = MONTHS
 ENDPOINTS = {"endpoint/staging", "endpoint/production"}
 DATA = {"raw", "dataset", "quarantine", "features"}
-PARTITIONED = DATA | {"model", "evaluation", "report", "release", "tracking", "monitoring", "predictions"}
+DECIDING = DATA | {"model", "evaluation", "release", "monitoring", "predictions"}
+PARTITIONED = DECIDING | set(LEAVES)
 
 
 def leaves(at: Home, manifest: Manifest) -> dict[tuple[str, str], str]:
@@ -82,7 +84,7 @@ def test_raw_is_dataset_and_quarantine_row_for_row(months: Months) -> None:
 
 def test_running_a_month_again_computes_nothing(copy: Home) -> None:
     before, answering = copy.counts(), copy.answering()
-    run = copy.run(THIRD)
+    run = copy.run(THIRD, leaves=LEAVES)
     assert run.success
     assert not run.computed
     assert run.made.keys() == PARTITIONED | ENDPOINTS | {"reference"}
@@ -100,13 +102,13 @@ def test_a_month_delivered_again_with_equal_content_changes_nothing(copy: Home) 
 
 
 def test_changed_outcomes_of_a_month_make_anew_what_depends_on_them(copy: Home) -> None:
-    was = {stage: copy.get(stage, THIRD) for stage in PARTITIONED}
+    was = {stage: copy.get(stage, THIRD) for stage in DECIDING}
     copy.deliver(THIRD, {"flights": with_column(month(THIRD)["flights"], "arr_delay", b"45", every=50)})
     run = copy.run(THIRD)
     assert run.success
-    assert run.computed == (PARTITIONED | ENDPOINTS) - {"model"}
-    now = {stage: copy.get(stage, THIRD) for stage in PARTITIONED}
-    assert {s for s in PARTITIONED if now[s].data_version != was[s].data_version} == PARTITIONED - {"model", "quarantine"}
+    assert run.computed == (DECIDING | ENDPOINTS) - {"model"}
+    now = {stage: copy.get(stage, THIRD) for stage in DECIDING}
+    assert {s for s in DECIDING if now[s].data_version != was[s].data_version} == DECIDING - {"model", "quarantine"}
     assert now["evaluation"].facts["champion"]["release"] == was["release"].facts["release"]
 
 
@@ -135,6 +137,6 @@ def test_other_parameters_for_the_same_month_are_compared_with_what_answers_now(
     copy.edit("product.yaml", *MORE)
     run = copy.run(THIRD)
     assert run.success
-    assert run.computed == {"model", "evaluation", "report", "release", "tracking"} | ENDPOINTS
+    assert run.computed == {"model", "evaluation", "release"} | ENDPOINTS
     assert copy.get("evaluation", THIRD).facts["champion"]["bundle"] == answering.snapshot
     assert copy.answering() == copy.get("release", THIRD).facts["release"] != answering.facts["release"]

@@ -39,7 +39,7 @@ def build(inputs: Reported, product: Product, partition: str) -> Output:
         "the claims": lambda: {"plots/claims.svg": picture} if (picture := claims_plot(verdict)) is not None else {},
         "the learning curve": lambda: {"plots/learning_curve.svg": learning_curve(losses, metric=about["loss"])},
         "feature importance": lambda: {"plots/feature_importance.svg": feature_importance(about["importance"])},
-        "Evidently's page": lambda: {PAGE: _page(inputs.compared, product)},
+        "Evidently's page": lambda: {PAGE: _page(inputs.compared, product, left_out)},
     }
     for name, draw in parts.items():
         try:
@@ -47,7 +47,7 @@ def build(inputs: Reported, product: Product, partition: str) -> Output:
         except Exception as error:  # noqa: BLE001 - a picture that fails is named, and takes no other with it
             left_out.append(f"{name} ({type(error).__name__}: {' '.join(str(error).split())[:200]})")
     if PAGE not in files:
-        files[PAGE] = f"<html><body><p>{escape(left_out[-1])}</p></body></html>".encode()
+        files[PAGE] = f"<html><body><p>could not be drawn: {escape(', '.join(left_out))}</p></body></html>".encode()
     return Output(files, {"left_out": left_out})
 
 
@@ -55,8 +55,9 @@ def _plots(evaluation: Evaluation) -> dict[str, bytes]:
     return {f"plots/{name}.svg": svg for name, svg in plots(evaluation).items()}
 
 
-def _page(compared: Compared, product: Product) -> bytes:
-    """The scored test rows against the partitions before them, as many as were tested."""
+def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
+    """The scored test rows against the partitions before them, as many as were tested. Its title says what was left out, here
+    and of the pictures before it."""
     rows = tested_rows(compared.tested, product)
     before = labelled(stacked(compared.before, product=product), label=product.features.label)
     sides = (frame.with_columns(pl.Series("score", candidate_scores(compared.model, frame, product))) for frame in (before, rows))
@@ -69,4 +70,5 @@ def _page(compared: Compared, product: Product) -> bytes:
         numeric=[each["name"] for each in features if each["kind"] == "number"],
         categorical=[each["name"] for each in features if each["kind"] == "category"],
         seed=product.model.seed,
+        left_out=left_out,
     )

@@ -35,8 +35,10 @@ def evidently_report(
     title: str = "Evaluation",
     max_rows: int = MAX_ROWS,
     seed: int = 0,
+    left_out: Sequence[str] = (),
 ) -> bytes:
-    """Drift of every column, the label and the score, and the model's quality. The title says what is shown and what is not.
+    """Drift of every column, the label and the score, and the model's quality. The title says what is shown and what is not,
+    with what was `left_out` before.
 
     Evidently takes 40 s for a million rows, so at most `max_rows` of each side are drawn, the same for one seed.
     Both sides hold only rows with a label. What Evidently cannot draw is left out by name: a report informs, it fails nothing.
@@ -51,7 +53,11 @@ def evidently_report(
     with _quiet():
         html = page.drawn()
     return _titled(
-        html, title, _drawn(after, current, "current"), _drawn(before, reference, "reference"), [*empty, *page.left_out]
+        html,
+        title,
+        _drawn(after, current, "current"),
+        _drawn(before, reference, "reference"),
+        [*left_out, *empty, *page.left_out],
     )
 
 

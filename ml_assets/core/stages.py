@@ -83,6 +83,8 @@ _STAGES = (
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
 DATA = ("raw", "reference", "dataset", "quarantine", "features")
 """The stages that other partitions read, in path order: what is stale of them is rebuilt before it is used."""
+LEAVES = tuple(stage.name for stage in _STAGES if stage.is_leaf)
+"""The stages that only inform: nothing is made from them."""
 SOURCE = Code(TREE.texts, frozenset(EXEMPT))
 """The project's code as this process runs it."""
 

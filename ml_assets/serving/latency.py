@@ -1,4 +1,4 @@
-"""How long one row takes over HTTP, for releases that take turns on one server, on one connection.
+"""How long one row takes over HTTP, for releases that take turns on one server, one request after another.
 
 A busy machine makes any request late, and on two busy cores the plain 99th percentile of all requests measures just that: 8 ms
 for rows that take 1 ms, and a release twice as slow looks equal. So each row is asked many times in short turns, and its fastest
@@ -9,6 +9,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -46,23 +47,24 @@ class Measured:
 
 def measure_in_turns(base_url: str, releases: Sequence[Measured]) -> None:
     """Time the releases, which take turns: A B A B … Raises EndpointError."""
-    address = urlsplit(base_url)
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=SECONDS)
     bodies = [[json.dumps({"rows": [row]}).encode() for row in release.rows] for release in releases]
     try:
         for _ in range(TURNS):
             for release, asked in zip(releases, bodies, strict=True):
                 release.serve()
-                _turn(connection, base_url, asked, into=release.milliseconds)
+                _turn(base_url, asked, into=release.milliseconds)
     except (OSError, http.client.HTTPException) as error:
         raise EndpointUnreachable(f"{base_url}/predict: {error or type(error).__name__}") from error
-    finally:
-        connection.close()
 
 
-def _turn(
-    connection: http.client.HTTPConnection, base_url: str, bodies: Sequence[bytes], *, into: dict[int, list[float]]
-) -> None:
+def _turn(base_url: str, bodies: Sequence[bytes], *, into: dict[int, list[float]]) -> None:
+    """On a connection of its own: while the server swaps, it may close one that nobody asks anything on."""
+    address = urlsplit(base_url)
+    with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=SECONDS)) as connection:
+        _ask(connection, base_url, bodies, into=into)
+
+
+def _ask(connection: http.client.HTTPConnection, base_url: str, bodies: Sequence[bytes], *, into: dict[int, list[float]]) -> None:
     begun = time.perf_counter()
     for number in range(WARM + REQUESTS):
         row = number % len(bodies)
