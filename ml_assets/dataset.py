@@ -10,17 +10,16 @@ import dagster as dg
 
 from ml_assets.product import Product
 from ml_assets.services.making import make_dataset
-from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.assets import materialized, partitions_def, spec
 from resources.shown import shown
 from resources.workspace import Workspace
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The dataset and quarantine assets, computed in one step from one audit."""
-    deps = [asset_key(product, "raw")]
     specs = [
-        spec(product, "dataset", "Rows that keep the contract.", deps=deps, kinds={"polars", "parquet", "pandera"}),
-        spec(product, "quarantine", "Refused rows, each with its reason.", deps=deps, kinds={"polars", "parquet"}),
+        spec(product, "dataset", "Rows that keep the contract.", kinds={"polars", "parquet", "pandera"}),
+        spec(product, "quarantine", "Refused rows, each with its reason.", kinds={"polars", "parquet"}),
     ]
 
     @dg.multi_asset(name=f"{product.name}__dataset", specs=specs, partitions_def=partitions_def(product))

@@ -36,11 +36,10 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 def _staging(product: Product) -> dg.AssetsDefinition:
     description = "The release that answers in staging, where it is tried over HTTP."
-    deps = [asset_key(product, "release")]
 
     @dg.multi_asset(
         name=f"{product.name}__endpoint_staging",
-        specs=[spec(product, "endpoint/staging", description, deps=deps, kinds={"http"})],
+        specs=[spec(product, "endpoint/staging", description, after="release", kinds={"http"})],
     )
     def endpoint_staging(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         release = released(context, workspace, product)
@@ -63,11 +62,10 @@ def _staging(product: Product) -> dg.AssetsDefinition:
 
 def _production(product: Product) -> dg.AssetsDefinition:
     description = "The release that answers in production."
-    deps = [asset_key(product, "endpoint/staging")]
 
     @dg.multi_asset(
         name=f"{product.name}__endpoint_production",
-        specs=[spec(product, "endpoint/production", description, deps=deps, kinds={"http"})],
+        specs=[spec(product, "endpoint/production", description, after="endpoint/staging", kinds={"http"})],
     )
     def endpoint_production(
         context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]

@@ -12,7 +12,7 @@ from ml_assets.product import Product
 from ml_assets.product_spec import METRICS
 from ml_assets.services.comparing import Comparison, charge, compare
 from ml_assets.services.rebuilding import refuse_stale
-from resources.assets import asset_key, materialized, partitions_def, spec, window_dep
+from resources.assets import materialized, partitions_def, spec
 from resources.budget import Look
 from resources.metadata import pictures
 from resources.workspace import Workspace
@@ -20,9 +20,8 @@ from resources.workspace import Workspace
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The evaluation asset."""
-    window = window_dep(product, "features", first=-(product.window.test - 1))
     description = "Candidate and champion on the same unseen rows, and the verdict."
-    evaluation_spec = spec(product, "evaluation", description, deps=[asset_key(product, "model"), window], kinds={"catboost"})
+    evaluation_spec = spec(product, "evaluation", description, kinds={"catboost"})
 
     @dg.multi_asset(name=f"{product.name}__evaluation", specs=[evaluation_spec], partitions_def=partitions_def(product))
     def evaluation(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:

@@ -9,7 +9,7 @@ from ml_assets.product import Product
 from ml_assets.services.making import make_features
 from ml_assets.services.proving import Finding
 from ml_assets.services.rebuilding import Told, bring_up_to_date
-from resources.assets import asset_key, materialized, partitions_def, spec, window_dep
+from resources.assets import asset_key, materialized, partitions_def, spec
 from resources.lineage import Made
 from resources.shown import shown
 from resources.workspace import Workspace
@@ -17,11 +17,8 @@ from resources.workspace import Workspace
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The features asset. It first rebuilds what is stale of all that it and the rest of the run read."""
-    deps: list[Any] = [window_dep(product, "dataset", first=-product.features.lookback)]
-    if product.delivery.reference:
-        deps.append(asset_key(product, "reference"))
     description = "The product's dbt models, joined point-in-time."
-    features_spec = spec(product, "features", description, deps=deps, kinds={"dbt", "duckdb", "parquet"})
+    features_spec = spec(product, "features", description, kinds={"dbt", "duckdb", "parquet"})
 
     @dg.multi_asset(name=f"{product.name}__features", specs=[features_spec], partitions_def=partitions_def(product))
     def features(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:

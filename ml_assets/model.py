@@ -9,7 +9,7 @@ import dagster as dg
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
 from ml_assets.services.rebuilding import refuse_stale
-from resources.assets import materialized, partitions_def, spec, window_dep
+from resources.assets import materialized, partitions_def, spec
 from resources.claims import features_claims
 from resources.metadata import small_table
 from resources.workspace import Workspace
@@ -24,8 +24,7 @@ LOG_EVERY = 20
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The model asset. It is skipped while there are fewer training partitions than `window.minimum`."""
     window = product.window
-    deps = [window_dep(product, "features", first=-(window.train + window.test - 1), last=-window.test)]
-    model_spec = spec(product, "model", "The candidate, a CatBoost model.", deps=deps, kinds={"catboost"})
+    model_spec = spec(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
     @dg.multi_asset(
         name=f"{product.name}__model",

@@ -9,7 +9,7 @@ import dagster as dg
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
 from ml_assets.services.rebuilding import refuse_stale
-from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.assets import materialized, partitions_def, spec
 from resources.metadata import pictures, plots, small_table
 from resources.workspace import Workspace
 
@@ -18,8 +18,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     """The monitoring asset. It hangs on features alone, so that a withheld candidate does not blind it; it is skipped while no
     release has served."""
     description = "Data drift, prediction drift and realised metrics of the release that served."
-    deps = [asset_key(product, "features")]
-    monitoring_spec = spec(product, "monitoring", description, deps=deps, kinds={"polars"})
+    monitoring_spec = spec(product, "monitoring", description, kinds={"polars"})
 
     @dg.multi_asset(
         name=f"{product.name}__monitoring",

@@ -7,15 +7,14 @@ import dagster as dg
 
 from ml_assets.product import Product
 from ml_assets.services.rebuilding import refuse_stale
-from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.assets import materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The predictions asset. Like monitoring it hangs on features alone and is skipped while no release has served."""
     description = "Batch scores of the release that served, by its own features, as its log has them."
-    deps = [asset_key(product, "features")]
-    predictions_spec = spec(product, "predictions", description, deps=deps, kinds={"catboost", "parquet"})
+    predictions_spec = spec(product, "predictions", description, kinds={"catboost", "parquet"})
 
     @dg.multi_asset(
         name=f"{product.name}__predictions",

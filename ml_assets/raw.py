@@ -14,7 +14,7 @@ from resources.workspace import Workspace
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The raw asset of the product and, if it has reference tables, its reference asset."""
-    raw_spec = spec(product, "raw", "Rows as the source delivered them.", deps=[], kinds={"polars", "parquet"})
+    raw_spec = spec(product, "raw", "Rows as the source delivered them.", kinds={"polars", "parquet"})
 
     @dg.multi_asset(name=f"{product.name}__raw", specs=[raw_spec], partitions_def=partitions_def(product))
     def raw(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
@@ -30,7 +30,7 @@ def _reference(product: Product) -> dg.AssetsDefinition:
 
     @dg.multi_asset(
         name=f"{product.name}__reference",
-        specs=[spec(product, "reference", description, deps=[], kinds={"polars", "parquet", "pandera"})],
+        specs=[spec(product, "reference", description, kinds={"polars", "parquet", "pandera"})],
     )
     def reference(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         made = make_reference(workspace, product, run=context.run.run_id)

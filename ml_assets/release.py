@@ -22,9 +22,8 @@ class ReleaseRefused(MlAssetsError):
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The release asset. In a run that evaluates too it is skipped while the verdict lets nothing through: not proven is an
     outcome, not a fault."""
-    deps = [asset_key(product, stage) for stage in ("model", "evaluation", "features")]
     description = "An immutable bundle with its evidence."
-    release_spec = spec(product, "release", description, deps=deps, kinds={"catboost"})
+    release_spec = spec(product, "release", description, kinds={"catboost"})
 
     @dg.multi_asset(
         name=f"{product.name}__release",

@@ -7,16 +7,15 @@ import dagster as dg
 from ml_assets.product import Product
 from ml_assets.services.comparing import compared_before
 from ml_assets.services.rebuilding import refuse_stale
-from resources.assets import INFORMS, asset_key, materialized, partitions_def, spec
+from resources.assets import INFORMS, materialized, partitions_def, spec
 from resources.metadata import plots
 from resources.workspace import Workspace
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The report asset."""
-    deps = [asset_key(product, stage) for stage in ("model", "evaluation")]
     description = "Pictures of the evaluation and Evidently's page. It informs and decides nothing."
-    report_spec = spec(product, "report", description, deps=deps, kinds={"evidently"})
+    report_spec = spec(product, "report", description, kinds={"evidently"})
 
     @dg.multi_asset(
         name=f"{product.name}__report", specs=[report_spec], partitions_def=partitions_def(product), op_tags=INFORMS["report"]

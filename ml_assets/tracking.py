@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.product import Product
-from resources.assets import INFORMS, asset_key, materialized, partitions_def, spec
+from resources.assets import INFORMS, materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
@@ -14,9 +14,8 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The tracking asset."""
-    deps = [asset_key(product, stage) for stage in ("model", "evaluation")]
     description = "The MLflow run of an evaluation and the registered version of its release. It informs and decides nothing."
-    tracking_spec = spec(product, "tracking", description, deps=deps, kinds={"mlflow"})
+    tracking_spec = spec(product, "tracking", description, kinds={"mlflow"})
 
     @dg.multi_asset(
         name=f"{product.name}__tracking",

@@ -1,13 +1,14 @@
 """The Dagster side that every stage shares: keys, partitions, dependencies and how a made thing is reported."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
 
 from ml_assets.core.partitions import partitions_of
+from ml_assets.core.reads import Span
 from ml_assets.core.stages import STAGES
 from ml_assets.product import Product
 from resources.lineage import Made
@@ -31,8 +32,20 @@ def partitions_def(product: Product) -> dg.TimeWindowPartitionsDefinition:
     )
 
 
-def window_dep(product: Product, stage: str, *, first: int, last: int = 0) -> dg.AssetDep:
-    """A dependency on the partitions from `first` to `last`, counted from the one at hand (-1 is the one before)."""
+def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
+    """The dependencies of a stage, as core.stages declares what it reads: one for each stage, from its first partition that is
+    read to its last."""
+    spans: dict[str, list[Span]] = {}
+    for read in STAGES[stage].reads:
+        if read.stage != "reference" or product.delivery.reference:
+            spans.setdefault(read.stage, []).append(read.span(product))
+    return [_dep(product, stage, [span for span in read if span[0] <= span[1]]) for stage, read in spans.items()]
+
+
+def _dep(product: Product, stage: str, spans: Sequence[Span]) -> dg.AssetDep:
+    first, last = min(first for first, _ in spans), max(last for _, last in spans)
+    if (first, last) == (0, 0):
+        return dg.AssetDep(asset_key(product, stage))
     with unfinished_apis():
         mapping = dg.TimeWindowPartitionMapping(start_offset=first, end_offset=last, allow_nonexistent_upstream_partitions=True)
     return dg.AssetDep(asset_key(product, stage), partition_mapping=mapping)
@@ -47,12 +60,13 @@ def unfinished_apis() -> Iterator[None]:
         yield
 
 
-def spec(product: Product, stage: str, description: str, *, deps: list[Any], kinds: set[str]) -> dg.AssetSpec:
-    """The asset spec of a stage: its key, group, partitions and owner-readable description."""
+def spec(product: Product, stage: str, description: str, *, kinds: set[str], after: str = "") -> dg.AssetSpec:
+    """The asset spec of a stage: its key, group, partitions and owner-readable description. An endpoint, which is no stage of
+    core.stages, comes `after` another asset."""
     is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
     return dg.AssetSpec(
         asset_key(product, stage),
-        deps=deps,
+        deps=[asset_key(product, after)] if after else declared_deps(product, stage),
         description=description,
         group_name=product.name,
         kinds=kinds,

@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 from ml_assets.core.ordinals import ordinal
 from ml_assets.core.partitions import partitions_of
+from ml_assets.core.reads import Read, Span
+from ml_assets.core.stages import STAGES
 from ml_assets.product import Product
 
 Asset = tuple[str, str]
@@ -131,43 +133,48 @@ class Planner:
 
     def _inputs(self, stage: str, key: str) -> dict[Asset, str | None] | None:
         """What the stage would read now, None per asset whose content is not known yet; None where it would not run."""
+        releases: dict[Asset, str | None] = {}
         match stage:
-            case "dataset" | "quarantine":
-                return self._versions("raw", [key])
-            case "features":
-                versions = self._versions("dataset", self._before(key, self.product.features.lookback, 0))
-                return versions | self._versions("reference", [""]) if self.product.delivery.reference else versions
-            case "model":
-                read = self._trained_on(key)
-                return self._versions("features", read) if len(read) >= self.product.window.minimum else None
+            case "evaluation" if not self._is_known("model", key):
+                return None
+            case "report" | "release" | "tracking" if not self._is_known("evaluation", key):
+                return None
             case "evaluation":
-                return self._evaluation_inputs(key)
-            case "report":
-                return self._of_evaluated(key, "model", "evaluation", features=[*self._tested_on(key), *self._expecting(key)])
-            case "tracking":
-                return self._of_evaluated(key, "model", "evaluation", *(["release"] if self._has_release(key) else []))
-            case "release":
-                is_due = key in self.situation.accepted and ("evaluation", key) not in self.found
-                features = [key, *self._trained_on(key)]
-                return self._of_evaluated(key, "model", "evaluation", features=features) if is_due else None
+                champion = self.situation.champions.get(key)
+                compared = {champion, self.situation.anchors.get(key) or champion} - {None}
+                releases = {("release", str(bundle)): bundle for bundle in compared}
+            case "release" if key not in self.situation.accepted or ("evaluation", key) in self.found:
+                return None
+            case "tracking" if self._has_release(key):
+                releases = self._versions("release", [key])
             case "monitoring" | "predictions":
-                bundle = self.situation.answered.get(key)
-                return {**self._versions("features", [key]), ("release", bundle): bundle} if bundle else None
-        return None
+                if (bundle := self.situation.answered.get(key)) is None:
+                    return None
+                releases = {("release", bundle): bundle}
+        declared = self._declared(stage, key)
+        return None if declared is None else declared | releases
 
-    def _evaluation_inputs(self, key: str) -> dict[Asset, str | None] | None:
-        if ("model", key) not in self.situation.standing and ("model", key) not in self.found:
-            return None
-        versions = self._versions("model", [key]) | self._versions("features", [*self._expecting(key), *self._tested_on(key)])
-        champion = self.situation.champions.get(key)
-        compared = {champion, self.situation.anchors.get(key) or champion} - {None}
-        return versions | {("release", str(bundle)): bundle for bundle in compared}
+    def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
+        """What core.stages declares that the stage reads, as far as it is known; None where that is too little."""
+        versions: dict[Asset, str | None] = {}
+        for read in STAGES[stage].reads:
+            if read.stage == "reference":
+                versions |= self._versions("reference", [""]) if self.product.delivery.reference else {}
+                continue
+            first, last = self._spans[read]
+            keys = self._before(key, -first, -last)
+            if len(keys) < read.at_least(self.product):
+                return None
+            versions |= self._versions(read.stage, keys)
+        return versions
 
-    def _of_evaluated(self, key: str, *stages: str, features: Sequence[str] = ()) -> dict[Asset, str | None] | None:
-        """What is made of an evaluation; None while there is none."""
-        if ("evaluation", key) not in self.situation.standing and ("evaluation", key) not in self.found:
-            return None
-        return self._of_partition(key, *stages) | self._versions("features", features)
+    @cached_property
+    def _spans(self) -> dict[Read, Span]:
+        return {read: read.span(self.product) for stage in STAGES.values() for read in stage.reads}
+
+    def _is_known(self, stage: str, key: str) -> bool:
+        """Whether there is one, or will be."""
+        return (stage, key) in self.situation.standing or (stage, key) in self.found
 
     def _has_release(self, key: str) -> bool:
         """Whether a release was made of the evaluation that is current, or will be made again."""
@@ -175,17 +182,6 @@ class Planner:
         if release is None or evaluation is None:
             return ("release", key) in self.found
         return release.inputs.get(("evaluation", key)) == evaluation.data_version
-
-    def _tested_on(self, key: str) -> Sequence[str]:
-        return self._before(key, self.product.window.test - 1, 0)
-
-    def _expecting(self, key: str) -> Sequence[str]:
-        """The last partitions trained on, which tell what levels the test window should hold."""
-        return self._trained_on(key)[-self.product.window.test :]
-
-    def _trained_on(self, key: str) -> Sequence[str]:
-        window = self.product.window
-        return self._before(key, window.train + window.test - 1, window.test)
 
     def _before(self, key: str, first: int, last: int) -> Sequence[str]:
         """The known partitions from `first` to `last` partitions before `key`, both included."""
@@ -198,9 +194,6 @@ class Planner:
             return dict([known[key] for key in keys])
         except KeyError:
             return {(stage, key): known[key][1] if key in known else None for key in keys}
-
-    def _of_partition(self, key: str, *stages: str) -> dict[Asset, str | None]:
-        return {asset: version for stage in stages for asset, version in self._versions(stage, [key]).items()}
 
     def _find(self, item: Item) -> None:
         """The content of what would be made again is not known yet."""

@@ -11,7 +11,7 @@ from ml_assets.core.code.closure import Closure, Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
-from ml_assets.core.partitions import partitions_of
+from ml_assets.core.reads import Read, expected, keys, lookback, tested, trained, wanted
 from ml_assets.first_party import TREE
 from ml_assets.product import Product
 from ml_assets.product_files import CONTRACT_FILE, shared_dbt_files
@@ -19,8 +19,8 @@ from ml_assets.product_files import CONTRACT_FILE, shared_dbt_files
 
 @dataclass(frozen=True)
 class Stage:
-    """`builders` compute it: what they reach in the project's code is its code digest. `sections` of product.yaml (or
-    "section.key") configure it, `packages` are the libraries that it computes with.
+    """`builders` compute it: what they reach in the project's code is its code digest. `reads` is what they are given.
+    `sections` of product.yaml (or "section.key") configure it, `packages` are the libraries that it computes with.
 
     `is_partitioned` is False for what is delivered or serves as a whole; `files` names what else of the product folder decides
     the output. A leaf only informs people: nothing is made from it.
@@ -28,6 +28,7 @@ class Stage:
 
     name: str
     builders: tuple[str, ...]
+    reads: tuple[Read, ...] = ()
     sections: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
@@ -42,23 +43,61 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 _TABLES = ("numpy", "pandera", "polars")
 _JUDGED = ("catboost", "duckdb", "numpy", "polars", "pyarrow", "scipy")
 _LOGGED = tuple(f"resources.mlflow:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
+_EVALUATED = (Read("model"), Read("evaluation"))
+_EXPECTED, _TESTED = Read("features", expected, is_required=False), Read("features", tested)
 _STAGES = (
-    Stage("raw", _built_by("raw"), ("delivery",), ("numpy", "polars")),
-    Stage("reference", _built_by("reference"), ("delivery",), _TABLES, ("contract",), is_partitioned=False),
-    Stage("dataset", _built_by("dataset", "audited", "build"), ("delivery", "partitions"), _TABLES, ("contract",)),
-    Stage("quarantine", _built_by("dataset", "audited", "build_quarantine"), ("delivery", "partitions"), _TABLES, ("contract",)),
+    Stage("raw", _built_by("raw"), sections=("delivery",), packages=("numpy", "polars")),
+    Stage(
+        "reference",
+        _built_by("reference"),
+        sections=("delivery",),
+        packages=_TABLES,
+        files=("contract",),
+        is_partitioned=False,
+    ),
+    Stage(
+        "dataset",
+        _built_by("dataset", "audited", "build"),
+        (Read("raw"),),
+        ("delivery", "partitions"),
+        _TABLES,
+        ("contract",),
+    ),
+    Stage(
+        "quarantine",
+        _built_by("dataset", "audited", "build_quarantine"),
+        (Read("raw"),),
+        ("delivery", "partitions"),
+        _TABLES,
+        ("contract",),
+    ),
     Stage(
         "features",
         _built_by("features"),
+        (Read("dataset", lookback, is_required=False), Read("dataset"), Read("reference")),
         ("delivery", "features", "partitions"),
         ("dbt-core", "dbt-duckdb", "duckdb", "polars", "pyarrow", "sqlglot"),
         ("contract", "dbt"),
     ),
-    Stage("model", _built_by("model"), ("task", "model", "features"), ("catboost", "numpy", "polars"), ("contract",)),
-    Stage("evaluation", _built_by("evaluation"), ("task", "decision", "evaluation", "features", "gates"), _JUDGED),
+    Stage(
+        "model",
+        _built_by("model"),
+        (Read("features", trained, is_required=False, at_least=lambda product: product.window.minimum),),
+        ("task", "model", "features"),
+        ("catboost", "numpy", "polars"),
+        ("contract",),
+    ),
+    Stage(
+        "evaluation",
+        _built_by("evaluation"),
+        (_EXPECTED, Read("model"), _TESTED),
+        ("task", "decision", "evaluation", "features", "gates"),
+        _JUDGED,
+    ),
     Stage(
         "report",
         _built_by("report"),
+        (*_EVALUATED, _EXPECTED, _TESTED),
         ("task", "decision", "features", "gates", "model.seed"),
         (*_JUDGED, "evidently", "matplotlib"),
         is_leaf=True,
@@ -66,19 +105,28 @@ _STAGES = (
     Stage(
         "release",
         _built_by("release"),
+        (Read("features", trained, is_required=False), *_EVALUATED, Read("features")),
         ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories"),
         ("catboost", *_TABLES),
         ("contract",),  # the SQL and the lookups that it ships are in the features that it reads
     ),
-    Stage("tracking", (*_built_by("tracking"), *_LOGGED), ("task", "model"), ("dagster-mlflow", "mlflow"), is_leaf=True),
+    Stage(
+        "tracking",
+        (*_built_by("tracking"), *_LOGGED),
+        _EVALUATED,
+        ("task", "model"),
+        ("dagster-mlflow", "mlflow"),
+        is_leaf=True,
+    ),
     Stage(
         "monitoring",
         _built_by("monitoring"),
+        (Read("features"),),
         ("task", "decision", "evaluation", "features", "gates.unit", "monitoring"),
         (*_JUDGED, "matplotlib"),
     ),
     # the threshold, the features and the time are the bundle's: no section of product.yaml decides
-    Stage("predictions", _built_by("predictions"), packages=("msgspec", *_JUDGED)),
+    Stage("predictions", _built_by("predictions"), (Read("features"),), packages=("msgspec", *_JUDGED)),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
 DATA = ("raw", "reference", "dataset", "quarantine", "features")
@@ -99,52 +147,24 @@ class Reads:
 
 def reads(product: Product, stage: str, partition: str) -> Reads:
     """What the stage reads for one partition. An unpartitioned asset has the partition ""."""
-    required: tuple[tuple[str, str], ...] = ()
-    match stage:
-        case "dataset" | "quarantine":
-            required = (("raw", partition),)
-        case "features":
-            return _features_reads(product, partition)
-        case "model":
-            return Reads(available=tuple(("features", key) for key in train_keys(product, partition)))
-        case "evaluation":
-            tested = tuple(("features", key) for key in test_keys(product, partition))
-            return Reads(required=(("model", partition), *tested), available=_expecting(product, partition))
-        case "release":
-            trained = tuple(("features", key) for key in train_keys(product, partition))
-            required = (("model", partition), ("evaluation", partition), ("features", partition))
-            return Reads(required=required, available=trained)
-        case "report" | "tracking":
-            required = (("model", partition), ("evaluation", partition))
-        case "monitoring" | "predictions":
-            required = (("features", partition),)
-    return Reads(required=required)
-
-
-def _expecting(product: Product, partition: str) -> tuple[tuple[str, str], ...]:
-    """The features of the last partitions before the test window, which tell what levels it should hold."""
-    return tuple(("features", key) for key in train_keys(product, partition)[-product.window.test :])
-
-
-def _features_reads(product: Product, partition: str) -> Reads:
-    calendar = partitions_of(product)
-    earlier = (calendar.shift(partition, -n) for n in range(product.features.lookback, 0, -1))
-    reference = (("reference", ""),) if product.delivery.reference else ()
-    available = tuple(("dataset", key) for key in earlier if calendar.contains(key))
-    return Reads(required=(("dataset", partition), *reference), available=available)
+    declared = [
+        (read.is_required, wanted(product, partition, read, is_partitioned=STAGES[read.stage].is_partitioned))
+        for read in STAGES[stage].reads
+    ]
+    return Reads(
+        required=tuple(asset for is_required, assets in declared if is_required for asset in assets),
+        available=tuple(asset for is_required, assets in declared if not is_required for asset in assets),
+    )
 
 
 def test_keys(product: Product, partition: str) -> tuple[str, ...]:
     """The partitions that a candidate as of `partition` is tested on: the last `window.test`, ending with it."""
-    calendar = partitions_of(product)
-    keys = (calendar.shift(partition, -n) for n in range(product.window.test - 1, -1, -1))
-    return tuple(key for key in keys if calendar.contains(key))
+    return tuple(keys(product, partition, tested(product)))
 
 
 def train_keys(product: Product, partition: str) -> tuple[str, ...]:
     """The partitions that a candidate as of `partition` may train on: up to `window.train` before the test window."""
-    as_of = partitions_of(product).as_of(partition, product.window)
-    return as_of.train if as_of else ()
+    return tuple(key for _, key in reads(product, "model", partition).available)
 
 
 def environment(stage: Stage) -> dict[str, str]:
