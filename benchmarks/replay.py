@@ -43,7 +43,7 @@ def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[
     from ml_assets.cli.common import run_job
     from ml_assets.cli.progress import Progress
 
-    started, meter, progress = Mark.now(), StepMeter(), Progress(key, quiet=True)
+    started, meter, progress = Mark.now(), StepMeter(), Progress(key, partition=key, quiet=True)
 
     def listener(entry: Any) -> None:
         progress(entry)

@@ -3,21 +3,19 @@
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ml_assets.core.stages import LEAVES
 from ml_assets.errors import MlAssetsError
 from ml_assets.product import Product, load_all
 from resources.settings import Settings, settings
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from dagster import AssetKey, ExecuteInProcessResult, JobDefinition
+    from dagster import ExecuteInProcessResult
 
 Listener = Callable[[Any], None]
-Part = Literal["all", "deciding", "leaves"]
 
 
 class UnknownProduct(MlAssetsError):
@@ -49,16 +47,9 @@ def newest_partition(space: Workspace, product: Product) -> str:
 
 
 def run_job(
-    space: Workspace,
-    product: Product,
-    job: str,
-    *,
-    tags: Mapping[str, str],
-    listener: Listener | None = None,
-    part: Part = "all",
+    space: Workspace, product: Product, job: str, *, tags: Mapping[str, str], listener: Listener | None = None
 ) -> "ExecuteInProcessResult":
-    """Run a job of the product in this process, on the project's Dagster instance, as a launched run would; all of it, or
-    without the assets that only inform, or those alone."""
+    """Run a job of the product in this process, on the project's Dagster instance, as a launched run would."""
     from ml_assets.definitions import build_defs
     from resources.instance import open_instance
 
@@ -70,7 +61,7 @@ def run_job(
             instance.add_event_listener(run_id, listener)
         definition = build_defs({product.name: product}, space).resolve_job_def(f"{product.name}_{job}")
         partition = tags.get("dagster/partition") if job == "path" else None
-        return _part_of(definition, part).execute_in_process(
+        return definition.execute_in_process(
             instance=instance,
             run_id=run_id,
             partition_key=partition,
@@ -78,18 +69,3 @@ def run_job(
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
-
-
-def _part_of(job: "JobDefinition", part: Part) -> "JobDefinition":
-    """The job without the assets that only inform, or with those alone; with the checks that the whole job has of them."""
-    if part == "all":
-        return job
-
-    def is_chosen(key: "AssetKey") -> bool:
-        return (key.path[1] in LEAVES) == (part == "leaves")
-
-    graph = job.asset_layer.asset_graph
-    return job.get_subset(
-        asset_selection={key for key in graph.executable_asset_keys if is_chosen(key)},
-        asset_check_selection={check for check in graph.asset_check_keys if is_chosen(check.asset_key)},
-    )

@@ -8,10 +8,8 @@ from typing import Any
 import click
 
 from ml_assets.cli.common import product_named, run_job, workspace
-from ml_assets.cli.leaves import Leaves
 from ml_assets.cli.progress import Progress
 from ml_assets.cli.status import row, table
-from ml_assets.core.stages import LEAVES
 from ml_assets.product import Product
 from resources.workspace import Workspace
 
@@ -37,14 +35,12 @@ def command(months: int) -> None:
     answers: dict[str, str] = {}
     made: list[str] = []
     settled = _settled(space, product)
-    with Leaves(product) as leaves:
-        for key in year.months[:months]:
-            is_new = _deliver_month(space, product, key, year.month(key))
-            if is_new or key not in settled:
-                made += _run(space, product, key, leaves)
-            pointer = space.ledger.pointer(PRODUCT, "production")
-            answers[key] = pointer.body["name"] if pointer else ""
-        made += _informed(leaves)
+    for key in year.months[:months]:
+        is_new = _deliver_month(space, product, key, year.month(key))
+        if is_new or key not in settled:
+            made += _run(space, product, key)
+        pointer = space.ledger.pointer(PRODUCT, "production")
+        answers[key] = pointer.body["name"] if pointer else ""
     click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], answers))
     click.echo(f"\n{_summary(made)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
 
@@ -73,37 +69,17 @@ def _settled(space: Workspace, product: Product) -> set[str]:
     return known - stale if "" not in stale else set()
 
 
-def _run(space: Workspace, product: Product, key: str, leaves: Leaves) -> list[str]:
+def _run(space: Workspace, product: Product, key: str) -> list[str]:
     """One partition; returns what was made. A gate that says no is an outcome; anything else that fails ends the demo."""
     progress = Progress(key, partition=key)
-    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress, part="deciding")
+    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
     progress.close()
-    if "evaluation" in progress.stages:
-        leaves.ask(key)
     for failure in progress.failures:
         click.echo(f"         {failure}")
     if progress.errors or (not result.success and not progress.refusals):
         click.echo(f"error: run {result.run_id} failed; its log: `make dev`, then Runs", err=True)
         sys.exit(1)
     return [f"{key}/{stage}" for stage, how in progress.stages.items() if how == "made" and not stage.startswith("endpoint")]
-
-
-def _informed(leaves: Leaves) -> list[str]:
-    """What was made of the leaves, told as each month's are there. They inform: one that fails is named, and ends nothing."""
-    made: list[str] = []
-    failures: list[str] = []
-    for told in leaves.told():
-        if not made and not failures:
-            click.echo(f"{' and '.join(LEAVES)}  ", nl=False)
-        made += [f"{told.partition}/{stage}" for stage, how in told.stages.items() if how == "made"]
-        failures += [f"{told.partition}: {failure}" for failure in told.failures]
-        click.echo(f"{told.partition}{' ✗' if told.failures else ''} ", nl=False)
-        sys.stdout.flush()
-    if made or failures:
-        click.echo(f" {len(made)} made")
-    for failure in failures:
-        click.echo(f"         {failure}")
-    return made
 
 
 def _summary(made: list[str]) -> str:

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from ml_assets.serving.client import SECONDS, EndpointRefused, EndpointUnreachable
 
 TURNS = 6
-REQUESTS = 64
+REQUESTS = 32
 """Timed requests of one turn."""
-WARM = 16
+WARM = 8
 """Requests at the start of a turn that are not timed: the swap left nothing of the release in the processor's caches."""
 MOST_SECONDS = 1.0
 """A turn of a slow release ends here, however few rows it has answered."""
