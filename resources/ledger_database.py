@@ -1,6 +1,5 @@
 """The database under the ledger: made and opened so that it only grows, and locked so that one writer appends at a time."""
 
-import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,6 @@ from resources import ledger_schema as schema
 
 BUSY_SECONDS = 60
 ADVISORY_LOCK = 7236171
-SEVERAL_WRITERS = 1
-"""SQLite's `user_version` of a file that more than one version of SQLite wrote."""
-
-
-def sqlite_version() -> int:
-    """The version of this process' SQLite as SQLite writes it into files, 3.40.1 as 3040001."""
-    major, minor, patch = sqlite3.sqlite_version_info
-    return major * 1_000_000 + minor * 1_000 + patch
 
 
 def open_database(url: str) -> Engine:
@@ -25,8 +16,6 @@ def open_database(url: str) -> Engine:
     engine = _engine(url)
     with engine.begin() as connection:
         lock(connection)
-        if engine.dialect.name == "sqlite":
-            _mark_writer(connection)
         schema.metadata.create_all(connection)
         if engine.dialect.name == "sqlite" or not is_guarded(connection):
             for statement in schema.append_only(engine.dialect.name):
@@ -57,15 +46,6 @@ def _on_sqlite_connect(connection: Any, _: Any) -> None:
     connection.isolation_level = None
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-
-
-def _mark_writer(connection: Connection) -> None:
-    """Keep in the file whether one version of SQLite wrote all of it: then every byte can be predicted."""
-    is_new = connection.exec_driver_sql("PRAGMA schema_version").scalar() == 0
-    marked = connection.exec_driver_sql("PRAGMA user_version").scalar()
-    mark = sqlite_version() if is_new or marked == sqlite_version() else SEVERAL_WRITERS
-    if mark != marked:
-        connection.exec_driver_sql(f"PRAGMA user_version = {mark}")
 
 
 def is_guarded(connection: Connection) -> bool:

@@ -37,10 +37,6 @@ class ErasureCheck:
                 told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
                 self.findings.add("added", _where(entry.seq), told, RESTORE)
 
-    @property
-    def has_erasures(self) -> bool:
-        return bool(self._tombstones or self._erasures)
-
     def run(self) -> None:
         """Find what does not go together, and note what was erased by whom."""
         for seq, entry in self._tombstones.items():

@@ -1,7 +1,7 @@
 """Verify the ledger by writing it again: its entries, one after another, into a new database with the code that appends.
 
 The chain shows a changed entry; the new database shows every changed, missing or added row of the tables made from the
-entries and, where one version of SQLite wrote the file, every other byte of it: SQLite lays out the same bytes again.
+entries. For SQLite's file, see resources.verify_file.
 """
 
 import json
@@ -21,7 +21,7 @@ from resources.findings import Findings, Progress
 from resources.ledger import write
 from resources.ledger_database import is_guarded, open_database
 from resources.verify_erasures import ErasureCheck
-from resources.verify_file import FileCheck
+from resources.verify_file import check_database, copy_database
 from resources.witness import Head
 
 EVERY = 1000
@@ -49,54 +49,48 @@ class LedgerCheck:
 
     def run(self) -> int:
         """Check everything; the number of entries."""
-        is_file = make_url(self.url).get_backend_name() == "sqlite"
-        before = len(self.findings.found)
-        file = FileCheck(Path(make_url(self.url).database or ""), self.folder, self.findings) if is_file else None
-        if file is None or file.copy():
-            try:
-                self._database(file)
-            except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
-                told = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
-                self.findings.add("changed", "ledger", told, RESTORE)
+        try:
+            self._database()
+        except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
+            told = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
+            self.findings.add("changed", "ledger", told, RESTORE)
         self._witness()
-        if file is not None and all(finding.is_note for finding in self.findings.found[before:]):
-            file.compare(self.folder / "again.db")
         return len(self.heads)
 
-    def _database(self, file: FileCheck | None) -> None:
-        source = file.open() if file else _read_only(self.url)
+    def _database(self) -> None:
+        url = make_url(self.url)
+        path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
+        if path is not None and not path.exists():
+            self.findings.note("missing", f"ledger {path.name}", "is not there: nothing was ever recorded")
+            return
+        source = create_engine(f"sqlite:///{copy_database(path, self.folder)}") if path else _read_only(self.url)
+        again = open_database(f"sqlite:///{self.folder / 'again.db'}")
         try:
-            with source.connect() as connection:
-                if file is None:
+            with source.connect() as connection, again.connect() as target:
+                if path is None:
                     self._postgres(connection)
-                elif not file.check(connection):
+                elif not check_database(path.name, connection, target, self.findings):
                     return
                 if inspect(connection).has_table("entries"):
-                    self._again(connection, file)
+                    self._again(connection, target)
         finally:
             source.dispose()
+            again.dispose()
 
     def _postgres(self, connection: Connection) -> None:
         if inspect(connection).has_table("entries") and not is_guarded(connection):
             told = "a trigger that refuses changes is missing or switched off"
             self.findings.add("changed", "ledger", told, "the next command that writes to the ledger makes it again")
 
-    def _again(self, connection: Connection, file: FileCheck | None) -> None:
+    def _again(self, connection: Connection, target: Connection) -> None:
         """Write the ledger again and compare its tables."""
-        again = file.empty(self.folder / "again.db") if file else open_database(f"sqlite:///{self.folder / 'again.db'}")
-        try:
-            with again.connect() as target:
-                target.exec_driver_sql("BEGIN")
-                for entry in self._entries(connection):
-                    self._write(target, entry)
-                self.erasures.run()
-                for table in schema.metadata.sorted_tables:
-                    self._compare(table, connection, target)
-                target.exec_driver_sql("COMMIT")
-        finally:
-            again.dispose()
-        if file and self.erasures.has_erasures:
-            file.give_up("holds entries whose body was erased")
+        target.exec_driver_sql("BEGIN")
+        for entry in self._entries(connection):
+            self._write(target, entry)
+        self.erasures.run()
+        for table in schema.metadata.sorted_tables:
+            self._compare(table, connection, target)
+        target.exec_driver_sql("COMMIT")
 
     def _entries(self, connection: Connection) -> Iterator[Entry]:
         """The entries that are what was written, in order; the others are found."""

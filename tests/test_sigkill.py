@@ -17,8 +17,8 @@ from resources.endpoints import as_pointer
 from resources.leftovers import UNFINISHED, clear_home, writing_into
 from resources.plan import make_plan
 from resources.settings import Settings, settings
-from resources.sqlite_file import copy_database
 from resources.verification import verify
+from resources.verify_file import copy_database
 from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.killed_runs import Ended, Runner, runner

@@ -1,7 +1,8 @@
 """A small home with everything that verify looks at, made by the code that writes, and never changed: tests copy it."""
 
 import shutil
-from contextlib import suppress
+import sqlite3
+from contextlib import closing, suppress
 from pathlib import Path
 
 from ml_assets.core.manifests import Output
@@ -48,6 +49,12 @@ def notes(home: Path) -> list[tuple[str, str]]:
 def contents(home: Path) -> dict[str, bytes]:
     """Every file's bytes."""
     return {p.relative_to(home).as_posix(): p.read_bytes() for p in sorted(home.rglob("*")) if p.is_file()}
+
+
+def dump(database: Path) -> list[str]:
+    """The statements that write the same schema and rows. The file is not written, nor its log read."""
+    with closing(sqlite3.connect(f"file:{database}?immutable=1", uri=True)) as connection:
+        return list(connection.iterdump())
 
 
 def checked_files(home: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`ml-assets verify`: whether any byte of the store, the ledger or a pointer is missing, changed or added."""
+"""`ml-assets verify`: whether anything of the store, the ledger or a pointer is missing, changed or added."""
 
 import json
 import sys
