@@ -59,5 +59,5 @@ def predict(space: Workspace, release: str, *, times: int, environment: str = "p
     """Log predictions of a release; the last one's id."""
     moment = dt.datetime(2013, 4, 1)
     made = predicted(*[1] * times, moment=moment, release=release, environment=environment, product="trains")
-    log(space.settings.predictions("trains"), made, writer=f"{release}-{environment}".replace(".", "-"))
+    log(space.settings.predictions("trains"), made)
     return made.ids[-ID_LENGTH:]

@@ -15,17 +15,22 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import duckdb  # noqa: F401  once here, not in every child
 import msgspec
 import pandas as pd  # noqa: F401  pyarrow looks for it
 import polars as pl  # noqa: F401
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ml_assets.core.digests import sha256
+from ml_assets.core.duckdb_session import parquet
 from ml_assets.serving import prediction_files as files
+from ml_assets.serving import prediction_records
 from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_record import Predictions, parquet, schema
+from ml_assets.serving.prediction_record import Predictions, schema
+from ml_assets.serving.prediction_record import parquet as record_parquet
 from ml_assets.serving.prediction_records import read
 from resources.blobs import make_folder
 from resources.leftovers import UNFINISHED
@@ -64,34 +69,42 @@ def flush(folder: Path, tell: Tell) -> None:
 
 def flushed(folder: Path) -> None:
     for number in range(PARTS):
-        log(folder, made(number * IN_PART, IN_PART), number=number)
+        log(folder, made(number * IN_PART, IN_PART))
 
 
-def merge(folder: Path, tell: Tell) -> None:
+def compact(folder: Path, tell: Tell) -> None:
     """What was flushed becomes one file."""
     tell(PARTS * IN_PART)
+    compact_all(folder)
+
+
+def compact_all(folder: Path) -> None:
+    """Compact every hour until it is one file."""
     for hour in files.hours(folder):
-        files.merge(hour, is_over=True)
+        while files.compact(hour):
+            pass
+        assert len(files.files(hour)) < 2, f"{hour} is several files"
 
 
-ACTS = {"flush": (lambda _: None, flush), "merge": (flushed, merge)}
+ACTS = {"flush": (lambda _: None, flush), "compact": (flushed, compact)}
 
 
 def prove(folder: Path, written: int) -> None:
-    """Every file is whole, every record is whole and there once, all that was told to be written is there, also after
-    the next merge, which leaves nothing unfinished."""
+    """Every file is whole, every record is whole and counted once, all that was told to be written is there, also after the
+    next compaction, which leaves every record in one file and nothing unfinished."""
     for path in folder.rglob("*.parquet"):
         table = pq.read_table(path)
-        assert table.schema.equals(schema()), f"{path.name} has other columns"
+        assert (table.schema.names, table.schema.types) == (schema().names, schema().types), f"{path.name} has other columns"
     found = read(folder)
     numbers = [round(score * 3) for score in found["score"]]
     assert sorted(numbers) == list(range(len(numbers))), "records are missing, or there twice"
     assert len(set(found["id"])) == len(numbers) >= written, f"{len(numbers)} of {written} records"
     for number, request in zip(numbers, found["request"], strict=True):
         assert msgspec.json.decode(request, type=Asked) == asked(number), f"record {number} is not whole"
-    for hour in files.hours(folder):
-        files.merge(hour, is_over=True)
-    assert read(folder).equals(found), "merging changed the records"
+    compact_all(folder)
+    assert read(folder).equals(found), "compacting changed the records"
+    rows = sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
+    assert rows == len(numbers), "a record is in the compacted files twice"
     assert not list(folder.rglob(f"{UNFINISHED}*")), "something unfinished is left over"
 
 
@@ -108,21 +121,33 @@ def renamed_first(path: Path, content: bytes, *, mode: int) -> None:
     writing.rename(path).write_bytes(content)
 
 
-def parts_removed_first(hour: Path, run: Sequence[files.Part]) -> None:
-    if len(run) > 1:
-        content = parquet([pq.read_table(part.path) for part in run])
-        for part in run:
-            part.path.unlink()
-        files.put(hour, content, writer=run[0].writer, first=run[0].first, last=run[-1].last, level=1)
+def removed_first(hour: Path) -> bool:
+    sources = files.files(hour)
+    if len(sources) < 2:
+        return False
+    content = files._joined(sources, hour)
+    for path in sources:
+        path.unlink()
+    files.put(hour, content)
+    return True
 
 
-MUTANTS: dict[str, tuple[str, Callable[..., object]]] = {
-    "in_place": ("write_atomically", in_place),
-    "renamed_first": ("write_atomically", renamed_first),
-    "parts_removed_first": ("_merge", parts_removed_first),
-    "all_files_read": ("_outermost", lambda found: found),
+def repeats_joined(sources: Sequence[Path], _: Path) -> bytes:
+    return record_parquet(pa.concat_tables(map(pq.read_table, sources)).cast(schema()))
+
+
+def repeats_read(by_hour: Sequence[Sequence[Path]]) -> str:
+    return f"FROM {parquet([path for paths in by_hour for path in paths])}"
+
+
+MUTANTS: dict[str, tuple[str, ModuleType, str, Callable[..., object]]] = {
+    "in_place": ("flush", files, "write_atomically", in_place),
+    "renamed_first": ("flush", files, "write_atomically", renamed_first),
+    "removed_first": ("compact", files, "_compact", removed_first),
+    "repeats_compacted": ("compact", files, "_joined", repeats_joined),
+    "repeats_read": ("compact", prediction_records, "_log", repeats_read),
 }
-"""What is replaced in prediction_files, and by what."""
+"""For each the act that shows it, and what is replaced by what."""
 
 
 def killed_everywhere(act: str, folder: Path) -> int:
@@ -130,14 +155,13 @@ def killed_everywhere(act: str, folder: Path) -> int:
     before, work = ACTS[act]
     assert ended(lambda _: before(folder / "start"))[0] == 0
     for number in itertools.count(1):
-        code = killed(work, folder, f"call {number}", lambda number=number: die_at(number, names=CALLS))
+        code, largest = killed(work, folder, f"call {number}", lambda number=number: die_at(number, names=CALLS))
         if code == 0:
             break
         assert code == -signal.SIGKILL, f"ended with {code} at call {number}"
-    largest = max(path.stat().st_size for path in (folder / f"call {number}").rglob("*.parquet"))
     sizes = [0, 1, *(int(share * largest) for share in SHARES)]
     for size in sizes:
-        code = killed(work, folder, f"byte {size}", lambda size=size: die_past(size))
+        code, _ = killed(work, folder, f"byte {size}", lambda size=size: die_past(size))
         assert code == -signal.SIGXFSZ, f"ended with {code} at byte {size}"
     return number - 1 + len(sizes)
 
@@ -149,8 +173,8 @@ def die_past(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
-def killed(work: Callable[[Path, Tell], None], folder: Path, where: str, arm: Callable[[], None]) -> int:
-    """Do the work on a copy of the start, prove what it leaves; how it ended."""
+def killed(work: Callable[[Path, Tell], None], folder: Path, where: str, arm: Callable[[], None]) -> tuple[int, int]:
+    """Do the work on a copy of the start, prove what it leaves; how it ended, and the size of the largest file it left."""
     at = folder / where
     if (folder / "start").exists():
         shutil.copytree(folder / "start", at)
@@ -160,8 +184,9 @@ def killed(work: Callable[[Path, Tell], None], folder: Path, where: str, arm: Ca
         work(at, tell)
 
     code, written = ended(armed)
+    largest = max((path.stat().st_size for path in at.rglob("*.parquet")), default=0)
     assert ended(lambda _: prove(at, written))[0] == 0, f"after a kill at {where}"
-    return code
+    return code, largest
 
 
 def ended(work: Callable[[Tell], None]) -> tuple[int, int]:
@@ -189,5 +214,5 @@ def kills_survived(act: str, folder: Path, *, mutant: str = "") -> subprocess.Co
 
 if __name__ == "__main__":
     if len(sys.argv) > 3:
-        setattr(files, *MUTANTS[sys.argv[3]])
+        setattr(*MUTANTS[sys.argv[3]][1:])
     sys.stdout.write(str(killed_everywhere(sys.argv[1], Path(sys.argv[2]))))

@@ -55,7 +55,6 @@ def predicted(
     )
 
 
-def log(folder: Path, *made: Predictions, writer: str = "w", number: int = 0) -> Path:
+def log(folder: Path, *made: Predictions) -> Path:
     """Put predictions of one hour into the log as one flush."""
-    hour = hour_folder(folder, made[0].ids)
-    return put(hour, parquet([table(made)]), writer=writer, first=number, last=number)
+    return put(hour_folder(folder, made[0].ids), parquet(table(made)))

@@ -36,7 +36,7 @@ def test_a_kill_at_any_point_or_within_any_file_leaves_whole_files_and_all_that_
 
 @pytest.mark.parametrize("mutant", MUTANTS)
 def test_the_kills_find_a_log_that_is_broken_on_purpose(mutant: str, tmp_path: Path) -> None:
-    done = kills_survived("merge", tmp_path, mutant=mutant)
+    done = kills_survived(MUTANTS[mutant][0], tmp_path, mutant=mutant)
     assert done.returncode == 1
     assert "AssertionError: after a kill at" in done.stderr
 

@@ -39,4 +39,4 @@ def batch_predictions(
         scores=scores,
         threshold=about["threshold"],
     )
-    return parquet([table([made])])
+    return parquet(table([made]))

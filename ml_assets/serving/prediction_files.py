@@ -1,47 +1,27 @@
 """The prediction log's files: Parquet in one folder per hour (UTC) of the prediction ids, each there as a whole or not at all.
 
-`2026-01-31/09/<writer>.<first>-<last>.<level>.parquet` holds what one writer flushed from its flush `first` to `last`. Many
-small files are merged into a larger one of the next level. A file whose range lies within another's of the same writer is in
-that one already: nobody reads it, so that a kill between writing the merged file and removing its parts counts nothing twice.
+Each flush writes one file. Once an hour has passed, its files are compacted into one, which is durable before any of them is
+removed: after a kill in between, records are in two files. A record is known by its id, and prediction_records counts each id
+once. What a file is called says nothing, so the files of earlier versions, with other names, are files like any other.
 """
 
 import datetime as dt
 import fcntl
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from itertools import groupby
+import sys
+from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.errors import MlAssetsError
-from ml_assets.serving.prediction_record import parquet
+from ml_assets.core.duckdb_session import connect, parquet
+from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving.prediction_record import GROUP_ROWS
 from resources.blobs import write_atomically
-from resources.leftovers import clear_folder
+from resources.leftovers import clear_folder, unfinished_folder
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-FAN = 32
-"""Files of one level that become one of the next: an hour of flushes each second is at most 93 files, each row written thrice."""
-MOST_MERGED_BYTES = 32 * 1024 * 1024
-READ_ROWS = 2048
+MOST_COMPACTED_BYTES = 32 * 1024 * 1024
+"""The most that one compaction reads: about a million records, whose ids are in memory. A larger hour stays several files."""
+NICENESS = 19
 RECENT_DAYS = 3
-TRIES = 50
-
-
-class PredictionLogError(MlAssetsError):
-    """The log holds something else than whole files of predictions, or changes faster than it can be read."""
-
-
-class Part(NamedTuple):
-    """A file of the log."""
-
-    writer: str
-    first: int
-    last: int
-    level: int
-    path: Path
 
 
 def hour_number(id: str) -> int:
@@ -60,143 +40,94 @@ def hour_folder(folder: Path, id: str) -> Path:
     return folder_of(folder, hour_number(id))
 
 
-def put(hour: Path, content: bytes, *, writer: str, first: int, last: int, level: int = 0) -> Path:
-    """Write a file so that it is there as a whole, for good, or not at all."""
-    path = hour / f"{writer}.{first:08d}-{last:08d}.{level}.parquet"
-    write_atomically(path, content, mode=0o640)
-    return path
-
-
-def parts(hour: Path) -> list[Part]:
-    """The files of one hour that hold every record exactly once, by writer and flush."""
-    return _that_count(_listed(hour))
-
-
-def recent_hours(folder: Path) -> list[Path]:
-    """The hours of the last days that hold predictions, but for the newest, which is written to: a kill may have left them
-    in small files."""
-    return sorted(hour for day in sorted(folder.glob("????-??-??"))[-RECENT_DAYS:] for hour in day.glob("??"))[:-1]
-
-
 def hours(folder: Path) -> list[Path]:
     """All hours that hold predictions."""
     return sorted(folder.glob("????-??-??/??"))
 
 
-def merge(hour: Path, *, is_over: bool = False) -> None:
-    """Merge small files of the hour into larger ones; all of them, up to a size, once the hour `is_over` or its writer ends.
+def due_hours(folder: Path, *, before: int) -> list[Path]:
+    """The hours before this one (numbered as `hour_number` does) in the last days that are several files."""
+    end = folder_of(folder, before)
+    days = sorted(folder.glob("????-??-??"))[-RECENT_DAYS:]
+    return [hour for day in days for hour in sorted(day.glob("??")) if hour < end and len(files(hour)) > 1]
 
-    Whoever merges holds a lock, which ends with its process. Done twice, or killed in between, it gives the same records.
+
+def files(hour: Path) -> list[Path]:
+    """The files of one hour, which together hold every record, oldest first.
+
+    Listing a folder is not atomic: during a compaction one listing may miss both a file and the one that replaces it. What the
+    first listing misses was removed before the second begins, which therefore finds the replacement.
     """
-    with _alone(hour):
-        there = _listed(hour)
-        kept = _that_count(there)
-        _remove(hour, set(there).difference(kept))
-        for _, each_of in groupby(kept, key=lambda part: part.writer):
-            for run in _runs(list(each_of), is_over=is_over):
-                _merge(hour, run)
+    first = set(hour.glob("*.parquet"))
+    return sorted(first.union(hour.glob("*.parquet")))
 
 
-def _listed(hour: Path) -> list[Part]:
-    """The files of one hour, by writer and flush.
+def put(hour: Path, content: bytes) -> Path:
+    """Add a file so that it is there as a whole, for good, or not at all."""
+    path = hour / f"{prediction_id()}.parquet"
+    write_atomically(path, content, mode=0o640)
+    return path
 
-    Listing is not atomic: while a merge is under way one listing may miss both the parts and the whole. So it is done until
-    it gives the same twice.
+
+def compact(hour: Path) -> bool:
+    """Replace files of the hour by one with the same records, as many as fit; whether there were any.
+
+    Call it until there are none. One process compacts at a time, others leave it to that one; the lock ends with its process.
+    Raises OSError and duckdb.Error, and has removed nothing then that is not in another file.
     """
-    before = None
-    for _ in range(TRIES):
-        found = _listed_once(hour)
-        if found == before:
-            return found
-        before = found
-    raise PredictionLogError(f"{hour}: changes faster than it can be listed")
-
-
-def _listed_once(hour: Path) -> list[Part]:
+    day = os.open(hour.parent, os.O_RDONLY)  # not the hour: who writes into a folder holds its lock
     try:
-        names = os.listdir(hour)  # noqa: PTH208 one call; iterdir would be the same with a path for each
-    except FileNotFoundError:
-        return []
-    found = [_part(hour / name) for name in names if name.endswith(".parquet")]
-    return sorted(found, key=lambda part: (part.writer, part.first, -part.last))
-
-
-def _part(path: Path) -> Part:
-    try:
-        writer, flushes, level, _ = path.name.split(".")
-        first, last = map(int, flushes.split("-"))
-        return Part(writer, first, last, int(level), path)
-    except ValueError as error:
-        raise PredictionLogError(f"{path} is no file of a prediction log") from error
-
-
-def _that_count(listed: Sequence[Part]) -> list[Part]:
-    return [each for _, each_of in groupby(listed, key=lambda part: part.writer) for each in _outermost(each_of)]
-
-
-def _outermost(found: Iterator[Part]) -> Iterator[Part]:
-    """Those of one writer that no other holds already."""
-    reached = -1
-    for part in found:
-        if part.last > reached:
-            reached = part.last
-            yield part
-
-
-def _runs(found: Sequence[Part], *, is_over: bool) -> Iterator[Sequence[Part]]:
-    """Neighbours to merge: FAN of one level, or of an hour that is over as many as fit a file."""
-    if not is_over:
-        for _, each_of in groupby(found, key=lambda part: part.level):
-            if len(of_level := list(each_of)) >= FAN:
-                yield of_level
-        return
-    run: list[Part] = []
-    size = 0
-    for part in found:
-        more = part.path.stat().st_size
-        if run and size + more > MOST_MERGED_BYTES:
-            yield run
-            run, size = [], 0
-        run.append(part)
-        size += more
-    yield run
-
-
-def _merge(hour: Path, run: Sequence[Part]) -> None:
-    if len(run) < 2 or sum(part.path.stat().st_size for part in run) > MOST_MERGED_BYTES:
-        return
-    content = parquet(table for part in run for table in _tables(part.path))
-    level = 1 + max(part.level for part in run)
-    put(hour, content, writer=run[0].writer, first=run[0].first, last=run[-1].last, level=level)
-    for part in run:
-        part.path.unlink(missing_ok=True)
-
-
-def _tables(path: Path) -> "Iterator[pa.Table]":
-    """The rows of a file, a few at a time: in memory that is used again, where that for a whole file is cleared each time."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(READ_ROWS, use_threads=False):
-            yield pa.Table.from_batches([batch])
-
-
-def _remove(hour: Path, merged: Iterable[Part]) -> None:
-    """What a kill left over: parts of a merged file, and files that were never finished.
-
-    Nothing else: another server may have written a file since the hour was listed.
-    """
-    for part in merged:
-        part.path.unlink(missing_ok=True)
-    clear_folder(hour)
-
-
-@contextmanager
-def _alone(hour: Path) -> Iterator[None]:
-    descriptor = os.open(hour.parent, os.O_RDONLY)  # the day: who writes into the hour holds that one's lock
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        fcntl.flock(day, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        clear_folder(hour)
+        return _compact(hour)
+    except BlockingIOError:
+        return False
     finally:
-        os.close(descriptor)
+        os.close(day)
+
+
+def _compact(hour: Path) -> bool:
+    sources = _smallest(hour)
+    if len(sources) < 2:
+        return False
+    put(hour, _joined(sources, hour))
+    for path in sources:
+        path.unlink()
+    return True
+
+
+def _smallest(hour: Path) -> list[Path]:
+    """The smallest files, as many as may be compacted together, oldest first."""
+    sizes = sorted((path.stat().st_size, path) for path in files(hour))
+    totals = accumulate(size for size, _ in sizes)
+    return sorted(path for (_, path), total in zip(sizes, totals, strict=True) if total <= MOST_COMPACTED_BYTES)
+
+
+def _joined(sources: list[Path], hour: Path) -> bytes:
+    """One file of the records of several, each once. Where no record repeats, few rows are in memory."""
+    with connect() as connection, unfinished_folder(hour) as scratch:
+        connection.execute("SET threads = 1")  # the other cores are for the requests
+        (repeats,) = connection.sql(f"SELECT count(*) > count(DISTINCT id) FROM {parquet(sources)}").fetchall()[0]
+        records = connection.sql(f"SELECT {'DISTINCT ON (id) *' if repeats else '*'} FROM {parquet(sources)}")
+        joined = Path(scratch) / "joined"
+        records.write_parquet(str(joined), compression="zstd", row_group_size=GROUP_ROWS)
+        return joined.read_bytes()
+
+
+def main(arguments: list[str]) -> str | None:
+    """Compact these hours (folders); the errors of those that cannot be, in words."""
+    import duckdb
+
+    os.nice(NICENESS)
+    errors = []
+    for hour in map(Path, arguments):
+        try:
+            while compact(hour):
+                pass
+        except (OSError, duckdb.Error) as error:  # nothing is lost, and the other hours can be
+            errors.append(f"the prediction log's {hour} cannot be compacted: {error}")
+    return "\n".join(errors) or None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

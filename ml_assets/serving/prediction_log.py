@@ -1,19 +1,22 @@
 """Every prediction, written beside the requests: answering appends to a queue and waits for nothing.
 
 A thread turns what waits into columns and writes them as one Parquet file once in `flush_seconds`. Nearly all of that is done in
-NumPy and Arrow without the interpreter, for which the event loop would wait. What was not flushed when the process is killed is
+NumPy and Arrow without the interpreter, for which the event loop would wait. Once an hour has passed, a process of its own, which
+has neither the interpreter nor the priority of this one, compacts its files. What was not flushed when the process is killed is
 lost; what does not fit the queue, or the disk, is counted in `lost`. Reading is prediction_records.
 """
 
+import subprocess
+import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from ml_assets.serving.prediction_files import PredictionLogError, folder_of, hour_number, merge, put, recent_hours
-from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving import prediction_files
+from ml_assets.serving.prediction_files import due_hours, folder_of, hour_number, put
 from ml_assets.serving.prediction_record import Predictions, Sent, parquet, table
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ which is kept itself."""
 FLUSH_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 5.0
+GRACE_SECONDS = 60
+"""How long after its end an hour is compacted: what was answered in it has been flushed by then."""
 SLICE_ROWS, SLICE_REQUESTS = 30_000, 2000
 """About what is in one table. For each a few dozen steps take the interpreter from the event loop, and each request's bodies and
 numbers are gone through in one."""
@@ -41,18 +46,19 @@ class PredictionLog:
         flush_seconds: float = FLUSH_SECONDS,
         most_waiting_bytes: int = MOST_WAITING_BYTES,
         stop_seconds: float = STOP_SECONDS,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self.folder = folder
-        self.written = self.merges_failed = 0
+        self.written = self.compactions_failed = 0
         self._flush_seconds = flush_seconds
         self._most_waiting_bytes = most_waiting_bytes
         self._stop_seconds = stop_seconds
+        self._clock = clock
         self._waiting: deque[tuple[Predictions, int]] = deque()
         # Each counter is changed by one thread only: what was refused and taken by the caller's, the others by the writer's.
         self._refused = self._taken_bytes = self._done_bytes = self._unwritten = self._taken = 0
-        self._writer = prediction_id()
-        self._flushes = 0
-        self._hour: Path | None = None
+        self._hour = 0
+        self._compaction: subprocess.Popen[bytes] | None = None
         self._closing = Event()
         self._thread = Thread(target=self._run, name="prediction-log", daemon=True)
         self._thread.start()
@@ -85,12 +91,13 @@ class PredictionLog:
     def _run(self) -> None:
         import pyarrow.parquet  # noqa: F401 while the server starts, not at the first flush
 
-        for hour in recent_hours(self.folder):
-            self._merge(hour, is_over=True)
         while not self._pause():
             self._flush()
+            self._compact()
         self._flush()
-        self._turn_to(None)
+        if self._compaction is not None:  # whenever it ends, each record counts once: the next start goes on
+            self._compaction.kill()
+            self._compaction.wait()
 
     def _pause(self) -> bool:
         """Until it is time to flush, or much waits; whether to stop."""
@@ -107,18 +114,21 @@ class PredictionLog:
             predictions, weight = self._waiting.popleft()
             by_hour.setdefault(hour_number(predictions.ids), []).append(predictions)
             weights += weight
-        for number, waited in by_hour.items():
-            hour, tables = folder_of(self.folder, number), self._tables(waited)
-            rows = sum(each.num_rows for each in tables)
-            self._turn_to(hour)
-            try:
-                self._write(hour, tables)
-                self.written += rows
-            except (OSError, ValueError):
-                self._unwritten += rows
-            else:
-                self._merge(hour)
+        for hour, waited in by_hour.items():
+            self._write(folder_of(self.folder, hour), waited)
         self._done_bytes += weights
+
+    def _write(self, hour: Path, waited: Sequence[Predictions]) -> None:
+        import pyarrow as pa
+
+        if not (tables := self._tables(waited)):
+            return
+        whole = pa.concat_tables(tables)
+        try:
+            put(hour, parquet(whole))
+            self.written += whole.num_rows
+        except (OSError, ValueError):
+            self._unwritten += whole.num_rows
 
     def _tables(self, waited: Sequence[Predictions]) -> "list[pa.Table]":
         made = []
@@ -129,22 +139,25 @@ class PredictionLog:
                 self._unwritten += sum(map(len, batches))
         return made
 
-    def _write(self, hour: Path, tables: "Sequence[pa.Table]") -> None:
-        number, self._flushes = self._flushes, self._flushes + 1  # never twice, whatever becomes of the file
-        put(hour, parquet(tables), writer=self._writer, first=number, last=number)
+    def _compact(self) -> None:
+        """Start a compaction when an hour has passed, and count one that failed: the next hour or start tries again."""
+        if self._compaction is not None:
+            if self._compaction.poll() is None:
+                return
+            self.compactions_failed += self._compaction.returncode != 0
+            self._compaction = None
+        if (hour := int(self._clock() - GRACE_SECONDS) // 3600) != self._hour:
+            self._hour = hour
+            try:
+                self._compaction = _compaction(due_hours(self.folder, before=hour))
+            except OSError:
+                self.compactions_failed += 1
 
-    def _turn_to(self, hour: Path | None) -> None:
-        """Merge what the hour before left, when another one begins or the log ends."""
-        if self._hour is not None and self._hour != hour:
-            self._merge(self._hour, is_over=True)
-        self._hour = hour
 
-    def _merge(self, hour: Path, *, is_over: bool = False) -> None:
-        # Not merged is not lost: the next flush, hour or start tries again.
-        try:
-            merge(hour, is_over=is_over)
-        except (OSError, ValueError, PredictionLogError):
-            self.merges_failed += 1
+def _compaction(due: Sequence[Path]) -> "subprocess.Popen[bytes] | None":
+    """A process that compacts these hours; none if there are none."""
+    command = [sys.executable, "-m", prediction_files.__name__, *map(str, due)]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) if due else None
 
 
 def _sliced(waited: Sequence[Predictions]) -> Iterator[list[Predictions]]:

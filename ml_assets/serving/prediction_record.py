@@ -6,7 +6,7 @@ the row's text as it was sent, where the endpoint knows all of it.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain, groupby
 from operator import attrgetter
@@ -192,31 +192,20 @@ def _moments(batches: Sequence[Predictions]) -> "pa.Array":
     return moments.take(pa.array(np.repeat(np.arange(len(counts)), counts)))
 
 
-def parquet(tables: "Iterable[pa.Table]") -> bytes:
-    """The bytes of one file that holds the tables' rows in their order; the same tables give the same bytes."""
+def parquet(predictions: "pa.Table") -> bytes:
+    """The bytes of one file that holds the table's rows in their order; the same table gives the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
     looked_for = [name for name in schema().names if name != "request"]
-    with pq.ParquetWriter(
-        sink, schema(), compression="zstd", use_dictionary=list(REPEATED), write_statistics=looked_for
-    ) as writer:
-        for each in _groups(tables):
-            writer.write_table(each, row_group_size=GROUP_ROWS)
+    pq.write_table(
+        predictions,
+        sink,
+        row_group_size=GROUP_ROWS,
+        compression="zstd",
+        use_dictionary=list(REPEATED),
+        write_statistics=looked_for,
+    )
     content: bytes = sink.getvalue().to_pybytes()
     return content
-
-
-def _groups(tables: "Iterable[pa.Table]") -> "Iterator[pa.Table]":
-    """The same rows in tables of whole groups, and the rest in the last."""
-    import pyarrow as pa
-
-    waiting = schema().empty_table()
-    for each in tables:
-        waiting = pa.concat_tables([waiting, each])
-        if whole := waiting.num_rows // GROUP_ROWS * GROUP_ROWS:
-            yield waiting.slice(0, whole)
-            waiting = waiting.slice(whole)
-    if waiting.num_rows:
-        yield waiting

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.duckdb_session import connect, literal
-from ml_assets.serving.prediction_files import PredictionLogError, hour_folder, hours, parts
+from ml_assets.core.duckdb_session import connect, parquet
+from ml_assets.errors import MlAssetsError
+from ml_assets.serving.prediction_files import files, hour_folder, hours
 from ml_assets.serving.prediction_id import is_prediction_id
 from ml_assets.serving.prediction_record import schema
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-TRIES = 5
+
+class PredictionLogError(MlAssetsError):
+    """The log holds something else than whole files of predictions."""
 
 
 def find(folder: Path, id: str) -> dict[str, Any] | None:
@@ -47,25 +50,30 @@ def read(folder: Path) -> "pl.DataFrame":
     return pl.DataFrame(_select(hours(folder), "SELECT * FROM log ORDER BY id"))
 
 
-def _select(within: Sequence[Path], sql: str, *given: str) -> "pa.Table":
-    """The answer to a query of `log`, the records in the folders of these hours.
+def _select(within: Sequence[Path], sql: str, *parameters: str) -> "pa.Table":
+    """The result of a query of `log`, the records in the folders of these hours, each once.
 
-    What is merged while it is read is read again: its parts are gone, and all that they held is in another file.
+    When a compaction removes a file before it is read, what the file held is in another one: the query is done again.
     """
     import duckdb
 
-    trouble: duckdb.Error | None = None
-    for _ in range(TRIES):
-        files = [str(part.path) for hour in within for part in parts(hour)]
+    while True:
+        by_hour = [paths for hour in within if (paths := files(hour))]
         try:
-            return _query(files, sql, given)
+            with connect() as connection:
+                connection.from_arrow(schema().empty_table()).create_view("nothing")
+                return connection.sql(f"WITH log AS ({_log(by_hour)}) {sql}", params=list(parameters)).to_arrow_table()
         except duckdb.Error as error:
-            trouble = error
-    raise PredictionLogError(f"the prediction log cannot be read: {trouble}") from trouble
+            if all(path.exists() for paths in by_hour for path in paths):
+                raise PredictionLogError(f"the prediction log cannot be read: {error}") from error
 
 
-def _query(files: list[str], sql: str, given: Sequence[str]) -> "pa.Table":
-    with connect() as connection:
-        log = connection.read_parquet(list(map(literal, files))) if files else connection.from_arrow(schema().empty_table())
-        log.create_view("log")
-        return connection.sql(sql, params=list(given)).to_arrow_table()
+def _log(by_hour: Sequence[Sequence[Path]]) -> str:
+    """A query of every record once. A file holds no id twice, and an id is in one hour: where an hour is one file, as after its
+    compaction, counting takes no look at the ids."""
+    alone = [paths[0] for paths in by_hour if len(paths) == 1]
+    several = [path for paths in by_hour if len(paths) > 1 for path in paths]
+    queries = ["FROM nothing"]
+    queries += [f"FROM {parquet(alone)}"] if alone else []
+    queries += [f"SELECT DISTINCT ON (id) * FROM {parquet(several)}"] if several else []
+    return " UNION ALL ".join(queries)

@@ -67,7 +67,7 @@ def metrics_text(state: State) -> str:
         "batches": state.line.batches,
         "predictions_logged": state.log.written,
         "predictions_not_logged": state.log.lost,
-        "prediction_log_merges_failed": state.log.merges_failed,
+        "prediction_log_compactions_failed": state.log.compactions_failed,
     }
     gauges: dict[str, float] = {"waiting_rows": state.line.waiting_rows}
     if serving is None:
