@@ -13,7 +13,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
-PROMETHEUS = b"text/plain; version=0.0.4"
 
 
 class ClientGone(Exception):
