@@ -286,6 +286,14 @@ def test_a_page_draws_every_box_and_asks_nobody_for_anything(
     assert not re.search(r"https?://|url\((?!#)|@import", content)
 
 
+@pytest.mark.parametrize("reference", ["landing/trains/trips:2013-02", "trains/raw:2013-02"])
+def test_an_arrow_leads_from_the_releases_to_the_environment_that_serves_one(
+    ask: Any, workspace: Workspace, made: Made, tmp_path: Path, reference: str
+) -> None:
+    ask("impact", reference, "--html", str(tmp_path / "page.html"))
+    assert "1 from trains/release to answers in production" in Page((tmp_path / "page.html").read_text()).texts
+
+
 def test_a_page_escapes_whatever_it_is_told(ask: Any, workspace: Workspace, made: Made, tmp_path: Path) -> None:
     workspace.endpoints.rollback("trains", to=None, by=audited.NASTY, reason=audited.NASTY)
     ask("lineage", "2013-02.aaaaaaaa", "--html", str(tmp_path / "page.html"))

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_serving_support import REQUEST, payload, requests
 
-from ml_assets.serving.byte_counts import LARGE_BYTES, colons, count, is_over
+from ml_assets.serving.byte_counts import LARGE_BYTES, colons, count
 from ml_assets.serving.refusals import BadRequest
 from ml_assets.serving.requests import RequestDecoder
 
@@ -59,10 +59,5 @@ def test_one_opening_more_than_the_most_rows_need_is_refused_before_parsing(more
 def test_counts_are_those_of_bytes_at_any_size(piece: bytes, size: int) -> None:
     body = (piece * (size // len(piece) + 1))[:size]
     for what in (b"{", b"[", b" ", b"\x00", b"\xff"):
-        there = body.count(what)
-        assert count(body, what) == there
-        assert all(is_over(body, what, most) == (there > most) for most in {0, max(there - 1, 0), there, there + 1})
-    after_quote, is_spaced = colons(body)
-    assert after_quote == body.count(b'":')
-    assert is_spaced or not re.search(rb"[ \t\n\r]:", body)
-    assert not is_spaced or re.search(rb"[\x00- ]:" if len(body) >= LARGE_BYTES else rb" :|[\t\n\r]", body)
+        assert count(body, what) == body.count(what)
+    assert colons(body) == len(re.findall(rb'[\x00-"]:', body))

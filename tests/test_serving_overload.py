@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from test_serving_support import Store, payload, requests, train
 
@@ -132,6 +133,32 @@ def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Stor
         said = [answer_of(connection) for connection in slow]
         assert all(text == b"" for text in said[:10])
         assert all(text.startswith(b"HTTP/1.1 408") for text in said[20:])
+        assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
+
+
+def test_a_client_that_takes_no_answer_is_given_up_and_others_are_answered(store: Store, tmp_path: Path) -> None:
+    from test_serving_server import Started
+    from test_serving_support import post
+
+    ready = tmp_path / "ready.json"
+    server = Started([*store.argv, "--client-seconds", "1", "--ready-file", str(ready)], ready)
+    with server as base_url, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the system takes many answers for it
+        host, _, port = base_url.removeprefix("http://").partition(":")
+        client.connect((host, int(port)))
+
+        def is_connected() -> bool:
+            there = psutil.Process(server.process.pid).net_connections()
+            return any(each.raddr and each.raddr.port == client.getsockname()[1] for each in there)
+
+        for _ in range(20):
+            client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" * 100)  # whole requests: it is not still asking
+        time.sleep(0.5)
+        assert is_connected()
+        until = time.monotonic() + 10
+        while is_connected():
+            assert time.monotonic() < until
+            time.sleep(0.1)
         assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
 
 

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
-from ml_assets.serving.metrics import Metrics, observed_text
+from ml_assets.serving.metrics import Metrics, observed_families, render
 from ml_assets.serving.observed import Observed
 from ml_assets.serving.prediction_id import is_prediction_id, prediction_id, prediction_ids
 from ml_assets.serving.prediction_record import GROUP_ROWS, Predictions, Sent, parquet, table
@@ -150,13 +151,23 @@ def test_metrics_are_prometheus_text() -> None:
     metrics.latency.add(0.004)
     metrics.latency.add(9.0)
     metrics.stage("model", 0.0002)
-    text = metrics.text(release='r"1', counters={"predictions_logged": 1}, gauges={"waiting_rows": 3})
-    text += observed_text(Observed({}, []), product="flights", release="r1")
-    assert 'ml_assets_requests_total{product="flights",path="/predict",status="422"} 1' in text
-    assert 'ml_assets_predict_seconds_bucket{product="flights",le="0.005"} 1' in text
-    assert 'ml_assets_predict_seconds_bucket{product="flights",le="+Inf"} 2' in text
-    assert 'ml_assets_release_info{product="flights",release="r\\"1"} 1' in text
-    assert 'ml_assets_refusals_total{product="flights",reason="field"} 1' in text
-    assert 'ml_assets_stage_seconds_bucket{product="flights",stage="model",le="0.00025"} 1' in text
-    assert 'ml_assets_waiting_rows{product="flights"} 3' in text
-    assert [line for line in text.splitlines() if not re.fullmatch(r"# TYPE \S+ \w+|\w+\{[^{}]+\} \S+", line)] == []
+    families = metrics.families(release='r"1', counters={"predictions_logged": 1}, gauges={"waiting_rows": 3})
+    told = render([*families, *observed_families(Observed({}, []), product="flights", release="r1")])
+    samples = {(s.name, *sorted(s.labels.items())): s.value for f in text_string_to_metric_families(told) for s in f.samples}
+    product = ("product", "flights")
+    for name, *labels, value in (
+        ("ml_assets_requests_total", ("path", "/predict"), product, ("status", "422"), 1),
+        ("ml_assets_refusals_total", product, ("reason", "field"), 1),
+        ("ml_assets_predict_seconds_bucket", ("le", "0.005"), product, 1),
+        ("ml_assets_predict_seconds_bucket", ("le", "+Inf"), product, 2),
+        ("ml_assets_predict_seconds_count", product, 2),
+        ("ml_assets_predict_seconds_sum", product, 9.004),
+        ("ml_assets_stage_seconds_bucket", ("le", "0.00025"), product, ("stage", "model"), 1),
+        ("ml_assets_stage_seconds_sum", product, ("stage", "model"), 0.0002),
+        ("ml_assets_rows_total", product, 0),
+        ("ml_assets_predictions_logged_total", product, 1),
+        ("ml_assets_waiting_rows", product, 3),
+        ("ml_assets_release_info", product, ("release", 'r"1'), 1),
+        ("ml_assets_score_count", product, ("release", "r1"), 0),
+    ):
+        assert samples[name, *labels] == value

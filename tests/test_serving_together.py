@@ -1,4 +1,4 @@
-"""Answers that are ready together are sent together, whole and in order; one that is alone is sent at once."""
+"""Answers that are ready together are sent together, whole and in order; none waits for anything else."""
 
 import asyncio
 import logging
@@ -16,10 +16,12 @@ import uvloop
 
 from ml_assets.serving.protocol import MOST_HEAD_BYTES, PatientProtocol
 
-ASK = b"GET /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
+ASK = b"%s /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
 PATIENCE = 3
 """Seconds: less than after which uvicorn closes a connection on which nothing happens, and so sends what was held."""
 ABORTED = "/999"
+WITHOUT_BODY = (204, 304)
+"""Asked for one of these, the application answers with it as its status."""
 CLOSE = b"Connection: close\r\n"
 
 
@@ -45,10 +47,14 @@ class Served:
         if self._came == self.together:
             self.go.set()
         await self.go.wait()
-        body = scope["path"].encode() * 1000
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
-        await send({"type": "http.response.body", "body": body[:5], "more_body": True})
-        await send({"type": "http.response.body", "body": body[5:]})
+        if (status := int(scope["path"][1:])) in WITHOUT_BODY:
+            await send({"type": "http.response.start", "status": status})
+            await send({"type": "http.response.body"})
+        else:
+            body = scope["path"].encode() * 1000
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+            await send({"type": "http.response.body", "body": body[:5], "more_body": True})
+            await send({"type": "http.response.body", "body": body[5:]})
         self.had_answer.append(self._has_something(scope["client"][1]))
         if len(self.had_answer) == self.together:
             self.looked.set()
@@ -57,8 +63,7 @@ class Served:
 
     def _has_something(self, port: int) -> bool:
         client = self.clients[port]
-        patience = 1 if self.together == 1 else 0.01  # what is sent to this machine is there nearly at once
-        return client.fileno() >= 0 and bool(select([client], [], [], patience)[0])
+        return client.fileno() >= 0 and bool(select([client], [], [], 0.01)[0])  # what is sent is there nearly at once
 
     def _abort(self, client: tuple[str, int]) -> None:
         for connection in self.server.server_state.connections:
@@ -107,8 +112,8 @@ def served(together: int, work: Callable[[Served], None]) -> Served:
     return found
 
 
-def ask(client: socket.socket, *numbers: int, more: bytes = b"") -> None:
-    client.sendall(b"".join(ASK % (number, more) for number in numbers))
+def ask(client: socket.socket, *numbers: int, method: bytes = b"GET", more: bytes = b"") -> None:
+    client.sendall(b"".join(ASK % (method, number, more) for number in numbers))
 
 
 def answers(client: socket.socket, *numbers: int) -> None:
@@ -127,8 +132,8 @@ def answers(client: socket.socket, *numbers: int) -> None:
     assert got == b""
 
 
-@pytest.mark.parametrize(("together", "had_answer"), [(1, [True]), (2, [False, False]), (40, [False] * 40)])
-def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int, had_answer: list[bool]) -> None:
+@pytest.mark.parametrize("together", [1, 2, 40])
+def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int) -> None:
     def work(found: Served) -> None:
         clients = found.connect(together)
         for number, client in enumerate(clients):
@@ -140,7 +145,24 @@ def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int, had
             for number, client in enumerate(clients if again < 2 else []):
                 ask(client, number)
 
-    assert served(together, work).had_answer[:together] == had_answer
+    assert served(together, work).had_answer[:together] == [False] * together
+
+
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize(("method", "number"), [(b"HEAD", 1), *((b"GET", status) for status in WITHOUT_BODY)])
+def test_an_answer_without_a_body_is_sent_at_once(method: bytes, number: int, together: int) -> None:
+    def work(found: Served) -> None:
+        clients = found.connect(together)
+        for client in clients:
+            ask(client, number, method=method)
+        for client in clients:
+            head = client.recv(100_000)
+            assert head.startswith(b"HTTP/1.1 %d " % (number if number in WITHOUT_BODY else 200))
+            assert head.endswith(b"\r\n\r\n")
+            ask(client, 2)
+            answers(client, 2)
+
+    served(together, work)
 
 
 def test_an_answer_that_ends_its_connection_is_whole() -> None:

@@ -109,7 +109,7 @@ def test_the_metrics_are_those_of_all_workers(world: World) -> None:
     types = [line for line in text.splitlines() if line.startswith("#")]
     assert len(set(types)) == len(types)
     assert samples(text, "ml_assets_worker_up") == {'{worker="1"}': 1.0, '{worker="2"}': 1.0}
-    answered = [f'{{worker="{number}",product="flights",path="/predict",status="200"}}' for number in (1, 2)]
+    answered = [f'{{path="/predict",product="flights",status="200",worker="{number}"}}' for number in (1, 2)]
     counts = samples(text, "ml_assets_requests_total")
     assert all(counts[labels] > 0 for labels in answered)
     assert sum(counts[labels] for labels in answered) == ASKED
@@ -117,19 +117,20 @@ def test_the_metrics_are_those_of_all_workers(world: World) -> None:
 
 
 def test_a_worker_that_tells_nothing_is_named_and_samples_stay_with_their_family() -> None:
-    one = '# TYPE a counter\na{product="p"} 1\n# TYPE b gauge\nb{product="p"} 2\n'
-    two = '# TYPE b gauge\nb{product="p"} 4\n# TYPE a counter\na{product="p{"} 3\n'
-    assert joined({3: None, 2: two, 1: one}).splitlines() == [
+    one = '# TYPE a_total counter\na_total{product="p"} 1\n# TYPE b gauge\nb{product="p"} 2\n'
+    two = '# TYPE b gauge\nb{product="p"} 4\n# TYPE a_total counter\na_total{product="p{"} 3\n'
+    told = joined({3: None, 2: two, 1: one})
+    assert [line for line in told.splitlines() if not line.startswith("# HELP")] == [
         "# TYPE ml_assets_worker_up gauge",
-        'ml_assets_worker_up{worker="1"} 1',
-        'ml_assets_worker_up{worker="2"} 1',
-        'ml_assets_worker_up{worker="3"} 0',
-        "# TYPE a counter",
-        'a{worker="1",product="p"} 1',
-        'a{worker="2",product="p{"} 3',
+        'ml_assets_worker_up{worker="1"} 1.0',
+        'ml_assets_worker_up{worker="2"} 1.0',
+        'ml_assets_worker_up{worker="3"} 0.0',
+        "# TYPE a_total counter",
+        'a_total{product="p",worker="1"} 1.0',
+        'a_total{product="p{",worker="2"} 3.0',
         "# TYPE b gauge",
-        'b{worker="1",product="p"} 2',
-        'b{worker="2",product="p"} 4',
+        'b{product="p",worker="1"} 2.0',
+        'b{product="p",worker="2"} 4.0',
     ]
 
 

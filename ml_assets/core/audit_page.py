@@ -51,17 +51,8 @@ def impact_page(answer: Mapping[str, Any]) -> str:
     counts = {(edge["from"], edge["to"]): edge["count"] for edge in answer["edges"]}
     if subject.get("delivered_sha256"):
         rows = [[subject["partition"], subject["delivered_sha256"]]]
-        boxes.append(
-            Box(
-                asset,
-                0,
-                asset.rsplit("/", 1)[-1],
-                subject["partition"],
-                "",
-                "subject",
-                [Table("Delivered", ["partition", "sha256"], rows)],
-            )
-        )
+        parts = [Table("Delivered", ["partition", "sha256"], rows)]
+        boxes.append(Box(asset, 0, asset.rsplit("/", 1)[-1], subject["partition"], "", "subject", parts))
         counts |= {(asset, box.key): 1 for box in boxes if box.column == 1}
     for environment, now in answer["answers"].items():
         if now["is_affected"]:
@@ -69,7 +60,7 @@ def impact_page(answer: Mapping[str, Any]) -> str:
             rows = [[now["release"], now["since"], now["by"]]]
             parts = [Table("Answers now", ["release", "since", "by"], rows)]
             boxes.append(Box(key, 7, environment, now["release"], "", "bad", parts))
-            counts[asset.split("/")[0] + "/release", key] = 1
+            counts[asset.removeprefix("landing/").split("/")[0] + "/release", key] = 1
     told = f"{len(answer['releases'])} releases were made from it, which gave {answer['predictions']} predictions"
     return _page(f"What {name_of(subject)} touched", told, boxes, counts, asset)
 

@@ -45,7 +45,7 @@ class App:
         try:
             if handler is None:
                 raise _NOT_FOUND
-            if scope["method"] != method:
+            if scope["method"] != method and (scope["method"], method) != ("HEAD", "GET"):  # the server leaves the body out
                 raise BadRequest(405, [Refusal(path="", message=f"{path} is for {method}")], reason="method")
             reply = await handler(Request(scope, receive))
         except BadRequest as error:

@@ -13,7 +13,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
-PROMETHEUS = b"text/plain; version=0.0.4"
 
 
 class ClientGone(Exception):
@@ -40,31 +39,17 @@ class Request(msgspec.Struct, frozen=True):
         return next((value for known, value in self.scope["headers"] if known == name), None)
 
     async def body(self, limit: int) -> bytes:
-        """The body; one over `limit` bytes is refused before it is all read."""
-        message = await self.receive()
-        if not message.get("more_body"):
-            return _whole(message, limit)
-        told = self.header(b"content-length")
-        if told is not None and told.isdigit() and int(told) > limit:
-            raise _too_large(limit)
-        content = bytearray(_whole(message, limit))
-        while message.get("more_body"):
+        """The body; one over `limit` bytes is refused before it is all read, or at once if its length says so."""
+        pieces, size, has_more = [], 0, True
+        while has_more:
             message = await self.receive()
-            content += _whole(message, limit - len(content), limit)
-        return bytes(content)
-
-
-def _whole(message: Message, left: int, limit: int | None = None) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    body: bytes = message.get("body", b"")
-    if len(body) > left:
-        raise _too_large(left if limit is None else limit)
-    return body
-
-
-def _too_large(limit: int) -> BadRequest:
-    return BadRequest(413, [Refusal(path="", message=f"the body is over {limit} bytes")], reason="body_too_large")
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            pieces.append(message.get("body", b""))
+            size, has_more = size + len(pieces[-1]), message.get("more_body", False)
+            if size > limit or (has_more and int(self.header(b"content-length") or 0) > limit):
+                raise BadRequest(413, [Refusal(path="", message=f"the body is over {limit} bytes")], reason="body_too_large")
+        return b"".join(pieces)
 
 
 async def send_reply(send: Send, reply: Reply, *, closes: bool) -> None:

@@ -1,13 +1,20 @@
-"""Counters and histograms of one server process, as Prometheus text."""
+"""Counters and histograms of one server process, plain numbers while requests are counted; rendered by Prometheus' library."""
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
+
+from prometheus_client import generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from ml_assets.serving.observed import Observed
 
 BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+Labels = Mapping[str, str]
 STAGES = ("parse", "features", "model", "encode")
 
 
@@ -42,68 +49,77 @@ class Metrics:
         """Count the time of one stage: of a request (parse, encode) or of a batch of them (features, model)."""
         self.stages[stage].add(seconds)
 
-    def text(self, *, release: str | None, counters: Mapping[str, int], gauges: Mapping[str, float]) -> str:
-        """The metrics in Prometheus' text format, with counters and gauges that others hold."""
-        label = f'product="{self.product}"'
-        lines = ["# TYPE ml_assets_requests_total counter"]
-        for (path, status), count in sorted(self.requests.items()):
-            lines.append(f'ml_assets_requests_total{{{label},path="{path}",status="{status}"}} {count}')
-        lines.append("# TYPE ml_assets_refusals_total counter")
-        for reason, count in sorted(self.refusals.items()):
-            lines.append(f'ml_assets_refusals_total{{{label},reason="{reason}"}} {count}')
-        lines += _histogram("ml_assets_predict_seconds", {label: self.latency})
-        lines += _histogram("ml_assets_stage_seconds", {f'{label},stage="{name}"': h for name, h in self.stages.items()})
+    def families(self, *, release: str | None, counters: Mapping[str, int], gauges: Mapping[str, float]) -> Iterator[Metric]:
+        """The metrics as Prometheus' library takes them, with counters and gauges that others hold."""
+        product = {"product": self.product}
+        requests = sorted(self.requests.items())
+        yield _family("counter", "requests", [({**product, "path": p, "status": str(s)}, n) for (p, s), n in requests])
+        yield _family("counter", "refusals", [({**product, "reason": why}, n) for why, n in sorted(self.refusals.items())])
+        yield _histogram("predict_seconds", [(product, BUCKETS, self.latency.counts, self.latency.sum)])
+        stages = [({**product, "stage": stage}, BUCKETS, spent.counts, spent.sum) for stage, spent in self.stages.items()]
+        yield _histogram("stage_seconds", stages)
         names = ("rows", "swaps", "refused_swaps", "canary_rows", "canary_failed_rows")
-        own = {name: getattr(self, name) for name in names}
-        for name, value in {**own, **counters}.items():
-            lines += [f"# TYPE ml_assets_{name}_total counter", f"ml_assets_{name}_total{{{label}}} {value}"]
+        for name, value in {**{name: getattr(self, name) for name in names}, **counters}.items():
+            yield _family("counter", name, [(product, value)])
         for name, gauge in gauges.items():
-            lines += [f"# TYPE ml_assets_{name} gauge", f"ml_assets_{name}{{{label}}} {gauge:g}"]
+            yield _family("gauge", name, [(product, gauge)])
         if release is not None:
-            info = f'{label},release="{_escaped(release)}"'
-            lines += ["# TYPE ml_assets_release_info gauge", f"ml_assets_release_info{{{info}}} 1"]
-        return "\n".join(lines) + "\n"
+            yield _family("gauge", "release_info", [({**product, "release": release}, 1)])
 
 
-def observed_text(observed: Observed, *, product: str, release: str) -> str:
-    """What the answering release scored so far, beside its profile."""
-    label = f'product="{product}",release="{_escaped(release)}"'
-    lines = ["# TYPE ml_assets_score histogram", *_cumulated("ml_assets_score", label, observed.edges, observed.scores)]
-    lines.append("# TYPE ml_assets_unknown_categories_total counter")
-    for name, count in observed.unknown.items():
-        lines.append(f'ml_assets_unknown_categories_total{{{label},feature="{_escaped(name)}"}} {count}')
+def observed_families(observed: Observed, *, product: str, release: str) -> Iterator[Metric]:
+    """The scores of the release that serves so far, to compare with its profile."""
+    labels = {"product": product, "release": release}
+    yield _histogram("score", [(labels, observed.edges, observed.scores, None)])
+    yield _family("counter", "unknown_categories", [({**labels, "feature": name}, n) for name, n in observed.unknown.items()])
     if (psi := observed.psi) is not None:
-        lines += ["# TYPE ml_assets_score_psi gauge", f"ml_assets_score_psi{{{label}}} {psi:.6g}"]
-    return "\n".join(lines) + "\n"
+        yield _family("gauge", "score_psi", [(labels, psi)])
+
+
+@dataclass(frozen=True)
+class _Families(Collector):
+    """What the library takes for a registry."""
+
+    families: Iterable[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def render(families: Iterable[Metric]) -> str:
+    """The families in Prometheus' text format."""
+    return generate_latest(_Families(families)).decode()
 
 
 def joined(texts: Mapping[int, str | None]) -> str:
-    """The texts of several workers, by number, as one: each sample says whose it is, and `worker_up` which worker told none."""
-    up = [f'ml_assets_worker_up{{worker="{number}"}} {text is not None:d}' for number, text in sorted(texts.items())]
-    families = {"# TYPE ml_assets_worker_up gauge": up}
-    for number, text in sorted(texts.items()):
-        for line in (text or "").splitlines():
-            if line.startswith("#"):
-                family = families.setdefault(line, [])
-            else:
-                family.append(line.replace("{", f'{{worker="{number}",', 1))
-    return "".join(f"{line}\n" for head, samples in families.items() for line in (head, *samples))
+    """The texts of several workers, by number, as one: a label names each sample's worker; `worker_up` is 0 without a text."""
+    up = _family(
+        "gauge", "worker_up", [({"worker": str(number)}, float(told is not None)) for number, told in sorted(texts.items())]
+    )
+    families = {up.name: up}
+    for number, told in sorted(texts.items()):
+        for found in text_string_to_metric_families(told or ""):
+            family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
+            for sample in found.samples:
+                family.add_sample(sample.name, {**sample.labels, "worker": str(number)}, sample.value)
+    return render(families.values())
 
 
-def _histogram(name: str, labelled: Mapping[str, Histogram]) -> Iterator[str]:
-    yield f"# TYPE {name} histogram"
-    for label, histogram in labelled.items():
-        yield from _cumulated(name, label, BUCKETS, histogram.counts)
-        yield f"{name}_sum{{{label}}} {histogram.sum:.6f}"
+def _family(kind: str, name: str, samples: Iterable[tuple[Labels, float]]) -> Metric:
+    family = Metric(f"ml_assets_{name}", name.replace("_", " ").capitalize(), kind)
+    for labels, value in samples:
+        family.add_sample(family.name + ("_total" if kind == "counter" else ""), dict(labels), value)
+    return family
 
 
-def _cumulated(name: str, label: str, bounds: Sequence[float], counts: Sequence[int]) -> Iterator[str]:
-    total = 0
-    for bound, count in zip([*bounds, "+Inf"], counts, strict=True):
-        total += count
-        yield f'{name}_bucket{{{label},le="{bound}"}} {total}'
-    yield f"{name}_count{{{label}}} {total}"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+def _histogram(name: str, series: Iterable[tuple[Labels, Sequence[float], Sequence[int], float | None]]) -> Metric:
+    """Each series has labels, upper bounds, how many are in each bucket, and the sum of the values where that is known."""
+    family = _family("histogram", name, [])
+    for labels, bounds, counts, total in series:
+        cumulative = list(accumulate(counts))
+        for bound, count in zip([*bounds, "+Inf"], cumulative, strict=True):
+            family.add_sample(f"{family.name}_bucket", {**labels, "le": str(bound)}, count)
+        family.add_sample(f"{family.name}_count", dict(labels), cumulative[-1])
+        if total is not None:
+            family.add_sample(f"{family.name}_sum", dict(labels), total)
+    return family

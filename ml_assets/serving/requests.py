@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from ml_assets.serving.byte_counts import colons, count, is_over
+from ml_assets.serving.byte_counts import colons, count
 from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 from ml_assets.serving.request_field import Field, RequestSpecRefused, annotation
 
@@ -61,7 +61,7 @@ class RequestDecoder:
             raise self._invalid(error) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._malformed(body, error) from error
-        if _may_repeat(body, names) and (path := repeated_field(body)) is not None:
+        if colons(body) != names and (path := repeated_field(body)) is not None:
             raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
         return rows
 
@@ -82,8 +82,7 @@ class RequestDecoder:
             raise BadRequest(422, [Refusal(path="rows", message=about, allowed=self._allowed("rows"))], reason="too_many_rows")
 
     def _opens_more(self, body: bytes) -> bool:
-        left = self._most_openings - count(body, b"{")
-        return left < 0 or is_over(body, b"[", left)
+        return count(body, b"{") + count(body, b"[") > self._most_openings
 
     def _invalid(self, error: msgspec.ValidationError) -> BadRequest:
         told = refusal(str(error), self._allowed)
@@ -107,12 +106,6 @@ class RequestDecoder:
 
 def _name(path: str) -> str:
     return path.rpartition(".")[2]
-
-
-def _may_repeat(body: bytes, names: int) -> bool:
-    """Whether a decoded body might name a field twice: it has another number of `":` than of names, or space before a colon."""
-    after_quote, is_spaced = colons(body)
-    return is_spaced or after_quote != names
 
 
 def _fields(content: bytes) -> tuple[Field, ...]:

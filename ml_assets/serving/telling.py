@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ml_assets.serving.exchange import PROMETHEUS, Reply, Request, as_json
-from ml_assets.serving.metrics import joined, observed_text
+from ml_assets.serving.exchange import Reply, Request, as_json
+from ml_assets.serving.metrics import joined, observed_families, render
 from ml_assets.serving.openapi import document
 from ml_assets.serving.state import State
 
@@ -32,11 +33,11 @@ def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awa
         return as_json(document(state.serving().bundle))
 
     async def metrics(request: Request) -> Reply:
-        text = metrics_text(state)
+        told = metrics_text(state)
         if state.peers and not state.admission.is_peer(request):
             others = await asyncio.to_thread(state.peers.metrics)
-            text = joined({state.peers.number: text, **others})
-        return Reply(200, text.encode(), kind=PROMETHEUS)
+            told = await asyncio.to_thread(joined, {state.peers.number: told, **others})
+        return Reply(200, told.encode(), kind=CONTENT_TYPE_PLAIN_0_0_4.encode())
 
     handlers = {"/livez": livez, "/readyz": readyz, "/version": told_version, "/openapi.json": openapi, "/metrics": metrics}
     return {path: ("GET", handler) for path, handler in handlers.items()}
@@ -71,7 +72,7 @@ def metrics_text(state: State) -> str:
     }
     gauges: dict[str, float] = {"waiting_rows": state.line.waiting_rows}
     if serving is None:
-        return state.metrics.text(release=None, counters=counters, gauges=gauges)
+        return render(state.metrics.families(release=None, counters=counters, gauges=gauges))
     engine = serving.bundle.features
     counters["rows_left_to_duckdb"] = engine.given_up
     gauges |= {
@@ -80,5 +81,6 @@ def metrics_text(state: State) -> str:
         "serves_instead_of_pointer": float(serving.instead_of is not None),
         "load_seconds": serving.loaded_seconds,
     }
-    text = state.metrics.text(release=serving.bundle.release, counters=counters, gauges=gauges)
-    return text + observed_text(serving.bundle.observed, product=state.endpoint.product, release=serving.bundle.release)
+    release, product = serving.bundle.release, state.endpoint.product
+    own = state.metrics.families(release=release, counters=counters, gauges=gauges)
+    return render([*own, *observed_families(serving.bundle.observed, product=product, release=release)])
