@@ -9,7 +9,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo dev test tests debian lint long bench lock clean
+# Python 3.12 says itself which lines run (sys.monitoring), which costs little; 3.11 has to trace each one.
+COVERAGE = $(shell $(BIN)/python -c 'import sys; print("--cov --cov-report=" if sys.version_info >= (3, 12) else "")')
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+.PHONY: help install demo dev test tests coverage debian lint long bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -37,7 +41,11 @@ test: install debian  ## lint, types, import contract, tests
 	@$(MAKE) --no-print-directory --jobs 2 lint tests
 
 tests: install
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(if $(COVERAGE),COVERAGE_CORE=sysmon) $(PYTEST) $(COVERAGE)
+	@$(if $(COVERAGE),echo "coverage: $$($(BIN)/coverage report --format=total) % of lines")
+
+coverage: install debian  ## the tests again, with the lines that none of them runs
+	$(if $(COVERAGE),COVERAGE_CORE=sysmon) $(PYTEST) --cov --cov-report=term-missing:skip-covered
 
 # What tests drive of Debian: a browser for pages, PostgreSQL for the ledger, curl for the README. Asks for root only when something is missing.
 debian:
@@ -68,4 +76,4 @@ lock: $(UV)  ## resolve pyproject.toml again into requirements.lock
 	  --group dev --extra demo --extra openlineage --output-file requirements.lock pyproject.toml
 
 clean:  ## remove what the project made in this folder, but not its home
-	rm -rf $(VENV) .uv build *.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf $(VENV) .uv build *.egg-info .coverage .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
