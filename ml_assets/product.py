@@ -109,7 +109,8 @@ class Product(Section):
     def contract(self) -> ModuleType:
         """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded."""
         module = _import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name)
-        if problems := contract_problems(module, self, file=self.folder / CONTRACT_FILE, spec=self.folder / SPEC_FILE):
+        file, spec, categories = self.folder / CONTRACT_FILE, self.folder / SPEC_FILE, self.endpoint.unknown_categories
+        if problems := contract_problems(module, self.delivery, categories=categories, file=file, spec=spec):
             raise ProductError(*problems)
         return module
 
