@@ -10,8 +10,8 @@ from typing import Any
 
 from ml_assets.serving.feature_values import CATEGORY
 from ml_assets.serving.sql_code import INT64, Code, Columns, CompiledFeatures, Kind, Term, Unsupported
-from ml_assets.serving.sql_expressions import as_kind
 from ml_assets.serving.sql_lookups import Lookup
+from ml_assets.serving.sql_numbers import as_kind
 from ml_assets.serving.sql_relations import Tables, columns_of
 
 

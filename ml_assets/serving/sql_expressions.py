@@ -1,11 +1,12 @@
 """SQL expressions as terms: those whose result is known to be DuckDB's to the last bit. The rest is Unsupported."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from operator import itemgetter
 from typing import Any
 
+from ml_assets.serving import sql_numbers, sql_times
 from ml_assets.serving.sql_code import Code, Kind, Term, Unsupported, one_of, same_kind
+from ml_assets.serving.sql_numbers import as_kind, whole_literal
 
 Resolve = Callable[[str, str], Term]
 """The term of a column name and its table's alias ("" without one)."""
@@ -21,22 +22,10 @@ def only(node: Any, *allowed: str) -> None:
 
 def term(node: Any, code: Code, resolve: Resolve) -> Term:
     """The value of the expression."""
-    rule = _rules().get(node.key)
+    rule = _RULES.get(node.key)
     if rule is None:
         raise Unsupported(f"{node.key} in {node.sql('duckdb')}")
     return rule(node, code, resolve)
-
-
-@cache
-def _rules() -> Mapping[str, Rule]:
-    from ml_assets.serving import sql_numbers, sql_times
-
-    own: dict[str, Rule] = {
-        "column": _column, "paren": _paren, "literal": _literal, "boolean": _boolean, "coalesce": _coalesce, "case": _case,
-        "nullif": _nullif, "is": _is, "not": _not, "and": _and, "or": _or, "in": _in, "between": _between, "dpipe": _dpipe,
-        "substring": _substring, "cast": _cast,
-    }  # fmt: skip
-    return own | dict.fromkeys(_COMPARED, _compare) | sql_numbers.RULES | sql_times.RULES
 
 
 def _column(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -54,11 +43,6 @@ def _literal(node: Any, code: Code, resolve: Resolve) -> Term:
     if not node.this.isdigit() or int(node.this) >= 2**31:
         raise Unsupported(f"the number {node.this}: neither INTEGER nor next to a DOUBLE")
     return whole_literal(int(node.this), code)
-
-
-def whole_literal(number: int, code: Code) -> Term:
-    """A number that the SQL spells out, narrower than BIGINT."""
-    return Term(code.value(number), "small", literal=number, within=(number, number))
 
 
 def _boolean(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -187,30 +171,17 @@ def _substring(node: Any, code: Code, resolve: Resolve) -> Term:
 
 
 def _cast(node: Any, code: Code, resolve: Resolve) -> Term:
-    from ml_assets.serving.sql_times import to_date
-
     only(node, "this", "to", "_type")
     only(node.to, "this")
     inner, wanted = term(node.this, code, resolve), node.to.sql("duckdb")
     if wanted == "DATE":
-        return to_date(inner, code)
+        return sql_times.to_date(inner, code)
     kind = {"DOUBLE": "number", "TEXT": "string", "VARCHAR": "string"}.get(wanted)
     if wanted == "BIGINT" and inner.kind in ("integer", "small", "boolean"):
         return code.strict("integer", f"as_integer({inner.code})", [inner], within=_of_whole(inner))
     if kind is None:
         raise Unsupported(node.sql("duckdb"))
     return as_kind(inner, "number" if kind == "number" else "string", code)
-
-
-def as_kind(inner: Term, kind: Kind, code: Code) -> Term:
-    """CAST to DOUBLE or VARCHAR."""
-    if inner.kind == kind:
-        return inner
-    if kind == "number" and inner.kind in ("integer", "small", "boolean"):
-        return code.strict("number", f"as_double({inner.code})", [inner])
-    if kind == "string" and inner.kind in ("integer", "small"):
-        return code.strict("string", f"each(str, {inner.code})", [inner])
-    raise Unsupported(f"a cast from {inner.kind} to {kind}")
 
 
 def _of_whole(inner: Term) -> tuple[int, int]:
@@ -221,3 +192,28 @@ def _of_kind(found: Term, kind: Kind) -> Term:
     if found.kind != kind:
         raise Unsupported(f"{found.kind} where {kind} is expected")
     return found
+
+
+def _arithmetic(node: Any, code: Code, resolve: Resolve) -> Term:
+    if node.expression.key == "interval":
+        return sql_times.shifted(node, term(node.this, code, resolve), code)
+    sides = [sql_numbers.decimal(side, code) or term(side, code, resolve) for side in (node.this, node.expression)]
+    return sql_numbers.OPERATIONS[node.key](node, sides, code)
+
+
+def _neg(node: Any, code: Code, resolve: Resolve) -> Term:
+    return sql_numbers.negated(node, term(node.this, code, resolve), code)
+
+
+def _part(node: Any, code: Code, resolve: Resolve) -> Term:
+    only(node, "this")
+    return sql_times.part(node, term(node.this, code, resolve), code)
+
+
+_RULES: Mapping[str, Rule] = {
+    "column": _column, "paren": _paren, "literal": _literal, "boolean": _boolean, "coalesce": _coalesce, "case": _case,
+    "nullif": _nullif, "is": _is, "not": _not, "and": _and, "or": _or, "in": _in, "between": _between, "dpipe": _dpipe,
+    "substring": _substring, "cast": _cast, "neg": _neg,
+    **dict.fromkeys(_COMPARED, _compare), **dict.fromkeys(sql_numbers.OPERATIONS, _arithmetic),
+    **dict.fromkeys(sql_times.PARTS, _part),
+}  # fmt: skip

@@ -1,13 +1,10 @@
 """Dates and timestamps of features.sql, as whole days and microseconds since 1970."""
 
 import datetime as dt
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml_assets.serving.sql_code import Code, Term, Unsupported
 from ml_assets.serving.sql_columns import DAY, EPOCH_DAY
-
-if TYPE_CHECKING:
-    from ml_assets.serving.sql_expressions import Resolve, Rule
 
 _UNITS = {"DAY": DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
 _OF_DAY = {"hour": (DAY, _UNITS["HOUR"]), "minute": (_UNITS["HOUR"], _UNITS["MINUTE"])}
@@ -24,13 +21,9 @@ def to_date(inner: Term, code: Code) -> Term:
     return code.strict("date", f"{inner.code} // {DAY}", [inner])
 
 
-def shifted(node: Any, code: Code, resolve: "Resolve") -> Term | None:
-    """A timestamp plus or minus an interval of fixed length; None when the node is something else."""
-    from ml_assets.serving.sql_expressions import term
-
-    if node.expression.key != "interval":
-        return None
-    inner, length = term(node.this, code, resolve), _microseconds(node.expression)
+def shifted(node: Any, inner: Term, code: Code) -> Term:
+    """A timestamp plus or minus an interval of fixed length."""
+    length = _microseconds(node.expression)
     if inner.kind not in ("timestamp", "date") or node.key not in ("add", "sub"):
         raise Unsupported(node.sql("duckdb"))
     start = inner.code if inner.kind == "timestamp" else f"{inner.code} * {DAY}"
@@ -44,11 +37,9 @@ def _microseconds(interval: Any) -> int:
     return int(count.this) * _UNITS[unit]
 
 
-def _part(node: Any, code: Code, resolve: "Resolve") -> Term:
-    from ml_assets.serving.sql_expressions import only, term
-
-    only(node, "this")
-    name, inner = node.key.replace("_", ""), term(node.this, code, resolve)
+def part(node: Any, inner: Term, code: Code) -> Term:
+    """A part of a date or timestamp, such as its hour."""
+    name = node.key.replace("_", "")
     if name in _OF_DAY and inner.kind == "timestamp":
         of, unit = _OF_DAY[name]
         return code.strict("integer", f"{inner.code} % {of} // {unit}", [inner], within=(0, of // unit - 1))
@@ -61,5 +52,5 @@ def _part(node: Any, code: Code, resolve: "Resolve") -> Term:
     return code.strict("integer", f"calendar_part({code.value(name)}, {day.code})", [day], within=(1, 9999))
 
 
-_PARTS = ("hour", "minute", "year", "month", "day", "dayofyear", "day_of_year", "dayofweekiso", "day_of_week_iso")
-RULES: "dict[str, Rule]" = dict.fromkeys(_PARTS, _part)
+PARTS = ("hour", "minute", "year", "month", "day", "dayofyear", "day_of_year", "dayofweekiso", "day_of_week_iso")
+"""The functions that `part` knows, by sqlglot's names."""
