@@ -7,16 +7,9 @@ import dagster as dg
 from checks.evidence import check_spec, proven
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
-from ml_assets.services.proving import Finding, Proof
-from resources.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
+from ml_assets.services.proofs.release import CLAIMS, PROOF, intact, unseen
+from ml_assets.services.proving import Finding
 from resources.workspace import Workspace
-
-CLAIMS = {
-    BUNDLE_INTACT: "Every byte of the bundle is there and unchanged.",
-    TESTED_ON_UNSEEN: "No partition is both in the training window and in the test window.",
-}
-
-PROOF = Proof("release", tuple(CLAIMS), (f"{__name__}:intact", f"{__name__}:unseen"))
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -33,18 +26,3 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         yield from proven(context, workspace, product, PROOF, find)
 
     return [release_checks]
-
-
-def intact(workspace: Workspace, release: Manifest) -> Finding:
-    """Read every byte of the bundle again."""
-    is_intact = workspace.snapshots.is_intact(release.snapshot)
-    return Finding(BUNDLE_INTACT, is_intact, CLAIMS[BUNDLE_INTACT] if is_intact else "bytes are missing or changed")
-
-
-def unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
-    """Compare the release's training window with what it was judged on."""
-    evaluation = workspace.lineage.current(product, "evaluation", release.partition)
-    trained, tested = set(release.facts["train"]), set(evaluation.facts["tested"])
-    seen = sorted(trained & tested)
-    told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
-    return Finding(TESTED_ON_UNSEEN, bool(tested) and not seen, told)

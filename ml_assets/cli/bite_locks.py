@@ -65,7 +65,7 @@ def trained_on_test(on: Subject) -> Bite:
     trained = [*(m.partition for m in on.case.trained), tested[-1]]
     found = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
     if release := _released(on):
-        from checks.lineage import unseen
+        from ml_assets.services.proofs.release import unseen
 
         seen = replace(release, facts={**release.facts, "train": [*release.facts["train"], release.partition]})
         finding = unseen(on.case.space, on.product, seen)
@@ -86,7 +86,7 @@ def swapped_model(on: Subject) -> Bite:
 
 def changed_bytes(on: Subject) -> Bite:
     """One bit of a released model's file, in a store of our own above the real one."""
-    from checks.lineage import intact
+    from ml_assets.services.proofs.release import intact
 
     if (release := _released(on)) is None:
         return Bite(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)

@@ -1,0 +1,29 @@
+"""Releases are what their manifests say: every byte there, and no training row among the rows that judged them."""
+
+from ml_assets.core.manifests import Manifest
+from ml_assets.product import Product
+from ml_assets.services.proving import Finding, Proof
+from resources.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
+from resources.workspace import Workspace
+
+CLAIMS = {
+    BUNDLE_INTACT: "Every byte of the bundle is there and unchanged.",
+    TESTED_ON_UNSEEN: "No partition is both in the training window and in the test window.",
+}
+
+PROOF = Proof("release", tuple(CLAIMS), (f"{__name__}:intact", f"{__name__}:unseen"))
+
+
+def intact(workspace: Workspace, release: Manifest) -> Finding:
+    """Read every byte of the bundle again."""
+    is_intact = workspace.snapshots.is_intact(release.snapshot)
+    return Finding(BUNDLE_INTACT, is_intact, CLAIMS[BUNDLE_INTACT] if is_intact else "bytes are missing or changed")
+
+
+def unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+    """Compare the release's training window with what it was judged on."""
+    evaluation = workspace.lineage.current(product, "evaluation", release.partition)
+    trained, tested = set(release.facts["train"]), set(evaluation.facts["tested"])
+    seen = sorted(trained & tested)
+    told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
+    return Finding(TESTED_ON_UNSEEN, bool(tested) and not seen, told)
