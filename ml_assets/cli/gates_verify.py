@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.status import columns
+from ml_assets.cli.tables import columns
 from ml_assets.core.manifests import Manifest
 from ml_assets.product import Product
 from resources.workspace import Workspace

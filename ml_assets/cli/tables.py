@@ -1,0 +1,64 @@
+"""What a partition and a release came to, as rows and as a text table."""
+
+from typing import Any
+
+from ml_assets.product import Product
+from resources.workspace import Workspace
+
+
+def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
+    """What the ledger holds for one partition; None where a stage has nothing."""
+    found = {s: space.ledger.current(product.name, s, key) for s in ("raw", "quarantine", "evaluation", "release")}
+    facts = {stage: manifest.facts for stage, manifest in found.items() if manifest}
+    evaluation = facts.get("evaluation", {})
+    metric = product.gates.metric
+    measured = evaluation.get("metrics", {}).get(metric, {})
+    return {
+        "partition": key,
+        "rows": sum(facts["raw"]["rows"].values()) if "raw" in facts else None,
+        "quarantined": sum(facts["quarantine"]["rows"].values()) if "quarantine" in facts else None,
+        "metric": metric,
+        "candidate": measured.get("candidate"),
+        "champion": measured.get("champion"),
+        "verdict": evaluation.get("verdict", {}).get("decision"),
+        "release": facts.get("release", {}).get("release"),
+    }
+
+
+def table(product: Product, rows: list[dict[str, Any]], answers: dict[str, str] | None = None) -> str:
+    """The rows as a text table; with `answers`, a column of who answered after each partition."""
+    metric = product.gates.metric
+    header = ["partition", "rows", "quarantined", f"{metric} candidate", f"{metric} champion", "verdict"]
+    header += ["answers" if answers is not None else "release"]
+    lines = [
+        [
+            r["partition"],
+            _count(r["rows"]),
+            _count(r["quarantined"]),
+            _interval(r["candidate"]),
+            _interval(r["champion"]),
+            r["verdict"] or "no candidate",
+            (answers.get(r["partition"], "") if answers is not None else r["release"]) or "nobody",
+        ]
+        for r in rows
+    ]
+    return columns([header, *lines])
+
+
+def columns(lines: list[list[str]]) -> str:
+    """Lines of cells as a text table; the first is its header."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    shown = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([shown[0], "  ".join("-" * width for width in widths), *shown[1:]])
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _interval(estimate: dict[str, Any] | None) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "-"
+    if estimate["low"] is None:
+        return f"{estimate['value']:.4f}"
+    return f"{estimate['value']:.4f} [{estimate['low']:.4f}, {estimate['high']:.4f}]"
