@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from ml_assets.checkout import DBT_MODELS
+
 SPEC_FILE = "product.yaml"
 CONTRACT_FILE = "contract.py"
-DBT_MODELS = Path(__file__).resolve().parents[1] / "dbt_project" / "models"
-"""Where the dbt models of products lie that have no `dbt/` folder of their own."""
 _SHARED = ("dbt_project.yml", "profiles.yml", "macros", "tests")
 _DBT_SUFFIXES = (".sql", ".yml", ".yaml")
 
