@@ -62,11 +62,14 @@ def move(module: str, to: str) -> Edit:
     new_parent, _, new_name = to.rpartition(".")
 
     def moved(texts: Texts) -> Texts:
+        def apart(found: re.Match[str]) -> str:
+            others = [each for each in found[2].split(", ") if each != name]
+            kept = [f"{found[1]}from {parent} import {', '.join(others)}"] if others else []
+            return "\n".join([*kept, f"{found[1]}from {new_parent} import {new_name} as {name}"])
+
         def renamed(text: str) -> str:
             text = re.sub(rf"\b{re.escape(module)}\b", to, text)
-            text = re.sub(
-                rf"from {re.escape(parent)} import {name}$", f"from {new_parent} import {new_name} as {name}", text, flags=re.M
-            )
+            text = re.sub(rf"^( *)from {re.escape(parent)} import ((?:\w+, )*{name}(?:, \w+)*)$", apart, text, flags=re.M)
             return re.sub(rf"from {re.escape(parent)} import {name} as", f"from {new_parent} import {new_name} as", text)
 
         assert to not in texts
