@@ -73,7 +73,7 @@ def _judge(rows: dict[str, Any]) -> str:
     from ml_assets.core.gates.claims import judge_claim
     from ml_assets.core.gates.levels import level
     from ml_assets.core.gates.panel import panel
-    from ml_assets.gate_spec import GateSpec
+    from ml_assets.spec.gates import GateSpec
 
     gates = GateSpec.model_validate(GATES)
     window = panel(task="binary", threshold=THRESHOLD, **rows)

@@ -35,7 +35,7 @@ def walk_forward(months: int, parts: Parts) -> dict[str, float]:
     with parts.part("start"):
         import polars as pl
 
-        from ml_assets.product import load
+        from ml_assets.spec.product import load
 
         product = load(ROOT / "ml_assets" / "products" / "flights")
     with parts.part("read"):

@@ -16,7 +16,7 @@ from benchmarks import plan_dvc, plan_home
 from benchmarks.child import Spent, run, spend
 from benchmarks.tables import spread, table
 from ml_assets.cli.plan import STALE
-from ml_assets.product import Product, load_all
+from ml_assets.spec.product import Product, load_all
 from resources.settings import settings
 from resources.workspace import Workspace
 

@@ -14,7 +14,7 @@ import yaml
 from benchmarks.child import Spent, spend
 from ml_assets.core import stages
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import SPEC_FILE, Product
+from ml_assets.spec.product import SPEC_FILE, Product
 from resources.settings import ROOT
 from resources.workspace import Workspace
 

@@ -6,8 +6,8 @@ from functools import partial
 import dagster as dg
 
 from checks.evidence import check_spec, proven
-from ml_assets.product import Product
 from ml_assets.services.proofs import contract as proofs
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 

@@ -7,8 +7,8 @@ import dagster as dg
 from checks.evidence import check_spec, proven
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.metrics import METRICS
-from ml_assets.product import Product
 from ml_assets.services.proving import Finding, Proof
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 CLAIMS = {

@@ -7,8 +7,8 @@ import dagster as dg
 
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.stages import STAGES
-from ml_assets.product import Product
 from ml_assets.services.proving import Find, Finding, Proof
+from ml_assets.spec.product import Product
 from resources.assets import asset_key, partitions_def, unfinished_apis
 from resources.workspace import Workspace
 

@@ -12,9 +12,9 @@ from checks.evidence import proven_of
 from checks.staging_server import StagingServer
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
-from ml_assets.product_spec import StagingSpec
 from ml_assets.services.proving import Finding, Proof
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import StagingSpec
 from resources.claims import LATENCY_HOLDS
 from resources.endpoints import as_pointer
 from resources.latency import latency_outdated

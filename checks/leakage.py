@@ -6,8 +6,8 @@ from functools import partial
 import dagster as dg
 
 from checks.evidence import check_spec, proven
-from ml_assets.product import Product
 from ml_assets.services.proofs import leakage as proofs
+from ml_assets.spec.product import Product
 from resources.claims import NO_LEAKAGE
 from resources.workspace import Workspace
 

@@ -17,8 +17,8 @@ import dagster as dg
 
 from checks.evidence import check_spec, proven_of
 from ml_assets.core.promotion import Move, back
-from ml_assets.product import Product
 from ml_assets.services.proving import Finding, Proof
+from ml_assets.spec.product import Product
 from resources.claims import ROLLBACK_DRILL
 from resources.scratch import ledger_copy
 from resources.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import pointer as pointers
 from resources.pointer import Pointer
 from resources.workspace import Workspace

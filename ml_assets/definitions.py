@@ -21,8 +21,8 @@ from ml_assets import (
     report,
     tracking,
 )
-from ml_assets.product import Product, load_all
 from ml_assets.rollback import rollback_job
+from ml_assets.spec.product import Product, load_all
 from resources.decision_jobs import approve_job, override_job
 from resources.environment import pin
 from resources.jobs import checks_job, path_job

@@ -7,7 +7,7 @@ import dagster as dg
 from ml_assets import shadowing
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from ml_assets.telling_server import tell_server
 from resources.assets import asset_key, spec
 from resources.claims import staging_claims

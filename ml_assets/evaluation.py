@@ -8,10 +8,10 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.manifests import Manifest, Output
-from ml_assets.product import Product
-from ml_assets.product_spec import METRICS
 from ml_assets.services.comparing import Comparison, charge, compare
 from ml_assets.services.rebuilding import refuse_stale
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import METRICS
 from resources.assets import materialized, partitions_def, spec
 from resources.budget import Look
 from resources.metadata import pictures

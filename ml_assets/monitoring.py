@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import Product
 from ml_assets.services.rebuilding import refuse_stale
+from ml_assets.spec.product import Product
 from resources.assets import materialized, partitions_def, spec
 from resources.metadata import pictures, plots, small_table
 from resources.workspace import Workspace

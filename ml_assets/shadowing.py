@@ -9,8 +9,8 @@ from typing import Any
 
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.shadow_judging import Judged, judge, pairs
-from ml_assets.product import Product
-from ml_assets.product_spec import CanarySpec, ShadowSpec
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import CanarySpec, ShadowSpec
 from ml_assets.telling_server import tell_server
 from resources import recalls, shadows
 from resources.ledger import Entry

@@ -1,6 +1,6 @@
 """Asking the production server, if one runs, to read its pointer again."""
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 def tell_server(product: Product, release: str) -> str:

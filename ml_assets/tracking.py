@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.assets import INFORMS, materialized, partitions_def, spec
 from resources.workspace import Workspace
 

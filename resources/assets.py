@@ -10,7 +10,7 @@ import dagster as dg
 from ml_assets.core.partitions import partitions_of
 from ml_assets.core.reads import Span
 from ml_assets.core.stages import STAGES
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.lineage import Made
 
 ENDPOINTS = ("staging", "production")

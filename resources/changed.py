@@ -1,7 +1,7 @@
 """Whether code or declaration changed since this process read them: then it can make nothing more, until it is restarted."""
 
 from ml_assets.first_party import SHOWN, CodeChanged, refuse_changes
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 def changed_since_start(product: Product) -> str:

@@ -1,6 +1,6 @@
 """The names of the claims that later stages require: a check shows them, the ledger keeps them, the next stage asks for them."""
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 KEEPS_CONTRACT = "keeps_contract"
 NO_LEAKAGE = "no_leakage"

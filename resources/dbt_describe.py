@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_assets.core.contract_schema import polars_schema
 from ml_assets.core.duckdb_session import connect
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.column_lineage import Column, trace
 from resources.dbt_project import (
     DESCRIPTION,

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from ml_assets.core.consent import Answer, Override, Said, Via, person
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.ledger import Entry, Ledger, entries_where
 

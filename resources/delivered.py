@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.core.digests import digest_file
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.blobs import write_atomically
 from resources.landing import Landing, NotDelivered
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.source import NOT_VERSIONED, Commit, Source
-from ml_assets.product_files import SPEC_FILE
+from ml_assets.spec.files import SPEC_FILE
 from resources.settings import ROOT, Settings
 
 SECONDS = 10

@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.assets import asset_key
 from resources.claims import REPRODUCIBLE, ROLLBACK_DRILL
 

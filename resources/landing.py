@@ -15,7 +15,7 @@ from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.ordinals import ordinal
 from ml_assets.core.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.blobs import write_atomically
 
 

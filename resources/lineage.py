@@ -11,7 +11,7 @@ from ml_assets.core.promotion import stack
 from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
 from ml_assets.first_party import CodeChanged
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import recalls
 from resources.changed import changed_since_start
 from resources.endpoints import as_move

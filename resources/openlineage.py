@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from ml_assets.core import stages
 from ml_assets.core.manifests import Input, Manifest
 from ml_assets.core.source import as_source
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import BlobDamaged
 from resources.ledger import Entry

@@ -9,7 +9,7 @@ from ml_assets.core import stages
 from ml_assets.core.answering import answered, champions
 from ml_assets.core.digests import digest_json
 from ml_assets.core.planning import Cause, Definition, Item, Planner, Situation
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import delivered, plan_known, recalls
 from resources.ast_cache import ast_cache
 from resources.plan_reads import production_moves, stands, stored

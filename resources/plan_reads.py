@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, case, func, select
 
 from ml_assets.core.planning import Asset, Definition, Standing
 from ml_assets.core.promotion import Move
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import Blobs, LocalBlobs
 

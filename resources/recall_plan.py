@@ -7,7 +7,7 @@ from ml_assets.core.manifests import Manifest
 from ml_assets.core.promotion import back
 from ml_assets.core.stages import test_keys, train_keys
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import recalls
 from resources.endpoints import as_move
 from resources.recalls import Recall

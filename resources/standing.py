@@ -13,7 +13,7 @@ from ml_assets.core.consent import Answer, Consent, Override, Via, consent
 from ml_assets.core.digests import digest_json
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.promotion import SHORTEST_PREFIX, Decision, decide
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import recalls
 from resources.claims import release_claims
 from resources.decisions import DecisionRefused, signed

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.recalls import derived
 from resources.standing import standings
 from resources.workspace import Workspace

@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from ml_assets.core.digests import digest_json
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.changed import changed_since_start
 from resources.landing import NotDelivered, remembered_digest
 from resources.workspace import Workspace

@@ -6,7 +6,7 @@ never decides: either way the alias is put back on what answers, and follows whe
 
 import dagster as dg
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import registry
 from resources.decisions import DecisionRefused
 from resources.registry import Shown

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from resources.workspace import Workspace
 from tests import trains

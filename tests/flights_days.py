@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract_schema import polars_schema
-from ml_assets.product import Product, load
-from ml_assets.product_files import dbt_folder
+from ml_assets.spec.files import dbt_folder
+from ml_assets.spec.product import Product, load
 
 FLIGHTS = Path(__file__).parents[1] / "ml_assets" / "products" / "flights"
 START, DAYS = datetime(2013, 1, 1), 14

@@ -11,8 +11,8 @@ import yaml
 from ml_assets.core.gates.claims import ClaimResult, judge_claim
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, judge
-from ml_assets.gate_spec import ClaimSpec, MinimumSpec
-from ml_assets.product import Product, load
+from ml_assets.spec.gates import ClaimSpec, MinimumSpec
+from ml_assets.spec.product import Product, load
 from tests import trains
 
 GATES: dict[str, Any] = {

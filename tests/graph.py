@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from ml_assets.definitions import build_defs
-from ml_assets.product import load_all
+from ml_assets.spec.product import load_all
 from resources.settings import ROOT, settings
 from resources.workspace import Workspace
 

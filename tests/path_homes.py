@@ -17,8 +17,8 @@ from ml_assets.cli.progress import is_rebuilt
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.stages import LEAVES
 from ml_assets.definitions import build_defs
-from ml_assets.product import Product, load
-from ml_assets.product_files import dbt_folder
+from ml_assets.spec.files import dbt_folder
+from ml_assets.spec.product import Product, load
 from resources import pointer
 from resources.assets import asset_key
 from resources.jobs import path_job

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from ml_assets.demo_data import Year
-from ml_assets.product import Product, load
+from ml_assets.spec.product import Product, load
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests.flights_days import own_copy

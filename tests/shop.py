@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_assets.product import load
+from ml_assets.spec.product import load
 from tests.path_homes import Home, home
 
 SHOP = Path(__file__).parent / "products" / "shop"

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.contract import ContractBreached, audit
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from tests.trains import JANUARY, audited, made, trips
 
 

@@ -9,7 +9,7 @@ import pytest
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.judging import comparison_digest
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.budget import Budget, Look, WindowRetired
 from resources.ledger import Ledger
 from tests.gated import product as gated
@@ -152,7 +152,7 @@ def test_data_that_is_delivered_again_is_the_same_window_and_another_look(budget
 
 
 def _ask_many(url: str, folder: str, worker: int, told: "multiprocessing.Queue[int]") -> None:
-    from ml_assets.product import load
+    from ml_assets.spec.product import load
 
     ledger, spec, charged = Ledger(url), load(Path(folder)), 0
     for number in range(5):

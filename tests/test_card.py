@@ -6,7 +6,7 @@ from typing import Any
 from ml_assets.core.card import MOST_ROWS, About, Used, card
 from ml_assets.core.consent import Override
 from ml_assets.core.manifests import Input, Manifest
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from tests.records import manifest
 
 NASTY = "<script>alert(1)</script> | @everyone `x`"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.claim_grammar import MODELS, ClaimTextError, Comparison, Measure, measures, parse
+from ml_assets.spec.claim_grammar import MODELS, ClaimTextError, Comparison, Measure, measures, parse
 
 NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True).filter(
     lambda name: name not in ("ratio", "disagreement", "by", *MODELS)

@@ -20,7 +20,7 @@ from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.stages import SOURCE, STAGES, stage_code
 from ml_assets.first_party import TREE
-from ml_assets.product import Product, load
+from ml_assets.spec.product import Product, load
 from tests import trains
 from tests.shop import DAYS, deliver, shop
 

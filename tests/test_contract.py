@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.contract import ContractError, TableAudit, polars_schema
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from tests.trains import GOOD, audited, made, reasons, trips
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.contract import Audit, audit
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from tests.trains import audited, made, reasons, trips
 
 STOPS = """\

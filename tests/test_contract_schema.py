@@ -3,7 +3,7 @@
 import pytest
 
 from ml_assets.core.contract import ContractError, columns_known_after, request_fields
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from tests.trains import made
 
 

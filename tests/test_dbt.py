@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ml_assets.product import load
+from ml_assets.spec.product import load
 from resources.dbt import Built, Dbt, DbtFailed, DbtProjectError, test_names
 from resources.dbt_project import copy_project, project_digest
 from tests.flights_days import PARTITION, flights, own_copy, tables, write_sources

@@ -159,7 +159,7 @@ import json, sys
 from datetime import datetime, timedelta
 from pathlib import Path
 import duckdb, polars as pl
-from ml_assets.product import load
+from ml_assets.spec.product import load
 from ml_assets.core import feature_database
 from resources import dbt_runner
 from resources.dbt import Dbt

@@ -14,7 +14,7 @@ from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.core.training import fit, labelled
 from ml_assets.core.units import units
 from ml_assets.demo_data import Year
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.dbt import Dbt
 from tests.flights_days import flights
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ml_assets.gate_spec import BudgetSpec, GateSpec
-from ml_assets.product import ProductError, load
+from ml_assets.spec.gates import BudgetSpec, GateSpec
+from ml_assets.spec.product import ProductError, load
 from tests import trains
 from tests.gated import GATES, product
 

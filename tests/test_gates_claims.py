@@ -13,7 +13,7 @@ from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.claims import ClaimResult
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics_estimate import MetricError
-from ml_assets.gate_spec import MinimumSpec
+from ml_assets.spec.gates import MinimumSpec
 from tests.gated import LEVEL, arguments, claim, judged, reordered, window
 
 RELATIVE = "roc_auc(candidate) - roc_auc(champion) > -0.05"

@@ -24,7 +24,7 @@ from ml_assets.core.gates.simulation import (
 )
 from ml_assets.core.gates.verifying import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
 from ml_assets.core.intervals import Measured
-from ml_assets.gate_spec import BudgetSpec
+from ml_assets.spec.gates import BudgetSpec
 from tests.gated import claim
 
 CLAIMS = {

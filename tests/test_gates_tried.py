@@ -10,7 +10,7 @@ import yaml
 from ml_assets.cli.gates_bite import mutants
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.resampling import clopper_pearson
-from ml_assets.gate_spec import GateSpec
+from ml_assets.spec.gates import GateSpec
 from tests.gates_home import GATES, gates_home, invoke, policy, whole_months
 from tests.path_homes import Home
 

@@ -18,7 +18,7 @@ from ml_assets.core.gates.verifying import (
     resampled,
     wrong_units,
 )
-from ml_assets.gate_spec import GateSpec
+from ml_assets.spec.gates import GateSpec
 from tests.flights_months import copy, months  # noqa: F401
 from tests.gated import GATES, claim, window
 from tests.path_homes import Home

@@ -9,8 +9,8 @@ import pytest
 from ml_assets.core.bundle import golden
 from ml_assets.core.known import NothingKnown, evenly_spaced, known_values, recorded_known
 from ml_assets.core.stages import STAGES, stage_config
-from ml_assets.product import Product
-from ml_assets.product_spec import EndpointSpec
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import EndpointSpec
 
 REQUESTS = pl.DataFrame({"trip": [1, 2, 3, 4], "line": ["B", None, "A", "C"], "stops": [3, 3, -1, 9]})
 FEATURES = pl.DataFrame({"trip": [4, 3, 2, 1], "is_late": [None, 1.0, 0.0, 1.0]})

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.product import Product, load
+from ml_assets.spec.product import Product, load
 from resources.landing import Landing, NotDelivered, content_key
 from tests import trains
 

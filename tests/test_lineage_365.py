@@ -30,7 +30,7 @@ from ml_assets.core.manifests import Input, Manifest, Output
 from ml_assets.core.partitions import partitions_of
 from ml_assets.core.planning import Cause, Item, Planner, Situation, Standing
 from ml_assets.definitions import build_defs
-from ml_assets.product import Product, load
+from ml_assets.spec.product import Product, load
 from resources import ledger_schema as schema
 from resources.assets import asset_key
 from resources.claims import features_claims

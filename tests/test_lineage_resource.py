@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.manifests import Input, Manifest, Output, Recipe
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.lineage import Lineage, NotMaterialized, NotProven
 from resources.workspace import Workspace
 from tests.faults import BROKEN_DISK, FULL_DISK, disk_fails, points_survived

@@ -11,8 +11,8 @@ import pytest
 from ml_assets.cli.reproduce import reproduce
 from ml_assets.core.bundle import as_requests
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import load
 from ml_assets.serving.process import ServerProcess
+from ml_assets.spec.product import load
 from resources.plan import make_plan
 from tests.path_homes import Home, home
 from tests.test_path_temperature import SMALL

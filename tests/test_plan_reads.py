@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ml_assets.core.answering import champions
 from ml_assets.core.planning import Definition
 from ml_assets.core.promotion import Move, stack
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import plan_known
 from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace

@@ -11,7 +11,7 @@ from ml_assets.core.partitions import partitions_of
 from ml_assets.core.planning import Asset, Cause, Definition, Item, Planner, Situation, Standing
 from ml_assets.core.promotion import Move
 from ml_assets.core.stages import STAGES
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 DEFINITIONS = {name: Definition(f"code-{name}", f"config-{name}", "env") for name in STAGES}
 KEYS = ["2013-01", "2013-02", "2013-03"]

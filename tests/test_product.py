@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.product import Product, ProductError, load, load_all, schema
+from ml_assets.spec.product import Product, ProductError, load, load_all, schema
 
 SPEC = """\
 name: trains

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.reading import DeliveryError, read_delivery
-from ml_assets.product_spec import ReferenceSpec, TableSpec
+from ml_assets.spec.sections import ReferenceSpec, TableSpec
 
 CSV = TableSpec(format="csv", time="t")
 PARQUET = ReferenceSpec(format="parquet")

@@ -108,7 +108,7 @@ def test_links_and_pictures_are_there(document: Path) -> None:
 
 def test_the_keys_of_a_product_are_all_described() -> None:
     told = (ROOT / "docs" / "product.md").read_text()
-    from ml_assets.product import Product
+    from ml_assets.spec.product import Product
 
     missing = [name for name in Product.model_fields if f"`{name}" not in told]
     assert not missing

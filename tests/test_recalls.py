@@ -6,7 +6,7 @@ import pytest
 
 from ml_assets.core.manifests import Input, Manifest, Output
 from ml_assets.core.promotion import Move, back, decide
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import recalls
 from resources.endpoints import NothingToRollBackTo
 from resources.ledger import Ledger

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from test_serving_support import FEATURES, offline_features, requests, train
 
 from ml_assets.core.scoring import ScoringError, check_features, load_model, score_frame, score_rows
-from ml_assets.product_spec import Task
+from ml_assets.spec.sections import Task
 
 NAMES = [feature["name"] for feature in FEATURES]
 

@@ -18,8 +18,8 @@ import polars as pl
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.scoring import load_model, score_frame
-from ml_assets.product_spec import Task
 from ml_assets.serving.members import BundleFiles
+from ml_assets.spec.sections import Task
 from resources import pointer as pointers
 from resources.pointer import Pointer, Shadow
 from resources.settings import settings

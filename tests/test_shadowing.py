@@ -14,9 +14,9 @@ from ml_assets import shadowing
 from ml_assets.core.bundle import as_requests
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.shadow_judging import judge, pairs
-from ml_assets.product_spec import ShadowSpec
 from ml_assets.serving import client, prediction_records
 from ml_assets.serving.process import ServerProcess
+from ml_assets.spec.sections import ShadowSpec
 from resources import pointer, shadows
 from resources.verification import verify
 from resources.workspace import Workspace

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.product import load
+from ml_assets.spec.product import load
 from resources import pointer as pointers
 from resources.endpoints import as_pointer
 from resources.leftovers import UNFINISHED, clear_home, writing_into

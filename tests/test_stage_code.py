@@ -17,7 +17,7 @@ from ml_assets.core.code.closure import Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.stages import STAGES
 from ml_assets.first_party import TREE
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.plan import make_plan
 from tests.path_homes import Home
 from tests.shop import DAYS, deliver, shop
@@ -241,17 +241,19 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "the calendar": (change("ml_assets.core.partitions", "start - datetime(1, 1, 1)", "start - datetime(1, 1, 2)"), NOTHING),
     "when a partition begins": (change("ml_assets.core.partitions", "by=1)", "by=2)"), "dataset quarantine features"),
     "a new key of a section": (
-        change("ml_assets.product_spec", "    lookback: int", "    lookahead: int = 0\n    lookback: int"),
+        change("ml_assets.spec.sections", "    lookback: int", "    lookahead: int = 0\n    lookback: int"),
         NOTHING,
     ),
     "a new section": (
         change(
-            "ml_assets.product", "    rebuild: RebuildSpec", "    other: RebuildSpec = RebuildSpec()\n    rebuild: RebuildSpec"
+            "ml_assets.spec.product",
+            "    rebuild: RebuildSpec",
+            "    other: RebuildSpec = RebuildSpec()\n    rebuild: RebuildSpec",
         ),
         NOTHING,
     ),
-    "how product.yaml is parsed": (change("ml_assets.spec_file", "strict=True", "strict=False"), NOTHING),
-    "the words for an unknown name": (change("ml_assets.spec_file", "difflib.get_close_matches", "list"), NOTHING),
+    "how product.yaml is parsed": (change("ml_assets.spec.yaml_file", "strict=True", "strict=False"), NOTHING),
+    "the words for an unknown name": (change("ml_assets.spec.yaml_file", "difflib.get_close_matches", "list"), NOTHING),
     "the base class of errors": (
         change("ml_assets.errors", "(Exception)", "(RuntimeError)"),
         " ".join(STAGES.keys() - {"tracking"}),
@@ -355,8 +357,8 @@ MUTANTS: Mapping[str, Any] = {
     "ml_assets.first_party:_Guard.find_spec": lambda self, name, path, target=None: None,
     "ml_assets.core.training:_Reporter.after_iteration": lambda self, info: True,
     "ml_assets.model:_progress": lambda context, product: lambda done, total, loss: None,
-    "ml_assets.product:Product.contract": property(_contract),
-    "ml_assets.spec_file:unknown_name": lambda found, allowed: "no words",
+    "ml_assets.spec.product:Product.contract": property(_contract),
+    "ml_assets.spec.yaml_file:unknown_name": lambda found, allowed: "no words",
     "ml_assets.core.breaches:ContractBreached.__init__": _breach,
     "resources.dbt_project:scratch": _elsewhere,
     "resources.dbt_project:publish": shutil.copytree,

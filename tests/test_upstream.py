@@ -182,7 +182,7 @@ def test_mlflow_on_sqlite_takes_a_curve_in_one_call_and_moves_an_alias(tmp_path:
 def test_dbt_takes_a_manifest_instead_of_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dbt.parser.manifest import ManifestLoader
 
-    from ml_assets.product import load
+    from ml_assets.spec.product import load
     from resources.dbt_describe import described_project
     from resources.dbt_runner import DATABASE, invoke
 

@@ -5,7 +5,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Output
 from ml_assets.core.partitions import partitions_of
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 def audited(raw: Handle, product: Product, partition: str) -> Audit:

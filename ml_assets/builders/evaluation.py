@@ -13,7 +13,7 @@ from ml_assets.core.judging import judge_candidate, levels_of, output
 from ml_assets.core.manifests import Output
 from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.core.training import labelled
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from ml_assets.core.features import assemble
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Output
 from ml_assets.core.partitions import partitions_of
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.dbt import Built, Dbt
 
 

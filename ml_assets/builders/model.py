@@ -8,7 +8,7 @@ from ml_assets.core.features import model_columns, stacked
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Output
 from ml_assets.core.training import Progress, fit
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
     from ml_assets.core.training import Fitted

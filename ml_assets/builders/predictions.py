@@ -3,8 +3,8 @@
 from ml_assets.builders.monitoring import Served
 from ml_assets.core.bundled import own_scores
 from ml_assets.core.manifests import Output
-from ml_assets.product import Product
 from ml_assets.serving.batch_predictions import batch_predictions
+from ml_assets.spec.product import Product
 
 MEMBER = "predictions.parquet"
 

@@ -6,7 +6,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.handles import File
 from ml_assets.core.manifests import Output
 from ml_assets.core.reading import read_delivery
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 def build(files: Mapping[str, File], product: Product, partition: str) -> Output:

@@ -12,7 +12,7 @@ from ml_assets.core.handles import Handle
 from ml_assets.core.known import known_values
 from ml_assets.core.manifests import Output
 from ml_assets.core.scoring import load_model, score_frame
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)

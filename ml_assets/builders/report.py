@@ -15,7 +15,7 @@ from ml_assets.core.plots import feature_importance, learning_curve, plots
 from ml_assets.core.plots_gates import claims_plot
 from ml_assets.core.report import evidently_report
 from ml_assets.core.training import labelled
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 PAGE = "report.html"
 

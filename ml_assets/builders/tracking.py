@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_assets.core.handles import Handle
 from ml_assets.core.training import parameters
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.mlflow import Logged
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ml_assets.claim_grammar import Comparison
 from ml_assets.cli.backtest_planted import Planted
 from ml_assets.cli.backtest_walk import Step
 from ml_assets.cli.bite_pairs import seeds
@@ -14,6 +13,7 @@ from ml_assets.core.gates.diagnoses import Leak, Past
 from ml_assets.core.gates.power import Design, Power, design, powers
 from ml_assets.core.metrics_estimate import unit_codes
 from ml_assets.core.units import units
+from ml_assets.spec.claim_grammar import Comparison
 
 MODELS = 3
 

@@ -19,7 +19,7 @@ from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.resampling import redrawn
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics_types import Floats
-from ml_assets.gate_spec import ClaimSpec
+from ml_assets.spec.gates import ClaimSpec
 
 BEYOND = 1.1
 """How many margins worse the candidate is whose share of passes is counted."""

@@ -20,7 +20,7 @@ from ml_assets.core.training import Fitted, fit
 from ml_assets.errors import MlAssetsError
 
 if TYPE_CHECKING:
-    from ml_assets.product import Product
+    from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)

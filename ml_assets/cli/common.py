@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product, load_all
+from ml_assets.spec.product import Product, load_all
 from resources.settings import Settings, settings
 from resources.workspace import Workspace
 

@@ -7,7 +7,7 @@ import click
 from ml_assets.cli.common import product_named, workspace
 from ml_assets.core.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 class DeliveryRefused(MlAssetsError):

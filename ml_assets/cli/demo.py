@@ -10,7 +10,7 @@ import click
 from ml_assets.cli.common import product_named, run_job, workspace
 from ml_assets.cli.progress import Progress
 from ml_assets.cli.tables import row, table
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 PRODUCT = "flights"

@@ -10,7 +10,7 @@ import click
 
 from ml_assets.cli.common import workspace
 from ml_assets.cli.processes import Service, refuse_taken_ports, run_together
-from ml_assets.product import Product, load_all
+from ml_assets.spec.product import Product, load_all
 from resources.instance import prepare_home
 from resources.settings import ROOT, Settings
 from resources.workspace import Workspace

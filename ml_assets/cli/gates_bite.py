@@ -80,7 +80,7 @@ def mutants() -> "dict[str, Callable[[Subject], Bite]]":
 
 
 def _refuse_unknown(only: tuple[str, ...]) -> None:
-    from ml_assets.spec_file import unknown_name
+    from ml_assets.spec.yaml_file import unknown_name
 
     known = [*mutants(), "A/A"]
     for name in only:

@@ -7,7 +7,7 @@ import click
 
 from ml_assets.cli.common import product_named, workspace
 from ml_assets.cli.tables import columns
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.budget import Window
 from resources.workspace import Workspace
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.common import workspace
-from ml_assets.product import Product, load_all
+from ml_assets.spec.product import Product, load_all
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ml_assets.product import schema
+from ml_assets.spec.product import schema
 
 
 @click.command()

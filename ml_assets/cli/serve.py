@@ -8,11 +8,11 @@ import click
 from ml_assets.cli.common import product_named, workspace
 
 if TYPE_CHECKING:
-    from ml_assets.product import Product
     from ml_assets.serving.app import App
     from ml_assets.serving.keys import Key
     from ml_assets.serving.peers import Peers
     from ml_assets.serving.trial import Trial
+    from ml_assets.spec.product import Product
     from resources.pointer import Pointer
     from resources.workspace import Workspace
 

@@ -6,7 +6,7 @@ import click
 
 from ml_assets.cli.common import product_named, workspace
 from ml_assets.cli.tables import row, table
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 

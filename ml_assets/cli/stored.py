@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from ml_assets.gate_spec import GateSpec, needs_threshold
-from ml_assets.product import Product
-from ml_assets.product_spec import Section
-from ml_assets.spec_file import SpecFileProblems, read_model, unknown_name
+from ml_assets.spec.gates import GateSpec, needs_threshold
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import Section
+from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

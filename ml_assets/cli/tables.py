@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 

@@ -13,7 +13,7 @@ from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)

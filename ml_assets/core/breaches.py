@@ -12,7 +12,7 @@ import polars as pl
 
 from ml_assets.core.contract_schema import CONFLICT, RESERVED_COLUMNS, Rules
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec_file import unknown_name
+from ml_assets.spec.yaml_file import unknown_name
 
 BreachCode = Literal[
     "missing_table",

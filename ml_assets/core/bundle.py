@@ -15,7 +15,7 @@ from ml_assets.core.features import model_columns
 from ml_assets.core.known import Known, evenly_spaced
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.training import feature_kinds
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 GOLDEN_ROWS = 16
 """Requests whose scores are kept in the bundle, so that whoever loads it can tell that it answers as it should."""

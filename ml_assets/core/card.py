@@ -12,7 +12,7 @@ from ml_assets.core.consent import Override
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.markdown import code, table, text
 from ml_assets.core.reproducing import declared
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 MOST_ROWS = 40
 SHOWN_DIGITS = 16

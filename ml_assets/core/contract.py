@@ -26,8 +26,8 @@ from ml_assets.core.contract_schema import (
 )
 from ml_assets.core.reading import DeliveryError, read_delivery
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
-from ml_assets.product_spec import ReferenceSpec, TableSpec
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import ReferenceSpec, TableSpec
 
 __all__ = [
     "Audit",

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec_file import unknown_name
+from ml_assets.spec.yaml_file import unknown_name
 
 Model = Any  # type[pandera.polars.DataFrameModel]; pandera is imported only where rows are checked
 

@@ -8,7 +8,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Output
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 class FeaturesRefused(MlAssetsError):

@@ -18,7 +18,7 @@ from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.manifests import Output
 from ml_assets.core.units import units
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 Scores = Mapping[str, np.ndarray]
 """Scores by model, one float64 per row."""

@@ -12,7 +12,7 @@ import polars as pl
 
 from ml_assets.core.training import labelled
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 Known = Mapping[str, Sequence[Any]]
 """Values by request column."""

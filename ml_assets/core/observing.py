@@ -14,7 +14,7 @@ from ml_assets.core.judging import metrics
 from ml_assets.core.manifests import Output
 from ml_assets.core.plots import drift_plot, plots
 from ml_assets.core.units import units
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 
 def observe(

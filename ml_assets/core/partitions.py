@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ml_assets.product import Product
-from ml_assets.product_spec import KEY_FORMATS, Every, PartitionKeyError, WindowSpec, parse_key
+from ml_assets.spec.product import Product
+from ml_assets.spec.sections import KEY_FORMATS, Every, PartitionKeyError, WindowSpec, parse_key
 
 __all__ = ["AsOf", "PartitionKeyError", "Partitions", "partitions_of"]
 

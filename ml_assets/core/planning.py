@@ -13,7 +13,7 @@ from ml_assets.core.ordinals import ordinal
 from ml_assets.core.partitions import partitions_of
 from ml_assets.core.reads import Read, Span
 from ml_assets.core.stages import STAGES
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 Asset = tuple[str, str]
 """(stage, partition); the partition of an unpartitioned asset is ""."""

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.product_spec import ReferenceSpec
+from ml_assets.spec.sections import ReferenceSpec
 
 DeliveryCode = Literal["empty", "encoding", "header", "truncated", "ragged", "unreadable"]
 _PARQUET_MAGIC = b"PAR1"

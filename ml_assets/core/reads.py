@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ml_assets.core.partitions import partitions_of
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 Span = tuple[int, int]
 """The first and the last partition, counted from the one at hand (-1 is the one before it); none if last < first."""

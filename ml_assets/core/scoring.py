@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from catboost import CatBoost
     from numpy.typing import NDArray
 
-    from ml_assets.product_spec import Task
+    from ml_assets.spec.sections import Task
 
 Features = Sequence[Mapping[str, str]]
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from ml_assets.core.sequences import Bounds, bounds, by_unit
 from ml_assets.core.units import units
-from ml_assets.product_spec import ShadowSpec, Task
+from ml_assets.spec.sections import ShadowSpec, Task
 
 Verdict = Literal["harm", "good enough", "undecided"]
 

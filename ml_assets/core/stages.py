@@ -13,8 +13,8 @@ from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
 from ml_assets.core.reads import Read, expected, keys, lookback, tested, trained, wanted
 from ml_assets.first_party import TREE
-from ml_assets.product import Product
-from ml_assets.product_files import CONTRACT_FILE, shared_dbt_files
+from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
+from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import polars as pl
 
 from ml_assets.core.digests import digest_json
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
     from catboost import CatBoost

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.stages import test_keys
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.budget import Look
 from resources.claims import features_claims
 from resources.lineage import Baselines

@@ -2,7 +2,7 @@
 
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.stages import STAGES, stage_code
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 

@@ -9,7 +9,7 @@ from ml_assets.core.digests import sha256
 from ml_assets.core.handles import File
 from ml_assets.core.manifests import Input, Manifest
 from ml_assets.errors import MlAssetsError
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.blobs import BlobDamaged
 from resources.landing import NotDelivered
 from resources.lineage import Made

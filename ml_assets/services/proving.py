@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ml_assets.core.digests import digest_json
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.stages import STAGES, closure, environment, stage_code, stage_config
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources.ledger import Entry
 from resources.workspace import Workspace
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_assets.core.manifests import Manifest, Output
-from ml_assets.product import Product
+from ml_assets.spec.product import Product
 from resources import registry
 from resources.workspace import Workspace
 

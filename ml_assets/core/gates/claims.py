@@ -13,7 +13,7 @@ from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, ask
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.gates.panel import MinimumLike, Panel
 from ml_assets.core.intervals import finite_or_none
-from ml_assets.gate_spec import ClaimSpec
+from ml_assets.spec.gates import ClaimSpec
 
 Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]
 

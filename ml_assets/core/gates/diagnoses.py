@@ -8,7 +8,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.power import Design, Power, typical
 from ml_assets.core.gates.resampling import clopper_pearson
 from ml_assets.core.gates.verdict import Verdict
-from ml_assets.gate_spec import ClaimSpec, GateSpec
+from ml_assets.spec.gates import ClaimSpec, GateSpec
 
 Code: TypeAlias = Literal[
     "VACUOUS", "COIN-FLIP", "UNDER-POWERED", "LEAKY MARGIN", "CREEP", "WRONG UNIT", "BUDGET", "NEVER FIRED", "ALWAYS FIRED",

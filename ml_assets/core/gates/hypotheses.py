@@ -7,10 +7,10 @@ from math import exp, isfinite, log, nan
 
 import numpy as np
 
-from ml_assets.claim_grammar import Comparison, Measure
 from ml_assets.core.gates.bounds import Shown, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
 from ml_assets.core.intervals import Measured
+from ml_assets.spec.claim_grammar import Comparison, Measure
 
 REST = "(the others)"
 Expected = Mapping[str, Collection[str]]

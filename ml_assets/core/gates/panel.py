@@ -8,13 +8,13 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from ml_assets.claim_grammar import Measure
 from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
 from ml_assets.core.intervals import Measured, Units
 from ml_assets.core.metrics import Metric, metric_at
 from ml_assets.core.metrics_binary import mean_influence
 from ml_assets.core.metrics_estimate import MetricError, checked, measure, unit_codes
 from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+from ml_assets.spec.claim_grammar import Measure
 
 MISSING_LEVEL = "(missing)"
 Groups = dict[str, Ints]

@@ -10,7 +10,7 @@ from scipy.special import gammaincinv, stdtr, stdtrit
 from ml_assets.core.gates.bounds import MOST_UNITS, Shown
 from ml_assets.core.gates.hypotheses import Hypothesis, ask
 from ml_assets.core.gates.panel import MinimumLike, Panel
-from ml_assets.gate_spec import ClaimSpec
+from ml_assets.spec.gates import ClaimSpec
 
 
 @dataclass(frozen=True)

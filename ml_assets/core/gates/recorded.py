@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from math import inf, isclose, isfinite, log, nan
 from typing import Any
 
-from ml_assets.claim_grammar import ClaimTextError, Comparison, parse
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.claims import Outcome, decided, outcome_of
 from ml_assets.core.gates.levels import holm
+from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, parse
 
 NUMBERS = ("estimate", "standard_error", "low", "high", "p", "skewness")
 TOLERANCE = 1e-6

@@ -15,7 +15,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.intervals import Measured
 from ml_assets.core.metrics_types import Floats
-from ml_assets.gate_spec import BudgetSpec
+from ml_assets.spec.gates import BudgetSpec
 
 PolicyName = Literal["gates", "point", "recorded", "row_level"]
 

@@ -9,8 +9,8 @@ from typing import Any
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.recorded import is_proven_at, outcome_again
 from ml_assets.core.gates.verdict import about_the_anchor, gate_digest, guarantee
-from ml_assets.gate_spec import ClaimSpec, GateSpec
-from ml_assets.product import Product
+from ml_assets.spec.gates import ClaimSpec, GateSpec
+from ml_assets.spec.product import Product
 
 
 def unproven(product: Product, verdict: Mapping[str, Any], *, has_champion: bool) -> list[str]:

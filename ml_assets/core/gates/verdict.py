@@ -12,8 +12,8 @@ from ml_assets.core.gates.claims import ClaimResult, judge_claim
 from ml_assets.core.gates.hypotheses import Expected
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
-from ml_assets.gate_spec import ClaimSpec, GateSpec
-from ml_assets.product import Product
+from ml_assets.spec.gates import ClaimSpec, GateSpec
+from ml_assets.spec.product import Product
 
 Decision: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import chdtri
 
-from ml_assets.claim_grammar import Comparison
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.resampling import clopper_pearson, redrawn
 from ml_assets.core.intervals import Measured, Units
 from ml_assets.core.metrics_types import Floats, Ints
-from ml_assets.gate_spec import ClaimSpec, MinimumSpec
+from ml_assets.spec.claim_grammar import Comparison
+from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 
 CONFIDENCE = 0.99
 MOST_DESIGN_EFFECT = 1.5

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import Product
 from ml_assets.services.proving import Finding, Proof
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from functools import partial
 from typing import NamedTuple
 
 from ml_assets.core.manifests import Manifest
-from ml_assets.product import Product
 from ml_assets.services.proofs import contract, features, leakage
 from ml_assets.services.proving import Finding, Proof
+from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 

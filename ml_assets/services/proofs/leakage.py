@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.partitions import partitions_of
 from ml_assets.core.units import CALENDAR
-from ml_assets.product import Product
 from ml_assets.services.proving import Finding, Proof
+from ml_assets.spec.product import Product
 from resources.claims import NO_LEAKAGE as CLAIM
 from resources.workspace import Workspace
 

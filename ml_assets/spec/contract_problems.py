@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 
-from ml_assets.product_spec import DeliverySpec
-from ml_assets.spec_file import unknown_name
+from ml_assets.spec.sections import DeliverySpec
+from ml_assets.spec.yaml_file import unknown_name
 
 _DECLARES = ("TABLES", "Request", "Features")
 

@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import PrivateAttr, ValidationInfo, field_validator
 
-from ml_assets.contract_problems import contract_problems
 from ml_assets.errors import MlAssetsError
-from ml_assets.gate_spec import GateSpec, needs_threshold
-from ml_assets.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
-from ml_assets.product_spec import (
+from ml_assets.spec.contract_problems import contract_problems
+from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
+from ml_assets.spec.gates import GateSpec, needs_threshold
+from ml_assets.spec.sections import (
     DecisionSpec,
     DeliverySpec,
     EndpointSpec,
@@ -35,7 +35,7 @@ from ml_assets.product_spec import (
     Task,
     WindowSpec,
 )
-from ml_assets.spec_file import SpecFileProblems, read_model, unknown_name
+from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 
 
 class ProductError(MlAssetsError):
