@@ -8,7 +8,9 @@ import dagster as dg
 
 from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
 from checks import features as feature_checks
-from ml_assets import (
+from ml_assets.rollback import rollback_job
+from ml_assets.spec.product import Product, load_all
+from ml_assets.stages import (
     dataset,
     endpoint,
     evaluation,
@@ -21,8 +23,6 @@ from ml_assets import (
     report,
     tracking,
 )
-from ml_assets.rollback import rollback_job
-from ml_assets.spec.product import Product, load_all
 from resources.decision_jobs import approve_job, override_job
 from resources.environment import pin
 from resources.jobs import checks_job, path_job

@@ -9,13 +9,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets import release as release_asset
 from ml_assets.cli.progress import Progress
 from ml_assets.core import stages
 from ml_assets.core.features import FeaturesRefused, stacked
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Manifest
 from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.stages import release as release_asset
 from tests.path_homes import Home, Run
 from tests.shop import DAYS, deliver, shop
 
@@ -293,7 +293,7 @@ def test_a_release_is_refused_that_would_ship_sql_which_is_not_todays(copy: Home
 
 
 def test_an_evaluation_of_features_of_two_definitions_is_refused(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    from ml_assets import evaluation
+    from ml_assets.stages import evaluation
 
     _another(copy, monkeypatch, code="c" * 64, data_version="f" * 64)
     monkeypatch.setattr(evaluation, "refuse_stale", lambda *_: None)

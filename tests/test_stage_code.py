@@ -356,7 +356,7 @@ def _breach(self: ContractBreached, **about: Any) -> None:
 MUTANTS: Mapping[str, Any] = {
     "ml_assets.first_party:_Guard.find_spec": lambda self, name, path, target=None: None,
     "ml_assets.core.training:_Reporter.after_iteration": lambda self, info: True,
-    "ml_assets.model:_progress": lambda context, product: lambda done, total, loss: None,
+    "ml_assets.stages.model:_progress": lambda context, product: lambda done, total, loss: None,
     "ml_assets.spec.product:Product.contract": property(_contract),
     "ml_assets.spec.yaml_file:unknown_name": lambda found, allowed: "no words",
     "ml_assets.core.breaches:ContractBreached.__init__": _breach,
