@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ml_assets.core.contract_schema import polars_schema
+from ml_assets.core.contract.schema import polars_schema
 from ml_assets.core.duckdb_session import connect
 from ml_assets.spec.product import Product
 from resources.column_lineage import Column, trace

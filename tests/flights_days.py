@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.contract_schema import polars_schema
+from ml_assets.core.contract.schema import polars_schema
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
 

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from ml_assets.core.contract import ContractBreached, audit
+from ml_assets.core.contract.engine import ContractBreached, audit
 from ml_assets.spec.product import Product
 from tests.trains import JANUARY, audited, made, trips
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.contract import ContractError, TableAudit, polars_schema
+from ml_assets.core.contract.engine import ContractError, TableAudit, polars_schema
 from ml_assets.spec.product import Product
 from tests.trains import GOOD, audited, made, reasons, trips
 

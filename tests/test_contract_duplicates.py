@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.contract import Audit, audit
+from ml_assets.core.contract.engine import Audit, audit
 from ml_assets.spec.product import Product
 from tests.trains import audited, made, reasons, trips
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ml_assets.core.contract import audit, read_delivery
+from ml_assets.core.contract.engine import audit, read_delivery
 from ml_assets.core.evaluation import evaluate
 from ml_assets.core.features import assemble, model_columns
 from ml_assets.core.partitions import partitions_of

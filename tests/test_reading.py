@@ -6,7 +6,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from ml_assets.core.reading import DeliveryError, read_delivery
+from ml_assets.core.contract.reading import DeliveryError, read_delivery
 from ml_assets.spec.sections import ReferenceSpec, TableSpec
 
 CSV = TableSpec(format="csv", time="t")

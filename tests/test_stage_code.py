@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ml_assets.core import stages
-from ml_assets.core.breaches import ContractBreached
 from ml_assets.core.code.closure import Code
 from ml_assets.core.code.exempt import EXEMPT
+from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.stages import STAGES
 from ml_assets.first_party import TREE
 from ml_assets.spec.product import Product
@@ -108,13 +108,13 @@ def whole_numbers(numbers: pl.Series, dtype: pl.DataType) -> pl.Series:
 
 def split_casting(texts: Texts) -> Texts:
     """Take the last helper of casting into a module of its own, under another name."""
-    before, _, rest = texts["ml_assets.core.casting"].partition("def _whole(")
+    before, _, rest = texts["ml_assets.core.contract.casting"].partition("def _whole(")
     _, _, after = rest.partition("strict=False)\n")
     assert "_whole(" in before
     text = (before + after).replace("_whole(", "whole_numbers(").replace("_EXACT_FLOAT = 2**53\n", "")
     return {
         **texts,
-        "ml_assets.core.casting": text.replace(
+        "ml_assets.core.contract.casting": text.replace(
             "import polars", "from ml_assets.core.whole_numbers import whole_numbers\nimport polars", 1
         ),
         "ml_assets.core.whole_numbers": SPLIT,
@@ -125,17 +125,17 @@ SAME: Mapping[str, Edit] = {
     "a comment": change("ml_assets.core.frames", "    sink = io", "    # in memory\n    sink = io"),
     "a docstring": change("ml_assets.core.training", '"""Fit on the rows of', '"""Fit a model on the rows of'),
     "another layout": change("ml_assets.core.frames", "(sink, compression=", "(\n        sink,\n        compression="),
-    "carriage returns": every("ml_assets.core.casting", lambda text: text.replace("\n", "\r\n")),
+    "carriage returns": every("ml_assets.core.contract.casting", lambda text: text.replace("\n", "\r\n")),
     "an annotation": change("ml_assets.core.frames", "frame: pl.DataFrame) -> bytes", "frame: object) -> object"),
     "a function's name": rename("parquet_bytes", "as_parquet"),
     "a helper's name": rename("_from_typed", "_of_typed"),
     "a class's name": rename("TableAudit", "SplitTable"),
-    "a module's name": move("ml_assets.core.casting", "ml_assets.core.types_of_values"),
+    "a module's name": move("ml_assets.core.contract.casting", "ml_assets.core.types_of_values"),
     "a module that is moved": move("ml_assets.core.drift", "ml_assets.serving.drift"),
     "a module that is moved and imported as a whole": move("ml_assets.core.metrics_binary", "ml_assets.core.deep.metrics"),
     "a builder's neighbour that is moved": move("resources.dbt_runner", "resources.dbt.runner"),
     "a function in a module of its own": split_casting,
-    "a function that nobody calls": add("ml_assets.core.casting", "\n\ndef unused(x):\n    return x + 1\n"),
+    "a function that nobody calls": add("ml_assets.core.contract.casting", "\n\ndef unused(x):\n    return x + 1\n"),
     "an import that nobody uses": change("ml_assets.core.frames", "import io", "import io\nimport json"),
 }
 
@@ -190,10 +190,10 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "drift": (change("ml_assets.core.drift", "BINS = 10", "BINS = 20"), "release"),
     "how far a distribution moved": (change("ml_assets.core.drift", "np.log(a / e)", "np.log2(a / e)"), "monitoring"),
     "the types of values": (
-        change("ml_assets.core.casting", "_EXACT_FLOAT = 2**53", "_EXACT_FLOAT = 2**52"),
+        change("ml_assets.core.contract.casting", "_EXACT_FLOAT = 2**53", "_EXACT_FLOAT = 2**52"),
         "reference dataset quarantine",
     ),
-    "the contract's engine": (change("ml_assets.core.contract", "~passed", "passed"), "reference dataset quarantine"),
+    "the contract's engine": (change("ml_assets.core.contract.engine", "~passed", "passed"), "reference dataset quarantine"),
     "dropping a column in the dataset's builder": (
         change("ml_assets.builders.dataset", "parquet_bytes(table.valid)", 'parquet_bytes(table.valid.drop("city"))'),
         "dataset",
@@ -202,9 +202,12 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("ml_assets.builders.dataset", "parquet_bytes(table.refused)", "parquet_bytes(table.refused[:9])"),
         "quarantine",
     ),
-    "reading": (change("ml_assets.core.reading", "empty_string_is_null=False", "empty_string_is_null=True"), "raw reference"),
+    "reading": (
+        change("ml_assets.core.contract.reading", "empty_string_is_null=False", "empty_string_is_null=True"),
+        "raw reference",
+    ),
     "the words of a delivery's error": (
-        change("ml_assets.core.reading", "deliver the file again", "send it again"),
+        change("ml_assets.core.contract.reading", "deliver the file again", "send it again"),
         "raw reference",
     ),
     "the bytes of Parquet": (change("ml_assets.core.frames", '"zstd"', '"lz4"'), PARQUET),
@@ -359,7 +362,7 @@ MUTANTS: Mapping[str, Any] = {
     "ml_assets.stages.model:_progress": lambda context, product: lambda done, total, loss: None,
     "ml_assets.spec.product:Product.contract": property(_contract),
     "ml_assets.spec.yaml_file:unknown_name": lambda found, allowed: "no words",
-    "ml_assets.core.breaches:ContractBreached.__init__": _breach,
+    "ml_assets.core.contract.breaches:ContractBreached.__init__": _breach,
     "resources.dbt_project:scratch": _elsewhere,
     "resources.dbt_project:publish": shutil.copytree,
     "resources.column_lineage:trace": lambda model, sql, columns: {},

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ml_assets.core.contract import Audit, audit
+from ml_assets.core.contract.engine import Audit, audit
 from ml_assets.spec.product import Product, load
 
 SPEC = """\

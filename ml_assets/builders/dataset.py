@@ -1,6 +1,6 @@
 """dataset and quarantine: the rows of one raw partition that keep the contract, and those that do not, each with its reason."""
 
-from ml_assets.core.contract import Audit, audit
+from ml_assets.core.contract.engine import Audit, audit
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.handles import Handle
 from ml_assets.core.manifests import Output

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
+from ml_assets.core.contract.reading import read_delivery
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.handles import File
 from ml_assets.core.manifests import Output
-from ml_assets.core.reading import read_delivery
 from ml_assets.spec.product import Product
 
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from ml_assets.builders.raw import as_delivered
-from ml_assets.core.contract import audit
+from ml_assets.core.contract.engine import audit
+from ml_assets.core.contract.reading import read_delivery
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.handles import File
 from ml_assets.core.manifests import Output
-from ml_assets.core.reading import read_delivery
 from ml_assets.spec.product import Product
 
 

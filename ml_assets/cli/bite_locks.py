@@ -19,7 +19,7 @@ LOCKS_ADVICE = "the code of core/bundle.py and core/judging.py is what refuses t
 
 def empty_partition(on: Subject) -> Bite:
     """A delivery with headers and no rows."""
-    from ml_assets.core.reading import read_delivery
+    from ml_assets.core.contract.reading import read_delivery
 
     tables = _delivered(on, on.case.partition)
     spec = next(iter(on.product.delivery.tables.items()))
@@ -137,7 +137,7 @@ def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
 
 def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     """The contract's checks that fail for these tables as this partition's delivery."""
-    from ml_assets.core.contract import audit
+    from ml_assets.core.contract.engine import audit
     from ml_assets.core.partitions import partitions_of
     from ml_assets.services.proofs.contract import CLAIMS
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.consent import Override
-from ml_assets.core.contract import request_fields
+from ml_assets.core.contract.engine import request_fields
 from ml_assets.core.drift import profile
 from ml_assets.core.features import model_columns
 from ml_assets.core.known import Known, evenly_spaced

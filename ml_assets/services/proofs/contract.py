@@ -9,7 +9,7 @@ from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.breaches import Breach
+    from ml_assets.core.contract.breaches import Breach
 
 CLAIMS = {
     "schema_matches": ("missing_table", "missing_column", "unknown_column", "check"),

@@ -56,7 +56,7 @@ def _erase(
     """Write the dataset's files again with every outcome from `cut` on set to null; how many values that were."""
     import polars as pl
 
-    from ml_assets.core.contract import columns_known_after
+    from ml_assets.core.contract.engine import columns_known_after
 
     written: dict[str, list[Path]] = {}
     count = 0

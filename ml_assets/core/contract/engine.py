@@ -12,10 +12,11 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core import breaches as b
-from ml_assets.core.breaches import Breach, ContractBreached
-from ml_assets.core.casting import cast, without_nulls_in_words
-from ml_assets.core.contract_schema import (
+from ml_assets.core.contract import breaches as b
+from ml_assets.core.contract.breaches import Breach, ContractBreached
+from ml_assets.core.contract.casting import cast, without_nulls_in_words
+from ml_assets.core.contract.reading import DeliveryError, read_delivery
+from ml_assets.core.contract.schema import (
     CONFLICT,
     ContractError,
     Rules,
@@ -24,7 +25,6 @@ from ml_assets.core.contract_schema import (
     request_fields,
     rules_of,
 )
-from ml_assets.core.reading import DeliveryError, read_delivery
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import ReferenceSpec, TableSpec
