@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import insert
 
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.manifests import Input, Manifest
+from ml_assets.core.lineage.manifests import Input, Manifest
 from resources import ledger_schema as schema
 from resources.ledger import GENESIS, Ledger, entry_hash
 

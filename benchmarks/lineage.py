@@ -17,7 +17,7 @@ from sqlalchemy import select
 from benchmarks.bulk import Bulk
 from benchmarks.tables import table
 from ml_assets.core.digests import sha256
-from ml_assets.core.manifests import Input, Manifest, Recipe
+from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from resources import ledger_schema as schema
 from resources.graph import open_graph
 from resources.ledger import Ledger

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.child import Spent, run
 from benchmarks.tables import spread, table
-from ml_assets.core.stages import LEAVES
+from ml_assets.core.lineage.stages import LEAVES
 
 EXTRAS = ("plots", "report")
 """Parts of the plain script that a script which only trains and evaluates would not have; the path's asset `report`."""

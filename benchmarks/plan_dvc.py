@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 
 from benchmarks.child import Spent, spend
-from ml_assets.core import stages
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import SPEC_FILE, Product
 from resources.settings import ROOT
 from resources.workspace import Workspace

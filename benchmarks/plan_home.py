@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.bulk import Bulk
-from ml_assets.core import stages
 from ml_assets.core.digests import canonical_json, sha256
-from ml_assets.core.manifests import Input, Manifest, Recipe
-from ml_assets.core.partitions import partitions_of
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import SPEC_FILE, Product, load
 from resources.dbt_project import test_names
 from resources.settings import ROOT, settings

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from checks.evidence import check_spec, partition_of, proven_of
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.assets import asset_key

@@ -10,7 +10,7 @@ import dagster as dg
 
 from checks.evidence import proven_of
 from checks.staging_server import StagingServer
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 
 from checks.evidence import check_spec, proven
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product

@@ -8,7 +8,7 @@ import dagster as dg
 from checks.evidence import check_spec, proven_of, result
 from checks.latency import prove_latency
 from checks.staging_server import StagingServer
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.claims import ANSWERS_EQUAL_OFFLINE as SMOKE

@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.partitions import partitions_of
-from ml_assets.core.reads import Span
-from ml_assets.core.stages import STAGES
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.reads import Span
+from ml_assets.core.lineage.stages import STAGES
 from ml_assets.spec.product import Product
 from resources.lineage import Made
 
@@ -33,8 +33,8 @@ def partitions_def(product: Product) -> dg.TimeWindowPartitionsDefinition:
 
 
 def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
-    """The dependencies of a stage, as core.stages declares what it reads: one for each stage, from its first partition that is
-    read to its last."""
+    """The dependencies of a stage, as core.lineage.stages declares what it reads: one for each stage, from its first partition
+    that is read to its last."""
     spans: dict[str, list[Span]] = {}
     for read in STAGES[stage].reads:
         if read.stage != "reference" or product.delivery.reference:
@@ -62,7 +62,7 @@ def unfinished_apis() -> Iterator[None]:
 
 def spec(product: Product, stage: str, description: str, *, kinds: set[str], after: str = "") -> dg.AssetSpec:
     """The asset spec of a stage: its key, group, partitions and owner-readable description. An endpoint, which is no stage of
-    core.stages, comes `after` another asset."""
+    core.lineage.stages, comes `after` another asset."""
     is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
     return dg.AssetSpec(
         asset_key(product, stage),

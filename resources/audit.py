@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from ml_assets.core.graph import Graph, Ints
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.graph import Graph, Ints
+from ml_assets.core.lineage.manifests import Manifest
 from resources import ledger_schema as schema
 from resources.decisions import by_subject
 from resources.graph import open_graph

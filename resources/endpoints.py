@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.promotion import Move, back, stack
 from ml_assets.errors import MlAssetsError
 from resources import pointer as pointers

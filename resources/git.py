@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.source import NOT_VERSIONED, Commit, Source
+from ml_assets.core.lineage.source import NOT_VERSIONED, Commit, Source
 from ml_assets.spec.files import SPEC_FILE
 from resources.settings import ROOT, Settings
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, select
 
 from ml_assets.core.digests import sha256
-from ml_assets.core.graph import ID_BYTES, Adjacency, Graph
+from ml_assets.core.lineage.graph import ID_BYTES, Adjacency, Graph
 from resources import ledger_schema as schema
 from resources.blobs import write_atomically
 from resources.ledger import Ledger

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.core.digests import digest_file, digest_json
-from ml_assets.core.ordinals import ordinal
-from ml_assets.core.partitions import PartitionKeyError, partitions_of
+from ml_assets.core.lineage.partition_numbers import ordinal
+from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.blobs import write_atomically

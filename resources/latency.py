@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.claims import LATENCY_HOLDS
 from resources.workspace import Workspace

@@ -15,8 +15,8 @@ from typing import Any, Literal, get_args
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.source import Source
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.source import Source
 from ml_assets.errors import MlAssetsError
 from resources import ledger_schema as schema
 from resources import witness

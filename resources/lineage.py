@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ml_assets.core import stages
 from ml_assets.core.digests import digest_json
-from ml_assets.core.handles import Handle
-from ml_assets.core.manifests import Input, Manifest, Output, Recipe
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
+from ml_assets.core.lineage.source import Source
 from ml_assets.core.promotion import stack
-from ml_assets.core.source import Source
 from ml_assets.errors import MlAssetsError
 from ml_assets.first_party import CodeChanged
 from ml_assets.spec.product import Product
@@ -72,7 +72,7 @@ class Lineage:
         return found
 
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
-        """The manifests that a stage reads for one partition, as core.stages declares them. What was recalled is left out
+        """The manifests that a stage reads for one partition, as core.lineage.stages declares them. What was recalled is left out
         where a stage takes what there is, and refused where it needs just that."""
         wanted = stages.reads(product, stage, partition)
         required = [self.current(product, name, key) for name, key in wanted.required]

@@ -11,9 +11,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from ml_assets.core import stages
-from ml_assets.core.manifests import Input, Manifest
-from ml_assets.core.source import as_source
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import BlobDamaged

@@ -11,8 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from ml_assets.core.digests import digest_json, sha256
-from ml_assets.core.planning import Definition
-from ml_assets.core.stages import closure
+from ml_assets.core.lineage.planning import Definition
+from ml_assets.core.lineage.stages import closure
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import write_atomically

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.core.promotion import back
-from ml_assets.core.stages import test_keys, train_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources import recalls

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.assets import asset_key
 from resources.metadata import rows_metadata, tables_schema

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.consent import Answer, Consent, Override, Via, consent
 from ml_assets.core.digests import digest_json
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.spec.product import Product
 from resources import recalls

@@ -46,7 +46,7 @@ class Workspace:
 
     @cached_property
     def lineage(self) -> "Lineage":
-        from ml_assets.core.stages import SOURCE, STAGES, closure
+        from ml_assets.core.lineage.stages import SOURCE, STAGES, closure
         from resources.ast_cache import ast_cache
         from resources.git import Sources
         from resources.lineage import Lineage

@@ -22,7 +22,7 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
 import resources.lineage  # noqa: F401  once here, not in every child
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from resources import pointer as pointers
 from resources.erasure import ErasureRefused, erase
 from resources.settings import settings

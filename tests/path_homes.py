@@ -14,8 +14,8 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.cli.progress import is_rebuilt
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.stages import LEAVES
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load

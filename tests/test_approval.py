@@ -9,7 +9,7 @@ from click.testing import Result
 
 from ml_assets.core.approval import leave
 from ml_assets.core.gates.verdict import gate_digest
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from resources import recalls, registry
 from resources.decisions import DecisionRefused
 from resources.standing import waiting as who_waits

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core import stages
 from ml_assets.core.code import meaning
 from ml_assets.core.code.closure import Code, UnknownEntry
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.code.meaning import file_digest
-from ml_assets.core.stages import SOURCE, STAGES, stage_code
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.stages import SOURCE, STAGES, stage_code
 from ml_assets.first_party import TREE
 from ml_assets.spec.product import Product, load
 from tests import trains

@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from resources import pointer as pointers
 from resources.endpoints import Endpoints, NothingToRollBackTo
 from resources.ledger import LedgerConflict

@@ -10,10 +10,10 @@ import polars as pl
 import pytest
 
 from ml_assets.cli.progress import Progress
-from ml_assets.core import stages
 from ml_assets.core.features import FeaturesRefused, stacked
-from ml_assets.core.handles import Handle
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.stages import release as release_asset
 from tests.path_homes import Home, Run

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.manifests import Output
-from ml_assets.core.source import NOT_VERSIONED, source_text
+from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.lineage.source import NOT_VERSIONED, source_text
 from resources import git as module
 from resources.git import Sources, source, tracked
 from resources.settings import settings

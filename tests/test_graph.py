@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.graph import Graph
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.graph import Graph
+from ml_assets.core.lineage.manifests import Manifest
 from resources.graph import open_graph
 from resources.ledger import Ledger
 from tests.records import flip, manifest

@@ -9,7 +9,7 @@ import pytest
 
 from ml_assets.builders import evaluation as evaluation_builder
 from ml_assets.builders import report as report_builder
-from ml_assets.core.stages import LEAVES
+from ml_assets.core.lineage.stages import LEAVES
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests.path_homes import Home, Run

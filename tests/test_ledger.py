@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from resources.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
 from tests.faults import points_survived
 from tests.records import broken, manifest, pointing, recipe, release

@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from ml_assets.core.digests import canonical_json, digest_json
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from resources import ledger_schema as schema
 from resources.chain import tombstone
 from resources.erasure import ErasureRefused, erase

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.manifests import Input, Manifest, Output, Recipe
+from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage, NotMaterialized, NotProven
 from resources.workspace import Workspace

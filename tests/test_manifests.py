@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.manifests import Input, Manifest, Recipe
+from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 
 JANUARY = Input("trains/raw", "2013-01", "a" * 64, "1" * 64)
 FEBRUARY = Input("trains/raw", "2013-02", "b" * 64, "2" * 64)

@@ -11,7 +11,7 @@ from ml_assets.core.approval import leave
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.verdict import gate_digest
-from ml_assets.core.manifests import Manifest, Output
+from ml_assets.core.lineage.manifests import Manifest, Output
 from resources.registry import versions
 from sensors import decisions
 from tests.path_homes import Run

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.bundled import NotComputable, own_features
-from ml_assets.core.handles import Handle
+from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.scoring import load_model, score_frame
 from resources.standing import overrule
 from tests.path_homes import Home

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import polars as pl
 
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.stages import LEAVES
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.serving import client
 from ml_assets.serving.process import ServerProcess
 from tests.flights_months import MONTHS, MORE, TOO_FAR, Months, copies, copy, month, months, with_column, year

@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ml_assets.core.stages import LEAVES
+from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.spec.product import load
 from tests.path_homes import Home, Run, home
 from tests.weather_days import TEMPERATURE, days

@@ -10,7 +10,7 @@ import pytest
 
 from ml_assets.cli.reproduce import reproduce
 from ml_assets.core.bundle import as_requests
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.serving.process import ServerProcess
 from ml_assets.spec.product import load
 from resources.plan import make_plan

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml_assets.cli.plan import STALE
-from ml_assets.core.stages import LEAVES
+from ml_assets.core.lineage.stages import LEAVES
 from resources.plan import make_plan
 from tests.flights_months import MONTHS, NEXT, Months, copies, copy, month, months, with_column
 from tests.path_homes import Home

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import plan, plan_home
 from benchmarks.child import ChildFailed
-from ml_assets.core import stages
+from ml_assets.core.lineage import stages
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.ledger import Ledger, write

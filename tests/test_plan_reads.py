@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.answering import champions
-from ml_assets.core.planning import Definition
+from ml_assets.core.lineage.planning import Definition
 from ml_assets.core.promotion import Move, stack
 from ml_assets.spec.product import Product
 from resources import plan_known

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from resources.blobs import RemoteBlobs
 from resources.lineage import Made
 from resources.scratch import scratch_above

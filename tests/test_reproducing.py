@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.manifests import Input
-from ml_assets.core.reproducing import Cause, changed_rows, declared, row_order
+from ml_assets.core.lineage.differences import Cause, changed_rows, declared, row_order
+from ml_assets.core.lineage.manifests import Input
 from tests.records import recipe
 
 DETAILS: dict[str, Any] = {

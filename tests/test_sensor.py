@@ -14,7 +14,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.digests import sha256
-from ml_assets.core.manifests import Input, Output
+from ml_assets.core.lineage.manifests import Input, Output
 from ml_assets.spec.product import Product
 from resources.instance import open_instance
 from resources.settings import ROOT

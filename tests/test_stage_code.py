@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core import stages
 from ml_assets.core.code.closure import Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.contract.breaches import ContractBreached
-from ml_assets.core.stages import STAGES
+from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.stages import STAGES
 from ml_assets.first_party import TREE
 from ml_assets.spec.product import Product
 from resources.plan import make_plan
@@ -241,8 +241,11 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "how dbt is run": (change("resources.dbt_runner", '"--no-populate-cache"', '"--populate-cache"'), "features"),
     "the folder of dbt's project": (change("resources.dbt_project", "made.rename(final)", "made.replace(final)"), NOTHING),
     "where a column comes from": (change("resources.column_lineage", "tuple(sorted(_leaves", "tuple(reversed(_leaves"), NOTHING),
-    "the calendar": (change("ml_assets.core.partitions", "start - datetime(1, 1, 1)", "start - datetime(1, 1, 2)"), NOTHING),
-    "when a partition begins": (change("ml_assets.core.partitions", "by=1)", "by=2)"), "dataset quarantine features"),
+    "the calendar": (
+        change("ml_assets.core.lineage.partitions", "start - datetime(1, 1, 1)", "start - datetime(1, 1, 2)"),
+        NOTHING,
+    ),
+    "when a partition begins": (change("ml_assets.core.lineage.partitions", "by=1)", "by=2)"), "dataset quarantine features"),
     "a new key of a section": (
         change("ml_assets.spec.sections", "    lookback: int", "    lookahead: int = 0\n    lookback: int"),
         NOTHING,
@@ -261,7 +264,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("ml_assets.errors", "(Exception)", "(RuntimeError)"),
         " ".join(STAGES.keys() - {"tracking"}),
     ),
-    "the plan": (change("ml_assets.core.planning", "if causes:", "if causes or 1:"), NOTHING),
+    "the plan": (change("ml_assets.core.lineage.planning", "if causes:", "if causes or 1:"), NOTHING),
     "what a person approved": (add("ml_assets.core.approval", "\nOTHER = 1\n"), NOTHING),
     "the environment that is pinned": (change("resources.environment", '"TZ": "UTC"', '"TZ": "CET"'), "features tracking"),
     "this very rule": (

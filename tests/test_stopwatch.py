@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from resources.lineage import Lineage
 from resources.stopwatch import Stopwatch
 from resources.workspace import Workspace

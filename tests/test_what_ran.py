@@ -12,8 +12,8 @@ import pytest
 
 from ml_assets.builders import dataset as dataset_builder
 from ml_assets.builders import features as features_builder
-from ml_assets.core.manifests import Output
-from ml_assets.core.stages import STAGES, stage_code
+from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.first_party import PACKAGES, TREE, CodeChanged
 from ml_assets.services.making import make_dataset, make_raw
 from sensors import new_data

@@ -5,7 +5,7 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from resources.ledger import LedgerConflict
 from resources.settings import Settings
 from resources.verification import verify

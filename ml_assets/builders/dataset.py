@@ -2,9 +2,9 @@
 
 from ml_assets.core.contract.engine import Audit, audit
 from ml_assets.core.frames import parquet_bytes
-from ml_assets.core.handles import Handle
-from ml_assets.core.manifests import Output
-from ml_assets.core.partitions import partitions_of
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import Product
 
 

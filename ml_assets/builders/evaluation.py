@@ -8,9 +8,9 @@ import polars as pl
 
 from ml_assets.core.bundled import NotComputable, own_scores
 from ml_assets.core.features import stacked
-from ml_assets.core.handles import Handle
 from ml_assets.core.judging import judge_candidate, levels_of, output
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.core.training import labelled
 from ml_assets.spec.product import Product

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ml_assets.core.features import model_columns, stacked
-from ml_assets.core.handles import Handle
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.training import Progress, fit
 from ml_assets.spec.product import Product
 

@@ -6,8 +6,8 @@ from ml_assets.builders.raw import as_delivered
 from ml_assets.core.contract.engine import audit
 from ml_assets.core.contract.reading import read_delivery
 from ml_assets.core.frames import parquet_bytes
-from ml_assets.core.handles import File
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.handles import File
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.spec.product import Product
 
 

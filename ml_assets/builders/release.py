@@ -8,9 +8,9 @@ import polars as pl
 from ml_assets.core.bundle import Parts, files
 from ml_assets.core.card import About, card
 from ml_assets.core.features import stacked
-from ml_assets.core.handles import Handle
 from ml_assets.core.known import known_values
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.spec.product import Product
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gates.mutants import Bite, Catch, Fate, without_numbers
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.scratch import scratch_above
 
@@ -138,7 +138,7 @@ def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
 def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     """The contract's checks that fail for these tables as this partition's delivery."""
     from ml_assets.core.contract.engine import audit
-    from ml_assets.core.partitions import partitions_of
+    from ml_assets.core.lineage.partitions import partitions_of
     from ml_assets.services.proofs.contract import CLAIMS
 
     window = partitions_of(on.product).window(on.case.partition)

@@ -56,7 +56,7 @@ def _told(window: Window) -> dict[str, Any]:
 
 def _next(space: Workspace, product: Product) -> str | None:
     """The partition that opens the next window: the first after the newest that was read."""
-    from ml_assets.core.partitions import partitions_of
+    from ml_assets.core.lineage.partitions import partitions_of
 
     known, calendar = space.ledger.partitions(product.name, "raw"), partitions_of(product)
     key = calendar.shift(known[-1], 1) if known else product.partitions.start

@@ -9,7 +9,7 @@ import click
 
 from ml_assets.cli.common import product_named, workspace
 from ml_assets.cli.tables import columns
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

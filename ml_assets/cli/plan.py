@@ -15,7 +15,7 @@ from ml_assets.spec.product import Product, load_all
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.planning import Item
+    from ml_assets.core.lineage.planning import Item
 
 STALE = 2
 SHOWN = 40

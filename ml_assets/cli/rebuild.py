@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.builders import dataset, features, model, raw, reference
 from ml_assets.builders import release as release_builder
-from ml_assets.core.handles import Handle
-from ml_assets.core.manifests import Manifest, Output
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.making import delivered, kept_files
 from ml_assets.spec.product import Product

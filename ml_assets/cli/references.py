@@ -10,7 +10,7 @@ from typing import Any
 import click
 from sqlalchemy import select
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources import ledger_schema as schema
 from resources.audit import Subject

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.common import product_named, workspace
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from resources.workspace import Workspace
 
 PAGE = "report.html"

@@ -13,7 +13,7 @@ import click
 
 from ml_assets.cli.common import product_named, workspace
 from ml_assets.cli.references import resolve
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace
 
@@ -116,7 +116,7 @@ def _rows(rebuilt: "list[Rebuilt]") -> list[dict[str, Any]]:
 
 def _explained(builder: "Rebuilder", first: "Rebuilt") -> dict[str, Any]:
     """The first thing that differs, and every input of it that does."""
-    from ml_assets.core.reproducing import Cause, declared
+    from ml_assets.core.lineage.differences import Cause, declared
 
     named = {"stage": first.recorded.recipe.stage, "partition": first.recorded.partition}
     if first.now is None:
@@ -139,7 +139,7 @@ def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
 
 def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[Any], list[str]]:
     """How the tables of two snapshots differ: the same rows in another order, or other rows."""
-    from ml_assets.core.reproducing import changed_rows, row_order
+    from ml_assets.core.lineage.differences import changed_rows, row_order
 
     old, new = builder.real.snapshots.open(then.snapshot).members, builder.scratch.snapshots.open(now.snapshot).members
     shared = [name for name in old if name.endswith(".parquet") and name in new and old[name] != new[name]]
@@ -152,7 +152,7 @@ def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[A
 
 def _without_effect(rebuilt: "list[Rebuilt]") -> list[str]:
     """What is declared otherwise now where the content came out the same all the same."""
-    from ml_assets.core.reproducing import declared
+    from ml_assets.core.lineage.differences import declared
 
     made = ((each.recorded, each.now) for each in rebuilt if each.is_equal and each.now)
     found = (f"{then.recipe.stage}: {c.kind}: {c.told}" for then, now in made for c in declared(then.recipe, now.recipe))

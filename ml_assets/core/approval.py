@@ -12,7 +12,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 
 

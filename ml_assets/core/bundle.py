@@ -13,7 +13,7 @@ from ml_assets.core.contract.engine import request_fields
 from ml_assets.core.drift import profile
 from ml_assets.core.features import model_columns
 from ml_assets.core.known import Known, evenly_spaced
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.training import feature_kinds
 from ml_assets.spec.product import Product
 

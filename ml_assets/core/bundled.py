@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from ml_assets.core.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
-from ml_assets.core.handles import Handle
+from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.scoring import load_model, score_frame
 from ml_assets.errors import MlAssetsError
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from ml_assets.core.frames import parquet_bytes
-from ml_assets.core.handles import Handle
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 

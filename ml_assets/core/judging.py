@@ -15,7 +15,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.gates.hypotheses import Expected, levels_expected
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product

@@ -11,7 +11,7 @@ from ml_assets.core.drift import drift
 from ml_assets.core.evaluation import evaluate
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.judging import metrics
-from ml_assets.core.manifests import Output
+from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.plots import drift_plot, plots
 from ml_assets.core.units import units
 from ml_assets.spec.product import Product

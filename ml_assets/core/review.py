@@ -6,7 +6,7 @@ Belongs here: what a person needs to agree or disagree with the verdict. Does no
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.markdown import code, table, text
 from ml_assets.core.metrics import METRICS
 

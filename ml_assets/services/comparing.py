@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.stages import test_keys
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.budget import Look

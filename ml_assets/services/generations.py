@@ -1,7 +1,7 @@
 """Whether a release is of one generation: trained and tested on today's features, made by the definition that it ships."""
 
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.stages import STAGES, stage_code
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

@@ -6,8 +6,8 @@ from functools import cache, partial
 from pathlib import Path
 
 from ml_assets.core.digests import sha256
-from ml_assets.core.handles import File
-from ml_assets.core.manifests import Input, Manifest
+from ml_assets.core.lineage.handles import File
+from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.blobs import BlobDamaged

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.planning import Asset, Item
-from ml_assets.core.stages import DATA, reads, test_keys, train_keys
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.planning import Asset, Item
+from ml_assets.core.lineage.stages import DATA, reads, test_keys, train_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.making import make_dataset, make_features, make_raw, make_reference
 from ml_assets.services.proofs.data import prove_all

@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_assets.core.manifests import Manifest, Output
+from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.spec.product import Product
 from resources import registry
 from resources.workspace import Workspace

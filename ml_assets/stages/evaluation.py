@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest, Output
+from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.comparing import Comparison, charge, compare
 from ml_assets.services.rebuilding import refuse_stale
 from ml_assets.spec.product import Product

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.making import make_features
 from ml_assets.services.proving import Finding
 from ml_assets.services.rebuilding import Told, bring_up_to_date

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.rebuilding import refuse_stale
 from ml_assets.spec.product import Product
 from resources.assets import materialized, partitions_def, spec

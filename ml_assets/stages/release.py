@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.consent import Override
-from ml_assets.core.manifests import Manifest, Output, Recipe
+from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.rebuilding import refuse_stale
 from ml_assets.spec.product import Product

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.proofs import contract, features, leakage
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product

@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.core.manifests import Manifest
-from ml_assets.core.partitions import partitions_of
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.units import CALENDAR
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
@@ -25,7 +25,7 @@ LEAKAGE = Proof(
 def no_leakage(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
     """Erase every outcome from a day on, build the features again with the SQL that made them, and compare."""
     from ml_assets.builders.features import run_models, sources
-    from ml_assets.core.stages import STAGES, stage_code
+    from ml_assets.core.lineage.stages import STAGES, stage_code
 
     if features.recipe.code != stage_code(product, STAGES["features"]):
         told = "made by other SQL or code than today's, which cannot build them again; `ml-assets run` makes them first"

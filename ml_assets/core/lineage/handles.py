@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.manifests import Manifest
+from ml_assets.core.lineage.manifests import Manifest
 
 
 @dataclass(frozen=True)

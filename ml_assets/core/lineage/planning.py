@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from ml_assets.core.ordinals import ordinal
-from ml_assets.core.partitions import partitions_of
-from ml_assets.core.reads import Read, Span
-from ml_assets.core.stages import STAGES
+from ml_assets.core.lineage.partition_numbers import ordinal
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.reads import Read, Span
+from ml_assets.core.lineage.stages import STAGES
 from ml_assets.spec.product import Product
 
 Asset = tuple[str, str]
@@ -155,7 +155,7 @@ class Planner:
         return None if declared is None else declared | releases
 
     def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
-        """What core.stages declares that the stage reads, as far as it is known; None where that is too little."""
+        """What core.lineage.stages declares that the stage reads, as far as it is known; None where that is too little."""
         versions: dict[Asset, str | None] = {}
         for read in STAGES[stage].reads:
             if read.stage == "reference":

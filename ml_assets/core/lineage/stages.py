@@ -11,7 +11,7 @@ from ml_assets.core.code.closure import Closure, Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
-from ml_assets.core.reads import Read, expected, keys, lookback, tested, trained, wanted
+from ml_assets.core.lineage.reads import Read, expected, keys, lookback, tested, trained, wanted
 from ml_assets.first_party import TREE
 from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
 from ml_assets.spec.product import Product

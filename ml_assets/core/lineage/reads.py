@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ml_assets.core.partitions import partitions_of
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import Product
 
 Span = tuple[int, int]

@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from ml_assets.core.partitions import Partitions
+from ml_assets.core.lineage.partitions import Partitions
 
 
 @cache

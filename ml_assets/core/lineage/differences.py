@@ -7,7 +7,7 @@ from typing import Any, Literal
 import polars as pl
 
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.manifests import Recipe
+from ml_assets.core.lineage.manifests import Recipe
 
 Kind = Literal["row order", "library", "thread count", "seed", "data", "code", "configuration", "not deterministic"]
 _OWN = {"model.threads", "model.seed"}
