@@ -70,7 +70,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _as_mlflow(home: Path, bundle: Path) -> Path:
-    from ml_assets.core.scoring import load_model
+    from ml_assets.core.model.scoring import load_model
 
     folder = home / "as_mlflow"
     if not folder.exists():

@@ -82,7 +82,7 @@ def build_features(delivered: dict[str, Any], month: int, product: Any) -> Any:
     import duckdb
     import polars as pl
 
-    from ml_assets.core.features import model_columns
+    from ml_assets.core.model.features import model_columns
 
     start, end, first = _start(month), _start(month + 1), _start(max(month - 1, 1))
     key = list(product.features.key)
@@ -116,9 +116,9 @@ def _start(month: int) -> datetime:
 
 
 def _fit(rows: Any, product: Any, parts: Parts) -> Any:
-    from ml_assets.core.features import model_columns
+    from ml_assets.core.model.features import model_columns
+    from ml_assets.core.model.training import fit
     from ml_assets.core.plots import feature_importance, learning_curve
-    from ml_assets.core.training import fit
 
     with parts.part("fit"):
         fitted = fit(rows, product=product, columns=model_columns(product))
@@ -132,8 +132,8 @@ def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: 
     import polars as pl
 
     from ml_assets.core.judging import judge_candidate
+    from ml_assets.core.model.training import labelled
     from ml_assets.core.plots import plots
-    from ml_assets.core.training import labelled
 
     tested, trained = (labelled(frame, label=product.features.label) for frame in (features[-1], features[-2]))
     with parts.part("evaluate"):
@@ -149,7 +149,7 @@ def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: 
 
 
 def _score(fitted: Any, rows: Any, product: Any) -> Any:
-    from ml_assets.core.scoring import load_model, score_frame
+    from ml_assets.core.model.scoring import load_model, score_frame
 
     return score_frame(load_model(fitted.content, task=product.task), rows, fitted.features)
 

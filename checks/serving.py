@@ -74,7 +74,7 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
     import numpy as np
 
     from ml_assets.core.bundle import as_requests
-    from ml_assets.core.known import evenly_spaced, recorded_known
+    from ml_assets.core.model.known_categories import evenly_spaced, recorded_known
     from ml_assets.serving import client
 
     offline, requests = _offline(workspace, product, release)
@@ -96,7 +96,7 @@ def _offline(workspace: Workspace, product: Product, release: Manifest) -> tuple
     """Scores computed offline from the stored features of the release's partition, and the requests in the same order."""
     import json
 
-    from ml_assets.core.scoring import load_model, score_frame
+    from ml_assets.core.model.scoring import load_model, score_frame
 
     used = workspace.lineage.made_from(release)
     frame = workspace.snapshots.frame(used["features"].snapshot, "features.parquet")

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from ml_assets.cli.progress import Progress
-from ml_assets.core.features import FeaturesRefused, stacked
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.core.model.features import FeaturesRefused, stacked
+from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.stages import release as release_asset
 from tests.path_homes import Home, Run
 from tests.shop import DAYS, deliver, shop

@@ -24,11 +24,11 @@ from ml_assets.cli import cli
 from ml_assets.cli.plan import STALE
 from ml_assets.core.contract.schema import polars_schema
 from ml_assets.core.digests import sha256
-from ml_assets.core.features import assemble, model_columns
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.planning import Cause, Item, Planner, Situation, Standing
+from ml_assets.core.model.features import assemble, model_columns
 from ml_assets.definitions import build_defs
 from ml_assets.spec.product import Product, load
 from resources import ledger_schema as schema

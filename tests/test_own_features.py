@@ -8,7 +8,7 @@ import pytest
 
 from ml_assets.core.bundled import NotComputable, own_features
 from ml_assets.core.lineage.handles import Handle
-from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.core.model.scoring import load_model, score_frame
 from resources.standing import overrule
 from tests.path_homes import Home
 from tests.shop import DAYS, deliver, shop

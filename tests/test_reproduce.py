@@ -12,9 +12,9 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from ml_assets.cli.reproduce import reproduce
-from ml_assets.core import features
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage import stages
+from ml_assets.core.model import features
 from ml_assets.definitions import build_defs
 from resources.assets import asset_key
 from resources.claims import REPRODUCIBLE

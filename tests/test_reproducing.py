@@ -14,7 +14,7 @@ from tests.records import recipe
 
 DETAILS: dict[str, Any] = {
     "environment": {"python": "3.11", "polars": "2.1.0"},
-    "code": {"ml_assets.core.training": "aa", "contract.py": "bb"},
+    "code": {"ml_assets.core.model.training": "aa", "contract.py": "bb"},
     "config": {"model": {"depth": 6, "threads": 2, "seed": 7, "params": {"rsm": 0.5}}},
 }
 MODEL = recipe(stage="model", threads=2, seed=7, details=DETAILS, inputs=(Input("trains/features", "2013-01", "a" * 64),))
@@ -37,8 +37,8 @@ def otherwise(part: str, **changes: Any) -> dict[str, Any]:
         ({"environment": "2", "details": otherwise("environment", polars="2.2.0")}, Cause("library", "polars 2.1.0 -> 2.2.0")),
         ({"environment": "2"}, Cause("library", "another environment, whose versions were not recorded")),
         (
-            {"code": "2", "details": otherwise("code", **{"ml_assets.core.training": "cc"})},
-            Cause("code", "code of model: ml_assets.core.training"),
+            {"code": "2", "details": otherwise("code", **{"ml_assets.core.model.training": "cc"})},
+            Cause("code", "code of model: ml_assets.core.model.training"),
         ),
         ({"code": "2"}, Cause("code", "code of model: which part was not recorded")),
         (

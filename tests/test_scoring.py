@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_serving_support import FEATURES, offline_features, requests, train
 
-from ml_assets.core.scoring import ScoringError, check_features, load_model, score_frame, score_rows
+from ml_assets.core.model.scoring import ScoringError, check_features, load_model, score_frame, score_rows
 from ml_assets.spec.sections import Task
 
 NAMES = [feature["name"] for feature in FEATURES]

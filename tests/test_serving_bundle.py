@@ -11,7 +11,7 @@ import pytest
 from test_serving_support import FEATURES, REQUEST, SQL, Release, lookups, payload, requests, train
 
 from ml_assets.core.digests import digest_file
-from ml_assets.core.scoring import ScoringError
+from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.members import BundleRefused

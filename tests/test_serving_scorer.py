@@ -8,7 +8,7 @@ from catboost import CatBoost, CatBoostClassifier, CatBoostRegressor, Pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.core.scoring import ScoringError
+from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving import compiled_model
 from ml_assets.serving.compiled_model import CompiledModel, UnsupportedModel
 from ml_assets.serving.feature_values import FeatureValues, Row

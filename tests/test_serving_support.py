@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.digests import digest_file, digest_json
-from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.serving.members import BundleFiles
 from ml_assets.spec.sections import Task
 from resources import pointer as pointers

@@ -123,7 +123,7 @@ def split_casting(texts: Texts) -> Texts:
 
 SAME: Mapping[str, Edit] = {
     "a comment": change("ml_assets.core.frames", "    sink = io", "    # in memory\n    sink = io"),
-    "a docstring": change("ml_assets.core.training", '"""Fit on the rows of', '"""Fit a model on the rows of'),
+    "a docstring": change("ml_assets.core.model.training", '"""Fit on the rows of', '"""Fit a model on the rows of'),
     "another layout": change("ml_assets.core.frames", "(sink, compression=", "(\n        sink,\n        compression="),
     "carriage returns": every("ml_assets.core.contract.casting", lambda text: text.replace("\n", "\r\n")),
     "an annotation": change("ml_assets.core.frames", "frame: pl.DataFrame) -> bytes", "frame: object) -> object"),
@@ -211,21 +211,24 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         "raw reference",
     ),
     "the bytes of Parquet": (change("ml_assets.core.frames", '"zstd"', '"lz4"'), PARQUET),
-    "what is in a features snapshot": (change("ml_assets.core.features", '"labels.parquet"', '"outcomes.parquet"'), "features"),
+    "what is in a features snapshot": (
+        change("ml_assets.core.model.features", '"labels.parquet"', '"outcomes.parquet"'),
+        "features",
+    ),
     "rows in the order of partitions": (
-        change("ml_assets.core.features", "pl.concat(frames.values())", "pl.concat(frames.values()).reverse()"),
+        change("ml_assets.core.model.features", "pl.concat(frames.values())", "pl.concat(frames.values()).reverse()"),
         "model evaluation report release",
     ),
-    "training": (change("ml_assets.core.training", '"Logloss"', '"CrossEntropy"'), "model tracking"),
+    "training": (change("ml_assets.core.model.training", '"Logloss"', '"CrossEntropy"'), "model tracking"),
     "which rows have a label": (
-        change("ml_assets.core.training", "pl.col(label).is_not_null()", "pl.col(label).is_finite()"),
+        change("ml_assets.core.model.training", "pl.col(label).is_not_null()", "pl.col(label).is_finite()"),
         "model evaluation report release",
     ),
     "who hears of training's progress": (
-        change("ml_assets.core.training", "self.progress(info.iteration", "print(); self.progress(info.iteration"),
+        change("ml_assets.core.model.training", "self.progress(info.iteration", "print(); self.progress(info.iteration"),
         NOTHING,
     ),
-    "scoring": (change("ml_assets.core.scoring", "threads=-1", "threads=1"), SCORED),
+    "scoring": (change("ml_assets.core.model.scoring", "threads=-1", "threads=1"), SCORED),
     "a release's own features": (
         change("ml_assets.core.bundled", 'how="left"', 'how="inner"'),
         "evaluation monitoring predictions",
@@ -361,7 +364,7 @@ def _breach(self: ContractBreached, **about: Any) -> None:
 
 MUTANTS: Mapping[str, Any] = {
     "ml_assets.first_party:_Guard.find_spec": lambda self, name, path, target=None: None,
-    "ml_assets.core.training:_Reporter.after_iteration": lambda self, info: True,
+    "ml_assets.core.model.training:_Reporter.after_iteration": lambda self, info: True,
     "ml_assets.stages.model:_progress": lambda context, product: lambda done, total, loss: None,
     "ml_assets.spec.product:Product.contract": property(_contract),
     "ml_assets.spec.yaml_file:unknown_name": lambda found, allowed: "no words",

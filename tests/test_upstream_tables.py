@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 
 from ml_assets.core.duckdb_session import parquet
 from ml_assets.core.frames import parquet_bytes
-from ml_assets.core.training import fingerprint
+from ml_assets.core.model.training import fingerprint
 
 
 class Rows(pa.DataFrameModel):

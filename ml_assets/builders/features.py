@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml_assets.core.features import assemble
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.model.features import assemble
 from ml_assets.spec.product import Product
 from resources.dbt import Built, Dbt
 

@@ -4,14 +4,14 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ml_assets.core.features import model_columns, stacked
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
-from ml_assets.core.training import Progress, fit
+from ml_assets.core.model.features import model_columns, stacked
+from ml_assets.core.model.training import Progress, fit
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
-    from ml_assets.core.training import Fitted
+    from ml_assets.core.model.training import Fitted
 
 
 def build(inputs: Sequence[Handle], product: Product, partition: str, progress: Progress | None = None) -> Output:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.core.lineage.handles import Handle
-from ml_assets.core.training import parameters
+from ml_assets.core.model.training import parameters
 from ml_assets.spec.product import Product
 from resources.mlflow import Logged
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     import polars as pl
 
-    from ml_assets.core.training import Fitted
+    from ml_assets.core.model.training import Fitted
 
 STAGES = ("raw", "reference", "dataset", "features", "model")
 RUN = "reproduce"
@@ -146,7 +146,7 @@ class Compared:
 def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     """The golden rows of the bundle: requests, which hold known categories alone where it takes no others, and scores."""
     from ml_assets.core.bundle import golden
-    from ml_assets.core.known import recorded_known
+    from ml_assets.core.model.known_categories import recorded_known
 
     read, made_from = builder.real.snapshots.read, builder.real.lineage.made_from(release)
     recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))
@@ -166,7 +166,7 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
     """Every row of the test window that the verdict was about."""
     import polars as pl
 
-    from ml_assets.core.training import labelled
+    from ml_assets.core.model.training import labelled
 
     tested = builder.real.lineage.tested(evaluation)
     frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
@@ -176,7 +176,7 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
 
 
 def _scores(builder: Rebuilder, rows: "pl.DataFrame") -> "np.ndarray":
-    from ml_assets.core.scoring import load_model, score_frame
+    from ml_assets.core.model.scoring import load_model, score_frame
 
     assert builder.fitted is not None
     return score_frame(load_model(builder.fitted.content, task=builder.product.task), rows, list(builder.fitted.features))

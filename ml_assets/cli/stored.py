@@ -60,7 +60,7 @@ class Loaded:
 
     def score(self, frame: "pl.DataFrame") -> "np.ndarray":
         """Its scores of these rows, by the function that serves."""
-        from ml_assets.core.scoring import score_frame
+        from ml_assets.core.model.scoring import score_frame
 
         return score_frame(self.model, frame, self.features)
 
@@ -125,7 +125,7 @@ class Case:
 
     def loaded(self, manifest: Manifest) -> "Loaded":
         """The model of a model or release manifest."""
-        from ml_assets.core.scoring import load_model
+        from ml_assets.core.model.scoring import load_model
 
         model = load_model(self.space.snapshots.path(manifest.snapshot, "model.cbm"), task=self.product.task)
         about = "model.json" if manifest.recipe.stage == "model" else "bundle.json"
@@ -135,7 +135,7 @@ class Case:
         """The labelled rows of these features, in their order."""
         import polars as pl
 
-        from ml_assets.core.training import labelled
+        from ml_assets.core.model.training import labelled
 
         frames = (self.space.snapshots.frame(m.snapshot, "features.parquet") for m in features)
         return labelled(pl.concat(frames), label=self.product.features.label)

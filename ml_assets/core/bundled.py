@@ -10,7 +10,7 @@ import polars as pl
 
 from ml_assets.core.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
 from ml_assets.core.lineage.handles import Handle
-from ml_assets.core.scoring import load_model, score_frame
+from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.errors import MlAssetsError
 
 if TYPE_CHECKING:

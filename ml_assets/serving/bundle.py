@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 import numpy as np
 
-from ml_assets.core.scoring import ScoringError, check_features, load_model
+from ml_assets.core.model.scoring import ScoringError, check_features, load_model
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.feature_values import FeatureValues
 from ml_assets.serving.features import Features, features

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 from scipy.special import expit
 
-from ml_assets.core.scoring import ScoringError
+from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.feature_values import CATEGORY, FeatureValues, Row
 
 if TYPE_CHECKING:

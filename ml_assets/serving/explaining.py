@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_assets.core.scoring import ScoringError
+from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.bundle import Bundle
 
 TOLERANCE = 1e-9

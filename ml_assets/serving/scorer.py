@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ml_assets.core.scoring import ScoringError, score_rows
+from ml_assets.core.model.scoring import ScoringError, score_rows
 from ml_assets.serving.compiled_model import NO_CATEGORY, CompiledModel, UnsupportedModel
 from ml_assets.serving.feature_values import FeatureValues
 
@@ -36,7 +36,7 @@ class Scorer:
         return "catboost" if self.compiled is None else "compiled"
 
     def scores(self, values: FeatureValues) -> "NDArray[np.float64]":
-        """Scores of the rows, in their order: those of core.scoring to the last bit."""
+        """Scores of the rows, in their order: those of core.model.scoring to the last bit."""
         return self.by_catboost(values) if self.compiled is None else self.compiled.scores(values)
 
     def by_catboost(self, values: FeatureValues) -> "NDArray[np.float64]":

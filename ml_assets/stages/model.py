@@ -15,7 +15,7 @@ from resources.metadata import small_table
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.training import Progress
+    from ml_assets.core.model.training import Progress
 
 LOG_EVERY = 20
 """Iterations between two lines of progress in the run's log."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 EXEMPT: Mapping[str, str] = {
     "ml_assets.first_party:_Guard.find_spec": "stops an import or does nothing",
-    "ml_assets.core.training:_Reporter.after_iteration": "tells how far the fit is",
+    "ml_assets.core.model.training:_Reporter.after_iteration": "tells how far the fit is",
     "ml_assets.stages.model:_progress": "tells how far the fit is",
     "ml_assets.spec.product:Product.contract": "contract.py counts by its bytes as executed; what is wrong with it is an error",
     "ml_assets.spec.yaml_file:unknown_name": "gives the words of an error",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.training import labelled
+from ml_assets.core.model.training import labelled
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 

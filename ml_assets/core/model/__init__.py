@@ -1,0 +1,1 @@
+"""From features to a model, and from a model to scores."""
