@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from ml_assets.core.drift import DriftError, bin_labels, drift, js, profile, psi
+from ml_assets.core.metrics.drift import DriftError, bin_labels, drift, js, profile, psi
 
 ROWS = 4000
 

@@ -9,7 +9,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from ml_assets.core.evaluation import evaluate
 from ml_assets.core.evaluation_result import Evaluation
-from ml_assets.core.metrics_estimate import MetricError
+from ml_assets.core.metrics.estimates import MetricError
 from tests.scored import regression_rows, rows, without_champion
 
 BASE = ["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap"]

@@ -9,10 +9,10 @@ import pytest
 from ml_assets.core.contract.engine import audit, read_delivery
 from ml_assets.core.evaluation import evaluate
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.metrics.units import units
 from ml_assets.core.model.features import assemble, model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import fit, labelled
-from ml_assets.core.units import units
 from ml_assets.demo_data import Year
 from ml_assets.spec.product import Product
 from resources.dbt import Dbt

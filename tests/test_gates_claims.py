@@ -12,7 +12,7 @@ from scipy.stats import t
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.claims import ClaimResult
 from ml_assets.core.gates.panel import Panel, panel
-from ml_assets.core.metrics_estimate import MetricError
+from ml_assets.core.metrics.estimates import MetricError
 from ml_assets.spec.gates import MinimumSpec
 from tests.gated import LEVEL, arguments, claim, judged, reordered, window
 

@@ -23,7 +23,7 @@ from ml_assets.core.gates.simulation import (
     regression_days,
 )
 from ml_assets.core.gates.verifying import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
-from ml_assets.core.intervals import Measured
+from ml_assets.core.metrics.intervals import Measured
 from ml_assets.spec.gates import BudgetSpec
 from tests.gated import claim
 

@@ -16,7 +16,7 @@ from ml_assets.core.gates.panel import panel
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest, judge
-from ml_assets.core.metrics_estimate import MetricError
+from ml_assets.core.metrics.estimates import MetricError
 from ml_assets.spec.product import Product
 from tests.gated import GATES, arguments, product, recorded, verdict, window
 

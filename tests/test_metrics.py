@@ -10,16 +10,16 @@ from scipy.stats import t
 from sklearn import metrics as oracle
 
 from ml_assets.core.gates.panel import panel
-from ml_assets.core.intervals import Estimate, Measured, Units
-from ml_assets.core.metrics import AT_THRESHOLD, METRICS, metrics_of
-from ml_assets.core.metrics_binary import (
+from ml_assets.core.metrics.arrays import Floats, Ints
+from ml_assets.core.metrics.binary import (
     average_precision,
     average_precision_resamples,
     calibration_error,
     calibration_error_resamples,
 )
-from ml_assets.core.metrics_estimate import MetricError, difference, estimate, measure
-from ml_assets.core.metrics_types import Floats, Ints
+from ml_assets.core.metrics.estimates import MetricError, difference, estimate, measure
+from ml_assets.core.metrics.intervals import Estimate, Measured, Units
+from ml_assets.core.metrics.registry import AT_THRESHOLD, METRICS, metrics_of
 from tests.gated import judged
 
 CLASSIFIED = {

@@ -12,7 +12,7 @@ from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.power import Power, design
 from ml_assets.core.gates.resampling import clopper_pearson, redrawn
-from ml_assets.core.metrics_binary import roc_auc
+from ml_assets.core.metrics.binary import roc_auc
 from tests.scored import rows
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.core.metrics_types import Task
+from ml_assets.core.metrics.arrays import Task
 from ml_assets.core.report import ReportError, evidently_report
 
 NUMERIC, CATEGORICAL = ["distance", "wind", "never"], ["carrier", "is_weekend"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import beta, t
 
-from ml_assets.core.sequences import SequenceError, bounds, by_unit, evidence_above
+from ml_assets.core.metrics.confidence_sequences import SequenceError, bounds, by_unit, evidence_above
 
 ALPHA, HARM, BOUND = 0.05, 0.02, 0.1
 DAYS = {

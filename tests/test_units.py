@@ -5,7 +5,7 @@ from datetime import datetime
 import polars as pl
 import pytest
 
-from ml_assets.core.units import UnitError, units
+from ml_assets.core.metrics.units import UnitError, units
 
 FRAME = pl.DataFrame(
     {

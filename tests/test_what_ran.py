@@ -127,18 +127,18 @@ from ml_assets.core.digests import sha256
 
 root = Path(ml_assets.__file__).parent.parent
 assert str(root) == sys.argv[1], root
-assert "ml_assets.core.drift" not in sys.modules
+assert "ml_assets.core.metrics.drift" not in sys.modules
 digests = root / "ml_assets/core/digests.py"
 digests.write_bytes(digests.read_bytes())
 refuse_changes()
-import ml_assets.core.intervals
+import ml_assets.core.metrics.intervals
 
-drift = root / "ml_assets/core/drift.py"
+drift = root / "ml_assets/core/metrics/drift.py"
 text = drift.read_bytes()
 drift.write_bytes(text + b"\\nBINS = 20\\n")
 for attempt in range(2):
     try:
-        import ml_assets.core.drift
+        import ml_assets.core.metrics.drift
     except CodeChanged as error:
         print("import:", error)
 try:
@@ -147,7 +147,7 @@ except CodeChanged as error:
     print("build:", error)
 drift.write_bytes(text)
 refuse_changes()
-import ml_assets.core.drift
+import ml_assets.core.metrics.drift
 
 digests.unlink()
 try:
@@ -167,7 +167,7 @@ def test_a_module_that_changed_before_it_was_imported_is_refused_by_name_and_wha
     )
     assert done.returncode == 0, done.stderr
     told = done.stdout.splitlines()
-    drift = "the code changed since this process started: ml_assets.core.drift. Restart it: in Dagster reload the code location"
+    drift = "the code changed since this process started: ml_assets.core.metrics.drift. Restart it: in Dagster reload the code"
     assert [line.partition(": ")[0] for line in told] == ["import", "import", "build", "gone"]
     assert all(drift in line for line in told[:3])
     assert "ml_assets.core.digests" in told[3]
@@ -189,7 +189,7 @@ def test_the_sensor_says_when_its_code_server_has_to_be_reloaded(made: Home, mon
     edit_contract(made)
     assert "contract.py changed since the product was loaded; restart: in Dagster reload the code location" in tick(made, sensor)
     assert "reload" not in tick(made, new_data.build(made.product, made.space))
-    monkeypatch.setitem(TREE.texts, "ml_assets.core.drift", b"BINS = 20")  # type: ignore[arg-type]
-    monkeypatch.setitem(TREE.marks, "ml_assets.core.drift", (0, 0, 0))  # type: ignore[arg-type]
+    monkeypatch.setitem(TREE.texts, "ml_assets.core.metrics.drift", b"BINS = 20")  # type: ignore[arg-type]
+    monkeypatch.setitem(TREE.marks, "ml_assets.core.metrics.drift", (0, 0, 0))  # type: ignore[arg-type]
     told = tick(made, new_data.build(made.product, made.space))
-    assert "the code changed since this process started: ml_assets.core.drift. Restart it" in told
+    assert "the code changed since this process started: ml_assets.core.metrics.drift. Restart it" in told

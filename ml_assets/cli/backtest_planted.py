@@ -18,7 +18,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.resampling import redrawn
 from ml_assets.core.gates.verdict import Verdict
-from ml_assets.core.metrics_types import Floats
+from ml_assets.core.metrics.arrays import Floats
 from ml_assets.spec.gates import ClaimSpec
 
 BEYOND = 1.1

@@ -9,7 +9,7 @@ from ml_assets.core.gates.verdict import Verdict
 
 if TYPE_CHECKING:
     from ml_assets.core.gates.panel import Panel
-    from ml_assets.core.metrics_types import Floats
+    from ml_assets.core.metrics.arrays import Floats
 
 
 @dataclass(frozen=True)

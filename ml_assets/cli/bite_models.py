@@ -9,7 +9,7 @@ from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gates import mutants as m
 from ml_assets.core.gates.mutants import Bite
 from ml_assets.core.judging import levels_of
-from ml_assets.core.metrics_types import Floats
+from ml_assets.core.metrics.arrays import Floats
 from ml_assets.spec.sections import STAGING_LINE
 from resources.claims import LATENCY_HOLDS
 

@@ -9,7 +9,7 @@ from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.verdict import Verdict, judge
-from ml_assets.core.metrics_types import Floats
+from ml_assets.core.metrics.arrays import Floats
 
 SEED = 20130101
 

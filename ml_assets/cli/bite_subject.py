@@ -12,8 +12,8 @@ import polars as pl
 from ml_assets.cli.stored import Case, Loaded
 from ml_assets.core.gates.mutants import Bite, Catch, catches
 from ml_assets.core.gates.verdict import Verdict
-from ml_assets.core.metrics import METRICS
-from ml_assets.core.metrics_types import Floats
+from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.registry import METRICS
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import Fitted, fit

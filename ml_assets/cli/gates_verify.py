@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from ml_assets.core.gates.verifying import Boundary, DesignEffect
-    from ml_assets.core.metrics_types import Ints
+    from ml_assets.core.metrics.arrays import Ints
 
 ROLES = ("candidate", "champion", "anchor")
 
@@ -73,8 +73,8 @@ def _evaluation(space: Workspace, product: Product, partition: str | None) -> Ma
 
 def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints]":
     """Row codes by what could be independent: calendar units of the time column, and the stored columns of units and slices."""
-    from ml_assets.core.metrics_estimate import unit_codes
-    from ml_assets.core.units import units
+    from ml_assets.core.metrics.estimates import unit_codes
+    from ml_assets.core.metrics.units import units
 
     calendar = {each: units(frame, unit=each, time=product.features.time) for each in ("row", "hour", "day", "week")}
     known = {*product.features.key, product.features.time, product.features.label, *ROLES}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.metrics_binary import BINS, equal_mass_bins
-from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
+from ml_assets.core.metrics.binary import BINS, equal_mass_bins
 
 POINTS = 100
 HISTOGRAM_BINS = 20

@@ -8,10 +8,10 @@ import polars as pl
 
 from ml_assets.core import curves
 from ml_assets.core.evaluation_result import CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
-from ml_assets.core.intervals import Units
-from ml_assets.core.metrics import Metric, metrics_of
-from ml_assets.core.metrics_estimate import MetricError, bounds_of_difference, checked, measure, unit_codes
-from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
+from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, unit_codes
+from ml_assets.core.metrics.intervals import Units
+from ml_assets.core.metrics.registry import Metric, metrics_of
 
 MISSING_LEVEL = "(missing)"
 

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.curves import Curves
-from ml_assets.core.intervals import Estimate, finite_or_none
 from ml_assets.core.markdown import code
-from ml_assets.core.metrics import METRICS
-from ml_assets.core.metrics_types import Task
+from ml_assets.core.metrics.arrays import Task
+from ml_assets.core.metrics.intervals import Estimate, finite_or_none
+from ml_assets.core.metrics.registry import METRICS
 
 CANDIDATE, CHAMPION = "candidate", "champion"
 _SHOWN_SLICES = 12

@@ -16,7 +16,7 @@ from ml_assets.core.gates.hypotheses import Expected, levels_expected
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.lineage.manifests import Output
-from ml_assets.core.units import units
+from ml_assets.core.metrics.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
@@ -119,7 +119,7 @@ def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Prod
 
 
 def _unit_column(product: Product) -> list[str]:
-    from ml_assets.core.units import CALENDAR
+    from ml_assets.core.metrics.units import CALENDAR
 
     return [] if product.gates.unit in (*CALENDAR, "row") else [product.gates.unit]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ml_assets.core.metrics_types import Task
+from ml_assets.core.metrics.arrays import Task
 from ml_assets.errors import MlAssetsError
 
 if TYPE_CHECKING:

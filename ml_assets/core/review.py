@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.markdown import code, table, text
-from ml_assets.core.metrics import METRICS
+from ml_assets.core.metrics.registry import METRICS
 
 MOST_SLICES = 30
 _SIGNS = {"ACCEPT": "✅", "REJECT": "❌", "INCONCLUSIVE": "❔"}

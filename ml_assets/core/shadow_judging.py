@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from ml_assets.core.sequences import Bounds, bounds, by_unit
-from ml_assets.core.units import units
+from ml_assets.core.metrics.confidence_sequences import Bounds, bounds, by_unit
+from ml_assets.core.metrics.units import units
 from ml_assets.spec.sections import ShadowSpec, Task
 
 Verdict = Literal["harm", "good enough", "undecided"]

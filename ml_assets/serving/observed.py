@@ -47,7 +47,7 @@ class Observed:
     @property
     def psi(self) -> float | None:
         """Population stability index of the scores so far; None before the first, or without a profile."""
-        from ml_assets.core.drift import psi
+        from ml_assets.core.metrics.drift import psi
 
         total = sum(self.scores)
         if not total or not self.expected:

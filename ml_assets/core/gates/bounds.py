@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from ml_assets.core.intervals import Measured, Units
+from ml_assets.core.metrics.intervals import Measured, Units
 
 Sign = Literal[">", "<"]
 POWER = 0.8

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, ask
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.gates.panel import MinimumLike, Panel
-from ml_assets.core.intervals import finite_or_none
+from ml_assets.core.metrics.intervals import finite_or_none
 from ml_assets.spec.gates import ClaimSpec
 
 Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]

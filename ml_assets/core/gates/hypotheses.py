@@ -9,7 +9,7 @@ import numpy as np
 
 from ml_assets.core.gates.bounds import Shown, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
-from ml_assets.core.intervals import Measured
+from ml_assets.core.metrics.intervals import Measured
 from ml_assets.spec.claim_grammar import Comparison, Measure
 
 REST = "(the others)"

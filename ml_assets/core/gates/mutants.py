@@ -13,7 +13,7 @@ from scipy.special import expit, logit
 
 from ml_assets.core.gates.claims import ClaimResult
 from ml_assets.core.gates.verdict import Verdict
-from ml_assets.core.metrics_types import Floats, Task
+from ml_assets.core.metrics.arrays import Floats, Task
 
 Fate: TypeAlias = Literal["caught", "let through", "within the margin", "no change", "not tried"]
 MINIMUM = "minimum"

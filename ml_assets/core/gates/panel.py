@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
-from ml_assets.core.intervals import Measured, Units
-from ml_assets.core.metrics import Metric, metric_at
-from ml_assets.core.metrics_binary import mean_influence
-from ml_assets.core.metrics_estimate import MetricError, checked, measure, unit_codes
-from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
+from ml_assets.core.metrics.binary import mean_influence
+from ml_assets.core.metrics.estimates import MetricError, checked, measure, unit_codes
+from ml_assets.core.metrics.intervals import Measured, Units
+from ml_assets.core.metrics.registry import Metric, metric_at
 from ml_assets.spec.claim_grammar import Measure
 
 MISSING_LEVEL = "(missing)"

@@ -13,8 +13,8 @@ import numpy as np
 from ml_assets.core.gates.bounds import Shown, shown
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel, panel
-from ml_assets.core.intervals import Measured
-from ml_assets.core.metrics_types import Floats
+from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.intervals import Measured
 from ml_assets.spec.gates import BudgetSpec
 
 PolicyName = Literal["gates", "point", "recorded", "row_level"]

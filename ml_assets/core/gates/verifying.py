@@ -13,8 +13,8 @@ from scipy.special import chdtri
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.resampling import clopper_pearson, redrawn
-from ml_assets.core.intervals import Measured, Units
-from ml_assets.core.metrics_types import Floats, Ints
+from ml_assets.core.metrics.arrays import Floats, Ints
+from ml_assets.core.metrics.intervals import Measured, Units
 from ml_assets.spec.claim_grammar import Comparison
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 

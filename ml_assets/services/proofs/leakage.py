@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.units import CALENDAR
+from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.claims import NO_LEAKAGE as CLAIM

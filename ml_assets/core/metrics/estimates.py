@@ -3,9 +3,9 @@
 import numpy as np
 import polars as pl
 
-from ml_assets.core.intervals import Estimate, Measured, Units
-from ml_assets.core.metrics import Metric
-from ml_assets.core.metrics_types import Column, Floats, Ints, Task
+from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
+from ml_assets.core.metrics.intervals import Estimate, Measured, Units
+from ml_assets.core.metrics.registry import Metric
 from ml_assets.errors import MlAssetsError
 
 

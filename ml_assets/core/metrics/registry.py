@@ -1,4 +1,4 @@
-"""The registry of metrics. Formulas: metrics_binary.py, metrics_regression.py. Intervals: metrics_estimate.py."""
+"""The registry of metrics. Formulas: binary.py, regression.py. Intervals: estimates.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ml_assets.core import metrics_binary as binary
-from ml_assets.core import metrics_regression as regression
-from ml_assets.core.intervals import Units
-from ml_assets.core.metrics_types import Floats, Task
+from ml_assets.core.metrics import binary, regression
+from ml_assets.core.metrics.arrays import Floats, Task
+from ml_assets.core.metrics.intervals import Units
 
 Best: TypeAlias = Literal["greatest", "least", "nearest_zero", "neither"]
 Losses: TypeAlias = Callable[[Floats, Floats], Floats]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.metrics_types import Column, Floats
+from ml_assets.core.metrics.arrays import Column, Floats
 from ml_assets.errors import MlAssetsError
 
 BINS = 10

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtrit
 
-from ml_assets.core.metrics_types import Floats, Ints
+from ml_assets.core.metrics.arrays import Floats, Ints
 
 RESAMPLES = 200
 SEED = 20130101

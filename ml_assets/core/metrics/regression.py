@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ml_assets.core.metrics_types import Floats
+from ml_assets.core.metrics.arrays import Floats
 
 
 def absolute_losses(y: Floats, s: Floats) -> Floats:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ml_assets.core.intervals import Units
-from ml_assets.core.metrics_types import Floats, Ints
+from ml_assets.core.metrics.arrays import Floats, Ints
+from ml_assets.core.metrics.intervals import Units
 
 BINS = 10
 _CELLS = 2_000_000  # of a table worked on at once: bounds the memory

@@ -1,0 +1,1 @@
+"""Measuring: metrics, their intervals by unit, drift. Knows no claim and no verdict."""
