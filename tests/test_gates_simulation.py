@@ -6,12 +6,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from ml_assets.core.gates import bounds
-from ml_assets.core.gates.claims import judge_claim
-from ml_assets.core.gates.levels import level
-from ml_assets.core.gates.panel import Panel
-from ml_assets.core.gates.resampling import clopper_pearson
-from ml_assets.core.gates.simulation import (
+from ml_assets.core.gate_lab.boundary import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
+from ml_assets.core.gate_lab.resampling import clopper_pearson
+from ml_assets.core.gate_lab.simulation import (
     POLICIES,
     WORLDS,
     Histories,
@@ -22,7 +19,10 @@ from ml_assets.core.gates.simulation import (
     histories,
     regression_days,
 )
-from ml_assets.core.gates.verifying import NO_MINIMUM, Boundary, at_boundary, design_effects, resampled
+from ml_assets.core.gates import bounds
+from ml_assets.core.gates.claims import judge_claim
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.spec.gates import BudgetSpec
 from tests.gated import claim

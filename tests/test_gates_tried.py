@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from ml_assets.cli.gates_bite import mutants
+from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.levels import level
-from ml_assets.core.gates.resampling import clopper_pearson
 from ml_assets.spec.gates import GateSpec
 from tests.gates_home import GATES, gates_home, invoke, policy, whole_months
 from tests.path_homes import Home

@@ -8,16 +8,9 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.cli.gates import COMMANDS
-from ml_assets.core.gates.resampling import clopper_pearson
-from ml_assets.core.gates.simulation import binary_days
-from ml_assets.core.gates.verifying import (
-    at_boundary,
-    at_truth,
-    design_effects,
-    provable,
-    resampled,
-    wrong_units,
-)
+from ml_assets.core.gate_lab.boundary import at_boundary, at_truth, design_effects, provable, resampled, wrong_units
+from ml_assets.core.gate_lab.resampling import clopper_pearson
+from ml_assets.core.gate_lab.simulation import binary_days
 from ml_assets.spec.gates import GateSpec
 from tests.flights_months import copy, months  # noqa: F401
 from tests.gated import GATES, claim, window

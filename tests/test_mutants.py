@@ -7,11 +7,11 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from ml_assets.core.gates import mutants as m
+from ml_assets.core.gate_lab import mutants as m
+from ml_assets.core.gate_lab.power import Power, design
+from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.panel import Panel, panel
-from ml_assets.core.gates.power import Power, design
-from ml_assets.core.gates.resampling import clopper_pearson, redrawn
 from ml_assets.core.metrics.binary import roc_auc
 from tests.scored import rows
 

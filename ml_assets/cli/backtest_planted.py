@@ -11,12 +11,12 @@ import polars as pl
 from ml_assets.cli.backtest_walk import Step, by_unit
 from ml_assets.cli.bite_models import SEED
 from ml_assets.cli.bite_subject import Subject
-from ml_assets.core.gates import mutants as m
+from ml_assets.core.gate_lab import mutants as m
+from ml_assets.core.gate_lab.diagnoses import SAME, Leak, margin
+from ml_assets.core.gate_lab.resampling import redrawn
 from ml_assets.core.gates.bounds import shown
-from ml_assets.core.gates.diagnoses import SAME, Leak, margin
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
-from ml_assets.core.gates.resampling import redrawn
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.spec.gates import ClaimSpec

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ml_assets.cli.bite_subject import Subject
+from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.panel import Panel
-from ml_assets.core.gates.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.verdict import Verdict, judge
 from ml_assets.core.metrics.arrays import Floats
 

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.cli.stored import Case, Loaded
-from ml_assets.core.gates.mutants import Bite, Catch, catches
+from ml_assets.core.gate_lab.mutants import Bite, Catch, catches
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.registry import METRICS

@@ -14,8 +14,8 @@ from ml_assets.cli.common import product_named, workspace
 if TYPE_CHECKING:
     from ml_assets.cli.backtest_planted import Planted
     from ml_assets.cli.backtest_walk import Step
+    from ml_assets.core.gate_lab.diagnoses import Diagnosis, Leak
     from ml_assets.core.gates.claims import ClaimResult
-    from ml_assets.core.gates.diagnoses import Diagnosis, Leak
 
 
 @click.command()
@@ -40,7 +40,7 @@ def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -
     from ml_assets.cli.backtest_planted import leaks, planted
     from ml_assets.cli.backtest_walk import walk
     from ml_assets.cli.stored import cases, under
-    from ml_assets.core.gates.diagnoses import diagnose
+    from ml_assets.core.gate_lab.diagnoses import diagnose
 
     begun = time.monotonic()
     space = workspace()

@@ -16,7 +16,7 @@ from ml_assets.cli.common import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.cli.bite_subject import Subject
-    from ml_assets.core.gates.mutants import Bite
+    from ml_assets.core.gate_lab.mutants import Bite
 
 WIDE = 150
 

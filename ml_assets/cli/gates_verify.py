@@ -16,7 +16,7 @@ from resources.workspace import Workspace
 if TYPE_CHECKING:
     import polars as pl
 
-    from ml_assets.core.gates.verifying import Boundary, DesignEffect
+    from ml_assets.core.gate_lab.boundary import Boundary, DesignEffect
     from ml_assets.core.metrics.arrays import Ints
 
 ROLES = ("candidate", "champion", "anchor")
@@ -34,8 +34,8 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     Whole units are drawn with replacement. Exit code 1: a claim is let through more often than its level, with 99 % confidence,
     or `unit: row` is declared where rows are not independent.
     """
+    from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
     from ml_assets.core.gates.levels import level
-    from ml_assets.core.gates.verifying import at_boundary, design_effects, provable, wrong_units
     from ml_assets.core.judging import panel_of
 
     space = workspace()

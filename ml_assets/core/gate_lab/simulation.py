@@ -1,7 +1,7 @@
 """Worlds in which the truth is known: what gates let through there is counted. (tests/test_gates_simulation.py, docs/gates.md)
 
 Belongs here: rows whose days are good or bad together, for every model alike, and histories of commits under a policy. All
-randomness comes from a seed. Does not: stored rows (verifying.py).
+randomness comes from a seed. Does not: stored rows (boundary.py).
 """
 
 from collections.abc import Callable

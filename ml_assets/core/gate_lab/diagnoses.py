@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from ml_assets.core.gate_lab.power import Design, Power, typical
+from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.levels import level
-from ml_assets.core.gates.power import Design, Power, typical
-from ml_assets.core.gates.resampling import clopper_pearson
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.spec.gates import ClaimSpec, GateSpec
 

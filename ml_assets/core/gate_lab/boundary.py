@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import chdtri
 
+from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel
-from ml_assets.core.gates.resampling import clopper_pearson, redrawn
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.metrics.intervals import Measured, Units
 from ml_assets.spec.claim_grammar import Comparison
