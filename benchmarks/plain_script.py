@@ -131,7 +131,7 @@ def _fit(rows: Any, product: Any, parts: Parts) -> Any:
 def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: Any, parts: Parts) -> Any:
     import polars as pl
 
-    from ml_assets.core.judging import judge_candidate
+    from ml_assets.core.evaluation.snapshot import judge_candidate
     from ml_assets.core.model.training import labelled
     from ml_assets.core.plots import plots
 
@@ -155,7 +155,7 @@ def _score(fitted: Any, rows: Any, product: Any) -> Any:
 
 
 def _report(trained: Any, tested: Any, *, fitted: Any, product: Any) -> None:
-    from ml_assets.core.report import evidently_report
+    from ml_assets.core.evaluation.evidently_report import evidently_report
 
     kinds = {kind: [f["name"] for f in fitted.features if f["kind"] == kind] for kind in ("number", "category")}
     evidently_report(

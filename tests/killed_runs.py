@@ -38,7 +38,7 @@ WARM = (
     "matplotlib.figure",
     "ml_assets.builders.report",
     "ml_assets.cli.run",
-    "ml_assets.core.report",
+    "ml_assets.core.evaluation.evidently_report",
     "ml_assets.definitions",
     "ml_assets.services.tracking",
     "mlflow",

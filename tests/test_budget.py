@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.core.evaluation.snapshot import comparison_digest
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.verdict import gate_digest
-from ml_assets.core.judging import comparison_digest
 from ml_assets.spec.product import Product
 from resources.budget import Budget, Look, WindowRetired
 from resources.ledger import Ledger

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.core.evaluation.review import MOST_SLICES, review
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.markdown import code, table, text
-from ml_assets.core.review import MOST_SLICES, review
 from tests import path_support
 
 HOSTILE = [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
-from ml_assets.core.evaluation import evaluate
-from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.evaluation.comparison import evaluate
+from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.estimates import MetricError
 from tests.scored import regression_rows, rows, without_champion
 

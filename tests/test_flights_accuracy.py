@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.contract.engine import audit, read_delivery
-from ml_assets.core.evaluation import evaluate
+from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.metrics.units import units
 from ml_assets.core.model.features import assemble, model_columns

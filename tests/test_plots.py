@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import polars as pl
 
-from ml_assets.core.evaluation import evaluate
+from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.metrics.drift import drift, profile
 from ml_assets.core.plots import distribution_plot, drift_plot, feature_importance, learning_curve, plots
 from ml_assets.core.plots_style import as_markdown
@@ -118,8 +118,8 @@ def test_markdown_carries_the_picture_itself() -> None:
 
 
 def test_importing_the_evaluation_code_imports_nothing_heavy() -> None:
-    names = ("plots", "evaluation", "gates.verdict", "metrics.drift", "report")
+    names = ("plots", "evaluation.comparison", "gates.verdict", "metrics.drift", "evaluation.evidently_report")
     code = f"import sys, {', '.join('ml_assets.core.' + name for name in names)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
-    assert "ml_assets.core.report" in loaded
+    assert "ml_assets.core.evaluation.evidently_report" in loaded
     assert not {"matplotlib", "scipy.stats", "evidently", "mlflow", "dagster", "pandas"} & set(loaded)

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ml_assets.core.evaluation.evidently_report import ReportError, evidently_report
 from ml_assets.core.metrics.arrays import Task
-from ml_assets.core.report import ReportError, evidently_report
 
 NUMERIC, CATEGORICAL = ["distance", "wind", "never"], ["carrier", "is_weekend"]
 

@@ -176,7 +176,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "the bundle": (change("ml_assets.core.bundle", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 17"), "release"),
     "the style of plots": (change("ml_assets.core.plots_style", '"font.size": 8', '"font.size": 9'), "report monitoring"),
     "the pictures of an evaluation": (change("ml_assets.core.plots_gates", "svg(", "print() or svg("), "report"),
-    "Evidently's page": (change("ml_assets.core.report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
+    "Evidently's page": (change("ml_assets.core.evaluation.evidently_report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
     "what MLflow shows": (change("ml_assets.builders.tracking", '"evaluation/summary.md"', '"summary.md"'), "tracking"),
     "how MLflow is called": (change("resources.mlflow", "time.time() * 1000", "time.time() * 100"), "tracking"),
     "who may register a version": (change("ml_assets.services.tracking", '"approval": ', '"approved": '), NOTHING),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ml_assets.core.bundled import NotComputable, own_scores
-from ml_assets.core.judging import judge_candidate, levels_of, output
+from ml_assets.core.evaluation.snapshot import judge_candidate, levels_of, output
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked

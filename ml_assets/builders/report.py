@@ -7,14 +7,14 @@ from html import escape
 import polars as pl
 
 from ml_assets.builders.evaluation import Compared, candidate_scores, tested_rows
-from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.evaluation.evidently_report import evidently_report
+from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.training import labelled
 from ml_assets.core.plots import feature_importance, learning_curve, plots
 from ml_assets.core.plots_gates import claims_plot
-from ml_assets.core.report import evidently_report
 from ml_assets.spec.product import Product
 
 PAGE = "report.html"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 NO_RELEASE = "nothing was released yet, so there is no verdict to misuse"
-LOCKS_ADVICE = "the code of core/bundle.py and core/judging.py is what refuses this: it is broken"
+LOCKS_ADVICE = "the code of core/bundle.py and core/evaluation/snapshot.py is what refuses this: it is broken"
 
 
 def empty_partition(on: Subject) -> Bite:
@@ -59,7 +59,7 @@ def broken_features(on: Subject) -> Bite:
 
 def trained_on_test(on: Subject) -> Bite:
     """The test window's last partition among the training partitions."""
-    from ml_assets.core.judging import refuse_seen_rows
+    from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     tested = [m.partition for m in on.case.tested]
     trained = [*(m.partition for m in on.case.trained), tested[-1]]

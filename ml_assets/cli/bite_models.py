@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 
 from ml_assets.cli.bite_subject import Subject
+from ml_assets.core.evaluation.snapshot import levels_of
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.mutants import Bite
-from ml_assets.core.judging import levels_of
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.spec.sections import STAGING_LINE
 from resources.claims import LATENCY_HOLDS

@@ -34,9 +34,9 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     Whole units are drawn with replacement. Exit code 1: a claim is let through more often than its level, with 99 % confidence,
     or `unit: row` is declared where rows are not independent.
     """
+    from ml_assets.core.evaluation.snapshot import panel_of
     from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
     from ml_assets.core.gates.levels import level
-    from ml_assets.core.judging import panel_of
 
     space = workspace()
     spec = product_named(product, space.settings)

@@ -29,7 +29,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
     The verdict comes first, with its reasons; then claims, metrics with intervals, slices and plots. Exit code 0 whatever the
     verdict: `ml-assets check` is what fails.
     """
-    from ml_assets.core.review import review
+    from ml_assets.core.evaluation.review import review
 
     space = workspace()
     spec = product_named(product, space.settings)

@@ -118,7 +118,7 @@ class Case:
     @cached_property
     def expected(self) -> dict[str, list[str]]:
         """The levels that the window should hold, told by the rows before it."""
-        from ml_assets.core.judging import levels_of
+        from ml_assets.core.evaluation.snapshot import levels_of
 
         self._refuse_unknown_columns()
         return levels_of(self.rows(self.trained[-self.product.window.test :]), product=self.product)
@@ -142,7 +142,7 @@ class Case:
 
     def panel(self, scores: "Mapping[str, np.ndarray]", frame: "pl.DataFrame | None" = None) -> "Panel":
         """Rows and scores as gates see them."""
-        from ml_assets.core.judging import panel_of
+        from ml_assets.core.evaluation.snapshot import panel_of
 
         self._refuse_unknown_columns()
         return panel_of(self.frame if frame is None else frame, scores, product=self.product)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.evaluation import evaluate
+from ml_assets.core.evaluation.comparison import evaluate
+from ml_assets.core.evaluation.snapshot import metrics
 from ml_assets.core.frames import parquet_bytes
-from ml_assets.core.judging import metrics
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.metrics.drift import drift
 from ml_assets.core.metrics.units import units

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core import plots_task
-from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.drift import DriftReport, bin_labels
 from ml_assets.core.plots_parts import bars, slices
 from ml_assets.core.plots_style import COLORS, shorten, svg

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ml_assets.core.curves import Curve
-from ml_assets.core.evaluation_result import Evaluation, Slice
+from ml_assets.core.evaluation.curves import Curve
+from ml_assets.core.evaluation.result import Evaluation, Slice
 from ml_assets.core.metrics.intervals import Estimate
 from ml_assets.core.plots_style import COLORS, INK, STYLES, shorten, svg
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ml_assets.core.curves import Curve
-from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.evaluation.curves import Curve
+from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.plots_parts import distribution, lines
 from ml_assets.core.plots_style import COLORS, INK, svg
 

@@ -55,7 +55,7 @@ class Comparison:
 def compare(space: Workspace, product: Product, partition: str) -> Comparison:
     """The comparison for the candidate as of the partition. Raises EvaluationRefused for a test window that a model has seen,
     OtherFeatures where it was trained on features of another definition than it is tested on."""
-    from ml_assets.core.judging import refuse_seen_rows
+    from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     model = space.lineage.current(product, "model", partition)
     tested = [space.lineage.current(product, "features", key) for key in test_keys(product, partition)]
@@ -104,8 +104,8 @@ def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> 
 
 def charge(space: Workspace, product: Product, compared: Comparison, *, run: str) -> Look:
     """A look at the test window, before anything is scored on it."""
+    from ml_assets.core.evaluation.snapshot import comparison_digest
     from ml_assets.core.gates.verdict import gate_digest
-    from ml_assets.core.judging import comparison_digest
 
     models = {role: space.lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
     tested = {each.partition: each.data_version for each in compared.tested}

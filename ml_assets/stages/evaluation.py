@@ -45,7 +45,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 def _evaluate(workspace: Workspace, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
     """Charge the look, then score and judge: in this order, whatever happens in between."""
     from ml_assets.builders.evaluation import build, tested_rows
-    from ml_assets.core.judging import EvaluationRefused
+    from ml_assets.core.evaluation.snapshot import EvaluationRefused
 
     read = compared.read(workspace)
     if tested_rows(read.tested, product).is_empty():  # labels that are not known yet cost no look

@@ -1,4 +1,4 @@
-"""Candidate and champion on the same rows, measured. What comes out is in evaluation_result.py."""
+"""Candidate and champion on the same rows, measured. What comes out is in result.py."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ml_assets.core import curves
-from ml_assets.core.evaluation_result import CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
+from ml_assets.core.evaluation import curves
+from ml_assets.core.evaluation.result import CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, unit_codes
 from ml_assets.core.metrics.intervals import Units

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.curves import Curves
+from ml_assets.core.evaluation.curves import Curves
 from ml_assets.core.markdown import code
 from ml_assets.core.metrics.arrays import Task
 from ml_assets.core.metrics.intervals import Estimate, finite_or_none

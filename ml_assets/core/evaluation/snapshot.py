@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.digests import digest_json
-from ml_assets.core.evaluation import evaluate
-from ml_assets.core.evaluation_result import Evaluation
+from ml_assets.core.evaluation.comparison import evaluate
+from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.gates.hypotheses import Expected, levels_expected
 from ml_assets.core.gates.panel import Panel, panel
