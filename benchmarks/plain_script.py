@@ -118,7 +118,7 @@ def _start(month: int) -> datetime:
 def _fit(rows: Any, product: Any, parts: Parts) -> Any:
     from ml_assets.core.model.features import model_columns
     from ml_assets.core.model.training import fit
-    from ml_assets.core.plots import feature_importance, learning_curve
+    from ml_assets.core.plots.figures import feature_importance, learning_curve
 
     with parts.part("fit"):
         fitted = fit(rows, product=product, columns=model_columns(product))
@@ -133,7 +133,7 @@ def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: 
 
     from ml_assets.core.evaluation.snapshot import judge_candidate
     from ml_assets.core.model.training import labelled
-    from ml_assets.core.plots import plots
+    from ml_assets.core.plots.figures import plots
 
     tested, trained = (labelled(frame, label=product.features.label) for frame in (features[-1], features[-2]))
     with parts.part("evaluate"):

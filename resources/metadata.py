@@ -12,7 +12,7 @@ from resources.workspace import Workspace
 
 def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]:
     """The curves of an evaluation (its JSON form) small enough to be shown inline; and the confusion matrix."""
-    from ml_assets.core.thumbnails import PICTURES, confusion, thumbnail
+    from ml_assets.core.plots.thumbnails import PICTURES, confusion, thumbnail
 
     drawn = {name: thumbnail(name, measured["curves"][name]) for name in PICTURES if name in measured["curves"]}
     counts = measured["confusion"].get("candidate")
@@ -22,7 +22,7 @@ def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]
 
 def plots(workspace: Workspace, manifest: Manifest) -> dg.MarkdownMetadataValue:
     """Every plot of a snapshot in full size, in one dialog."""
-    from ml_assets.core.plots_style import as_markdown
+    from ml_assets.core.plots.style import as_markdown
 
     names = sorted(n for n in workspace.snapshots.open(manifest.snapshot).members if n.startswith("plots/"))
     images = [as_markdown(workspace.snapshots.read(manifest.snapshot, n), name=n[6:-4].replace("_", " ")) for n in names]
@@ -31,7 +31,7 @@ def plots(workspace: Workspace, manifest: Manifest) -> dg.MarkdownMetadataValue:
 
 def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadataValue:
     """A table that is shown inline; what is too long for that is cut at its end."""
-    from ml_assets.core.thumbnails import table
+    from ml_assets.core.plots.thumbnails import table
 
     return dg.MetadataValue.md(table(header, rows))
 

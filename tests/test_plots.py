@@ -12,8 +12,8 @@ import polars as pl
 
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.metrics.drift import drift, profile
-from ml_assets.core.plots import distribution_plot, drift_plot, feature_importance, learning_curve, plots
-from ml_assets.core.plots_style import as_markdown
+from ml_assets.core.plots.figures import distribution_plot, drift_plot, feature_importance, learning_curve, plots
+from ml_assets.core.plots.style import as_markdown
 from tests.scored import regression_rows, rows, without_champion
 
 LIMIT_BYTES = 15_000
@@ -118,7 +118,7 @@ def test_markdown_carries_the_picture_itself() -> None:
 
 
 def test_importing_the_evaluation_code_imports_nothing_heavy() -> None:
-    names = ("plots", "evaluation.comparison", "gates.verdict", "metrics.drift", "evaluation.evidently_report")
+    names = ("plots.figures", "evaluation.comparison", "gates.verdict", "metrics.drift", "evaluation.evidently_report")
     code = f"import sys, {', '.join('ml_assets.core.' + name for name in names)}; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
     assert "ml_assets.core.evaluation.evidently_report" in loaded

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.plots_gates import claims_plot, claims_table, claims_thumbnail, drawn
-from ml_assets.core.thumbnails import INLINE
+from ml_assets.core.plots.gates import claims_plot, claims_table, claims_thumbnail, drawn
+from ml_assets.core.plots.thumbnails import INLINE
 
 
 def claim(name: str = "floor", **change: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.thumbnails import INLINE, PICTURES, comparison, confusion, table, thumbnail
+from ml_assets.core.plots.thumbnails import INLINE, PICTURES, comparison, confusion, table, thumbnail
 
 finite = st.floats(-1e9, 1e9)
 points = st.lists(st.tuples(finite, finite), min_size=1, max_size=150)

@@ -13,8 +13,8 @@ from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.training import labelled
-from ml_assets.core.plots import feature_importance, learning_curve, plots
-from ml_assets.core.plots_gates import claims_plot
+from ml_assets.core.plots.figures import feature_importance, learning_curve, plots
+from ml_assets.core.plots.gates import claims_plot
 from ml_assets.spec.product import Product
 
 PAGE = "report.html"

@@ -13,7 +13,7 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.metrics.drift import drift
 from ml_assets.core.metrics.units import units
-from ml_assets.core.plots import drift_plot, plots
+from ml_assets.core.plots.figures import drift_plot, plots
 from ml_assets.spec.product import Product
 
 

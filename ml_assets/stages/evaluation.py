@@ -70,8 +70,8 @@ def _evaluate(workspace: Workspace, product: Product, compared: Comparison, key:
 
 def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
     """What decides first, then small pictures, and the numbers that are plotted over partitions."""
-    from ml_assets.core.plots_gates import claims_table, claims_thumbnail
-    from ml_assets.core.thumbnails import comparison
+    from ml_assets.core.plots.gates import claims_table, claims_thumbnail
+    from ml_assets.core.plots.thumbnails import comparison
 
     facts, read = manifest.facts, partial(workspace.snapshots.read, manifest.snapshot)
     verdict, champion = facts["verdict"], facts["champion"]

@@ -58,7 +58,7 @@ def _progress(context: dg.AssetExecutionContext, product: Product) -> "Progress"
 
 
 def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    from ml_assets.core.thumbnails import thumbnail
+    from ml_assets.core.plots.thumbnails import thumbnail
 
     facts, train = manifest.facts, manifest.facts["train"]
     about = json.loads(workspace.snapshots.read(manifest.snapshot, "model.json"))

@@ -1,6 +1,6 @@
 """What was measured on one test window, as a value that travels: frozen, JSON-able, readable.
 
-Belongs here: numbers and their table. Does not: whether they are good enough (verdict.py), pictures (plots.py).
+Belongs here: numbers and their table. Does not: whether they are good enough (verdict.py), pictures (core/plots/figures.py).
 """
 
 from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core.evaluation.curves import Curve
 from ml_assets.core.evaluation.result import Evaluation, Slice
 from ml_assets.core.metrics.intervals import Estimate
-from ml_assets.core.plots_style import COLORS, INK, STYLES, shorten, svg
+from ml_assets.core.plots.style import COLORS, INK, STYLES, shorten, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

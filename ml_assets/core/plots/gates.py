@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.plots_style import INK, shorten, svg
-from ml_assets.core.thumbnails import INLINE, inline_svg, table
+from ml_assets.core.plots.style import INK, shorten, svg
+from ml_assets.core.plots.thumbnails import INLINE, inline_svg, table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

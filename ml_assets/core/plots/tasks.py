@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.evaluation.curves import Curve
 from ml_assets.core.evaluation.result import Evaluation
-from ml_assets.core.plots_parts import distribution, lines
-from ml_assets.core.plots_style import COLORS, INK, svg
+from ml_assets.core.plots.parts import distribution, lines
+from ml_assets.core.plots.style import COLORS, INK, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,13 +1,13 @@
 """Pictures and tables so small that Dagster's UI shows them in its metadata table, instead of behind a link.
 
-The full pictures are in plots.py; these are drawn from the same points. Knows nothing of Dagster but its limit.
+The full pictures are in figures.py; these are drawn from the same points. Knows nothing of Dagster but its limit.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from ml_assets.core.plots_style import COLORS
+from ml_assets.core.plots.style import COLORS
 
 INLINE = 1000
 """The UI shows Markdown that is shorter than this in the table itself."""

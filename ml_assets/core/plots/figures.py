@@ -1,13 +1,13 @@
-"""Small pictures of an evaluation, a fit and a drift report, as SVG bytes. The style lives in plots_style.py."""
+"""Small pictures of an evaluation, a fit and a drift report, as SVG bytes. The style lives in style.py."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core import plots_task
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.drift import DriftReport, bin_labels
-from ml_assets.core.plots_parts import bars, slices
-from ml_assets.core.plots_style import COLORS, shorten, svg
+from ml_assets.core.plots import tasks as plots_task
+from ml_assets.core.plots.parts import bars, slices
+from ml_assets.core.plots.style import COLORS, shorten, svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,1 @@
+"""Small, deterministic SVG pictures of evaluations, fits, drift and verdicts."""
