@@ -8,7 +8,7 @@ to be good enough is no longer held back, and passes the usual lock.
 from typing import Any
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.shadow_judging import Judged, judge, pairs
+from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
 from ml_assets.telling_server import tell_server
