@@ -38,7 +38,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
 def _excused(workspace: Workspace, product: Product, evaluation: Manifest) -> str:
     """Why what did not pass stops nothing: a person overrode the verdict, or is to be asked; empty if it stops the path."""
-    from ml_assets.core.approval import leave
+    from ml_assets.core.release.clearance import leave
 
     model = workspace.lineage.made_from(evaluation)["model"]
     override = workspace.decisions.override(evaluation, model)

@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from checks.evidence import check_spec, proven_of
-from ml_assets.core.promotion import Move, back
+from ml_assets.core.release.promotion import Move, back
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.claims import ROLLBACK_DRILL

@@ -73,8 +73,8 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
     """Ask a staging server, in its own process, for evenly spaced requests that it takes, and compare with the offline scores."""
     import numpy as np
 
-    from ml_assets.core.bundle import as_requests
     from ml_assets.core.model.known_categories import evenly_spaced, recorded_known
+    from ml_assets.core.release.bundle import as_requests
     from ml_assets.serving import client
 
     offline, requests = _offline(workspace, product, release)

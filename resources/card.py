@@ -1,19 +1,19 @@
-"""What is gathered for the model card of a release from ledger and store. The text is core.card's."""
+"""What is gathered for the model card of a release from ledger and store. The text is core.release.card's."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ml_assets.core.consent import Override
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.approvals import Override
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.card import About, Used
+    from ml_assets.core.release.card import About, Used
 
 
 def card_about(space: Workspace, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None) -> "About":
     """What the card says of the release that is made of these."""
-    from ml_assets.core.card import About
+    from ml_assets.core.release.card import About
 
     trained = space.lineage.inputs(model)
     tested = space.lineage.tested(evaluation)
@@ -35,7 +35,7 @@ def _champion(space: Workspace, evaluation: Manifest) -> dict[str, Manifest] | N
 
 
 def _used(space: Workspace, features: Iterable[Manifest], use: str) -> Iterator["Used"]:
-    from ml_assets.core.card import Used
+    from ml_assets.core.release.card import Used
 
     for manifest in features:
         yield Used(

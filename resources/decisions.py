@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ml_assets.core.consent import Answer, Override, Said, Via, person
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.approvals import Answer, Override, Said, Via, person
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema

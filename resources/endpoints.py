@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.promotion import Move, back, stack
+from ml_assets.core.release.promotion import Move, back, stack
 from ml_assets.errors import MlAssetsError
 from resources import pointer as pointers
 from resources import recalls, shadows
@@ -121,7 +121,7 @@ def as_pointer(entry: Entry, shadow: Entry | None = None) -> Pointer:
 
 
 def as_move(entry: Entry) -> Move:
-    """A recorded move as core.promotion sees it."""
+    """A recorded move as core.release.promotion sees it."""
     return Move(
         bundle=entry.body["release"],
         release=entry.body["name"],

@@ -8,7 +8,7 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.lineage.source import Source
-from ml_assets.core.promotion import stack
+from ml_assets.core.release.promotion import stack
 from ml_assets.errors import MlAssetsError
 from ml_assets.first_party import CodeChanged
 from ml_assets.spec.product import Product

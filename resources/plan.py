@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_assets.core.answering import answered, champions
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
+from ml_assets.core.release.serving_history import answered, champions
 from ml_assets.spec.product import Product
 from resources import delivered, plan_known, recalls
 from resources.ast_cache import ast_cache

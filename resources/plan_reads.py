@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Select, case, func, select
 
 from ml_assets.core.lineage.planning import Asset, Definition, Standing
-from ml_assets.core.promotion import Move
+from ml_assets.core.release.promotion import Move
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
 from resources.blobs import Blobs, LocalBlobs

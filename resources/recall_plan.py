@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import test_keys, train_keys
-from ml_assets.core.promotion import back
+from ml_assets.core.release.promotion import back
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources import recalls

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.consent import Answer, Consent, Override, Via, consent
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.promotion import SHORTEST_PREFIX, Decision, decide
+from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
+from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.spec.product import Product
 from resources import recalls
 from resources.claims import release_claims
@@ -22,7 +22,7 @@ from resources.ledger import Entry
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.approval import Leave
+    from ml_assets.core.release.clearance import Leave
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Standing:
 
 def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
     """Recompute from the record whether the release may answer: its verdict, what people decided, and who answers now."""
-    from ml_assets.core.approval import leave
+    from ml_assets.core.release.clearance import leave
 
     made = space.lineage.made_from(release)
     evaluation, model = made["evaluation"], made["model"]
@@ -129,7 +129,7 @@ def answer(
 
 def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Entry:
     """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
-    from ml_assets.core.approval import leave
+    from ml_assets.core.release.clearance import leave
 
     signed(by, reason, what="override")
     evaluation = space.lineage.current(product, "evaluation", partition)
@@ -150,7 +150,7 @@ def overrule(space: Workspace, product: Product, partition: str, *, by: str, rea
 
 def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manifest, model: Manifest) -> None:
     """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
-    from ml_assets.core.approval import misaddressed
+    from ml_assets.core.release.clearance import misaddressed
 
     baselines = space.lineage.baselines(product, evaluation.partition, question=evaluation.facts["question"])
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}

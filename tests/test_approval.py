@@ -7,9 +7,9 @@ import dagster as dg
 import pytest
 from click.testing import Result
 
-from ml_assets.core.approval import leave
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.clearance import leave
 from resources import recalls, registry
 from resources.decisions import DecisionRefused
 from resources.standing import waiting as who_waits

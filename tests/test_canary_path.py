@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from ml_assets import shadowing
-from ml_assets.core.bundle import as_requests
+from ml_assets.core.release.bundle import as_requests
 from ml_assets.serving import client, prediction_records
 from ml_assets.serving.process import ServerProcess
 from resources import shadows

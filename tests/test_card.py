@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from ml_assets.core.card import MOST_ROWS, About, Used, card
-from ml_assets.core.consent import Override
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.release.approvals import Override
+from ml_assets.core.release.card import MOST_ROWS, About, Used, card
 from ml_assets.spec.product import Product
 from tests.records import manifest
 

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.consent import NOBODY_ASKED, Consent, Said, consent, person
-from ml_assets.core.promotion import decide
+from ml_assets.core.release.approvals import NOBODY_ASKED, Consent, Said, consent, person
+from ml_assets.core.release.promotion import decide
 from tests.test_promotion import ASKED
 
 NAMES = st.sampled_from(["anna", "Anna ", "ben", " BEN", "cleo"])

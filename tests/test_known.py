@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.core.bundle import golden
 from ml_assets.core.lineage.stages import STAGES, stage_config
 from ml_assets.core.model.known_categories import NothingKnown, evenly_spaced, known_values, recorded_known
+from ml_assets.core.release.bundle import golden
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import EndpointSpec
 

@@ -7,11 +7,11 @@ import pytest
 from click.testing import Result
 
 from checks import gates
-from ml_assets.core.approval import leave
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
+from ml_assets.core.release.clearance import leave
 from resources.registry import versions
 from sensors import decisions
 from tests.path_homes import Run

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from ml_assets.core.bundled import NotComputable, own_features
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.release.offline_bundle import NotComputable, own_features
 from resources.standing import overrule
 from tests.path_homes import Home
 from tests.shop import DAYS, deliver, shop

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ml_assets.cli.reproduce import reproduce
-from ml_assets.core.bundle import as_requests
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.bundle import as_requests
 from ml_assets.serving.process import ServerProcess
 from ml_assets.spec.product import load
 from resources.plan import make_plan

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.answering import champions
 from ml_assets.core.lineage.planning import Definition
-from ml_assets.core.promotion import Move, stack
+from ml_assets.core.release.promotion import Move, stack
+from ml_assets.core.release.serving_history import champions
 from ml_assets.spec.product import Product
 from resources import plan_known
 from resources.plan_reads import production_moves, stands, stored

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.answering import answered, champions
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.planning import Asset, Cause, Definition, Item, Planner, Situation, Standing
 from ml_assets.core.lineage.stages import STAGES
-from ml_assets.core.promotion import Move
+from ml_assets.core.release.promotion import Move
+from ml_assets.core.release.serving_history import answered, champions
 from ml_assets.spec.product import Product
 
 DEFINITIONS = {name: Definition(f"code-{name}", f"config-{name}", "env") for name in STAGES}

@@ -15,8 +15,8 @@ import polars as pl
 import pytest
 
 from ml_assets.builders.predictions import MEMBER
-from ml_assets.core.bundle import as_requests
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.release.bundle import as_requests
 from ml_assets.serving import client
 from ml_assets.serving.prediction_id import prediction_id
 from ml_assets.serving.prediction_record import schema

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.promotion import Move, back, decide, stack
+from ml_assets.core.release.promotion import Move, back, decide, stack
 
 BUNDLES = st.sampled_from([letter * 64 for letter in "abcdef"])
 KEYS = st.sampled_from(["2013-01", "2013-02", "2013-03", "2013-04"])

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
-from ml_assets.core.promotion import Move, back, decide
+from ml_assets.core.release.promotion import Move, back, decide
 from ml_assets.spec.product import Product
 from resources import recalls
 from resources.endpoints import NothingToRollBackTo

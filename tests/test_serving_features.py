@@ -14,7 +14,7 @@ import msgspec
 import polars as pl
 import pytest
 
-from ml_assets.core.bundle import request_fields
+from ml_assets.core.release.bundle import request_fields
 from ml_assets.products.flights.contract import Features as FeatureTable
 from ml_assets.products.flights.contract import Request
 from ml_assets.serving import sql_columns

@@ -172,8 +172,8 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("resources.lineage", "clock = Stopwatch()", "clock = Stopwatch(); print(recipe)"),
         NOTHING,
     ),
-    "the model card": (change("ml_assets.core.card", "FEW_UNITS = 30", "FEW_UNITS = 31"), "release"),
-    "the bundle": (change("ml_assets.core.bundle", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 17"), "release"),
+    "the model card": (change("ml_assets.core.release.card", "FEW_UNITS = 30", "FEW_UNITS = 31"), "release"),
+    "the bundle": (change("ml_assets.core.release.bundle", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 17"), "release"),
     "the style of plots": (change("ml_assets.core.plots.style", '"font.size": 8', '"font.size": 9'), "report monitoring"),
     "the pictures of an evaluation": (change("ml_assets.core.plots.gates", "svg(", "print() or svg("), "report"),
     "Evidently's page": (change("ml_assets.core.evaluation.evidently_report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
@@ -230,11 +230,11 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     ),
     "scoring": (change("ml_assets.core.model.scoring", "threads=-1", "threads=1"), SCORED),
     "a release's own features": (
-        change("ml_assets.core.bundled", 'how="left"', 'how="inner"'),
+        change("ml_assets.core.release.offline_bundle", 'how="left"', 'how="inner"'),
         "evaluation monitoring predictions",
     ),
     "the database that features.sql runs in": (
-        change("ml_assets.core.feature_database", '"threads": 1', '"threads": 2'),
+        change("ml_assets.core.release.feature_database", '"threads": 1', '"threads": 2'),
         "evaluation monitoring predictions",
     ),
     "DuckDB's session": (
@@ -268,7 +268,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         " ".join(STAGES.keys() - {"tracking"}),
     ),
     "the plan": (change("ml_assets.core.lineage.planning", "if causes:", "if causes or 1:"), NOTHING),
-    "what a person approved": (add("ml_assets.core.approval", "\nOTHER = 1\n"), NOTHING),
+    "what a person approved": (add("ml_assets.core.release.clearance", "\nOTHER = 1\n"), NOTHING),
     "the environment that is pinned": (change("resources.environment", '"TZ": "UTC"', '"TZ": "CET"'), "features tracking"),
     "this very rule": (
         change("ml_assets.core.code.closure", "sorted(digests.values())", "sorted(digests.values(), reverse=True)"),

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from ml_assets.core.bundled import NotComputable, own_scores
 from ml_assets.core.evaluation.snapshot import judge_candidate, levels_of, output
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import labelled
+from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from ml_assets.core.bundled import own_features
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.monitoring.snapshot import observe
+from ml_assets.core.release.offline_bundle import own_features
 from ml_assets.spec.product import Product
 
 

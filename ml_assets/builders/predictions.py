@@ -1,8 +1,8 @@
 """predictions: a partition's requests, scored by the release that served when it came in, as its log would have them."""
 
 from ml_assets.builders.monitoring import Served
-from ml_assets.core.bundled import own_scores
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.release.offline_bundle import own_scores
 from ml_assets.serving.batch_predictions import batch_predictions
 from ml_assets.spec.product import Product
 

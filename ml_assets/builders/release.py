@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from ml_assets.core.bundle import Parts, files
-from ml_assets.core.card import About, card
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.known_categories import known_values
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.release.bundle import Parts, files
+from ml_assets.core.release.card import About, card
 from ml_assets.spec.product import Product
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 NO_RELEASE = "nothing was released yet, so there is no verdict to misuse"
-LOCKS_ADVICE = "the code of core/bundle.py and core/evaluation/snapshot.py is what refuses this: it is broken"
+LOCKS_ADVICE = "the code of core/release/bundle.py and core/evaluation/snapshot.py is what refuses this: it is broken"
 
 
 def empty_partition(on: Subject) -> Bite:
@@ -156,7 +156,7 @@ def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
 
 def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
     """What `release` says to this evidence and did not say to it as it was recorded."""
-    from ml_assets.core.approval import refusals
+    from ml_assets.core.release.clearance import refusals
 
     made_from = on.case.space.lineage.made_from(release)
     facts = made_from["evaluation"].facts

@@ -145,8 +145,8 @@ class Compared:
 
 def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     """The golden rows of the bundle: requests, which hold known categories alone where it takes no others, and scores."""
-    from ml_assets.core.bundle import golden
     from ml_assets.core.model.known_categories import recorded_known
+    from ml_assets.core.release.bundle import golden
 
     read, made_from = builder.real.snapshots.read, builder.real.lineage.made_from(release)
     recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))

@@ -126,7 +126,7 @@ def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer
 
     A server answers with the first of them that is whole when it starts and the bytes of the one that should answer are not.
     """
-    from ml_assets.core.promotion import stack
+    from ml_assets.core.release.promotion import stack
     from resources.endpoints import as_pointer
 
     entries = space.ledger.moves(product, environment)

@@ -7,14 +7,7 @@ One instance is used by one thread at a time.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ml_assets.core.feature_database import (
-    SQL_TYPES,
-    FeatureSqlRefused,
-    arrow_type,
-    as_feature,
-    connect,
-    only_select,
-)
+from ml_assets.core.release.feature_database import SQL_TYPES, FeatureSqlRefused, arrow_type, as_feature, connect, only_select
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.feature_values import Row
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.consent import Override
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
+from ml_assets.core.release.approvals import Override
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.rebuilding import refuse_stale
 from ml_assets.spec.product import Product
@@ -54,7 +54,7 @@ def _own_inputs(workspace: Workspace, product: Product, key: str) -> list[Manife
 
 def _withheld(workspace: Workspace, product: Product, key: str) -> str:
     """Why the verdict alone lets nothing through; empty where it does, or a person did."""
-    from ml_assets.core.approval import leave
+    from ml_assets.core.release.clearance import leave
 
     model, evaluation, _ = _own_inputs(workspace, product, key)
     facts = evaluation.facts
@@ -65,7 +65,7 @@ def _withheld(workspace: Workspace, product: Product, key: str) -> str:
 
 def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
-    from ml_assets.core.approval import leave, refusals
+    from ml_assets.core.release.clearance import leave, refusals
     from ml_assets.services.generations import mixed_generations
     from resources.standing import unrecorded
 
@@ -90,7 +90,7 @@ def _bundle(
     workspace: Workspace, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None
 ) -> Output:
     from ml_assets.builders.release import Released, build
-    from ml_assets.core.bundle import release_name
+    from ml_assets.core.release.bundle import release_name
     from resources.card import card_about
 
     key, handle = recipe.partition, workspace.lineage.handle

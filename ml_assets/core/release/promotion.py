@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ml_assets.core.consent import NOBODY_ASKED, Consent
+from ml_assets.core.release.approvals import NOBODY_ASKED, Consent
 
 SHORTEST_PREFIX = 6
 """Fewer digits of a digest name nothing."""

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from ml_assets.core.consent import Override
 from ml_assets.core.contract.engine import request_fields
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.drift import profile
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.known_categories import Known, evenly_spaced
 from ml_assets.core.model.training import feature_kinds
+from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
 
 GOLDEN_ROWS = 16

@@ -1,18 +1,18 @@
 """What a recorded verdict lets a release do: go on, go on if a person agrees, or nothing; and what an override passes over.
 
-Does not belong here: what a person said (core.consent), who answers now (core.promotion).
+Does not belong here: what a person said (approvals.py), who answers now (promotion.py).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ml_assets.core.consent import Override
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ml_assets.core.consent import Override
 from ml_assets.core.lineage.differences import declared
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.markdown import code, table, text
+from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
 
 MOST_ROWS = 40

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ml_assets.core.promotion import Move, stack
+from ml_assets.core.release.promotion import Move, stack
 
 
 def champions(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from ml_assets.core.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.release.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
 from ml_assets.errors import MlAssetsError
 
 if TYPE_CHECKING:
