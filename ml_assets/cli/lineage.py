@@ -9,7 +9,7 @@ import click
 
 from ml_assets.cli.common import workspace
 from ml_assets.cli.references import resolve, show
-from ml_assets.core.audit_page import commit, lineage_page, name_of, span
+from ml_assets.core.html.audit_page import commit, lineage_page, name_of, span
 from ml_assets.errors import MlAssetsError
 from resources.audit import Audit
 

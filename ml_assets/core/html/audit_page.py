@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ml_assets.core.html.graph_page import Arrow, Box, Folded, Table, Tone, page
 from ml_assets.core.lineage.source import source_text
-from ml_assets.core.picture import Arrow, Box, Folded, Table, Tone, page
 
 COLUMNS = {
     "landing": (0, "delivered"),

@@ -1,0 +1,1 @@
+"""Lineage as one HTML page that needs nothing from anywhere else."""
