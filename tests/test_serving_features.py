@@ -22,7 +22,7 @@ from ml_assets.serving.compiled_features import compile_features
 from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.feature_values import FeatureValues, Row
 from ml_assets.serving.features import Features, features, probes
-from ml_assets.serving.request_field import Field
+from ml_assets.serving.requests.field import Field
 from ml_assets.serving.sql_code import CompiledFeatures, Unsupported
 from resources.settings import ROOT
 

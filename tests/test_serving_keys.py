@@ -8,7 +8,7 @@ from ml_assets.cli.serve import configured_keys
 from ml_assets.serving.admission import Admission
 from ml_assets.serving.exchange import Request
 from ml_assets.serving.keys import KeysRefused, known, new_key, parse_keys
-from ml_assets.serving.refusals import BadRequest
+from ml_assets.serving.requests.refusals import BadRequest
 
 PREDICT, PREDICT_LINE = new_key("predict")
 ADMIN, ADMIN_LINE = new_key("admin")

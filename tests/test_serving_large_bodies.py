@@ -8,9 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_serving_support import REQUEST, payload, requests
 
-from ml_assets.serving.byte_counts import LARGE_BYTES, colons, count
-from ml_assets.serving.refusals import BadRequest
-from ml_assets.serving.requests import RequestDecoder
+from ml_assets.serving.requests.byte_counts import LARGE_BYTES, colons, count
+from ml_assets.serving.requests.parser import RequestDecoder
+from ml_assets.serving.requests.refusals import BadRequest
 
 DECODER = RequestDecoder(json.dumps(REQUEST).encode())
 ROWS = payload(requests(1000, seed=3))

@@ -8,7 +8,7 @@ from test_serving_support import Store, payload, requests, train
 
 from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.prediction_records import read
-from ml_assets.serving.requests import Limits
+from ml_assets.serving.requests.parser import Limits
 from tests.in_process import app_of, ask, within
 
 ROWS = payload(requests(3, seed=31))

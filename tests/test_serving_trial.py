@@ -15,7 +15,7 @@ from test_serving_support import SQL, Release, Store, train
 from ml_assets.core.digests import digest_file
 from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.members import BundleFiles, BundleRefused
-from ml_assets.serving.requests import Limits
+from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.trial import Trial
 from resources import pointer as pointers
 

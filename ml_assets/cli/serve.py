@@ -75,7 +75,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
     from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.members import BundleFiles
     from ml_assets.serving.prediction_log import PredictionLog
-    from ml_assets.serving.requests import Limits
+    from ml_assets.serving.requests.parser import Limits
     from resources import pointer
 
     def open_bundle(digest: str) -> BundleFiles:

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from ml_assets.serving.exchange import Request
 from ml_assets.serving.keys import PEER, Key, Scope, known
-from ml_assets.serving.refusals import BadRequest, Refusal
+from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
 
 @dataclass

@@ -15,8 +15,8 @@ from ml_assets.serving.operating import RollBack, operator_routes
 from ml_assets.serving.peers import Peers
 from ml_assets.serving.predicting import Predicting
 from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.refusals import BadRequest, Refusal
-from ml_assets.serving.requests import Limits
+from ml_assets.serving.requests.parser import Limits
+from ml_assets.serving.requests.refusals import BadRequest, Refusal
 from ml_assets.serving.shadow import Shadow
 from ml_assets.serving.state import State
 from ml_assets.serving.telling import telling_routes

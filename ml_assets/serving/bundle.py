@@ -14,8 +14,8 @@ from ml_assets.serving.feature_values import FeatureValues
 from ml_assets.serving.features import Features, features
 from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
 from ml_assets.serving.observed import Observed
-from ml_assets.serving.refusals import BadRequest
-from ml_assets.serving.requests import Limits, RequestDecoder
+from ml_assets.serving.requests.parser import Limits, RequestDecoder
+from ml_assets.serving.requests.refusals import BadRequest
 from ml_assets.serving.scorer import Scorer, scorer
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.loaded import Beside, Serving, key_fields
 from ml_assets.serving.members import BundleFiles, BundleRefused
-from ml_assets.serving.requests import Limits
+from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.trial import Trial
 from resources.pointer import Pointer
 

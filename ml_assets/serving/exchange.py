@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.serving.refusals import BadRequest, Refusal
+from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

@@ -9,7 +9,7 @@ import msgspec
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.exchange import Reply, Request, as_json
 from ml_assets.serving.keys import PEER
-from ml_assets.serving.refusals import BadRequest, Refusal, refusal
+from ml_assets.serving.requests.refusals import BadRequest, Refusal, refusal
 from ml_assets.serving.state import State
 from ml_assets.serving.telling import version
 

@@ -11,7 +11,7 @@ from ml_assets.serving.exchange import Reply, Request
 from ml_assets.serving.feature_sql import UncomputableRow
 from ml_assets.serving.loaded import Serving, converted
 from ml_assets.serving.prediction_record import Sent
-from ml_assets.serving.refusals import BadRequest, Refusal
+from ml_assets.serving.requests.refusals import BadRequest, Refusal
 from ml_assets.serving.state import State
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from ml_assets.serving.loaded import Serving
 from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.peers import Peers
 from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.refusals import BadRequest, Refusal
-from ml_assets.serving.requests import Limits
+from ml_assets.serving.requests.parser import Limits
+from ml_assets.serving.requests.refusals import BadRequest, Refusal
 from ml_assets.serving.shadow import Shadow
 
 LOGGER = logging.getLogger(__name__)

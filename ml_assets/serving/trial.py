@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 from ml_assets.serving.bundle import load
 from ml_assets.serving.members import BundleFiles, BundleRefused
-from ml_assets.serving.requests import Limits
+from ml_assets.serving.requests.parser import Limits
 
 SECONDS = 60.0
 SLOWEST_ROW_SECONDS = 0.5

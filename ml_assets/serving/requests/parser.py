@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
-from ml_assets.serving.byte_counts import colons, count
-from ml_assets.serving.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
-from ml_assets.serving.request_field import Field, RequestSpecRefused, annotation
+from ml_assets.serving.requests.byte_counts import colons, count
+from ml_assets.serving.requests.field import Field, RequestSpecRefused, annotation
+from ml_assets.serving.requests.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 
 _NOT_LISTED = "Invalid enum value"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)

@@ -1,0 +1,1 @@
+"""What a client may send, strictly: fields and their types, parsing, refusals."""
