@@ -11,8 +11,8 @@ from test_serving_support import FEATURES, SQL, Release, payload, requests, trai
 
 from ml_assets.serving.batcher import Batcher, Overloaded
 from ml_assets.serving.bundle import Bundle, load
-from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.features import Features
+from ml_assets.serving.features.compute import Features
+from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
 
 FRAME = requests(40, seed=5)
 ROWS = payload(FRAME)

@@ -13,7 +13,7 @@ from test_serving_support import FEATURES, REQUEST, SQL, Release, lookups, paylo
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.bundle import Bundle, load
-from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.members import BundleRefused
 from ml_assets.serving.scorer import Scorer
 

@@ -17,13 +17,13 @@ import pytest
 from ml_assets.core.release.bundle import request_fields
 from ml_assets.products.flights.contract import Features as FeatureTable
 from ml_assets.products.flights.contract import Request
-from ml_assets.serving import sql_columns
-from ml_assets.serving.compiled_features import compile_features
-from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.feature_values import FeatureValues, Row
-from ml_assets.serving.features import Features, features, probes
+from ml_assets.serving.features.compiler import column_functions as sql_columns
+from ml_assets.serving.features.compiler.code import CompiledFeatures, Unsupported
+from ml_assets.serving.features.compiler.compile import compile_features
+from ml_assets.serving.features.compute import Features, features, probes
+from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.features.values import FeatureValues, Row
 from ml_assets.serving.requests.field import Field
-from ml_assets.serving.sql_code import CompiledFeatures, Unsupported
 from resources.settings import ROOT
 
 FLIGHTS = re.sub(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving import compiled_model
 from ml_assets.serving.compiled_model import CompiledModel, UnsupportedModel
-from ml_assets.serving.feature_values import FeatureValues, Row
+from ml_assets.serving.features.values import FeatureValues, Row
 from ml_assets.serving.scorer import Scorer, probes, scorer
 
 FEATURES = [

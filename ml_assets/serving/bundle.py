@@ -10,8 +10,8 @@ import numpy as np
 
 from ml_assets.core.model.scoring import ScoringError, check_features, load_model
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.feature_values import FeatureValues
-from ml_assets.serving.features import Features, features
+from ml_assets.serving.features.compute import Features, features
+from ml_assets.serving.features.values import FeatureValues
 from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
 from ml_assets.serving.observed import Observed
 from ml_assets.serving.requests.parser import Limits, RequestDecoder

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.special import expit
 
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.feature_values import CATEGORY, FeatureValues, Row
+from ml_assets.serving.features.values import CATEGORY, FeatureValues, Row
 
 if TYPE_CHECKING:
     from catboost import CatBoost

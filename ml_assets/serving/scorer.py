@@ -8,7 +8,7 @@ import numpy as np
 
 from ml_assets.core.model.scoring import ScoringError, score_rows
 from ml_assets.serving.compiled_model import NO_CATEGORY, CompiledModel, UnsupportedModel
-from ml_assets.serving.feature_values import FeatureValues
+from ml_assets.serving.features.values import FeatureValues
 
 if TYPE_CHECKING:
     from catboost import CatBoost

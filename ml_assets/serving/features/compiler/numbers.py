@@ -6,7 +6,7 @@ from fractions import Fraction
 from operator import add, mul, sub
 from typing import Any
 
-from ml_assets.serving.sql_code import INT64, Code, Kind, Term, Unsupported
+from ml_assets.serving.features.compiler.code import INT64, Code, Kind, Term, Unsupported
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*"}
 _EXACT_DIGITS = 15

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ml_assets.serving.sql_code import Code, Columns, Term, Unsupported
-from ml_assets.serving.sql_expressions import Resolve, only, term
-from ml_assets.serving.sql_lookups import Lookup
+from ml_assets.serving.features.compiler.code import Code, Columns, Term, Unsupported
+from ml_assets.serving.features.compiler.expressions import Resolve, only, term
+from ml_assets.serving.features.compiler.lookups import Lookup
 
 
 @dataclass(frozen=True)

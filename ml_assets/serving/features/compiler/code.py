@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ml_assets.serving import sql_columns
-from ml_assets.serving.feature_values import FeatureValues
+from ml_assets.serving.features.compiler import column_functions as sql_columns
+from ml_assets.serving.features.values import FeatureValues
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

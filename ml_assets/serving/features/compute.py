@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ml_assets.serving.compiled_features import compile_features
-from ml_assets.serving.feature_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.feature_values import FeatureValues, Row
+from ml_assets.serving.features.compiler.code import CompiledFeatures, Unsupported
+from ml_assets.serving.features.compiler.compile import compile_features
+from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.features.values import FeatureValues, Row
 from ml_assets.serving.requests.field import Field
-from ml_assets.serving.sql_code import CompiledFeatures, Unsupported
 
 Engine = Literal["compiled", "duckdb"]
 ALONE = 16

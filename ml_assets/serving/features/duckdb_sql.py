@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.release.feature_database import SQL_TYPES, FeatureSqlRefused, arrow_type, as_feature, connect, only_select
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.feature_values import Row
+from ml_assets.serving.features.values import Row
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,6 +1,6 @@
 """features.sql compiled to one function of numpy columns, for the SQL whose results are known: a fraction of DuckDB's cost.
 
-It is used only after it gave DuckDB's values on probe rows (serving.features decides that).
+It is used only after it gave DuckDB's values on probe rows (features/compute.py decides that).
 """
 
 import datetime as dt
@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from typing import Any
 
-from ml_assets.serving.feature_values import CATEGORY
-from ml_assets.serving.sql_code import INT64, Code, Columns, CompiledFeatures, Kind, Term, Unsupported
-from ml_assets.serving.sql_lookups import Lookup
-from ml_assets.serving.sql_numbers import as_kind
-from ml_assets.serving.sql_relations import Tables, columns_of
+from ml_assets.serving.features.compiler.code import INT64, Code, Columns, CompiledFeatures, Kind, Term, Unsupported
+from ml_assets.serving.features.compiler.lookups import Lookup
+from ml_assets.serving.features.compiler.numbers import as_kind
+from ml_assets.serving.features.compiler.relations import Tables, columns_of
+from ml_assets.serving.features.values import CATEGORY
 
 
 def compile_features(

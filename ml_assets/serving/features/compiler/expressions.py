@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from ml_assets.serving import sql_numbers, sql_times
-from ml_assets.serving.sql_code import Code, Kind, Term, Unsupported, one_of, same_kind
-from ml_assets.serving.sql_numbers import as_kind, whole_literal
+from ml_assets.serving.features.compiler import numbers as sql_numbers
+from ml_assets.serving.features.compiler import times as sql_times
+from ml_assets.serving.features.compiler.code import Code, Kind, Term, Unsupported, one_of, same_kind
+from ml_assets.serving.features.compiler.numbers import as_kind, whole_literal
 
 Resolve = Callable[[str, str], Term]
 """The term of a column name and its table's alias ("" without one)."""

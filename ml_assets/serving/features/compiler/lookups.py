@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_assets.serving.sql_code import INT64, Code, Columns, Kind, Term, Unsupported
+from ml_assets.serving.features.compiler.code import INT64, Code, Columns, Kind, Term, Unsupported
 
 if TYPE_CHECKING:
     pass
