@@ -15,7 +15,7 @@ from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.members import BundleRefused
-from ml_assets.serving.scorer import Scorer
+from ml_assets.serving.model.scorer import Scorer
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving import compiled_model
-from ml_assets.serving.compiled_model import CompiledModel, UnsupportedModel
 from ml_assets.serving.features.values import FeatureValues, Row
-from ml_assets.serving.scorer import Scorer, probes, scorer
+from ml_assets.serving.model import compiled_trees as compiled_model
+from ml_assets.serving.model.compiled_trees import CompiledModel, UnsupportedModel
+from ml_assets.serving.model.scorer import Scorer, probes, scorer
 
 FEATURES = [
     {"name": "x", "kind": "number"},

@@ -13,10 +13,10 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.serving.features.compute import Features, features
 from ml_assets.serving.features.values import FeatureValues
 from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
+from ml_assets.serving.model.scorer import Scorer, scorer
 from ml_assets.serving.observed import Observed
 from ml_assets.serving.requests.parser import Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
-from ml_assets.serving.scorer import Scorer, scorer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

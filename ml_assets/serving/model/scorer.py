@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ml_assets.core.model.scoring import ScoringError, score_rows
-from ml_assets.serving.compiled_model import NO_CATEGORY, CompiledModel, UnsupportedModel
 from ml_assets.serving.features.values import FeatureValues
+from ml_assets.serving.model.compiled_trees import NO_CATEGORY, CompiledModel, UnsupportedModel
 
 if TYPE_CHECKING:
     from catboost import CatBoost

@@ -2,7 +2,7 @@
 
 For models of oblivious trees whose splits are a number above a border or a category equal to a value, and that give one value a
 row. Scores are CatBoost's to the last bit: borders are compared in float32, leaves are summed in the order of the trees.
-serving.scorer tries it for each model before it is used.
+scorer.py tries it for each model before it is used.
 
 What CatBoost takes a category for is asked of CatBoost itself, once for each text: which way a row with it goes at each split.
 """
