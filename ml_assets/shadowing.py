@@ -78,7 +78,7 @@ def judged_now(space: Workspace, product: Product, running: Entry) -> Judged:
     which it was chosen on."""
     import polars as pl
 
-    from ml_assets.serving.prediction_records import read
+    from ml_assets.serving.log.reader import read
 
     spec, body = product.features, running.body
     champion = space.ledger.moves(product.name, "production")[-1].body["name"]

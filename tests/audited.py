@@ -5,7 +5,7 @@ import datetime as dt
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.source import NOT_VERSIONED, Source
-from ml_assets.serving.prediction_id import ID_LENGTH
+from ml_assets.serving.log.prediction_id import ID_LENGTH
 from resources.workspace import Workspace
 from tests.logged import log, predicted
 from tests.records import answers

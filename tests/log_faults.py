@@ -26,12 +26,12 @@ import pyarrow.parquet as pq
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.duckdb_session import parquet
-from ml_assets.serving import prediction_files as files
-from ml_assets.serving import prediction_records
-from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_record import Predictions, schema
-from ml_assets.serving.prediction_record import parquet as record_parquet
-from ml_assets.serving.prediction_records import read
+from ml_assets.serving.log import files
+from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log.reader import read
+from ml_assets.serving.log.record import Predictions, schema
+from ml_assets.serving.log.record import parquet as record_parquet
+from ml_assets.serving.log.writer import PredictionLog
 from resources.blobs import make_folder
 from resources.leftovers import UNFINISHED
 from tests.faults import SYSTEM_CALLS, die_at

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ml_assets.serving.prediction_files import hour_folder, put
-from ml_assets.serving.prediction_id import prediction_id
-from ml_assets.serving.prediction_record import Predictions, parquet, table
+from ml_assets.serving.log.files import hour_folder, put
+from ml_assets.serving.log.prediction_id import prediction_id
+from ml_assets.serving.log.record import Predictions, parquet, table
 
 THRESHOLD = 1.0
 NOON = dt.datetime(2026, 1, 31, 12)

@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.serving import client, prediction_records
+from ml_assets.serving import client
 from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.loaded import Beside
+from ml_assets.serving.log import reader as prediction_records
 from ml_assets.serving.members import BundleFiles
 from ml_assets.serving.process import ServerProcess
 from resources import pointer as pointers

@@ -17,7 +17,7 @@ from test_serving_server import ROWS, Load, World, world
 from test_serving_support import get, post
 
 from ml_assets.serving import client
-from ml_assets.serving.prediction_records import read
+from ml_assets.serving.log.reader import read
 from resources import pointer as pointers
 from tests.logged import id_at
 

@@ -19,12 +19,13 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.serving import prediction_files as files
-from ml_assets.serving import prediction_log, prediction_records
-from ml_assets.serving.prediction_files import compact
-from ml_assets.serving.prediction_log import REQUEST_BYTES, ROW_BYTES, SENT_ROW_BYTES, PredictionLog
-from ml_assets.serving.prediction_record import REPEATED, Predictions, Sent
-from ml_assets.serving.prediction_records import PredictionLogError, count_predictions, find, read
+from ml_assets.serving.log import files
+from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import writer as prediction_log
+from ml_assets.serving.log.files import compact
+from ml_assets.serving.log.reader import PredictionLogError, count_predictions, find, read
+from ml_assets.serving.log.record import REPEATED, Predictions, Sent
+from ml_assets.serving.log.writer import REQUEST_BYTES, ROW_BYTES, SENT_ROW_BYTES, PredictionLog
 from tests.logged import NOON, THRESHOLD, id_at, log, predicted
 
 if TYPE_CHECKING:
@@ -440,7 +441,7 @@ def test_rows_of_which_the_text_is_kept_take_less_of_the_queue(tmp_path: Path, m
 KILLED = """
 import sys, time
 from pathlib import Path
-from ml_assets.serving.prediction_log import PredictionLog
+from ml_assets.serving.log.writer import PredictionLog
 from tests.logged import predicted
 kept = PredictionLog(Path(sys.argv[1]), flush_seconds=0.002)
 print("ready", flush=True)

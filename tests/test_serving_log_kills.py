@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.serving.prediction_log import FLUSH_SECONDS
+from ml_assets.serving.log.writer import FLUSH_SECONDS
 from tests.log_faults import ACTS, MUTANTS, kills_survived, prove
 
 WRITING_SECONDS = 1.0
@@ -17,7 +17,7 @@ WRITING_SECONDS = 1.0
 BUSY = """
 import sys, time
 from pathlib import Path
-from ml_assets.serving.prediction_log import PredictionLog
+from ml_assets.serving.log.writer import PredictionLog
 from tests.log_faults import made
 kept = PredictionLog(Path(sys.argv[1]), flush_seconds=float(sys.argv[2]))
 for number in range(0, 1_000_000, 50):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from test_serving_support import Store, payload, requests, train
 
-from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_records import read
+from ml_assets.serving.log.reader import read
+from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.requests.parser import Limits
 from tests.in_process import app_of, ask, within
 

@@ -12,9 +12,9 @@ import psutil
 import pytest
 from test_serving_support import Store, payload, requests, train
 
-from ml_assets.serving import prediction_log
 from ml_assets.serving.keys import new_key, parse_keys
-from ml_assets.serving.prediction_log import PredictionLog
+from ml_assets.serving.log import writer as prediction_log
+from ml_assets.serving.log.writer import PredictionLog
 from tests.in_process import app_of, ask, within
 
 ROWS = payload(requests(40, seed=31))

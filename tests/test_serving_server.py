@@ -22,7 +22,7 @@ from test_serving_support import Release, Store, get, payload, post, requests, t
 
 from ml_assets.serving import client
 from ml_assets.serving.client import EndpointRefused, EndpointUnreachable
-from ml_assets.serving.prediction_records import read
+from ml_assets.serving.log.reader import read
 from ml_assets.serving.process import ServerDied, ServerProcess
 from ml_assets.serving.server import DRAIN_SECONDS
 from resources import pointer as pointers

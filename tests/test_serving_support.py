@@ -229,7 +229,7 @@ def main() -> None:
     from ml_assets.serving.app import create_app
     from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.listening import Place
-    from ml_assets.serving.prediction_log import PredictionLog
+    from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.server import run
     from ml_assets.serving.trial import Trial
     from ml_assets.serving.workers import fork_workers

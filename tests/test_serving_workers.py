@@ -19,8 +19,8 @@ from ml_assets.serving import client
 from ml_assets.serving.admission import Admission
 from ml_assets.serving.client import EndpointRefused
 from ml_assets.serving.keys import PEER, known, parse_keys, peer_key
+from ml_assets.serving.log.reader import read
 from ml_assets.serving.metrics import joined
-from ml_assets.serving.prediction_records import read
 from ml_assets.serving.process import ServerDied, ServerProcess
 
 __all__ = ["world"]
@@ -229,7 +229,7 @@ def test_forked_processes_name_their_predictions_differently() -> None:
 
 FORKS = """
 import os
-from ml_assets.serving.prediction_id import prediction_id
+from ml_assets.serving.log.prediction_id import prediction_id
 prediction_id()
 for _ in range(2):
     if os.fork() == 0:

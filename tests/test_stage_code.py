@@ -148,17 +148,17 @@ def test_what_people_alone_read_and_where_it_stands_makes_nothing_stale(what: st
 OTHER: Mapping[str, tuple[Edit, str]] = {
     "the endpoint's routes": (change("ml_assets.serving.app", "(413, 408)", "(413, 408, 400)"), NOTHING),
     "the batcher": (change("ml_assets.serving.batcher", "GATHER_SECONDS = 0.005", "GATHER_SECONDS = 0.01"), NOTHING),
-    "the prediction log": (add("ml_assets.serving.prediction_log", "\nOTHER = 1\n"), NOTHING),
+    "the prediction log": (add("ml_assets.serving.log.writer", "\nOTHER = 1\n"), NOTHING),
     "the endpoint's own SQL compiler": (
         every("ml_assets.serving.features.compiler.compile", lambda text: f"{text}\nprint(1)\n"),
         NOTHING,
     ),
     "how a prediction is recorded": (
-        change("ml_assets.serving.prediction_record", "scores >= thresholds", "scores > thresholds"),
+        change("ml_assets.serving.log.record", "scores >= thresholds", "scores > thresholds"),
         "predictions",
     ),
     "how a prediction is numbered offline": (
-        change("ml_assets.serving.batch_predictions", "6b1ff1d6", "6b1ff1d7"),
+        change("ml_assets.serving.log.batch", "6b1ff1d6", "6b1ff1d7"),
         "predictions",
     ),
     "the command line": (change("ml_assets.cli.run", "progress.close()", "progress.close(); print()"), NOTHING),

@@ -37,8 +37,8 @@ def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
     """The record of the prediction, and its explanation, as plain values."""
     from ml_assets.serving.bundle import load
     from ml_assets.serving.explaining import explain
-    from ml_assets.serving.prediction_id import is_prediction_id
-    from ml_assets.serving.prediction_records import find_in_any
+    from ml_assets.serving.log.prediction_id import is_prediction_id
+    from ml_assets.serving.log.reader import find_in_any
 
     if not is_prediction_id(prediction_id):
         raise UnknownPrediction(f"{prediction_id!r} is no prediction id; an answer of `POST /predict` holds one for each row")

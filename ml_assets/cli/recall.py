@@ -50,7 +50,7 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
 
 def _told(space: Workspace, follows: "Consequences") -> dict[str, Any]:
     """The recall, what it touched and what it asks for, as JSON values."""
-    from ml_assets.serving.prediction_records import count_predictions
+    from ml_assets.serving.log.reader import count_predictions
 
     counts = count_predictions(space.settings.predictions(follows.recall.product))
     given = {name: n for name in follows.releases if (n := counts[name, "production"])}

@@ -63,7 +63,7 @@ def _release(space: Workspace, reference: str) -> Subject | None:
 
 
 def _prediction(space: Workspace, reference: str) -> Subject | None:
-    from ml_assets.serving.prediction_records import find_in_any
+    from ml_assets.serving.log.reader import find_in_any
 
     record = find_in_any(space.settings.home / "predictions", reference)
     made = space.ledger.release_named(record["release"]) if record else None

@@ -73,8 +73,8 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
 def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Trial", peers: "Peers | None") -> "App":
     from ml_assets.serving.app import create_app
     from ml_assets.serving.endpoint import Endpoint
+    from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.members import BundleFiles
-    from ml_assets.serving.prediction_log import PredictionLog
     from ml_assets.serving.requests.parser import Limits
     from resources import pointer
 

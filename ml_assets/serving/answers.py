@@ -8,8 +8,8 @@ import msgspec
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import Serving
-from ml_assets.serving.prediction_id import prediction_ids
-from ml_assets.serving.prediction_record import Predictions, Sent
+from ml_assets.serving.log.prediction_id import prediction_ids
+from ml_assets.serving.log.record import Predictions, Sent
 
 if TYPE_CHECKING:
     import numpy as np

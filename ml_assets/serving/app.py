@@ -11,10 +11,10 @@ from ml_assets.serving.batcher import Batcher
 from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.exchange import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
 from ml_assets.serving.keys import Key
+from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.operating import RollBack, operator_routes
 from ml_assets.serving.peers import Peers
 from ml_assets.serving.predicting import Predicting
-from ml_assets.serving.prediction_log import PredictionLog
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 from ml_assets.serving.shadow import Shadow

@@ -17,8 +17,8 @@ import numpy as np
 
 from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.loaded import converted
-from ml_assets.serving.prediction_log import PredictionLog
-from ml_assets.serving.prediction_record import Predictions
+from ml_assets.serving.log.record import Predictions
+from ml_assets.serving.log.writer import PredictionLog
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

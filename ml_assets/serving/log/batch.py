@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
-from ml_assets.serving.prediction_record import Predictions, parquet, table
+from ml_assets.serving.log.record import Predictions, parquet, table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from ml_assets.serving import prediction_files
-from ml_assets.serving.prediction_files import due_hours, folder_of, hour_number, put
-from ml_assets.serving.prediction_record import Predictions, Sent, parquet, table
+from ml_assets.serving.log import files as prediction_files
+from ml_assets.serving.log.files import due_hours, folder_of, hour_number, put
+from ml_assets.serving.log.record import Predictions, Sent, parquet, table
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,8 +13,8 @@ from itertools import accumulate
 from pathlib import Path
 
 from ml_assets.core.duckdb_session import connect, parquet
-from ml_assets.serving.prediction_id import prediction_id
-from ml_assets.serving.prediction_record import GROUP_ROWS
+from ml_assets.serving.log.prediction_id import prediction_id
+from ml_assets.serving.log.record import GROUP_ROWS
 from resources.blobs import write_atomically
 from resources.leftovers import clear_folder, unfinished_folder
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.prediction_files import files, hour_folder, hours
-from ml_assets.serving.prediction_id import is_prediction_id
-from ml_assets.serving.prediction_record import schema
+from ml_assets.serving.log.files import files, hour_folder, hours
+from ml_assets.serving.log.prediction_id import is_prediction_id
+from ml_assets.serving.log.record import schema
 
 if TYPE_CHECKING:
     import polars as pl

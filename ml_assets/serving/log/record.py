@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ml_assets.serving.prediction_id import ID_LENGTH
+from ml_assets.serving.log.prediction_id import ID_LENGTH
 
 if TYPE_CHECKING:
     import pyarrow as pa
