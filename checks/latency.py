@@ -22,7 +22,7 @@ from resources.ledger import Entry
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.serving.latency import Measured
+    from ml_assets.serving.client.latency import Measured
 
 
 def prove_latency(
@@ -70,7 +70,7 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
 
 def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champion: Entry | None) -> dict[str, Any]:
     """One measurement: each release's p99 in milliseconds, and their ratio where there are two."""
-    from ml_assets.serving.latency import measure_in_turns
+    from ml_assets.serving.client.latency import measure_in_turns
 
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
     measured = [_measured(workspace, server, entry) for entry in (staged, champion) if entry]
@@ -88,7 +88,7 @@ def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champio
 
 def _measured(workspace: Workspace, server: StagingServer, entry: Entry) -> "Measured":
     """A release with its golden requests, which it takes whatever its request model is."""
-    from ml_assets.serving.latency import Measured
+    from ml_assets.serving.client.latency import Measured
 
     golden = json.loads(workspace.snapshots.read(entry.body["release"], "golden.json"))
     return Measured(partial(server.serve, as_pointer(entry)), golden["requests"])

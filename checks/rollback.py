@@ -57,8 +57,8 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
 
 def _drill(workspace: Workspace, product: Product) -> Finding:
-    from ml_assets.serving.client import EndpointError
-    from ml_assets.serving.process import ServerDied
+    from ml_assets.serving.client.http_client import EndpointError
+    from ml_assets.serving.client.server_process import ServerDied
 
     moves = workspace.endpoints.moves(product.name, "production")
     before = back(moves, recalled=workspace.endpoints.recalled(product.name))
@@ -83,8 +83,8 @@ def copied(workspace: Workspace, folder: Path) -> Workspace:
 
 
 def _steps(copy: Workspace, product: Product, *, there: Move, back_to: Move) -> list[Step]:
-    from ml_assets.serving import client
-    from ml_assets.serving.process import ServerProcess
+    from ml_assets.serving.client import http_client as client
+    from ml_assets.serving.client.server_process import ServerProcess
 
     copy.endpoints.settle(product.name, "production")
     copy.ledger.close()
@@ -102,7 +102,7 @@ def _steps(copy: Workspace, product: Product, *, there: Move, back_to: Move) -> 
 
 def _trouble(copy: Workspace, base_url: str, expected: Move) -> str:
     """Ask for the golden rows of the release that should answer: what differs from the record."""
-    from ml_assets.serving import client
+    from ml_assets.serving.client import http_client as client
 
     golden = json.loads(copy.snapshots.read(expected.bundle, "golden.json"))
     answer = client.predict(base_url, golden["requests"], key="")

@@ -53,8 +53,8 @@ def _tried_in_staging(product: Product) -> dg.AssetChecksDefinition:
 def _prove_answers(
     context: dg.AssetCheckExecutionContext, server: StagingServer, *, workspace: Workspace, product: Product, staged: Entry | None
 ) -> Iterator[dg.AssetCheckResult]:
-    from ml_assets.serving.client import EndpointError
-    from ml_assets.serving.process import ServerDied
+    from ml_assets.serving.client.http_client import EndpointError
+    from ml_assets.serving.client.server_process import ServerDied
 
     def find(release: Manifest) -> list[Finding]:
         assert staged
@@ -75,7 +75,7 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
 
     from ml_assets.core.model.known_categories import evenly_spaced, recorded_known
     from ml_assets.core.release.bundle import as_requests
-    from ml_assets.serving import client
+    from ml_assets.serving.client import http_client as client
 
     offline, requests = _offline(workspace, product, release)
     known = recorded_known(workspace.snapshots.read(release.snapshot, "request.json"))
@@ -118,7 +118,7 @@ def _answers_as_recorded(product: Product) -> dg.AssetChecksDefinition:
 
 
 def _recorded(workspace: Workspace, product: Product) -> Finding:
-    from ml_assets.serving import client
+    from ml_assets.serving.client import http_client as client
     from resources import pointer
 
     entry = workspace.ledger.pointer(product.name, "production")

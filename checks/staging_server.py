@@ -32,7 +32,7 @@ class StagingServer:
 
     def serve(self, pointer: Pointer) -> None:
         """Start with this release, or swap to it. Raises EndpointError or ServerDied where it cannot be served."""
-        from ml_assets.serving import client
+        from ml_assets.serving.client import http_client as client
 
         if self.base_url:
             pointers.write(self._pointer, pointer)
@@ -41,7 +41,7 @@ class StagingServer:
             self._start(pointer)
 
     def _start(self, pointer: Pointer) -> None:
-        from ml_assets.serving.process import ServerProcess
+        from ml_assets.serving.client.server_process import ServerProcess
 
         real = self._workspace.settings
         home = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ml-assets-staging-")))

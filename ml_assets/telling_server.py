@@ -5,7 +5,7 @@ from ml_assets.spec.product import Product
 
 def tell_server(product: Product, release: str) -> str:
     """Ask the production server, if one runs, to swap to what its pointer says now."""
-    from ml_assets.serving import client
+    from ml_assets.serving.client import http_client as client
 
     spec = product.endpoint
     try:

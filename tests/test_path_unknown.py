@@ -11,7 +11,7 @@ import pytest
 from ml_assets.cli.reproduce import reproduce
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.bundle import as_requests
-from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.spec.product import load
 from resources.plan import make_plan
 from tests.path_homes import Home, home

@@ -17,11 +17,11 @@ import pytest
 from ml_assets.builders.predictions import MEMBER
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.release.bundle import as_requests
-from ml_assets.serving import client
+from ml_assets.serving.client import http_client as client
+from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log.prediction_id import prediction_id
 from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.record import schema
-from ml_assets.serving.process import ServerProcess
 from resources.workspace import Workspace
 from tests.path_support import Days
 from tests.small_home import DAYS, small_home

@@ -17,8 +17,8 @@ import psutil
 import pytest
 from test_serving_support import Store, get, train
 
-from ml_assets.serving import client
-from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.client import http_client as client
+from ml_assets.serving.client.server_process import ServerProcess
 from tests.hostile import FRAME, HEADERS, ROWS, body, wire
 
 CONNECTIONS = 4

@@ -16,7 +16,7 @@ import pytest
 from test_serving_server import ROWS, Load, World, world
 from test_serving_support import get, post
 
-from ml_assets.serving import client
+from ml_assets.serving.client import http_client as client
 from ml_assets.serving.log.reader import read
 from resources import pointer as pointers
 from tests.logged import id_at

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from test_serving_support import Store, get, post, train
 
-from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.client.server_process import ServerProcess
 from tests.hostile import BODIES, GOOD
 
 

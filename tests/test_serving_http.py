@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_serving_support import REQUEST, Store, get, payload, post, requests, train
 
-from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.client.server_process import ServerProcess
 
 ROWS = payload(requests(60, seed=21))
 

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 from test_serving_support import Store, get, train
 
-from ml_assets.serving.process import ServerProcess
+from ml_assets.serving.client.server_process import ServerProcess
 
 CHECKS = [
     not_a_server_error,

@@ -20,10 +20,10 @@ import msgspec
 import pytest
 from test_serving_support import Release, Store, get, payload, post, requests, train
 
-from ml_assets.serving import client
-from ml_assets.serving.client import EndpointRefused, EndpointUnreachable
+from ml_assets.serving.client import http_client as client
+from ml_assets.serving.client.http_client import EndpointRefused, EndpointUnreachable
+from ml_assets.serving.client.server_process import ServerDied, ServerProcess
 from ml_assets.serving.log.reader import read
-from ml_assets.serving.process import ServerDied, ServerProcess
 from ml_assets.serving.server import DRAIN_SECONDS
 from resources import pointer as pointers
 

@@ -201,7 +201,7 @@ def test_uvicorn_answers_what_it_accepted_before_it_stops(tmp_path: Path) -> Non
     import threading
     import urllib.request
 
-    from ml_assets.serving.process import ServerProcess
+    from ml_assets.serving.client.server_process import ServerProcess
 
     script = tmp_path / "slow.py"
     script.write_text(SLOW)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from ml_assets.serving import client
+from ml_assets.serving.client import http_client as client
 from ml_assets.serving.keys import Key
 
 

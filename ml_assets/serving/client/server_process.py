@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving import client
+from ml_assets.serving.client import http_client as client
 
 SHOWN_BYTES = 4000
 

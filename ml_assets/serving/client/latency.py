@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ml_assets.serving.client import SECONDS, EndpointRefused, EndpointUnreachable
+from ml_assets.serving.client.http_client import SECONDS, EndpointRefused, EndpointUnreachable
 
 TURNS = 6
 REQUESTS = 32
