@@ -38,7 +38,7 @@ class NotStarted(Exception):
 
 def servers(home: Path, bundle: Path) -> list[Server]:
     """The endpoint and what it is compared with, over the release of `home`, whose bundle is checked out at `bundle`."""
-    from ml_assets.serving.bundle import load
+    from ml_assets.serving.release.bundle import load
 
     loaded = load(bundle)
     golden = json.loads((bundle / "golden.json").read_bytes())["requests"]

@@ -14,7 +14,7 @@ import msgspec
 
 def scorer(folder: Path, work: str, threads: int) -> Any:
     """A function from the rows of a request (objects) to scores."""
-    from ml_assets.serving.bundle import load
+    from ml_assets.serving.release.bundle import load
 
     bundle = load(folder)
     names = [feature["name"] for feature in bundle.card.features]

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ml_assets.serving.app import App, create_app
-from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.log.writer import PredictionLog
+from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from resources import pointer as pointers
 from tests.test_serving_support import Store

@@ -10,9 +10,9 @@ import pytest
 from test_serving_support import FEATURES, SQL, Release, payload, requests, train
 
 from ml_assets.serving.batcher import Batcher, Overloaded
-from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.features.compute import Features
 from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.release.bundle import Bundle, load
 
 FRAME = requests(40, seed=5)
 ROWS = payload(FRAME)

@@ -12,10 +12,10 @@ from test_serving_support import FEATURES, REQUEST, SQL, Release, lookups, paylo
 
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.bundle import Bundle, load
 from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.members import BundleRefused
 from ml_assets.serving.model.scorer import Scorer
+from ml_assets.serving.release.bundle import Bundle, load
+from ml_assets.serving.release.bundle_files import BundleRefused
 
 
 @pytest.fixture(scope="module")

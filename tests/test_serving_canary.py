@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.endpoint import Endpoint
-from ml_assets.serving.loaded import Beside
 from ml_assets.serving.log import reader as prediction_records
-from ml_assets.serving.members import BundleFiles
+from ml_assets.serving.release.bundle_files import BundleFiles
+from ml_assets.serving.release.loaded import Beside
+from ml_assets.serving.release.switch import Endpoint
 from resources import pointer as pointers
 from tests.test_serving_shadow import counter, eventually
 from tests.test_serving_support import REQUEST, Release, Store, payload, post, requests, train

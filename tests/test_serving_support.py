@@ -18,7 +18,7 @@ import polars as pl
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.model.scoring import load_model, score_frame
-from ml_assets.serving.members import BundleFiles
+from ml_assets.serving.release.bundle_files import BundleFiles
 from ml_assets.spec.sections import Task
 from resources import pointer as pointers
 from resources.pointer import Pointer, Shadow
@@ -227,11 +227,11 @@ def get(base_url: str, path: str) -> str:
 def main() -> None:
     """Serve production of a test store."""
     from ml_assets.serving.app import create_app
-    from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.listening import Place
     from ml_assets.serving.log.writer import PredictionLog
+    from ml_assets.serving.release.switch import Endpoint
+    from ml_assets.serving.release.trial_process import Trial
     from ml_assets.serving.server import run
-    from ml_assets.serving.trial import Trial
     from ml_assets.serving.workers import fork_workers
 
     parser = argparse.ArgumentParser()

@@ -13,10 +13,10 @@ import pytest
 from test_serving_support import SQL, Release, Store, train
 
 from ml_assets.core.digests import digest_file
-from ml_assets.serving.endpoint import Endpoint
-from ml_assets.serving.members import BundleFiles, BundleRefused
+from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
+from ml_assets.serving.release.switch import Endpoint
+from ml_assets.serving.release.trial_process import Trial
 from ml_assets.serving.requests.parser import Limits
-from ml_assets.serving.trial import Trial
 from resources import pointer as pointers
 
 
@@ -76,7 +76,7 @@ def test_a_bundle_that_ends_the_process_that_loads_it_is_refused(
     def crash(*_: object, **__: object) -> None:
         os.kill(os.getpid(), 9)
 
-    monkeypatch.setattr("ml_assets.serving.trial.load", crash)
+    monkeypatch.setattr("ml_assets.serving.release.trial_process.load", crash)
     own = Trial(seconds=5)
     with pytest.raises(BundleRefused, match="ended the process that tried it, with -9"):
         own.load(recorded(folder), Limits())
@@ -95,7 +95,7 @@ def test_a_bundle_that_hangs_is_refused_in_time(folder: Path) -> None:
 
 
 def test_a_candidate_that_is_slow_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml_assets.serving.trial.SLOWEST_ROW_SECONDS", 1e-6)
+    monkeypatch.setattr("ml_assets.serving.release.trial_process.SLOWEST_ROW_SECONDS", 1e-6)
     own = Trial(seconds=20)
     with pytest.raises(BundleRefused, match="scoring one row took"):
         own.load(recorded(folder), Limits())

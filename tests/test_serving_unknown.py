@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from test_serving_support import Store, get, payload, post, requests, train
 
-from ml_assets.serving.bundle import load
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.loaded import converted
+from ml_assets.serving.release.bundle import load
+from ml_assets.serving.release.loaded import converted
 from ml_assets.serving.requests.refusals import BadRequest
 
 KNOWN = {"carrier": ["AA", "B6", "DL"], "tailnum": [f"N{number}" for number in range(200)]}

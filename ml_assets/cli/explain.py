@@ -35,10 +35,10 @@ def command(prediction_id: str, as_json: bool) -> None:
 
 def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
     """The record of the prediction, and its explanation, as plain values."""
-    from ml_assets.serving.bundle import load
-    from ml_assets.serving.explaining import explain
     from ml_assets.serving.log.prediction_id import is_prediction_id
     from ml_assets.serving.log.reader import find_in_any
+    from ml_assets.serving.release.bundle import load
+    from ml_assets.serving.release.explanation import explain
 
     if not is_prediction_id(prediction_id):
         raise UnknownPrediction(f"{prediction_id!r} is no prediction id; an answer of `POST /predict` holds one for each row")

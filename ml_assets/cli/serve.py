@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from ml_assets.serving.app import App
     from ml_assets.serving.keys import Key
     from ml_assets.serving.peers import Peers
-    from ml_assets.serving.trial import Trial
+    from ml_assets.serving.release.trial_process import Trial
     from ml_assets.spec.product import Product
     from resources.pointer import Pointer
     from resources.workspace import Workspace
@@ -55,8 +55,8 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
     API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them.
     """
     from ml_assets.serving.listening import Place
+    from ml_assets.serving.release.trial_process import Trial
     from ml_assets.serving.server import run
-    from ml_assets.serving.trial import Trial
     from ml_assets.serving.workers import fork_workers
 
     space = workspace()
@@ -72,9 +72,9 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
 
 def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Trial", peers: "Peers | None") -> "App":
     from ml_assets.serving.app import create_app
-    from ml_assets.serving.endpoint import Endpoint
     from ml_assets.serving.log.writer import PredictionLog
-    from ml_assets.serving.members import BundleFiles
+    from ml_assets.serving.release.bundle_files import BundleFiles
+    from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.requests.parser import Limits
     from resources import pointer
 

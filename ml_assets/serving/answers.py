@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.serving.bundle import Bundle
-from ml_assets.serving.loaded import Serving
 from ml_assets.serving.log.prediction_id import prediction_ids
 from ml_assets.serving.log.record import Predictions, Sent
+from ml_assets.serving.release.bundle import Bundle
+from ml_assets.serving.release.loaded import Serving
 
 if TYPE_CHECKING:
     import numpy as np

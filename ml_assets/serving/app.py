@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.admission import Admission
 from ml_assets.serving.batcher import Batcher
-from ml_assets.serving.endpoint import Endpoint
 from ml_assets.serving.exchange import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
 from ml_assets.serving.keys import Key
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.operating import RollBack, operator_routes
 from ml_assets.serving.peers import Peers
 from ml_assets.serving.predicting import Predicting
+from ml_assets.serving.release.shadow import Shadow
+from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
-from ml_assets.serving.shadow import Shadow
 from ml_assets.serving.state import State
 from ml_assets.serving.telling import telling_routes
 

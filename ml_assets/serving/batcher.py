@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from ml_assets.serving.bundle import Bundle
 from ml_assets.serving.features.duckdb_sql import UncomputableRow
+from ml_assets.serving.release.bundle import Bundle
 
 if TYPE_CHECKING:
     import numpy as np

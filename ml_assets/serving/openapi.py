@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.serving.bundle import Bundle
+from ml_assets.serving.release.bundle import Bundle
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
 
 _SCORES: dict[str, dict[str, Any]] = {

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.admission import Admission
 from ml_assets.serving.batcher import Batcher, Timed
-from ml_assets.serving.endpoint import Endpoint
-from ml_assets.serving.loaded import Serving
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.peers import Peers
+from ml_assets.serving.release.loaded import Serving
+from ml_assets.serving.release.shadow import Shadow
+from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
-from ml_assets.serving.shadow import Shadow
 
 LOGGER = logging.getLogger(__name__)
 

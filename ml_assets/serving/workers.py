@@ -22,7 +22,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.serving.keys import peer_key
 from ml_assets.serving.listening import Place, announce, listen, url_of
 from ml_assets.serving.peers import Peers
-from ml_assets.serving.trial import import_libraries
+from ml_assets.serving.release.trial_process import import_libraries
 
 TICK_SECONDS = 0.2
 SHORT_LIFE_SECONDS = 10.0

@@ -12,9 +12,9 @@ from ml_assets.core.model.scoring import ScoringError, check_features, load_mode
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.features.compute import Features, features
 from ml_assets.serving.features.values import FeatureValues
-from ml_assets.serving.members import BundleFiles, BundleRefused, lookup_name, read_members
 from ml_assets.serving.model.scorer import Scorer, scorer
-from ml_assets.serving.observed import Observed
+from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused, lookup_name, read_members
+from ml_assets.serving.release.observed_counts import Observed
 from ml_assets.serving.requests.parser import Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
 

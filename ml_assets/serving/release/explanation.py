@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.bundle import Bundle
+from ml_assets.serving.release.bundle import Bundle
 
 TOLERANCE = 1e-9
 

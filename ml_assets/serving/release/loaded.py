@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ml_assets.serving.bundle import Bundle
+from ml_assets.serving.release.bundle import Bundle
 from resources.pointer import Pointer
 
 HASH_BYTES = 8

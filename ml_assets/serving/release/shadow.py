@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import numpy as np
 
-from ml_assets.serving.bundle import Bundle
-from ml_assets.serving.loaded import converted
 from ml_assets.serving.log.record import Predictions
 from ml_assets.serving.log.writer import PredictionLog
+from ml_assets.serving.release.bundle import Bundle
+from ml_assets.serving.release.loaded import converted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

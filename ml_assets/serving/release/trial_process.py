@@ -15,8 +15,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NoReturn
 
-from ml_assets.serving.bundle import load
-from ml_assets.serving.members import BundleFiles, BundleRefused
+from ml_assets.serving.release.bundle import load
+from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
 from ml_assets.serving.requests.parser import Limits
 
 SECONDS = 60.0

@@ -9,11 +9,11 @@ from threading import Lock
 import msgspec
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.bundle import Bundle, load
-from ml_assets.serving.loaded import Beside, Serving, key_fields
-from ml_assets.serving.members import BundleFiles, BundleRefused
+from ml_assets.serving.release.bundle import Bundle, load
+from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
+from ml_assets.serving.release.loaded import Beside, Serving, key_fields
+from ml_assets.serving.release.trial_process import Trial
 from ml_assets.serving.requests.parser import Limits
-from ml_assets.serving.trial import Trial
 from resources.pointer import Pointer
 
 ReadPointer = Callable[[], Pointer | None]

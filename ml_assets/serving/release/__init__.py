@@ -1,0 +1,1 @@
+"""The release in memory: loading, trying, swapping and rolling back its bundle, and scoring beside it."""
