@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from ml_assets.serving.listening import Place
-from ml_assets.serving.server import run
+from ml_assets.serving.http.listen_address import Place
+from ml_assets.serving.http.server import run
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:

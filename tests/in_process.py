@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ml_assets.serving.app import App, create_app
+from ml_assets.serving.http.app import App, create_app
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits

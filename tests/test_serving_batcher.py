@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from test_serving_support import FEATURES, SQL, Release, payload, requests, train
 
-from ml_assets.serving.batcher import Batcher, Overloaded
 from ml_assets.serving.features.compute import Features
 from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
+from ml_assets.serving.http.batcher import Batcher, Overloaded
 from ml_assets.serving.release.bundle import Bundle, load
 
 FRAME = requests(40, seed=5)
@@ -65,7 +65,7 @@ def test_what_comes_in_turn_after_turn_is_scored_in_one_call_until_a_turn_brings
 def test_a_batch_that_grows_and_grows_is_scored_when_its_time_is_over(
     served: list[tuple[Bundle, Release]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml_assets.serving.batcher.GATHER_SECONDS", 0.0)
+    monkeypatch.setattr("ml_assets.serving.http.batcher.GATHER_SECONDS", 0.0)
     assert asyncio.run(one_each_turn(served[0][0])) == (served[0][1].scores(FRAME)[:6], 6)
 
 

@@ -5,9 +5,9 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from ml_assets.cli.serve import configured_keys
-from ml_assets.serving.admission import Admission
-from ml_assets.serving.exchange import Request
-from ml_assets.serving.keys import KeysRefused, known, new_key, parse_keys
+from ml_assets.serving.http.admission import Admission
+from ml_assets.serving.http.api_keys import KeysRefused, known, new_key, parse_keys
+from ml_assets.serving.http.body_io import Request
 from ml_assets.serving.requests.refusals import BadRequest
 
 PREDICT, PREDICT_LINE = new_key("predict")

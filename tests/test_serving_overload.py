@@ -12,7 +12,7 @@ import psutil
 import pytest
 from test_serving_support import Store, payload, requests, train
 
-from ml_assets.serving.keys import new_key, parse_keys
+from ml_assets.serving.http.api_keys import new_key, parse_keys
 from ml_assets.serving.log import writer as prediction_log
 from ml_assets.serving.log.writer import PredictionLog
 from tests.in_process import app_of, ask, within

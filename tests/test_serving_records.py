@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
+from ml_assets.serving.http.prometheus import Metrics, observed_families, render
 from ml_assets.serving.log.prediction_id import is_prediction_id, prediction_id, prediction_ids
 from ml_assets.serving.log.record import GROUP_ROWS, Predictions, Sent, parquet, table
-from ml_assets.serving.metrics import Metrics, observed_families, render
 from ml_assets.serving.release.observed_counts import Observed
 from tests.logged import predicted
 

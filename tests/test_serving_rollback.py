@@ -10,7 +10,7 @@ import pytest
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.keys import new_key
+from ml_assets.serving.http.api_keys import new_key
 from tests.browser_support import eventually
 from tests.path_support import Days
 from tests.small_home import small_home

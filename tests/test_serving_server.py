@@ -23,8 +23,8 @@ from test_serving_support import Release, Store, get, payload, post, requests, t
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused, EndpointUnreachable
 from ml_assets.serving.client.server_process import ServerDied, ServerProcess
+from ml_assets.serving.http.server import DRAIN_SECONDS
 from ml_assets.serving.log.reader import read
-from ml_assets.serving.server import DRAIN_SECONDS
 from resources import pointer as pointers
 
 FRAME = requests(60, seed=21)

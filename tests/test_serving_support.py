@@ -226,13 +226,13 @@ def get(base_url: str, path: str) -> str:
 
 def main() -> None:
     """Serve production of a test store."""
-    from ml_assets.serving.app import create_app
-    from ml_assets.serving.listening import Place
+    from ml_assets.serving.http.app import create_app
+    from ml_assets.serving.http.listen_address import Place
+    from ml_assets.serving.http.server import run
+    from ml_assets.serving.http.workers import fork_workers
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.release.trial_process import Trial
-    from ml_assets.serving.server import run
-    from ml_assets.serving.workers import fork_workers
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--home", type=Path)

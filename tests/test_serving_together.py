@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 import uvloop
 
-from ml_assets.serving.protocol import MOST_HEAD_BYTES, PatientProtocol
+from ml_assets.serving.http.uvicorn_protocol import MOST_HEAD_BYTES, PatientProtocol
 
 ASK = b"%s /%d HTTP/1.1\r\nHost: x\r\n%s\r\n"
 PATIENCE = 3

@@ -146,8 +146,8 @@ def test_what_people_alone_read_and_where_it_stands_makes_nothing_stale(what: st
 
 
 OTHER: Mapping[str, tuple[Edit, str]] = {
-    "the endpoint's routes": (change("ml_assets.serving.app", "(413, 408)", "(413, 408, 400)"), NOTHING),
-    "the batcher": (change("ml_assets.serving.batcher", "GATHER_SECONDS = 0.005", "GATHER_SECONDS = 0.01"), NOTHING),
+    "the endpoint's routes": (change("ml_assets.serving.http.app", "(413, 408)", "(413, 408, 400)"), NOTHING),
+    "the batcher": (change("ml_assets.serving.http.batcher", "GATHER_SECONDS = 0.005", "GATHER_SECONDS = 0.01"), NOTHING),
     "the prediction log": (add("ml_assets.serving.log.writer", "\nOTHER = 1\n"), NOTHING),
     "the endpoint's own SQL compiler": (
         every("ml_assets.serving.features.compiler.compile", lambda text: f"{text}\nprint(1)\n"),

@@ -222,8 +222,8 @@ from pathlib import Path
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from ml_assets.serving.listening import Place
-from ml_assets.serving.server import run
+from ml_assets.serving.http.listen_address import Place
+from ml_assets.serving.http.server import run
 
 async def ready(_):
     return JSONResponse({})

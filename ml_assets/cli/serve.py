@@ -8,9 +8,9 @@ import click
 from ml_assets.cli.common import product_named, workspace
 
 if TYPE_CHECKING:
-    from ml_assets.serving.app import App
-    from ml_assets.serving.keys import Key
-    from ml_assets.serving.peers import Peers
+    from ml_assets.serving.http.api_keys import Key
+    from ml_assets.serving.http.app import App
+    from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
     from ml_assets.spec.product import Product
     from resources.pointer import Pointer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def _print_new_key(context: click.Context, option: click.Parameter, scope: Literal["predict", "admin"] | None) -> None:
     if scope is None:
         return
-    from ml_assets.serving.keys import new_key
+    from ml_assets.serving.http.api_keys import new_key
 
     key, line = new_key(scope)
     click.echo(f"key, shown once:          {key}\nline for ML_ASSETS_KEYS:  {line}")
@@ -54,10 +54,10 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
     API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them.
     """
-    from ml_assets.serving.listening import Place
+    from ml_assets.serving.http.listen_address import Place
+    from ml_assets.serving.http.server import run
+    from ml_assets.serving.http.workers import fork_workers
     from ml_assets.serving.release.trial_process import Trial
-    from ml_assets.serving.server import run
-    from ml_assets.serving.workers import fork_workers
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -71,7 +71,7 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
 
 
 def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Trial", peers: "Peers | None") -> "App":
-    from ml_assets.serving.app import create_app
+    from ml_assets.serving.http.app import create_app
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.bundle_files import BundleFiles
     from ml_assets.serving.release.switch import Endpoint
@@ -108,7 +108,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
 
 def configured_keys(setting: str) -> "tuple[Key, ...]":
     """The keys of ML_ASSETS_KEYS: their lines, or the file of them that it names."""
-    from ml_assets.serving.keys import KeysRefused, parse_keys
+    from ml_assets.serving.http.api_keys import KeysRefused, parse_keys
 
     if not setting or setting.startswith(("predict:", "admin:")):
         return parse_keys(setting)

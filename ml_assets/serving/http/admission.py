@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from ml_assets.serving.exchange import Request
-from ml_assets.serving.keys import PEER, Key, Scope, known
+from ml_assets.serving.http.api_keys import PEER, Key, Scope, known
+from ml_assets.serving.http.body_io import Request
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
 

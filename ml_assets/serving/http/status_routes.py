@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from ml_assets.serving.exchange import Reply, Request, as_json
-from ml_assets.serving.metrics import joined, observed_families, render
-from ml_assets.serving.openapi import document
-from ml_assets.serving.state import State
+from ml_assets.serving.http.body_io import Reply, Request, as_json
+from ml_assets.serving.http.openapi import document
+from ml_assets.serving.http.prometheus import joined, observed_families, render
+from ml_assets.serving.http.shared_state import State
 
 
 def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:

@@ -6,20 +6,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.admission import Admission
-from ml_assets.serving.batcher import Batcher
-from ml_assets.serving.exchange import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
-from ml_assets.serving.keys import Key
+from ml_assets.serving.http.admission import Admission
+from ml_assets.serving.http.api_keys import Key
+from ml_assets.serving.http.batcher import Batcher
+from ml_assets.serving.http.body_io import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
+from ml_assets.serving.http.operator_routes import RollBack, operator_routes
+from ml_assets.serving.http.peer_workers import Peers
+from ml_assets.serving.http.predict_route import Predicting
+from ml_assets.serving.http.shared_state import State
+from ml_assets.serving.http.status_routes import telling_routes
 from ml_assets.serving.log.writer import PredictionLog
-from ml_assets.serving.operating import RollBack, operator_routes
-from ml_assets.serving.peers import Peers
-from ml_assets.serving.predicting import Predicting
 from ml_assets.serving.release.shadow import Shadow
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
-from ml_assets.serving.state import State
-from ml_assets.serving.telling import telling_routes
 
 Handler = Callable[[Request], Awaitable[Reply]]
 _NOT_FOUND = BadRequest(404, [Refusal(path="", message="no such route; GET /openapi.json describes them")], reason="no_route")

@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.keys import peer_key
-from ml_assets.serving.listening import Place, announce, listen, url_of
-from ml_assets.serving.peers import Peers
+from ml_assets.serving.http.api_keys import peer_key
+from ml_assets.serving.http.listen_address import Place, announce, listen, url_of
+from ml_assets.serving.http.peer_workers import Peers
 from ml_assets.serving.release.trial_process import import_libraries
 
 TICK_SECONDS = 0.2

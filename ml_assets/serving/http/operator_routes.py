@@ -7,11 +7,11 @@ from typing import Annotated
 import msgspec
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.exchange import Reply, Request, as_json
-from ml_assets.serving.keys import PEER
+from ml_assets.serving.http.api_keys import PEER
+from ml_assets.serving.http.body_io import Reply, Request, as_json
+from ml_assets.serving.http.shared_state import State
+from ml_assets.serving.http.status_routes import version
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, refusal
-from ml_assets.serving.state import State
-from ml_assets.serving.telling import version
 
 RollBack = Callable[[str | None, str, str], object]
 """Records that an earlier release answers, and writes the pointer: (to, by, reason)."""

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.admission import Admission
-from ml_assets.serving.batcher import Batcher, Timed
+from ml_assets.serving.http.admission import Admission
+from ml_assets.serving.http.batcher import Batcher, Timed
+from ml_assets.serving.http.peer_workers import Peers
+from ml_assets.serving.http.prometheus import Metrics
 from ml_assets.serving.log.writer import PredictionLog
-from ml_assets.serving.metrics import Metrics
-from ml_assets.serving.peers import Peers
 from ml_assets.serving.release.loaded import Serving
 from ml_assets.serving.release.shadow import Shadow
 from ml_assets.serving.release.switch import Endpoint

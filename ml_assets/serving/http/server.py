@@ -15,8 +15,8 @@ from typing import Any
 
 import uvicorn
 
-from ml_assets.serving.listening import Place, announce
-from ml_assets.serving.protocol import PatientProtocol
+from ml_assets.serving.http.listen_address import Place, announce
+from ml_assets.serving.http.uvicorn_protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
 CLIENT_SECONDS = 10.0

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ml_assets.serving.client import http_client as client
-from ml_assets.serving.keys import Key
+from ml_assets.serving.http.api_keys import Key
 
 
 @dataclass(frozen=True)
