@@ -55,8 +55,8 @@ def ledger(kinds: tuple[str, ...], output: Path | None) -> None:
 
     Without --output the entries are printed, one a line.
     """
+    from ml_assets.services.export.ledger import WITHHELD_NEVER, lines
     from resources.ledger import KINDS
-    from resources.ledger_export import WITHHELD_NEVER, lines
 
     if unknown := [kind for kind in kinds if kind not in KINDS or kind == WITHHELD_NEVER]:
         allowed = ", ".join(kind for kind in KINDS if kind != WITHHELD_NEVER)
@@ -78,7 +78,7 @@ def _write(lines: Iterator[str], output: Path | None, *, what: str) -> None:
 
 def _events(space: Workspace, reference: str | None) -> "Iterator[RunEvent]":
     from ml_assets.cli.references import resolve
-    from resources.openlineage import Exporter, manifests_behind, recorded
+    from ml_assets.services.export.openlineage import Exporter, manifests_behind, recorded
 
     ids = None
     if reference:

@@ -24,7 +24,7 @@ def command(as_json: bool, export: TextIO | None) -> None:
     Exit code 0: everything is as it was written; 1: something is not. Nothing is changed.
     """
     if export is not None:
-        from resources.ledger_export import verify_export
+        from ml_assets.services.export.ledger import verify_export
 
         found = verify_export(export)
     else:
