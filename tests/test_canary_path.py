@@ -12,11 +12,11 @@ import pytest
 
 from ml_assets import shadowing
 from ml_assets.core.release.bundle import as_requests
+from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
 from resources import shadows
-from resources.verification import verify
 from sensors import shadow as sensor
 from tests.path_support import Days
 from tests.small_home import DAYS, small_home

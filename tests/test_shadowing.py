@@ -14,12 +14,12 @@ from ml_assets import shadowing
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.monitoring.shadow_harm import judge, pairs
 from ml_assets.core.release.bundle import as_requests
+from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
 from ml_assets.spec.sections import ShadowSpec
 from resources import pointer, shadows
-from resources.verification import verify
 from resources.workspace import Workspace
 from sensors import shadow as sensor
 from tests.path_support import Days

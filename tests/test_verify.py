@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from ml_assets.cli import cli
 from ml_assets.core.digests import canonical_json
+from ml_assets.services.verify.home import verify
 from resources import ledger_schema as schema
 from resources.ledger import Ledger, entry_hash
-from resources.verification import verify
 from resources.workspace import Workspace
 from tests import verify_support as support
 from tests.records import broken, damage, flip
@@ -313,7 +313,7 @@ def test_a_ledger_that_is_written_while_it_is_copied_is_copied_again(
             ledger_of.ledger.close()
         copied.append(source)
 
-    monkeypatch.setattr("resources.verify_file.shutil.copyfile", copy_then_write)
+    monkeypatch.setattr("ml_assets.services.verify.ledger_file.shutil.copyfile", copy_then_write)
     assert (found(broken_home), len(copied)) == ([], 2)
 
 

@@ -6,9 +6,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.services.verify.home import verify
 from resources.ledger import LedgerConflict
 from resources.settings import Settings
-from resources.verification import verify
 from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.records import answers, pointing, recipe

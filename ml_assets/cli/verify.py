@@ -9,8 +9,8 @@ from typing import TextIO
 import click
 
 from ml_assets.cli.common import workspace
-from resources.findings import Finding
-from resources.verification import Verified, verify
+from ml_assets.services.verify.findings import Finding
+from ml_assets.services.verify.home import Verified, verify
 
 SHOWN = 50
 

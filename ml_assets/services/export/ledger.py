@@ -7,10 +7,10 @@ from typing import Any
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.verify.erasures import ErasureCheck
+from ml_assets.services.verify.findings import Findings
+from ml_assets.services.verify.home import Verified
 from resources.chain import BODY_SHA256, GENESIS, Entry, Rule, hash_without_body, rule_of
-from resources.findings import Findings
-from resources.verification import Verified
-from resources.verify_erasures import ErasureCheck
 
 WITHHELD_NEVER = "erasure"
 _WRITTEN = ("seq", "at", "kind", "previous", "hash")

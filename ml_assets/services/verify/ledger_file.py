@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ml_assets.errors import MlAssetsError
-from resources.findings import Findings
+from ml_assets.services.verify.findings import Findings
 
 OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 RESTORE = "restore the ledger from a copy"

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
+from ml_assets.services.verify.findings import Findings
 from resources.chain import BODY_SHA256, Entry, Rule, erased_sha256
 from resources.erasure import ERASABLE
-from resources.findings import Findings
 
 RESTORE = "restore the ledger from a copy"
 

@@ -1,7 +1,7 @@
 """Verify the ledger by writing it again: its entries, one after another, into a new database with the code that appends.
 
 The chain shows a changed entry; the new database shows every changed, missing or added row of the tables made from the
-entries. For SQLite's file, see resources.verify_file.
+entries. For SQLite's file, see ml_assets.services.verify.ledger_file.
 """
 
 import json
@@ -14,14 +14,14 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from ml_assets.services.verify.erasures import ErasureCheck
+from ml_assets.services.verify.findings import Findings, Progress
+from ml_assets.services.verify.ledger_file import check_database, copy_database
 from resources import ledger_schema as schema
 from resources import witness
 from resources.chain import GENESIS, Entry, Rule, rule_of
-from resources.findings import Findings, Progress
 from resources.ledger import write
 from resources.ledger_database import is_guarded, open_database
-from resources.verify_erasures import ErasureCheck
-from resources.verify_file import check_database, copy_database
 from resources.witness import Head
 
 EVERY = 1000

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ml_assets.services.verify.findings import Findings
 from resources import pointer as pointers
 from resources.endpoints import as_pointer
-from resources.findings import Findings
 from resources.ledger import Entry
 from resources.leftovers import UNFINISHED
 from resources.settings import Settings

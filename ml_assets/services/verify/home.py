@@ -4,12 +4,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from ml_assets.services.verify.findings import Finding, Findings, Progress
+from ml_assets.services.verify.ledger import LedgerCheck
+from ml_assets.services.verify.pointers import PointerCheck
+from ml_assets.services.verify.store import StoreCheck
 from resources.blobs import LocalBlobs, open_blobs
-from resources.findings import Finding, Findings, Progress
 from resources.settings import Settings
-from resources.verify_ledger import LedgerCheck
-from resources.verify_pointers import PointerCheck
-from resources.verify_store import StoreCheck
 
 
 @dataclass(frozen=True)

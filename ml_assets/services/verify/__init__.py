@@ -1,0 +1,1 @@
+"""Whether anything that was written is missing, changed or added. Looking changes nothing."""
