@@ -18,8 +18,8 @@ from benchmarks.bulk import Bulk
 from benchmarks.tables import table
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
+from ml_assets.services.audit.ledger_graph import open_graph
 from resources import ledger_schema as schema
-from resources.graph import open_graph
 from resources.ledger import Ledger
 
 PRODUCT = "synthetic"

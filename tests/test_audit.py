@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from ml_assets.cli import cli
 from ml_assets.cli.references import UnknownReference, resolve
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions
 from resources import recalls
-from resources.audit import Audit
 from resources.workspace import Workspace
 from tests import audited
 from tests.audited import SOURCE, delivered

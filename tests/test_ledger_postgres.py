@@ -13,11 +13,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.services.audit.ledger_graph import open_graph
 from ml_assets.services.verify.home import Verified, verify
 from resources import ledger_schema as schema
 from resources.chain import tombstone
 from resources.erasure import ErasureRefused, erase
-from resources.graph import open_graph
 from resources.ledger import Ledger, LedgerConflict
 from resources.scratch import ledger_copy
 from resources.settings import settings

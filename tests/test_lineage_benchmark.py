@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import lineage
-from resources.graph import open_graph
+from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger import Ledger
 from tests.records import broken
 

@@ -9,8 +9,8 @@ import click
 from ml_assets.cli.common import workspace
 from ml_assets.cli.references import resolve, show
 from ml_assets.core.html.audit_page import impact_page, name_of
+from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions
-from resources.audit import Audit
 
 SHOWN = 12
 

@@ -11,7 +11,7 @@ from ml_assets.cli.common import workspace
 from ml_assets.cli.references import resolve, show
 from ml_assets.core.html.audit_page import commit, lineage_page, name_of, span
 from ml_assets.errors import MlAssetsError
-from resources.audit import Audit
+from ml_assets.services.audit.questions import Audit
 
 Node = Mapping[str, Any]
 LONGEST_VALUE = 80

@@ -12,8 +12,8 @@ from sqlalchemy import select
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.audit.questions import Subject
 from resources import ledger_schema as schema
-from resources.audit import Subject
 from resources.workspace import Workspace
 
 SHORTEST = 6

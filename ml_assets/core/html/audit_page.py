@@ -1,4 +1,4 @@
-"""The pages of `lineage --html` and `impact --html`: an answer of resources.audit as boxes by stage. Pure."""
+"""The pages of `lineage --html` and `impact --html`: an answer of ml_assets.services.audit.questions as boxes by stage. Pure."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence

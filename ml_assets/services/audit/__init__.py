@@ -1,0 +1,1 @@
+"""What made this, and what did this touch: questions to the ledger, in both directions."""
