@@ -11,9 +11,9 @@ import pytest
 from ml_assets.cli.reproduce import reproduce
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.bundle import as_requests
+from ml_assets.services.planning.plan import make_plan
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.spec.product import load
-from resources.plan import make_plan
 from tests.path_homes import Home, home
 from tests.test_path_temperature import SMALL
 from tests.test_serving_support import get, post

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from ml_assets.core.lineage.planning import Definition
 from ml_assets.core.release.promotion import Move, stack
 from ml_assets.core.release.serving_history import champions
+from ml_assets.services.planning import nothing_to_do as plan_known
+from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
-from resources import plan_known
-from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace
 from tests import records
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from ml_assets.services.planning.plan import make_plan
 from ml_assets.services.verify.home import verify
 from ml_assets.services.verify.ledger_file import copy_database
 from ml_assets.spec.product import load
 from resources import pointer as pointers
 from resources.endpoints import as_pointer
 from resources.leftovers import UNFINISHED, clear_home, writing_into
-from resources.plan import make_plan
 from resources.settings import Settings, settings
 from resources.workspace import Workspace
 from tests.conftest import settings_of

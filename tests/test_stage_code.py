@@ -17,8 +17,8 @@ from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.first_party import TREE
+from ml_assets.services.planning.plan import make_plan
 from ml_assets.spec.product import Product
-from resources.plan import make_plan
 from tests.path_homes import Home
 from tests.shop import DAYS, deliver, shop
 

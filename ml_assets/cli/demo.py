@@ -62,7 +62,7 @@ def _deliver_month(space: Workspace, product: Product, key: str, tables: Mapping
 
 def _settled(space: Workspace, product: Product) -> set[str]:
     """The partitions that were taken down the path and of which nothing would be made again."""
-    from resources.plan import make_plan
+    from ml_assets.services.planning.plan import make_plan
 
     known = set(space.ledger.partitions(PRODUCT, "raw"))
     stale = {item.partition for item in make_plan(space, product)} if known else set()

@@ -55,7 +55,7 @@ def _nothing_collected() -> Iterator[None]:
 
 
 def _plan(space: Workspace, product: Product, partition: str | None) -> dict[str, Any]:
-    from resources.plan import make_plan, tell
+    from ml_assets.services.planning.plan import make_plan, tell
 
     items = [item for item in make_plan(space, product) if partition in (None, item.partition)]
     told = {cause: tell(space, product, cause) for item in items for cause in item.causes}

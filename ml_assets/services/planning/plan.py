@@ -9,10 +9,11 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.release.serving_history import answered, champions
+from ml_assets.services.planning import nothing_to_do as plan_known
+from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
-from resources import delivered, plan_known, recalls
+from resources import delivered, recalls
 from resources.ast_cache import ast_cache
-from resources.plan_reads import production_moves, stands, stored
 from resources.workspace import Workspace
 
 SHOWN = 6

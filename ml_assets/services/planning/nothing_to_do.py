@@ -39,7 +39,7 @@ def state(
             "reference": reference,
             "declared": declared,
             "product": sha256(product.files.spec or b""),
-            "planning": closure("resources.plan:make_plan").digest,
+            "planning": closure("ml_assets.services.planning.plan:make_plan").digest,
         }
     )
 

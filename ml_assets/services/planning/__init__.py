@@ -1,0 +1,1 @@
+"""What would run now and why: what a plan looks at, and its root causes in words."""
