@@ -8,7 +8,9 @@ import dagster as dg
 
 from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
 from checks import features as feature_checks
-from ml_assets.rollback import rollback_job
+from ml_assets.jobs.decisions import approve_job, override_job
+from ml_assets.jobs.path import checks_job, path_job
+from ml_assets.jobs.rollback import rollback_job
 from ml_assets.spec.product import Product, load_all
 from ml_assets.stages import (
     dataset,
@@ -23,9 +25,7 @@ from ml_assets.stages import (
     report,
     tracking,
 )
-from resources.decision_jobs import approve_job, override_job
 from resources.environment import pin
-from resources.jobs import checks_job, path_job
 from resources.settings import settings
 from resources.workspace import Workspace
 from sensors import decisions, new_data, registry, shadow

@@ -17,11 +17,11 @@ from ml_assets.cli.progress import is_rebuilt
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs
+from ml_assets.jobs.path import path_job
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
 from resources import pointer
 from resources.assets import asset_key
-from resources.jobs import path_job
 from resources.settings import settings
 from resources.workspace import Workspace
 

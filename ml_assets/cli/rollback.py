@@ -16,7 +16,7 @@ from ml_assets.cli.common import product_named, workspace
 @click.option("--json", "as_json", is_flag=True, help="Print who answers now as JSON.")
 def command(product: str, to: str | None, reason: str, by: str, as_json: bool) -> None:
     """Roll the production endpoint of PRODUCT back. The release that is taken off is not promoted again by itself."""
-    from ml_assets.rollback import roll_back
+    from ml_assets.jobs.rollback import roll_back
 
     space = workspace()
     spec = product_named(product, space.settings)
