@@ -8,10 +8,10 @@ import dagster as dg
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.release.approvals import Override
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.rebuilding import refuse_stale
 from ml_assets.spec.product import Product
 from resources.assets import asset_key, materialized, partitions_def, spec
-from resources.metadata import small_table
 from resources.workspace import Workspace
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
 from ml_assets.spec.product import Product
 from resources.assets import asset_key
-from resources.metadata import rows_metadata, tables_schema
 from resources.workspace import Workspace
 
 

@@ -1,0 +1,1 @@
+"""What a person sees of an asset in Dagster's UI: pictures, schemas, counts."""
