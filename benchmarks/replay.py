@@ -28,7 +28,7 @@ def main() -> None:
 def replay(months: int) -> dict[str, Any]:
     """Deliver and run the months on the home of the settings."""
     from ml_assets.cli.common import product_named, workspace
-    from ml_assets.demo_data import Year
+    from ml_assets.services.demo_flights import Year
 
     space = workspace()
     product = product_named(PRODUCT, space.settings)

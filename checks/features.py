@@ -6,9 +6,9 @@ from functools import partial
 import dagster as dg
 
 from checks.evidence import check_spec, proven
+from ml_assets.services.claims import KEEPS_CONTRACT
 from ml_assets.services.proofs import features as proofs
 from ml_assets.spec.product import Product
-from resources.claims import KEEPS_CONTRACT
 from resources.workspace import Workspace
 
 

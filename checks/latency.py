@@ -12,12 +12,12 @@ from checks.evidence import proven_of
 from checks.staging_server import StagingServer
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.claims import LATENCY_HOLDS
+from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
-from resources.claims import LATENCY_HOLDS
 from resources.endpoints import as_pointer
-from resources.latency import latency_outdated
 from resources.ledger import Entry
 from resources.workspace import Workspace
 

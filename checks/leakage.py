@@ -6,9 +6,9 @@ from functools import partial
 import dagster as dg
 
 from checks.evidence import check_spec, proven
+from ml_assets.services.claims import NO_LEAKAGE
 from ml_assets.services.proofs import leakage as proofs
 from ml_assets.spec.product import Product
-from resources.claims import NO_LEAKAGE
 from resources.workspace import Workspace
 
 

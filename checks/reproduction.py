@@ -16,9 +16,9 @@ import dagster as dg
 from checks.evidence import check_spec, proven
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.claims import REPRODUCIBLE
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.claims import REPRODUCIBLE
 from resources.workspace import Workspace
 
 MOST_SECONDS = 1800

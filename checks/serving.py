@@ -9,10 +9,10 @@ from checks.evidence import check_spec, proven_of, result
 from checks.latency import prove_latency
 from checks.staging_server import StagingServer
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
+from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
-from resources.claims import LATENCY_HOLDS
 from resources.endpoints import as_pointer
 from resources.ledger import Entry
 from resources.workspace import Workspace

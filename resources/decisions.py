@@ -1,7 +1,7 @@
 """What people decided, in the ledger: approvals and refusals of a release, and overrides of a verdict.
 
 A decision is about exactly the bytes and the evaluation that it names. Belongs here: writing and reading decisions. Does not:
-whether one is asked for (resources.standing).
+whether one is asked for (ml_assets.services.release_status).
 """
 
 from collections.abc import Mapping, Sequence

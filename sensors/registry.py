@@ -6,11 +6,11 @@ never decides: either way the alias is put back on what answers, and follows whe
 
 import dagster as dg
 
+from ml_assets.services.release_status import answer
 from ml_assets.spec.product import Product
 from resources import registry
 from resources.decisions import DecisionRefused
 from resources.registry import Shown
-from resources.standing import answer
 from resources.workspace import Workspace
 
 TICK_SECONDS = 30

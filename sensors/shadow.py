@@ -6,10 +6,10 @@ It compares what is recorded with what is known, so nothing is lost with a misse
 import dagster as dg
 
 from ml_assets.core.digests import digest_json
-from ml_assets.shadowing import look, outcomes
+from ml_assets.services.release_status import standings
+from ml_assets.services.shadow_trials import look, outcomes
 from ml_assets.spec.product import Product
 from resources import shadows
-from resources.standing import standings
 from resources.workspace import Workspace
 
 TICK_SECONDS = 30

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.lineage.stages import LEAVES
-from ml_assets.demo_data import Year
+from ml_assets.services.demo_flights import Year
 from tests.flights_days import flights
 from tests.path_homes import Home, Run, home
 from tests.shared import made_once

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from ml_assets.demo_data import Year
+from ml_assets.services.demo_flights import Year
 from ml_assets.spec.product import Product, load
 from resources.settings import settings
 from resources.workspace import Workspace

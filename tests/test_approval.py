@@ -10,9 +10,9 @@ from click.testing import Result
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.clearance import leave
+from ml_assets.services.release_status import waiting as who_waits
 from resources import recalls, registry
 from resources.decisions import DecisionRefused
-from resources.standing import waiting as who_waits
 from sensors import decisions
 from sensors.registry import reconcile
 from tests.path_homes import Run

@@ -10,8 +10,8 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from ml_assets import shadowing
 from ml_assets.core.release.bundle import as_requests
+from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess

@@ -13,7 +13,7 @@ from ml_assets.core.metrics.units import units
 from ml_assets.core.model.features import assemble, model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import fit, labelled
-from ml_assets.demo_data import Year
+from ml_assets.services.demo_flights import Year
 from ml_assets.spec.product import Product
 from resources.dbt import Dbt
 from tests.flights_days import flights

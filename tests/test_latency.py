@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UNSEEN
 from ml_assets.serving.client.latency import Measured
-from resources.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UNSEEN
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests.path_homes import Home, Run

@@ -30,11 +30,11 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.planning import Cause, Item, Planner, Situation, Standing
 from ml_assets.core.model.features import assemble, model_columns
 from ml_assets.definitions import build_defs
+from ml_assets.services.claims import features_claims
 from ml_assets.services.planning.plan import situation, surroundings
 from ml_assets.spec.product import Product, load
 from resources import ledger_schema as schema
 from resources.assets import asset_key
-from resources.claims import features_claims
 from resources.ledger import Ledger
 from resources.lineage import Lineage
 from tests.path_homes import QUIET, Home, home

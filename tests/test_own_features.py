@@ -9,7 +9,7 @@ import pytest
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.release.offline_bundle import NotComputable, own_features
-from resources.standing import overrule
+from ml_assets.services.release_status import overrule
 from tests.path_homes import Home
 from tests.shop import DAYS, deliver, shop
 

@@ -16,8 +16,8 @@ from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage import stages
 from ml_assets.core.model import features
 from ml_assets.definitions import build_defs
+from ml_assets.services.claims import REPRODUCIBLE
 from resources.assets import asset_key
-from resources.claims import REPRODUCIBLE
 from tests.flights_months import MONTHS, copies, copy, month, months
 from tests.path_homes import QUIET, Home
 from tests.records import damage

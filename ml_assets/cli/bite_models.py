@@ -10,8 +10,8 @@ from ml_assets.core.evaluation.snapshot import levels_of
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.mutants import Bite
 from ml_assets.core.metrics.arrays import Floats
+from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.spec.sections import STAGING_LINE
-from resources.claims import LATENCY_HOLDS
 
 SEED = 20130101
 SCALE = 100.0

@@ -16,7 +16,7 @@ from resources.workspace import Workspace
 
 def decide(product: str, release: str, *, decision: Answer, by: str, reason: str, as_json: bool) -> None:
     """Approve or refuse a release that waits."""
-    from resources.standing import answer
+    from ml_assets.services.release_status import answer
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -29,7 +29,7 @@ def decide(product: str, release: str, *, decision: Answer, by: str, reason: str
 
 def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[str, Any], said: str, as_json: bool) -> None:
     """Run the path, in which the decision takes effect, and say who answers then. Exit code 1 when a step of it fails."""
-    from resources.standing import waiting
+    from ml_assets.services.release_status import waiting
 
     if not as_json:
         click.echo(said)

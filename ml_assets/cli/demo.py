@@ -23,7 +23,7 @@ def command(months: int) -> None:
 
     What is known already is not computed again. Exit code 1 when a run fails for another reason than a gate.
     """
-    from ml_assets.demo_data import Year
+    from ml_assets.services.demo_flights import Year
 
     space = workspace()
     product = product_named(PRODUCT, space.settings)

@@ -18,7 +18,7 @@ def command(product: str, partition: str, by: str, reason: str, as_json: bool) -
     It counts for exactly this model and evaluation, and for what the verdict lacks now. It does not mend a verdict about another
     model or champion, a recall, a damaged bundle or a failed smoke test. Such a release never becomes the anchor.
     """
-    from resources.standing import overrule
+    from ml_assets.services.release_status import overrule
 
     space = workspace()
     spec = product_named(product, space.settings)

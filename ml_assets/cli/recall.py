@@ -14,7 +14,7 @@ from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from resources.recall_plan import Consequences, Rollback
+    from ml_assets.services.recall_plan import Consequences, Rollback
 
 
 @click.command()
@@ -31,7 +31,7 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
     --apply this shows what was made from it and what would be done. Exit code 1 when a run that --apply started fails for
     another reason than a gate.
     """
-    from resources.recall_plan import consequences, find
+    from ml_assets.services.recall_plan import consequences, find
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -110,7 +110,7 @@ def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet
 
 
 def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
-    from ml_assets.telling_server import tell_server
+    from ml_assets.services.notify_server import tell_server
 
     if step.to is None:
         return f"{step.now} goes on to answer"

@@ -17,7 +17,7 @@ from ml_assets.cli.common import product_named, workspace
 def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool) -> None:
     """Show the release in the shadow of PRODUCT's production endpoint, or its canary, and the bounds of its harm. Looking costs
     nothing: the bounds hold however often somebody looks."""
-    from ml_assets import shadowing
+    from ml_assets.services import shadow_trials as shadowing
     from resources import shadows
     from resources.decisions import signed
 

@@ -35,6 +35,6 @@ def _waits(space: Workspace, product: Product) -> dict[str, str]:
     """The releases that wait for approval, and why. Where nobody is ever asked, none is looked for."""
     if not (product.gates.is_ever_approved or product.gates.four_eyes):
         return {}
-    from resources.standing import waiting
+    from ml_assets.services.release_status import waiting
 
     return {each.name: each.decision.reasons[0] for each in waiting(space, product)}

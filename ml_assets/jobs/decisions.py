@@ -34,7 +34,7 @@ def approve_job(product: Product) -> dg.JobDefinition:
 
     @dg.op(name=f"{product.name}__record_approval")
     def record_approval(context: dg.OpExecutionContext, config: Approve, workspace: dg.ResourceParam[Workspace]) -> None:
-        from resources.standing import answer
+        from ml_assets.services.release_status import answer
 
         decision: Any = "refused" if config.refuse else "approved"
         found, _ = answer(
@@ -59,7 +59,7 @@ def override_job(product: Product) -> dg.JobDefinition:
 
     @dg.op(name=f"{product.name}__record_override")
     def record_override(context: dg.OpExecutionContext, config: Override, workspace: dg.ResourceParam[Workspace]) -> None:
-        from resources.standing import overrule
+        from ml_assets.services.release_status import overrule
 
         entry = overrule(workspace, product, config.partition, by=config.by, reason=config.reason, via="dagster")
         context.log.info(f"{product.name} {config.partition}: {config.by} overrode: {'; '.join(entry.body['reasons'])}")

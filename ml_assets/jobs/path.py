@@ -3,9 +3,9 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
+from ml_assets.services.claims import REPRODUCIBLE, ROLLBACK_DRILL
 from ml_assets.spec.product import Product
 from resources.assets import asset_key
-from resources.claims import REPRODUCIBLE, ROLLBACK_DRILL
 
 
 def path_job(product: Product) -> UnresolvedAssetJobDefinition:

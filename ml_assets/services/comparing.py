@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.claims import features_claims
 from ml_assets.spec.product import Product
 from resources.budget import Look
-from resources.claims import features_claims
 from resources.lineage import Baselines
 from resources.workspace import Workspace
 

@@ -12,7 +12,7 @@ from resources.workspace import Workspace
 if TYPE_CHECKING:
     import dagster as dg
 
-    from resources.standing import Standing
+    from ml_assets.services.release_status import Standing
 
 PRODUCTION = "production"
 
@@ -56,7 +56,7 @@ def log(context: "dg.AssetExecutionContext", space: Workspace, product: Product,
 
 def _register(space: Workspace, product: Product, release: Manifest, mlflow_run: str) -> str:
     """A version of the registered model, with what a person needs there to decide; the same release once."""
-    from resources.standing import standing
+    from ml_assets.services.release_status import standing
 
     found = standing(space, product, release)
     verdict = found.evaluation.facts["verdict"]
@@ -82,7 +82,7 @@ def _approval(found: "Standing") -> str:
 
 def show(space: Workspace, product: Product, release: Manifest | None) -> None:
     """Let MLflow show where the release stands with people, and which version serves in production."""
-    from resources.standing import standing
+    from ml_assets.services.release_status import standing
 
     if release is not None and (found := standing(space, product, release)).consent.state != "not asked":
         space.catalogue.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)

@@ -4,18 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets import shadowing
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from ml_assets.services import shadow_trials as shadowing
+from ml_assets.services.claims import staging_claims
+from ml_assets.services.latency_evidence import latency_outdated
+from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
-from ml_assets.telling_server import tell_server
 from resources.assets import asset_key, spec
-from resources.claims import staging_claims
-from resources.latency import latency_outdated
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from resources.standing import Standing
+    from ml_assets.services.release_status import Standing
 
 KEPT = "kept"
 """How the told decision begins when nothing was moved."""
@@ -88,7 +88,7 @@ def released(context: dg.AssetExecutionContext, workspace: Workspace, product: P
 
 def promote(workspace: Workspace, product: Product, release: Manifest, *, run: str) -> str:
     """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
-    from resources.standing import standing
+    from ml_assets.services.release_status import standing
 
     found = standing(workspace, product, release)
     decision = found.decision

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.claims import features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.rebuilding import refuse_stale
 from ml_assets.spec.product import Product
 from resources.assets import materialized, partitions_def, spec
-from resources.claims import features_claims
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

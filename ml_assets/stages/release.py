@@ -67,7 +67,7 @@ def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
     from ml_assets.core.release.clearance import leave, refusals
     from ml_assets.services.generations import mixed_generations
-    from resources.standing import unrecorded
+    from ml_assets.services.release_status import unrecorded
 
     model, evaluation, features = _own_inputs(workspace, product, key)
     baselines = workspace.lineage.baselines(product, key, question=evaluation.facts["question"])
@@ -91,7 +91,7 @@ def _bundle(
 ) -> Output:
     from ml_assets.builders.release import Released, build
     from ml_assets.core.release.bundle import release_name
-    from resources.card import card_about
+    from ml_assets.services.model_card import card_about
 
     key, handle = recipe.partition, workspace.lineage.handle
     name = release_name(key, recipe.key)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.metrics.units import CALENDAR
+from ml_assets.services.claims import NO_LEAKAGE as CLAIM
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.claims import NO_LEAKAGE as CLAIM
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -1,9 +1,9 @@
 """Releases are what their manifests say: every byte there, and no training row among the rows that judged them."""
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
 from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
 from resources.workspace import Workspace
 
 CLAIMS = {

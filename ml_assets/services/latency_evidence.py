@@ -3,8 +3,8 @@
 from typing import Any
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.spec.product import Product
-from resources.claims import LATENCY_HOLDS
 from resources.workspace import Workspace
 
 

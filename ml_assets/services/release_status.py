@@ -13,11 +13,11 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
+from ml_assets.services.claims import release_claims
+from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from resources import recalls
-from resources.claims import release_claims
 from resources.decisions import DecisionRefused, signed
-from resources.latency import latency_outdated
 from resources.ledger import Entry
 from resources.workspace import Workspace
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
+from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
-from ml_assets.telling_server import tell_server
 from resources import recalls, shadows
 from resources.ledger import Entry
 from resources.workspace import Workspace
