@@ -7,7 +7,7 @@ import dagster as dg
 from checks.evidence import check_spec, proven
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

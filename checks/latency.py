@@ -13,8 +13,8 @@ from checks.staging_server import StagingServer
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import LATENCY_HOLDS
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.services.latency_evidence import latency_outdated
-from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
 from resources.endpoints import as_pointer

@@ -6,8 +6,8 @@ import dagster as dg
 
 from checks.evidence import check_spec, proven
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.evidence import Finding
 from ml_assets.services.proofs.release import CLAIMS, PROOF, intact, unseen
-from ml_assets.services.proving import Finding
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

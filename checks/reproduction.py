@@ -17,7 +17,7 @@ from checks.evidence import check_spec, proven
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import REPRODUCIBLE
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

@@ -18,7 +18,7 @@ import dagster as dg
 from checks.evidence import check_spec, proven_of
 from ml_assets.core.release.promotion import Move, back
 from ml_assets.services.claims import ROLLBACK_DRILL
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.scratch import ledger_copy
 from resources.settings import Settings

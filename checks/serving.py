@@ -11,7 +11,7 @@ from checks.staging_server import StagingServer
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
 from ml_assets.services.claims import LATENCY_HOLDS
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.endpoints import as_pointer
 from resources.ledger import Entry

@@ -40,7 +40,7 @@ WARM = (
     "ml_assets.cli.run",
     "ml_assets.core.evaluation.evidently_report",
     "ml_assets.definitions",
-    "ml_assets.services.tracking",
+    "ml_assets.services.mlflow_catalogue",
     "mlflow",
     "mlflow.store.model_registry.sqlalchemy_store",
     "mlflow.store.tracking.sqlalchemy_store",

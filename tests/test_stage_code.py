@@ -179,7 +179,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "Evidently's page": (change("ml_assets.core.evaluation.evidently_report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
     "what MLflow shows": (change("ml_assets.builders.tracking", '"evaluation/summary.md"', '"summary.md"'), "tracking"),
     "how MLflow is called": (change("resources.mlflow", "time.time() * 1000", "time.time() * 100"), "tracking"),
-    "who may register a version": (change("ml_assets.services.tracking", '"approval": ', '"approved": '), NOTHING),
+    "who may register a version": (change("ml_assets.services.mlflow_catalogue", '"approval": ', '"approved": '), NOTHING),
     "the bounds of gates": (change("ml_assets.core.gates.bounds", "CAUTION = 2.0", "CAUTION = 2.5"), "evaluation"),
     "the arithmetic of verdicts": (
         change("ml_assets.core.gates.verdict", "not lacks and _is_better", "_is_better"),

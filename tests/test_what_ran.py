@@ -15,7 +15,7 @@ from ml_assets.builders import features as features_builder
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.first_party import PACKAGES, TREE, CodeChanged
-from ml_assets.services.making import make_dataset, make_raw
+from ml_assets.services.build_snapshots import make_dataset, make_raw
 from sensors import new_data
 from tests.path_homes import Home
 from tests.shop import DAYS, deliver, shop

@@ -13,7 +13,7 @@ from ml_assets.builders import release as release_builder
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.making import delivered, kept_files
+from ml_assets.services.build_snapshots import delivered, kept_files
 from ml_assets.spec.product import Product
 from resources.blobs import BlobDamaged
 from resources.scratch import Scratch

@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.services.build_snapshots import make_dataset
 from ml_assets.services.dagster_ui.snapshot_metadata import shown
-from ml_assets.services.making import make_dataset
 from ml_assets.spec.product import Product
 from resources.assets import materialized, partitions_def, spec
 from resources.workspace import Workspace

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest, Output
-from ml_assets.services.comparing import Comparison, charge, compare
+from ml_assets.services.comparisons import Comparison, charge, compare
 from ml_assets.services.dagster_ui.metadata import pictures
-from ml_assets.services.rebuilding import refuse_stale
+from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
 from resources.assets import materialized, partitions_def, spec

@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.build_snapshots import make_features
 from ml_assets.services.dagster_ui.snapshot_metadata import shown
-from ml_assets.services.making import make_features
-from ml_assets.services.proving import Finding
-from ml_assets.services.rebuilding import Told, bring_up_to_date
+from ml_assets.services.evidence import Finding
+from ml_assets.services.stale_inputs import Told, bring_up_to_date
 from ml_assets.spec.product import Product
 from resources.assets import asset_key, materialized, partitions_def, spec
 from resources.lineage import Made

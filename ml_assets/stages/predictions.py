@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.services.rebuilding import refuse_stale
+from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.assets import materialized, partitions_def, spec
 from resources.workspace import Workspace

@@ -4,8 +4,8 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.services.build_snapshots import make_raw, make_reference
 from ml_assets.services.dagster_ui.snapshot_metadata import shown
-from ml_assets.services.making import make_raw, make_reference
 from ml_assets.spec.product import Product
 from resources.assets import materialized, partitions_def, spec
 from resources.leftovers import clear_home

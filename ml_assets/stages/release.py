@@ -9,7 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.release.approvals import Override
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.dagster_ui.metadata import small_table
-from ml_assets.services.rebuilding import refuse_stale
+from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.assets import asset_key, materialized, partitions_def, spec
 from resources.workspace import Workspace
@@ -66,7 +66,7 @@ def _withheld(workspace: Workspace, product: Product, key: str) -> str:
 def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
     from ml_assets.core.release.clearance import leave, refusals
-    from ml_assets.services.generations import mixed_generations
+    from ml_assets.services.generation import mixed_generations
     from ml_assets.services.release_status import unrecorded
 
     model, evaluation, features = _own_inputs(workspace, product, key)

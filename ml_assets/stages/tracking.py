@@ -25,7 +25,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         retry_policy=RETRIES,
     )
     def tracking(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
-        from ml_assets.services.tracking import log, show, tracked
+        from ml_assets.services.mlflow_catalogue import log, show, tracked
         from resources.mlflow import TRAINING_VIEW, run_page
 
         key, lineage = context.partition_key, workspace.lineage

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

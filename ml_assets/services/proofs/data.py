@@ -5,8 +5,8 @@ from functools import partial
 from typing import NamedTuple
 
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.services.proofs import contract, features, leakage
-from ml_assets.services.proving import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

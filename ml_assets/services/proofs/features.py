@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import KEEPS_CONTRACT
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dbt import test_names
 from resources.workspace import Workspace

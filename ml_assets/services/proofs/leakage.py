@@ -10,7 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.services.claims import NO_LEAKAGE as CLAIM
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

@@ -2,7 +2,7 @@
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
-from ml_assets.services.proving import Finding, Proof
+from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

@@ -11,10 +11,10 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Asset, Item
 from ml_assets.core.lineage.stages import DATA, reads, test_keys, train_keys
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.making import make_dataset, make_features, make_raw, make_reference
+from ml_assets.services.build_snapshots import make_dataset, make_features, make_raw, make_reference
+from ml_assets.services.evidence import Finding
 from ml_assets.services.planning.plan import stale_before, tell
 from ml_assets.services.proofs.data import prove_all
-from ml_assets.services.proving import Finding
 from ml_assets.spec.product import Product
 from resources.lineage import Made
 from resources.workspace import Workspace
