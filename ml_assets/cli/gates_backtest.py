@@ -12,10 +12,10 @@ import click
 from ml_assets.cli.common import product_named, workspace
 
 if TYPE_CHECKING:
-    from ml_assets.cli.backtest_planted import Planted
-    from ml_assets.cli.backtest_walk import Step
     from ml_assets.core.gate_lab.diagnoses import Diagnosis, Leak
     from ml_assets.core.gates.claims import ClaimResult
+    from ml_assets.services.gate_lab.past_walk import Step
+    from ml_assets.services.gate_lab.planted_truths import Planted
 
 
 @click.command()
@@ -36,11 +36,11 @@ def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -
     first metric, WRONG UNIT where it is certain, BUDGET where nothing could pass, ALWAYS FIRED where a claim stops what answers
     too. The others are warnings: VACUOUS of one claim, NEVER FIRED, SEED-SIZED MARGIN.
     """
-    from ml_assets.cli.backtest_past import past
-    from ml_assets.cli.backtest_planted import leaks, planted
-    from ml_assets.cli.backtest_walk import walk
-    from ml_assets.cli.stored import cases, under
     from ml_assets.core.gate_lab.diagnoses import diagnose
+    from ml_assets.services.gate_lab.past_findings import past
+    from ml_assets.services.gate_lab.past_walk import walk
+    from ml_assets.services.gate_lab.planted_truths import leaks, planted
+    from ml_assets.services.gate_lab.stored_comparisons import cases, under
 
     begun = time.monotonic()
     space = workspace()

@@ -15,8 +15,8 @@ import click
 from ml_assets.cli.common import product_named, workspace
 
 if TYPE_CHECKING:
-    from ml_assets.cli.bite_subject import Subject
     from ml_assets.core.gate_lab.mutants import Bite
+    from ml_assets.services.gate_lab.subject import Subject
 
 WIDE = 150
 
@@ -42,8 +42,8 @@ def command(
     declared margin is let through rightly. A/A pairs, of one recipe with different seeds, show how often each claim blocks
     for nothing; they change no exit code.
     """
-    from ml_assets.cli.bite_subject import Subject
-    from ml_assets.cli.stored import case_of, under
+    from ml_assets.services.gate_lab.stored_comparisons import case_of, under
+    from ml_assets.services.gate_lab.subject import Subject
 
     space = workspace()
     spec = under(product_named(product, space.settings), policy)
@@ -74,7 +74,8 @@ def command(
 
 def mutants() -> "dict[str, Callable[[Subject], Bite]]":
     """Every mutant by name."""
-    from ml_assets.cli import bite_locks, bite_models
+    from ml_assets.services.gate_lab import lock_mutants as bite_locks
+    from ml_assets.services.gate_lab import model_mutants as bite_models
 
     return {**bite_models.MUTANTS, **bite_locks.MUTANTS}
 
@@ -109,7 +110,7 @@ def _bitten(on: "Subject", only: tuple[str, ...]) -> "Iterator[Bite]":
 
 
 def _pairs(on: "Subject", draws: int) -> list[dict[str, Any]]:
-    from ml_assets.cli.bite_pairs import seeds, tally
+    from ml_assets.services.gate_lab.aa_pairs import seeds, tally
 
     if "champion" not in on.baselines:
         return []

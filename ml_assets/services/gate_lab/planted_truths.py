@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ml_assets.cli.backtest_walk import Step, by_unit
-from ml_assets.cli.bite_models import SEED
-from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.diagnoses import SAME, Leak, margin
 from ml_assets.core.gate_lab.resampling import redrawn
@@ -19,6 +16,9 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
+from ml_assets.services.gate_lab.model_mutants import SEED
+from ml_assets.services.gate_lab.past_walk import Step, by_unit
+from ml_assets.services.gate_lab.subject import Subject
 from ml_assets.spec.gates import ClaimSpec
 
 BEYOND = 1.1

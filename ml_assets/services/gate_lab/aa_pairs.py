@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.verdict import Verdict, judge
 from ml_assets.core.metrics.arrays import Floats
+from ml_assets.services.gate_lab.subject import Subject
 
 SEED = 20130101
 

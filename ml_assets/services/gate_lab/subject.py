@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ml_assets.cli.stored import Case, Loaded
 from ml_assets.core.gate_lab.mutants import Bite, Catch, catches
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
@@ -18,6 +17,7 @@ from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import Fitted, fit
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.gate_lab.stored_comparisons import Case, Loaded
 
 if TYPE_CHECKING:
     from ml_assets.spec.product import Product

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gate_lab.mutants import Bite, Catch, Fate, without_numbers
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.gate_lab.subject import Subject
 from resources.scratch import scratch_above
 
 if TYPE_CHECKING:

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ml_assets.cli.backtest_planted import Planted
-from ml_assets.cli.backtest_walk import Step
-from ml_assets.cli.bite_pairs import seeds
-from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.gate_lab.diagnoses import Leak, Past
 from ml_assets.core.gate_lab.power import Design, Power, design, powers
 from ml_assets.core.gates.bounds import Shown, shown
 from ml_assets.core.metrics.estimates import unit_codes
 from ml_assets.core.metrics.units import units
+from ml_assets.services.gate_lab.aa_pairs import seeds
+from ml_assets.services.gate_lab.past_walk import Step
+from ml_assets.services.gate_lab.planted_truths import Planted
+from ml_assets.services.gate_lab.subject import Subject
 from ml_assets.spec.claim_grammar import Comparison
 
 MODELS = 3

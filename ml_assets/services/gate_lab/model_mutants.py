@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import polars as pl
 
-from ml_assets.cli.bite_subject import Subject
 from ml_assets.core.evaluation.snapshot import levels_of
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.mutants import Bite
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.services.claims import LATENCY_HOLDS
+from ml_assets.services.gate_lab.subject import Subject
 from ml_assets.spec.sections import STAGING_LINE
 
 SEED = 20130101

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.cli.stored import Case
 from ml_assets.core.gates.verdict import Verdict
+from ml_assets.services.gate_lab.stored_comparisons import Case
 
 if TYPE_CHECKING:
     from ml_assets.core.gates.panel import Panel
