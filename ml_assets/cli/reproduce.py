@@ -18,7 +18,7 @@ from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.cli.rebuild import Rebuilder, Rebuilt
+    from ml_assets.services.clean_rebuild import Rebuilder, Rebuilt
 
 KEPT = {"raw": frozenset[str](), "features": frozenset({"raw", "reference", "dataset", "features"})}
 
@@ -48,7 +48,7 @@ def command(release: str, start: str, as_json: bool) -> None:
 
 def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet: bool = True) -> dict[str, Any]:
     """Rebuild and compare; the outcome as JSON values."""
-    from ml_assets.cli.rebuild import Rebuilder, Stopped, compare_golden, compare_tested
+    from ml_assets.services.clean_rebuild import Rebuilder, Stopped, compare_golden, compare_tested
     from resources.scratch import scratch_above
 
     product = product_named(release.recipe.product, space.settings)
