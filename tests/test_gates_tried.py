@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ml_assets.cli.gates_bite import mutants
+from ml_assets.cli.gates.bite import mutants
 from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.levels import level
 from ml_assets.spec.gates import GateSpec

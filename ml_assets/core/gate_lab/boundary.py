@@ -1,7 +1,7 @@
 """Does the error rate hold on these rows? A stored pair is judged again and again on resampled units, at the very boundary.
 
 Each `prove` claim's constant is put where the pair's own difference is, so that the claim just fails to hold: it must then be let
-through no more often than the level. Belongs here: resampling and counting. Does not: finding rows (cli.gates_verify).
+through no more often than the level. Belongs here: resampling and counting. Does not: finding rows (cli.gates.verify).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`ml-assets gates`: what the gates of a product promise, and whether they keep it. Each command is a module gates_<name>."""
+"""`ml-assets gates`: what the gates of a product promise, and whether they keep it. Each command is a module of this package."""
 
 import click
 
@@ -12,6 +12,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, prefix="gates_")
+@click.group(cls=LazyGroup, table=COMMANDS, prefix="gates.")
 def command() -> None:
     """What the gates of a product promise, and whether they keep it."""
