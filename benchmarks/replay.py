@@ -27,7 +27,7 @@ def main() -> None:
 
 def replay(months: int) -> dict[str, Any]:
     """Deliver and run the months on the home of the settings."""
-    from ml_assets.cli.common import product_named, workspace
+    from ml_assets.cli.shared.context import product_named, workspace
     from ml_assets.services.demo_flights import Year
 
     space = workspace()
@@ -40,8 +40,8 @@ def replay(months: int) -> dict[str, Any]:
 
 
 def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[str, Any]:
-    from ml_assets.cli.common import run_job
-    from ml_assets.cli.progress import Progress
+    from ml_assets.cli.shared.context import run_job
+    from ml_assets.cli.shared.progress import Progress
 
     started, meter, progress = Mark.now(), StepMeter(), Progress(key, partition=key, quiet=True)
 

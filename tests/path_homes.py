@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.cli.progress import is_rebuilt
+from ml_assets.cli.shared.progress import is_rebuilt
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from ml_assets.cli.references import UnknownReference, resolve
+from ml_assets.cli.shared.references import UnknownReference, resolve
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions

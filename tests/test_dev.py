@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ml_assets.cli import processes
-from ml_assets.cli.processes import PortTaken, Service, ServiceEnded, refuse_taken_ports, run_together
+from ml_assets.cli.shared import process_group as processes
+from ml_assets.cli.shared.process_group import PortTaken, Service, ServiceEnded, refuse_taken_ports, run_together
 from tests import path_support
 from tests.browser_support import eventually
 from tests.path_support import Days, free_port

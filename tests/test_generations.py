@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.cli.progress import Progress
+from ml_assets.cli.shared.progress import Progress
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest

@@ -162,7 +162,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         "predictions",
     ),
     "the command line": (change("ml_assets.cli.run", "progress.close()", "progress.close(); print()"), NOTHING),
-    "progress on the command line": (change("ml_assets.cli.progress", 'BAR = "·"', 'BAR = "."'), NOTHING),
+    "progress on the command line": (change("ml_assets.cli.shared.progress", 'BAR = "·"', 'BAR = "."'), NOTHING),
     "a sensor": (change("sensors.new_data", "MOST_RUNS = 25", "MOST_RUNS = 5"), NOTHING),
     "a check": (change("ml_assets.services.proofs.leakage", "return", "print(); return"), NOTHING),
     "the ledger": (change("resources.ledger", "def publish(", "def publish2(): pass\n\n    def publish("), NOTHING),

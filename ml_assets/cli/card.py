@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from ml_assets.cli.common import workspace
-from ml_assets.cli.references import resolve
+from ml_assets.cli.shared.context import workspace
+from ml_assets.cli.shared.references import resolve
 from ml_assets.errors import MlAssetsError
 
 CARD = "card.md"

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import newest_partition, product_named, run_job, workspace
+from ml_assets.cli.shared.context import newest_partition, product_named, run_job, workspace
 
 
 @click.command()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import product_named, run_job, workspace
-from ml_assets.cli.progress import Progress
-from ml_assets.cli.tables import row, table
+from ml_assets.cli.shared.context import product_named, run_job, workspace
+from ml_assets.cli.shared.progress import Progress
+from ml_assets.cli.shared.tables import row, table
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

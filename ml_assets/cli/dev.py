@@ -1,6 +1,6 @@
 """`ml-assets dev`: Dagster's webserver and daemon, the MLflow UI and the production endpoints, started and stopped together.
 
-Belongs here: which processes, and where they listen. Does not: keeping them alive (cli/processes.py).
+Belongs here: which processes, and where they listen. Does not: keeping them alive (cli/shared/process_group.py).
 """
 
 import os
@@ -8,8 +8,8 @@ import sys
 
 import click
 
-from ml_assets.cli.common import workspace
-from ml_assets.cli.processes import Service, refuse_taken_ports, run_together
+from ml_assets.cli.shared.context import workspace
+from ml_assets.cli.shared.process_group import Service, refuse_taken_ports, run_together
 from ml_assets.spec.product import Product, load_all
 from resources.instance import prepare_home
 from resources.settings import ROOT, Settings

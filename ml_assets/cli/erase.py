@@ -2,7 +2,7 @@
 
 import click
 
-from ml_assets.cli.common import workspace
+from ml_assets.cli.shared.context import workspace
 from resources.erasure import erase
 
 LEFT = (

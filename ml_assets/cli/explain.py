@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import workspace
+from ml_assets.cli.shared.context import workspace
 from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace
 
@@ -77,7 +77,7 @@ def _write(lines: Iterator[str], output: Path | None, *, what: str) -> None:
 
 
 def _events(space: Workspace, reference: str | None) -> "Iterator[RunEvent]":
-    from ml_assets.cli.references import resolve
+    from ml_assets.cli.shared.references import resolve
     from ml_assets.services.export.openlineage import Exporter, manifests_behind, recorded
 
     ids = None

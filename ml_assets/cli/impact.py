@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import workspace
-from ml_assets.cli.references import resolve, show
+from ml_assets.cli.shared.context import workspace
+from ml_assets.cli.shared.references import resolve, show
 from ml_assets.core.html.audit_page import impact_page, name_of
 from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions

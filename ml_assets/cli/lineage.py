@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import workspace
-from ml_assets.cli.references import resolve, show
+from ml_assets.cli.shared.context import workspace
+from ml_assets.cli.shared.references import resolve, show
 from ml_assets.core.html.audit_page import commit, lineage_page, name_of, span
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.audit.questions import Audit

@@ -2,8 +2,8 @@
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.deciding import go_on
+from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.decisions import go_on
 
 
 @click.command()

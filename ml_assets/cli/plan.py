@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ml_assets.cli.common import workspace
+from ml_assets.cli.shared.context import workspace
 from ml_assets.spec.product import Product, load_all
 from resources.workspace import Workspace
 
@@ -30,7 +30,7 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
 
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
-    from ml_assets.cli.common import product_named
+    from ml_assets.cli.shared.context import product_named
 
     space = workspace()
     products = [product_named(product, space.settings)] if product else load_all(space.settings.products).values()

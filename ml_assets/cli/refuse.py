@@ -4,7 +4,7 @@ import getpass
 
 import click
 
-from ml_assets.cli.deciding import decide
+from ml_assets.cli.shared.decisions import decide
 
 
 @click.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.manifests import Manifest
 from resources.workspace import Workspace
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.references import resolve
+from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.references import resolve
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace

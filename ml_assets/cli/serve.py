@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.serving.http.api_keys import Key

@@ -5,7 +5,7 @@ import json
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()

@@ -4,8 +4,8 @@ import json
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.tables import row, table
+from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.tables import row, table
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 

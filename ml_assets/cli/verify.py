@@ -8,7 +8,7 @@ from typing import TextIO
 
 import click
 
-from ml_assets.cli.common import workspace
+from ml_assets.cli.shared.context import workspace
 from ml_assets.services.verify.findings import Finding
 from ml_assets.services.verify.home import Verified, verify
 

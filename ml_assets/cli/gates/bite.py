@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
+from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.core.gate_lab.mutants import Bite

@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.tables import columns
+from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.tables import columns
 from ml_assets.spec.product import Product
 from resources.budget import Window
 from resources.workspace import Workspace

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ml_assets.cli.common import product_named, workspace
-from ml_assets.cli.tables import columns
+from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.tables import columns
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace

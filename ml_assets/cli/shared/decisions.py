@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.common import product_named, run_job, workspace
-from ml_assets.cli.progress import Progress
+from ml_assets.cli.shared.context import product_named, run_job, workspace
+from ml_assets.cli.shared.progress import Progress
 from ml_assets.core.release.approvals import Answer
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
