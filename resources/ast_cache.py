@@ -13,7 +13,7 @@ import msgspec
 from ml_assets.core.code.closure import Code
 from ml_assets.core.code.units import Module
 from ml_assets.core.digests import digest_json, sha256
-from resources.blobs import write_atomically
+from resources.store.blobs import write_atomically
 
 
 class _Kept(msgspec.Struct):

@@ -9,8 +9,8 @@ from typing import Any
 
 from ml_assets.core.digests import digest_file
 from ml_assets.spec.product import Product
-from resources.blobs import write_atomically
 from resources.landing import Landing, NotDelivered
+from resources.store.blobs import write_atomically
 
 SETTLED_NS = 1_000_000_000
 """A file that changed this recently may change again without any of its times showing it: it is read each time."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from resources.blobs import write_atomically
 from resources.settings import Settings
+from resources.store.blobs import write_atomically
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

@@ -16,7 +16,7 @@ from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources.blobs import write_atomically
+from resources.store.blobs import write_atomically
 
 
 class NotDelivered(MlAssetsError):

@@ -16,8 +16,8 @@ from resources import recalls
 from resources.changed import changed_since_start
 from resources.endpoints import as_move
 from resources.ledger import Ledger
-from resources.snapshots import Snapshots
 from resources.stopwatch import Stopwatch
+from resources.store.snapshots import Snapshots
 
 
 class NotMaterialized(MlAssetsError):

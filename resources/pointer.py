@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from ml_assets.errors import MlAssetsError
-from resources.blobs import write_atomically
+from resources.store.blobs import write_atomically
 
 
 class PointerError(MlAssetsError):

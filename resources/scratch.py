@@ -6,11 +6,11 @@ from functools import cached_property
 from pathlib import Path
 
 from resources import ledger as ledgers
-from resources.blobs import Blobs, LocalBlobs, is_readable
 from resources.ledger import Ledger
 from resources.ledger_database import lock
 from resources.settings import settings
-from resources.snapshots import Snapshots
+from resources.store.blobs import Blobs, LocalBlobs, is_readable
+from resources.store.snapshots import Snapshots
 from resources.workspace import Workspace
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.errors import MlAssetsError
-from resources.blobs import write_atomically
+from resources.store.blobs import write_atomically
 
 
 class WitnessDamaged(MlAssetsError):

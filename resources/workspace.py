@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from resources.ledger import Ledger
     from resources.lineage import Lineage
     from resources.mlflow import Catalogue
-    from resources.snapshots import Snapshots
+    from resources.store.snapshots import Snapshots
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Workspace:
 
     @cached_property
     def snapshots(self) -> "Snapshots":
-        from resources.blobs import open_blobs
-        from resources.snapshots import Snapshots
+        from resources.store.blobs import open_blobs
+        from resources.store.snapshots import Snapshots
 
         home = self.settings.home
         return Snapshots(open_blobs(self.settings.store, cache=home / "cache" / "blobs"), home / "cache" / "checkouts")

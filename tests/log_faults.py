@@ -32,8 +32,8 @@ from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.record import Predictions, schema
 from ml_assets.serving.log.record import parquet as record_parquet
 from ml_assets.serving.log.writer import PredictionLog
-from resources.blobs import make_folder
-from resources.leftovers import UNFINISHED
+from resources.store.blobs import make_folder
+from resources.store.temp_files import UNFINISHED
 from tests.faults import SYSTEM_CALLS, die_at
 from tests.logged import Asked, log, predicted
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.digests import sha256
-from resources.blobs import BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, open_blobs, write_atomically
+from resources.store.blobs import BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, open_blobs, write_atomically
 from tests.faults import BROKEN_DISK, FULL_DISK, disk_fails
 from tests.records import damage, flip
 
@@ -267,7 +267,7 @@ def test_a_file_that_cannot_be_replaced_keeps_its_bytes(tmp_path: Path, fault: i
 CHILD = """
 import os, signal, sys
 from pathlib import Path
-from resources.blobs import LocalBlobs
+from resources.store.blobs import LocalBlobs
 
 def killed(*_):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -294,7 +294,7 @@ def test_a_process_killed_before_the_rename_leaves_nothing_to_see(local: LocalBl
 SMALL_DISK = """
 import resource, signal, sys
 from pathlib import Path
-from resources.blobs import LocalBlobs
+from resources.store.blobs import LocalBlobs
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))

@@ -15,8 +15,8 @@ import pytest
 from ml_assets.definitions import defs
 from resources.dbt_project import scratch
 from resources.environment import pin_variables
-from resources.leftovers import UNFINISHED, clear_folder
 from resources.settings import HomeRefused, settings
+from resources.store.temp_files import UNFINISHED, clear_folder
 from tests.path_homes import Home
 from tests.shop import DAYS, Row, csv_bytes, deliver, rows, shop
 

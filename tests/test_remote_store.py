@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
-from resources.blobs import RemoteBlobs
 from resources.lineage import Made
 from resources.scratch import scratch_above
 from resources.settings import settings
+from resources.store.blobs import RemoteBlobs
 from resources.workspace import Workspace
 from tests import path_support
 from tests.records import damage, recipe

@@ -17,8 +17,8 @@ from ml_assets.services.verify.ledger_file import copy_database
 from ml_assets.spec.product import load
 from resources import pointer as pointers
 from resources.endpoints import as_pointer
-from resources.leftovers import UNFINISHED, clear_home, writing_into
 from resources.settings import Settings, settings
+from resources.store.temp_files import UNFINISHED, clear_home, writing_into
 from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.killed_runs import Ended, Runner, runner

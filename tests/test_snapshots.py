@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.frames import parquet_bytes
-from resources.blobs import BlobDamaged, LocalBlobs, RemoteBlobs, open_blobs
-from resources.snapshots import MemberRefused, Snapshots
+from resources.store.blobs import BlobDamaged, LocalBlobs, RemoteBlobs, open_blobs
+from resources.store.snapshots import MemberRefused, Snapshots
 from tests.records import damage
 
 FRAME = pl.DataFrame({"trip": [1, 2], "line": ["A", None]})

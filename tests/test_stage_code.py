@@ -167,7 +167,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "a check": (change("ml_assets.services.proofs.leakage", "return", "print(); return"), NOTHING),
     "the ledger": (change("resources.ledger", "def publish(", "def publish2(): pass\n\n    def publish("), NOTHING),
     "the ledger's tables": (change("resources.ledger_schema", "metadata = ", "other = metadata = "), NOTHING),
-    "the store": (change("resources.snapshots", "return", "print(); return"), NOTHING),
+    "the store": (change("resources.store.snapshots", "return", "print(); return"), NOTHING),
     "the lineage that runs builders": (
         change("resources.lineage", "clock = Stopwatch()", "clock = Stopwatch(); print(recipe)"),
         NOTHING,

@@ -65,7 +65,7 @@ def ledger(kinds: tuple[str, ...], output: Path | None) -> None:
 
 
 def _write(lines: Iterator[str], output: Path | None, *, what: str) -> None:
-    from resources.blobs import write_atomically
+    from resources.store.blobs import write_atomically
 
     if output is None:
         for line in lines:

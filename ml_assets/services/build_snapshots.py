@@ -10,9 +10,9 @@ from ml_assets.core.lineage.handles import File
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources.blobs import BlobDamaged
 from resources.landing import NotDelivered
 from resources.lineage import Made
+from resources.store.blobs import BlobDamaged
 from resources.workspace import Workspace
 
 

@@ -15,8 +15,8 @@ from sqlalchemy import Connection, select
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.graph import ID_BYTES, Adjacency, Graph
 from resources import ledger_schema as schema
-from resources.blobs import write_atomically
 from resources.ledger import Ledger
+from resources.store.blobs import write_atomically
 
 DIGEST_LENGTH = 64
 _KINDS = (np.int32, np.int32, np.int32, np.uint8, np.int32, np.int32, np.int32, np.int32)

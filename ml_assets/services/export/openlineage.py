@@ -16,8 +16,8 @@ from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
-from resources.blobs import BlobDamaged
 from resources.ledger import Entry
+from resources.store.blobs import BlobDamaged
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

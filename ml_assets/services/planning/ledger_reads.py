@@ -14,7 +14,7 @@ from ml_assets.core.lineage.planning import Asset, Definition, Standing
 from ml_assets.core.release.promotion import Move
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
-from resources.blobs import Blobs, LocalBlobs
+from resources.store.blobs import Blobs, LocalBlobs
 
 _Made = tuple[Asset, str, dict[Asset, str]]
 """A manifest's asset, its data version and what it read."""

@@ -15,7 +15,7 @@ from ml_assets.core.lineage.planning import Definition
 from ml_assets.core.lineage.stages import closure
 from ml_assets.spec.product import Product
 from resources import ledger_schema as schema
-from resources.blobs import write_atomically
+from resources.store.blobs import write_atomically
 
 
 def state(

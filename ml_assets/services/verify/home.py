@@ -8,8 +8,8 @@ from ml_assets.services.verify.findings import Finding, Findings, Progress
 from ml_assets.services.verify.ledger import LedgerCheck
 from ml_assets.services.verify.pointers import PointerCheck
 from ml_assets.services.verify.store import StoreCheck
-from resources.blobs import LocalBlobs, open_blobs
 from resources.settings import Settings
+from resources.store.blobs import LocalBlobs, open_blobs
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from ml_assets.services.verify.findings import Findings
 from resources import pointer as pointers
 from resources.endpoints import as_pointer
 from resources.ledger import Entry
-from resources.leftovers import UNFINISHED
 from resources.settings import Settings
+from resources.store.temp_files import UNFINISHED
 
 SETTLE = "materialize the endpoint, or start `ml-assets dev`: both write what the ledger says"
 

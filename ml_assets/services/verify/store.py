@@ -8,8 +8,8 @@ from pathlib import Path
 
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.services.verify.findings import Findings, Progress
-from resources.blobs import Blobs, LocalBlobs, RemoteBlobs
-from resources.leftovers import UNFINISHED
+from resources.store.blobs import Blobs, LocalBlobs, RemoteBlobs
+from resources.store.temp_files import UNFINISHED
 
 NAME = re.compile(r"(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{62})")
 EVERY = 500

@@ -15,8 +15,8 @@ from pathlib import Path
 from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.serving.log.prediction_id import prediction_id
 from ml_assets.serving.log.record import GROUP_ROWS
-from resources.blobs import write_atomically
-from resources.leftovers import clear_folder, unfinished_folder
+from resources.store.blobs import write_atomically
+from resources.store.temp_files import clear_folder, unfinished_folder
 
 MOST_COMPACTED_BYTES = 32 * 1024 * 1024
 """The most that one compaction reads: about a million records, whose ids are in memory. A larger hour stays several files."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.digests import canonical_json, digest_file
 from ml_assets.errors import MlAssetsError
-from resources.blobs import BlobDamaged, Blobs
-from resources.leftovers import unfinished_folder
+from resources.store.blobs import BlobDamaged, Blobs
+from resources.store.temp_files import unfinished_folder
 
 if TYPE_CHECKING:
     import polars as pl

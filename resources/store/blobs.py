@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.errors import MlAssetsError
-from resources.leftovers import UNFINISHED, writing_into
 from resources.settings import local_folder
+from resources.store.temp_files import UNFINISHED, writing_into
 
 
 class BlobDamaged(MlAssetsError):
