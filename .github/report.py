@@ -33,8 +33,8 @@ JUDGES = (
     "ml_assets/stages/evaluation.py",
     "ml_assets/spec/gates.py",
     "ml_assets/stages/release.py",
-    "resources/budget.py",
-    "resources/decisions.py",
+    "resources/ledger/budget.py",
+    "resources/ledger/decisions.py",
     "product.yaml",
 )
 """Paths, by start or end, whose change can move the verdict itself."""

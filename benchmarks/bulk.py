@@ -9,8 +9,8 @@ from sqlalchemy import insert
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.manifests import Input, Manifest
-from resources import ledger_schema as schema
-from resources.ledger import GENESIS, Ledger, entry_hash
+from resources.ledger import tables as schema
+from resources.ledger.ledger import GENESIS, Ledger, entry_hash
 
 AT = "2013-01-01T00:00:00.000000+00:00"
 _RECIPE = ("product", "stage", "partition", "code", "config", "environment")

@@ -19,8 +19,8 @@ from benchmarks.tables import table
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.services.audit.ledger_graph import open_graph
-from resources import ledger_schema as schema
-from resources.ledger import Ledger
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Ledger
 
 PRODUCT = "synthetic"
 STAGES = ("raw", "dataset", "features", "model", "evaluation", "release")

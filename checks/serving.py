@@ -14,7 +14,7 @@ from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.endpoints import as_pointer
-from resources.ledger import Entry
+from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 
 RECORDED = "answers_as_recorded"

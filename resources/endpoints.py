@@ -9,8 +9,9 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.promotion import Move, back, stack
 from ml_assets.errors import MlAssetsError
 from resources import pointer as pointers
-from resources import recalls, shadows
-from resources.ledger import Entry, Kind, Ledger
+from resources import shadows
+from resources.ledger import recalls
+from resources.ledger.ledger import Entry, Kind, Ledger
 from resources.pointer import Pointer
 from resources.settings import Settings
 

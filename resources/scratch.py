@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from resources import ledger as ledgers
-from resources.ledger import Ledger
-from resources.ledger_database import lock
+from resources.ledger import ledger as ledgers
+from resources.ledger.database import lock
+from resources.ledger.ledger import Ledger
 from resources.settings import settings
 from resources.store.blobs import Blobs, LocalBlobs, is_readable
 from resources.store.snapshots import Snapshots

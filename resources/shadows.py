@@ -14,9 +14,9 @@ from sqlalchemy import Connection, select
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from resources import ledger_schema as schema
-from resources import recalls
-from resources.ledger import Entry, Ledger, entries_where
+from resources.ledger import recalls
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.pointer import Shadow
 
 MOST_SHARE = 0.5

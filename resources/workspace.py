@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from resources.budget import Budget
     from resources.dbt import Dbt
-    from resources.decisions import Decisions
     from resources.endpoints import Endpoints
     from resources.landing import Landing
-    from resources.ledger import Ledger
+    from resources.ledger.budget import Budget
+    from resources.ledger.decisions import Decisions
+    from resources.ledger.ledger import Ledger
     from resources.lineage import Lineage
     from resources.mlflow import Catalogue
     from resources.store.snapshots import Snapshots
@@ -40,7 +40,7 @@ class Workspace:
 
     @cached_property
     def ledger(self) -> "Ledger":
-        from resources.ledger import Ledger
+        from resources.ledger.ledger import Ledger
 
         return Ledger(self.settings.ledger, witness=self.settings.home / "ledger.head")
 
@@ -58,13 +58,13 @@ class Workspace:
 
     @cached_property
     def budget(self) -> "Budget":
-        from resources.budget import Budget
+        from resources.ledger.budget import Budget
 
         return Budget(self.ledger)
 
     @cached_property
     def decisions(self) -> "Decisions":
-        from resources.decisions import Decisions
+        from resources.ledger.decisions import Decisions
 
         return Decisions(self.ledger)
 

@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml_assets.services.release_status import standings
 from ml_assets.spec.product import Product
-from resources.recalls import derived
+from resources.ledger.recalls import derived
 from resources.workspace import Workspace
 
 TICK_SECONDS = 10

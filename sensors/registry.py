@@ -9,7 +9,7 @@ import dagster as dg
 from ml_assets.services.release_status import answer
 from ml_assets.spec.product import Product
 from resources import registry
-from resources.decisions import DecisionRefused
+from resources.ledger.decisions import DecisionRefused
 from resources.registry import Shown
 from resources.workspace import Workspace
 

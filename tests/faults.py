@@ -25,7 +25,7 @@ import resources.lineage  # noqa: F401  once here, not in every child
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources import pointer as pointers
-from resources.erasure import ErasureRefused, erase
+from resources.ledger.erasure import ErasureRefused, erase
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests.records import answers, broken, recipe, release

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from ml_assets.cli import cli
 from ml_assets.definitions import build_defs
 from ml_assets.errors import MlAssetsError
-from resources.ledger import Entry
+from resources.ledger.ledger import Entry
 from tests.flights_days import flights
 from tests.flights_months import month, year
 from tests.path_homes import QUIET, Home, Run, home

@@ -6,8 +6,8 @@ from typing import Any
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
-from resources.chain import GENESIS, rule_of
-from resources.ledger import Ledger
+from resources.ledger.chain import GENESIS, rule_of
+from resources.ledger.ledger import Ledger
 from resources.workspace import Workspace
 
 

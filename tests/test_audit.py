@@ -16,7 +16,7 @@ from ml_assets.cli.shared.references import UnknownReference, resolve
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions
-from resources import recalls
+from resources.ledger import recalls
 from resources.workspace import Workspace
 from tests import audited
 from tests.audited import SOURCE, delivered

@@ -10,8 +10,8 @@ from ml_assets.core.evaluation.snapshot import comparison_digest
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.spec.product import Product
-from resources.budget import Budget, Look, WindowRetired
-from resources.ledger import Ledger
+from resources.ledger.budget import Budget, Look, WindowRetired
+from resources.ledger.ledger import Ledger
 from tests.gated import product as gated
 
 WINDOW = ("2013-02", "2013-03")

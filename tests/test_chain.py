@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ml_assets.core.digests import canonical_json, digest_json, sha256
 from ml_assets.core.gates.verdict import gate_digest
-from resources import chain
-from resources.budget import Budget, WindowRetired
-from resources.chain import Entry, entry_hash, rule_of, tombstone
+from resources.ledger import chain
+from resources.ledger.budget import Budget, WindowRetired
+from resources.ledger.chain import Entry, entry_hash, rule_of, tombstone
 from resources.workspace import Workspace
 from tests import old_home
 from tests.conftest import settings_of

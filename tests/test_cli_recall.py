@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
-from resources.recalls import recalled_partitions
+from resources.ledger.recalls import recalled_partitions
 from tests.flights_months import MONTHS, copies, copy, month, months, with_column
 from tests.logged import log, predicted
 from tests.path_homes import Home

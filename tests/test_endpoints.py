@@ -9,7 +9,7 @@ import pytest
 from ml_assets.core.lineage.manifests import Manifest
 from resources import pointer as pointers
 from resources.endpoints import Endpoints, NothingToRollBackTo
-from resources.ledger import LedgerConflict
+from resources.ledger.ledger import LedgerConflict
 from resources.pointer import Pointer, PointerError
 from resources.workspace import Workspace
 from tests.conftest import settings_of

@@ -10,10 +10,10 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from ml_assets.core.digests import canonical_json, digest_json
-from resources.chain import entry_hash, rule_of, tombstone
-from resources.decisions import DecisionRefused
-from resources.erasure import ERASABLE, NEEDED, ErasureRefused, erase
-from resources.ledger import KINDS, Entry
+from resources.ledger.chain import entry_hash, rule_of, tombstone
+from resources.ledger.decisions import DecisionRefused
+from resources.ledger.erasure import ERASABLE, NEEDED, ErasureRefused, erase
+from resources.ledger.ledger import KINDS, Entry
 from resources.workspace import Workspace
 from tests import old_home, verify_support
 from tests.conftest import settings_of
@@ -84,7 +84,7 @@ def test_no_file_of_the_ledger_holds_the_erased_bytes(space: Workspace, home: Pa
 
 
 def test_a_reader_in_the_way_is_told(space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("resources.ledger_database.BUSY_SECONDS", 0.2)
+    monkeypatch.setattr("resources.ledger.database.BUSY_SECONDS", 0.2)
     with raw(space.ledger) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM entries").fetchone()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from ml_assets.core.lineage.graph import Graph
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.ledger_graph import open_graph
-from resources.ledger import Ledger
+from resources.ledger.ledger import Ledger
 from tests.records import flip, manifest
 
 Edges = list[list[int]]

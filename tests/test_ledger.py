@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from ml_assets.core.lineage.manifests import Manifest
-from resources.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
+from resources.ledger.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
 from tests.faults import points_survived
 from tests.records import broken, manifest, pointing, recipe, release
 
@@ -55,7 +55,7 @@ def test_the_chain_is_whole_whatever_is_recorded(tmp_path_factory: pytest.TempPa
 
 APPENDER = """
 import sys
-from resources.ledger import Ledger
+from resources.ledger.ledger import Ledger
 ledger = Ledger(sys.argv[1])
 for number in range(50):
     ledger.append("refusal", {"by": sys.argv[2], "number": number})

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from ml_assets.services.export.ledger import CannotWithhold, lines, verify_export
-from resources.erasure import erase
-from resources.ledger import KINDS
+from resources.ledger.erasure import erase
+from resources.ledger.ledger import KINDS
 from resources.workspace import Workspace
 from tests import old_home, verify_support
 from tests.conftest import settings_of

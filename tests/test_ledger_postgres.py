@@ -15,10 +15,10 @@ from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.audit.ledger_graph import open_graph
 from ml_assets.services.verify.home import Verified, verify
-from resources import ledger_schema as schema
-from resources.chain import tombstone
-from resources.erasure import ErasureRefused, erase
-from resources.ledger import Ledger, LedgerConflict
+from resources.ledger import tables as schema
+from resources.ledger.chain import tombstone
+from resources.ledger.erasure import ErasureRefused, erase
+from resources.ledger.ledger import Ledger, LedgerConflict
 from resources.scratch import ledger_copy
 from resources.settings import settings
 from resources.workspace import Workspace
@@ -143,7 +143,7 @@ def test_opening_again_changes_nothing_and_repairs_a_trigger_that_is_gone(ledger
 
 OPENER = """
 import sys
-from resources.ledger import Ledger
+from resources.ledger.ledger import Ledger
 from resources.settings import settings
 Ledger(sys.argv[1]).append("refusal", {})
 """
@@ -249,7 +249,7 @@ def test_a_tombstone_that_no_entry_records_is_found(space: Workspace) -> None:
 
 def test_a_failed_erasure_leaves_the_refusal_of_changes(space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     before = [space.ledger.append("refusal", {"by": name, "reasons": []}) for name in ("Ann", "Ben")]
-    monkeypatch.setattr("resources.erasure.canonical_json", lambda body: b"{}")  # the row is not found
+    monkeypatch.setattr("resources.ledger.erasure.canonical_json", lambda body: b"{}")  # the row is not found
     with pytest.raises(LedgerConflict, match="erased by somebody else"):
         erase(space.ledger, 7, by="ben", reason="asked")
     assert space.ledger.entries()[-2:] == before

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from resources import ledger_schema
-from resources.ledger import GENESIS, Ledger
+from resources.ledger import tables as ledger_schema
+from resources.ledger.ledger import GENESIS, Ledger
 from tests.records import broken, manifest, pointing
 
 TABLES = [table.name for table in ledger_schema.metadata.sorted_tables]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.ledger import Entry
+from resources.ledger.ledger import Entry
 from tests.flights_months import MONTHS, MORE, NEXT, WEAK, Months, copies, copy, month, months
 from tests.path_homes import Home, Run
 

@@ -10,8 +10,8 @@ from benchmarks.child import ChildFailed
 from ml_assets.core.lineage import stages
 from ml_assets.services.planning.plan import make_plan
 from ml_assets.spec.product import Product
-from resources import ledger_schema as schema
-from resources.ledger import Ledger, write
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Ledger, write
 from resources.workspace import Workspace
 from tests.records import broken
 

@@ -7,10 +7,10 @@ import pytest
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.release.promotion import Move, back, decide
 from ml_assets.spec.product import Product
-from resources import recalls
 from resources.endpoints import NothingToRollBackTo
-from resources.ledger import Ledger
-from resources.recalls import Recalled
+from resources.ledger import recalls
+from resources.ledger.ledger import Ledger
+from resources.ledger.recalls import Recalled
 from resources.workspace import Workspace
 from tests.records import answers, manifest, release
 

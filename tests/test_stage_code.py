@@ -165,8 +165,8 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "progress on the command line": (change("ml_assets.cli.shared.progress", 'BAR = "·"', 'BAR = "."'), NOTHING),
     "a sensor": (change("sensors.new_data", "MOST_RUNS = 25", "MOST_RUNS = 5"), NOTHING),
     "a check": (change("ml_assets.services.proofs.leakage", "return", "print(); return"), NOTHING),
-    "the ledger": (change("resources.ledger", "def publish(", "def publish2(): pass\n\n    def publish("), NOTHING),
-    "the ledger's tables": (change("resources.ledger_schema", "metadata = ", "other = metadata = "), NOTHING),
+    "the ledger": (change("resources.ledger.ledger", "def publish(", "def publish2(): pass\n\n    def publish("), NOTHING),
+    "the ledger's tables": (change("resources.ledger.tables", "metadata = ", "other = metadata = "), NOTHING),
     "the store": (change("resources.store.snapshots", "return", "print(); return"), NOTHING),
     "the lineage that runs builders": (
         change("resources.lineage", "clock = Stopwatch()", "clock = Stopwatch(); print(recipe)"),

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from ml_assets.cli import cli
 from ml_assets.core.digests import canonical_json
 from ml_assets.services.verify.home import verify
-from resources import ledger_schema as schema
-from resources.ledger import Ledger, entry_hash
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Ledger, entry_hash
 from resources.workspace import Workspace
 from tests import verify_support as support
 from tests.records import broken, damage, flip

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from resources import witness
-from resources.witness import Head, WitnessDamaged
+from resources.ledger import head_checkpoint as witness
+from resources.ledger.head_checkpoint import Head, WitnessDamaged
 from resources.workspace import Workspace
 from tests.faults import disk_fails
 from tests.records import damage, manifest, pointing

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
-from resources.ledger import LedgerConflict
+from resources.ledger.ledger import LedgerConflict
 from resources.settings import Settings
 from resources.workspace import Workspace
 from tests.conftest import settings_of

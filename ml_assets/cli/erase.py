@@ -3,7 +3,7 @@
 import click
 
 from ml_assets.cli.shared.context import workspace
-from resources.erasure import erase
+from resources.ledger.erasure import erase
 
 LEFT = (
     "Its bytes may still lie in the database's files: in SQLite's write-ahead log until every process that has the ledger open "

@@ -56,7 +56,7 @@ def ledger(kinds: tuple[str, ...], output: Path | None) -> None:
     Without --output the entries are printed, one a line.
     """
     from ml_assets.services.export.ledger import WITHHELD_NEVER, lines
-    from resources.ledger import KINDS
+    from resources.ledger.ledger import KINDS
 
     if unknown := [kind for kind in kinds if kind not in KINDS or kind == WITHHELD_NEVER]:
         allowed = ", ".join(kind for kind in KINDS if kind != WITHHELD_NEVER)

@@ -93,7 +93,7 @@ def _shortened(partitions: list[str]) -> str:
 
 def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet: bool) -> dict[str, Any]:
     """Record first: from then on nothing bad can be read or promoted, whatever happens to the rest, which can be repeated."""
-    from resources.recalls import record
+    from resources.ledger.recalls import record
 
     is_new = record(space.ledger, follows.recall)
     if not quiet:

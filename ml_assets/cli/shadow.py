@@ -19,7 +19,7 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
     nothing: the bounds hold however often somebody looks."""
     from ml_assets.services import shadow_trials as shadowing
     from resources import shadows
-    from resources.decisions import signed
+    from resources.ledger.decisions import signed
 
     space = workspace()
     spec = product_named(product, space.settings)

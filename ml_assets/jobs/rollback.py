@@ -25,7 +25,7 @@ class Rollback(dg.Config):
 def roll_back(space: Workspace, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
     """Let an earlier release answer in production, and ask the server to swap; what answers now, and what the server said."""
     from ml_assets.services.notify_server import tell_server
-    from resources.decisions import signed
+    from resources.ledger.decisions import signed
 
     who, why = signed(by, reason, what="rollback")
     space.endpoints.settle(product.name, "production")

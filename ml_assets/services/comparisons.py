@@ -9,7 +9,7 @@ from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import features_claims
 from ml_assets.spec.product import Product
-from resources.budget import Look
+from resources.ledger.budget import Look
 from resources.lineage import Baselines
 from resources.workspace import Workspace
 

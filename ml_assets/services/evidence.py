@@ -8,7 +8,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import STAGES, closure, environment, stage_code, stage_config
 from ml_assets.spec.product import Product
-from resources.ledger import Entry
+from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 
 

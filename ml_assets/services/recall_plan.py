@@ -8,9 +8,9 @@ from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.core.release.promotion import back
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources import recalls
 from resources.endpoints import as_move
-from resources.recalls import Recall
+from resources.ledger import recalls
+from resources.ledger.recalls import Recall
 from resources.workspace import Workspace
 
 ENVIRONMENTS = ("production", "staging")

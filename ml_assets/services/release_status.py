@@ -16,9 +16,9 @@ from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.services.claims import release_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
-from resources import recalls
-from resources.decisions import DecisionRefused, signed
-from resources.ledger import Entry
+from resources.ledger import recalls
+from resources.ledger.decisions import DecisionRefused, signed
+from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

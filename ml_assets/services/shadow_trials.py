@@ -12,8 +12,9 @@ from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
-from resources import recalls, shadows
-from resources.ledger import Entry
+from resources import shadows
+from resources.ledger import recalls
+from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 
 JUDGE = "the judge of shadows"

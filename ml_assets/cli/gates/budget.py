@@ -8,7 +8,7 @@ import click
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
 from ml_assets.spec.product import Product
-from resources.budget import Window
+from resources.ledger.budget import Window
 from resources.workspace import Workspace
 
 

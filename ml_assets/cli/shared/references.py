@@ -13,7 +13,7 @@ from sqlalchemy import select
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.audit.questions import Subject
-from resources import ledger_schema as schema
+from resources.ledger import tables as schema
 from resources.workspace import Workspace
 
 SHORTEST = 6

@@ -1,6 +1,6 @@
 """The verdict on one candidate: ACCEPT only when every claim that applies passed, and what that promises.
 
-Belongs here: from claims to a decision, its reasons and its guarantee. Does not: who asks, and how often (resources.budget).
+Belongs here: from claims to a decision, its reasons and its guarantee. Does not: who asks, how often (resources.ledger.budget).
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,6 @@
 """What people said about a release, and what it comes to: it waits, it is approved, or it was refused for good. Pure.
 
-Does not belong here: when a person is asked at all (clearance.py), and where decisions are kept (resources.decisions).
+Does not belong here: when a person is asked at all (clearance.py), and where decisions are kept (resources.ledger.decisions).
 """
 
 from collections.abc import Sequence

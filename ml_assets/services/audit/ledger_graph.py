@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.graph import ID_BYTES, Adjacency, Graph
-from resources import ledger_schema as schema
-from resources.ledger import Ledger
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Ledger
 from resources.store.blobs import write_atomically
 
 DIGEST_LENGTH = 64

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, func, select
 from ml_assets.core.lineage.graph import Graph, Ints
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.ledger_graph import open_graph
-from resources import ledger_schema as schema
-from resources.decisions import by_subject
-from resources.ledger import MOST_VARIABLES, Entry, entries_where
-from resources.recalls import recalls
+from resources.ledger import tables as schema
+from resources.ledger.decisions import by_subject
+from resources.ledger.ledger import MOST_VARIABLES, Entry, entries_where
+from resources.ledger.recalls import recalls
 from resources.workspace import Workspace
 
 Answer = dict[str, Any]

@@ -10,7 +10,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.verify.erasures import ErasureCheck
 from ml_assets.services.verify.findings import Findings
 from ml_assets.services.verify.home import Verified
-from resources.chain import BODY_SHA256, GENESIS, Entry, Rule, hash_without_body, rule_of
+from resources.ledger.chain import BODY_SHA256, GENESIS, Entry, Rule, hash_without_body, rule_of
 
 WITHHELD_NEVER = "erasure"
 _WRITTEN = ("seq", "at", "kind", "previous", "hash")

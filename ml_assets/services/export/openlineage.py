@@ -15,8 +15,8 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
-from resources import ledger_schema as schema
-from resources.ledger import Entry
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Entry
 from resources.store.blobs import BlobDamaged
 from resources.workspace import Workspace
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, case, func, select
 from ml_assets.core.lineage.planning import Asset, Definition, Standing
 from ml_assets.core.release.promotion import Move
 from ml_assets.spec.product import Product
-from resources import ledger_schema as schema
+from resources.ledger import tables as schema
 from resources.store.blobs import Blobs, LocalBlobs
 
 _Made = tuple[Asset, str, dict[Asset, str]]

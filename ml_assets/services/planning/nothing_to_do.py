@@ -14,7 +14,7 @@ from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.lineage.planning import Definition
 from ml_assets.core.lineage.stages import closure
 from ml_assets.spec.product import Product
-from resources import ledger_schema as schema
+from resources.ledger import tables as schema
 from resources.store.blobs import write_atomically
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from ml_assets.services.verify.findings import Findings
-from resources.chain import BODY_SHA256, Entry, Rule, erased_sha256
-from resources.erasure import ERASABLE
+from resources.ledger.chain import BODY_SHA256, Entry, Rule, erased_sha256
+from resources.ledger.erasure import ERASABLE
 
 RESTORE = "restore the ledger from a copy"
 

@@ -17,12 +17,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from ml_assets.services.verify.erasures import ErasureCheck
 from ml_assets.services.verify.findings import Findings, Progress
 from ml_assets.services.verify.ledger_file import check_database, copy_database
-from resources import ledger_schema as schema
-from resources import witness
-from resources.chain import GENESIS, Entry, Rule, rule_of
-from resources.ledger import write
-from resources.ledger_database import is_guarded, open_database
-from resources.witness import Head
+from resources.ledger import head_checkpoint as witness
+from resources.ledger import tables as schema
+from resources.ledger.chain import GENESIS, Entry, Rule, rule_of
+from resources.ledger.database import is_guarded, open_database
+from resources.ledger.head_checkpoint import Head
+from resources.ledger.ledger import write
 
 EVERY = 1000
 CHUNK = 2000

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ml_assets.services.verify.findings import Findings
 from resources import pointer as pointers
 from resources.endpoints import as_pointer
-from resources.ledger import Entry
+from resources.ledger.ledger import Entry
 from resources.settings import Settings
 from resources.store.temp_files import UNFINISHED
 

@@ -13,10 +13,10 @@ from sqlalchemy.exc import ProgrammingError
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.errors import MlAssetsError
-from resources import ledger_schema as schema
-from resources.chain import BODY_SHA256, Entry, rule_of, tombstone
-from resources.decisions import signed
-from resources.ledger import Ledger, LedgerConflict
+from resources.ledger import tables as schema
+from resources.ledger.chain import BODY_SHA256, Entry, rule_of, tombstone
+from resources.ledger.decisions import signed
+from resources.ledger.ledger import Ledger, LedgerConflict
 
 ERASABLE = frozenset({"refusal"})
 NEEDED: Mapping[str, str] = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 
-from resources import ledger_schema as schema
+from resources.ledger import tables as schema
 
 BUSY_SECONDS = 60
 ADVISORY_LOCK = 7236171

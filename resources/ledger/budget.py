@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select
 from ml_assets.core.gates.levels import level
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources import ledger_schema as schema
-from resources.ledger import Entry, Ledger, entries_where
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Entry, Ledger, entries_where
 
 
 class WindowRetired(MlAssetsError):

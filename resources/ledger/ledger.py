@@ -1,6 +1,6 @@
 """The ledger: one append-only, hash-chained record of what was made, shown, decided and moved.
 
-Each entry's hash covers its content and the hash before it (resources.chain), so any changed, removed or reordered
+Each entry's hash covers its content and the hash before it (resources.ledger.chain), so any changed, removed or reordered
 entry shows. Writers take the database's write lock first: several processes can append, one at a time.
 """
 
@@ -18,10 +18,10 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.source import Source
 from ml_assets.errors import MlAssetsError
-from resources import ledger_schema as schema
-from resources import witness
-from resources.chain import GENESIS, Entry, entry_hash
-from resources.ledger_database import lock, open_database
+from resources.ledger import head_checkpoint as witness
+from resources.ledger import tables as schema
+from resources.ledger.chain import GENESIS, Entry, entry_hash
+from resources.ledger.database import lock, open_database
 
 __all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
 MOST_VARIABLES = 10_000

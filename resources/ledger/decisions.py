@@ -14,8 +14,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Override, Said, Via, person
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources import ledger_schema as schema
-from resources.ledger import Entry, Ledger, entries_where
+from resources.ledger import tables as schema
+from resources.ledger.ledger import Entry, Ledger, entries_where
 
 LONGEST = 2000
 """Characters that are kept of a name or a reason; longer ones are refused."""
