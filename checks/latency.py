@@ -17,7 +17,7 @@ from ml_assets.services.evidence import Finding, Proof
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
-from resources.endpoints import as_pointer
+from resources.endpoints.moves import as_pointer
 from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 

@@ -13,7 +13,7 @@ from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.endpoints import as_pointer
+from resources.endpoints.moves import as_pointer
 from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 
@@ -119,7 +119,7 @@ def _answers_as_recorded(product: Product) -> dg.AssetChecksDefinition:
 
 def _recorded(workspace: Workspace, product: Product) -> Finding:
     from ml_assets.serving.client import http_client as client
-    from resources import pointer
+    from resources.endpoints import pointer
 
     entry = workspace.ledger.pointer(product.name, "production")
     if entry is None:

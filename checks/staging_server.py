@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Self
 
 from ml_assets.spec.product import Product
-from resources import pointer as pointers
-from resources.pointer import Pointer
+from resources.endpoints import pointer as pointers
+from resources.endpoints.pointer import Pointer
 from resources.workspace import Workspace
 
 

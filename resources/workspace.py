@@ -8,7 +8,7 @@ from resources.settings import Settings
 
 if TYPE_CHECKING:
     from resources.dbt import Dbt
-    from resources.endpoints import Endpoints
+    from resources.endpoints.moves import Endpoints
     from resources.landing import Landing
     from resources.ledger.budget import Budget
     from resources.ledger.decisions import Decisions
@@ -70,7 +70,7 @@ class Workspace:
 
     @cached_property
     def endpoints(self) -> "Endpoints":
-        from resources.endpoints import Endpoints
+        from resources.endpoints.moves import Endpoints
 
         return Endpoints(self.settings, self.ledger)
 

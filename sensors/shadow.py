@@ -9,7 +9,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.services.release_status import standings
 from ml_assets.services.shadow_trials import look, outcomes
 from ml_assets.spec.product import Product
-from resources import shadows
+from resources.endpoints import shadows
 from resources.workspace import Workspace
 
 TICK_SECONDS = 30

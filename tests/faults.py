@@ -24,7 +24,7 @@ from sqlalchemy.exc import IntegrityError
 import resources.lineage  # noqa: F401  once here, not in every child
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
-from resources import pointer as pointers
+from resources.endpoints import pointer as pointers
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.settings import settings
 from resources.workspace import Workspace

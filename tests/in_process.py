@@ -9,7 +9,7 @@ from ml_assets.serving.http.app import App, create_app
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
-from resources import pointer as pointers
+from resources.endpoints import pointer as pointers
 from tests.test_serving_support import Store
 
 

@@ -16,7 +16,7 @@ from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
-from resources import shadows
+from resources.endpoints import shadows
 from sensors import shadow as sensor
 from tests.path_support import Days
 from tests.small_home import DAYS, small_home

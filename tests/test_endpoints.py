@@ -7,10 +7,10 @@ from threading import Barrier
 import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
-from resources import pointer as pointers
-from resources.endpoints import Endpoints, NothingToRollBackTo
+from resources.endpoints import pointer as pointers
+from resources.endpoints.moves import Endpoints, NothingToRollBackTo
+from resources.endpoints.pointer import Pointer, PointerError
 from resources.ledger.ledger import LedgerConflict
-from resources.pointer import Pointer, PointerError
 from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.faults import BROKEN_DISK, disk_fails, points_survived

@@ -7,7 +7,7 @@ import pytest
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.release.promotion import Move, back, decide
 from ml_assets.spec.product import Product
-from resources.endpoints import NothingToRollBackTo
+from resources.endpoints.moves import NothingToRollBackTo
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import Recalled

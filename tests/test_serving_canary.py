@@ -20,7 +20,7 @@ from ml_assets.serving.log import reader as prediction_records
 from ml_assets.serving.release.bundle_files import BundleFiles
 from ml_assets.serving.release.loaded import Beside
 from ml_assets.serving.release.switch import Endpoint
-from resources import pointer as pointers
+from resources.endpoints import pointer as pointers
 from tests.test_serving_shadow import counter, eventually
 from tests.test_serving_support import REQUEST, Release, Store, payload, post, requests, train
 

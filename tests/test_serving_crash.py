@@ -18,7 +18,7 @@ from test_serving_support import get, post
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.log.reader import read
-from resources import pointer as pointers
+from resources.endpoints import pointer as pointers
 from tests.logged import id_at
 
 __all__ = ["world"]

@@ -25,7 +25,7 @@ from ml_assets.serving.client.http_client import EndpointRefused, EndpointUnreac
 from ml_assets.serving.client.server_process import ServerDied, ServerProcess
 from ml_assets.serving.http.server import DRAIN_SECONDS
 from ml_assets.serving.log.reader import read
-from resources import pointer as pointers
+from resources.endpoints import pointer as pointers
 
 FRAME = requests(60, seed=21)
 ROWS = payload(FRAME)

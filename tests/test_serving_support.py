@@ -20,8 +20,8 @@ from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.serving.release.bundle_files import BundleFiles
 from ml_assets.spec.sections import Task
-from resources import pointer as pointers
-from resources.pointer import Pointer, Shadow
+from resources.endpoints import pointer as pointers
+from resources.endpoints.pointer import Pointer, Shadow
 from resources.settings import settings
 
 CARRIERS = ["AA", "B6", "DL", "UA"]

@@ -17,7 +17,7 @@ from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.release.trial_process import Trial
 from ml_assets.serving.requests.parser import Limits
-from resources import pointer as pointers
+from resources.endpoints import pointer as pointers
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
 from ml_assets.spec.sections import ShadowSpec
-from resources import pointer, shadows
+from resources.endpoints import pointer, shadows
 from resources.workspace import Workspace
 from sensors import shadow as sensor
 from tests.path_support import Days

@@ -15,8 +15,8 @@ from ml_assets.services.planning.plan import make_plan
 from ml_assets.services.verify.home import verify
 from ml_assets.services.verify.ledger_file import copy_database
 from ml_assets.spec.product import load
-from resources import pointer as pointers
-from resources.endpoints import as_pointer
+from resources.endpoints import pointer as pointers
+from resources.endpoints.moves import as_pointer
 from resources.settings import Settings, settings
 from resources.store.temp_files import UNFINISHED, clear_home, writing_into
 from resources.workspace import Workspace

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
     from ml_assets.spec.product import Product
-    from resources.pointer import Pointer
+    from resources.endpoints.pointer import Pointer
     from resources.workspace import Workspace
 
 
@@ -76,7 +76,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
     from ml_assets.serving.release.bundle_files import BundleFiles
     from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.requests.parser import Limits
-    from resources import pointer
+    from resources.endpoints import pointer
 
     def open_bundle(digest: str) -> BundleFiles:
         folder = space.snapshots.checkout(digest)
@@ -127,7 +127,7 @@ def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer
     A server answers with the first of them that is whole when it starts and the bytes of the one that should answer are not.
     """
     from ml_assets.core.release.promotion import stack
-    from resources.endpoints import as_pointer
+    from resources.endpoints.moves import as_pointer
 
     entries = space.ledger.moves(product, environment)
     recalled = space.endpoints.recalled(product, environment)

@@ -18,7 +18,7 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
     """Show the release in the shadow of PRODUCT's production endpoint, or its canary, and the bounds of its harm. Looking costs
     nothing: the bounds hold however often somebody looks."""
     from ml_assets.services import shadow_trials as shadowing
-    from resources import shadows
+    from resources.endpoints import shadows
     from resources.ledger.decisions import signed
 
     space = workspace()

@@ -9,7 +9,7 @@ from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from resources.pointer import Pointer
+    from resources.endpoints.pointer import Pointer
 
 
 class Rollback(dg.Config):

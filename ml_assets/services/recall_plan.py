@@ -8,7 +8,7 @@ from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.core.release.promotion import back
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources.endpoints import as_move
+from resources.endpoints.moves import as_move
 from resources.ledger import recalls
 from resources.ledger.recalls import Recall
 from resources.workspace import Workspace

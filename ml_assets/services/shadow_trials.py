@@ -12,7 +12,7 @@ from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
-from resources import shadows
+from resources.endpoints import shadows
 from resources.ledger import recalls
 from resources.ledger.ledger import Entry
 from resources.workspace import Workspace

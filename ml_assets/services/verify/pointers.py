@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml_assets.services.verify.findings import Findings
-from resources import pointer as pointers
-from resources.endpoints import as_pointer
+from resources.endpoints import pointer as pointers
+from resources.endpoints.moves import as_pointer
 from resources.ledger.ledger import Entry
 from resources.settings import Settings
 from resources.store.temp_files import UNFINISHED

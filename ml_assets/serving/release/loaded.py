@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from ml_assets.serving.release.bundle import Bundle
-from resources.pointer import Pointer
+from resources.endpoints.pointer import Pointer
 
 HASH_BYTES = 8
 SALT_BYTES = 16

@@ -14,7 +14,7 @@ from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
 from ml_assets.serving.release.loaded import Beside, Serving, key_fields
 from ml_assets.serving.release.trial_process import Trial
 from ml_assets.serving.requests.parser import Limits
-from resources.pointer import Pointer
+from resources.endpoints.pointer import Pointer
 
 ReadPointer = Callable[[], Pointer | None]
 OpenBundle = Callable[[str], BundleFiles]

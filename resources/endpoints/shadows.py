@@ -14,10 +14,10 @@ from sqlalchemy import Connection, select
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from resources.endpoints.pointer import Shadow
 from resources.ledger import recalls
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
-from resources.pointer import Shadow
 
 MOST_SHARE = 0.5
 Outcome = Literal["harm", "good enough", "stopped"]

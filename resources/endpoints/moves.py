@@ -8,11 +8,11 @@ from typing import Any
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.promotion import Move, back, stack
 from ml_assets.errors import MlAssetsError
-from resources import pointer as pointers
-from resources import shadows
+from resources.endpoints import pointer as pointers
+from resources.endpoints import shadows
+from resources.endpoints.pointer import Pointer
 from resources.ledger import recalls
 from resources.ledger.ledger import Entry, Kind, Ledger
-from resources.pointer import Pointer
 from resources.settings import Settings
 
 
