@@ -16,7 +16,7 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import SPEC_FILE, Product, load
-from resources.dbt_project import test_names
+from resources.dbt.project import test_names
 from resources.settings import ROOT, settings
 from resources.workspace import Workspace
 

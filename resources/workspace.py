@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from resources.dbt import Dbt
+    from resources.dbt.build import Dbt
     from resources.endpoints.moves import Endpoints
     from resources.landing import Landing
     from resources.ledger.budget import Budget
@@ -76,7 +76,7 @@ class Workspace:
 
     @cached_property
     def dbt(self) -> "Dbt":
-        from resources.dbt import Dbt
+        from resources.dbt.build import Dbt
 
         return Dbt(cache=self.settings.home / "cache" / "dbt")
 

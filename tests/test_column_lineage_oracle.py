@@ -12,11 +12,11 @@ import pytest
 from dagster_dbt import DbtCliResource
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-from resources.column_lineage import trace
-from resources.dbt import Dbt
-from resources.dbt_describe import described_project
-from resources.dbt_project import DbtProject
-from resources.dbt_runner import DATABASE, read_manifest
+from resources.dbt.build import Dbt
+from resources.dbt.column_lineage import trace
+from resources.dbt.description import described_project
+from resources.dbt.project import DbtProject
+from resources.dbt.runner import DATABASE, read_manifest
 from tests.flights_days import PARTITION, flights, tables, write_sources
 
 Lineage = dict[str, set[str]]  # a column and the source columns behind it, as "dataset.flights.origin"

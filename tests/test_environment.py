@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.definitions import defs
-from resources.dbt_project import scratch
+from resources.dbt.project import scratch
 from resources.environment import pin_variables
 from resources.settings import HomeRefused, settings
 from resources.store.temp_files import UNFINISHED, clear_folder
@@ -162,7 +162,7 @@ import duckdb, polars as pl
 from ml_assets.spec.product import load
 from ml_assets.core import feature_database
 from resources import dbt_runner
-from resources.dbt import Dbt
+from resources.dbt.build import Dbt
 from ml_assets.core.duckdb_session import connect
 
 hour = "select hour(to_timestamp(3600 * 12))"

@@ -15,7 +15,7 @@ from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import fit, labelled
 from ml_assets.services.demo_flights import Year
 from ml_assets.spec.product import Product
-from resources.dbt import Dbt
+from resources.dbt.build import Dbt
 from tests.flights_days import flights
 
 Tables = dict[str, pl.DataFrame]

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from resources.dbt import Built, Dbt
+from resources.dbt.build import Built, Dbt
 from tests.flights_days import PARTITION, Frames, flights, tables, write_sources
 
 RATES = {"carrier_late_rate": ["carrier"], "origin_late_rate": ["origin"], "route_late_rate": ["origin", "dest"]}

@@ -133,7 +133,7 @@ SAME: Mapping[str, Edit] = {
     "a module's name": move("ml_assets.core.contract.casting", "ml_assets.core.types_of_values"),
     "a module that is moved": move("ml_assets.core.metrics.drift", "ml_assets.serving.drift"),
     "a module that is moved and imported as a whole": move("ml_assets.core.metrics.binary", "ml_assets.core.deep.metrics"),
-    "a builder's neighbour that is moved": move("resources.dbt_runner", "resources.dbt.runner"),
+    "a builder's neighbour that is moved": move("resources.dbt.runner", "resources.dbt.build.runner"),
     "a function in a module of its own": split_casting,
     "a function that nobody calls": add("ml_assets.core.contract.casting", "\n\ndef unused(x):\n    return x + 1\n"),
     "an import that nobody uses": change("ml_assets.core.frames", "import io", "import io\nimport json"),
@@ -241,9 +241,12 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("ml_assets.core.duckdb_session", "TimeZone = 'UTC'", "TimeZone = 'CET'"),
         "features evaluation monitoring predictions",
     ),
-    "how dbt is run": (change("resources.dbt_runner", '"--no-populate-cache"', '"--populate-cache"'), "features"),
-    "the folder of dbt's project": (change("resources.dbt_project", "made.rename(final)", "made.replace(final)"), NOTHING),
-    "where a column comes from": (change("resources.column_lineage", "tuple(sorted(_leaves", "tuple(reversed(_leaves"), NOTHING),
+    "how dbt is run": (change("resources.dbt.runner", '"--no-populate-cache"', '"--populate-cache"'), "features"),
+    "the folder of dbt's project": (change("resources.dbt.project", "made.rename(final)", "made.replace(final)"), NOTHING),
+    "where a column comes from": (
+        change("resources.dbt.column_lineage", "tuple(sorted(_leaves", "tuple(reversed(_leaves"),
+        NOTHING,
+    ),
     "the calendar": (
         change("ml_assets.core.lineage.partitions", "start - datetime(1, 1, 1)", "start - datetime(1, 1, 2)"),
         NOTHING,
@@ -369,9 +372,9 @@ MUTANTS: Mapping[str, Any] = {
     "ml_assets.spec.product:Product.contract": property(_contract),
     "ml_assets.spec.yaml_file:unknown_name": lambda found, allowed: "no words",
     "ml_assets.core.contract.breaches:ContractBreached.__init__": _breach,
-    "resources.dbt_project:scratch": _elsewhere,
-    "resources.dbt_project:publish": shutil.copytree,
-    "resources.column_lineage:trace": lambda model, sql, columns: {},
+    "resources.dbt.project:scratch": _elsewhere,
+    "resources.dbt.project:publish": shutil.copytree,
+    "resources.dbt.column_lineage:trace": lambda model, sql, columns: {},
 }
 
 

@@ -183,8 +183,8 @@ def test_dbt_takes_a_manifest_instead_of_parsing(tmp_path: Path, monkeypatch: py
     from dbt.parser.manifest import ManifestLoader
 
     from ml_assets.spec.product import load
-    from resources.dbt_describe import described_project
-    from resources.dbt_runner import DATABASE, invoke
+    from resources.dbt.description import described_project
+    from resources.dbt.runner import DATABASE, invoke
 
     product = load(Path(__file__).parent / "products" / "temperature")
     project = described_project(product, tmp_path / "cache")

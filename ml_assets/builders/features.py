@@ -8,7 +8,7 @@ from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.model.features import assemble
 from ml_assets.spec.product import Product
-from resources.dbt import Built, Dbt
+from resources.dbt.build import Built, Dbt
 
 
 def build(inputs: Sequence[Handle], product: Product, partition: str, dbt: Dbt) -> Output:

@@ -24,6 +24,6 @@ def release_claims(product: Product) -> tuple[str, ...]:
 
 def features_claims(product: Product) -> tuple[str, ...]:
     """What model and evaluation require of features: every dbt test, the Features contract, no leakage."""
-    from resources.dbt import test_names
+    from resources.dbt.build import test_names
 
     return (*test_names(product), KEEPS_CONTRACT, NO_LEAKAGE)

@@ -13,7 +13,7 @@ EXEMPT: Mapping[str, str] = {
     "ml_assets.spec.product:Product.contract": "contract.py counts by its bytes as executed; what is wrong with it is an error",
     "ml_assets.spec.yaml_file:unknown_name": "gives the words of an error",
     "ml_assets.core.contract.breaches:ContractBreached.__init__": "gives the words of an error",
-    "resources.dbt_project:scratch": "says where temporary files lie",
-    "resources.dbt_project:publish": "says where the parsed project is kept",
-    "resources.column_lineage:trace": "tells people where a column comes from",
+    "resources.dbt.project:scratch": "says where temporary files lie",
+    "resources.dbt.project:publish": "says where the parsed project is kept",
+    "resources.dbt.column_lineage:trace": "tells people where a column comes from",
 }

@@ -8,7 +8,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import KEEPS_CONTRACT
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.dbt import test_names
+from resources.dbt.build import test_names
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ FEATURES_CONTRACT = Proof("features", (KEEPS_CONTRACT,), (f"{__name__}:_held",))
 
 def dbt_proof(product: Product) -> Proof:
     """The product's data tests."""
-    return Proof("features", test_names(product), (f"{__name__}:dbt_tests", "resources.dbt:Dbt.test"))
+    return Proof("features", test_names(product), (f"{__name__}:dbt_tests", "resources.dbt.build:Dbt.test"))
 
 
 def dbt_tests(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
 
-    from resources.dbt_project import DbtProject
+    from resources.dbt.project import DbtProject
 
 DATABASE = "features.duckdb"  # its stem is the catalog that compiled SQL names, as in profiles.yml
 _QUIET = ("--quiet", "--no-print", "--no-use-colors", "--no-version-check", "--no-send-anonymous-usage-stats")

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.spec.product import Product
-from resources.dbt_describe import described_project
-from resources.dbt_project import DbtProject, DbtProjectError, scratch, test_names
-from resources.dbt_runner import DATABASE, DbtFailed, Outcome, invoke, raise_if_failed
+from resources.dbt.description import described_project
+from resources.dbt.project import DbtProject, DbtProjectError, scratch, test_names
+from resources.dbt.runner import DATABASE, DbtFailed, Outcome, invoke, raise_if_failed
 
 if TYPE_CHECKING:
     import duckdb

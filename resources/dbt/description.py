@@ -8,8 +8,8 @@ from typing import Any
 from ml_assets.core.contract.schema import polars_schema
 from ml_assets.core.duckdb_session import connect
 from ml_assets.spec.product import Product
-from resources.column_lineage import Column, trace
-from resources.dbt_project import (
+from resources.dbt.column_lineage import Column, trace
+from resources.dbt.project import (
     DESCRIPTION,
     DbtProject,
     DbtProjectError,
@@ -19,7 +19,7 @@ from resources.dbt_project import (
     scratch,
     test_names,
 )
-from resources.dbt_runner import DATABASE, Outcome, invoke, parse, raise_if_failed, read_manifest
+from resources.dbt.runner import DATABASE, Outcome, invoke, parse, raise_if_failed, read_manifest
 
 Types = dict[str, dict[str, str]]
 _PARTITION = "dataset.partition"  # made by the path: no asset has it
