@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from resources.ledger.decisions import Decisions
     from resources.ledger.ledger import Ledger
     from resources.lineage import Lineage
-    from resources.mlflow import Catalogue
     from resources.store.snapshots import Snapshots
+    from resources.tracking.mlflow_catalogue import Catalogue
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,6 @@ class Workspace:
 
     @cached_property
     def catalogue(self) -> "Catalogue":
-        from resources.mlflow import Catalogue
+        from resources.tracking.mlflow_catalogue import Catalogue
 
         return Catalogue(self.settings.mlflow, self.settings.mlflow_artifacts)

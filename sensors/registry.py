@@ -8,9 +8,9 @@ import dagster as dg
 
 from ml_assets.services.release_status import answer
 from ml_assets.spec.product import Product
-from resources import registry
 from resources.ledger.decisions import DecisionRefused
-from resources.registry import Shown
+from resources.tracking import registry
+from resources.tracking.registry import Shown
 from resources.workspace import Workspace
 
 TICK_SECONDS = 30

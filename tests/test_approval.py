@@ -11,9 +11,9 @@ from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.clearance import leave
 from ml_assets.services.release_status import waiting as who_waits
-from resources import registry
 from resources.ledger import recalls
 from resources.ledger.decisions import DecisionRefused
+from resources.tracking import registry
 from sensors import decisions
 from sensors.registry import reconcile
 from tests.path_homes import Run

@@ -12,7 +12,7 @@ from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.release.clearance import leave
-from resources.registry import versions
+from resources.tracking.registry import versions
 from sensors import decisions
 from tests.path_homes import Run
 from tests.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, rejected, told, turned_down, waiting

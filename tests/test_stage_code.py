@@ -178,7 +178,10 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "the pictures of an evaluation": (change("ml_assets.core.plots.gates", "svg(", "print() or svg("), "report"),
     "Evidently's page": (change("ml_assets.core.evaluation.evidently_report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
     "what MLflow shows": (change("ml_assets.builders.tracking", '"evaluation/summary.md"', '"summary.md"'), "tracking"),
-    "how MLflow is called": (change("resources.mlflow", "time.time() * 1000", "time.time() * 100"), "tracking"),
+    "how MLflow is called": (
+        change("resources.tracking.mlflow_catalogue", "time.time() * 1000", "time.time() * 100"),
+        "tracking",
+    ),
     "who may register a version": (change("ml_assets.services.mlflow_catalogue", '"approval": ', '"approved": '), NOTHING),
     "the bounds of gates": (change("ml_assets.core.gates.bounds", "CAUTION = 2.0", "CAUTION = 2.5"), "evaluation"),
     "the arithmetic of verdicts": (

@@ -7,7 +7,7 @@ from typing import Any
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.training import parameters
 from ml_assets.spec.product import Product
-from resources.mlflow import Logged
+from resources.tracking.mlflow_catalogue import Logged
 
 
 @dataclass(frozen=True)

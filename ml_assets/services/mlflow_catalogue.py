@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.spec.product import Product
-from resources import registry
+from resources.tracking import registry
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def tracked(space: Workspace, product: Product, partition: str) -> Tracked:
 def log(context: "dg.AssetExecutionContext", space: Workspace, product: Product, what: Tracked) -> Output:
     """One MLflow run of the evaluation and, with a release, a registered version. Returns where they are."""
     from ml_assets.builders.tracking import Evaluated, build
-    from resources.mlflow import log as write
+    from resources.tracking.mlflow_catalogue import log as write
 
     handle = space.lineage.handle
     evaluated = Evaluated(handle(what.model), handle(what.evaluation), handle(what.report) if what.report else None)

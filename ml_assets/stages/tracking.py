@@ -26,7 +26,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     )
     def tracking(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
         from ml_assets.services.mlflow_catalogue import log, show, tracked
-        from resources.mlflow import TRAINING_VIEW, run_page
+        from resources.tracking.mlflow_catalogue import TRAINING_VIEW, run_page
 
         key, lineage = context.partition_key, workspace.lineage
         what = tracked(workspace, product, key)

@@ -42,7 +42,7 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 
 _TABLES = ("numpy", "pandera", "polars")
 _JUDGED = ("catboost", "duckdb", "numpy", "polars", "pyarrow", "scipy")
-_LOGGED = tuple(f"resources.mlflow:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
+_LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _EVALUATED = (Read("model"), Read("evaluation"))
 _EXPECTED, _TESTED = Read("features", expected, is_required=False), Read("features", tested)
 _STAGES = (
