@@ -9,7 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.services.evidence import Find, Finding, Proof
 from ml_assets.spec.product import Product
-from resources.assets import asset_key, partitions_def, unfinished_apis
+from resources.dagster_assets import asset_key, partitions_def, unfinished_apis
 from resources.workspace import Workspace
 
 RECHECK = "ml-assets/recheck"

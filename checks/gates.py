@@ -8,7 +8,7 @@ from checks.evidence import check_spec, partition_of, proven_of
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 from resources.workspace import Workspace
 
 VERDICT = "gates_passed"

@@ -20,7 +20,7 @@ from ml_assets.core.release.promotion import Move, back
 from ml_assets.services.claims import ROLLBACK_DRILL
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.scratch import ledger_copy
+from resources.scratch_workspace import ledger_copy
 from resources.settings import Settings
 from resources.workspace import Workspace
 

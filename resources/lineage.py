@@ -12,10 +12,10 @@ from ml_assets.core.release.promotion import stack
 from ml_assets.errors import MlAssetsError
 from ml_assets.first_party import CodeChanged
 from ml_assets.spec.product import Product
-from resources.changed import changed_since_start
 from resources.endpoints.moves import as_move
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
+from resources.source_changes import changed_since_start
 from resources.stopwatch import Stopwatch
 from resources.store.snapshots import Snapshots
 

@@ -12,8 +12,8 @@ import dagster as dg
 
 from ml_assets.core.digests import digest_json
 from ml_assets.spec.product import Product
-from resources.changed import changed_since_start
 from resources.landing import NotDelivered, remembered_digest
+from resources.source_changes import changed_since_start
 from resources.workspace import Workspace
 
 TICK_SECONDS = 10

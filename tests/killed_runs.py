@@ -46,7 +46,7 @@ WARM = (
     "mlflow.store.tracking.sqlalchemy_store",
     "pandera.polars",
     "polars",
-    "resources.instance",
+    "resources.dagster_instance",
     "scipy.stats",
 )
 """What a run imports on use."""

@@ -20,7 +20,7 @@ from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 from resources.endpoints import pointer
 from resources.settings import settings
 from resources.workspace import Workspace

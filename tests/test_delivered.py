@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.digests import sha256
-from resources import delivered
-from resources.delivered import SETTLED_NS, FileDigests
+from resources import landing_digests as delivered
+from resources.landing_digests import SETTLED_NS, FileDigests
 
 A, B = b"first", b"other"
 

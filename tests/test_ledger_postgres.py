@@ -19,7 +19,7 @@ from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.ledger.ledger import Ledger, LedgerConflict
-from resources.scratch import ledger_copy
+from resources.scratch_workspace import ledger_copy
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests import old_home

@@ -33,7 +33,7 @@ from ml_assets.definitions import build_defs
 from ml_assets.services.claims import features_claims
 from ml_assets.services.planning.plan import situation, surroundings
 from ml_assets.spec.product import Product, load
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage

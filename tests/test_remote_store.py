@@ -12,7 +12,7 @@ from ml_assets.cli import cli
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources.lineage import Made
-from resources.scratch import scratch_above
+from resources.scratch_workspace import scratch_above
 from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
 from resources.workspace import Workspace

@@ -17,7 +17,7 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.model import features
 from ml_assets.definitions import build_defs
 from ml_assets.services.claims import REPRODUCIBLE
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 from tests.flights_months import MONTHS, copies, copy, month, months
 from tests.path_homes import QUIET, Home
 from tests.records import damage

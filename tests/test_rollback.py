@@ -10,7 +10,7 @@ import pytest
 from checks import rollback as drill
 from ml_assets.definitions import build_defs
 from ml_assets.services.claims import ROLLBACK_DRILL
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 from resources.workspace import Workspace
 from tests.path_homes import QUIET
 from tests.path_support import Days

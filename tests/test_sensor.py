@@ -16,7 +16,7 @@ import pytest
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Output
 from ml_assets.spec.product import Product
-from resources.instance import open_instance
+from resources.dagster_instance import open_instance
 from resources.settings import ROOT
 from resources.workspace import Workspace
 from sensors import new_data

@@ -11,7 +11,7 @@ import click
 from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.process_group import Service, refuse_taken_ports, run_together
 from ml_assets.spec.product import Product, load_all
-from resources.instance import prepare_home
+from resources.dagster_instance import prepare_home
 from resources.settings import ROOT, Settings
 from resources.workspace import Workspace
 

@@ -49,7 +49,7 @@ def command(release: str, start: str, as_json: bool) -> None:
 def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet: bool = True) -> dict[str, Any]:
     """Rebuild and compare; the outcome as JSON values."""
     from ml_assets.services.clean_rebuild import Rebuilder, Stopped, compare_golden, compare_tested
-    from resources.scratch import scratch_above
+    from resources.scratch_workspace import scratch_above
 
     product = product_named(release.recipe.product, space.settings)
     made_from = space.lineage.made_from(release)

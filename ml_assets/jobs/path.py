@@ -5,7 +5,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 
 from ml_assets.services.claims import REPRODUCIBLE, ROLLBACK_DRILL
 from ml_assets.spec.product import Product
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 
 
 def path_job(product: Product) -> UnresolvedAssetJobDefinition:

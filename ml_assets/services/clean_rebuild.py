@@ -15,7 +15,7 @@ from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.build_snapshots import delivered, kept_files
 from ml_assets.spec.product import Product
-from resources.scratch import Scratch
+from resources.scratch_workspace import Scratch
 from resources.store.blobs import BlobDamaged
 from resources.workspace import Workspace
 

@@ -11,7 +11,7 @@ import dagster as dg
 from ml_assets.services.build_snapshots import make_dataset
 from ml_assets.services.dagster_ui.snapshot_metadata import shown
 from ml_assets.spec.product import Product
-from resources.assets import materialized, partitions_def, spec
+from resources.dagster_assets import materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 

@@ -11,7 +11,7 @@ from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
-from resources.assets import asset_key, spec
+from resources.dagster_assets import asset_key, spec
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

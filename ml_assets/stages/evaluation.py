@@ -13,7 +13,7 @@ from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
-from resources.assets import materialized, partitions_def, spec
+from resources.dagster_assets import materialized, partitions_def, spec
 from resources.ledger.budget import Look
 from resources.workspace import Workspace
 

@@ -10,7 +10,7 @@ from ml_assets.services.dagster_ui.snapshot_metadata import shown
 from ml_assets.services.evidence import Finding
 from ml_assets.services.stale_inputs import Told, bring_up_to_date
 from ml_assets.spec.product import Product
-from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.dagster_assets import asset_key, materialized, partitions_def, spec
 from resources.lineage import Made
 from resources.workspace import Workspace
 

@@ -11,7 +11,7 @@ from ml_assets.services.claims import features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.assets import materialized, partitions_def, spec
+from resources.dagster_assets import materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.assets import materialized, partitions_def, spec
+from resources.dagster_assets import materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.assets import materialized, partitions_def, spec
+from resources.dagster_assets import materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 from ml_assets.services.build_snapshots import make_raw, make_reference
 from ml_assets.services.dagster_ui.snapshot_metadata import shown
 from ml_assets.spec.product import Product
-from resources.assets import materialized, partitions_def, spec
+from resources.dagster_assets import materialized, partitions_def, spec
 from resources.store.temp_files import clear_home
 from resources.workspace import Workspace
 

@@ -11,7 +11,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.assets import asset_key, materialized, partitions_def, spec
+from resources.dagster_assets import asset_key, materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 

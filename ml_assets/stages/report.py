@@ -8,7 +8,7 @@ from ml_assets.services.comparisons import compared_before
 from ml_assets.services.dagster_ui.metadata import plots
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.assets import INFORMS, materialized, partitions_def, spec
+from resources.dagster_assets import INFORMS, materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.spec.product import Product
-from resources.assets import INFORMS, materialized, partitions_def, spec
+from resources.dagster_assets import INFORMS, materialized, partitions_def, spec
 from resources.workspace import Workspace
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resources.assets import unfinished_apis
+from resources.dagster_assets import unfinished_apis
 from resources.environment import pin_variables
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ def run_job(
 ) -> "ExecuteInProcessResult":
     """Run a job of the product in this process, on the project's Dagster instance, as a launched run would."""
     from ml_assets.definitions import build_defs
-    from resources.instance import open_instance
+    from resources.dagster_instance import open_instance
 
     # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)

@@ -8,7 +8,7 @@ import dagster as dg
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
 from ml_assets.spec.product import Product
-from resources.assets import asset_key
+from resources.dagster_assets import asset_key
 from resources.workspace import Workspace
 
 

@@ -8,7 +8,7 @@ from ml_assets.core.gate_lab.mutants import Bite, Catch, Fate, without_numbers
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.subject import Subject
-from resources.scratch import scratch_above
+from resources.scratch_workspace import scratch_above
 
 if TYPE_CHECKING:
     import polars as pl

@@ -12,7 +12,7 @@ from ml_assets.core.release.serving_history import answered, champions
 from ml_assets.services.planning import nothing_to_do as plan_known
 from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
-from resources import delivered
+from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache
 from resources.ledger import recalls
 from resources.workspace import Workspace
