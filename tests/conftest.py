@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from resources.workspace import Workspace
-from tests import trains
+from tests.support import trains
 
 LONGEST_FIRST = (
     "test_workflow",

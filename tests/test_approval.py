@@ -16,8 +16,8 @@ from resources.ledger.decisions import DecisionRefused
 from resources.tracking import registry
 from sensors import decisions
 from sensors.registry import reconcile
-from tests.path_homes import Run
-from tests.people_home import FIRST, SECOND, People, command, people, told, waiting
+from tests.support.homes.path_homes import Run
+from tests.support.homes.people_home import FIRST, SECOND, People, command, people, told, waiting
 
 __all__ = ["command", "people", "waiting"]
 

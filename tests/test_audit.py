@@ -18,8 +18,8 @@ from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions
 from resources.ledger import recalls
 from resources.workspace import Workspace
-from tests import audited
-from tests.audited import SOURCE, delivered
+from tests.support import audited
+from tests.support.audited import SOURCE, delivered
 
 Made = dict[str, Manifest]
 

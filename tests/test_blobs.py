@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from ml_assets.core.digests import sha256
 from resources.store.blobs import BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, open_blobs, write_atomically
-from tests.faults import BROKEN_DISK, FULL_DISK, disk_fails
-from tests.records import damage, flip
+from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails
+from tests.support.records import damage, flip
 
 CONTENT = bytes(range(256)) * 40
 DIGEST = sha256(CONTENT)

@@ -5,7 +5,7 @@ import pytest
 
 from ml_assets.core.contract.engine import ContractBreached, audit
 from ml_assets.spec.product import Product
-from tests.trains import JANUARY, audited, made, trips
+from tests.support.trains import JANUARY, audited, made, trips
 
 
 @pytest.fixture(scope="module")

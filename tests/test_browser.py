@@ -7,9 +7,9 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests import browser_support
-from tests.browser_support import eventually, keep_screenshot, texts
-from tests.small_home import DAYS, kept_environment, small_home
+from tests.support import browser as browser_support
+from tests.support.browser import eventually, keep_screenshot, texts
+from tests.support.homes.small_home import DAYS, kept_environment, small_home
 
 DATA = {"raw", "reference", "dataset", "quarantine", "features"}
 STAGES = DATA | {"model", "evaluation", "report", "release", "tracking", "monitoring", "predictions"}

@@ -12,7 +12,7 @@ from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look, WindowRetired
 from resources.ledger.ledger import Ledger
-from tests.gated import product as gated
+from tests.support.gated import product as gated
 
 WINDOW = ("2013-02", "2013-03")
 

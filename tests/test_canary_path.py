@@ -18,8 +18,8 @@ from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
 from resources.endpoints import shadows
 from sensors import shadow as sensor
-from tests.path_support import Days
-from tests.small_home import DAYS, small_home
+from tests.support.command_line import Days
+from tests.support.homes.small_home import DAYS, small_home
 from tests.test_serving_shadow import eventually
 
 NEXT, LAST = "2013-01-04", "2013-01-05"

@@ -7,7 +7,7 @@ from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.release.approvals import Override
 from ml_assets.core.release.card import MOST_ROWS, About, Used, card
 from ml_assets.spec.product import Product
-from tests.records import manifest
+from tests.support.records import manifest
 
 NASTY = "<script>alert(1)</script> | @everyone `x`"
 CLAIM: dict[str, Any] = {

@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from tests import path_support
-from tests.path_support import Days, replace_in
-from tests.small_home import DAYS, small_home
+from tests.support import command_line as path_support
+from tests.support.command_line import Days, replace_in
+from tests.support.homes.small_home import DAYS, small_home
 
 pytestmark = pytest.mark.timeout(600)
 FIRST, SECOND = DAYS[:2]

@@ -8,9 +8,9 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from resources.ledger.recalls import recalled_partitions
-from tests.flights_months import MONTHS, copies, copy, month, months, with_column
-from tests.logged import log, predicted
-from tests.path_homes import Home
+from tests.support.homes.flights_months import MONTHS, copies, copy, month, months, with_column
+from tests.support.homes.path_homes import Home
+from tests.support.logged import log, predicted
 
 __all__ = ["copies", "copy", "months"]
 

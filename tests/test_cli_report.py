@@ -12,7 +12,7 @@ from ml_assets.cli import cli
 from ml_assets.core.evaluation.review import MOST_SLICES, review
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.markdown import code, table, text
-from tests import path_support
+from tests.support import command_line as path_support
 
 HOSTILE = [
     "a|b",

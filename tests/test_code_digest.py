@@ -21,8 +21,8 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.stages import SOURCE, STAGES, stage_code
 from ml_assets.first_party import TREE
 from ml_assets.spec.product import Product, load
-from tests import trains
-from tests.shop import DAYS, deliver, shop
+from tests.support import trains
+from tests.support.homes.shop import DAYS, deliver, shop
 
 PYTHON = """\
 import math

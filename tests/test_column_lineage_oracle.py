@@ -17,7 +17,7 @@ from resources.dbt.column_lineage import trace
 from resources.dbt.description import described_project
 from resources.dbt.project import DbtProject
 from resources.dbt.runner import DATABASE, read_manifest
-from tests.flights_days import PARTITION, flights, tables, write_sources
+from tests.support.homes.flights_days import PARTITION, flights, tables, write_sources
 
 Lineage = dict[str, set[str]]  # a column and the source columns behind it, as "dataset.flights.origin"
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml_assets.core.contract.engine import ContractError, TableAudit, polars_schema
 from ml_assets.spec.product import Product
-from tests.trains import GOOD, audited, made, reasons, trips
+from tests.support.trains import GOOD, audited, made, reasons, trips
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ml_assets.core.contract.engine import Audit, audit
 from ml_assets.spec.product import Product
-from tests.trains import audited, made, reasons, trips
+from tests.support.trains import audited, made, reasons, trips
 
 STOPS = """\
     stop: str = pa.Field(unique=True)

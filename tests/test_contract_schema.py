@@ -4,7 +4,7 @@ import pytest
 
 from ml_assets.core.contract.engine import ContractError, columns_known_after, request_fields
 from ml_assets.spec.product import Product
-from tests.trains import made
+from tests.support.trains import made
 
 
 @pytest.fixture(scope="module")

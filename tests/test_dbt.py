@@ -11,7 +11,7 @@ import pytest
 from ml_assets.spec.product import load
 from resources.dbt.build import Built, Dbt, DbtFailed, DbtProjectError, test_names
 from resources.dbt.project import copy_project, project_digest
-from tests.flights_days import PARTITION, flights, own_copy, tables, write_sources
+from tests.support.homes.flights_days import PARTITION, flights, own_copy, tables, write_sources
 
 Sources = dict[str, list[Path]]
 
@@ -63,7 +63,7 @@ def test_dbt_leaves_logging_and_open_files_as_they_were(dbt: Dbt, built: Built, 
 def test_dbt_prints_nothing_and_installs_no_root_handler(tmp_path: Path) -> None:
     code = (
         "import logging\nfrom pathlib import Path\n"
-        "from resources.dbt.build import Dbt\nfrom tests.flights_days import flights\n"
+        "from resources.dbt.build import Dbt\nfrom tests.support.homes.flights_days import flights\n"
         f"Dbt(Path({str(tmp_path)!r})).columns(flights())\nassert logging.getLogger().handlers == []"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -103,7 +103,7 @@ def test_a_data_test_without_a_name_is_refused(tmp_path: Path) -> None:
 
 def test_names_of_data_tests_are_read_without_dbt() -> None:
     code = (
-        "import sys\nfrom tests.flights_days import flights\nfrom resources.dbt.build import test_names\n"
+        "import sys\nfrom tests.support.homes.flights_days import flights\nfrom resources.dbt.build import test_names\n"
         "assert test_names(flights())\nassert not {'dbt', 'duckdb', 'dagster', 'sqlglot'} & sys.modules.keys()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

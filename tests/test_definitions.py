@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.graph import checks, definitions, lines
+from tests.support.graph import checks, definitions, lines
 
 
 def test_the_graph_is_the_one_written_down() -> None:

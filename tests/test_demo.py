@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ci_run import ci_run
-from tests.path_homes import copy_home
+from tests.support.ci_runner import ci_run
+from tests.support.homes.path_homes import copy_home
 
 OF_CI = ".venv/bin/ml-assets demo --months 4"
 

@@ -16,10 +16,10 @@ import pytest
 
 from ml_assets.cli.shared import process_group as processes
 from ml_assets.cli.shared.process_group import PortTaken, Service, ServiceEnded, refuse_taken_ports, run_together
-from tests import path_support
-from tests.browser_support import eventually
-from tests.path_support import Days, free_port
-from tests.small_home import small_home
+from tests.support import command_line as path_support
+from tests.support.browser import eventually
+from tests.support.command_line import Days, free_port
+from tests.support.homes.small_home import small_home
 
 SERVER = """
 import http.server, sys

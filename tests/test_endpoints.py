@@ -13,8 +13,8 @@ from resources.endpoints.pointer import Pointer, PointerError
 from resources.ledger.ledger import LedgerConflict
 from resources.workspace import Workspace
 from tests.conftest import settings_of
-from tests.faults import BROKEN_DISK, disk_fails, points_survived
-from tests.records import answers, broken, release
+from tests.support.faults import BROKEN_DISK, disk_fails, points_survived
+from tests.support.records import answers, broken, release
 
 A, B, C, D = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enumerate("abcd", 1))
 POINTER = Pointer(release="r", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better")

@@ -17,8 +17,8 @@ from resources.dbt.project import scratch
 from resources.environment import pin_variables
 from resources.settings import HomeRefused, settings
 from resources.store.temp_files import UNFINISHED, clear_folder
-from tests.path_homes import Home
-from tests.shop import DAYS, Row, csv_bytes, deliver, rows, shop
+from tests.support.homes.path_homes import Home
+from tests.support.homes.shop import DAYS, Row, csv_bytes, deliver, rows, shop
 
 STAGES = ("raw", "dataset", "features", "model", "evaluation")
 TO_FEATURES = ("raw", "dataset", "quarantine", "features")

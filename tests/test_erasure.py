@@ -15,13 +15,14 @@ from resources.ledger.decisions import DecisionRefused
 from resources.ledger.erasure import ERASABLE, NEEDED, ErasureRefused, erase
 from resources.ledger.ledger import KINDS, Entry
 from resources.workspace import Workspace
-from tests import old_home, verify_support
 from tests.conftest import settings_of
-from tests.faults import points_survived
-from tests.records import broken
+from tests.support import verified_home as verify_support
+from tests.support.faults import points_survived
+from tests.support.homes import old_home
+from tests.support.records import broken
+from tests.support.verified_home import found, notes
 from tests.test_chain import triggers
 from tests.test_ledger_tampering import forge, raw
-from tests.verify_support import found, notes
 
 NAME = "Ann Example"
 LONG = "x" * 9000  # more than a page of the file

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.estimates import MetricError
-from tests.scored import regression_rows, rows, without_champion
+from tests.support.scored import regression_rows, rows, without_champion
 
 BASE = ["roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap"]
 METRICS = [*BASE, "accuracy", "selection_rate", "tpr", "fpr"]

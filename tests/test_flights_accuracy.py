@@ -16,7 +16,7 @@ from ml_assets.core.model.training import fit, labelled
 from ml_assets.services.demo_flights import Year
 from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
-from tests.flights_days import flights
+from tests.support.homes.flights_days import flights
 
 Tables = dict[str, pl.DataFrame]
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from resources.dbt.build import Built, Dbt
-from tests.flights_days import PARTITION, Frames, flights, tables, write_sources
+from tests.support.homes.flights_days import PARTITION, Frames, flights, tables, write_sources
 
 RATES = {"carrier_late_rate": ["carrier"], "origin_late_rate": ["origin"], "route_late_rate": ["origin", "dest"]}
 OUTCOMES = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")

@@ -10,8 +10,8 @@ import yaml
 
 from ml_assets.spec.gates import BudgetSpec, GateSpec
 from ml_assets.spec.product import ProductError, load
-from tests import trains
-from tests.gated import GATES, product
+from tests.support import trains
+from tests.support.gated import GATES, product
 
 MOVED = "`staging: {p99_ratio: 1.5, attempts: 3}`"
 FLOOR = {"name": "floor", "prove": "roc_auc(candidate) > 0.6"}

@@ -14,7 +14,7 @@ from ml_assets.core.gates.claims import ClaimResult
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.estimates import MetricError
 from ml_assets.spec.gates import MinimumSpec
-from tests.gated import LEVEL, arguments, claim, judged, reordered, window
+from tests.support.gated import LEVEL, arguments, claim, judged, reordered, window
 
 RELATIVE = "roc_auc(candidate) - roc_auc(champion) > -0.05"
 TEXTS = [

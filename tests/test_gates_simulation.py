@@ -25,7 +25,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.spec.gates import BudgetSpec
-from tests.gated import claim
+from tests.support.gated import claim
 
 CLAIMS = {
     "binary": [

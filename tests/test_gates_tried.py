@@ -11,8 +11,8 @@ from ml_assets.cli.gates.bite import mutants
 from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.levels import level
 from ml_assets.spec.gates import GateSpec
-from tests.gates_home import GATES, gates_home, invoke, policy, whole_months
-from tests.path_homes import Home
+from tests.support.homes.gates_home import GATES, gates_home, invoke, policy, whole_months
+from tests.support.homes.path_homes import Home
 
 __all__ = ["gates_home"]
 

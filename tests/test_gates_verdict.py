@@ -18,7 +18,7 @@ from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest, judge
 from ml_assets.core.metrics.estimates import MetricError
 from ml_assets.spec.product import Product
-from tests.gated import GATES, arguments, product, recorded, verdict, window
+from tests.support.gated import GATES, arguments, product, recorded, verdict, window
 
 CLAIMS = [claim["name"] for claim in GATES["claims"]]
 WRONG = [None, "0.5", True, [], {}, float("nan")]

@@ -12,9 +12,9 @@ from ml_assets.core.gate_lab.boundary import at_boundary, at_truth, design_effec
 from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gate_lab.simulation import binary_days
 from ml_assets.spec.gates import GateSpec
-from tests.flights_months import copy, months  # noqa: F401
-from tests.gated import GATES, claim, window
-from tests.path_homes import Home
+from tests.support.gated import GATES, claim, window
+from tests.support.homes.flights_months import copy, months  # noqa: F401
+from tests.support.homes.path_homes import Home
 
 
 def called(home: Home, *arguments: str) -> Result:

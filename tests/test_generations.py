@@ -16,8 +16,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.model.features import FeaturesRefused, stacked
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.stages import release as release_asset
-from tests.path_homes import Home, Run
-from tests.shop import DAYS, deliver, shop
+from tests.support.homes.path_homes import Home, Run
+from tests.support.homes.shop import DAYS, deliver, shop
 
 DATA = ("raw", "dataset", "quarantine", "features")
 PATH = (*DATA, "model", "evaluation", "release", "endpoint/staging", "endpoint/production")

@@ -13,7 +13,7 @@ from resources import git as module
 from resources.git import Sources, source, tracked
 from resources.settings import settings
 from resources.workspace import Workspace
-from tests.records import recipe
+from tests.support.records import recipe
 
 
 def git(folder: Path, *arguments: str) -> str:

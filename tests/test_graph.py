@@ -12,7 +12,7 @@ from ml_assets.core.lineage.graph import Graph
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger.ledger import Ledger
-from tests.records import flip, manifest
+from tests.support.records import flip, manifest
 
 Edges = list[list[int]]
 

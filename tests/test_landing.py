@@ -7,7 +7,7 @@ import pytest
 
 from ml_assets.spec.product import Product, load
 from resources.landing import Landing, NotDelivered, content_key
-from tests import trains
+from tests.support import trains
 
 SPEC = trains.SPEC.replace("  reference:", "    signals: {format: parquet, time: at}\n  reference:")
 

@@ -17,9 +17,9 @@ from ml_assets.services.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UN
 from ml_assets.serving.client.latency import Measured
 from resources.settings import settings
 from resources.workspace import Workspace
-from tests.path_homes import Home, Run
-from tests.path_support import Days
-from tests.small_home import DAYS, small_home
+from tests.support.command_line import Days
+from tests.support.homes.path_homes import Home, Run
+from tests.support.homes.small_home import DAYS, small_home
 
 LAST = DAYS[-1]
 SLOW = "\nwhere (select sum(range) from range(2000)) > 0\n"

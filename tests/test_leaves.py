@@ -12,8 +12,8 @@ from ml_assets.builders import report as report_builder
 from ml_assets.core.lineage.stages import LEAVES
 from resources.settings import settings
 from resources.workspace import Workspace
-from tests.path_homes import Home, Run
-from tests.shop import DAYS, Row, deliver, shop
+from tests.support.homes.path_homes import Home, Run
+from tests.support.homes.shop import DAYS, Row, deliver, shop
 
 DATA = ("raw", "dataset", "quarantine", "features")
 JUDGED = (*DATA, "model", "evaluation")

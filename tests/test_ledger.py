@@ -15,8 +15,8 @@ from sqlalchemy import Connection
 
 from ml_assets.core.lineage.manifests import Manifest
 from resources.ledger.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
-from tests.faults import points_survived
-from tests.records import broken, manifest, pointing, recipe, release
+from tests.support.faults import points_survived
+from tests.support.records import broken, manifest, pointing, recipe, release
 
 ROOT = Path(__file__).parents[1]
 

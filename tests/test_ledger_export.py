@@ -13,8 +13,9 @@ from ml_assets.services.export.ledger import CannotWithhold, lines, verify_expor
 from resources.ledger.erasure import erase
 from resources.ledger.ledger import KINDS
 from resources.workspace import Workspace
-from tests import old_home, verify_support
 from tests.conftest import settings_of
+from tests.support import verified_home as verify_support
+from tests.support.homes import old_home
 
 NAME = "Ann Example"
 

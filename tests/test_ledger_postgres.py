@@ -22,10 +22,10 @@ from resources.ledger.ledger import Ledger, LedgerConflict
 from resources.scratch_workspace import ledger_copy
 from resources.settings import settings
 from resources.workspace import Workspace
-from tests import old_home
 from tests.conftest import settings_of
-from tests.postgres_support import new_database, postgres
-from tests.records import answers, broken, manifest, pointing, recipe, release
+from tests.support.homes import old_home
+from tests.support.postgres import new_database, postgres
+from tests.support.records import answers, broken, manifest, pointing, recipe, release
 
 # The same tests, with this module's `ledger`.
 from tests.test_ledger import (  # noqa: F401

@@ -10,7 +10,7 @@ import pytest
 
 from resources.ledger import tables as ledger_schema
 from resources.ledger.ledger import GENESIS, Ledger
-from tests.records import broken, manifest, pointing
+from tests.support.records import broken, manifest, pointing
 
 TABLES = [table.name for table in ledger_schema.metadata.sorted_tables]
 

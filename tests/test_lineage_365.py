@@ -37,8 +37,8 @@ from resources.dagster_assets import asset_key
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
-from tests.path_homes import QUIET, Home, home
-from tests.weather_days import TEMPERATURE, days
+from tests.support.homes.path_homes import QUIET, Home, home
+from tests.support.homes.weather_days import TEMPERATURE, days
 
 pytestmark = pytest.mark.timeout(900)
 DAYS = 365

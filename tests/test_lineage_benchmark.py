@@ -7,7 +7,7 @@ import pytest
 from benchmarks import lineage
 from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger.ledger import Ledger
-from tests.records import broken
+from tests.support.records import broken
 
 
 @pytest.fixture(autouse=True)

@@ -12,8 +12,8 @@ from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage, NotMaterialized, NotProven
 from resources.workspace import Workspace
-from tests.faults import BROKEN_DISK, FULL_DISK, disk_fails, points_survived
-from tests.records import answers, broken, damage, manifest, release
+from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails, points_survived
+from tests.support.records import answers, broken, damage, manifest, release
 
 DELIVERED = Input("landing/trains/trips", "2013-01", "a" * 64)
 

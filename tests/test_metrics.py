@@ -20,7 +20,7 @@ from ml_assets.core.metrics.binary import (
 from ml_assets.core.metrics.estimates import MetricError, difference, estimate, measure
 from ml_assets.core.metrics.intervals import Estimate, Measured, Units
 from ml_assets.core.metrics.registry import AT_THRESHOLD, METRICS, metrics_of
-from tests.gated import judged
+from tests.support.gated import judged
 
 CLASSIFIED = {
     "roc_auc": oracle.roc_auc_score,

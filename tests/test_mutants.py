@@ -13,7 +13,7 @@ from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.binary import roc_auc
-from tests.scored import rows
+from tests.support.scored import rows
 
 
 def made() -> Panel:

@@ -23,7 +23,7 @@ from click.testing import CliRunner
 from openlineage.client.event_v2 import RunEvent
 
 from ml_assets.cli import cli
-from tests.flights_months import MONTHS, Months, copies, copy, month, months, year
+from tests.support.homes.flights_months import MONTHS, Months, copies, copy, month, months, year
 
 __all__ = ["copies", "copy", "months"]
 

@@ -14,8 +14,8 @@ from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.release.clearance import leave
 from resources.tracking.registry import versions
 from sensors import decisions
-from tests.path_homes import Run
-from tests.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, rejected, told, turned_down, waiting
+from tests.support.homes.path_homes import Run
+from tests.support.homes.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, rejected, told, turned_down, waiting
 
 __all__ = ["rejected", "turned_down", "waiting"]
 

@@ -10,8 +10,8 @@ from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.release.offline_bundle import NotComputable, own_features
 from ml_assets.services.release_status import overrule
-from tests.path_homes import Home
-from tests.shop import DAYS, deliver, shop
+from tests.support.homes.path_homes import Home
+from tests.support.homes.shop import DAYS, deliver, shop
 
 DATA = ("raw", "dataset", "quarantine", "features")
 RELEASED = ("release", "endpoint/staging", "endpoint/production")

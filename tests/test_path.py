@@ -11,8 +11,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from tests.flights_months import MONTHS, MORE, TOO_FAR, Months, copies, copy, month, months, with_column, year
-from tests.path_homes import Home
+from tests.support.homes.flights_months import MONTHS, MORE, TOO_FAR, Months, copies, copy, month, months, with_column, year
+from tests.support.homes.path_homes import Home
 
 __all__ = ["copies", "copy", "months"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.flights_months import MONTHS, Months, copies, month, months, with_column, year
-from tests.path_homes import Home
+from tests.support.homes.flights_months import MONTHS, Months, copies, month, months, with_column, year
+from tests.support.homes.path_homes import Home
 
 __all__ = ["copies", "months"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from resources.ledger.ledger import Entry
-from tests.flights_months import MONTHS, MORE, NEXT, WEAK, Months, copies, copy, month, months
-from tests.path_homes import Home, Run
+from tests.support.homes.flights_months import MONTHS, MORE, NEXT, WEAK, Months, copies, copy, month, months
+from tests.support.homes.path_homes import Home, Run
 
 __all__ = ["copies", "copy", "months"]
 

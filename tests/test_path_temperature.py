@@ -10,8 +10,8 @@ import pytest
 
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.spec.product import load
-from tests.path_homes import Home, Run, home
-from tests.weather_days import TEMPERATURE, days
+from tests.support.homes.path_homes import Home, Run, home
+from tests.support.homes.weather_days import TEMPERATURE, days
 
 SMALL = (
     (r"window: \{.*\}", "window: {train: 6, test: 2, minimum: 2}"),

@@ -10,8 +10,8 @@ from typing import Any
 from ml_assets.cli.plan import STALE
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.services.planning.plan import make_plan
-from tests.flights_months import MONTHS, NEXT, Months, copies, copy, month, months, with_column
-from tests.path_homes import Home
+from tests.support.homes.flights_months import MONTHS, NEXT, Months, copies, copy, month, months, with_column
+from tests.support.homes.path_homes import Home
 
 __all__ = ["copies", "copy", "months"]
 

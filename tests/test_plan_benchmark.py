@@ -13,7 +13,7 @@ from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger, write
 from resources.workspace import Workspace
-from tests.records import broken
+from tests.support.records import broken
 
 DAYS = 20
 

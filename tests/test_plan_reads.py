@@ -13,7 +13,7 @@ from ml_assets.services.planning import nothing_to_do as plan_known
 from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
-from tests import records
+from tests.support import records
 
 KEYS = ("2013-01", "2013-02", "2013-03")
 

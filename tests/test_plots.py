@@ -14,7 +14,7 @@ from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.metrics.drift import drift, profile
 from ml_assets.core.plots.figures import distribution_plot, drift_plot, feature_importance, learning_curve, plots
 from ml_assets.core.plots.style import as_markdown
-from tests.scored import regression_rows, rows, without_champion
+from tests.support.scored import regression_rows, rows, without_champion
 
 LIMIT_BYTES = 15_000
 BINARY = {"roc", "precision_recall", "calibration", "confusion_matrix", "score_distribution", "slices"}

@@ -23,8 +23,8 @@ from ml_assets.serving.log.prediction_id import prediction_id
 from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.record import schema
 from resources.workspace import Workspace
-from tests.path_support import Days
-from tests.small_home import DAYS, small_home
+from tests.support.command_line import Days
+from tests.support.homes.small_home import DAYS, small_home
 
 ROWS = 400
 UNREACHABLE = {"ML_ASSETS_MLFLOW": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}

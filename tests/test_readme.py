@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from resources.settings import ROOT
-from tests.browser_support import answers, eventually
-from tests.path_support import Days
-from tests.small_home import DAYS, small_home
-from tests.workflow_support import run_lines
+from tests.support.browser import answers, eventually
+from tests.support.command_line import Days
+from tests.support.homes.small_home import DAYS, small_home
+from tests.support.workflows import run_lines
 
 README = ROOT / "README.md"
 DOCUMENTS = sorted([README, *(ROOT / "docs").glob("*.md")])

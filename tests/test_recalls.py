@@ -12,7 +12,7 @@ from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import Recalled
 from resources.workspace import Workspace
-from tests.records import answers, manifest, release
+from tests.support.records import answers, manifest, release
 
 JANUARY, FEBRUARY, MARCH = "2013-01", "2013-02", "2013-03"
 WHY = {"reason": "a broken clock", "by": "ana"}

@@ -16,8 +16,8 @@ from resources.scratch_workspace import scratch_above
 from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
 from resources.workspace import Workspace
-from tests import path_support
-from tests.records import damage, recipe
+from tests.support import command_line as path_support
+from tests.support.records import damage, recipe
 
 FILES = {"rows.txt": b"rows", "more.txt": b"more"}
 

@@ -18,9 +18,9 @@ from ml_assets.core.model import features
 from ml_assets.definitions import build_defs
 from ml_assets.services.claims import REPRODUCIBLE
 from resources.dagster_assets import asset_key
-from tests.flights_months import MONTHS, copies, copy, month, months
-from tests.path_homes import QUIET, Home
-from tests.records import damage
+from tests.support.homes.flights_months import MONTHS, copies, copy, month, months
+from tests.support.homes.path_homes import QUIET, Home
+from tests.support.records import damage
 
 __all__ = ["copies", "copy", "months"]
 

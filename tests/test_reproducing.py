@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml_assets.core.lineage.differences import Cause, changed_rows, declared, row_order
 from ml_assets.core.lineage.manifests import Input
-from tests.records import recipe
+from tests.support.records import recipe
 
 DETAILS: dict[str, Any] = {
     "environment": {"python": "3.11", "polars": "2.1.0"},

@@ -12,9 +12,9 @@ from ml_assets.definitions import build_defs
 from ml_assets.services.claims import ROLLBACK_DRILL
 from resources.dagster_assets import asset_key
 from resources.workspace import Workspace
-from tests.path_homes import QUIET
-from tests.path_support import Days
-from tests.small_home import small_home
+from tests.support.command_line import Days
+from tests.support.homes.path_homes import QUIET
+from tests.support.homes.small_home import small_home
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_serving_support import FEATURES, offline_features, requests, train
 
 from ml_assets.core.model.scoring import ScoringError, check_features, load_model, score_frame, score_rows
 from ml_assets.spec.sections import Task
+from tests.support.serving_store import FEATURES, offline_features, requests, train
 
 NAMES = [feature["name"] for feature in FEATURES]
 

@@ -20,8 +20,8 @@ from resources.dagster_instance import open_instance
 from resources.settings import ROOT
 from resources.workspace import Workspace
 from sensors import new_data
-from tests import path_support
-from tests.path_support import Days
+from tests.support import command_line as path_support
+from tests.support.command_line import Days
 
 A, B = b"trip\n1\n", b"trip\n3\n"
 DAY = "2013-01-01"

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 
 import psutil
 import pytest
-from test_serving_support import Store, get, train
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from tests.hostile import FRAME, HEADERS, ROWS, body, wire
+from tests.support.hostile import FRAME, HEADERS, ROWS, body, wire
+from tests.support.serving_store import Store, get, train
 
 CONNECTIONS = 4
 MOST_BODY_BYTES = 2_000_000

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_serving_support import FEATURES, SQL, Release, payload, requests, train
 
 from ml_assets.serving.features.compute import Features
 from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.http.batcher import Batcher, Overloaded
 from ml_assets.serving.release.bundle import Bundle, load
+from tests.support.serving_store import FEATURES, SQL, Release, payload, requests, train
 
 FRAME = requests(40, seed=5)
 ROWS = payload(FRAME)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_serving_support import FEATURES, REQUEST, SQL, Release, lookups, payload, requests, train
 
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
@@ -16,6 +15,7 @@ from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.model.scorer import Scorer
 from ml_assets.serving.release.bundle import Bundle, load
 from ml_assets.serving.release.bundle_files import BundleRefused
+from tests.support.serving_store import FEATURES, REQUEST, SQL, Release, lookups, payload, requests, train
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ import polars as pl
 import psutil
 import pytest
 from test_serving_server import ROWS, Load, World, world
-from test_serving_support import get, post
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.log.reader import read
 from resources.endpoints import pointer as pointers
-from tests.logged import id_at
+from tests.support.logged import id_at
+from tests.support.serving_store import get, post
 
 __all__ = ["world"]
 

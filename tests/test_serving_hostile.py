@@ -9,10 +9,10 @@ from contextlib import closing
 from typing import Any
 
 import pytest
-from test_serving_support import Store, get, post, train
 
 from ml_assets.serving.client.server_process import ServerProcess
-from tests.hostile import BODIES, GOOD
+from tests.support.hostile import BODIES, GOOD
+from tests.support.serving_store import Store, get, post, train
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_serving_support import REQUEST, Store, get, payload, post, requests, train
 
 from ml_assets.serving.client.server_process import ServerProcess
+from tests.support.serving_store import REQUEST, Store, get, payload, post, requests, train
 
 ROWS = payload(requests(60, seed=21))
 

@@ -6,11 +6,11 @@ import re
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_serving_support import REQUEST, payload, requests
 
 from ml_assets.serving.requests.byte_counts import LARGE_BYTES, colons, count
 from ml_assets.serving.requests.parser import RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
+from tests.support.serving_store import REQUEST, payload, requests
 
 DECODER = RequestDecoder(json.dumps(REQUEST).encode())
 ROWS = payload(requests(1000, seed=3))

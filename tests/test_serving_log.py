@@ -26,7 +26,7 @@ from ml_assets.serving.log.files import compact
 from ml_assets.serving.log.reader import PredictionLogError, count_predictions, find, read
 from ml_assets.serving.log.record import REPEATED, Predictions, Sent
 from ml_assets.serving.log.writer import REQUEST_BYTES, ROW_BYTES, SENT_ROW_BYTES, PredictionLog
-from tests.logged import NOON, THRESHOLD, id_at, log, predicted
+from tests.support.logged import NOON, THRESHOLD, id_at, log, predicted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -442,7 +442,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from ml_assets.serving.log.writer import PredictionLog
-from tests.logged import predicted
+from tests.support.logged import predicted
 kept = PredictionLog(Path(sys.argv[1]), flush_seconds=0.002)
 print("ready", flush=True)
 number = 0

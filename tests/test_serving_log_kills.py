@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.serving.log.writer import FLUSH_SECONDS
-from tests.log_faults import ACTS, MUTANTS, kills_survived, prove
+from tests.support.log_faults import ACTS, MUTANTS, kills_survived, prove
 
 WRITING_SECONDS = 1.0
 """For the file that is being written, on a machine that does other things too."""
@@ -18,7 +18,7 @@ BUSY = """
 import sys, time
 from pathlib import Path
 from ml_assets.serving.log.writer import PredictionLog
-from tests.log_faults import made
+from tests.support.log_faults import made
 kept = PredictionLog(Path(sys.argv[1]), flush_seconds=float(sys.argv[2]))
 for number in range(0, 1_000_000, 50):
     kept.add(made(number, 50))

@@ -4,12 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from test_serving_support import Store, payload, requests, train
 
 from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.requests.parser import Limits
-from tests.in_process import app_of, ask, within
+from tests.support.in_process import app_of, ask, within
+from tests.support.serving_store import Store, payload, requests, train
 
 ROWS = payload(requests(3, seed=31))
 

@@ -18,9 +18,9 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from test_serving_support import Store, get, train
 
 from ml_assets.serving.client.server_process import ServerProcess
+from tests.support.serving_store import Store, get, train
 
 CHECKS = [
     not_a_server_error,

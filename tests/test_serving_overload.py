@@ -10,12 +10,12 @@ from typing import Any
 
 import psutil
 import pytest
-from test_serving_support import Store, payload, requests, train
 
 from ml_assets.serving.http.api_keys import new_key, parse_keys
 from ml_assets.serving.log import writer as prediction_log
 from ml_assets.serving.log.writer import PredictionLog
-from tests.in_process import app_of, ask, within
+from tests.support.in_process import app_of, ask, within
+from tests.support.serving_store import Store, payload, requests, train
 
 ROWS = payload(requests(40, seed=31))
 
@@ -127,7 +127,7 @@ def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Stor
         slow = [socket.create_connection((host, int(port)), timeout=8) for _ in beginnings for _ in range(10)]
         for number, connection in enumerate(slow):
             connection.sendall(beginnings[number // 10])
-        from test_serving_support import post
+        from tests.support.serving_store import post
 
         assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
         said = [answer_of(connection) for connection in slow]
@@ -138,7 +138,8 @@ def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Stor
 
 def test_a_client_that_takes_no_answer_is_given_up_and_others_are_answered(store: Store, tmp_path: Path) -> None:
     from test_serving_server import Started
-    from test_serving_support import post
+
+    from tests.support.serving_store import post
 
     ready = tmp_path / "ready.json"
     server = Started([*store.argv, "--client-seconds", "1", "--ready-file", str(ready)], ready)

@@ -20,7 +20,7 @@ from ml_assets.serving.http.prometheus import Metrics, observed_families, render
 from ml_assets.serving.log.prediction_id import is_prediction_id, prediction_id, prediction_ids
 from ml_assets.serving.log.record import GROUP_ROWS, Predictions, Sent, parquet, table
 from ml_assets.serving.release.observed_counts import Observed
-from tests.logged import predicted
+from tests.support.logged import predicted
 
 
 def test_ids_are_version_seven_and_sort_by_time() -> None:

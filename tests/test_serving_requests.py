@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from test_serving_support import REQUEST, payload, requests
 
 from ml_assets.serving.requests.field import RequestSpecRefused
 from ml_assets.serving.requests.parser import Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
+from tests.support.serving_store import REQUEST, payload, requests
 
 DECODER = RequestDecoder(json.dumps(REQUEST).encode(), limits=Limits(body_bytes=100_000, rows=5))
 GOOD = payload(requests(1, seed=2))[0]

@@ -11,9 +11,9 @@ from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.http.api_keys import new_key
-from tests.browser_support import eventually
-from tests.path_support import Days
-from tests.small_home import small_home
+from tests.support.browser import eventually
+from tests.support.command_line import Days
+from tests.support.homes.small_home import small_home
 
 
 @pytest.fixture

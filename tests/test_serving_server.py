@@ -18,7 +18,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_serving_support import Release, Store, get, payload, post, requests, train
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused, EndpointUnreachable
@@ -26,6 +25,7 @@ from ml_assets.serving.client.server_process import ServerDied, ServerProcess
 from ml_assets.serving.http.server import DRAIN_SECONDS
 from ml_assets.serving.log.reader import read
 from resources.endpoints import pointer as pointers
+from tests.support.serving_store import Release, Store, get, payload, post, requests, train
 
 FRAME = requests(60, seed=21)
 ROWS = payload(FRAME)

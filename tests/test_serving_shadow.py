@@ -17,7 +17,7 @@ from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
 from ml_assets.serving.log.record import Predictions, table
 from ml_assets.serving.release.shadow import BATCH_ROWS, Shadow
-from tests.test_serving_support import Release, Store, get, payload, requests, train
+from tests.support.serving_store import Release, Store, get, payload, requests, train
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

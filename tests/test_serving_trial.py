@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_serving_support import SQL, Release, Store, train
 
 from ml_assets.core.digests import digest_file
 from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
@@ -18,6 +17,7 @@ from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.release.trial_process import Trial
 from ml_assets.serving.requests.parser import Limits
 from resources.endpoints import pointer as pointers
+from tests.support.serving_store import SQL, Release, Store, train
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,8 @@ def permuted(folder: Path) -> None:
 
 def constant(folder: Path) -> None:
     from catboost import CatBoostClassifier, Pool
-    from test_serving_support import FEATURES, offline_features, requests
+
+    from tests.support.serving_store import FEATURES, offline_features, requests
 
     frame = offline_features(requests(50, seed=1)).select(feature["name"] for feature in FEATURES)
     frame = frame.with_columns(frame["hour"].cast(float), frame["is_holiday"].cast(float))

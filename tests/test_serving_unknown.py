@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from test_serving_support import Store, get, payload, post, requests, train
 
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.release.bundle import load
 from ml_assets.serving.release.loaded import converted
 from ml_assets.serving.requests.refusals import BadRequest
+from tests.support.serving_store import Store, get, payload, post, requests, train
 
 KNOWN = {"carrier": ["AA", "B6", "DL"], "tailnum": [f"N{number}" for number in range(200)]}
 ROW = {**payload(requests(1, seed=2))[0], "carrier": "AA", "tailnum": "N3"}

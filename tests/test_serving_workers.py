@@ -13,7 +13,6 @@ import psutil
 import pytest
 from test_serving_keys import ADMIN, KEYS, request, status
 from test_serving_server import ROWS, Load, Started, World, probabilities, status_of_ready, world
-from test_serving_support import get
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused
@@ -22,6 +21,7 @@ from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import PEER, known, parse_keys, peer_key
 from ml_assets.serving.http.prometheus import joined
 from ml_assets.serving.log.reader import read
+from tests.support.serving_store import get
 
 __all__ = ["world"]
 

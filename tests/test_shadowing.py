@@ -22,8 +22,8 @@ from ml_assets.spec.sections import ShadowSpec
 from resources.endpoints import pointer, shadows
 from resources.workspace import Workspace
 from sensors import shadow as sensor
-from tests.path_support import Days
-from tests.small_home import DAYS, small_home
+from tests.support.command_line import Days
+from tests.support.homes.small_home import DAYS, small_home
 
 TERMS = ShadowSpec(unit="day", alpha=0.05, max_harm=0.02, bound=0.1)
 

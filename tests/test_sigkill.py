@@ -21,11 +21,11 @@ from resources.settings import Settings, settings
 from resources.store.temp_files import UNFINISHED, clear_home, writing_into
 from resources.workspace import Workspace
 from tests.conftest import settings_of
-from tests.killed_runs import Ended, Runner, runner
-from tests.path_homes import Home, home
-from tests.records import broken
-from tests.verify_support import contents
-from tests.weather_days import TEMPERATURE, days
+from tests.support.homes.path_homes import Home, home
+from tests.support.homes.weather_days import TEMPERATURE, days
+from tests.support.killed_runs import Ended, Runner, runner
+from tests.support.records import broken
+from tests.support.verified_home import contents
 
 pytestmark = pytest.mark.timeout(900)
 SMALL = (

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ml_assets.core.frames import parquet_bytes
 from resources.store.blobs import BlobDamaged, LocalBlobs, RemoteBlobs, open_blobs
 from resources.store.snapshots import MemberRefused, Snapshots
-from tests.records import damage
+from tests.support.records import damage
 
 FRAME = pl.DataFrame({"trip": [1, 2], "line": ["A", None]})
 FILES = {"rows.parquet": parquet_bytes(FRAME), "lookups/stops.parquet": b"stops", "about.json": b"{}"}

@@ -19,8 +19,8 @@ from ml_assets.core.lineage.stages import STAGES
 from ml_assets.first_party import TREE
 from ml_assets.services.planning.plan import make_plan
 from ml_assets.spec.product import Product
-from tests.path_homes import Home
-from tests.shop import DAYS, deliver, shop
+from tests.support.homes.path_homes import Home
+from tests.support.homes.shop import DAYS, deliver, shop
 
 Texts = Mapping[str, str]
 Edit = Callable[[Texts], Texts]

@@ -8,7 +8,7 @@ from ml_assets.core.lineage.manifests import Output
 from resources.lineage import Lineage
 from resources.stopwatch import Stopwatch
 from resources.workspace import Workspace
-from tests.records import manifest, recipe
+from tests.support.records import manifest, recipe
 
 
 def busy(seconds: float) -> None:

@@ -17,8 +17,8 @@ from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.first_party import PACKAGES, TREE, CodeChanged
 from ml_assets.services.build_snapshots import make_dataset, make_raw
 from sensors import new_data
-from tests.path_homes import Home
-from tests.shop import DAYS, deliver, shop
+from tests.support.homes.path_homes import Home
+from tests.support.homes.shop import DAYS, deliver, shop
 
 DAY = DAYS[0]
 DATA = ("raw", "dataset", "quarantine", "features")

@@ -9,8 +9,8 @@ import pytest
 from resources.ledger import head_checkpoint as witness
 from resources.ledger.head_checkpoint import Head, WitnessDamaged
 from resources.workspace import Workspace
-from tests.faults import disk_fails
-from tests.records import damage, manifest, pointing
+from tests.support.faults import disk_fails
+from tests.support.records import damage, manifest, pointing
 
 
 def test_it_is_the_newest_entry_after_every_way_to_append(workspace: Workspace) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.ci_run import RECURSES, ci_run
-from tests.workflow_support import ROOT, SHA, WORKFLOWS, Api, execute, pull, run_lines, runner_environ, steps
+from tests.support.ci_runner import RECURSES, ci_run
+from tests.support.workflows import ROOT, SHA, WORKFLOWS, Api, execute, pull, run_lines, runner_environ, steps
 
 SCRIPT = ROOT / ".github" / "report.py"
 pytestmark = pytest.mark.timeout(900)

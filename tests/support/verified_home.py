@@ -11,7 +11,7 @@ from resources.ledger.ledger import LedgerConflict
 from resources.settings import Settings
 from resources.workspace import Workspace
 from tests.conftest import settings_of
-from tests.records import answers, pointing, recipe
+from tests.support.records import answers, pointing, recipe
 
 
 def make(home: Path) -> Path:

@@ -12,7 +12,7 @@ from ml_assets.services.demo_flights import Year
 from ml_assets.spec.product import Product, load
 from resources.settings import settings
 from resources.workspace import Workspace
-from tests.flights_days import own_copy
+from tests.support.homes.flights_days import own_copy
 
 SPEC = {
     "partitions: {every: month, start: 2013-01, end: 2014-01}": "partitions: {every: day, start: 2013-01-01, end: 2013-01-15}",

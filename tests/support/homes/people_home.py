@@ -16,10 +16,10 @@ from ml_assets.cli import cli
 from ml_assets.definitions import build_defs
 from ml_assets.errors import MlAssetsError
 from resources.ledger.ledger import Entry
-from tests.flights_days import flights
-from tests.flights_months import month, year
-from tests.path_homes import QUIET, Home, Run, home
-from tests.shared import made_once
+from tests.support.homes.flights_days import flights
+from tests.support.homes.flights_months import month, year
+from tests.support.homes.path_homes import QUIET, Home, Run, home
+from tests.support.shared import made_once
 
 FIRST, SECOND = "2013-01", "2013-02"
 ASKS_TWO = (r"\n  approve: automatic", "\n  approve: person\n  four_eyes: true")

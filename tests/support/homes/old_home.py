@@ -1,4 +1,4 @@
-"""A small home that was written before a body's digest was chained: 17 entries of tests/verify_support.py, three looks with
+"""A small home that was written before a body's digest was chained: 17 entries of verified_home.py, three looks with
 their verdicts (18 to 23), and a refusal with a name in it (24).
 
 It was made once by the code of that time (commit 753e81a): `verify_support.make(home)`, then three times `Budget.charge` and
@@ -8,7 +8,7 @@ It was made once by the code of that time (commit 753e81a): `verify_support.make
 import shutil
 from pathlib import Path
 
-ARCHIVE = Path(__file__).parent / "data" / "home_with_body_rule.tar.gz"
+ARCHIVE = Path(__file__).parents[2] / "data" / "home_with_body_rule.tar.gz"
 ENTRIES = 24
 REFUSAL = 24
 NAME = "Ann Example"

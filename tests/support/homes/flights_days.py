@@ -14,7 +14,7 @@ from ml_assets.core.contract.schema import polars_schema
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
 
-FLIGHTS = Path(__file__).parents[1] / "ml_assets" / "products" / "flights"
+FLIGHTS = Path(__file__).parents[3] / "ml_assets" / "products" / "flights"
 START, DAYS = datetime(2013, 1, 1), 14
 PARTITION = ("2013-01", START, datetime(2013, 2, 1))
 Frames = dict[str, pl.DataFrame]

@@ -18,7 +18,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 
 from resources.settings import ROOT
-from tests.path_support import free_port
+from tests.support.command_line import free_port
 
 SCREENSHOTS = ROOT / "build" / "screenshots"
 INSTALL = "apt-get install --no-install-recommends chromium chromium-driver"

@@ -4,7 +4,7 @@ import importlib.util
 from functools import cache
 from pathlib import Path
 
-TEMPERATURE = Path(__file__).parent / "products" / "temperature"
+TEMPERATURE = Path(__file__).parents[2] / "products" / "temperature"
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The graph of both products as text, one line for each asset, check, job and sensor. `python -m tests.graph` prints it."""
+"""The graph of both products as text, one line per asset, check, job and sensor. `python -m tests.support.graph` prints it."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -11,7 +11,7 @@ from ml_assets.spec.product import load_all
 from resources.settings import ROOT, settings
 from resources.workspace import Workspace
 
-FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parent / "products")
+FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parents[1] / "products")
 
 
 @cache

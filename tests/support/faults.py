@@ -1,6 +1,6 @@
 """Faults at every point where a write meets the system or the database. As a program: an act, killed at each such point.
 
-`python -m tests.faults ACT FOLDER` runs one of ACTS in a new home per point, each time in a process that kills
+`python -m tests.support.faults ACT FOLDER` runs one of ACTS in a new home per point, each time in a process that kills
 itself there, then runs the act's own check on what is left. Prints how many points there were.
 """
 
@@ -28,7 +28,7 @@ from resources.endpoints import pointer as pointers
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.settings import settings
 from resources.workspace import Workspace
-from tests.records import answers, broken, recipe, release
+from tests.support.records import answers, broken, recipe, release
 
 SYSTEM_CALLS = ("open", "mkdir", "chmod", "fsync", "replace")
 FULL_DISK, BROKEN_DISK = errno.ENOSPC, errno.EIO
@@ -247,8 +247,8 @@ def _in_child(work: Callable[[Workspace], Any], home: Path) -> int:
 
 def points_survived(act: str, folder: Path) -> int:
     """Kill one of ACTS at each of its points, in processes of their own, and check; the number of points."""
-    command = [sys.executable, "-m", "tests.faults", act, str(folder)]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.support.faults", act, str(folder)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return int(done.stdout)
 

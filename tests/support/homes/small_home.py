@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import path_support
-from tests.path_homes import copy_home
-from tests.path_support import Days
-from tests.shared import made_once
+from tests.support import command_line as path_support
+from tests.support.command_line import Days
+from tests.support.homes.path_homes import copy_home
+from tests.support.shared import made_once
 
 DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 """The first has no candidate yet, the second and third are released."""

@@ -91,9 +91,9 @@ class Runner:
 @contextlib.contextmanager
 def runner(environ: Mapping[str, str], *, store: Path) -> Iterator[Runner]:
     """A warm process with this environment, that watches a store."""
-    command = [sys.executable, "-m", "tests.killed_runs", str(store)]
+    command = [sys.executable, "-m", "tests.support.killed_runs", str(store)]
     process = subprocess.Popen(
-        command, cwd=Path(__file__).parents[1], env=dict(environ), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        command, cwd=Path(__file__).parents[2], env=dict(environ), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     try:
         yield Runner(process)

@@ -7,8 +7,8 @@ from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.source import NOT_VERSIONED, Source
 from ml_assets.serving.log.prediction_id import ID_LENGTH
 from resources.workspace import Workspace
-from tests.logged import log, predicted
-from tests.records import answers
+from tests.support.logged import log, predicted
+from tests.support.records import answers
 
 SOURCE: Source = {"code": {"commit": "c0ffee" * 6 + "beef", "is_dirty": True}, "product": NOT_VERSIONED}
 DETAILS = {"config": {"model": {"depth": 8}}, "environment": {"polars": "2.1.0"}}

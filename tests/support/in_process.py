@@ -10,7 +10,7 @@ from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from resources.endpoints import pointer as pointers
-from tests.test_serving_support import Store
+from tests.support.serving_store import Store
 
 
 def app_of(store: Store, log: PredictionLog, *, limits: Limits | None = None, **more: Any) -> App:

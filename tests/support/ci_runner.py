@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.path_support import free_port, replace_in
-from tests.shared import made_once
-from tests.workflow_support import ROOT, execute, run_lines, runner_environ
+from tests.support.command_line import free_port, replace_in
+from tests.support.shared import made_once
+from tests.support.workflows import ROOT, execute, run_lines, runner_environ
 
 RECURSES = "make test"
 LEFT_OUT = (".git", ".venv", ".uv", ".ml_assets", "*_cache", "__pycache__", "*.egg-info", "build")

@@ -13,7 +13,7 @@ from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, judge
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 from ml_assets.spec.product import Product, load
-from tests import trains
+from tests.support import trains
 
 GATES: dict[str, Any] = {
     "unit": "day",

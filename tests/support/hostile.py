@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from test_serving_support import payload, requests
+from tests.support.serving_store import payload, requests
 
 FRAME = requests(40, seed=31)
 ROWS = payload(FRAME)

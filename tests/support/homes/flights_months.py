@@ -10,9 +10,9 @@ import pytest
 
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.services.demo_flights import Year
-from tests.flights_days import flights
-from tests.path_homes import Home, Run, home
-from tests.shared import made_once
+from tests.support.homes.flights_days import flights
+from tests.support.homes.path_homes import Home, Run, home
+from tests.support.shared import made_once
 
 MONTHS = ("2013-01", "2013-02", "2013-03")
 NEXT = "2013-04"

@@ -1,6 +1,6 @@
 """The prediction log's writer, killed wherever it meets the disk: before each call, and in the middle of what it writes.
 
-`python -m tests.log_faults ACT FOLDER [MUTANT]` does an act in a new folder per kill, each time in a process of its own, and
+`python -m tests.support.log_faults ACT FOLDER [MUTANT]` does an act in a new folder per kill, each in a process of its own, and
 proves what is left. A kill in the middle is the kernel's: past a file size it ends the process, whoever writes and however.
 Prints how many kills there were. With one of MUTANTS the log is broken on purpose, and the proof has to fail.
 """
@@ -34,8 +34,8 @@ from ml_assets.serving.log.record import parquet as record_parquet
 from ml_assets.serving.log.writer import PredictionLog
 from resources.store.blobs import make_folder
 from resources.store.temp_files import UNFINISHED
-from tests.faults import SYSTEM_CALLS, die_at
-from tests.logged import Asked, log, predicted
+from tests.support.faults import SYSTEM_CALLS, die_at
+from tests.support.logged import Asked, log, predicted
 
 CALLS = (*SYSTEM_CALLS, "rename", "unlink", "remove")
 FLUSHED, PARTS, IN_PART = (40, 80, 120), 6, 40
@@ -208,8 +208,8 @@ def _told(sender: int, number: int) -> None:
 
 def kills_survived(act: str, folder: Path, *, mutant: str = "") -> subprocess.CompletedProcess[str]:
     """This program, run for one of ACTS."""
-    command = [sys.executable, "-m", "tests.log_faults", act, str(folder), *([mutant] if mutant else [])]
-    return subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.support.log_faults", act, str(folder), *([mutant] if mutant else [])]
+    return subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.spec.product import load
-from tests.path_homes import Home, home
+from tests.support.homes.path_homes import Home, home
 
-SHOP = Path(__file__).parent / "products" / "shop"
+SHOP = Path(__file__).parents[2] / "products" / "shop"
 DAYS = ("2024-03-01", "2024-03-02", "2024-03-03", "2024-03-04")
 """The first days of the product. The second has the first candidate: it is released and promoted."""
 Edit = tuple[str, str]

@@ -9,9 +9,9 @@ import yaml
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from tests.flights_days import flights
-from tests.flights_months import MONTHS, month, year
-from tests.path_homes import Home, home
+from tests.support.homes.flights_days import flights
+from tests.support.homes.flights_months import MONTHS, month, year
+from tests.support.homes.path_homes import Home, home
 
 GATES = {
     "unit": "day",
