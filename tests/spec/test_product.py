@@ -220,7 +220,7 @@ def test_a_policy_for_categories_needs_a_request_column_that_holds_them(tmp_path
 
 
 def test_the_schema_for_editors_is_that_of_the_code_and_takes_the_product() -> None:
-    folder = Path(__file__).parents[1] / "ml_assets" / "products"
+    folder = Path(__file__).parents[2] / "ml_assets" / "products"
     written = json.loads((folder / "product.schema.json").read_text())
     assert written == schema()
     spec = (folder / "flights" / "product.yaml").read_text()
