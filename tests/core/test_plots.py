@@ -89,7 +89,9 @@ def test_candidate_and_champion_share_the_axes_and_the_legend() -> None:
 
 
 def test_the_same_evaluation_gives_the_same_bytes_in_another_process() -> None:
-    code = "import sys; from tests.test_plots import binary_plots; sys.stdout.buffer.write(b''.join(binary_plots().values()))"
+    code = (
+        "import sys; from tests.core.test_plots import binary_plots; sys.stdout.buffer.write(b''.join(binary_plots().values()))"
+    )
     other = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True).stdout
     assert other == b"".join(binary_plots().values())
 

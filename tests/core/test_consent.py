@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ml_assets.core.release.approvals import NOBODY_ASKED, Consent, Said, consent, person
 from ml_assets.core.release.promotion import decide
-from tests.test_promotion import ASKED
+from tests.core.test_promotion import ASKED
 
 NAMES = st.sampled_from(["anna", "Anna ", "ben", " BEN", "cleo"])
 SAID = st.lists(st.builds(Said, decision=st.sampled_from(["approved", "refused"]), by=NAMES, reason=st.just("so")), max_size=5)
