@@ -25,7 +25,7 @@ LONGEST_FIRST = (
     "test_own_features",
     "test_environment",
     "test_path_temperature",
-    "test_gates_tried",
+    "test_bite_and_backtest",
     "test_path_refusals",
     "test_path_unknown",
     "test_lineage_365",
