@@ -20,10 +20,10 @@ from ml_assets.services.verify.home import verify
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger, entry_hash
 from resources.workspace import Workspace
+from tests.ledger.test_tampering import forge
 from tests.support import verified_home as support
 from tests.support.records import broken, damage, flip
 from tests.support.verified_home import contents, found, notes, settings_for
-from tests.test_ledger_tampering import forge
 
 BYTES = range(1, 256)
 HEADER_BYTES = 100

@@ -16,13 +16,13 @@ from resources.ledger.erasure import ERASABLE, NEEDED, ErasureRefused, erase
 from resources.ledger.ledger import KINDS, Entry
 from resources.workspace import Workspace
 from tests.conftest import settings_of
+from tests.ledger.test_chain import triggers
+from tests.ledger.test_tampering import forge, raw
 from tests.support import verified_home as verify_support
 from tests.support.faults import points_survived
 from tests.support.homes import old_home
 from tests.support.records import broken
 from tests.support.verified_home import found, notes
-from tests.test_chain import triggers
-from tests.test_ledger_tampering import forge, raw
 
 NAME = "Ann Example"
 LONG = "x" * 9000  # more than a page of the file

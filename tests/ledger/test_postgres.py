@@ -1,4 +1,4 @@
-"""The ledger on PostgreSQL: what tests/test_ledger.py asks of SQLite, and what only a server can get wrong."""
+"""The ledger on PostgreSQL: what tests/ledger/test_ledger.py asks of SQLite, and what only a server can get wrong."""
 
 import subprocess
 import sys
@@ -23,12 +23,9 @@ from resources.scratch_workspace import ledger_copy
 from resources.settings import settings
 from resources.workspace import Workspace
 from tests.conftest import settings_of
-from tests.support.homes import old_home
-from tests.support.postgres import new_database, postgres
-from tests.support.records import answers, broken, manifest, pointing, recipe, release
 
 # The same tests, with this module's `ledger`.
-from tests.test_ledger import (  # noqa: F401
+from tests.ledger.test_ledger import (  # noqa: F401
     test_a_closed_ledger_opens_again,
     test_a_prefix_finds_ids_data_versions_and_snapshots_oldest_first,
     test_a_release_is_found_by_name_and_the_newest_of_two,
@@ -45,8 +42,11 @@ from tests.test_ledger import (  # noqa: F401
     test_what_stands_is_what_was_published_last_also_when_it_stood_before,
     test_who_answered_before_a_partition_is_the_last_move_to_an_earlier_release,
 )
+from tests.support.homes import old_home
+from tests.support.postgres import new_database, postgres
+from tests.support.records import answers, broken, manifest, pointing, recipe, release
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TABLES = [table.name for table in schema.metadata.sorted_tables]
 NUMBERS = count(1)
 

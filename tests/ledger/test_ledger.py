@@ -18,7 +18,7 @@ from resources.ledger.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
 from tests.support.faults import points_survived
 from tests.support.records import broken, manifest, pointing, recipe, release
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ from resources.ledger.budget import Budget, WindowRetired
 from resources.ledger.chain import Entry, entry_hash, rule_of, tombstone
 from resources.workspace import Workspace
 from tests.conftest import settings_of
+from tests.ledger.test_tampering import forge
 from tests.support.gated import product as gated
 from tests.support.homes import old_home
 from tests.support.records import broken, manifest, pointing
 from tests.support.verified_home import contents, found, notes
-from tests.test_ledger_tampering import forge
 
 FIELDS: dict[str, Any] = {"seq": 7, "at": "2013-01-01T00:00:00.000000+00:00", "kind": "refusal", "previous": "a" * 64}
 BODY = {"by": "Ann", "reasons": ["ü"]}
