@@ -243,7 +243,7 @@ def _impossible_once(number: int, row: Row) -> int:
 
 def _python(script: str, *args: str, environ: Mapping[str, str], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_", "LC_", "TZ"))}
-    own = {"PYTHONPATH": str(Path(__file__).parents[1]), **environ}
+    own = {"PYTHONPATH": str(Path(__file__).parents[2]), **environ}
     return subprocess.run(
         [sys.executable, "-c", script, *args], env=kept | own, cwd=cwd, capture_output=True, text=True, timeout=280, check=False
     )
