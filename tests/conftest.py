@@ -37,7 +37,7 @@ LONGEST_FIRST = (
     "test_plan",
     "test_demo",
     "test_verify",
-    "test_serving_rollback",
+    "test_operator_rollback",
     "test_shadowing",
     "test_browser",
     "test_predictions",

@@ -18,9 +18,9 @@ from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader as prediction_records
 from resources.endpoints import shadows
 from sensors import shadow as sensor
+from tests.serving.test_shadow import eventually
 from tests.support.command_line import Days
 from tests.support.homes.small_home import DAYS, small_home
-from tests.test_serving_shadow import eventually
 
 NEXT, LAST = "2013-01-04", "2013-01-05"
 TERMS = "unit: hour, max_harm: 0.15, bound: 0.2"

@@ -21,8 +21,8 @@ from ml_assets.serving.release.bundle_files import BundleFiles
 from ml_assets.serving.release.loaded import Beside
 from ml_assets.serving.release.switch import Endpoint
 from resources.endpoints import pointer as pointers
+from tests.serving.test_shadow import counter, eventually
 from tests.support.serving_store import REQUEST, Release, Store, payload, post, requests, train
-from tests.test_serving_shadow import counter, eventually
 
 FRAME = requests(60, seed=5)
 FARTHEST = 1500

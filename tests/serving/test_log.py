@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-ARCHIVE = Path(__file__).parent / "data" / "prediction_log_of_ranges.tar.gz"
+ARCHIVE = Path(__file__).parents[1] / "data" / "prediction_log_of_ranges.tar.gz"
 """A log that was written when a file was named for the flushes that it holds (commit 6e0fe73): an hour of two servers, one of
 which was killed after it merged three flushes and before it removed them, and an hour whose server ended."""
 

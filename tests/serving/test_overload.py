@@ -111,7 +111,7 @@ def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: P
 
 
 def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Store, tmp_path: Path) -> None:
-    from test_serving_server import Started
+    from tests.serving.test_server import Started
 
     ready = tmp_path / "ready.json"
     argv = [*store.argv, "--client-seconds", "1", "--ready-file", str(ready)]
@@ -137,8 +137,7 @@ def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Stor
 
 
 def test_a_client_that_takes_no_answer_is_given_up_and_others_are_answered(store: Store, tmp_path: Path) -> None:
-    from test_serving_server import Started
-
+    from tests.serving.test_server import Started
     from tests.support.serving_store import post
 
     ready = tmp_path / "ready.json"

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_serving_keys import ADMIN, KEYS, request, status
-from test_serving_server import ROWS, Load, Started, World, probabilities, status_of_ready, world
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused
@@ -21,6 +19,8 @@ from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import PEER, known, parse_keys, peer_key
 from ml_assets.serving.http.prometheus import joined
 from ml_assets.serving.log.reader import read
+from tests.serving.test_keys import ADMIN, KEYS, request, status
+from tests.serving.test_server import ROWS, Load, Started, World, probabilities, status_of_ready, world
 from tests.support.serving_store import get
 
 __all__ = ["world"]

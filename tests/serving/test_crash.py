@@ -13,11 +13,11 @@ from typing import Any
 import polars as pl
 import psutil
 import pytest
-from test_serving_server import ROWS, Load, World, world
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.log.reader import read
 from resources.endpoints import pointer as pointers
+from tests.serving.test_server import ROWS, Load, World, world
 from tests.support.logged import id_at
 from tests.support.serving_store import get, post
 
