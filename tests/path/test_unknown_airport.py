@@ -14,10 +14,10 @@ from ml_assets.core.release.bundle import as_requests
 from ml_assets.services.planning.plan import make_plan
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.spec.product import load
+from tests.path.test_temperature import SMALL
 from tests.support.homes.path_homes import Home, home
 from tests.support.homes.weather_days import TEMPERATURE, days
 from tests.support.serving_store import get, post
-from tests.test_path_temperature import SMALL
 
 DAYS = tuple(days())[:5]
 RELEASED, NEXT = DAYS[3], DAYS[4]
