@@ -19,9 +19,9 @@ from tests.support.workflows import run_lines
 README = ROOT / "README.md"
 DOCUMENTS = sorted([README, *(ROOT / "docs").glob("*.md")])
 ELSEWHERE = {
-    "make demo": "tests/test_demo.py",
+    "make demo": "tests/cli/test_demo.py",
     "make test": "tests/test_readme.py",
-    "make dev": "tests/test_dev.py",
+    "make dev": "tests/cli/test_dev.py",
     ".venv/bin/ml-assets check flights --partition 2013-04": "tests/test_workflow.py",
 }
 """Commands that another test proves; `make test` by the fact that this runs, the check as a command of ci.yml."""
