@@ -53,7 +53,7 @@ def _dep(product: Product, stage: str, spans: Sequence[Span]) -> dg.AssetDep:
 
 @contextmanager
 def unfinished_apis() -> Iterator[None]:
-    """Use what Dagster calls beta or preview without its warnings; tests/test_upstream.py pins what it does."""
+    """Use what Dagster calls beta or preview without its warnings; tests/project/test_upstream.py pins what it does."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)

@@ -186,7 +186,7 @@ def test_dbt_takes_a_manifest_instead_of_parsing(tmp_path: Path, monkeypatch: py
     from resources.dbt.description import described_project
     from resources.dbt.runner import DATABASE, invoke
 
-    product = load(Path(__file__).parent / "products" / "temperature")
+    product = load(Path(__file__).parents[1] / "products" / "temperature")
     project = described_project(product, tmp_path / "cache")
     monkeypatch.setattr(ManifestLoader, "load", lambda _: pytest.fail("dbt parsed the project"))
     (tmp_path / "run").mkdir()

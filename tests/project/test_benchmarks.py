@@ -11,7 +11,7 @@ from benchmarks.child import ChildFailed, run
 from benchmarks.steps import Mark
 from benchmarks.tables import spread, table
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def benchmarks(*arguments: str) -> str:
