@@ -31,7 +31,7 @@ OWNER_BITS = 0o700
 
 
 class EnvironmentRefused(MlAssetsError):
-    """This process was started so that names and texts would be read otherwise than elsewhere."""
+    """The process was started with settings under which it would read names and texts differently from others."""
 
 
 def pin(home: Path) -> None:

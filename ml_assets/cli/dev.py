@@ -70,7 +70,7 @@ def _endpoint(space: Workspace, product: Product) -> Service:
 
 
 def _environ(current: Settings, mlflow_ui: str) -> dict[str, str]:
-    """This process's environment with the settings spelled out, so that every part has the same ones."""
+    """The environment of this process with the settings spelled out, so that every part has the same ones."""
     folders = os.pathsep.join(map(str, current.products))
     told = {"HOME": current.home, "LANDING": current.landing, "STORE": current.store, "LEDGER": current.ledger}
     told |= {"MLFLOW": current.mlflow, "MLFLOW_UI": mlflow_ui, "PRODUCTS": folders}

@@ -1,4 +1,4 @@
-"""The `gates:` section of product.yaml: what a candidate must prove before it may answer. (shared words: docs/gates.md)"""
+"""The `gates:` section of product.yaml: what a candidate must prove before it may answer (docs/gates.md)."""
 
 from collections.abc import Mapping
 from functools import cached_property

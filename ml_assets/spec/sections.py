@@ -85,6 +85,8 @@ class Section(BaseModel):
 
 
 class PartitionSpec(Section):
+    """The slices of time that data arrives in, as keys from `start` up to but not including `end`."""
+
     every: Every
     start: str
     end: str | None = None
@@ -120,6 +122,8 @@ class TableSpec(ReferenceSpec):
 
 
 class DeliverySpec(Section):
+    """The tables that the source delivers: per partition, or whole when they change."""
+
     tables: dict[Name, TableSpec] = Field(min_length=1)
     reference: dict[Name, ReferenceSpec] = {}
 
@@ -133,6 +137,8 @@ class DeliverySpec(Section):
 
 
 class FeatureSpec(Section):
+    """The columns that name a question, its time and its label, and how many earlier partitions dbt may read."""
+
     lookback: int = Field(default=0, ge=0)
     key: tuple[Column, ...] = Field(min_length=1)
     time: Column
@@ -140,6 +146,8 @@ class FeatureSpec(Section):
 
 
 class WindowSpec(Section):
+    """How many partitions a candidate is trained on and tested on."""
+
     train: int = Field(ge=1)
     test: int = Field(ge=1)
     minimum: int = Field(ge=1)
@@ -158,6 +166,8 @@ class RebuildSpec(Section):
 
 
 class ModelSpec(Section):
+    """CatBoost's parameters. All of them change the model, seed and threads included."""
+
     iterations: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)
     depth: int = Field(ge=1, le=16)
@@ -174,10 +184,14 @@ class ModelSpec(Section):
 
 
 class DecisionSpec(Section):
+    """The score from which the decision is yes."""
+
     threshold: float = Field(ge=0, le=1)
 
 
 class EvaluationSpec(Section):
+    """What an evaluation measures besides the metrics: slices, and the level of the intervals."""
+
     slices: tuple[Column, ...] = ()
     interval: float = Field(default=0.95, gt=0, lt=1)
 
@@ -204,6 +218,8 @@ class CanarySpec(ShadowSpec):
 
 
 class EndpointSpec(Section):
+    """Where the endpoint listens, what it accepts, and how a new release is tried on it."""
+
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
     smoke_rows: int = Field(default=200, ge=1)
@@ -229,6 +245,8 @@ class StagingSpec(Section):
 
 
 class MonitoringSpec(Section):
+    """The limits of drift and of the realised metric, above which monitoring warns."""
+
     score_psi: float = Field(gt=0)
     column_psi: float = Field(gt=0)
     metric: TaskMetric

@@ -57,6 +57,7 @@ def shown(client: "MlflowClient", name: str, alias: str) -> Shown | None:
 
 
 def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
+    """All registered versions of the model, in MLflow's order."""
     return list(client.search_model_versions(f"name = '{name}'"))
 
 

@@ -56,6 +56,7 @@ class ContractBreached(MlAssetsError):
 
 
 def missing_table(table: str) -> Breach:
+    """The breach of a delivery that lacks a whole table."""
     return Breach(code="missing_table", table=table, message=f"{table}: the table is not in the delivery")
 
 
@@ -164,6 +165,7 @@ def examples(mask: pl.Series) -> tuple[int, ...]:
 
 
 def percent(share: float) -> str:
+    """A share between 0 and 1 as text, with four significant digits."""
     return f"{100 * share:.4g} %"
 
 

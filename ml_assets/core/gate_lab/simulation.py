@@ -1,4 +1,4 @@
-"""Worlds in which the truth is known: what gates let through there is counted. (tests/gates/test_simulation.py, docs/gates.md)
+"""Worlds in which the truth is known, to count what gates let through (tests/gates/test_simulation.py, docs/gates.md).
 
 Belongs here: rows whose days are good or bad together, for every model alike, and histories of commits under a policy. All
 randomness comes from a seed. Does not: stored rows (boundary.py).

@@ -1,4 +1,4 @@
-"""One claim, judged: PASS, FAIL or UNDECIDED, with the numbers from which that follows again. (docs/gates.md)
+"""One claim, judged: PASS, FAIL or UNDECIDED, with the numbers from which that follows again (docs/gates.md).
 
 `prove`: PASS if every hypothesis is proven at the level, FAIL if one is disproven (Holm over the claim's hypotheses).
 `veto`: FAIL if one is disproven (Holm); PASS if all could be tested and none was.

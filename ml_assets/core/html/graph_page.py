@@ -50,6 +50,8 @@ class Box:
 
 @dataclass(frozen=True)
 class Arrow:
+    """A line between two boxes, by their keys, with the text that explains it."""
+
     source: str
     target: str
     told: str

@@ -87,5 +87,5 @@ class Manifest:
         return self.recipe.partition
 
     def as_input(self) -> Input:
-        """This manifest as an input of the next one."""
+        """The manifest as an input of the next one."""
         return Input(self.asset, self.partition, self.data_version, self.id)

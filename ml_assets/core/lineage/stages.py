@@ -213,4 +213,5 @@ def stage_config(product: Product, stage: Stage) -> dict[str, object]:
 
 
 def environment_digest(stage: Stage) -> str:
+    """The part of a recipe's key that changes with an upgrade: the digest of `environment`."""
     return digest_json(environment(stage))

@@ -24,6 +24,7 @@ class FeatureSqlRefused(MlAssetsError):
 
 
 def connect(lookups: Mapping[str, bytes]) -> "duckdb.DuckDBPyConnection":
+    """An in-memory DuckDB on one thread that holds the lookups ({name: Parquet bytes}) and can reach nothing outside."""
     import duckdb
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -53,6 +54,7 @@ def connect(lookups: Mapping[str, bytes]) -> "duckdb.DuckDBPyConnection":
 
 
 def only_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
+    """The statement without its final semicolon. Raises FeatureSqlRefused unless it is one SELECT."""
     statements = connection.extract_statements(sql)
     if len(statements) != 1 or statements[0].type.name != "SELECT":
         raise FeatureSqlRefused("features.sql: must be one SELECT statement")
@@ -60,11 +62,13 @@ def only_select(connection: "duckdb.DuckDBPyConnection", sql: str) -> str:
 
 
 def as_feature(feature: Mapping[str, str]) -> str:
+    """The SQL expression that casts a column to its feature: text for a category, a double for a number."""
     kind = "VARCHAR" if feature["kind"] == "category" else "DOUBLE"
     return f'CAST("{feature["name"]}" AS {kind})'
 
 
 def arrow_type(kind: str) -> "pa.DataType":
+    """The Arrow type of a request field's kind. Any kind that isn't listed is a time, in microseconds."""
     import pyarrow as pa
 
     types = {"string": pa.string(), "integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}

@@ -18,25 +18,30 @@ SCALE = 100.0
 
 
 def shuffled_labels(on: Subject) -> Bite:
+    """The product's recipe, fitted on labels that belong to other rows."""
     about = "the same recipe on rows with each other's labels"
     fitted = on.fitted(m.shuffled(on.trained, label=on.product.features.label, seed=SEED))
     return on.judged("shuffled labels", about, on.scored(fitted))
 
 
 def constant_scores(on: Subject) -> Bite:
+    """The mean label as the score of every row."""
     usual = float(on.trained[on.product.features.label].cast(pl.Float64).to_numpy().mean())
     return on.judged("constant scores", f"{usual:.3f} for every row", m.constant(on.answering.size, usual))
 
 
 def inverted_scores(on: Subject) -> Bite:
+    """The champion's scores upside down."""
     return on.judged("inverted scores", "high where it was low", m.inverted(on.answering, task=on.product.task))
 
 
 def misaligned_scores(on: Subject) -> Bite:
+    """The champion's scores, each given to another row."""
     return on.judged("misaligned scores", "each row has the score of another one", m.misaligned(on.answering))
 
 
 def nan_scores(on: Subject) -> Bite:
+    """The champion's scores, one in a hundred of them NaN."""
     return on.judged("NaN scores", "one score in a hundred is no number", m.with_nan(on.answering))
 
 
