@@ -160,8 +160,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 import duckdb, polars as pl
 from ml_assets.spec.product import load
-from ml_assets.core import feature_database
-from resources import dbt_runner
+from ml_assets.core.release import feature_database
+from resources.dbt import runner as dbt_runner
 from resources.dbt.build import Dbt
 from ml_assets.core.duckdb_session import connect
 
