@@ -134,15 +134,17 @@ def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
 
 def test_servers_that_write_while_the_same_hour_is_compacted_lose_nothing(tmp_path: Path) -> None:
     logs = [PredictionLog(tmp_path, flush_seconds=0.0001) for _ in range(2)]
+    compacted = 0
     for number in range(0, 200, 2):
         for which, each in enumerate(logs):
             each.add(predicted(number + which))
         while logs[0].written + logs[1].written < number:
             time.sleep(0.0001)
         if number % 20 == 10:
-            assert compact(hour(tmp_path))
+            compacted += compact(hour(tmp_path))  # unless a log's own process is at it: the hour is long past
     for each in logs:
         each.close()
+    assert compacted
     assert [(each.lost, each.compactions_failed) for each in logs] == [(0, 0), (0, 0)]
     assert [round(score * 3) for score in read(tmp_path)["score"]] == list(range(200))
 
@@ -339,7 +341,7 @@ def test_a_log_that_ends_ends_its_compaction_and_the_next_one_goes_on(tmp_path: 
     many(tmp_path, 300)
     before = read(tmp_path)
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
-    while not (running := psutil.Process().children()):
+    while not (running := [each for each in psutil.Process().children() if files.__name__ in each.cmdline()]):
         time.sleep(0.001)
     kept.add(predicted(300))
     kept.close()

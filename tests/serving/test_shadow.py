@@ -57,7 +57,7 @@ def eventually(holds: Callable[[], bool]) -> None:
 
 def counter(base_url: str, name: str) -> int:
     line = next(line for line in get(base_url, "/metrics").splitlines() if line.startswith(f"ml_assets_{name}_total{{"))
-    return int(line.rpartition(" ")[2])
+    return int(float(line.rpartition(" ")[2]))
 
 
 def test_the_candidate_scores_each_answered_row_under_the_same_id_and_the_champion_answers(
