@@ -57,7 +57,7 @@ def test_what_the_training_saw_is_scored_and_anything_else_refused_with_its_path
     status, told = ask(running, {**ROW, "tailnum": "N200"})
     assert (status, told["detail"][0]["allowed"]["known_count"]) == (422, 200)
     counted = [line for line in get(running, "/metrics").splitlines() if 'reason="unknown_category"' in line]
-    assert [line.rpartition(" ")[2] for line in counted] == ["2"]
+    assert [line.rpartition(" ")[2] for line in counted] == ["2.0"]
 
 
 def test_a_refused_row_refuses_its_own_request_alone(running: str) -> None:
