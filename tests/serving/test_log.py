@@ -343,6 +343,7 @@ def test_a_log_that_ends_ends_its_compaction_and_the_next_one_goes_on(tmp_path: 
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
     while not (running := [each for each in psutil.Process().children() if files.__name__ in each.cmdline()]):
         time.sleep(0.001)
+    running[0].suspend()  # so that it has not ended by itself
     kept.add(predicted(300))
     kept.close()
     assert not any(each.is_running() for each in running)
