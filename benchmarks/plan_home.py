@@ -112,9 +112,8 @@ class _Path:
         return release
 
     def _read(self, stage: str, key: str) -> Iterator[Input]:
-        wanted = stages.reads(self.product, stage, key)
-        available = (self.standing[asset] for asset in wanted.available if asset in self.standing)
-        yield from (manifest.as_input() for manifest in (*available, *(self.standing[asset] for asset in wanted.required)))
+        wanted = stages.reads(self.product, stage, key, self.standing.__contains__)
+        yield from (self.standing[asset].as_input() for asset in (*wanted.available, *wanted.required))
 
     def _deliver(self, key: str, tables: tuple[str, ...]) -> list[Input]:
         found = []

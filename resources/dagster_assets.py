@@ -9,12 +9,12 @@ import dagster as dg
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Span
-from ml_assets.core.lineage.stages import STAGES
+from ml_assets.core.lineage.stages import LEAVES, STAGES, declared_reads
 from ml_assets.spec.product import Product
 from resources.lineage import Made
 
 ENDPOINTS = ("staging", "production")
-INFORMS = {"report": {"dagster/priority": "-1"}, "tracking": {"dagster/priority": "-2"}}
+INFORMS = {stage: {"dagster/priority": str(-place)} for place, stage in enumerate(LEAVES, 1)}
 """Tags of the steps that only inform: they run when nothing else can, so that they delay no decision."""
 
 
@@ -36,9 +36,8 @@ def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:
     """The dependencies of a stage, as core.lineage.stages declares what it reads: one for each stage, from its first partition
     that is read to its last."""
     spans: dict[str, list[Span]] = {}
-    for read in STAGES[stage].reads:
-        if read.stage != "reference" or product.delivery.reference:
-            spans.setdefault(read.stage, []).append(read.span(product))
+    for read in declared_reads(product, stage):
+        spans.setdefault(read.stage, []).append(read.span(product))
     return [_dep(product, stage, [span for span in read if span[0] <= span[1]]) for stage, read in spans.items()]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
@@ -74,11 +75,19 @@ class Lineage:
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
         """The manifests that a stage reads for one partition, as core.lineage.stages declares them. What was recalled is left out
         where a stage takes what there is, and refused where it needs just that."""
-        wanted = stages.reads(product, stage, partition)
+        bad = cache(lambda: recalls.derived(self.ledger, product.name))
+        there: dict[tuple[str, str], Manifest] = {}
+
+        def is_there(asset: tuple[str, str]) -> bool:
+            found = self.ledger.current(product.name, *asset)
+            if found is None or found.id in bad():
+                return False
+            there[asset] = found
+            return True
+
+        wanted = stages.reads(product, stage, partition, is_there)
         required = [self.current(product, name, key) for name, key in wanted.required]
-        available = [self.ledger.current(product.name, name, key) for name, key in wanted.available]
-        bad = recalls.derived(self.ledger, product.name) if available else {}
-        return [m for m in available if m is not None and m.id not in bad] + required
+        return [there[asset] for asset in wanted.available] + required
 
     def answered(self, product: Product, *, before: str) -> Manifest | None:
         """The release that answered when the partition came in: the last in production as of an earlier one."""

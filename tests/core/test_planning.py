@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.lineage.planning import Asset, Cause, Definition, Item, Planner, Situation, Standing
+from ml_assets.core.lineage.planning import PATH, Asset, Cause, Definition, Item, Planner, Situation, Standing
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.core.release.promotion import Move
 from ml_assets.core.release.serving_history import answered, champions
@@ -166,3 +166,33 @@ def test_a_release_is_never_its_own_champion() -> None:
 def test_numbers_of_partitions_count_by_one(product: Product) -> None:
     calendar = partitions_of(product)
     assert [calendar.ordinal(key) - calendar.ordinal("2012-12") for key in KEYS] == [1, 2, 3]
+
+
+def judged(keys: list[str], *, train: int, test: int) -> Situation:
+    """Every candidate that these partitions allow, made of what there was of its windows; none was accepted."""
+    situation = settled(keys)
+    found = {asset: each for asset, each in situation.standing.items() if asset[0] in ("reference", "raw", *PATH[:3])}
+    numbers = [int(key[-2:]) for key in keys]
+    for key, number in zip(keys, numbers, strict=True):
+        trained = [k for k, n in zip(keys, numbers, strict=True) if test <= number - n < train + test]
+        tested = [k for k, n in zip(keys, numbers, strict=True) if 0 <= number - n < test]
+        if not trained:
+            continue
+        model, evaluation = {("model", key): f"model@{key}"}, {("evaluation", key): f"evaluation@{key}"}
+        looked_at = {("features", k): f"features@{k}" for k in (*trained[-test:], *tested)}
+        found["model", key] = standing("model", key, {("features", k): f"features@{k}" for k in trained})
+        found["evaluation", key] = standing("evaluation", key, model | looked_at)
+        found["report", key] = standing("report", key, model | evaluation | looked_at)
+        found["tracking", key] = standing("tracking", key, model | evaluation)
+    return replace(situation, standing=found, champions={}, answered={}, accepted=frozenset())
+
+
+@given(
+    st.sets(st.integers(1, 12), min_size=1),
+    st.integers(1, 5),
+    st.integers(1, 3),
+)
+def test_nothing_is_stale_whichever_partitions_never_came(product: Product, months: set[int], train: int, test: int) -> None:
+    window = product.window.model_copy(update={"train": train, "test": test})
+    keys = [f"2013-{month:02}" for month in sorted(months)]
+    assert plan(product.model_copy(update={"window": window}), judged(keys, train=train, test=test)) == []

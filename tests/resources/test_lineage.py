@@ -176,6 +176,15 @@ def test_a_stage_reads_what_must_exist_and_as_much_as_there_is_of_the_rest(linea
     assert lineage.reads(product, "evaluation", "2013-02") == [expecting, made["model", "2013-02"], tested]
 
 
+def test_a_stage_reads_the_newest_of_what_there_is_where_partitions_never_came(lineage: Lineage, product: Product) -> None:
+    longer = product.model_copy(update={"window": product.window.model_copy(update={"train": 3})})
+    january, february, april = (manifest(stage="features", partition=key) for key in ("2013-01", "2013-02", "2013-04"))
+    model = manifest(stage="model", partition="2013-04")
+    for one in (january, february, april, model):
+        lineage.ledger.publish(one, run="r")
+    assert lineage.reads(longer, "evaluation", "2013-04") == [february, model, april]
+
+
 def judged_release(lineage: Lineage, name: str, as_of: str) -> Manifest:
     """A release that came out of the question of its own name."""
     evaluation = manifest(name, stage="evaluation", partition=as_of, facts={"question": name})

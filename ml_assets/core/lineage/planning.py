@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Read, Span
-from ml_assets.core.lineage.stages import STAGES
+from ml_assets.core.lineage.stages import STAGES, declared_reads
 from ml_assets.spec.product import Product
 
 Asset = tuple[str, str]
@@ -20,7 +20,7 @@ Asset = tuple[str, str]
 
 State = Literal["missing", "stale"]
 READ_RELEASE = ("evaluation", "report", "monitoring", "predictions")
-PATH = ("dataset", "quarantine", "features", "model", "evaluation", "report", "release", "tracking", "monitoring", "predictions")
+PATH = tuple(name for name, stage in STAGES.items() if stage.reads)
 """The stages behind what is delivered, each after those that it reads."""
 
 
@@ -157,20 +157,17 @@ class Planner:
     def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
         """What core.lineage.stages declares that the stage reads, as far as it is known; None where that is too little."""
         versions: dict[Asset, str | None] = {}
-        for read in STAGES[stage].reads:
-            if read.stage == "reference":
-                versions |= self._versions("reference", [""]) if self.product.delivery.reference else {}
-                continue
-            first, last = self._spans[read]
-            keys = self._before(key, -first, -last)
+        for read, (first, last) in self._declared_reads[stage]:
+            there = self._before(key, -first, -last) if STAGES[read.stage].is_partitioned else [""]
+            keys = read.taken(self.product, there)
             if len(keys) < read.at_least(self.product):
                 return None
             versions |= self._versions(read.stage, keys)
         return versions
 
     @cached_property
-    def _spans(self) -> dict[Read, Span]:
-        return {read: read.span(self.product) for stage in STAGES.values() for read in stage.reads}
+    def _declared_reads(self) -> dict[str, list[tuple[Read, Span]]]:
+        return {stage: [(read, read.span(self.product)) for read in declared_reads(self.product, stage)] for stage in STAGES}
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""

@@ -1,6 +1,6 @@
 """What a stage reads, declared once: Dagster's dependencies, what a run reads and what a plan compares follow from it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ml_assets.core.lineage.partitions import partitions_of
@@ -26,39 +26,37 @@ def trained(product: Product) -> Span:
     return (-(window.train + window.test - 1), -window.test)
 
 
-def expected(product: Product) -> Span:
-    """The last partitions of the training window, as many as are tested: they tell what levels the test window should hold."""
-    window = product.window
-    return (-(min(window.train, window.test) + window.test - 1), -window.test)
-
-
 def tested(product: Product) -> Span:
     """The test window of a candidate, which ends with the partition at hand."""
     return (-(product.window.test - 1), 0)
 
 
+def always(_: Product) -> bool:
+    """Every product has it."""
+    return True
+
+
 @dataclass(frozen=True)
 class Read:
-    """A stage and which of its partitions; what is not required is taken as far as there is any, and fewer than `at_least`
-    are as good as none."""
+    """A stage and which of its partitions. What is not required is taken as far as there is any: of that the last `newest`, where
+    it is given, and none where there are fewer than `at_least`. Only products that have the stage read it."""
 
     stage: str
     span: Callable[[Product], Span] = this
     is_required: bool = True
     at_least: Callable[[Product], int] = lambda _: 0
+    newest: Callable[[Product], int] | None = None
+    is_declared: Callable[[Product], bool] = always
+
+    def taken(self, product: Product, there: Sequence[str]) -> Sequence[str]:
+        """Of the partitions of the span that there are, in order, those that are read."""
+        found = there[-self.newest(product) :] if self.newest else there
+        return found if len(found) >= self.at_least(product) else ()
 
 
-def keys(product: Product, partition: str, span: Span) -> Iterator[str]:
+def keys(product: Product, partition: str, span: Span) -> list[str]:
     """The keys of a span that the product's calendar has, in order."""
     calendar = partitions_of(product)
     first, last = span
     shifted = (calendar.shift(partition, offset) for offset in range(first, last + 1))
-    return (key for key in shifted if calendar.contains(key))
-
-
-def wanted(product: Product, partition: str, read: Read, *, is_partitioned: bool) -> Sequence[tuple[str, str]]:
-    """The (stage, partition) pairs of a declared read; an unpartitioned stage has the partition ""."""
-    if not is_partitioned:
-        return [(read.stage, "")] if read.stage != "reference" or product.delivery.reference else []
-    found = [(read.stage, key) for key in keys(product, partition, read.span(product))]
-    return found if len(found) >= read.at_least(product) else []
+    return [key for key in shifted if calendar.contains(key)]

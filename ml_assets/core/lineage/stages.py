@@ -1,7 +1,7 @@
 """What each stage of the path reads and what decides its output: one declaration, from which assets get their
 dependencies, recipes their digests, and lineage its questions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -11,7 +11,7 @@ from ml_assets.core.code.closure import Closure, Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
-from ml_assets.core.lineage.reads import Read, expected, keys, lookback, tested, trained, wanted
+from ml_assets.core.lineage.reads import Read, keys, lookback, tested, trained
 from ml_assets.first_party import TREE
 from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
 from ml_assets.spec.product import Product
@@ -43,8 +43,11 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 _TABLES = ("numpy", "pandera", "polars")
 _JUDGED = ("catboost", "duckdb", "numpy", "polars", "pyarrow", "scipy")
 _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
+_REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))
 _EVALUATED = (Read("model"), Read("evaluation"))
-_EXPECTED, _TESTED = Read("features", expected, is_required=False), Read("features", tested)
+_TESTED = Read("features", tested)
+_EXPECTED = Read("features", trained, is_required=False, newest=lambda product: product.window.test)
+"""The last partitions trained on, as many as are tested: they tell what levels the test window should hold."""
 _STAGES = (
     Stage("raw", _built_by("raw"), sections=("delivery",), packages=("numpy", "polars")),
     Stage(
@@ -74,7 +77,7 @@ _STAGES = (
     Stage(
         "features",
         _built_by("features"),
-        (Read("dataset", lookback, is_required=False), Read("dataset"), Read("reference")),
+        (Read("dataset", lookback, is_required=False), Read("dataset"), _REFERENCE),
         ("delivery", "features", "partitions"),
         ("dbt-core", "dbt-duckdb", "duckdb", "polars", "pyarrow", "sqlglot"),
         ("contract", "dbt"),
@@ -145,16 +148,24 @@ class Reads:
     available: tuple[tuple[str, str], ...] = ()
 
 
-def reads(product: Product, stage: str, partition: str) -> Reads:
-    """What the stage reads for one partition. An unpartitioned asset has the partition ""."""
-    declared = [
-        (read.is_required, wanted(product, partition, read, is_partitioned=STAGES[read.stage].is_partitioned))
-        for read in STAGES[stage].reads
-    ]
-    return Reads(
-        required=tuple(asset for is_required, assets in declared if is_required for asset in assets),
-        available=tuple(asset for is_required, assets in declared if not is_required for asset in assets),
-    )
+def declared_reads(product: Product, stage: str) -> tuple[Read, ...]:
+    """What the stage of this product reads."""
+    return tuple(read for read in STAGES[stage].reads if read.is_declared(product))
+
+
+def reads(product: Product, stage: str, partition: str, is_there: Callable[[tuple[str, str]], bool] = lambda _: True) -> Reads:
+    """What the stage reads for one partition. An unpartitioned asset has the partition "". `is_there` says which of those that
+    are not required can be taken; without it, what would be read if nothing of the calendar were missing."""
+    required: list[tuple[str, str]] = []
+    available: list[tuple[str, str]] = []
+    for read in declared_reads(product, stage):
+        found = keys(product, partition, read.span(product)) if STAGES[read.stage].is_partitioned else [""]
+        if read.is_required:
+            required += [(read.stage, key) for key in found]
+        else:
+            taken = read.taken(product, [key for key in found if is_there((read.stage, key))])
+            available += [(read.stage, key) for key in taken]
+    return Reads(tuple(required), tuple(available))
 
 
 def test_keys(product: Product, partition: str) -> tuple[str, ...]:
