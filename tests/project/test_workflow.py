@@ -6,6 +6,7 @@ Doubled: `cml`, by a script in tests/doubles that takes the arguments that the r
 
 import json
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -22,6 +23,12 @@ from tests.support.workflows import ROOT, SHA, WORKFLOWS, Api, execute, pull, ru
 
 SCRIPT = ROOT / ".github" / "report.py"
 pytestmark = pytest.mark.timeout(900)
+
+
+def test_every_judge_that_a_pull_request_may_change_is_a_path_of_this_checkout() -> None:
+    paths = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    judges = runpy.run_path(str(SCRIPT))["JUDGES"]
+    assert [judge for judge in judges if not any(path.startswith(judge) or path.endswith(f"/{judge}") for path in paths)] == []
 
 
 @pytest.fixture
