@@ -6,6 +6,7 @@ the file's header such as the counters of changes (docs/lineage.md lists them). 
 
 import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from sqlalchemy import Connection
@@ -31,7 +32,7 @@ def copy_database(path: Path, folder: Path) -> Path:
         before = [_version(source) for source in copies]
         for source, copy in copies.items():
             copy.unlink(missing_ok=True)
-            if source.exists():
+            with suppress(FileNotFoundError):  # the last writer removes the write-ahead log when it closes
                 shutil.copyfile(source, copy)
         if [_version(source) for source in copies] == before:
             return target
