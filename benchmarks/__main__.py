@@ -39,7 +39,7 @@ def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_jso
 
 def machine() -> str:
     """What the numbers were measured on."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     memory = psutil.virtual_memory().total / 2**30
     load = psutil.getloadavg()[0]

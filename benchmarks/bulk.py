@@ -67,9 +67,10 @@ class Bulk:
 
     def _entry(self, kind: str, body: Mapping[str, Any]) -> None:
         text = canonical_json(body).decode()
-        row = {"seq": self.seq + 1, "at": AT, "kind": kind, "previous": self.previous}
-        self.seq, self.previous = self.seq + 1, entry_hash(**row, body=json.loads(text))
-        self.rows["entries"].append({**row, "body": text, "hash": self.previous})
+        seq, previous = self.seq + 1, self.previous
+        chained = entry_hash(seq=seq, at=AT, kind=kind, body=json.loads(text), previous=previous)
+        self.rows["entries"].append({"seq": seq, "at": AT, "kind": kind, "previous": previous, "body": text, "hash": chained})
+        self.seq, self.previous = seq, chained
 
     def _edge(self, given: Input) -> dict[str, Any]:
         row = {"asset": given.asset, "partition": given.partition, "data_version": given.data_version}

@@ -42,7 +42,7 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
         ledger, cache = Ledger(f"sqlite:///{folder}/ledger.db"), Path(folder) / "graph"
         made = _seconds(lambda: fill(ledger))
         built = _seconds(lambda: open_graph(ledger, cache))
-        found = {"seconds_to_write": made, "seconds_to_build": built, **_size(ledger, Path(folder))}
+        found: dict[str, Any] = {"seconds_to_write": made, "seconds_to_build": built, **_size(ledger, Path(folder))}
         found |= {name: _question(ledger, cache, name, runs) for name in RECURSION}
         ledger.close()
     return found
@@ -68,13 +68,13 @@ def _question(ledger: Ledger, cache: Path, name: str, runs: int) -> dict[str, An
     """Ask about the node with the largest answer: the last release's lineage, the first partition's impact."""
     order = schema.manifests.c.seq.desc() if name == "lineage" else schema.manifests.c.seq.asc()
     with ledger.engine.connect() as connection:
-        seq = connection.scalar(select(schema.manifests.c.seq).order_by(order).limit(1))
+        seq: int = connection.execute(select(schema.manifests.c.seq).order_by(order).limit(1)).scalar_one()
 
         def recursion() -> int:
             return int(connection.exec_driver_sql(RECURSION[name].format(seq)).scalar_one())
 
         graph = open_graph(ledger, cache)
-        answers = {
+        answers: dict[str, Callable[[], int]] = {
             "cold": lambda: _answer(open_graph(ledger, cache), seq, name),
             "warm": lambda: _answer(graph, seq, name),
             "recursion": recursion,
@@ -105,7 +105,9 @@ def _seconds(act: Callable[[], Any]) -> float:
 
 def _size(ledger: Ledger, folder: Path) -> dict[str, int]:
     with ledger.engine.connect() as connection:
-        counts = {t.name: connection.exec_driver_sql(f"SELECT count(*) FROM {t.name}").scalar_one() for t in _tables()}
+        counts: dict[str, int] = {
+            t.name: connection.exec_driver_sql(f"SELECT count(*) FROM {t.name}").scalar_one() for t in _tables()
+        }
     return {
         **counts,
         "ledger_mb": (folder / "ledger.db").stat().st_size >> 20,
@@ -147,5 +149,6 @@ def manifests() -> Iterator[Manifest]:
 
 def _manifest(stage: str, key: str, inputs: Sequence[Input]) -> Manifest:
     digest = sha256(f"{stage} {key}".encode())
-    decided = {name: sha256(f"{stage} {name}".encode()) for name in ("code", "config", "environment")}
-    return Manifest(Recipe(PRODUCT, stage, key, **decided, inputs=tuple(inputs)), digest, digest)
+    code, config, environment = (sha256(f"{stage} {name}".encode()) for name in ("code", "config", "environment"))
+    recipe = Recipe(PRODUCT, stage, key, code=code, config=config, environment=environment, inputs=tuple(inputs))
+    return Manifest(recipe, digest, digest)

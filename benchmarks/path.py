@@ -1,5 +1,6 @@
 """The whole path against one plain script that does the same work, A B A B; and what each of its steps takes."""
 
+import math
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from statistics import median
@@ -46,7 +47,7 @@ def _pair(months: int) -> tuple[Spent, Spent]:
 
 
 def _extras(plain: Spent) -> float:
-    return sum(plain.told["parts"].get(name, 0.0) for name in EXTRAS)
+    return math.fsum(plain.told["parts"].get(name, 0.0) for name in EXTRAS)
 
 
 def _without(path: Spent, stages: Collection[str]) -> float:
@@ -54,7 +55,7 @@ def _without(path: Spent, stages: Collection[str]) -> float:
 
 
 def _cpu_of(month: Mapping[str, Any], stages: Collection[str]) -> float:
-    return sum(step["cpu"] for name, step in month["steps"].items() if name.partition("__")[2] in stages)
+    return math.fsum(step["cpu"] for name, step in month["steps"].items() if name.partition("__")[2] in stages)
 
 
 def _to_promotion(runs: Sequence[Sequence[Mapping[str, Any]]]) -> float | None:

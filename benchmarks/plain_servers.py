@@ -66,7 +66,8 @@ def plain(folder: Path, work: str, threads: int) -> Any:
     """No framework: msgspec decodes into a struct, CatBoost scores, msgspec encodes."""
     score = scorer(folder, work, threads)
     row = msgspec.defstruct("Row", [(name, kind) for name, (kind, _) in _fields(folder, work).items()])
-    decode = msgspec.json.Decoder(msgspec.defstruct("Body", [("rows", list[row])])).decode  # type: ignore[valid-type]
+    body_type: Any = msgspec.defstruct("Body", [("rows", list[row])])  # type: ignore[valid-type]
+    decode = msgspec.json.Decoder(body_type).decode
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

@@ -14,7 +14,8 @@ import yaml
 from benchmarks.child import Spent, spend
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.spec.product import SPEC_FILE, Product
+from ml_assets.spec.files import SPEC_FILE
+from ml_assets.spec.product import Product
 from resources.settings import ROOT
 from resources.workspace import Workspace
 
