@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from tests.support import command_line as path_support
+from tests.support import command_line
 from tests.support.command_line import Days, replace_in
 from tests.support.homes.small_home import DAYS, small_home
 
@@ -131,7 +131,7 @@ def test_a_check_that_cannot_be_run_is_no_pass(days: Days) -> None:
 
 
 def test_nothing_to_check_is_no_pass_either(tmp_path: Path) -> None:
-    empty = path_support.made(tmp_path)
+    empty = command_line.made(tmp_path)
     done = empty.ml_assets("check", "flights")
     assert done.returncode == 1
     assert "nothing is delivered" in done.stderr
@@ -154,7 +154,7 @@ def test_nothing_to_check_is_no_pass_either(tmp_path: Path) -> None:
 def test_a_file_without_a_place_is_not_delivered(
     args: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = path_support.made(tmp_path)
+    days = command_line.made(tmp_path)
     monkeypatch.setenv("ML_ASSETS_HOME", str(days.home))
     monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(days.products))
     for name in ("a.csv", "a.parquet"):
@@ -167,8 +167,8 @@ def test_a_file_without_a_place_is_not_delivered(
 
 
 def test_a_delivered_file_is_where_the_sensor_looks(tmp_path: Path) -> None:
-    days = path_support.made(tmp_path)
-    for table, content in (path_support.delivery(FIRST) | path_support.reference()).items():
+    days = command_line.made(tmp_path)
+    for table, content in (command_line.delivery(FIRST) | command_line.reference()).items():
         (tmp_path / "any name.csv").write_bytes(content)
         partition = ("--partition", FIRST) if table in ("flights", "weather") else ()
         done = days.ml_assets("deliver", "flights", table, str(tmp_path / "any name.csv"), *partition)

@@ -16,7 +16,7 @@ import pytest
 
 from ml_assets.cli.shared import process_group as processes
 from ml_assets.cli.shared.process_group import PortTaken, Service, ServiceEnded, refuse_taken_ports, run_together
-from tests.support import command_line as path_support
+from tests.support import command_line
 from tests.support.browser import eventually
 from tests.support.command_line import Days, free_port
 from tests.support.homes.small_home import small_home
@@ -73,7 +73,7 @@ def endpoint(days: Days) -> str:
 
 
 def test_a_taken_port_is_named_with_the_option_to_choose_another(tmp_path: Path) -> None:
-    days = path_support.made(tmp_path)
+    days = command_line.made(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = days.ml_assets("dev", "--dagster-port", str(port), "--mlflow-port", str(free_port()))

@@ -12,7 +12,7 @@ from ml_assets.cli import cli
 from ml_assets.core.evaluation.review import MOST_SLICES, review
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.markdown import code, table, text
-from tests.support import command_line as path_support
+from tests.support import command_line
 
 HOSTILE = [
     "a|b",
@@ -141,7 +141,7 @@ def test_code_text_and_tables_show_what_they_are_given() -> None:
 
 
 def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    days = path_support.made(tmp_path)
+    days = command_line.made(tmp_path)
     _environ(monkeypatch, days)
     space, spec = days.open(), days.flights
     files = {"metrics.json": json.dumps(measured(["UA"])).encode(), "plots/roc.svg": b"<svg/>", "report.html": b"<html>"}
@@ -155,7 +155,7 @@ def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: p
 
 
 def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _environ(monkeypatch, path_support.made(tmp_path))
+    _environ(monkeypatch, command_line.made(tmp_path))
     result = CliRunner().invoke(cli, ["report", "flights"])
     assert (result.exit_code, result.output) == (
         1,
@@ -168,6 +168,6 @@ def test_help_says_what_is_written_and_what_the_exit_code_means() -> None:
     assert all(word in shown for word in ("report.md", "report.html", "--partition", "--output", "Exit code 0 whatever"))
 
 
-def _environ(monkeypatch: pytest.MonkeyPatch, days: path_support.Days) -> None:
+def _environ(monkeypatch: pytest.MonkeyPatch, days: command_line.Days) -> None:
     for name in ("ML_ASSETS_HOME", "ML_ASSETS_PRODUCTS"):
         monkeypatch.setenv(name, days.environ[name])

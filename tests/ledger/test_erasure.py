@@ -18,7 +18,7 @@ from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.ledger.test_chain import triggers
 from tests.ledger.test_tampering import forge, raw
-from tests.support import verified_home as verify_support
+from tests.support import verified_home
 from tests.support.faults import points_survived
 from tests.support.homes import old_home
 from tests.support.records import broken
@@ -31,7 +31,7 @@ LONG = "x" * 9000  # more than a page of the file
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two refusals (18 and 19) that name a person, and an entry after them."""
-    home = verify_support.make(tmp_path_factory.mktemp("erasure") / "home")
+    home = verified_home.make(tmp_path_factory.mktemp("erasure") / "home")
     with closing(Workspace(settings_of(home)).ledger) as ledger:
         for text in ("short", LONG):
             ledger.append("refusal", {"product": "trains", "by": NAME, "reasons": [text]})
@@ -41,7 +41,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(made: Path, tmp_path: Path) -> Path:
-    return verify_support.copy(made, tmp_path / "home")
+    return verified_home.copy(made, tmp_path / "home")
 
 
 @pytest.fixture

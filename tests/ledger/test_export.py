@@ -14,7 +14,7 @@ from resources.ledger.erasure import erase
 from resources.ledger.ledger import KINDS
 from resources.workspace import Workspace
 from tests.conftest import settings_of
-from tests.support import verified_home as verify_support
+from tests.support import verified_home
 from tests.support.homes import old_home
 
 NAME = "Ann Example"
@@ -23,7 +23,7 @@ NAME = "Ann Example"
 @pytest.fixture
 def space(tmp_path: Path) -> Iterator[Workspace]:
     """Entries of many kinds; 18 was erased, 19 names a person."""
-    space = Workspace(settings_of(verify_support.make(tmp_path / "home")))
+    space = Workspace(settings_of(verified_home.make(tmp_path / "home")))
     for number in range(2):
         space.ledger.append("refusal", {"by": NAME, "reasons": [str(number)]})
     erase(space.ledger, 18, by="ben", reason="asked")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ml_assets.core.lineage.planning import Definition
 from ml_assets.core.release.promotion import Move, stack
 from ml_assets.core.release.serving_history import champions
-from ml_assets.services.planning import nothing_to_do as plan_known
+from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
@@ -74,12 +74,12 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
 
     def now(**changed: Any) -> str:
         with workspace.ledger.engine.connect() as connection:
-            return plan_known.state(connection, product, **seen | changed)
+            return nothing_to_do.state(connection, product, **seen | changed)
 
     first, path = now(), workspace.settings.home / "cache" / "planned"
-    assert not plan_known.is_nothing_to_do(path, first)
-    plan_known.keep(path, first)
-    assert plan_known.is_nothing_to_do(path, now())
+    assert not nothing_to_do.is_nothing_to_do(path, first)
+    nothing_to_do.keep(path, first)
+    assert nothing_to_do.is_nothing_to_do(path, now())
     others = {
         now(stored=[]),
         now(delivered={KEYS[0]: {"t": "other"}}),
@@ -89,6 +89,6 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
     workspace.ledger.append("refusal", {"product": "ships"})
     others |= {now()}
     assert len(others) == 5
-    assert not any(plan_known.is_nothing_to_do(path, other) for other in others)
+    assert not any(nothing_to_do.is_nothing_to_do(path, other) for other in others)
     path.write_bytes(path.read_bytes()[:-1])
-    assert not plan_known.is_nothing_to_do(path, first)
+    assert not nothing_to_do.is_nothing_to_do(path, first)

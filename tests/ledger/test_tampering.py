@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from resources.ledger import tables as ledger_schema
+from resources.ledger import tables
 from resources.ledger.ledger import GENESIS, Ledger
 from tests.support.records import broken, manifest, pointing
 
-TABLES = [table.name for table in ledger_schema.metadata.sorted_tables]
+TABLES = [table.name for table in tables.metadata.sorted_tables]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def fill(ledger: Ledger) -> None:
     ["DELETE FROM {0}", "UPDATE {0} SET rowid = rowid", "UPDATE OR REPLACE {0} SET {1} = {1}", "DELETE FROM {0} WHERE 1"],
 )
 def test_the_database_itself_refuses_to_change_a_row(filled: Ledger, table: str, statement: str) -> None:
-    column = ledger_schema.metadata.tables[table].columns.keys()[0]
+    column = tables.metadata.tables[table].columns.keys()[0]
     with raw(filled) as database:
         before = database.execute(f"SELECT * FROM {table}").fetchall()
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
@@ -66,7 +66,7 @@ def test_the_database_itself_refuses_to_change_a_row(filled: Ledger, table: str,
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != "inputs"])
 def test_the_database_itself_refuses_to_replace_a_row(filled: Ledger, table: str) -> None:
-    columns = ledger_schema.metadata.tables[table].columns
+    columns = tables.metadata.tables[table].columns
     with raw(filled) as database:
         before = database.execute(f"SELECT * FROM {table}").fetchall()
         for unique in [c.name for c in columns if c.primary_key or c.unique]:

@@ -7,7 +7,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.support import browser as browser_support
+from tests.support import browser
 from tests.support.browser import eventually, keep_screenshot, texts
 from tests.support.homes.small_home import DAYS, kept_environment, small_home
 
@@ -20,13 +20,13 @@ LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 100"
 def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     days = small_home(tmp_path_factory, tmp_path_factory.mktemp("days"))
     folder = tmp_path_factory.mktemp("webserver")
-    with browser_support.webserver(kept_environment(days, days.home), folder / "webserver.log") as url:
+    with browser.webserver(kept_environment(days, days.home), folder / "webserver.log") as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    with browser_support.browser(tmp_path_factory.mktemp("profile")) as chrome:
+    with browser.browser(tmp_path_factory.mktemp("profile")) as chrome:
         yield chrome
 
 

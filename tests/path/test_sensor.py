@@ -20,7 +20,7 @@ from resources.dagster_instance import open_instance
 from resources.settings import ROOT
 from resources.workspace import Workspace
 from sensors import new_data
-from tests.support import command_line as path_support
+from tests.support import command_line
 from tests.support.command_line import Days
 
 A, B = b"trip\n1\n", b"trip\n3\n"
@@ -124,11 +124,11 @@ def test_files_that_are_not_delivered_yet_are_left_alone(ticks: Ticks) -> None:
 
 
 def test_a_partition_waits_until_every_table_is_there(tmp_path: Path) -> None:
-    days = path_support.made(tmp_path)
+    days = command_line.made(tmp_path)
     flights = Ticks(days.flights, days.open())
-    for table, content in path_support.reference().items():
+    for table, content in command_line.reference().items():
         flights.workspace.landing.put(flights.product, table, "", content)
-    tables = path_support.delivery(DAY)
+    tables = command_line.delivery(DAY)
     flights.workspace.landing.put(flights.product, "flights", DAY, tables["flights"])
     assert flights.skipped()
     flights.workspace.landing.put(flights.product, "weather", DAY, tables["weather"])
@@ -176,7 +176,7 @@ def test_many_new_partitions_are_launched_in_order_over_several_ticks(ticks: Tic
 def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     """Flights by day under the real daemon, which loads the project as `ml-assets dev` does."""
     monkeypatch.setenv("DAGSTER_HOME", "")
-    made = path_support.made(tmp_path)
+    made = command_line.made(tmp_path)
     with open_instance(made.open().settings):
         command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
         environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}

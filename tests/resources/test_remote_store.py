@@ -16,7 +16,7 @@ from resources.scratch_workspace import scratch_above
 from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
 from resources.workspace import Workspace
-from tests.support import command_line as path_support
+from tests.support import command_line
 from tests.support.records import damage, recipe
 
 FILES = {"rows.txt": b"rows", "more.txt": b"more"}
@@ -83,7 +83,7 @@ def test_a_scratch_workspace_reads_copies_and_puts_nothing_back(space: Workspace
 
 
 def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    days = path_support.made(tmp_path)
+    days = command_line.made(tmp_path)
     days.deliver("2013-01-01")
     days.deliver("2013-01-02")
     for name, value in {**days.environ, "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}.items():

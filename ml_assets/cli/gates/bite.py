@@ -74,10 +74,9 @@ def command(
 
 def mutants() -> "dict[str, Callable[[Subject], Bite]]":
     """Every mutant by name."""
-    from ml_assets.services.gate_lab import lock_mutants as bite_locks
-    from ml_assets.services.gate_lab import model_mutants as bite_models
+    from ml_assets.services.gate_lab import lock_mutants, model_mutants
 
-    return {**bite_models.MUTANTS, **bite_locks.MUTANTS}
+    return {**model_mutants.MUTANTS, **lock_mutants.MUTANTS}
 
 
 def _refuse_unknown(only: tuple[str, ...]) -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.drift import DriftReport, bin_labels
-from ml_assets.core.plots import tasks as plots_task
+from ml_assets.core.plots import tasks
 from ml_assets.core.plots.parts import bars, slices
 from ml_assets.core.plots.style import COLORS, shorten, svg
 
@@ -18,7 +18,7 @@ _LINES = ("candidate", "champion", "actual", "good")
 
 def plots(evaluation: Evaluation) -> dict[str, bytes]:
     """Every picture of the evaluation by name; drawn from its thinned points, so its size is bounded."""
-    draw = plots_task.binary if evaluation.task == "binary" else plots_task.regression
+    draw = tasks.binary if evaluation.task == "binary" else tasks.regression
     return draw(evaluation) | ({"slices": slices(evaluation)} if evaluation.slices else {})
 
 

@@ -9,7 +9,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.release.serving_history import answered, champions
-from ml_assets.services.planning import nothing_to_do as plan_known
+from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
@@ -27,11 +27,11 @@ def make_plan(space: Workspace, product: Product) -> list[Item]:
     """Everything of the product that would run now, in path order, each with its root causes."""
     around = surroundings(space, product)
     known = space.settings.home / "cache" / f"planned-{product.name}"
-    if plan_known.is_nothing_to_do(known, around.state):
+    if nothing_to_do.is_nothing_to_do(known, around.state):
         return []
     items = Planner(product, situation(space, product, around)).plan()
     if not items:
-        plan_known.keep(known, around.state)
+        nothing_to_do.keep(known, around.state)
     return items
 
 
@@ -62,7 +62,9 @@ def surroundings(space: Workspace, product: Product) -> Surroundings:
     digests.write()
     names, definitions = stored(space.snapshots.blobs), _definitions(space, product)
     with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE), space.ledger.engine.connect() as connection:
-        state = plan_known.state(connection, product, stored=names, delivered=files, reference=reference, definitions=definitions)
+        state = nothing_to_do.state(
+            connection, product, stored=names, delivered=files, reference=reference, definitions=definitions
+        )
     return Surroundings(names, files, reference, definitions, state)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import command_line as path_support
+from tests.support import command_line
 from tests.support.command_line import Days
 from tests.support.homes.path_homes import copy_home
 from tests.support.shared import made_once
@@ -33,12 +33,12 @@ def small_home(factory: pytest.TempPathFactory, folder: Path) -> Days:
     shutil.copytree(made / "products", folder / "products")
     copy_home(made / "home", folder / "home")
     days = Days(folder / "home", folder / "products")
-    days.edit(f"port: {days.flights.endpoint.port}", f"port: {path_support.free_port()}")
+    days.edit(f"port: {days.flights.endpoint.port}", f"port: {command_line.free_port()}")
     return days
 
 
 def _three_days(folder: Path) -> None:
-    days = path_support.made(folder)
+    days = command_line.made(folder)
     for day in DAYS:
         days.deliver(day)
     command = [sys.executable, "-c", RUN_EACH, *DAYS]
