@@ -100,7 +100,7 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
             "release": release.snapshot,
         }
         workspace.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
-        raise PromotionRefused(f"{product.name}: release {found.name} may not answer: {'; '.join(decision.reasons)}")
+        raise PromotionRefused(f"{product.name}: release {found.name} may not serve: {'; '.join(decision.reasons)}")
     moves = workspace.endpoints.moves(product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
