@@ -76,12 +76,21 @@ def tracked(folder: Path) -> Tracked | str | None:
     return None if changes is None else Tracked(Path(top[0]).resolve(), {"commit": head[0], "is_dirty": bool(changes)})
 
 
+def git_environ() -> dict[str, str]:
+    """The environment for a git that answers for the folder that it is given, and locks nothing."""
+    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | {"GIT_OPTIONAL_LOCKS": "0"}
+
+
 def _git(folder: Path, *arguments: str) -> list[str] | None:
     """The lines that git printed, or None where it failed."""
-    environ = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | {"GIT_OPTIONAL_LOCKS": "0"}
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], env=environ, capture_output=True, text=True, timeout=SECONDS, check=False
+            ["git", "-C", str(folder), *arguments],
+            env=git_environ(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -35,10 +35,13 @@ COMMANDS = {
     "plan": "Show what would run now, and why.",
     "schema": "Print the JSON Schema of product.yaml, for editors.",
     "gates": "Prove what the gates of a product promise, and show their budget.",
+    "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
     "report": "Write the evaluation report of a partition as Markdown, with plots.",
     "demo": "Replay a year of New York flights down the whole path.",
     "dev": "Start Dagster, MLflow and the endpoints together.",
 }
+PLACES = {"ci": "review.ci"}
+"""Commands whose module lies in a folder."""
 
 
 class LazyGroup(click.Group):
@@ -54,7 +57,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.table:
             return None
-        module: Any = importlib.import_module(f"ml_assets.cli.{self.prefix}{cmd_name}")
+        module: Any = importlib.import_module(f"ml_assets.cli.{self.prefix}{PLACES.get(cmd_name, cmd_name)}")
         command: click.Command = module.command
         return command
 

@@ -31,6 +31,15 @@ class ProductFiles:
         found = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(root)]
         return cls(folder, {path: path.read_bytes() for path in found if path.is_file()}, root)
 
+    @classmethod
+    def among(cls, files: Mapping[Path, bytes], folder: Path) -> "ProductFiles":
+        """The same of files that are values, such as those of a commit, by absolute path."""
+        own = folder / "dbt"
+        root = own if any(path.is_relative_to(own) for path in files) else DBT_MODELS / folder.name
+        declared = (folder / SPEC_FILE, folder / CONTRACT_FILE)
+        found = {p: text for p, text in files.items() if p in declared or (p.is_relative_to(root) and p.suffix in _DBT_SUFFIXES)}
+        return cls(folder, dict(sorted(found.items())), root)
+
     @property
     def spec(self) -> bytes | None:
         return self.content.get(self.folder / SPEC_FILE)
@@ -59,6 +68,10 @@ def dbt_folder(folder: Path) -> Path:
 
 def _dbt_paths(root: Path) -> list[Path]:
     return sorted(path for path in root.rglob("*") if path.suffix in _DBT_SUFFIXES and path.is_file())
+
+
+SHARED_DBT = tuple(DBT_MODELS.parent / name for name in _SHARED)
+"""The files and folders that every product's dbt project shares."""
 
 
 @cache

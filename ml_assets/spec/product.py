@@ -136,9 +136,9 @@ def schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Product.model_json_schema()}
 
 
-def load(folder: Path) -> Product:
-    """The product that a folder declares."""
-    files = ProductFiles.read(folder.resolve())
+def load(folder: Path, files: ProductFiles | None = None) -> Product:
+    """The product that a folder declares, or that `files` say it did."""
+    files = files or ProductFiles.read(folder.resolve())
     try:
         product = read_model(folder / SPEC_FILE, Product, content=files.spec, context={"files": files})
     except SpecFileProblems as error:

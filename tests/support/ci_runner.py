@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,8 +38,18 @@ def ci_run(factory: pytest.TempPathFactory) -> CiRun:
 def _execute_all(folder: Path) -> None:
     checkout = _checkout(folder / "checkout")
     environ = runner_environ(folder, PYTHONPATH=str(checkout))
-    said = {step["run"]: execute(step, checkout, environ) for step in run_lines("ci") if step["run"] != RECURSES}
+    _as_pull_request(checkout)
+    commands = [step for step in run_lines("ci") if step["run"] != RECURSES]
+    said = {step["run"]: execute(step, checkout, environ, {"${{ github.base_ref }}": "main"}) for step in commands}
     (folder / "said.json").write_text(json.dumps(said))
+
+
+def _as_pull_request(checkout: Path) -> None:
+    """The checkout as a branch of a repository whose remote has a main branch."""
+    author = ["-c", "user.name=ann", "-c", "user.email=ann@example.org"]
+    commands = (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message", "A change"])
+    for command in (*commands, ["update-ref", "refs/remotes/origin/main", "HEAD"]):
+        subprocess.run(["git", "-C", str(checkout), *command], check=True, capture_output=True)
 
 
 def _checkout(copy: Path) -> Path:

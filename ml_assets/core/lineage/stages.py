@@ -197,24 +197,32 @@ def closure(*entries: str) -> Closure:
 
 def stage_code(product: Product, stage: Stage) -> str:
     """The code digest of a stage: what its builders reach, and those files of the product that decide its output."""
-    files = {name: file_digest(name, content) for name, content in _deciding_files(product, stage).items()}
+    files = {
+        name: file_digest(name, content) for name, content in _deciding_files(product, stage, shared=shared_dbt_files()).items()
+    }
     return digest_json({"code": closure(*stage.builders).digest, "files": files})
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
     """What the code digest is made of, by module and file, shortened: to name what changed."""
-    files = {name: file_digest(name, content)[:12] for name, content in _deciding_files(product, stage).items()}
-    return {**closure(*stage.builders).parts, **files}
+    return {**closure(*stage.builders).parts, **file_parts(product, stage, shared=shared_dbt_files())}
 
 
-def _deciding_files(product: Product, stage: Stage) -> dict[str, bytes]:
+def file_parts(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -> dict[str, str]:
+    """The shortened digests of the product's files that decide the stage's output, by name. `shared`: the files that every
+    product's dbt project has."""
+    files = _deciding_files(product, stage, shared=shared)
+    return {name: file_digest(name, content)[:12] for name, content in files.items()}
+
+
+def _deciding_files(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -> dict[str, bytes]:
     """The bytes of the product's files that decide the stage's output, by name."""
     found: dict[str, bytes] = {}
     if "contract" in stage.files and product.files.contract is not None:
         found[CONTRACT_FILE] = product.files.contract
     if "dbt" in stage.files:
         found |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
-        found |= shared_dbt_files()
+        found |= shared
     return found
 
 

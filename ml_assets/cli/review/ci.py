@@ -1,0 +1,68 @@
+"""`ml-assets ci`: what a change of code, products or libraries means, against the commit that it is to be merged into."""
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ml_assets.errors import MlAssetsError
+from resources.settings import settings
+
+FAILED = 3
+
+
+class _Command(click.Command):
+    """Ends with 3 where the tool itself fails, so that no failure looks like a verdict."""
+
+    def make_context(self, *args: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **options)
+        except click.UsageError as error:
+            error.show()
+        sys.exit(FAILED)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            error.show()
+        except MlAssetsError as error:
+            click.echo(f"error: {error}", err=True)
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except Exception:  # noqa: BLE001 - Python's own exit code, 1, would be a verdict
+            click.echo(f"error: ml-assets ci failed, and judged nothing\n{traceback.format_exc()}", err=True)
+        sys.exit(FAILED)
+
+
+@click.command(cls=_Command)
+@click.argument("products", nargs=-1)
+@click.option("--base", metavar="REF", help="Compare with where this left REF; the default branch if not given.")
+@click.option("--output", "-o", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), default="report")
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of report.md.")
+def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool) -> None:
+    """Show what changed by meaning, what that makes stale, and refuse what asks less and does not say so.
+
+    Writes report.md and report.json. Exit code 0: nothing asks less than before, or a commit's trailer says why it may
+    (`Weakens: flights/floor: reason`); 1: a declaration cannot be read; 3: the tool failed; 4: something is weakened.
+    """
+    import msgspec
+
+    from ml_assets.core.changes.page import page
+    from ml_assets.core.lineage.stages import SOURCE
+    from ml_assets.services.review.changes import review
+    from resources.ast_cache import ast_cache
+    from resources.git_trees import Repository
+
+    current = settings()
+    repository = Repository.around(Path.cwd())
+    with ast_cache(current.home / "cache" / "code.json", SOURCE):
+        found = review(repository, current.products, ref=base, products=products)
+    record = msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n"
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "report.json").write_text(record, encoding="utf-8")
+    (output / "report.md").write_text(page(found), encoding="utf-8")
+    click.echo(record if as_json else page(found), nl=False)
+    sys.exit(found.exit_code)

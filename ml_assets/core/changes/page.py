@@ -1,0 +1,61 @@
+"""A review as Markdown for a pull request: the verdict first, then what changed, then what is made again."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ml_assets.core.changes.record import Change
+from ml_assets.core.changes.review import TRAILER, Review, change_id
+from ml_assets.core.changes.staleness import StaleStage
+from ml_assets.core.markdown import code, table, text
+
+SIGNS = {"UNCHANGED": "✅", "INCONCLUSIVE": "❔", "REJECT": "❌", "WEAKENED": "⛔"}
+EFFECTS = {"weakened": "**weakened**", "strengthened": "strengthened", "changed": "changed"}
+MOST_CAUSES = 6
+
+
+def page(review: Review) -> str:
+    """The whole report."""
+    return "\n\n".join(_parts(review)) + "\n"
+
+
+def _parts(review: Review) -> Iterator[str]:
+    yield f"## {SIGNS[review.outcome]} {review.outcome}: {code(review.head[:12])} against {code(review.base[:12])}"
+    yield "\n".join(f"- {text(reason)}" for reason in review.reasons)
+    if review.is_dirty:
+        yield "The work tree holds changes that are in no commit; they are part of this report."
+    if review.outcome == "WEAKENED":
+        yield _how_to_acknowledge(review)
+    if review.changes:
+        yield "### What changed"
+        yield table(["product", "what", "effect", "before", "after", "why"], [_row(change) for change in review.changes])
+    if review.acknowledged:
+        yield "### Acknowledged"
+        rows = [[text(f"{each.product}/{each.name}"), text(each.reason)] for each in review.acknowledged]
+        yield table(["weakened", "reason given"], rows)
+    if review.unread:
+        yield f"Trailers that acknowledge nothing: {', '.join(code(each) for each in review.unread)}"
+    if review.stale:
+        yield "### What merging makes again"
+        yield table(["product", "stage", "because of"], [_stale_row(each) for each in review.stale])
+
+
+def _how_to_acknowledge(review: Review) -> str:
+    open_ones = {change_id(c) for c in review.changes if c.effect == "weakened"}
+    open_ones -= {f"{each.product}/{each.name}" for each in review.acknowledged}
+    lines = [f"{TRAILER}: {name}: why it may ask less" for name in sorted(open_ones)]
+    return "If this is meant, say so at the end of a commit's message:\n\n" + "\n".join(f"    {line}" for line in lines)
+
+
+def _row(change: Change) -> list[str]:
+    shown = [code(_value(each)) if each is not None else "" for each in (change.old, change.new)]
+    return [text(change.product), code(change.name), EFFECTS[change.effect], *shown, text(change.reason)]
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _stale_row(each: StaleStage) -> list[str]:
+    more = [f"and {len(each.causes) - MOST_CAUSES} more"] if len(each.causes) > MOST_CAUSES else []
+    return [text(each.product), code(each.stage), text("; ".join([*each.causes[:MOST_CAUSES], *more]))]

@@ -1,0 +1,97 @@
+"""Which way each key of product.yaml moves what a candidate, a release or a request must pass.
+
+Each key stands under one rule: a test holds the table against the schema, so that a new key makes somebody decide.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from ml_assets.core.changes.record import Effect
+
+Rule: TypeAlias = Callable[[Any, Any], Effect]
+"""The effect of two values that differ. None where the key, or the section that it is in, is not declared."""
+
+
+def free(_old: Any, _new: Any) -> Effect:
+    """Nothing that is judged depends on it, or the comparison of the models shows what it does."""
+    return "changed"
+
+
+def incomparable(_old: Any, _new: Any) -> Effect:
+    """Nothing says which of the two values asks more."""
+    return "weakened"
+
+
+def lower(old: Any, new: Any) -> Effect:
+    """A lower number is stricter."""
+    return "strengthened" if new < old else "weakened"
+
+
+def higher(old: Any, new: Any) -> Effect:
+    """A higher number is stricter."""
+    return "strengthened" if new > old else "weakened"
+
+
+def ordered(*values: Any) -> Rule:
+    """Later values are stricter."""
+
+    def rule(old: Any, new: Any) -> Effect:
+        return "strengthened" if values.index(new) > values.index(old) else "weakened"
+
+    return rule
+
+
+def fewer(old: Any, new: Any) -> Effect:
+    """Fewer exceptions are stricter."""
+    return "strengthened" if set(new) < set(old) else "weakened"
+
+
+def refusals(old: Any, new: Any) -> Effect:
+    """More columns whose unknown categories are refused are stricter; `score` is what is done where nothing is declared."""
+    before, now = ({column for column, policy in each.items() if policy == "refuse"} for each in (old, new))
+    if before == now:
+        return "changed"
+    return "strengthened" if before < now else "weakened"
+
+
+_TRIAL = {"unit": incomparable, "alpha": incomparable, "bound": incomparable, "max_harm": lower}
+RULES: Mapping[str, Rule] = {
+    "name": incomparable,
+    "title": free,
+    "task": incomparable,
+    "partitions": free,
+    "delivery": free,
+    "features": free,
+    "window.train": free,
+    "window.minimum": free,
+    "window.test": incomparable,
+    "model": free,
+    "evaluation": free,
+    "gates.unit": incomparable,
+    "gates.budget": incomparable,
+    "gates.baselines": incomparable,
+    "gates.on_inconclusive": ordered("ask", "keep"),
+    "gates.approve": ordered("automatic", "person"),
+    "gates.four_eyes": ordered(False, True),
+    "endpoint.host": free,
+    "endpoint.port": free,
+    "endpoint.smoke_rows": higher,
+    "endpoint.unknown_fields": ordered("ignore", "refuse"),
+    "endpoint.unknown_categories": refusals,
+    **{f"endpoint.shadow.{name}": rule for name, rule in _TRIAL.items()},
+    **{f"endpoint.canary.{name}": rule for name, rule in _TRIAL.items()},
+    "endpoint.canary.share": incomparable,
+    "staging.p99_ratio": lower,
+    "staging.attempts": lower,
+    "monitoring.score_psi": lower,
+    "monitoring.column_psi": lower,
+    "monitoring.metric": incomparable,
+    "monitoring.max_drop": lower,
+    "monitoring.ignore": fewer,
+    "rebuild": free,
+}
+"""By dotted key; a rule for a section is for all below it."""
+CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging"})
+"""Sections that may be absent: declaring one asks more, removing it less."""
+JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
+"""What other parts of the declaration have to be looked at for: core.changes.declaration."""

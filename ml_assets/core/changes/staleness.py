@@ -1,0 +1,77 @@
+"""What a change makes stale, by content: a stage whose code, files, configuration or libraries differ, and all that reads it."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from ml_assets.core.changes.side import Side
+from ml_assets.core.lineage.stages import STAGES, Stage, declared_reads, file_parts, stage_config
+from ml_assets.spec.product import Product
+
+
+class StaleStage(msgspec.Struct, frozen=True):
+    """A stage of a product that is made again, and the root causes in words."""
+
+    product: str
+    stage: str
+    causes: tuple[str, ...]
+
+
+def stale_stages(base: Side, head: Side, name: str) -> list[StaleStage]:
+    """The stages of a product that both sides have, in path order."""
+    found: dict[str, StaleStage] = {}
+    for stage in STAGES.values():
+        causes = list(_own_causes(base, head, name, stage))
+        reads = {read.stage: None for read in declared_reads(head.products[name], stage.name)}
+        causes += [f"reads {read}" for read in reads if read in found]
+        if causes:
+            found[stage.name] = StaleStage(name, stage.name, tuple(causes))
+    return list(found.values())
+
+
+def changed_code(base: Side, head: Side, *entries: str) -> list[str]:
+    """The modules that mean something else of what these functions reach; empty if the code computes the same."""
+    before, after = base.closure(*entries), head.closure(*entries)
+    if before is not None and after is not None and before.digest == after.digest:
+        return []
+    return _differing(before.parts if before else {}, after.parts if after else {}) or ["their order"]
+
+
+def changed_packages(base: Side, head: Side, *packages: str) -> list[str]:
+    """The modules of these packages that hold a definition that the other side has nowhere in them."""
+    meanings = [{name: side.meanings(name) for name in side.modules(*packages)} for side in (base, head)]
+    before, after = ({unit for found in each.values() for unit in found} for each in meanings)
+    added = {name for name, units in meanings[1].items() if units - before}
+    gone = {name for name, units in meanings[0].items() if units - after}
+    return sorted(added | gone)
+
+
+def changed_files(base: Side, head: Side, name: str, stage: Stage) -> list[str]:
+    """The product's files that decide a stage and say something else, by name."""
+    sides = ((base, base.products[name]), (head, head.products[name]))
+    return _differing(*(file_parts(product, stage, shared=side.shared_dbt) for side, product in sides))
+
+
+def _own_causes(base: Side, head: Side, name: str, stage: Stage) -> Iterator[str]:
+    yield from (f"code: {module}" for module in changed_code(base, head, *stage.builders))
+    yield from (f"file: {file}" for file in changed_files(base, head, name, stage))
+    yield from (f"product.yaml: {key}" for key in _changed_keys(base.products[name], head.products[name], stage))
+    for package in stage.packages:
+        was, now = base.libraries.get(package), head.libraries.get(package)
+        if was != now:
+            yield f"library: {package} {was or 'not locked'} -> {now or 'not locked'}"
+
+
+def _changed_keys(old: Product, new: Product, stage: Stage) -> list[str]:
+    return _differing(*(_flat(stage_config(product, stage)) for product in (old, new)))
+
+
+def _flat(value: Any, path: str = "") -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        return {path: value}
+    return {k: v for name, part in value.items() for k, v in _flat(part, f"{path}.{name}" if path else str(name)).items()}
+
+
+def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    return [name for name in sorted({*old, *new}) if old.get(name) != new.get(name) or (name in old) != (name in new)]

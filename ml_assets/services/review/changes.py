@@ -1,0 +1,83 @@
+"""Put a review together: every product's declaration, contract, SQL and code on both sides."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ml_assets.core.changes.contract import contract_changes
+from ml_assets.core.changes.declaration import declaration_changes
+from ml_assets.core.changes.record import Change
+from ml_assets.core.changes.review import TRAILER, Review, reviewed
+from ml_assets.core.changes.side import Side
+from ml_assets.core.changes.staleness import changed_code, changed_files, changed_packages, stale_stages
+from ml_assets.core.lineage.stages import STAGES
+from ml_assets.services.review.sides import base_side, head_side
+from ml_assets.spec.files import CONTRACT_FILE
+from ml_assets.spec.product import Product, ProductError
+from resources.git_trees import Repository
+
+JUDGING = (
+    "ml_assets.core.evaluation.snapshot:judge_candidate",
+    "ml_assets.core.gates.unproven:unproven",
+    "ml_assets.core.release.promotion:decide",
+    "ml_assets.services.claims:features_claims",
+    "ml_assets.services.claims:release_claims",
+    "ml_assets.services.claims:staging_claims",
+)
+"""What decides whether a candidate may serve: all that these functions reach."""
+PROOFS = ("checks", "ml_assets.services.proofs")
+"""What looks at data and releases for the asset checks: the packages' own code, not what it reaches."""
+
+
+def review(repository: Repository, roots: Sequence[Path], *, ref: str | None, products: Sequence[str] = ()) -> Review:
+    """The work tree against the commit where it left `ref` (by default the default branch). Raises GitRefused."""
+    commit = repository.base(ref)
+    head = head_side(repository, roots)
+    base = base_side(repository, commit, roots, head)
+    names = [name for name in dict.fromkeys([*base.products, *base.problems, *head.products]) if not products or name in products]
+    both = [name for name in names if name in base.products and name in head.products]
+    return reviewed(
+        base=commit,
+        head=repository.commit("HEAD"),
+        is_dirty=repository.is_dirty,
+        changes=[change for name in names for change in _changes(base, head, name)],
+        stale=[stage for name in both for stage in stale_stages(base, head, name)],
+        trailers=repository.trailers(commit, TRAILER),
+        problems=[problem for name, problem in head.problems.items() if not products or name in products],
+    )
+
+
+def _changes(base: Side, head: Side, name: str) -> Iterator[Change]:
+    if name in head.problems:
+        return
+    if name not in head.products:
+        yield Change(product=name, name="product", effect="weakened", old=name, reason="the product is gone, with all its gates")
+    elif name in base.problems:
+        reason = f"base's declaration cannot be read by this code: {base.problems[name]}"
+        yield Change(product=name, name="product.yaml", effect="weakened", reason=reason)
+    elif name not in base.products:
+        yield Change(product=name, name="product", effect="changed", new=name, reason="a new product")
+    else:
+        yield from declaration_changes(base.products[name], head.products[name])
+        yield from _files(base, head, name)
+        if modules := [*changed_code(base, head, *JUDGING), *changed_packages(base, head, *PROOFS)]:
+            reason = f"what judges a candidate computes otherwise: {', '.join(modules)}"
+            yield Change(product=name, name="judging code", effect="weakened", reason=reason)
+
+
+def _files(base: Side, head: Side, name: str) -> Iterator[Change]:
+    """The contract and the dbt files that say something else."""
+    for file in changed_files(base, head, name, STAGES["features"]):
+        if file == CONTRACT_FILE:
+            yield from _contract(base.products[name], head.products[name])
+        else:
+            yield Change(product=name, name=file, effect="changed")
+
+
+def _contract(old: Product, new: Product) -> Iterator[Change]:
+    """The rules that say something else. Executes both contracts."""
+    try:
+        modules = old.contract, new.contract
+    except ProductError as error:
+        yield Change(product=new.name, name="contract", effect="weakened", reason=f"cannot be compared: {error}")
+        return
+    yield from contract_changes(new.name, *modules, texts=(old.files.contract or b"", new.files.contract or b""))

@@ -1,0 +1,73 @@
+"""The two sides of a review: the work tree as this process runs it, and a commit of the same repository."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ml_assets.checkout import DBT_MODELS
+from ml_assets.core.changes.side import Side, locked
+from ml_assets.core.code.closure import Code
+from ml_assets.core.code.exempt import EXEMPT
+from ml_assets.core.lineage.stages import SOURCE
+from ml_assets.first_party import PACKAGES, TREE
+from ml_assets.spec.files import SHARED_DBT, SPEC_FILE, ProductFiles, shared_dbt_files
+from ml_assets.spec.product import Product, ProductError, load
+from resources.git_trees import Repository
+
+LOCK = "requirements.lock"
+
+
+def head_side(repository: Repository, roots: Sequence[Path]) -> Side:
+    """The work tree. What of it lies outside of the repository is the same on both sides."""
+    folders = [file.parent for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}"))]
+    products, problems = _loaded(dict.fromkeys(folders))
+    lock = repository.root / LOCK
+    libraries = locked(lock.read_bytes()) if lock.is_file() else {}
+    return Side(SOURCE, products, problems, shared_dbt_files(), libraries)
+
+
+def base_side(repository: Repository, commit: str, roots: Sequence[Path], head: Side) -> Side:
+    """The files of a commit."""
+    code = [TREE.root / package for package in PACKAGES]
+    inside = [root for root in roots if root.is_relative_to(repository.root)]
+    files = repository.files(commit, [*code, *inside, DBT_MODELS, *SHARED_DBT, repository.root / LOCK])
+    folders = {path.parent for path in files if path.name == SPEC_FILE and path.parent.parent in inside}
+    outside = {name: product for name, product in head.products.items() if not product.folder.is_relative_to(repository.root)}
+    products, problems = _loaded({folder: ProductFiles.among(files, folder) for folder in sorted(folders)})
+    return Side(
+        code=_code(files) if code[0].is_relative_to(repository.root) else SOURCE,
+        products=outside | products,
+        problems=problems,
+        shared_dbt=_shared(files) if DBT_MODELS.is_relative_to(repository.root) else head.shared_dbt,
+        libraries=locked(files.get(repository.root / LOCK, b"")),
+    )
+
+
+def _code(files: Mapping[Path, bytes]) -> Code:
+    """The Python modules among the files. What was taken apart of a text that both sides have is known already."""
+    texts: dict[str, bytes] = {}
+    for path, content in files.items():
+        if path.suffix == ".py" and path.is_relative_to(TREE.root):
+            parts = path.relative_to(TREE.root).with_suffix("").parts
+            if parts[0] in PACKAGES:
+                texts[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = content
+    return Code(texts, frozenset(EXEMPT), known=SOURCE.known)
+
+
+def _shared(files: Mapping[Path, bytes]) -> dict[str, bytes]:
+    root = DBT_MODELS.parent
+    suffixes = (".sql", ".yml", ".yaml")
+    shared = {path: text for path, text in files.items() if any(path.is_relative_to(place) for place in SHARED_DBT)}
+    return {path.relative_to(root).as_posix(): text for path, text in shared.items() if path.suffix in suffixes}
+
+
+def _loaded(folders: Mapping[Path, ProductFiles | None]) -> tuple[dict[str, Product], dict[str, str]]:
+    products: dict[str, Product] = {}
+    problems: dict[str, str] = {}
+    for folder, files in folders.items():
+        try:
+            product = load(folder, files)
+        except ProductError as error:
+            problems[folder.name] = str(error)
+        else:
+            products[product.name] = product
+    return products, problems

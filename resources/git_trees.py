@@ -1,0 +1,102 @@
+"""The files of a commit as values, without a work tree: what a change is compared with."""
+
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ml_assets.errors import MlAssetsError
+from resources.git import git_environ
+
+SECONDS = 120
+DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+
+class GitRefused(MlAssetsError):
+    """Git has no repository here, or no such commit."""
+
+
+@dataclass(frozen=True)
+class Repository:
+    """A git repository with a work tree."""
+
+    root: Path
+
+    @classmethod
+    def around(cls, folder: Path) -> "Repository":
+        """The repository that a folder lies in. Raises GitRefused."""
+        return cls(Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip()).resolve())
+
+    def commit(self, ref: str) -> str:
+        """The commit that a name stands for."""
+        return _git(self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
+
+    def base(self, ref: str | None) -> str:
+        """The commit that the work tree is compared with: where it left `ref`, or else the default branch."""
+        return _git(self.root, "merge-base", "HEAD", self.commit(ref or self.default_branch)).decode().strip()
+
+    @cached_property
+    def default_branch(self) -> str:
+        """The branch that changes are merged into."""
+        for name in DEFAULT_BRANCHES:
+            try:
+                self.commit(name)
+            except GitRefused:
+                continue
+            return name
+        raise GitRefused(f"{self.root} has none of {', '.join(DEFAULT_BRANCHES)}; name the commit to compare with: --base REF")
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether the work tree holds what no commit does."""
+        return bool(_git(self.root, "status", "--porcelain", "--untracked-files=normal"))
+
+    def files(self, commit: str, under: Sequence[Path]) -> dict[Path, bytes]:
+        """The files of a commit below some folders or at some paths of the repository, by absolute path. Links are left out."""
+        places = [path.relative_to(self.root).as_posix() for path in under if path.is_relative_to(self.root)]
+        if not places:
+            return {}
+        listed = _git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *places)
+        entries = [line.split("\t", 1) for line in listed.decode("utf-8", "surrogateescape").split("\0") if line]
+        blobs = {self.root / name: about.split()[2] for about, name in entries if about.split()[0] in ("100644", "100755")}
+        contents = self._contents(sorted(set(blobs.values())))
+        return {path: contents[blob] for path, blob in blobs.items()}
+
+    def _contents(self, blobs: Sequence[str]) -> Mapping[str, bytes]:
+        answer = _git(self.root, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
+        return dict(_batch(answer))
+
+    def trailers(self, base: str, key: str) -> list[str]:
+        """The values of a trailer in the messages of the commits after `base`."""
+        form = f"%(trailers:key={key},valueonly,unfold,separator=%x00)%x00"
+        text = _git(self.root, "log", f"--format={form}", f"{base}..HEAD").decode("utf-8", "replace")
+        return [value.strip() for value in text.split("\0") if value.strip()]
+
+
+def _batch(answer: bytes) -> Iterator[tuple[str, bytes]]:
+    """The blobs in what `git cat-file --batch` printed: "<name> blob <size>", the bytes, a newline."""
+    at = 0
+    while at < len(answer):
+        end = answer.index(b"\n", at)
+        name, _, size = answer[at:end].decode().split()
+        yield name, answer[end + 1 : end + 1 + int(size)]
+        at = end + 2 + int(size)
+
+
+def _git(folder: Path, *arguments: str, given: bytes | None = None) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            env=git_environ(),
+            input=given,
+            capture_output=True,
+            timeout=SECONDS,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise GitRefused("git is not installed; a change is compared with a commit") from None
+    if done.returncode:
+        problem = done.stderr.decode("utf-8", "replace").strip() or f"git {' '.join(arguments[:2])} found nothing"
+        raise GitRefused(f"{folder}: {problem}; name the commit to compare with: --base REF")
+    return done.stdout
