@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from ml_assets.serving.features.compute import Features
-from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
 from ml_assets.serving.http.batcher import Batcher, Overloaded
+from ml_assets.serving.plain.duckdb_features import DuckDbFeatures, FeatureQuery, UncomputableRow
 from ml_assets.serving.release.bundle import Bundle, load
 from tests.support.serving_store import FEATURES, SQL, Release, payload, requests, train
 
@@ -85,23 +84,24 @@ def test_each_request_is_scored_by_the_bundle_that_decoded_it(served: list[tuple
 
 def test_an_uncomputable_request_fails_alone(served: list[tuple[Bundle, Release]], tmp_path: Path) -> None:
     bundle, release = served[0]
-    bounded = replace(bundle, features=Features(sql_that_fails_from_256(bundle, tmp_path)))
+    bounded = replace(bundle, engines=replace(bundle.engines, features=sql_that_fails_from_256(bundle, tmp_path)))
     outcomes, batches = together([(bounded, ROWS[:5]), (bounded, [{**ROWS[5], "wind_speed": 256.0}]), (bounded, ROWS[6:])])
     assert [*outcomes[0], *outcomes[2]] == release.scores(FRAME)[:5] + release.scores(FRAME)[6:]
     assert isinstance(outcomes[1], UncomputableRow)
     assert batches == 1
 
 
-def sql_that_fails_from_256(bundle: Bundle, folder: Path) -> FeatureSql:
+def sql_that_fails_from_256(bundle: Bundle, folder: Path) -> DuckDbFeatures:
     train(folder / "again", name=bundle.release, seed=0)
-    return FeatureSql(
+    query = FeatureQuery(
         sql=SQL.replace("r.distance,", "r.distance + 0 * coalesce(cast(r.wind_speed as utinyint), 0) as distance,"),
         relation=bundle.card.requests_relation,
-        columns={field.name: field.type for field in bundle.requests.fields},
+        fields=bundle.requests.fields,
         key=bundle.card.key,
         features=FEATURES,
         lookups={path.stem: path.read_bytes() for path in (folder / "again" / "lookups").iterdir()},
     )
+    return DuckDbFeatures(query)
 
 
 def test_too_many_waiting_rows_are_refused_at_once(served: list[tuple[Bundle, Release]]) -> None:

@@ -17,12 +17,13 @@ import pytest
 from ml_assets.core.release.bundle import request_fields
 from ml_assets.products.flights.contract import Features as FeatureTable
 from ml_assets.products.flights.contract import Request
-from ml_assets.serving.features.compiler import column_functions as sql_columns
-from ml_assets.serving.features.compiler.code import CompiledFeatures, Unsupported
-from ml_assets.serving.features.compiler.compile import compile_features
-from ml_assets.serving.features.compute import Features, features, probes
-from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.features.values import FeatureValues, Row
+from ml_assets.serving.compiled.features import CompiledFeatures, compile_features, probes
+from ml_assets.serving.compiled.sql import column_functions
+from ml_assets.serving.compiled.sql.numpy_code import FeatureFunction
+from ml_assets.serving.compiled.sql.query import compile_query
+from ml_assets.serving.compiled.unsupported import Unsupported
+from ml_assets.serving.plain.duckdb_features import DuckDbFeatures, FeatureQuery, UncomputableRow
+from ml_assets.serving.plain.feature_values import Row
 from ml_assets.serving.requests.field import Field
 from resources.settings import ROOT
 
@@ -64,68 +65,66 @@ def flights_lookups() -> dict[str, bytes]:
 def flights_request(rng: random.Random, number: int) -> Row:
     start = dt.datetime(2012, 12, 31) if rng.random() < 0.9 else dt.datetime(rng.choice([1, 2, 1970, 9998]), 1, 1)
     values: list[Any] = []
-    for each in FIELDS:
-        if each.nullable and rng.random() < 0.15:
+    for field in FIELDS:
+        if field.nullable and rng.random() < 0.15:
             values.append(None)
-        elif each.isin is not None:
-            values.append(rng.choice([*each.isin, "UA", "JFK"]) if each.name == "carrier" else rng.choice(each.isin))
-        elif each.type == "timestamp":
+        elif field.isin is not None:
+            values.append(rng.choice([*field.isin, "UA", "JFK"]) if field.name == "carrier" else rng.choice(field.isin))
+        elif field.type == "timestamp":
             values.append(start + dt.timedelta(microseconds=rng.randrange(370 * 86_400_000_000)))
-        elif each.type == "string":
+        elif field.type == "string":
             values.append(rng.choice([f"N{rng.randrange(60)}", "MIA", "BOS", "é", "", "x\x00y"]))
         else:
-            low, high = each.ge or 0, each.le or 0
-            values.append(rng.randint(int(low), int(high)) if each.type == "integer" else rng.uniform(low, high))
+            low, high = field.ge or 0, field.le or 0
+            values.append(rng.randint(int(low), int(high)) if field.type == "integer" else rng.uniform(low, high))
     values[0] = f"{number}"
     return tuple(values)
 
 
-def made(
+def query_of(sql: str, fields: Sequence[Field], kinds: Sequence[dict[str, str]], lookups: dict[str, bytes]) -> FeatureQuery:
+    relation = "flights_requests" if fields is FIELDS else "requests"
+    return FeatureQuery(sql, relation, fields, [fields[0].name], kinds, lookups)
+
+
+def compiled(
     sql: str, fields: Sequence[Field], kinds: Sequence[dict[str, str]], lookups: dict[str, bytes], golden: list[Row]
-) -> Features:
-    relation = "flights_requests" if fields is FIELDS else "asked"
-    return features(
-        sql=sql, relation=relation, fields=fields, key=[fields[0].name], features=kinds, lookups=lookups, golden=golden
-    )
+) -> CompiledFeatures:
+    query = query_of(sql, fields, kinds, lookups)
+    return compile_features(query, DuckDbFeatures(query), golden)
 
 
 def test_the_flights_features_are_compiled_and_equal_duckdb_bit_for_bit() -> None:
     rng = random.Random(20130101)
     rows = [flights_request(rng, number) for number in range(4000)]
-    found = made(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
-    assert (found.engine, found.why_not) == ("compiled", None)
-    computed = found.compute(rows)
-    assert computed.differing(by_duckdb(found.sql, rows)) == []
+    features = compiled(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
+    computed = features.compute(rows)
+    assert computed.differing(features.reference.compute(rows)) == []
     assert len(set(computed.numbers[-1].tolist())) > 100
     plane_years = computed.rows(KINDS)
     assert sum(row[10] == row[10] for row in plane_years) > 300
-    assert found.given_up < 200
-
-
-def by_duckdb(sql: FeatureSql, rows: Sequence[Row]) -> FeatureValues:
-    return FeatureValues.of_rows(sql.compute(rows), sql.features)
+    assert features.left_to_duckdb < 200
 
 
 def test_a_row_has_the_same_features_alone_and_among_others() -> None:
     rows = [flights_request(random.Random(number), number) for number in range(200)]
-    found = made(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
-    together = found.compute(rows).rows(KINDS)
-    alone = [found.compute([row]).rows(KINDS)[0] for row in rows]
+    features = compiled(FLIGHTS, FIELDS, KINDS, flights_lookups(), rows[:20])
+    together = features.compute(rows).rows(KINDS)
+    alone = [features.compute([row]).rows(KINDS)[0] for row in rows]
     assert repr(together) == repr(alone)
-    assert found.compute([]).rows(KINDS) == []
+    assert features.compute([]).rows(KINDS) == []
 
 
 def test_probes_share_no_key_so_that_one_query_computes_them_and_hold_each_edge() -> None:
     golden = [flights_request(random.Random(number), number) for number in range(20)]
-    found = list(probes(FIELDS, golden, ["flight_id", "scheduled_at"]))
-    assert found[:20] == golden
-    assert len({row[:2] for row in found}) == len(found)
-    for plain, own in zip(probes(FIELDS, golden), found, strict=True):
-        differing = [position for position, (one, other) in enumerate(zip(plain, own, strict=True)) if one != other]
+    rows = list(probes(FIELDS, golden, ["flight_id", "scheduled_at"]))
+    assert rows[:20] == golden
+    assert len({row[:2] for row in rows}) == len(rows)
+    for plain, own_key in zip(probes(FIELDS, golden), rows, strict=True):
+        differing = [position for position, (one, other) in enumerate(zip(plain, own_key, strict=True)) if one != other]
         assert differing in ([], [0])
 
 
-ASKED = [
+REQUEST = [
     Field("k", "string"),
     Field("a", "integer", nullable=True),
     Field("b", "integer"),
@@ -176,7 +175,7 @@ PAIRS = pl.DataFrame(
 LOOKUPS = {"things": TABLE, "days": DAYS, "steps": STEPS, "pairs": PAIRS.cast({"v": pl.Float64})}
 
 
-def asked(rng: random.Random, number: int) -> Row:
+def request(rng: random.Random, number: int) -> Row:
     def maybe(value: Any) -> Any:
         return None if rng.random() < 0.2 else value
 
@@ -196,7 +195,7 @@ def asked(rng: random.Random, number: int) -> Row:
 
 def query(expression: str) -> str:
     return f"""
-        with recent as (select *, (t - interval 1 hour)::date as yesterday from features.main.asked)
+        with recent as (select *, (t - interval 1 hour)::date as yesterday from features.main.requests)
         select r.k, {expression} as e
         from recent as r
         left join "features"."main"."things" as z on z.name = r.s
@@ -208,39 +207,29 @@ def query(expression: str) -> str:
 @pytest.mark.parametrize("expression", EXPRESSIONS)
 def test_an_expression_of_the_subset_equals_duckdb_on_thousands_of_rows(expression: str) -> None:
     rng = random.Random(expression)
-    rows = [asked(rng, number) for number in range(800)]
+    rows = [request(rng, number) for number in range(800)]
     lookups = {name: parquet(table) for name, table in LOOKUPS.items()}
     kinds = [{"name": "e", "kind": kind_of(expression)}]
-    function = compiled(query(expression), kinds, lookups)
-    reference = FeatureSql(sql=query(expression), relation="asked", columns=COLUMNS, key=["k"], features=kinds, lookups=lookups)
-    found, unsure = function(list(zip(*rows, strict=True)), len(rows))
+    function = function_of(query(expression), kinds, lookups)
+    values, unsure = function(list(zip(*rows, strict=True)), len(rows))
     sure = [row for row, is_unsure in zip(rows, unsure, strict=True) if not is_unsure]
-    expected = by_duckdb(reference, sure)  # raises where a row is sure and DuckDB refuses it
-    wrong = found.only(~unsure).differing(expected)
-    assert [(sure[n], found.only(~unsure).rows(kinds)[n], expected.rows(kinds)[n]) for n in wrong[:3]] == []
+    reference = DuckDbFeatures(query_of(query(expression), REQUEST, kinds, lookups))
+    expected = reference.compute(sure)  # raises where a row is sure and DuckDB refuses it
+    computed = values.only(~unsure)
+    wrong = computed.differing(expected)
+    assert [(sure[n], computed.rows(kinds)[n], expected.rows(kinds)[n]) for n in wrong[:3]] == []
     assert len(sure) > 150
 
 
-COLUMNS = {each.name: each.type for each in ASKED}
-
-
-def compiled(sql: str, kinds: Sequence[dict[str, str]], lookups: dict[str, bytes]) -> CompiledFeatures:
-    return compile_features(
-        sql=sql,
-        relation="asked",
-        columns=COLUMNS,
-        nullable=frozenset(each.name for each in ASKED if each.nullable),
-        within={each.name: limits for each in ASKED if (limits := each.whole_limits)},
-        features=kinds,
-        lookups=lookups,
-    )
+def function_of(sql: str, kinds: Sequence[dict[str, str]], lookups: dict[str, bytes]) -> FeatureFunction:
+    return compile_query(query_of(sql, REQUEST, kinds, lookups))
 
 
 def kind_of(expression: str) -> str:
     with duckdb.connect() as connection:
         connection.execute("ATTACH ':memory:' AS features")
         kinds = "k varchar, a bigint, b bigint, x double, y double, s varchar, t timestamp, f boolean, m bigint, o bigint"
-        connection.execute(f"create table features.main.asked ({kinds})")
+        connection.execute(f"create table features.main.requests ({kinds})")
         for name, table in LOOKUPS.items():
             connection.register("arriving", table.to_arrow())
             connection.execute(f"create table features.main.{name} as select * from arriving")
@@ -250,34 +239,34 @@ def kind_of(expression: str) -> str:
 @pytest.mark.parametrize(
     "sql",
     [
-        "select k, sum(b) as e from features.main.asked group by k",
-        "select k, b as e from features.main.asked where b > 0",
-        "select k, b as e from features.main.asked order by b limit 1",
-        "select distinct k, b as e from features.main.asked",
-        "select k, row_number() over () as e from features.main.asked",
-        "select k, upper(s) as e from features.main.asked",
-        "select k, 1 + 1 as e from features.main.asked",
-        "select k, b * 0.1 as e from features.main.asked",
-        "select k, a::integer as e from features.main.asked",
-        "select k, b // a as e from features.main.asked",
-        "select k, t - interval 1 month as e from features.main.asked",
-        "select k, z.v as e from features.main.asked as r join features.main.things as z on z.name = r.s",
-        "select k, z.v as e from features.main.asked as r left join features.main.things as z on z.name = r.s and z.v > 0",
-        "select k, z.v as e from features.main.asked as r left join features.main.things as z on z.w = r.f",
-        "select k, z.v as e from features.main.asked as r left join features.main.things as z on z.v = r.x",
-        "select k, z.v as e from features.main.asked as r left join features.main.things as z using (s)",
-        "select k, y as e, y + 1 as E from features.main.asked",
-        "select k, v as e from features.main.asked, features.main.things",
-        "select k, b as e from features.main.asked union all select k, b from features.main.asked",
-        "select k, (select max(v) from features.main.things) as e from features.main.asked",
-        "select k, random() as e from features.main.asked",
-        "select * exclude (b), b as e from features.main.asked",
+        "select k, sum(b) as e from features.main.requests group by k",
+        "select k, b as e from features.main.requests where b > 0",
+        "select k, b as e from features.main.requests order by b limit 1",
+        "select distinct k, b as e from features.main.requests",
+        "select k, row_number() over () as e from features.main.requests",
+        "select k, upper(s) as e from features.main.requests",
+        "select k, 1 + 1 as e from features.main.requests",
+        "select k, b * 0.1 as e from features.main.requests",
+        "select k, a::integer as e from features.main.requests",
+        "select k, b // a as e from features.main.requests",
+        "select k, t - interval 1 month as e from features.main.requests",
+        "select k, z.v as e from features.main.requests as r join features.main.things as z on z.name = r.s",
+        "select k, z.v as e from features.main.requests as r left join features.main.things as z on z.name = r.s and z.v > 0",
+        "select k, z.v as e from features.main.requests as r left join features.main.things as z on z.w = r.f",
+        "select k, z.v as e from features.main.requests as r left join features.main.things as z on z.v = r.x",
+        "select k, z.v as e from features.main.requests as r left join features.main.things as z using (s)",
+        "select k, y as e, y + 1 as E from features.main.requests",
+        "select k, v as e from features.main.requests, features.main.things",
+        "select k, b as e from features.main.requests union all select k, b from features.main.requests",
+        "select k, (select max(v) from features.main.things) as e from features.main.requests",
+        "select k, random() as e from features.main.requests",
+        "select * exclude (b), b as e from features.main.requests",
         "selec",
     ],
 )
 def test_other_sql_is_not_compiled(sql: str) -> None:
     with pytest.raises(Unsupported):
-        compiled(sql, E, {"things": parquet(TABLE)})
+        function_of(sql, E, {"things": parquet(TABLE)})
 
 
 def golden(count: int) -> list[Row]:
@@ -290,53 +279,43 @@ E = [{"name": "e", "kind": "number"}]
 S = {"name": "s", "kind": "category"}
 
 
-def test_sql_outside_of_the_subset_is_left_to_duckdb_and_says_why() -> None:
-    found = made("select k, upper(s) = 'N1' as e from features.main.asked", ASKED, E, {}, golden(3))
-    assert (found.engine, found.compute(golden(2)).rows(E)) == ("duckdb", [(1.0,), (1.0,)])
-    assert "upper" in (found.why_not or "")
-
-
 def test_a_row_out_of_range_is_left_to_duckdb_alone() -> None:
-    found = made("select k, a * b as e from features.main.asked", ASKED, E, {}, golden(3))
+    features = compiled("select k, a * b as e from features.main.requests", REQUEST, E, {}, golden(3))
     large = ("big", 2**40, 2**40, 1.0, 1.0, "N1", dt.datetime(2013, 1, 1), True, 0, None)
     with pytest.raises(UncomputableRow):
-        found.compute([large])
-    assert (found.engine, found.given_up) == ("compiled", 1)
-    assert found.compute(golden(2)).rows(E) == found.sql.compute(golden(2))
+        features.compute([large])
+    assert features.left_to_duckdb == 1
+    assert features.compute(golden(2)).rows(E) == features.reference.compute_rows(golden(2))
 
 
 def test_rows_that_are_left_to_duckdb_come_back_in_their_places() -> None:
-    found = made("select k, x / (b - 1) as e, s from features.main.asked", ASKED, [*E, S], {}, golden(5))
+    features = compiled("select k, x / (b - 1) as e, s from features.main.requests", REQUEST, [*E, S], {}, golden(5))
     rows = [*golden(5), ("again", 1, 1, -2.0, 2.5, "N2", dt.datetime(2013, 1, 2), True, 1, 1)]
     expected = [(-1.5, "N1"), (math.inf, "N1"), (1.5, "N1"), (0.75, "N1"), (0.5, "N1"), (-math.inf, "N2")]
-    assert found.engine == "compiled"
-    assert repr(found.compute(rows).rows([*E, S])) == repr(expected)
-    assert found.given_up == 2
+    assert repr(features.compute(rows).rows([*E, S])) == repr(expected)
+    assert features.left_to_duckdb == 2
 
 
 def test_a_day_before_the_year_one_is_left_to_duckdb() -> None:
-    found = made("select k, year(t - interval 5 hour) as e from features.main.asked", ASKED, E, {}, golden(3))
+    features = compiled("select k, year(t - interval 5 hour) as e from features.main.requests", REQUEST, E, {}, golden(3))
     rows = [(*row[:6], dt.datetime(1, 1, 1, hour), *row[7:]) for row, hour in zip(golden(2), (1, 6), strict=True)]
-    assert found.compute(rows).rows(E) == found.sql.compute(rows)
-    assert (found.engine, found.given_up) == ("compiled", 1)
+    assert features.compute(rows).rows(E) == features.reference.compute_rows(rows)
+    assert features.left_to_duckdb == 1
 
 
 def test_a_compiled_function_that_differs_from_duckdb_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = sql_columns.microseconds
-    monkeypatch.setattr(sql_columns, "microseconds", lambda values: real(values) + 60_000_000)
-    found = made("select k, minute(t) as e from features.main.asked", ASKED, E, {}, golden(3))
-    assert found.engine == "duckdb"
-    assert "other values" in (found.why_not or "")
-    assert found.compute(golden(1)).rows(E) == [(0.0,)]
+    real = column_functions.microseconds
+    monkeypatch.setattr(column_functions, "microseconds", lambda values: real(values) + 60_000_000)
+    with pytest.raises(Unsupported, match="other values"):
+        compiled("select k, minute(t) as e from features.main.requests", REQUEST, E, {}, golden(3))
 
 
 def test_names_of_the_sql_never_become_code() -> None:
     name = "x = __import__('os')"
     sql = f'select k, "{name}" as e from (select 1)'
     with pytest.raises(Unsupported):
-        compiled(sql, E, {})
-    hostile = f"""with c as (select k, '{json.dumps(name)[1:-1].replace("'", "''")}' as "{name}" from features.main.asked)
+        function_of(sql, E, {})
+    hostile = f"""with c as (select k, '{json.dumps(name)[1:-1].replace("'", "''")}' as "{name}" from features.main.requests)
         select k, "{name}" as e from c"""
     category = [{"name": "e", "kind": "category"}]
-    found = made(hostile, ASKED, category, {}, golden(1))
-    assert (found.engine, found.compute(golden(1)).rows(category)) == ("compiled", [(name,)])
+    assert compiled(hostile, REQUEST, category, {}, golden(1)).compute(golden(1)).rows(category) == [(name,)]

@@ -73,6 +73,21 @@ def test_a_rollback_over_http_brings_the_whole_bundle_back(days: Days) -> None:
         assert client.release(server.base_url)["release"] == second
 
 
+def test_with_compilation_off_the_real_server_gives_the_recorded_scores(days: Days) -> None:
+    release = releases(days)[-1]
+    rows, scores = golden(days, release)
+    with serve(days, ML_ASSETS_COMPILED="false") as server:
+        version = client.release(server.base_url)
+        for part, engine in (("features", "duckdb"), ("model", "catboost")):
+            assert version[part] == {"engine": engine, "why_not_compiled": "ML_ASSETS_COMPILED is false"}
+        together = client.predict(server.base_url, rows)["predictions"]
+        alone = [client.predict(server.base_url, [row])["predictions"][0] for row in rows]
+        text = client.metrics(server.base_url)
+    assert [answer["probability"] for answer in together] == [answer["probability"] for answer in alone] == scores
+    assert 'ml_assets_features_compiled{product="flights"} 0.0' in text
+    assert 'ml_assets_model_compiled{product="flights"} 0.0' in text
+
+
 def test_after_a_start_a_rollback_needs_no_byte_of_the_store(days: Days) -> None:
     first, second = releases(days)
     asked, scores = golden(days, first)

@@ -1,5 +1,6 @@
 """The compiled model gives CatBoost's scores to the last bit, or CatBoost scores."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.features.values import FeatureValues, Row
-from ml_assets.serving.model import compiled_trees as compiled_model
-from ml_assets.serving.model.compiled_trees import CompiledModel, UnsupportedModel
-from ml_assets.serving.model.scorer import Scorer, probes, scorer
+from ml_assets.serving.compiled import trees
+from ml_assets.serving.compiled.scorer import compile_scorer, probes
+from ml_assets.serving.compiled.trees import CompiledTrees
+from ml_assets.serving.compiled.unsupported import Unsupported
+from ml_assets.serving.plain.catboost_scorer import CatBoostScorer
+from ml_assets.serving.plain.feature_values import FeatureValues, Row
 
 FEATURES = [
     {"name": "x", "kind": "number"},
@@ -45,13 +48,18 @@ def fitted(seed: int, *, task: str = "binary", **more: Any) -> CatBoost:
     return model.fit(Pool(np.array(table, dtype=object), label=label, cat_features=[1, 3]))
 
 
-def made(model: CatBoost, count: int = 5) -> Scorer:
-    return scorer(model, FEATURES, FeatureValues.of_rows(rows(count, 1), FEATURES), KNOWN)
+def compiled(model: CatBoost) -> CompiledTrees:
+    return compile_scorer(CatBoostScorer(model, FEATURES), FeatureValues.of_rows(rows(5, 1), FEATURES), KNOWN)
+
+
+def by_catboost(scorer: CompiledTrees, values: FeatureValues) -> list[float]:
+    scores: list[float] = CatBoostScorer(scorer.model, FEATURES).scores(values).tolist()
+    return scores
 
 
 numbers = st.floats(width=64) | st.none() | st.integers(-(2**60), 2**60).map(float)
 texts = st.sampled_from(TEXTS) | st.text(max_size=5)
-asked = st.tuples(numbers, texts, numbers, texts, numbers)
+row = st.tuples(numbers, texts, numbers, texts, numbers)
 
 
 @pytest.mark.parametrize(
@@ -67,33 +75,28 @@ asked = st.tuples(numbers, texts, numbers, texts, numbers)
     ],
 )
 @settings(max_examples=25, deadline=None)
-@given(table=st.lists(asked, min_size=1, max_size=20))
+@given(table=st.lists(row, min_size=1, max_size=20))
 def test_any_row_scores_as_by_catboost_to_the_last_bit(task: str, more: dict[str, Any], table: list[Row]) -> None:
-    found = known_scorer(task, tuple(sorted(more.items())))
-    assert (found.engine, found.why_not) == ("compiled", None)
+    scorer = cached_scorer(task, tuple(more.items()))
     values = FeatureValues.of_rows(table, FEATURES)
-    assert found.scores(values).tolist() == found.by_catboost(values).tolist()
+    assert scorer.scores(values).tolist() == by_catboost(scorer, values)
 
 
-_SCORERS: dict[Any, Scorer] = {}
-
-
-def known_scorer(task: str, more: tuple[tuple[str, Any], ...]) -> Scorer:
-    if (task, more) not in _SCORERS:
-        _SCORERS[task, more] = made(fitted(7, task=task, **dict(more)))
-    return _SCORERS[task, more]
+@cache
+def cached_scorer(task: str, more: tuple[tuple[str, Any], ...]) -> CompiledTrees:
+    return compiled(fitted(7, task=task, **dict(more)))
 
 
 def test_thousands_of_rows_score_as_by_catboost_in_any_grouping() -> None:
-    found = made(fitted(3, iterations=60, depth=8))
+    scorer = compiled(fitted(3, iterations=60, depth=8))
     table = rows(3000, 11)
-    together = found.scores(FeatureValues.of_rows(table, FEATURES)).tolist()
-    assert together == found.by_catboost(FeatureValues.of_rows(table, FEATURES)).tolist()
+    together = scorer.scores(FeatureValues.of_rows(table, FEATURES)).tolist()
+    assert together == by_catboost(scorer, FeatureValues.of_rows(table, FEATURES))
     assert len(set(together)) > 1000
     for size in (1, 7, 513):
-        parts = [found.scores(FeatureValues.of_rows(table[n : n + size], FEATURES)) for n in range(0, 600, size)]
+        parts = [scorer.scores(FeatureValues.of_rows(table[n : n + size], FEATURES)) for n in range(0, 600, size)]
         assert np.concatenate(parts).tolist()[:600] == together[:600]
-    assert found.scores(FeatureValues.of_rows([], FEATURES)).size == 0
+    assert scorer.scores(FeatureValues.of_rows([], FEATURES)).size == 0
 
 
 @pytest.mark.parametrize(
@@ -105,80 +108,76 @@ def test_thousands_of_rows_score_as_by_catboost_in_any_grouping() -> None:
     ],
 )
 def test_a_model_of_another_kind_is_left_to_catboost_and_says_why(more: dict[str, Any], why: str) -> None:
-    found = made(fitted(5, **more))
-    assert found.engine == "catboost"
-    assert why in (found.why_not or "")
-    table = FeatureValues.of_rows(rows(50, 2), FEATURES)
-    assert found.scores(table).tolist() == found.by_catboost(table).tolist()
+    with pytest.raises(Unsupported, match=why):
+        compiled(fitted(5, **more))
 
 
 def test_a_model_of_several_values_a_row_is_not_compiled() -> None:
     model = fitted(5, task="regression", loss_function="RMSEWithUncertainty")
-    with pytest.raises(UnsupportedModel):
-        CompiledModel(model, FEATURES, rows(1, 1)[0])
+    with pytest.raises(Unsupported):
+        CompiledTrees(model, FEATURES, rows(1, 1)[0])
 
 
 def test_a_large_model_is_left_to_catboost(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled_model, "MOST_LEAVES", 100)
-    assert "leaves" in (made(fitted(5)).why_not or "")
+    monkeypatch.setattr(trees, "MOST_LEAVES", 100)
+    with pytest.raises(Unsupported, match="over 100 leaves"):
+        compiled(fitted(5))
 
 
 def test_a_compiled_model_that_differs_in_the_last_bit_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     model = fitted(5)
-    monkeypatch.setattr(compiled_model, "expit", lambda raw: np.nextafter(1 / (1 + np.exp(-raw)), 1))
-    found = made(model)
-    assert found.engine == "catboost"
-    assert "other scores than from CatBoost" in (found.why_not or "")
+    monkeypatch.setattr(trees, "expit", lambda raw: np.nextafter(1 / (1 + np.exp(-raw)), 1))
+    with pytest.raises(Unsupported, match="other scores than from CatBoost"):
+        compiled(model)
 
 
 def test_probes_try_each_border_from_both_sides_a_missing_number_and_an_unknown_category() -> None:
     golden = FeatureValues.of_rows(rows(5, 1), FEATURES)
-    found = probes(golden, {0: np.array([0.5]), 2: np.array([1.0, 2.0])}, KNOWN)
-    assert found.count == 5 + (3 + 1) + (6 + 1) + sum(2 + len(known) for known in KNOWN)
-    tried = {value for value in found.numbers[0].tolist() if not np.isnan(value)}
+    values = probes(golden, {0: np.array([0.5]), 2: np.array([1.0, 2.0])}, KNOWN)
+    assert values.count == 5 + (3 + 1) + (6 + 1) + sum(2 + len(known) for known in KNOWN)
+    tried = {value for value in values.numbers[0].tolist() if not np.isnan(value)}
     assert {0.5, float(np.nextafter(np.float32(0.5), np.float32(1))), float(np.nextafter(0.5, 1))} <= tried
-    assert all("É no such value" in column for column in found.categories)
+    assert all("É no such value" in column for column in values.categories)
 
 
 def test_texts_beyond_what_is_remembered_score_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled_model, "MOST_TEXTS", 10)
-    found = made(fitted(3))
+    monkeypatch.setattr(trees, "MOST_TEXTS", 10)
+    scorer = compiled(fitted(3))
     for number in range(30):
         table = [(1.0, f"text {number} {n}" if n % 2 else TEXTS[n], 2.0, TEXTS[n], 3.0) for n in range(len(TEXTS))]
         values = FeatureValues.of_rows(table, FEATURES)
-        assert found.scores(values).tolist() == found.by_catboost(values).tolist()
-        assert found.compiled is not None
-        assert max(map(len, found.compiled._known.values())) <= 10 + len(TEXTS)
+        assert scorer.scores(values).tolist() == by_catboost(scorer, values)
+        assert max(map(len, scorer._known.values())) <= 10 + len(TEXTS)
 
 
 def test_numbers_within_float32_of_a_border_score_as_by_catboost() -> None:
-    found = made(fitted(3))
-    assert found.compiled is not None
+    scorer = compiled(fitted(3))
     base = rows(1, 1)[0]
     near = [
         (*base[: 2 * row], float(np.nextafter(border, towards)), *base[2 * row + 1 :])
-        for row, borders in found.compiled.borders.items()
+        for row, borders in scorer.borders.items()
         for border in borders
         for towards in (-np.inf, border, np.inf)
     ]
     values = FeatureValues.of_rows(near, FEATURES)
-    assert found.scores(values).tolist() == found.by_catboost(values).tolist()
+    assert scorer.scores(values).tolist() == by_catboost(scorer, values)
 
 
 def test_a_compiled_model_that_differs_for_a_row_alone_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = CompiledModel._raw
+    real = CompiledTrees._raw
 
-    def other(self: CompiledModel, numbers: Any, codes: Any) -> Any:
-        found = real(self, numbers, codes)
-        return np.nextafter(found, 1e9) if numbers.shape[1] == 1 else found
+    def other(self: CompiledTrees, numbers: Any, codes: Any) -> Any:
+        scores = real(self, numbers, codes)
+        return np.nextafter(scores, 1e9) if numbers.shape[1] == 1 else scores
 
-    monkeypatch.setattr(CompiledModel, "_raw", other)
-    assert made(fitted(5)).engine == "catboost"
+    monkeypatch.setattr(CompiledTrees, "_raw", other)
+    with pytest.raises(Unsupported, match="other scores than from CatBoost"):
+        compiled(fitted(5))
 
 
 def test_a_missing_category_is_refused_by_both() -> None:
-    found = made(fitted(3))
+    scorer = compiled(fitted(3))
     values = FeatureValues.of_rows([(1.0, None, 2.0, "AA", 3.0)], FEATURES)
-    for score in (found.scores, found.by_catboost):
+    for engine in (scorer, CatBoostScorer(scorer.model, FEATURES)):
         with pytest.raises(ScoringError, match="a category is missing"):
-            score(values)
+            engine.scores(values)

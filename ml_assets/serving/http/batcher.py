@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from ml_assets.serving.features.duckdb_sql import UncomputableRow
+from ml_assets.serving.plain.duckdb_features import UncomputableRow
 from ml_assets.serving.release.bundle import Bundle
 
 if TYPE_CHECKING:

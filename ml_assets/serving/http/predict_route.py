@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.serving.features.duckdb_sql import UncomputableRow
 from ml_assets.serving.http.batcher import Overloaded, Rows
 from ml_assets.serving.http.body_io import Reply, Request
 from ml_assets.serving.http.predictions import answered
 from ml_assets.serving.http.shared_state import State
 from ml_assets.serving.log.record import Sent
+from ml_assets.serving.plain.duckdb_features import UncomputableRow
 from ml_assets.serving.release.loaded import Serving, converted
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 

@@ -46,13 +46,13 @@ def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awa
 def version(state: State) -> dict[str, Any]:
     """What answers, since when, by whose decision, and how it computes features."""
     serving, endpoint = state.serving(), state.endpoint
-    engine, scorer = serving.bundle.features, serving.bundle.scorer
+    engines = serving.bundle.engines
     return {
         "product": endpoint.product,
         "environment": endpoint.environment,
         **msgspec.structs.asdict(serving.pointer),
-        "features": {"engine": engine.engine, "why_not_compiled": engine.why_not},
-        "model": {"engine": scorer.engine, "why_not_compiled": scorer.why_not},
+        "features": {"engine": engines.features.engine, "why_not_compiled": engines.why_not_features},
+        "model": {"engine": engines.scorer.engine, "why_not_compiled": engines.why_not_scorer},
         "instead_of": serving.instead_of,
         "shadow_trouble": endpoint.shadow_trouble or None,
         "kept_in_memory": endpoint.previous.bundle.release if endpoint.previous else None,
@@ -73,11 +73,11 @@ def metrics_text(state: State) -> str:
     gauges: dict[str, float] = {"waiting_rows": state.line.waiting_rows}
     if serving is None:
         return render(state.metrics.families(release=None, counters=counters, gauges=gauges))
-    engine = serving.bundle.features
-    counters["rows_left_to_duckdb"] = engine.given_up
+    engines = serving.bundle.engines
+    counters["rows_left_to_duckdb"] = engines.features.left_to_duckdb
     gauges |= {
-        "features_compiled": float(engine.engine == "compiled"),
-        "model_compiled": float(serving.bundle.scorer.engine == "compiled"),
+        "features_compiled": float(engines.features.engine == "compiled"),
+        "model_compiled": float(engines.scorer.engine == "compiled"),
         "serves_instead_of_pointer": float(serving.instead_of is not None),
         "load_seconds": serving.loaded_seconds,
     }

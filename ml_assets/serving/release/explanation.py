@@ -44,8 +44,9 @@ def explain(bundle: Bundle, request: Mapping[str, Any]) -> Explanation:
     features = bundle.card.features
     categories = [position for position, feature in enumerate(features) if feature["kind"] == "category"]
     pool = Pool(np.array([row], dtype=object), cat_features=categories)
-    raw = float(bundle.scorer.model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
-    *contributions, expected = bundle.scorer.model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
+    model = bundle.engines.scorer.model
+    raw = float(model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
+    *contributions, expected = model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
     if not abs(math.fsum([expected, *contributions]) - raw) <= TOLERANCE:
         told = f"{math.fsum([expected, *contributions])!r}, the raw score is {raw!r}"
         raise ScoringError(f"{bundle.release}: the expected value and the contributions add up to {told}")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_assets.serving.features.values import CATEGORY, FeatureValues
+from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -38,6 +38,7 @@ class Endpoint:
         limits: Limits | None = None,
         earlier: Earlier = lambda: (),
         trial: Trial | None = None,
+        is_compiled: bool = True,
     ) -> None:
         self.product = product
         self.environment = environment
@@ -52,6 +53,7 @@ class Endpoint:
         self._limits = limits or Limits()
         self._earlier = earlier
         self._trial = trial
+        self._is_compiled = is_compiled
         self._loading = Lock()
 
     def reload(self) -> bool:
@@ -136,8 +138,10 @@ class Endpoint:
 
     def _copy(self, digest: str) -> Bundle:
         """Another copy of a bundle that was tried, for another thread."""
-        files = self._open_bundle(digest)
-        return load(files.folder, digests=files.digests, limits=self._limits)
+        return self._loaded(self._open_bundle(digest))
+
+    def _loaded(self, files: BundleFiles) -> Bundle:
+        return load(files.folder, digests=files.digests, limits=self._limits, is_compiled=self._is_compiled)
 
     def _pointer_or_none(self) -> Pointer | None:
         try:
@@ -150,7 +154,7 @@ class Endpoint:
         files = self._open_bundle(pointer.bundle)
         if self._trial:
             self._trial.load(files, self._limits)
-        bundle = load(files.folder, digests=files.digests, limits=self._limits)
+        bundle = self._loaded(files)
         found = (bundle.card.product, bundle.release)
         if found != (self.product, pointer.release):
             raise BundleRefused(f"{pointer.bundle} holds {found}, the pointer names {(self.product, pointer.release)}")

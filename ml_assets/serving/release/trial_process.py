@@ -26,9 +26,10 @@ SLOWEST_ROW_SECONDS = 0.5
 class Trial:
     """Make it before the process starts a thread."""
 
-    def __init__(self, *, seconds: float = SECONDS) -> None:
+    def __init__(self, *, seconds: float = SECONDS, is_compiled: bool = True) -> None:
         import_libraries()
         self._seconds = seconds
+        self._is_compiled = is_compiled
         self._one = Lock()
         self._socket, theirs = socket.socketpair()
         self._pid = os.fork()
@@ -41,7 +42,7 @@ class Trial:
     def load(self, files: BundleFiles, limits: Limits) -> None:
         """Raises BundleRefused unless a child loaded the bundle, and scored its golden rows as recorded, in time."""
         digests = dict(files.digests) if files.digests is not None else None
-        job = {"folder": str(files.folder), "digests": digests, "limits": asdict(limits)}
+        job = {"folder": str(files.folder), "digests": digests, "limits": asdict(limits), "is_compiled": self._is_compiled}
         try:
             with self._one:
                 self._socket.sendall(json.dumps(job).encode() + b"\n")
@@ -116,7 +117,8 @@ def _child(job: dict[str, Any], writing: int) -> NoReturn:
 
 def _load(job: dict[str, Any]) -> str:
     try:
-        bundle = load(Path(job["folder"]), digests=job["digests"], limits=Limits(**job["limits"]))
+        limits, is_compiled = Limits(**job["limits"]), job["is_compiled"]
+        bundle = load(Path(job["folder"]), digests=job["digests"], limits=limits, is_compiled=is_compiled)
         request = json.loads((Path(job["folder"]) / "golden.json").read_bytes())["requests"][0]
         started = time.perf_counter()
         bundle.score([request])

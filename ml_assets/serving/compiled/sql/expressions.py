@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
-from ml_assets.serving.features.compiler import numbers as sql_numbers
-from ml_assets.serving.features.compiler import times as sql_times
-from ml_assets.serving.features.compiler.code import Code, Kind, Term, Unsupported, one_of, same_kind
-from ml_assets.serving.features.compiler.numbers import as_kind, whole_literal
+from ml_assets.serving.compiled.sql import arithmetic, dates
+from ml_assets.serving.compiled.sql.arithmetic import as_kind, whole_literal
+from ml_assets.serving.compiled.sql.numpy_code import Code, Kind, Term, one_of, same_kind
+from ml_assets.serving.compiled.unsupported import Unsupported
 
 Resolve = Callable[[str, str], Term]
 """The term of a column name and its table's alias ("" without one)."""
@@ -15,14 +15,14 @@ Rule = Callable[[Any, Code, Resolve], Term]
 
 
 def only(node: Any, *allowed: str) -> None:
-    """Refuse a node that says more than what is looked at."""
+    """Refuse a node that has other parts than those allowed, which are read. Raises Unsupported."""
     more = [name for name, value in node.args.items() if value and name not in allowed]
     if more:
         raise Unsupported(f"{node.key}: {', '.join(more)}")
 
 
 def term(node: Any, code: Code, resolve: Resolve) -> Term:
-    """The value of the expression."""
+    """Return the value of the expression. Raises Unsupported."""
     rule = _RULES.get(node.key)
     if rule is None:
         raise Unsupported(f"{node.key} in {node.sql('duckdb')}")
@@ -51,40 +51,40 @@ def _boolean(node: Any, code: Code, resolve: Resolve) -> Term:
 
 
 def _coalesce(node: Any, code: Code, resolve: Resolve) -> Term:
-    terms = [term(each, code, resolve) for each in (node.this, *node.expressions)]
+    terms = [term(operand, code, resolve) for operand in (node.this, *node.expressions)]
     same_kind(terms)
     result, missing = terms[-1].code, terms[-1].missing
-    for each in reversed(terms[:-1]):
-        if each.missing is None:
-            result, missing = each.code, None
+    for operand in reversed(terms[:-1]):
+        if operand.missing is None:
+            result, missing = operand.code, None
             continue
-        result = code.chosen(each.missing, result, each.code, each.kind)
-        missing = code.let(f"{each.missing} & {missing}") if missing else None
+        result = code.choice(operand.missing, result, operand.code, operand.kind)
+        missing = code.variable(f"{operand.missing} & {missing}") if missing else None
     return one_of(result, missing, terms)
 
 
 def _case(node: Any, code: Code, resolve: Resolve) -> Term:
     only(node, "ifs", "default")
-    tests = [_of_kind(term(each.this, code, resolve), "boolean") for each in node.args["ifs"]]
+    tests = [_of_kind(term(branch.this, code, resolve), "boolean") for branch in node.args["ifs"]]
     default = node.args.get("default")
-    results = [term(each.args["true"], code, resolve) for each in node.args["ifs"]]
+    results = [term(branch.args["true"], code, resolve) for branch in node.args["ifs"]]
     otherwise = term(default, code, resolve) if default is not None else None
     terms = [*results, *([otherwise] if otherwise else [])]
     same_kind(terms)
     result, missing = (otherwise.code, otherwise.missing or "False") if otherwise else (results[-1].code, "True")
-    for test, each in zip(reversed(tests), reversed(results), strict=True):
-        holds = code.let(f"{test.code} & logical_not({test.missing})") if test.missing else test.code
-        result = code.chosen(holds, each.code, result, each.kind)
-        missing = code.let(f"where({holds}, {each.missing or 'False'}, {missing})")
-    is_never_missing = otherwise is not None and not any(each.missing for each in terms)
+    for test, branch in zip(reversed(tests), reversed(results), strict=True):
+        holds = code.variable(f"{test.code} & logical_not({test.missing})") if test.missing else test.code
+        result = code.choice(holds, branch.code, result, branch.kind)
+        missing = code.variable(f"where({holds}, {branch.missing or 'False'}, {missing})")
+    is_never_missing = otherwise is not None and not any(branch.missing for branch in terms)
     return one_of(result, None if is_never_missing else missing, terms)
 
 
 def _nullif(node: Any, code: Code, resolve: Resolve) -> Term:
     left = term(node.this, code, resolve)
     equal = _compared("eq", left, term(node.expression, code, resolve), code)
-    both = code.let(f"{equal.code} & logical_not({equal.missing})") if equal.missing else equal.code
-    missing = code.let(f"{left.missing} | {both}") if left.missing else both
+    both = code.variable(f"{equal.code} & logical_not({equal.missing})") if equal.missing else equal.code
+    missing = code.variable(f"{left.missing} | {both}") if left.missing else both
     return one_of(left.code, missing, [left])
 
 
@@ -102,24 +102,24 @@ def _not(node: Any, code: Code, resolve: Resolve) -> Term:
 
 
 def _and(node: Any, code: Code, resolve: Resolve) -> Term:
-    """False where a side is False, whatever the other is."""
+    """False where a side is False, even next to NULL."""
     sides = [_of_kind(term(side, code, resolve), "boolean") for side in (node.this, node.expression)]
-    result = code.let(f"{sides[0].code} & {sides[1].code}")
+    result = code.variable(f"{sides[0].code} & {sides[1].code}")
     missing = code.missing(sides)
     for side in sides:
         if missing is not None:
             may_hold = f"({side.code} | {side.missing})" if side.missing else side.code
-            missing = code.let(f"{missing} & {may_hold}")
+            missing = code.variable(f"{missing} & {may_hold}")
     return Term(result, "boolean", missing)
 
 
 def _or(node: Any, code: Code, resolve: Resolve) -> Term:
-    """True where a side is True, whatever the other is."""
+    """True where a side is True, even next to NULL."""
     sides = [_of_kind(term(side, code, resolve), "boolean") for side in (node.this, node.expression)]
-    holds = [code.let(f"{side.code} & logical_not({side.missing})") if side.missing else side.code for side in sides]
-    result = code.let(f"{holds[0]} | {holds[1]}")
+    holds = [code.variable(f"{side.code} & logical_not({side.missing})") if side.missing else side.code for side in sides]
+    result = code.variable(f"{holds[0]} | {holds[1]}")
     missing = code.missing(sides)
-    return Term(result, "boolean", code.let(f"{missing} & logical_not({result})") if missing else None)
+    return Term(result, "boolean", code.variable(f"{missing} & logical_not({result})") if missing else None)
 
 
 _COMPARED = {"eq": "==", "neq": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
@@ -131,7 +131,7 @@ def _compare(node: Any, code: Code, resolve: Resolve) -> Term:
 
 def _compared(operator: str, left: Term, right: Term, code: Code) -> Term:
     if same_kind([left, right]) == "number":
-        for side in (left, right):  # DuckDB orders NaN, numpy does not
+        for side in (left, right):  # DuckDB orders NaN, NumPy doesn't
             if side.may_be_nan:
                 code.sure_if(f"({side.code} == {side.code})", missing=side.missing)
     return code.strict("boolean", f"{left.code} {_COMPARED[operator]} {right.code}", [left, right])
@@ -139,7 +139,7 @@ def _compared(operator: str, left: Term, right: Term, code: Code) -> Term:
 
 def _in(node: Any, code: Code, resolve: Resolve) -> Term:
     only(node, "this", "expressions")
-    left, options = term(node.this, code, resolve), [term(each, code, resolve) for each in node.expressions]
+    left, options = term(node.this, code, resolve), [term(option, code, resolve) for option in node.expressions]
     if any(option.literal is None for option in options) or same_kind([left, *options]) not in ("string", "integer", "small"):
         raise Unsupported(node.sql("duckdb"))
     allowed = code.value(frozenset(option.literal for option in options))
@@ -168,7 +168,7 @@ def _substring(node: Any, code: Code, resolve: Resolve) -> Term:
     if not isinstance(start.literal, int) or start.literal < 1 or not isinstance(count, int):
         raise Unsupported(node.sql("duckdb"))
     cut = code.value(itemgetter(slice(start.literal - 1, start.literal - 1 + count)))
-    return code.strict("string", f"each({cut}, {text.code})", [text])
+    return code.strict("string", f"map_text({cut}, {text.code})", [text])
 
 
 def _cast(node: Any, code: Code, resolve: Resolve) -> Term:
@@ -176,7 +176,7 @@ def _cast(node: Any, code: Code, resolve: Resolve) -> Term:
     only(node.to, "this")
     inner, wanted = term(node.this, code, resolve), node.to.sql("duckdb")
     if wanted == "DATE":
-        return sql_times.to_date(inner, code)
+        return dates.to_date(inner, code)
     kind = {"DOUBLE": "number", "TEXT": "string", "VARCHAR": "string"}.get(wanted)
     if wanted == "BIGINT" and inner.kind in ("integer", "small", "boolean"):
         return code.strict("integer", f"as_integer({inner.code})", [inner], within=_of_whole(inner))
@@ -189,32 +189,32 @@ def _of_whole(inner: Term) -> tuple[int, int]:
     return (0, 1) if inner.kind == "boolean" else inner.within
 
 
-def _of_kind(found: Term, kind: Kind) -> Term:
-    if found.kind != kind:
-        raise Unsupported(f"{found.kind} where {kind} is expected")
-    return found
+def _of_kind(inner: Term, kind: Kind) -> Term:
+    if inner.kind != kind:
+        raise Unsupported(f"{inner.kind} where {kind} is expected")
+    return inner
 
 
 def _arithmetic(node: Any, code: Code, resolve: Resolve) -> Term:
     if node.expression.key == "interval":
-        return sql_times.shifted(node, term(node.this, code, resolve), code)
-    sides = [sql_numbers.decimal(side, code) or term(side, code, resolve) for side in (node.this, node.expression)]
-    return sql_numbers.OPERATIONS[node.key](node, sides, code)
+        return dates.shifted(node, term(node.this, code, resolve), code)
+    sides = [arithmetic.decimal(side, code) or term(side, code, resolve) for side in (node.this, node.expression)]
+    return arithmetic.OPERATIONS[node.key](node, sides, code)
 
 
 def _neg(node: Any, code: Code, resolve: Resolve) -> Term:
-    return sql_numbers.negated(node, term(node.this, code, resolve), code)
+    return arithmetic.negated(node, term(node.this, code, resolve), code)
 
 
 def _part(node: Any, code: Code, resolve: Resolve) -> Term:
     only(node, "this")
-    return sql_times.part(node, term(node.this, code, resolve), code)
+    return dates.part(node, term(node.this, code, resolve), code)
 
 
 _RULES: Mapping[str, Rule] = {
     "column": _column, "paren": _paren, "literal": _literal, "boolean": _boolean, "coalesce": _coalesce, "case": _case,
     "nullif": _nullif, "is": _is, "not": _not, "and": _and, "or": _or, "in": _in, "between": _between, "dpipe": _dpipe,
     "substring": _substring, "cast": _cast, "neg": _neg,
-    **dict.fromkeys(_COMPARED, _compare), **dict.fromkeys(sql_numbers.OPERATIONS, _arithmetic),
-    **dict.fromkeys(sql_times.PARTS, _part),
+    **dict.fromkeys(_COMPARED, _compare), **dict.fromkeys(arithmetic.OPERATIONS, _arithmetic),
+    **dict.fromkeys(dates.PARTS, _part),
 }  # fmt: skip

@@ -27,7 +27,7 @@ class FeatureValues:
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row], features: Sequence[Mapping[str, str]]) -> "FeatureValues":
-        """Of plain rows with the values of `features` in order; a missing number is None or NaN."""
+        """Make columns of plain rows with the values of `features` in order; a missing number is None or NaN."""
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(features)
         kinds = [feature["kind"] for feature in features]
         numbers = [column for column, kind in zip(columns, kinds, strict=True) if kind != CATEGORY]
@@ -35,18 +35,18 @@ class FeatureValues:
         return cls(len(rows), np.array(numbers, dtype=np.float64).reshape(len(numbers), len(rows)), texts)
 
     def rows(self, features: Sequence[Mapping[str, str]]) -> list[Row]:
-        """The same as plain rows with the values of `features` in order."""
+        """Return plain rows with the values of `features` in order."""
         numbers, texts = iter(self.numbers.tolist()), iter(self.categories)
         columns = [next(texts) if feature["kind"] == CATEGORY else next(numbers) for feature in features]
         return list(zip(*columns, strict=True)) if columns else [()] * self.count
 
     def only(self, kept: "NDArray[np.bool_]") -> "FeatureValues":
-        """The values of these rows."""
+        """Return the values of the rows where `kept`, of shape (rows,), is True."""
         texts = [[value for value, is_kept in zip(column, kept, strict=True) if is_kept] for column in self.categories]
         return FeatureValues(int(kept.sum()), self.numbers[:, kept], texts)
 
     def with_rows(self, positions: Sequence[int], others: "FeatureValues") -> "FeatureValues":
-        """These values, but `others` in the rows at `positions`."""
+        """Return these values with `others`, one row for each position, in the rows at `positions`."""
         numbers, texts = self.numbers.copy(), [list(column) for column in self.categories]
         numbers[:, list(positions)] = others.numbers
         for column, values in zip(texts, others.categories, strict=True):
@@ -55,10 +55,10 @@ class FeatureValues:
         return FeatureValues(self.count, numbers, texts)
 
     def differing(self, other: "FeatureValues") -> list[int]:
-        """Rows whose values are not equal to the last bit: NaN is NaN, and 0.0 is not -0.0."""
+        """Return the rows whose values aren't equal to the last bit: NaN equals NaN, and 0.0 differs from -0.0."""
         same_bits = np.ascontiguousarray(self.numbers).view(np.int64) == np.ascontiguousarray(other.numbers).view(np.int64)
         same = (same_bits | (np.isnan(self.numbers) & np.isnan(other.numbers))).all(axis=0)
-        for mine, theirs in zip(self.categories, other.categories, strict=True):
-            same &= np.array([a == b for a, b in zip(mine, theirs, strict=True)], dtype=bool)
-        found: list[int] = np.flatnonzero(~same).tolist()
-        return found
+        for one, another in zip(self.categories, other.categories, strict=True):
+            same &= np.array([a == b for a, b in zip(one, another, strict=True)], dtype=bool)
+        rows: list[int] = np.flatnonzero(~same).tolist()
+        return rows

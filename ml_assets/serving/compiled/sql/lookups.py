@@ -3,14 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property, partial
 from math import isnan, nan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ml_assets.serving.features.compiler.code import INT64, Code, Columns, Kind, Term, Unsupported
-
-if TYPE_CHECKING:
-    pass
+from ml_assets.serving.compiled.sql.numpy_code import INT64, Code, Columns, Kind, Term
+from ml_assets.serving.compiled.unsupported import Unsupported
 
 _KEYS: tuple[Kind, ...] = ("string", "integer", "small", "date", "boolean")
 
@@ -34,7 +32,7 @@ class Lookup:
         return names
 
     def row(self, code: Code, keys: Mapping[str, Term]) -> Columns:
-        """The columns in the row with these keys, NULL where there is none."""
+        """Return the columns in the row with these keys, NULL where there is none. Raises Unsupported."""
         for name, given in keys.items():
             kind = self._kind(name)
             if kind not in _KEYS or {kind, given.kind} not in ({kind}, {"integer", "small"}):
@@ -42,10 +40,10 @@ class Lookup:
         if any(given.literal is not None for given in keys.values()):
             raise Unsupported(f"lookup {self.name}: joined with a value that the SQL spells out")
         index = code.value(self._index(list(keys)))
-        rows = code.let(f"positions({index}, {', '.join(given.listing for given in keys.values())})")
-        masked = [given for given in keys.values() if not given.given]  # None, as it was given, is no key
+        rows = code.variable(f"positions({index}, {', '.join(given.listing for given in keys.values())})")
+        masked = [given for given in keys.values() if not given.given]  # a text field's own None is in no index
         if missing := code.missing(masked):
-            rows = code.let(f"where({missing}, -1, {rows})")
+            rows = code.variable(f"where({missing}, -1, {rows})")
         usable = [name for name in self.columns if name not in keys and self._kind_or_none(name)]
         return _OrRefused({name: cache(partial(self._column, name, rows, code)) for name in usable})
 
@@ -56,15 +54,15 @@ class Lookup:
         dtype = {"string": object, "number": np.float64, "boolean": np.bool_}.get(kind, np.int64)
         values = code.value(np.array([filler if value is None else value for value in [*given, None]], dtype=dtype))
         nulls = f"{code.value(np.array([value is None for value in [*given, None]]))}.take({rows})"
-        missing = code.let(nulls if None in given else f"{rows} < 0")
+        missing = code.variable(nulls if None in given else f"{rows} < 0")
         known = [value for value in given if value is not None]
         within = (min(known), max(known)) if dtype is np.int64 and known else INT64
         may_be_nan = kind == "number" and any(map(isnan, known))
-        found, is_number = code.let(f"{values}.take({rows})"), kind == "number"
-        return Term(found, kind, missing, within=within, may_be_nan=may_be_nan, is_marked=is_number)
+        column = code.variable(f"{values}.take({rows})")
+        return Term(column, kind, missing, within=within, may_be_nan=may_be_nan, is_marked=kind == "number")
 
     def _index(self, keys: Sequence[str]) -> dict[Any, int]:
-        """The row of each key. NULL equals nothing in SQL: such a key is never found."""
+        """The row of each key. NULL equals nothing in SQL, so such a key is left out."""
         columns = [self._values(name) for name in keys]
         identities = columns[0] if len(columns) == 1 else list(zip(*columns, strict=True))
         whole = [all(value is not None for value in key) for key in zip(*columns, strict=True)]

@@ -1,4 +1,4 @@
-"""Straight-line numpy, one assignment per SQL operation on whole columns: what features.sql is compiled to.
+"""Straight-line NumPy that features.sql is compiled to: one assignment per SQL operation, on whole columns.
 
 A Term is a value of each row that is being computed: the name of a Python variable that holds an array with it (or one value
 that all rows have), and the name of another with the rows where it is NULL. What the array holds in those rows means nothing, and
@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ml_assets.serving.features.compiler import column_functions as sql_columns
-from ml_assets.serving.features.values import FeatureValues
+from ml_assets.serving.compiled.sql import column_functions
+from ml_assets.serving.compiled.unsupported import Unsupported
+from ml_assets.serving.plain.feature_values import FeatureValues
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,15 +26,11 @@ _VARIABLE = re.compile(r"\bv\d+\b")
 INT64 = (-(2**63), 2**63 - 1)
 
 
-class Unsupported(Exception):
-    """SQL whose result on every row is not known here to be DuckDB's."""
-
-
 @dataclass(frozen=True)
 class Term:
     """A computed value. `missing` is None where it is never NULL; `literal` is set where the SQL spells it out; integers are
     known to be `within` least and most. A number `may_be_nan` without being NULL, and `is_marked` if its array has NaN where it
-    is NULL. `given` is the variable of a text field's own values, in a tuple with None for NULL, where the term is one."""
+    is NULL. `given` is the variable with a text field's own values, a tuple with None for NULL, where the term is one."""
 
     code: str
     kind: Kind
@@ -46,13 +43,13 @@ class Term:
 
     @property
     def listing(self) -> str:
-        """The values as something to go through one by one: cheaper for what the request gave than for the array of it."""
+        """The values to iterate over: a text field's own tuple where there is one, which is cheaper than its array."""
         return self.given or self.code
 
 
-CompiledFeatures = Callable[[Sequence[Sequence[Any]], int], "tuple[FeatureValues, NDArray[np.bool_]]"]
-"""From the values of the request's fields, by field, and the number of rows, to the features and the rows that are left to
-DuckDB: those whose values leave the range in which the compiled function is known to give DuckDB's result."""
+FeatureFunction = Callable[[Sequence[Sequence[Any]], int], "tuple[FeatureValues, NDArray[np.bool_]]"]
+"""From the values of the request's fields, by field, and the number of rows, to the features and a mask of the rows that are left
+to DuckDB: those whose values leave the range in which the compiled function is known to give DuckDB's result."""
 
 
 @dataclass
@@ -61,41 +58,41 @@ class Code:
 
     lines: list[str] = field(default_factory=list)
     values: dict[str, Any] = field(default_factory=dict)
-    _made: dict[str, str] = field(default_factory=dict)
+    _variables: dict[str, str] = field(default_factory=dict)
 
-    def let(self, expression: str) -> str:
-        """A variable for the expression: a new one, unless there is one already."""
-        if expression not in self._made:
-            self._made[expression] = f"v{len(self.lines)}"
-            self.lines.append(f"{self._made[expression]} = {expression}")
-        return self._made[expression]
+    def variable(self, expression: str) -> str:
+        """Return the variable that holds the expression; equal expressions share one."""
+        if expression not in self._variables:
+            self._variables[expression] = f"v{len(self.lines)}"
+            self.lines.append(f"{self._variables[expression]} = {expression}")
+        return self._variables[expression]
 
     def value(self, value: Any) -> str:
-        """A name for a value that is fixed for all rows."""
+        """Return a name for a value that all rows share."""
         name = f"c{len(self.values)}"
         self.values[name] = value
         return name
 
     def sure_if(self, condition: str, *, missing: str | None = None) -> None:
-        """Give rows up to DuckDB unless the condition holds or the value is missing."""
+        """Leave rows to DuckDB unless the condition holds or the value is missing."""
         self.lines.append(f"unsure |= logical_not({condition}{f' | {missing}' if missing else ''})")
 
     def missing(self, operands: Iterable[Term]) -> str | None:
-        """Where at least one of the operands is NULL; None if that is nowhere."""
+        """Return the mask of rows where at least one operand is NULL; None if there are none."""
         masks = list(dict.fromkeys(term.missing for term in operands if term.missing))
-        return self.let(" | ".join(masks)) if len(masks) > 1 else (masks[0] if masks else None)
+        return self.variable(" | ".join(masks)) if len(masks) > 1 else (masks[0] if masks else None)
 
-    def chosen(self, holds: str, one: str, other: str, kind: Kind) -> str:
-        """A variable for the one where something holds, else the other."""
-        return self.let(f"{'chosen_text' if kind == 'string' else 'where'}({holds}, {one}, {other})")
+    def choice(self, condition: str, one: str, other: str, kind: Kind) -> str:
+        """Return a variable with `one` where the condition holds, `other` elsewhere."""
+        return self.variable(f"{'choice_of_text' if kind == 'string' else 'where'}({condition}, {one}, {other})")
 
     def strict(self, kind: Kind, expression: str, operands: Sequence[Term], *, within: tuple[int, int] = INT64) -> Term:
-        """A term that is NULL where an operand is, else the expression."""
+        """Return a term that is NULL where an operand is, else the expression."""
         nan = kind == "number" and any(term.may_be_nan for term in operands)
-        return Term(self.let(expression), kind, self.missing(operands), within=within, may_be_nan=nan)
+        return Term(self.variable(expression), kind, self.missing(operands), within=within, may_be_nan=nan)
 
-    def function(self, fields: Sequence[str], results: Sequence[tuple[Term, bool]]) -> CompiledFeatures:
-        """The function from `fields` (variables) to the results: terms, and whether each is a category."""
+    def function(self, fields: Sequence[str], results: Sequence[tuple[Term, bool]]) -> FeatureFunction:
+        """Return the function from `fields` (variables) to `results`: terms, and whether each is a category."""
         numbers = [term for term, is_category in results if not is_category]
         texts = [term for term, is_category in results if is_category]
         last = [
@@ -105,7 +102,7 @@ class Code:
         ]
         body = [f"{', '.join(fields)}, = fields", "unsure = zeros(count, bool_)", *_used(self.lines, last), *last]
         source = "def compute(fields, count):\n" + "".join(f" {line}\n" for line in body)
-        space = {**vars(sql_columns), "FeatureValues": FeatureValues, **self.values}
+        space = {**vars(column_functions), "FeatureValues": FeatureValues, **self.values}
         exec(compile(source, "<features.sql>", "exec"), space)
         return _without_warnings(space["compute"])
 
@@ -117,7 +114,7 @@ def _filled(row: int, term: Term) -> list[str]:
 
 
 def _used(lines: Sequence[str], last: Sequence[str]) -> list[str]:
-    """The lines without assignments that nothing reads."""
+    """The lines, without assignments that nothing reads."""
     read, kept = set(_VARIABLE.findall(" ".join(last))), deque[str]()
     for line in reversed(lines):
         name, is_assignment, _ = line.partition(" = ")
@@ -131,8 +128,8 @@ def _listed(term: Term) -> str:
     return f"list({term.given})" if term.given else f"listed({term.code}, {term.missing}, count)"
 
 
-def _without_warnings(compute: CompiledFeatures) -> CompiledFeatures:
-    """Rows that are NULL, or given up, may overflow: that is not to be told."""
+def _without_warnings(compute: FeatureFunction) -> FeatureFunction:
+    """Silence NumPy's warnings: rows that are NULL, or left to DuckDB, may overflow."""
 
     def quiet(fields: Sequence[Sequence[Any]], count: int) -> "tuple[FeatureValues, NDArray[np.bool_]]":
         with np.errstate(all="ignore"):
@@ -158,4 +155,4 @@ def one_of(code: str, missing: str | None, terms: Sequence[Term]) -> Term:
 
 
 Columns = Mapping[str, Callable[[], Term]]
-"""The columns of a relation that has one row for each request; a column costs nothing until it is asked for."""
+"""The columns of a relation that has one row for each request; a column costs nothing until it is read."""

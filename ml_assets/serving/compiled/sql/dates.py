@@ -3,8 +3,9 @@
 import datetime as dt
 from typing import Any
 
-from ml_assets.serving.features.compiler.code import Code, Term, Unsupported
-from ml_assets.serving.features.compiler.column_functions import DAY, EPOCH_DAY
+from ml_assets.serving.compiled.sql.column_functions import DAY, EPOCH_DAY
+from ml_assets.serving.compiled.sql.numpy_code import Code, Term
+from ml_assets.serving.compiled.unsupported import Unsupported
 
 _UNITS = {"DAY": DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
 _OF_DAY = {"hour": (DAY, _UNITS["HOUR"]), "minute": (_UNITS["HOUR"], _UNITS["MINUTE"])}

@@ -1,7 +1,7 @@
-"""What compiled features.sql is made of beside operators: functions of whole columns, each an array or one value for all rows.
+"""The functions that compiled features.sql calls. They take and return whole columns: an array, or one value for all rows.
 
 Text is an array of objects. Where a value is NULL an array holds any other of its kind. Packing numbers with struct costs a
-seventh of what numpy takes for a tuple of them.
+seventh of what NumPy takes for a tuple of them.
 """
 
 import datetime as dt
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEW = 200
-"""Numbers with a null among them that numpy takes in less time than Arrow."""
+"""Up to here NumPy converts numbers with a null among them faster than Arrow."""
 __all__ = ["bool_", "copyto", "empty", "fmod", "isfinite", "isnan", "logical_not", "nan", "where", "zeros"]
 
 DAY = 86_400_000_000
@@ -36,27 +36,27 @@ EPOCH_DAY = dt.date(1970, 1, 1).toordinal()
 
 
 def absent(values: Sequence[Any]) -> "NDArray[np.bool_]":
-    """Where a request has null."""
+    """Return a mask of the nulls of a field."""
     return np.array([value is None for value in values], dtype=bool_)
 
 
 def filled(values: Sequence[Any], filler: Any) -> list[Any]:
-    """A request's values, another for null."""
+    """Return the values of a field, with `filler` for null."""
     return [filler if value is None else value for value in values]
 
 
 def texts(values: Sequence[str]) -> "NDArray[np.object_]":
-    """A request's texts."""
+    """Return the texts of a field."""
     return np.array(values, dtype=object)
 
 
 def integers(values: Sequence[int]) -> "NDArray[np.int64]":
-    """A request's integers."""
+    """Return the integers of a field."""
     return np.frombuffer(struct.pack(f"={len(values)}q", *values), dtype=np.int64)
 
 
 def doubles(values: Sequence[float | None]) -> "NDArray[np.float64]":
-    """A request's numbers; NaN for null."""
+    """Return the numbers of a field, NaN for null."""
     try:
         return np.frombuffer(struct.pack(f"={len(values)}d", *values), dtype=np.float64)
     except struct.error:  # a null
@@ -64,78 +64,78 @@ def doubles(values: Sequence[float | None]) -> "NDArray[np.float64]":
             return np.array(values, dtype=np.float64)
         import pyarrow as pa
 
-        found: NDArray[np.float64] = pa.array(values, type=pa.float64()).to_numpy(zero_copy_only=False)
-        return found
+        numbers: NDArray[np.float64] = pa.array(values, type=pa.float64()).to_numpy(zero_copy_only=False)
+        return numbers
 
 
 def booleans(values: Sequence[bool]) -> "NDArray[np.bool_]":
-    """A request's truth values."""
+    """Return the booleans of a field."""
     return np.array(values, dtype=bool_)
 
 
 def microseconds(values: Sequence[dt.datetime]) -> "NDArray[np.int64]":
-    """A request's timestamps, which have no zone, as microseconds since 1970."""
+    """Return the timestamps of a field, which have no zone, as microseconds since 1970."""
     import pyarrow as pa
 
-    # Three times as fast as Arrow's timestamps, each of which is asked for its zone.
+    # Three times as fast as Arrow's timestamps, which look up the zone of each value.
     days = np.frombuffer(pa.array(values, type=pa.date32()).buffers()[1], dtype=np.int32, count=len(values))
     times = pa.array(list(map(dt.datetime.time, values)), type=pa.time64("us"))
     return days.astype(np.int64) * DAY + np.frombuffer(times.buffers()[1], dtype=np.int64, count=len(values))
 
 
 def positions(index: Mapping[Any, int], *keys: Any) -> "NDArray[np.int64]":
-    """Rows of a lookup with these keys, -1 where there is none."""
+    """Return the row of each key in a lookup, -1 where there is none."""
     columns = [key.tolist() if isinstance(key, np.ndarray) else key for key in keys]
-    asked: Iterable[Any] = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
+    identities: Iterable[Any] = columns[0] if len(columns) == 1 else zip(*columns, strict=True)
     get = index.get
-    return integers([get(key, -1) for key in asked])
+    return integers([get(key, -1) for key in identities])
 
 
 def listed(values: Any, missing: Any, count: int) -> list[Any]:
-    """A column of text as a list, None where it is missing."""
-    found: list[Any] = np.broadcast_to(np.asarray(values, dtype=object), count).tolist()
+    """Return a column of text as a list, None where it is missing."""
+    column: list[Any] = np.broadcast_to(np.asarray(values, dtype=object), count).tolist()
     if missing is None or not np.any(missing):
-        return found
-    return [None if is_missing else value for value, is_missing in zip(found, np.broadcast_to(missing, count), strict=True)]
+        return column
+    return [None if is_missing else value for value, is_missing in zip(column, np.broadcast_to(missing, count), strict=True)]
 
 
-def chosen_text(holds: Any, one: Any, other: Any) -> "NDArray[np.object_]":
-    """One text where something holds, else the other."""
-    return where(holds, np.asarray(one, dtype=object), np.asarray(other, dtype=object))
+def choice_of_text(condition: Any, one: Any, other: Any) -> "NDArray[np.object_]":
+    """Return `one` where the condition holds, `other` elsewhere."""
+    return where(condition, np.asarray(one, dtype=object), np.asarray(other, dtype=object))
 
 
-def each(function: Callable[[Any], Any], values: Any) -> "NDArray[np.object_]":
-    """The function's text for each value."""
+def map_text(function: Callable[[Any], Any], values: Any) -> "NDArray[np.object_]":
+    """Return the function's text for each value."""
     column = np.asarray(values)
-    found = np.empty(column.shape, dtype=object)
-    found.ravel()[:] = [function(value) for value in column.ravel().tolist()]
-    return found
+    mapped = np.empty(column.shape, dtype=object)
+    mapped.ravel()[:] = [function(value) for value in column.ravel().tolist()]
+    return mapped
 
 
 def among(allowed: frozenset[Any], values: Any) -> "NDArray[np.bool_]":
-    """Where the values are some of those."""
+    """Return a mask of the values that are in `allowed`."""
     column = np.asarray(values)
     return np.array([value in allowed for value in column.ravel().tolist()], dtype=bool_).reshape(column.shape)
 
 
 def as_double(values: Any) -> "NDArray[np.float64]":
-    """Integers or truth values as doubles."""
+    """Return integers or booleans as doubles."""
     return np.asarray(values, dtype=np.float64)
 
 
 def as_integer(values: Any) -> "NDArray[np.int64]":
-    """Integers or truth values as integers."""
+    """Return integers or booleans as integers."""
     return np.asarray(values, dtype=np.int64)
 
 
 def whole_quotient(values: Any, divisor: int) -> Any:
-    """Integers divided by a positive number, towards zero."""
+    """Divide integers by a positive number, rounding towards zero."""
     quotient = values // divisor
     return quotient + ((values < 0) & (quotient * divisor != values))
 
 
 def calendar_part(part: str, days: Any) -> Any:
-    """Year, month, day of the month or of the year of days since 1970, in the proleptic Gregorian calendar."""
+    """Return the year, month, day of the month or of the year of days since 1970, in the proleptic Gregorian calendar."""
     date = np.asarray(days, dtype=np.int64).astype("datetime64[D]")
     if part == "year":
         return date.astype("datetime64[Y]").astype(np.int64) + 1970

@@ -1,25 +1,26 @@
-"""Which value a column name of features.sql stands for: CTEs, projections, and left joins to lookups, as one row at a time."""
+"""The value that a column name of features.sql means, through CTEs, projections and left joins to lookups."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from ml_assets.serving.features.compiler.code import Code, Columns, Term, Unsupported
-from ml_assets.serving.features.compiler.expressions import Resolve, only, term
-from ml_assets.serving.features.compiler.lookups import Lookup
+from ml_assets.serving.compiled.sql.expressions import Resolve, only, term
+from ml_assets.serving.compiled.sql.lookups import Lookup
+from ml_assets.serving.compiled.sql.numpy_code import Code, Columns, Term
+from ml_assets.serving.compiled.unsupported import Unsupported
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What a FROM clause can name: relations with one row per request, and lookups."""
+    """The tables that a FROM clause can name: relations with one row per request, and lookups."""
 
     rows: Mapping[str, Columns]
     lookups: Mapping[str, Lookup]
 
 
 def columns_of(query: Any, tables: Tables, code: Code) -> Columns:
-    """The columns of a query that gives one row for each request."""
+    """Return the columns of a query that gives one row for each request. Raises Unsupported."""
     from sqlglot import exp
 
     if not isinstance(query, exp.Select):
@@ -27,12 +28,12 @@ def columns_of(query: Any, tables: Tables, code: Code) -> Columns:
     only(query, "expressions", "from_", "joins", "with_")
     tables = _with_ctes(query, tables, code)
     sources = _sources(query, tables, code)
-    found: dict[str, Callable[[], Term]] = {}
+    columns: dict[str, Callable[[], Term]] = {}
     for name, column in _projections(query, sources, code):
-        if name in found:
+        if name in columns:
             raise Unsupported(f"two columns {name}")
-        found[name] = column
-    return found
+        columns[name] = column
+    return columns
 
 
 def _with_ctes(query: Any, tables: Tables, code: Code) -> Tables:
@@ -45,15 +46,15 @@ def _with_ctes(query: Any, tables: Tables, code: Code) -> Tables:
         only(cte.args["alias"], "this")
         name = cte.alias.lower()
         try:
-            made = columns_of(cte.this, tables, code)
+            columns = columns_of(cte.this, tables, code)
         except Unsupported as error:
-            made = _Refused(error)
-        tables = Tables({**tables.rows, name: made}, {k: v for k, v in tables.lookups.items() if k != name})
+            columns = _Refused(error)
+        tables = Tables({**tables.rows, name: columns}, {k: v for k, v in tables.lookups.items() if k != name})
     return tables
 
 
 class _Refused(dict[str, Callable[[], Term]]):
-    """A CTE outside of the subset: an error only for who reads it."""
+    """A CTE outside of the subset: an error only where something reads it."""
 
     def __init__(self, error: Unsupported) -> None:
         self.error = error
@@ -105,14 +106,14 @@ def _joined(on: Any, alias: str, lookup: Lookup, left: Mapping[str, Columns], co
     for part in on.flatten() if isinstance(on, exp.And) else [on]:
         if not isinstance(part, exp.EQ):
             raise Unsupported("a join by something else than equal columns")
-        mine, theirs = (part.this, part.expression) if _is_of(part.this, alias) else (part.expression, part.this)
-        if not _is_of(mine, alias) or mine.name.lower() in keys:
+        column, key = (part.this, part.expression) if _is_of(part.this, alias) else (part.expression, part.this)
+        if not _is_of(column, alias) or column.name.lower() in keys:
             raise Unsupported("a join that does not name each column of the lookup once")
-        keys[mine.name.lower()] = theirs
+        keys[column.name.lower()] = key
 
     @cache
     def row() -> Columns:
-        return lookup.row(code, {name: term(theirs, code, resolve) for name, theirs in keys.items()})
+        return lookup.row(code, {name: term(key, code, resolve) for name, key in keys.items()})
 
     return {name: lambda name=name: row()[name]() for name in lookup.columns}  # type: ignore[misc]
 
@@ -125,10 +126,10 @@ def _is_of(node: Any, alias: str) -> bool:
 
 def _resolver(sources: Mapping[str, Columns]) -> Resolve:
     def resolve(name: str, table: str) -> Term:
-        found = [columns[name] for alias, columns in sources.items() if table in ("", alias) and name in columns]
-        if len(found) != 1:
-            raise Unsupported(f"column {name} in {len(found)} of the relations")
-        return found[0]()
+        columns = [relation[name] for alias, relation in sources.items() if table in ("", alias) and name in relation]
+        if len(columns) != 1:
+            raise Unsupported(f"column {name} in {len(columns)} of the relations")
+        return columns[0]()
 
     return resolve
 

@@ -6,7 +6,8 @@ from fractions import Fraction
 from operator import add, mul, sub
 from typing import Any
 
-from ml_assets.serving.features.compiler.code import INT64, Code, Kind, Term, Unsupported
+from ml_assets.serving.compiled.sql.numpy_code import INT64, Code, Kind, Term
+from ml_assets.serving.compiled.unsupported import Unsupported
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*"}
 _EXACT_DIGITS = 15
@@ -14,23 +15,23 @@ _SURELY_WHOLE = 2.0**62
 
 
 def whole_literal(number: int, code: Code) -> Term:
-    """A number that the SQL spells out, narrower than BIGINT."""
+    """Return the term of a number that the SQL spells out, narrower than BIGINT."""
     return Term(code.value(number), "small", literal=number, within=(number, number))
 
 
 def as_kind(inner: Term, kind: Kind, code: Code) -> Term:
-    """CAST to DOUBLE or VARCHAR."""
+    """CAST to DOUBLE or VARCHAR. Raises Unsupported."""
     if inner.kind == kind:
         return inner
     if kind == "number" and inner.kind in ("integer", "small", "boolean"):
         return code.strict("number", f"as_double({inner.code})", [inner])
     if kind == "string" and inner.kind in ("integer", "small"):
-        return code.strict("string", f"each(str, {inner.code})", [inner])
+        return code.strict("string", f"map_text(str, {inner.code})", [inner])
     raise Unsupported(f"a cast from {inner.kind} to {kind}")
 
 
 def decimal(node: Any, code: Code) -> Term | None:
-    """A literal like 0.5, exact enough that DuckDB's DECIMAL and Python's float are the same DOUBLE."""
+    """Return the term of a literal like 0.5 with so few digits that DuckDB's DECIMAL and Python's float are the same DOUBLE."""
     text = node.this if node.key == "literal" and not node.is_string else ""
     digits = text.replace(".", "", 1)
     if "." not in text or not digits.isdigit() or len(digits) > _EXACT_DIGITS:
@@ -39,7 +40,7 @@ def decimal(node: Any, code: Code) -> Term | None:
 
 
 def negated(node: Any, inner: Term, code: Code) -> Term:
-    """Minus a number."""
+    """Negate a number. Raises Unsupported."""
     if inner.kind == "small" and inner.literal is not None:
         return whole_literal(-inner.literal, code)
     if inner.kind != "number":
@@ -57,7 +58,7 @@ def _operation(node: Any, sides: Sequence[Term], code: Code) -> Term:
     expression = f"{left.code} {_OPERATORS[node.key]} {right.code}"
     if INT64[0] <= least and most <= INT64[1]:
         return code.strict("integer", expression, [left, right], within=(least, most))
-    # Far from the range's ends, doubles tell whether integers stay within it.
+    # Doubles are rounded, but far from the range's ends they still show that the integers stay within it.
     doubles = f"as_double({left.code}) {_OPERATORS[node.key]} as_double({right.code})"
     code.sure_if(f"(abs({doubles}) < {code.value(_SURELY_WHOLE)})", missing=code.missing([left, right]))
     return code.strict("integer", expression, [left, right])
@@ -99,7 +100,7 @@ def _divided(node: Any, sides: Sequence[Term]) -> tuple[Term, int]:
 
 
 def _numbers(node: Any, sides: Sequence[Term], code: Code) -> Sequence[Term]:
-    """Both sides; what stands beside a DOUBLE becomes one."""
+    """Both sides, as DOUBLEs where one of them is."""
     if any(side.kind not in ("integer", "small", "number") for side in sides):
         raise Unsupported(node.sql("duckdb"))
     if any(isinstance(side.literal, float) for side in sides):
@@ -111,7 +112,7 @@ def _numbers(node: Any, sides: Sequence[Term], code: Code) -> Sequence[Term]:
 
 def _finite(code: Code, expression: str, *sides: Term) -> Term:
     """A result that is left to DuckDB unless it is finite."""
-    result = code.let(expression)
+    result = code.variable(expression)
     missing = code.missing(sides)
     code.sure_if(f"isfinite({result})", missing=missing)
     return Term(result, "number", missing)
@@ -123,4 +124,4 @@ OPERATIONS: Mapping[str, Callable[[Any, Sequence[Term], Code], Term]] = {
     "intdiv": _whole_division,
     "mod": _remainder,
 }
-"""What each operator makes of its two sides."""
+"""The function for each operator, of its two sides."""
