@@ -75,6 +75,12 @@ class Served:
         self.clients |= {client.getsockname()[1]: client for client in clients}
         return clients
 
+    def deliver(self, client: socket.socket, data: bytes) -> None:
+        """Have the server receive these bytes of a client at once, however the kernel would cut them."""
+        protocols = self.server.server_state.connections
+        [protocol] = [each for each in protocols if isinstance(each, PatientProtocol) and each.client == client.getsockname()]
+        self.loop.call_soon_threadsafe(protocol.data_received, data)
+
     def is_told(self, record: logging.LogRecord) -> bool:
         """Keep an error that uvicorn logs."""
         self.troubles.append(record.getMessage())
@@ -232,6 +238,33 @@ def test_a_connection_that_was_refused_before_its_answer_is_ready_costs_the_othe
         time.sleep(0.1)
 
     served(2 + others, work)
+
+
+LARGE = b"a\r\n\r\n" * (MOST_HEAD_BYTES // 2)
+POSTS = {
+    "length": b"Content-Length: %d\r\n\r\n%s" % (len(LARGE), LARGE),
+    "chunked": b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(LARGE), LARGE),
+    "plain": b"Content-Length: %d\r\n\r\n%s" % (2 * MOST_HEAD_BYTES, b"a" * 2 * MOST_HEAD_BYTES),
+}
+
+
+@pytest.mark.parametrize("body", POSTS)
+def test_a_head_that_begins_behind_a_large_body_counts_alone(body: str) -> None:
+    def work(found: Served) -> None:
+        client, refused = found.connect(2)
+        ask(client, 0)
+        ask(refused, 0)
+        answers(client, 0)
+        answers(refused, 0)
+        for each in (client, refused):
+            found.deliver(each, b"POST /1 HTTP/1.1\r\nHost: x\r\n" + POSTS[body] + b"GET /2 HTTP/1.1\r\nX: a")
+        client.sendall(b"\r\n\r\n")
+        answers(client, 1, 2)
+        answers(refused, 1)
+        refused.sendall(b"a" * (MOST_HEAD_BYTES + 1))
+        assert refused.recv(100).startswith(b"HTTP/1.1 431 ")
+
+    served(2, work)
 
 
 def test_a_server_that_stops_sends_what_was_ready() -> None:

@@ -8,6 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MOST_HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 2.0
 """How long a client that is still sending when it is refused may take to read why: closed at once, its system would drop that."""
+_BLANK_LINE = b"\r\n\r\n"
 _TIMED_OUT = b'{"detail":[{"path":"","message":"the request took too long to arrive"}]}'
 _TOO_LONG = b'{"detail":[{"path":"","message":"the headers are too long"}]}'
 
@@ -62,6 +63,8 @@ class PatientProtocol(HttpToolsProtocol):
     is_receiving = False
     """Between the first byte of a request and its last."""
     _head_bytes: int | None = None
+    _body_bytes = 0
+    """Of the last body, in the data that is being received."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _JoinedWrites(transport, self)))
@@ -70,9 +73,12 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self._body_bytes = 0
         super().data_received(data)
         if self._head_bytes is not None:
-            self._head_bytes += len(data)
+            # Before the head the data may hold whole requests: they end with a blank line, or with the body after it. Where that
+            # body has blank lines or chunks this counts too little, so one read of the socket may come on top of the limit.
+            self._head_bytes += max(0, len(data.rpartition(_BLANK_LINE)[2]) - self._body_bytes)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LONG)
 
@@ -83,8 +89,12 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        self._head_bytes = None
+        self._head_bytes, self._body_bytes = None, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._body_bytes += len(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
