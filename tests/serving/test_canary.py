@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import reader
 from ml_assets.serving.release.bundle_files import BundleFiles
 from ml_assets.serving.release.loaded import Beside
 from ml_assets.serving.release.switch import Endpoint
@@ -85,12 +85,12 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
         store.point(champion.name, champion.digest)
         assert client.reload(server.base_url)["shadow"] is None
         assert {release for release, _, _ in one_by_one(server.base_url, near)} == {champion.name}
-    beside = {row["id"]: row for row in prediction_records.read(store.shadow_log).iter_rows(named=True)}
+    beside = {row["id"]: row for row in reader.read(store.shadow_log).iter_rows(named=True)}
     for n, (release, id, _) in enumerate(first):
         other = champion if release == candidate.name else candidate
         row = beside[id]
         assert (row["release"], row["bundle"], row["score"]) == (other.name, other.digest, offline[other.name][n])
-    answered = {row["id"]: row for row in prediction_records.read(store.log).iter_rows(named=True)}
+    answered = {row["id"]: row for row in reader.read(store.log).iter_rows(named=True)}
     digests = {champion.name: champion.digest, candidate.name: candidate.digest}
     assert all((answered[id]["release"], answered[id]["bundle"]) == (release, digests[release]) for release, id, _ in first)
 
@@ -118,7 +118,7 @@ def test_what_a_canary_does_not_take_the_champion_answers_and_it_is_counted_and_
         assert [score for _, _, score in found] == champion.scores(far)
         assert 0 < counter(server.base_url, "canary_failed_rows") < far.height
         eventually(lambda: counter(server.base_url, "shadow_rows_failed") == far.height)
-    assert all(map(math.isnan, prediction_records.read(store.shadow_log)["score"]))
+    assert all(map(math.isnan, reader.read(store.shadow_log)["score"]))
 
 
 def test_a_rollback_does_not_wait_for_a_candidate_that_is_still_loaded(world: tuple[Store, Release, Release]) -> None:

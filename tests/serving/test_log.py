@@ -19,9 +19,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.serving.log import files
-from ml_assets.serving.log import reader as prediction_records
-from ml_assets.serving.log import writer as prediction_log
+from ml_assets.serving.log import files, reader, writer
 from ml_assets.serving.log.files import compact
 from ml_assets.serving.log.reader import PredictionLogError, count_predictions, find, read
 from ml_assets.serving.log.record import REPEATED, Predictions, Sent
@@ -82,15 +80,15 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[int] = []
-    real = prediction_log.table
+    real = writer.table
 
     def counted(batches: Sequence[Predictions]) -> "pa.Table":
         made.append(sum(map(len, batches)))
         return real(batches)
 
-    monkeypatch.setattr(prediction_log, "table", counted)
-    monkeypatch.setattr(prediction_log, "SLICE_ROWS", 1000)
-    monkeypatch.setattr(prediction_log, "SLICE_REQUESTS", 300)
+    monkeypatch.setattr(writer, "table", counted)
+    monkeypatch.setattr(writer, "SLICE_ROWS", 1000)
+    monkeypatch.setattr(writer, "SLICE_REQUESTS", 300)
     sizes = [1] * 400 + [999, 0, 1, 1000, 600, 399, 2] + [100] * 4
     numbers = iter(range(sum(sizes)))
     kept = PredictionLog(tmp_path)
@@ -233,14 +231,14 @@ def test_a_reader_between_any_two_steps_of_a_compaction_counts_each_record_once(
 
 def test_what_is_compacted_while_it_is_read_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many(tmp_path, 6)
-    real = prediction_records.files
+    real = reader.files
 
     def and_then_compacted(at: Path) -> list[Path]:
         found = real(at)
         compact(at)
         return found
 
-    monkeypatch.setattr(prediction_records, "files", and_then_compacted)
+    monkeypatch.setattr(reader, "files", and_then_compacted)
     assert count_predictions(tmp_path) == {("r1", "production"): 6}
 
 
@@ -269,13 +267,13 @@ def test_reading_while_others_write_and_compact_counts_each_record_once(tmp_path
         while not stop.is_set():
             counts.append(sum(count_predictions(tmp_path).values()))
 
-    reader = threading.Thread(target=count)
-    reader.start()
+    counting = threading.Thread(target=count)
+    counting.start()
     for number in range(8):
         many(tmp_path, 12, first=number * 12)
         compact(hour(tmp_path))
     stop.set()
-    reader.join()
+    counting.join()
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
     assert sum(count_predictions(tmp_path).values()) == 8 * 12 + 1
@@ -417,7 +415,7 @@ def test_a_full_disk_loses_records_counts_them_and_goes_on_after(tmp_path: Path,
 
 def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
-    monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
+    monkeypatch.setattr(writer, "put", lambda *_, **__: stuck.wait(20))
     kept = PredictionLog(tmp_path, most_waiting_bytes=8 * (100 + REQUEST_BYTES + ROW_BYTES) - 1)
     for number in range(50):
         kept.add(predicted(number), size=100)
@@ -429,7 +427,7 @@ def test_a_full_queue_loses_records_and_counts_them(tmp_path: Path, monkeypatch:
 
 def test_rows_of_which_the_text_is_kept_take_less_of_the_queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
-    monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
+    monkeypatch.setattr(writer, "put", lambda *_, **__: stuck.wait(20))
     sent = predicted(1, 2)
     sent = msgspec.structs.replace(sent, requests=Sent(b'{"rows":[{"n":1},{"n":2}]}', 2))
     kept = PredictionLog(tmp_path, most_waiting_bytes=8 * (100 + REQUEST_BYTES + 2 * SENT_ROW_BYTES) - 1)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ml_assets.serving.http.api_keys import new_key, parse_keys
-from ml_assets.serving.log import writer as prediction_log
+from ml_assets.serving.log import writer
 from ml_assets.serving.log.writer import PredictionLog
 from tests.support.in_process import app_of, ask, within
 from tests.support.serving_store import Store, payload, requests, train
@@ -89,7 +89,7 @@ def test_an_error_of_ours_fails_its_own_batch_alone(store: Store, tmp_path: Path
 def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
     log = PredictionLog(tmp_path / "log", most_waiting_bytes=50_000, stop_seconds=0.2)
-    monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
+    monkeypatch.setattr(writer, "put", lambda *_, **__: stuck.wait(20))
     app = app_of(store, log)
     body = json.dumps({"rows": ROWS[:10]}).encode()
 

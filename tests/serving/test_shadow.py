@@ -14,7 +14,7 @@ import pytest
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import reader
 from ml_assets.serving.log.record import Predictions, table
 from ml_assets.serving.release.shadow import BATCH_ROWS, Shadow
 from tests.support.serving_store import Release, Store, get, payload, requests, train
@@ -70,7 +70,7 @@ def test_the_candidate_scores_each_answered_row_under_the_same_id_and_the_champi
         assert [each["probability"] for each in answer["predictions"]] == champion.scores(FRAME)
         assert client.release(server.base_url)["shadow"]["release"] == candidate.name
         eventually(lambda: counter(server.base_url, "shadow_rows_scored") == FRAME.height)
-    logged = prediction_records.read(store.shadow_log)
+    logged = reader.read(store.shadow_log)
     scores = dict(zip(logged["id"], logged["score"], strict=True))
     assert set(logged["release"]) == {candidate.name}
     assert [scores[each["id"]] for each in answer["predictions"]] == candidate.scores(FRAME)

@@ -26,8 +26,7 @@ import pyarrow.parquet as pq
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.duckdb_session import parquet
-from ml_assets.serving.log import files
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import files, reader
 from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.record import Predictions, schema
 from ml_assets.serving.log.record import parquet as record_parquet
@@ -145,7 +144,7 @@ MUTANTS: dict[str, tuple[str, ModuleType, str, Callable[..., object]]] = {
     "renamed_first": ("flush", files, "write_atomically", renamed_first),
     "removed_first": ("compact", files, "_compact", removed_first),
     "repeats_compacted": ("compact", files, "_joined", repeats_joined),
-    "repeats_read": ("compact", prediction_records, "_log", repeats_read),
+    "repeats_read": ("compact", reader, "_log", repeats_read),
 }
 """For each the act that shows it, and what is replaced by what."""
 
