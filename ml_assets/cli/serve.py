@@ -57,7 +57,7 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
     """
     from ml_assets.serving.http.listen_address import Place
     from ml_assets.serving.http.server import run
-    from ml_assets.serving.http.workers import fork_workers
+    from ml_assets.serving.http.worker_processes import fork_workers
     from ml_assets.serving.release.trial_process import Trial
 
     space = workspace()

@@ -1,4 +1,4 @@
-"""What the real server says to clients, good and hostile."""
+"""The real server's answers to good and hostile clients."""
 
 import http.client
 import json
@@ -53,8 +53,8 @@ def test_documents_derive_from_the_contract(running: str) -> None:
     ],
 )
 def test_a_bad_request_is_refused_by_name(running: str, body: bytes, status: int, path: str) -> None:
-    found, content = post(running, body)
-    assert (found, content["detail"][0]["path"]) == (status, path)
+    answered, content = post(running, body)
+    assert (answered, content["detail"][0]["path"]) == (status, path)
 
 
 @pytest.mark.parametrize(
@@ -71,22 +71,22 @@ def test_a_bad_request_is_refused_by_name(running: str, body: bytes, status: int
 )
 def test_head_is_answered_at_once_as_get_is_without_a_body(running: str, path: str, status: int) -> None:
     with closing(http.client.HTTPConnection(running.removeprefix("http://"), timeout=3)) as connection:
-        told = {}
+        heads = {}
         for method in ("GET", "HEAD"):
             connection.request(method, path)
             response = connection.getresponse()
-            told[method] = response.status, response.getheader("content-type"), response.getheader("content-length")
+            heads[method] = response.status, response.getheader("content-type"), response.getheader("content-length")
             assert bool(response.read()) == (method == "GET")
-        assert told["HEAD"][0] == status
-        assert told["HEAD"] == told["GET"] or path == "/metrics"  # which counted one request more
+        assert heads["HEAD"][0] == status
+        assert heads["HEAD"] == heads["GET"] or path == "/metrics"  # which counted one request more
         connection.request("GET", "/livez")
         assert connection.getresponse().read() == b'{"status":"alive"}'
 
 
 def test_curl_gets_the_head_of_readyz_at_once(running: str) -> None:
     argv = ["curl", "--silent", "--show-error", "--head", "--max-time", "3", f"{running}/readyz"]
-    found = subprocess.run(argv, check=True, capture_output=True, text=True)
-    assert found.stdout.startswith("HTTP/1.1 200 OK")
+    result = subprocess.run(argv, check=True, capture_output=True, text=True)
+    assert result.stdout.startswith("HTTP/1.1 200 OK")
 
 
 def test_a_body_without_length_is_limited_too(running: str) -> None:

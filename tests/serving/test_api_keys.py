@@ -1,4 +1,4 @@
-"""Who may ask: API keys, their scopes, and what one client may have under way."""
+"""Admission: API keys, their scopes, and the limit on one client's requests under way."""
 
 import pytest
 from click.testing import CliRunner
@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from ml_assets.cli.serve import configured_keys
 from ml_assets.serving.http.admission import Admission
-from ml_assets.serving.http.api_keys import KeysRefused, known, new_key, parse_keys
+from ml_assets.serving.http.api_keys import KeysRefused, matching_key, new_key, parse_keys
 from ml_assets.serving.http.body_io import Request
 from ml_assets.serving.requests.refusals import BadRequest
 
@@ -20,9 +20,9 @@ def request(authorization: str | None = None, *, address: str = "127.0.0.1") -> 
     return Request({"type": "http", "headers": headers, "client": (address, 1)}, None)
 
 
-def status(admission: Admission, asked: Request, scope: str) -> int:
+def status(admission: Admission, asking: Request, scope: str) -> int:
     try:
-        admission.admit(asked, scope)  # type: ignore[arg-type]
+        admission.admit(asking, scope)  # type: ignore[arg-type]
     except BadRequest as refused:
         return refused.status
     return 200
@@ -52,14 +52,14 @@ def test_only_hashes_are_configured_and_keys_differ() -> None:
 )
 def test_a_key_allows_its_scope_and_nothing_else_does(authorization: str | None, predict: int, admin: int) -> None:
     admission = Admission(KEYS)
-    asked = request(authorization)
-    assert (status(admission, asked, "predict"), status(admission, asked, "admin")) == (predict, admin)
+    asking = request(authorization)
+    assert (status(admission, asking, "predict"), status(admission, asking, "admin")) == (predict, admin)
 
 
 @pytest.mark.parametrize(("address", "admin"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("unknown", 403)])
-def test_without_keys_anybody_may_predict_and_only_this_machine_may_move_the_endpoint(address: str, admin: int) -> None:
-    asked = request(address=address)
-    assert (status(Admission(), asked, "predict"), status(Admission(), asked, "admin")) == (200, admin)
+def test_without_keys_anyone_may_predict_and_only_this_machine_may_move_the_endpoint(address: str, admin: int) -> None:
+    asking = request(address=address)
+    assert (status(Admission(), asking, "predict"), status(Admission(), asking, "admin")) == (200, admin)
 
 
 def test_a_client_has_a_limit_and_others_do_not_feel_it() -> None:
@@ -87,7 +87,7 @@ def test_lines_that_are_no_keys_are_refused_and_not_repeated(text: str) -> None:
 def test_every_hash_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[str] = []
     monkeypatch.setattr("hmac.compare_digest", lambda one, other: compared.append(one) or one == other)
-    assert known(KEYS, f"Bearer {PREDICT}".encode()) == KEYS[0]
+    assert matching_key(KEYS, f"Bearer {PREDICT}".encode()) == KEYS[0]
     assert compared == [key.digest for key in KEYS]
 
 
@@ -107,7 +107,7 @@ def test_keys_come_from_the_setting_or_the_file_that_it_names(tmp_path: "object"
 
 
 def test_a_new_key_is_printed_once_with_the_line_that_configures_it() -> None:
-    told = CliRunner().invoke(cli, ["serve", "--new-key", "admin"])
-    assert told.exit_code == 0
-    key, line = (row.split()[-1] for row in told.output.splitlines())
-    assert known(parse_keys(line), f"Bearer {key}".encode())
+    result = CliRunner().invoke(cli, ["serve", "--new-key", "admin"])
+    assert result.exit_code == 0
+    key, line = (row.split()[-1] for row in result.output.splitlines())
+    assert matching_key(parse_keys(line), f"Bearer {key}".encode())

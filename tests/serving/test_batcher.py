@@ -24,12 +24,12 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Bundle, Relea
     return [(load(home / release.name), release) for release in releases]
 
 
-def together(asked: Sequence[tuple[Bundle, Sequence[Any]]], *, batch_rows: int = 1000) -> tuple[list[Any], int]:
+def together(calls: Sequence[tuple[Bundle, Sequence[Any]]], *, batch_rows: int = 1000) -> tuple[list[Any], int]:
     """The outcomes of requests that arrive at once, and the number of batches."""
 
     async def run() -> tuple[list[Any], int]:
         batcher = Batcher(batch_rows=batch_rows, most_waiting_rows=100)
-        waiting = [batcher.score(bundle, bundle.requests.convert(rows)) for bundle, rows in asked]
+        waiting = [batcher.score(bundle, bundle.requests.convert(rows)) for bundle, rows in calls]
         outcomes = await asyncio.gather(*waiting, return_exceptions=True)
         assert batcher.waiting_rows == 0
         return outcomes, batcher.batches
@@ -40,11 +40,11 @@ def together(asked: Sequence[tuple[Bundle, Sequence[Any]]], *, batch_rows: int =
 async def one_each_turn(bundle: Bundle) -> tuple[list[float], int]:
     """The scores of six rows, of which each turn of the event loop brings one, and the number of batches."""
     batcher = Batcher(batch_rows=1000, most_waiting_rows=100)
-    asked = []
+    tasks = []
     for row in ROWS[:6]:
-        asked.append(asyncio.create_task(batcher.score(bundle, bundle.requests.convert([row]))))
+        tasks.append(asyncio.create_task(batcher.score(bundle, bundle.requests.convert([row]))))
         await asyncio.sleep(0)
-    return [score for each in asked for score in await each], batcher.batches
+    return [score for task in tasks for score in await task], batcher.batches
 
 
 def test_waiting_requests_are_scored_in_one_call_in_order(served: list[tuple[Bundle, Release]]) -> None:
@@ -76,10 +76,10 @@ def test_a_batch_has_a_limit_and_a_large_request_is_not_split(served: list[tuple
 
 
 def test_each_request_is_scored_by_the_bundle_that_decoded_it(served: list[tuple[Bundle, Release]]) -> None:
-    asked = [(served[number % 2][0], [row]) for number, row in enumerate(ROWS)]
+    calls = [(served[number % 2][0], [row]) for number, row in enumerate(ROWS)]
     offline = [release.scores(FRAME) for _, release in served]
-    outcomes, _ = together(asked)
-    assert [each.tolist() for each in outcomes] == [[offline[number % 2][number]] for number in range(len(ROWS))]
+    outcomes, _ = together(calls)
+    assert [scores.tolist() for scores in outcomes] == [[offline[number % 2][number]] for number in range(len(ROWS))]
 
 
 def test_an_uncomputable_request_fails_alone(served: list[tuple[Bundle, Release]], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A bundle answers as evaluation did, or it is refused."""
+"""A bundle gives the scores of evaluation, or it is refused."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The compiled path answers every request as the plain one does: the same scores and the same refusals."""
+"""The compiled path gives every request the scores and refusals of the plain path."""
 
 import datetime as dt
 import json

@@ -1,4 +1,4 @@
-"""The compiled model gives CatBoost's scores to the last bit, or CatBoost scores."""
+"""Compiled trees give CatBoost's scores to the last bit, or aren't used."""
 
 from functools import cache
 from typing import Any

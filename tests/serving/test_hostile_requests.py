@@ -32,15 +32,15 @@ def test_no_body_of_the_corpus_is_answered_or_an_error_of_ours(running: str, bod
 def raw(base_url: str, content: bytes, *, seconds: float = 10.0) -> bytes:
     """What the server says to these bytes on one connection, until it closes or `seconds` pass."""
     host, _, port = base_url.removeprefix("http://").partition(":")
-    found = b""
+    answer = b""
     with socket.create_connection((host, int(port)), timeout=seconds) as connection:
         try:
             connection.sendall(content)
             while chunk := connection.recv(65536):
-                found += chunk
+                answer += chunk
         except (TimeoutError, ConnectionError):
             pass
-    return found
+    return answer
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def raw(base_url: str, content: bytes, *, seconds: float = 10.0) -> bytes:
     ids=range(7),
 )
 def test_http_that_is_wrong_is_refused_and_the_connection_closed(running: str, content: bytes) -> None:
-    found = raw(running, content)
-    assert found.startswith(b"HTTP/1.1 4"), found[:200]
+    answer = raw(running, content)
+    assert answer.startswith(b"HTTP/1.1 4"), answer[:200]
     assert post(running, json.dumps(GOOD).encode())[0] == 200
 
 
@@ -76,8 +76,8 @@ def test_a_chunked_body_over_the_limit_is_refused_before_its_end(running: str) -
 def test_a_body_that_says_to_be_too_large_is_refused_before_it_is_sent(running: str) -> None:
     head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 3000000\r\n\r\n"
     started = time.monotonic()
-    found = raw(running, head + b"{" * 1000, seconds=5)
-    assert found.startswith(b"HTTP/1.1 413")
+    answer = raw(running, head + b"{" * 1000, seconds=5)
+    assert answer.startswith(b"HTTP/1.1 413")
     assert time.monotonic() - started < 3
 
 
@@ -106,8 +106,8 @@ def test_other_routes_and_methods_are_named(running: str, method: str, path: str
     ],
 )
 def test_a_hostile_rollback_moves_nothing(running: str, body: bytes, status: int) -> None:
-    found, content = post(running, body, path="/rollback")
-    assert (found, bool(content["detail"])) == (status, True)
+    answered, content = post(running, body, path="/rollback")
+    assert (answered, bool(content["detail"])) == (status, True)
     assert json.loads(get(running, "/version"))["release"] == "r1"
 
 

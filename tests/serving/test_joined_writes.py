@@ -77,9 +77,13 @@ class Served:
 
     def deliver(self, client: socket.socket, data: bytes) -> None:
         """Have the server receive these bytes of a client at once, however the kernel would cut them."""
-        protocols = self.server.server_state.connections
-        [protocol] = [each for each in protocols if isinstance(each, PatientProtocol) and each.client == client.getsockname()]
-        self.loop.call_soon_threadsafe(protocol.data_received, data)
+        protocols = (each for each in self.server.server_state.connections if isinstance(each, PatientProtocol))
+        protocol = next(protocol for protocol in protocols if protocol.client == client.getsockname())
+
+        async def receive() -> None:
+            protocol.data_received(data)
+
+        asyncio.run_coroutine_threadsafe(receive(), self.loop).result(PATIENCE)
 
     def is_told(self, record: logging.LogRecord) -> bool:
         """Keep an error that uvicorn logs."""
@@ -94,28 +98,28 @@ def served(together: int, work: Callable[[Served], None]) -> Served:
     """Work, in a thread, with a running server; what went wrong in its event loop or an application fails the test."""
 
     async def run() -> Served:
-        found = Served(together)
-        logging.getLogger("uvicorn.error").addFilter(told := found.is_told)
-        found.loop.set_exception_handler(lambda _, context: found.troubles.append(context))
-        serving = asyncio.create_task(found.server.serve())
-        while not found.server.started:
+        running = Served(together)
+        logging.getLogger("uvicorn.error").addFilter(listener := running.is_told)
+        running.loop.set_exception_handler(lambda _, context: running.troubles.append(context))
+        serving = asyncio.create_task(running.server.serve())
+        while not running.server.started:
             await asyncio.sleep(0.01)
-        found.address = found.server.servers[0].sockets[0].getsockname()
+        running.address = running.server.servers[0].sockets[0].getsockname()
         try:
-            await asyncio.to_thread(work, found)
+            await asyncio.to_thread(work, running)
         finally:
-            found.answer()
-            found.server.should_exit = True
+            running.answer()
+            running.server.should_exit = True
             await serving
-            logging.getLogger("uvicorn.error").removeFilter(told)
-        return found
+            logging.getLogger("uvicorn.error").removeFilter(listener)
+        return running
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        found = runner.run(run())
-    for client in found.clients.values():
+        running = runner.run(run())
+    for client in running.clients.values():
         client.close()
-    assert found.troubles == []
-    return found
+    assert running.troubles == []
+    return running
 
 
 def ask(client: socket.socket, *numbers: int, method: bytes = b"GET", more: bytes = b"") -> None:
@@ -140,11 +144,11 @@ def answers(client: socket.socket, *numbers: int) -> None:
 
 @pytest.mark.parametrize("together", [1, 2, 40])
 def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int) -> None:
-    def work(found: Served) -> None:
-        clients = found.connect(together)
+    def work(running: Served) -> None:
+        clients = running.connect(together)
         for number, client in enumerate(clients):
             ask(client, number)
-        assert found.looked.wait(PATIENCE)
+        assert running.looked.wait(PATIENCE)
         for again in range(3):
             for number, client in enumerate(clients):
                 answers(client, number)
@@ -157,8 +161,8 @@ def test_no_answer_is_sent_before_all_that_are_ready_are_made(together: int) -> 
 @pytest.mark.parametrize("together", [1, 2])
 @pytest.mark.parametrize(("method", "number"), [(b"HEAD", 1), *((b"GET", status) for status in WITHOUT_BODY)])
 def test_an_answer_without_a_body_is_sent_at_once(method: bytes, number: int, together: int) -> None:
-    def work(found: Served) -> None:
-        clients = found.connect(together)
+    def work(running: Served) -> None:
+        clients = running.connect(together)
         for client in clients:
             ask(client, number, method=method)
         for client in clients:
@@ -172,8 +176,8 @@ def test_an_answer_without_a_body_is_sent_at_once(method: bytes, number: int, to
 
 
 def test_an_answer_that_ends_its_connection_is_whole() -> None:
-    def work(found: Served) -> None:
-        clients = found.connect(5)
+    def work(running: Served) -> None:
+        clients = running.connect(5)
         for number, client in enumerate(clients):
             ask(client, number, more=CLOSE if number % 2 else b"")
         for number, client in enumerate(clients):
@@ -184,8 +188,8 @@ def test_an_answer_that_ends_its_connection_is_whole() -> None:
 
 
 def test_requests_in_a_row_on_one_connection_are_answered_in_order() -> None:
-    def work(found: Served) -> None:
-        one, other = found.connect(2)
+    def work(running: Served) -> None:
+        one, other = running.connect(2)
         ask(one, 1, 2, 3)
         ask(other, 4)
         answers(other, 4)
@@ -195,13 +199,13 @@ def test_requests_in_a_row_on_one_connection_are_answered_in_order() -> None:
 
 
 def test_a_client_that_is_gone_costs_the_others_nothing() -> None:
-    def work(found: Served) -> None:
-        clients = found.connect(4)
+    def work(running: Served) -> None:
+        clients = running.connect(4)
         for number, client in enumerate(clients):
             ask(client, number)
         clients[1].close()
         time.sleep(0.1)
-        found.answer()
+        running.answer()
         for number in (0, 2, 3):
             answers(clients[number], number)
 
@@ -209,8 +213,8 @@ def test_a_client_that_is_gone_costs_the_others_nothing() -> None:
 
 
 def test_a_connection_that_ends_before_its_answer_is_sent_costs_the_others_nothing() -> None:
-    def work(found: Served) -> None:
-        clients = found.connect(3)
+    def work(running: Served) -> None:
+        clients = running.connect(3)
         for client, number in zip(clients, (0, 999, 2), strict=True):
             ask(client, number)
         for number in (0, 2):
@@ -223,15 +227,15 @@ def test_a_connection_that_ends_before_its_answer_is_sent_costs_the_others_nothi
 
 @pytest.mark.parametrize("others", [0, 2])
 def test_a_connection_that_was_refused_before_its_answer_is_ready_costs_the_others_nothing(others: int) -> None:
-    def work(found: Served) -> None:
-        refused, *clients = found.connect(1 + others)
+    def work(running: Served) -> None:
+        refused, *clients = running.connect(1 + others)
         ask(refused, 0)
         refused.sendall(b"GET / HTTP/1.1\r\nX: " + b"a" * (MOST_HEAD_BYTES + 1))
         time.sleep(0.2)
         for number, client in enumerate(clients):
             ask(client, number)
         time.sleep(0.1)
-        found.answer()
+        running.answer()
         for number, client in enumerate(clients):
             answers(client, number)
         assert refused.recv(100).startswith(b"HTTP/1.1 431 ")
@@ -250,14 +254,14 @@ POSTS = {
 
 @pytest.mark.parametrize("body", POSTS)
 def test_a_head_that_begins_behind_a_large_body_counts_alone(body: str) -> None:
-    def work(found: Served) -> None:
-        client, refused = found.connect(2)
+    def work(running: Served) -> None:
+        client, refused = running.connect(2)
         ask(client, 0)
         ask(refused, 0)
         answers(client, 0)
         answers(refused, 0)
-        for each in (client, refused):
-            found.deliver(each, b"POST /1 HTTP/1.1\r\nHost: x\r\n" + POSTS[body] + b"GET /2 HTTP/1.1\r\nX: a")
+        for connection in (client, refused):
+            running.deliver(connection, b"POST /1 HTTP/1.1\r\nHost: x\r\n" + POSTS[body] + b"GET /2 HTTP/1.1\r\nX: a")
         client.sendall(b"\r\n\r\n")
         answers(client, 1, 2)
         answers(refused, 1)
@@ -268,14 +272,14 @@ def test_a_head_that_begins_behind_a_large_body_counts_alone(body: str) -> None:
 
 
 def test_a_server_that_stops_sends_what_was_ready() -> None:
-    def work(found: Served) -> None:
-        clients = found.connect(3)
+    def work(running: Served) -> None:
+        clients = running.connect(3)
         for number, client in enumerate(clients):
             ask(client, number)
         time.sleep(0.1)
-        found.server.should_exit = True
+        running.server.should_exit = True
         time.sleep(0.3)
-        found.answer()
+        running.answer()
         for number, client in enumerate(clients):
             answers(client, number)
 

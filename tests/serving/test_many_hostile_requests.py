@@ -38,16 +38,16 @@ class Attacked:
         return float(psutil.Process(self.server.process.pid).memory_info().rss / 2**20)
 
     def attack(self, *, count: int, seed: str) -> Counter[int]:
-        """The statuses of so many hostile requests, each connection's made from the seed and its number."""
-        found = Counter[int]()
+        """The statuses of this many hostile requests, each connection's made from the seed and its number."""
+        statuses = Counter[int]()
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             seeds = [f"{seed} {number}" for number in range(CONNECTIONS)]
-            for each in pool.map(lambda seed: self._attack(count // CONNECTIONS, random.Random(seed)), seeds):
-                found += each
-        return found
+            for counts in pool.map(lambda seed: self._attack(count // CONNECTIONS, random.Random(seed)), seeds):
+                statuses += counts
+        return statuses
 
     def _attack(self, count: int, rng: random.Random) -> Counter[int]:
-        found = Counter[int]()
+        statuses = Counter[int]()
         host = self.server.base_url.removeprefix("http://")
         with closing(http.client.HTTPConnection(host, timeout=60)) as connection:
             for number in range(count):
@@ -56,13 +56,13 @@ class Attacked:
                 content = body(rng)
                 headers = rng.choice(HEADERS) if rng.random() < 0.2 else {}
                 if rng.random() < 0.02:
-                    found.update(self._on_the_wire(wire(rng)))
+                    statuses.update(self._on_the_wire(wire(rng)))
                 elif len(content) > MOST_BODY_BYTES:
                     head = b"POST /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(content)
-                    found.update(self._on_the_wire(head + content))
+                    statuses.update(self._on_the_wire(head + content))
                 else:
-                    found[_refused_or_answered(connection, content, headers)] += 1
-        return found
+                    statuses[_refused_or_answered(connection, content, headers)] += 1
+        return statuses
 
     def _is_exact(self, connection: http.client.HTTPConnection, row: int) -> None:
         connection.request("POST", "/predict", json.dumps(ROWS[row]))
@@ -74,25 +74,25 @@ class Attacked:
     def _on_the_wire(self, content: bytes) -> list[int]:
         """The statuses on a connection of its own, until the server closes it or says nothing more."""
         host, _, port = self.server.base_url.removeprefix("http://").partition(":")
-        told = b""
+        answer = b""
         with socket.create_connection((host, int(port)), timeout=0.5) as connection:
             with suppress(TimeoutError, ConnectionError):
                 connection.sendall(content)
             with suppress(TimeoutError, ConnectionError):
                 while chunk := connection.recv(65536):
-                    told += chunk
-        statuses = [int(status) for status in _STATUS.findall(told)]
-        assert all(status < 500 for status in statuses), (content[:500], told)
+                    answer += chunk
+        statuses = [int(status) for status in _STATUS.findall(answer)]
+        assert all(status < 500 for status in statuses), (content[:500], answer)
         return statuses or [0]
 
 
 def _refused_or_answered(connection: http.client.HTTPConnection, content: bytes, headers: dict[str, str]) -> int:
     connection.request("POST", "/predict", content, headers)
     response = connection.getresponse()
-    told = response.read()
-    assert response.status < 500, (content[:300], headers, told)
+    answer = response.read()
+    assert response.status < 500, (content[:300], headers, answer)
     if response.status != 200 and response.getheader("content-type") == "application/json":
-        assert json.loads(told)["detail"][0]["message"], content[:300]
+        assert json.loads(answer)["detail"][0]["message"], content[:300]
     return response.status
 
 
@@ -110,14 +110,14 @@ def goes_on(attacked: Attacked) -> None:
     assert attacked.server.process.poll() is None
     assert client.ready(attacked.server.base_url)["release"] == "r1"
     answer = client.predict(attacked.server.base_url, ROWS)
-    assert [each["probability"] for each in answer["predictions"]] == attacked.offline
+    assert [prediction["probability"] for prediction in answer["predictions"]] == attacked.offline
     assert not re.search(r'status="5', get(attacked.server.base_url, "/metrics"))
 
 
 def test_two_thousand_hostile_requests_get_no_server_error(attacked: Attacked) -> None:
-    found = attacked.attack(count=2000, seed="19")
-    assert set(found) <= {0, 101, 200, 400, 404, 413, 422, 431}
-    assert min(found[status] for status in (200, 400, 422)) > 20
+    statuses = attacked.attack(count=2000, seed="19")
+    assert set(statuses) <= {0, 101, 200, 400, 404, 413, 422, 431}
+    assert min(statuses[status] for status in (200, 400, 422)) > 20
     goes_on(attacked)
 
 
@@ -127,10 +127,10 @@ def test_a_hundred_thousand_hostile_requests_get_no_server_error_and_keep_the_me
     seed = os.environ.get("SEED", str(time.time_ns() % 10**9))
     print(f"SEED={seed}")  # noqa: T201 - repeats a failure
     started = time.monotonic()
-    found = attacked.attack(count=10_000, seed=f"{seed} first")
+    statuses = attacked.attack(count=10_000, seed=f"{seed} first")
     early = attacked.megabytes
-    found += attacked.attack(count=90_000, seed=seed)
-    print(f"{dict(found)} in {time.monotonic() - started:.0f} s, {early:.0f} then {attacked.megabytes:.0f} MB")  # noqa: T201
-    assert set(found) <= {0, 101, 200, 400, 404, 413, 422, 431}
+    statuses += attacked.attack(count=90_000, seed=seed)
+    print(f"{dict(statuses)} in {time.monotonic() - started:.0f} s, {early:.0f} then {attacked.megabytes:.0f} MB")  # noqa: T201
+    assert set(statuses) <= {0, 101, 200, 400, 404, 413, 422, 431}
     assert attacked.megabytes <= 1.2 * early
     goes_on(attacked)

@@ -19,8 +19,8 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.serving.log import files, reader, writer
-from ml_assets.serving.log.files import compact
+from ml_assets.serving.log import hour_files, reader, writer
+from ml_assets.serving.log.hour_files import compact
 from ml_assets.serving.log.reader import PredictionLogError, count_predictions, find, read
 from ml_assets.serving.log.record import REPEATED, Predictions, Sent
 from ml_assets.serving.log.writer import REQUEST_BYTES, ROW_BYTES, SENT_ROW_BYTES, PredictionLog
@@ -49,11 +49,11 @@ def clock_at(moment: dt.datetime) -> Callable[[], float]:
 
 def file_counts(folder: Path) -> list[int]:
     """How many files there are of each hour, finished or not."""
-    return [len(list(each.iterdir())) for each in files.hours(folder)]
+    return [len(list(each.iterdir())) for each in hour_files.hours(folder)]
 
 
 def hour(folder: Path) -> Path:
-    (found,) = files.hours(folder)
+    (found,) = hour_files.hours(folder)
     return found
 
 
@@ -64,7 +64,7 @@ def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
         kept.add(each)
     kept.close()
     assert (kept.written, kept.lost, kept.compactions_failed) == (10, 0, 0)
-    assert [str(each.relative_to(tmp_path)) for each in files.hours(tmp_path)] == ["2026-01-31/12", "2026-01-31/13"]
+    assert [str(each.relative_to(tmp_path)) for each in hour_files.hours(tmp_path)] == ["2026-01-31/12", "2026-01-31/13"]
     expected = sorted(made, key=lambda each: each.ids)
     found = read(tmp_path)
     assert found["id"].to_list() == [each.ids for each in expected]
@@ -126,7 +126,7 @@ def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
     for number, each in enumerate(logs):
         each.add(predicted(number))
         each.close()
-    assert len(files.files(hour(tmp_path))) == 2
+    assert len(hour_files.files(hour(tmp_path))) == 2
     assert count_predictions(tmp_path) == {("r1", "production"): 2}
 
 
@@ -173,11 +173,13 @@ def test_an_hour_with_more_than_fits_becomes_several_files(tmp_path: Path, monke
     for number in range(10):
         log(tmp_path, predicted(number, request=lambda _: {"text": os.urandom(3000).hex()}))
     before = read(tmp_path)
-    monkeypatch.setattr(files, "MOST_COMPACTED_BYTES", 4 * max(path.stat().st_size for path in files.files(hour(tmp_path))))
+    monkeypatch.setattr(
+        hour_files, "MOST_COMPACTED_BYTES", 4 * max(path.stat().st_size for path in hour_files.files(hour(tmp_path)))
+    )
     done = sum(iter(lambda: compact(hour(tmp_path)), False))
     assert 2 <= done <= 4
-    assert 2 <= len(files.files(hour(tmp_path))) <= 4
-    assert all(path.stat().st_size <= files.MOST_COMPACTED_BYTES for path in files.files(hour(tmp_path)))
+    assert 2 <= len(hour_files.files(hour(tmp_path))) <= 4
+    assert all(path.stat().st_size <= hour_files.MOST_COMPACTED_BYTES for path in hour_files.files(hour(tmp_path)))
     assert read(tmp_path).equals(before)
 
 
@@ -339,7 +341,7 @@ def test_a_log_that_ends_ends_its_compaction_and_the_next_one_goes_on(tmp_path: 
     many(tmp_path, 300)
     before = read(tmp_path)
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
-    while not (running := [each for each in psutil.Process().children() if files.__name__ in each.cmdline()]):
+    while not (running := [each for each in psutil.Process().children() if hour_files.__name__ in each.cmdline()]):
         time.sleep(0.001)
     running[0].suspend()  # so that it has not ended by itself
     kept.add(predicted(300))
@@ -383,7 +385,7 @@ def test_a_log_that_was_written_with_other_names_is_read_and_compacted(tmp_path:
     assert record is not None
     assert record["request"] == {"carrier": "AA", "distance": 1}
     log(tmp_path, predicted(16, moment=NOON + dt.timedelta(hours=1)))
-    for each in files.hours(tmp_path):
+    for each in hour_files.hours(tmp_path):
         assert compact(each)
     assert file_counts(tmp_path) == [1, 1]
     assert read(tmp_path).head(16).equals(before)

@@ -1,4 +1,4 @@
-"""What the endpoint tells of itself: predictions, their names, and metrics."""
+"""Records of predictions and their ids, and the metrics."""
 
 import io
 import json
@@ -53,15 +53,17 @@ NASTY = 'a\n\r\u2028\x00"}\\'
 
 @given(st.lists(st.tuples(st.sampled_from(["r1", "r2"]), st.integers(0, 10)), min_size=1, max_size=4), st.integers(1, 12))
 def test_predictions_in_parts_are_the_same_rows(releases: list[tuple[str, int]], most: int) -> None:
-    made = [predicted(*range(rows), release=each, request=lambda n: {"text": NASTY * n, "n": n}) for each, rows in releases]
-    parts = [part for each in made for part in each.parts(most)]
+    batches = [
+        predicted(*range(rows), release=release, request=lambda n: {"text": NASTY * n, "n": n}) for release, rows in releases
+    ]
+    parts = [part for batch in batches for part in batch.parts(most)]
     assert max(map(len, parts)) <= most
-    whole = table(made)
+    whole = table(batches)
     assert table(parts).equals(whole)
     assert parquet(table(parts)) == parquet(whole)
-    assert whole["release"].to_pylist() == [each for each, rows in releases for _ in range(rows)]
-    asked = [{"text": NASTY * n, "n": n} for _, rows in releases for n in range(rows)]
-    assert [msgspec.json.decode(line) for line in whole["request"].to_pylist()] == asked
+    assert whole["release"].to_pylist() == [release for release, rows in releases for _ in range(rows)]
+    expected = [{"text": NASTY * n, "n": n} for _, rows in releases for n in range(rows)]
+    assert [msgspec.json.decode(line) for line in whole["request"].to_pylist()] == expected
 
 
 ROWS_SENT = st.lists(
@@ -79,14 +81,14 @@ def as_sent(body: bytes, rows: int) -> Predictions:
 
 @given(st.lists(st.tuples(ROWS_SENT, st.integers(0, len(SPACED) - 1), st.booleans()), min_size=1, max_size=6))
 def test_what_the_log_cuts_out_of_bodies_is_each_rows_own_text(bodies: list[tuple[list[dict[str, Any]], int, bool]]) -> None:
-    made, texts = [], []
+    batches, texts = [], []
     for rows, form, is_alone in bodies:
-        asked = rows[:1] if is_alone else rows
-        body = json.dumps(asked[0] if is_alone else {"rows": asked}, **SPACED[form]).encode()
-        made.append(as_sent(body, len(asked)))
-        texts += [json.dumps(row, **SPACED[form]) for row in asked]
-    found = table(made)["request"].to_pylist()
-    assert [re.sub(r"\n *", "", text) for text in found] == [re.sub(r"\n *", "", text) for text in texts]
+        sent = rows[:1] if is_alone else rows
+        body = json.dumps(sent[0] if is_alone else {"rows": sent}, **SPACED[form]).encode()
+        batches.append(as_sent(body, len(sent)))
+        texts += [json.dumps(row, **SPACED[form]) for row in sent]
+    logged = table(batches)["request"].to_pylist()
+    assert [re.sub(r"\n *", "", text) for text in logged] == [re.sub(r"\n *", "", text) for text in texts]
 
 
 SCORES = st.lists(st.floats() | st.sampled_from([math.nan, -0.5, 0.0, 1.0]), max_size=4)
@@ -97,20 +99,20 @@ BRACES = [*IN_TEXT, b'{"rows":[{"text":"}"}]}', b' {"rows":[{"text":"a"}]}']
 @pytest.mark.parametrize("odd", BRACES)
 def test_a_body_in_which_text_has_braces_or_that_begins_otherwise_is_cut_between_others(odd: bytes) -> None:
     plain = b' {"text":"b"} ', b'{"rows": [{"n":1} ,\t{"n":2}]}'
-    made = [as_sent(plain[0], 1), as_sent(odd, 1), as_sent(odd, 1), as_sent(plain[1], 2), as_sent(odd, 1)]
+    batches = [as_sent(plain[0], 1), as_sent(odd, 1), as_sent(odd, 1), as_sent(plain[1], 2), as_sent(odd, 1)]
     text = odd.decode()[odd.rindex(b'{"text') :].removesuffix("]}").strip()
     expected = ['{"text":"b"}', text, text, '{"n":1}', '{"n":2}', text]
-    assert table(made)["request"].to_pylist() == expected
+    assert table(batches)["request"].to_pylist() == expected
 
 
 @given(st.lists(st.tuples(st.sampled_from([None, -0.5, 0.0, 1.0]), SCORES), min_size=1, max_size=5))
-def test_a_decision_says_whether_the_score_reaches_its_releases_threshold(made: list[tuple[float | None, list[float]]]) -> None:
-    each = [
+def test_a_decision_says_whether_the_score_reaches_its_releases_threshold(cases: list[tuple[float | None, list[float]]]) -> None:
+    batches = [
         msgspec.structs.replace(predicted(*range(len(scores))), scores=np.array(scores), threshold=threshold)
-        for threshold, scores in made
+        for threshold, scores in cases
     ]
-    expected = [None if t is None or math.isnan(s) else s >= t for t, scores in made for s in scores]
-    assert table(each)["decision"].to_pylist() == expected
+    expected = [None if t is None or math.isnan(s) else s >= t for t, scores in cases for s in scores]
+    assert table(batches)["decision"].to_pylist() == expected
 
 
 @given(
@@ -118,30 +120,30 @@ def test_a_decision_says_whether_the_score_reaches_its_releases_threshold(made: 
 )
 @settings(max_examples=10, deadline=None)
 def test_tables_are_written_as_full_groups_in_their_order(sizes: list[int]) -> None:
-    made = table([predicted(*range(100))]).take(np.arange(sum(sizes)) % 100)
+    rows = table([predicted(*range(100))]).take(np.arange(sum(sizes)) % 100)
     starts = np.cumsum([0, *sizes])
-    content = parquet(pa.concat_tables(made.slice(start, size) for start, size in zip(starts, sizes, strict=False)))
+    content = parquet(pa.concat_tables(rows.slice(start, size) for start, size in zip(starts, sizes, strict=False)))
     file = pq.ParquetFile(io.BytesIO(content))
     rest = sum(sizes) % GROUP_ROWS
     groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
     assert groups == [GROUP_ROWS] * (sum(sizes) // GROUP_ROWS) + [rest] * (rest > 0)
-    assert file.read().equals(made)
-    assert content == parquet(made)
+    assert file.read().equals(rows)
+    assert content == parquet(rows)
 
 
 def test_one_moment_stands_for_all_rows_of_a_request() -> None:
-    each = predicted(1, 2, 3)
-    one = msgspec.structs.replace(each, at=each.at[:1])
-    assert table([one, each])["at"].to_pylist() == [each.at[0]] * 3 + each.at
-    assert table(one.parts(2))["at"].to_pylist() == [each.at[0]] * 3
+    several = predicted(1, 2, 3)
+    one = msgspec.structs.replace(several, at=several.at[:1])
+    assert table([one, several])["at"].to_pylist() == [several.at[0]] * 3 + several.at
+    assert table(one.parts(2))["at"].to_pylist() == [several.at[0]] * 3
 
 
 def test_predictions_need_every_value_for_every_row() -> None:
-    made = predicted(1, 2, 3)
+    predictions = predicted(1, 2, 3)
     for name in ("ids", "at", "requests", "scores"):
         with pytest.raises(ValueError, match="for each row"):
-            msgspec.structs.replace(made, **{name: getattr(made, name)[:2]})
-    assert [len(each) for each in predicted().parts(5)] == [0]
+            msgspec.structs.replace(predictions, **{name: getattr(predictions, name)[:2]})
+    assert [len(part) for part in predicted().parts(5)] == [0]
 
 
 def test_metrics_are_prometheus_text() -> None:
@@ -152,8 +154,8 @@ def test_metrics_are_prometheus_text() -> None:
     metrics.latency.add(9.0)
     metrics.stage("model", 0.0002)
     families = metrics.families(release='r"1', counters={"predictions_logged": 1}, gauges={"waiting_rows": 3})
-    told = render([*families, *observed_families(Observed({}, []), product="flights", release="r1")])
-    samples = {(s.name, *sorted(s.labels.items())): s.value for f in text_string_to_metric_families(told) for s in f.samples}
+    text = render([*families, *observed_families(Observed({}, []), product="flights", release="r1")])
+    samples = {(s.name, *sorted(s.labels.items())): s.value for f in text_string_to_metric_families(text) for s in f.samples}
     product = ("product", "flights")
     for name, *labels, value in (
         ("ml_assets_requests_total", ("path", "/predict"), product, ("status", "422"), 1),

@@ -25,7 +25,7 @@ __all__ = ["world"]
 
 
 def swap_to_new_bytes(world: World, *, turns: int) -> list[float]:
-    """Resident megabytes while each swap is to a bundle that is not in memory: both are loaded anew each time."""
+    """Resident megabytes while each swap is to a bundle that isn't in memory: both are loaded again each time."""
     megabytes: list[float] = []
     third = world.store.home / "bundles" / world.releases["r1"].digest
     digest = "f" * 64
@@ -88,11 +88,11 @@ def test_a_kill_under_load_leaves_whole_records_and_the_acknowledged_release(wor
 def test_a_server_that_is_killed_while_it_loads_serves_the_pointer_after(world: World) -> None:
     with world.serve() as server:
         world.point("r2")
-        asked = threading.Thread(target=lambda: _ignore(lambda: client.reload(server.base_url)))
-        asked.start()
+        reloading = threading.Thread(target=lambda: _ignore(lambda: client.reload(server.base_url)))
+        reloading.start()
         time.sleep(0.05)
         server.process.send_signal(signal.SIGKILL)
-        asked.join()
+        reloading.join()
     with world.serve() as server:
         assert client.ready(server.base_url)["release"] == "r2"
 
@@ -118,11 +118,11 @@ def test_metrics_tell_stages_engine_drift_and_release(world: World) -> None:
         post(server.base_url, b"{")
         pointer = pointers.read(world.store.pointer)
         assert pointer
-        told = client.release(server.base_url)
+        version = client.release(server.base_url)
         text = get(server.base_url, "/metrics")
-    assert (told["bundle"], told["environment"], told["instead_of"]) == (pointer.bundle, "production", None)
-    assert told["features"]["engine"] == "duckdb"  # the test's SQL sums over days
-    assert told["features"]["why_not_compiled"]
+    assert (version["bundle"], version["environment"], version["instead_of"]) == (pointer.bundle, "production", None)
+    assert version["features"]["engine"] == "duckdb"  # the test's SQL sums over days
+    assert version["features"]["why_not_compiled"]
     for line in (
         "ml_assets_features_compiled",
         "ml_assets_score_count",

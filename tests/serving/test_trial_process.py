@@ -33,9 +33,9 @@ def folder(original: tuple[Path, Release], tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def trial() -> Iterator[Trial]:
-    made = Trial(seconds=20)
-    yield made
-    made.close()
+    trial = Trial(seconds=20)
+    yield trial
+    trial.close()
 
 
 def recorded(folder: Path) -> BundleFiles:
@@ -184,7 +184,7 @@ def test_a_listing_that_names_files_outside_is_refused(trial: Trial, folder: Pat
 
 
 class Meddling(Trial):
-    """Passes a bundle, and harms it before anybody else reads it."""
+    """Passes a bundle, and harms it before anyone else reads it."""
 
     harm: Callable[[Path], object] = staticmethod(lambda folder: None)
 
@@ -200,16 +200,16 @@ def endpoint(tmp_path: Path) -> Iterator[tuple[Endpoint, Store, Meddling]]:
         train(tmp_path / name, name=name, seed=seed)
         store.point(name, store.add(tmp_path / name))
         (tmp_path / f"{name}.json").write_bytes(store.pointer.read_bytes())
-    made = Endpoint(
+    tested = Endpoint(
         product="flights",
         environment="production",
         pointer=lambda: pointers.read(store.pointer),
         open_bundle=store.open_bundle,
-        earlier=lambda: [found for name in ("r2", "r1") if (found := pointers.read(tmp_path / f"{name}.json"))],
+        earlier=lambda: [pointer for name in ("r2", "r1") if (pointer := pointers.read(tmp_path / f"{name}.json"))],
         trial=meddling,
     )
-    yield made, store, meddling
-    made.close()
+    yield tested, store, meddling
+    tested.close()
 
 
 def point(store: Store, name: str) -> None:
@@ -223,77 +223,77 @@ def model_of(store: Store, name: str) -> Path:
 
 
 def test_a_model_damaged_between_check_and_load_is_refused(endpoint: tuple[Endpoint, Store, Meddling]) -> None:
-    made, store, meddling = endpoint
+    tested, store, meddling = endpoint
     point(store, "r1")
-    assert made.reload()
+    assert tested.reload()
     meddling.harm = lambda folder: shutil.copy(model_of(store, "r3"), folder / "model.cbm")
     point(store, "r2")
     with pytest.raises(BundleRefused, match=r"model\.cbm has digest"):
-        made.reload()
-    assert made.serving
-    assert made.serving.bundle.release == "r1"
+        tested.reload()
+    assert tested.serving
+    assert tested.serving.bundle.release == "r1"
 
 
 def test_going_back_uses_the_bundle_in_memory_even_when_its_bytes_are_gone(endpoint: tuple[Endpoint, Store, Meddling]) -> None:
-    made, store, _ = endpoint
+    tested, store, _ = endpoint
     for name in ("r1", "r2"):
         point(store, name)
-        assert made.reload()
+        assert tested.reload()
     shutil.rmtree(model_of(store, "r1").parent)
     point(store, "r1")
-    assert made.reload()
-    assert made.serving
-    assert made.previous
-    assert (made.serving.bundle.release, made.previous.bundle.release) == ("r1", "r2")
+    assert tested.reload()
+    assert tested.serving
+    assert tested.previous
+    assert (tested.serving.bundle.release, tested.previous.bundle.release) == ("r1", "r2")
 
 
 def test_after_a_start_the_release_before_is_in_memory_once_and_is_what_a_swap_goes_back_to(
     endpoint: tuple[Endpoint, Store, Meddling],
 ) -> None:
-    made, store, _ = endpoint
-    made.keep_previous()
-    assert made.previous is None
+    tested, store, _ = endpoint
+    tested.keep_previous()
+    assert tested.previous is None
     point(store, "r3")
-    made.reload()
-    made.keep_previous()
-    kept = made.previous
+    tested.reload()
+    tested.keep_previous()
+    kept = tested.previous
     assert kept
     assert kept.bundle.release == "r2"
     shutil.rmtree(model_of(store, "r2").parent)
-    made.keep_previous()
-    assert made.previous is kept
+    tested.keep_previous()
+    assert tested.previous is kept
     point(store, "r2")
-    assert made.reload()
-    assert made.serving
-    assert made.serving.bundle is kept.bundle
+    assert tested.reload()
+    assert tested.serving
+    assert tested.serving.bundle is kept.bundle
 
 
 def test_a_refused_bundle_leaves_the_one_to_go_back_to(endpoint: tuple[Endpoint, Store, Meddling]) -> None:
-    made, store, _ = endpoint
+    tested, store, _ = endpoint
     for name in ("r1", "r2"):
         point(store, name)
-        made.reload()
+        tested.reload()
     model_of(store, "r3").write_bytes(b"")
     point(store, "r3")
     with pytest.raises(BundleRefused):
-        made.reload()
-    assert made.serving
-    assert made.previous
-    assert (made.serving.bundle.release, made.previous.bundle.release) == ("r2", "r1")
+        tested.reload()
+    assert tested.serving
+    assert tested.previous
+    assert (tested.serving.bundle.release, tested.previous.bundle.release) == ("r2", "r1")
 
 
 @pytest.mark.parametrize(("damaged", "answers"), [(["r3"], "r2"), (["r3", "r2"], "r1"), (["r3", "r2", "r1"], None)])
 def test_after_a_start_with_a_damaged_bundle_the_last_whole_one_answers(
     endpoint: tuple[Endpoint, Store, Meddling], damaged: list[str], answers: str | None
 ) -> None:
-    made, store, _ = endpoint
+    tested, store, _ = endpoint
     for name in damaged:
         model_of(store, name).write_bytes(b"x")
     with pytest.raises(BundleRefused) as refused:
-        made.reload()
-    made.trouble = str(refused.value)
-    assert made.fall_back() is (answers is not None)
-    assert (made.serving and made.serving.bundle.release) == answers
-    if made.serving:
-        assert "model.cbm" in (made.serving.instead_of or "")
-    assert not made.fall_back()
+        tested.reload()
+    tested.trouble = str(refused.value)
+    assert tested.fall_back() is (answers is not None)
+    assert (tested.serving and tested.serving.bundle.release) == answers
+    if tested.serving:
+        assert "model.cbm" in (tested.serving.instead_of or "")
+    assert not tested.fall_back()

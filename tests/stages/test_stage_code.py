@@ -158,7 +158,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         "predictions",
     ),
     "how a prediction is numbered offline": (
-        change("ml_assets.serving.log.batch", "6b1ff1d6", "6b1ff1d7"),
+        change("ml_assets.serving.log.batch_predictions", "6b1ff1d6", "6b1ff1d7"),
         "predictions",
     ),
     "the command line": (change("ml_assets.cli.run", "progress.close()", "progress.close(); print()"), NOTHING),

@@ -231,7 +231,7 @@ def main() -> None:
     from ml_assets.serving.http.app import create_app
     from ml_assets.serving.http.listen_address import Place
     from ml_assets.serving.http.server import run
-    from ml_assets.serving.http.workers import fork_workers
+    from ml_assets.serving.http.worker_processes import fork_workers
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.release.trial_process import Trial

@@ -41,7 +41,7 @@ def fork_workers(count: int, place: Place) -> tuple[Place, Peers]:
     """Fork workers and return in each of them, with its place; the calling process stays inside until a signal, then exits.
 
     Call it before anything starts a thread. The workers share the memory of what is imported by then. The ready file is written
-    once all workers serve. If the process that waits for it ends, so do this one and its workers. Raises WorkersRefused, and
+    once all workers serve. With a ready file, all end with the parent of the calling process. Raises WorkersRefused, and
     PortTaken if something listens on the port.
     """
     if not sys.platform.startswith("linux"):
@@ -82,7 +82,7 @@ class _Worker:
 
 @dataclass
 class _Parent:
-    """Forks, waits, and forks again."""
+    """Forks the workers, waits for signals, and replaces workers that die."""
 
     holder: socket.socket
     listeners: list[socket.socket]
@@ -100,7 +100,7 @@ class _Parent:
         self._above = os.getppid() if self.ready_file else None
 
     def run(self) -> tuple[Place, Peers] | None:
-        """Of a worker, in that worker; None in the parent, at the end."""
+        """Return, in each worker, its place and peers; None in the parent, at the end."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         while True:
             for worker in self._due():

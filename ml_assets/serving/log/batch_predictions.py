@@ -1,4 +1,4 @@
-"""Scores of many rows at once, kept as the endpoint's log keeps predictions."""
+"""Batch predictions as one Parquet file, with the columns of the endpoint's log."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,13 @@ def batch_predictions(
     scores: "np.ndarray",
     source: str,
 ) -> bytes:
-    """A Parquet file of the scores (n,) that a bundle gave to n requests; `about` is its bundle.json, `digest` its own.
+    """Write the float64 scores (n,) that a bundle gave to n requests as Parquet; `about` is its bundle.json, `digest` its digest.
 
-    Nothing in it depends on when it is made: an id is made of the bundle, the `source` of the rows and the row's number, and
+    The bytes don't depend on when it is written: an id is made of the bundle, the `source` of the rows and the row's number, and
     `at` is the request's own time.
     """
     names = uuid5(_NAMES, f"{digest} {source}")
-    made = Predictions(
+    predictions = Predictions(
         product=about["product"],
         environment="production",
         release=about["release"],
@@ -39,4 +39,4 @@ def batch_predictions(
         scores=scores,
         threshold=about["threshold"],
     )
-    return parquet(table([made]))
+    return parquet(table([predictions]))

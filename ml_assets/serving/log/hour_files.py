@@ -1,8 +1,8 @@
-"""The prediction log's files: Parquet in one folder per hour (UTC) of the prediction ids, each there as a whole or not at all.
+"""The prediction log's files: Parquet in one folder per hour (UTC) of the prediction ids, each file whole or absent.
 
 Each flush writes one file. Once an hour has passed, its files are compacted into one, which is durable before any of them is
-removed: after a kill in between, records are in two files. A record is known by its id, and prediction_records counts each id
-once. What a file is called says nothing, so the files of earlier versions, with other names, are files like any other.
+removed: after a kill in between, records are in two files. A record is known by its id, and reader.py counts each id once.
+File names mean nothing, so the files of earlier versions, which have other names, are read like any other.
 """
 
 import datetime as dt
@@ -25,37 +25,37 @@ RECENT_DAYS = 3
 
 
 def hour_number(id: str) -> int:
-    """The hours from 1970 to this id: an id begins with its milliseconds."""
+    """Return the hours from 1970 to this id, which begins with its milliseconds."""
     return int(id[:8] + id[9:13], 16) // 3_600_000
 
 
 def folder_of(folder: Path, hour: int) -> Path:
-    """Where the predictions of an hour are, given as `hour_number` does."""
+    """Return the folder of the predictions of an hour, numbered as by `hour_number`."""
     moment = dt.datetime(1970, 1, 1) + dt.timedelta(hours=hour)
     return folder / moment.strftime("%Y-%m-%d") / moment.strftime("%H")
 
 
 def hour_folder(folder: Path, id: str) -> Path:
-    """Where the prediction with this id is, if anywhere."""
+    """Return the folder that has the prediction with this id, if any has."""
     return folder_of(folder, hour_number(id))
 
 
 def hours(folder: Path) -> list[Path]:
-    """All hours that hold predictions."""
+    """Return the folders of all hours with predictions, oldest first."""
     return sorted(folder.glob("????-??-??/??"))
 
 
 def due_hours(folder: Path, *, before: int) -> list[Path]:
-    """The hours before this one (numbered as `hour_number` does) in the last days that are several files."""
+    """Return the hours of the last days that are several files, before this one (numbered as by `hour_number`)."""
     end = folder_of(folder, before)
     days = sorted(folder.glob("????-??-??"))[-RECENT_DAYS:]
     return [hour for day in days for hour in sorted(day.glob("??")) if hour < end and len(files(hour)) > 1]
 
 
 def files(hour: Path) -> list[Path]:
-    """The files of one hour, which together hold every record, oldest first.
+    """Return the files of one hour, which together have every record, oldest first.
 
-    Listing a folder is not atomic: during a compaction one listing may miss both a file and the one that replaces it. What the
+    Listing a folder isn't atomic: during a compaction one listing may miss both a file and the one that replaces it. What the
     first listing misses was removed before the second begins, which therefore finds the replacement.
     """
     first = set(hour.glob("*.parquet"))
@@ -63,19 +63,19 @@ def files(hour: Path) -> list[Path]:
 
 
 def put(hour: Path, content: bytes) -> Path:
-    """Add a file so that it is there as a whole, for good, or not at all."""
+    """Add a file durably, and whole or not at all. Raises OSError."""
     path = hour / f"{prediction_id()}.parquet"
     write_atomically(path, content, mode=0o640)
     return path
 
 
 def compact(hour: Path) -> bool:
-    """Replace files of the hour by one with the same records, as many as fit; whether there were any.
+    """Replace files of the hour by one with the same records, as many as fit. Return whether there were any.
 
     Call it until there are none. One process compacts at a time, others leave it to that one; the lock ends with its process.
-    Raises OSError and duckdb.Error, and has removed nothing then that is not in another file.
+    Raises OSError and duckdb.Error; no record is lost then.
     """
-    day = os.open(hour.parent, os.O_RDONLY)  # not the hour: who writes into a folder holds its lock
+    day = os.open(hour.parent, os.O_RDONLY)  # not the hour: a writer holds the lock of the folder that it writes into
     try:
         fcntl.flock(day, fcntl.LOCK_EX | fcntl.LOCK_NB)
         clear_folder(hour)
@@ -97,14 +97,14 @@ def _compact(hour: Path) -> bool:
 
 
 def _smallest(hour: Path) -> list[Path]:
-    """The smallest files, as many as may be compacted together, oldest first."""
+    """The smallest files, as many as one compaction may read, oldest first."""
     sizes = sorted((path.stat().st_size, path) for path in files(hour))
     totals = accumulate(size for size, _ in sizes)
     return sorted(path for (_, path), total in zip(sizes, totals, strict=True) if total <= MOST_COMPACTED_BYTES)
 
 
 def _joined(sources: list[Path], hour: Path) -> bytes:
-    """One file of the records of several, each once. Where no record repeats, few rows are in memory."""
+    """The records of several files as one, each once. Only where one repeats are all in memory."""
     with connect() as connection, unfinished_folder(hour) as scratch:
         connection.execute("SET threads = 1")  # the other cores are for the requests
         (repeats,) = connection.sql(f"SELECT count(*) > count(DISTINCT id) FROM {parquet(sources)}").fetchall()[0]
@@ -115,7 +115,7 @@ def _joined(sources: list[Path], hour: Path) -> bytes:
 
 
 def main(arguments: list[str]) -> str | None:
-    """Compact these hours (folders); the errors of those that cannot be, in words."""
+    """Compact these hours (folders). Return the errors of those that can't be, None without any."""
     import duckdb
 
     os.nice(NICENESS)
@@ -124,7 +124,7 @@ def main(arguments: list[str]) -> str | None:
         try:
             while compact(hour):
                 pass
-        except (OSError, duckdb.Error) as error:  # nothing is lost, and the other hours can be
+        except (OSError, duckdb.Error) as error:  # nothing is lost, and the other hours may be fine
             errors.append(f"the prediction log's {hour} cannot be compacted: {error}")
     return "\n".join(errors) or None
 

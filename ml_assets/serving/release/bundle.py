@@ -61,27 +61,27 @@ class Bundle:
         return self.card.release
 
     def score(self, requests: Sequence[Mapping[str, Any]]) -> list[float]:
-        """Scores of request objects (the fields of request.json), in their order."""
+        """Return the scores of request objects (the fields of request.json), in order. Raises BadRequest."""
         scores: list[float] = self.score_structs(self.requests.convert(requests)).tolist()
         return scores
 
     def score_structs(self, rows: Sequence[msgspec.Struct]) -> "NDArray[np.float64]":
-        """Scores of decoded requests, in their order."""
+        """Return float64 scores of shape (rows,) of decoded requests."""
         return self.score_features(self.features_of(rows))
 
     def features_of(self, rows: Sequence[msgspec.Struct]) -> FeatureValues:
-        """Feature values of decoded requests, in their order."""
+        """Return the feature values of decoded requests, in order. Raises UncomputableRow."""
         return self.engines.features.compute(list(map(msgspec.structs.astuple, rows)))
 
     def score_features(self, values: FeatureValues) -> "NDArray[np.float64]":
-        """Scores of rows of feature values, in their order."""
+        """Return float64 scores of shape (rows,) of feature values. Raises ScoringError."""
         scores = self.engines.scorer.scores(values)
         if not np.isfinite(scores).all():
             raise ScoringError(f"{self.release}: the model gave a score that is not finite")
         return scores
 
     def decide(self, scores: Sequence[float]) -> list[bool | None]:
-        """The decision for each score at the release's threshold; None where the product has none."""
+        """Return the decision for each score at the release's threshold, None where the product has none."""
         threshold = self.card.threshold
         return [None] * len(scores) if threshold is None else [score >= threshold for score in scores]
 

@@ -1,4 +1,4 @@
-"""What a server holds in memory: the release that answers, and the candidate that is tried beside it."""
+"""The releases that a server has in memory: the one that serves, and a candidate in its shadow or as a canary."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -15,32 +15,32 @@ SALT_BYTES = 16
 
 @dataclass(frozen=True)
 class Serving:
-    """A loaded bundle and the decision that made it answer; `instead_of` says why it is not the one that should.
+    """A loaded bundle and the decision to serve it; `instead_of` says why it isn't the one that the pointer names.
 
-    One assignment of this makes it and what stands beside it answer, or neither.
+    One assignment of this swaps it and its candidate together.
     """
 
     bundle: Bundle
     pointer: Pointer
     loaded_seconds: float
     instead_of: str | None = None
-    beside: "Beside | None" = None
+    candidate: "Candidate | None" = None
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A candidate: in the shadow it scores what was answered; as a canary it answers a share of the requests too.
+class Candidate:
+    """A candidate: in the shadow it scores served requests; as a canary it serves a share of the requests too.
 
-    `canary` is for the event loop, None in the shadow. `scorers` are for the shadow's thread alone, by digest: of the candidate,
-    and, beside a canary, of the champion, which scores what the canary answered. `asked` are the names of the request's fields
-    that a share is chosen by.
+    `canary` is for the event loop, None in the shadow. `scorers` are for the shadow's thread alone, by digest: the candidate and,
+    with a canary, the champion, which scores the requests that the canary served. `share_fields` are the request's fields that
+    decide which requests are of the canary's share.
     """
 
     digest: str
     share: float
     canary: Serving | None
     scorers: Mapping[str, Bundle]
-    asked: tuple[str, ...]
+    share_fields: tuple[str, ...]
 
     @property
     def release(self) -> str:
@@ -50,29 +50,29 @@ class Beside:
     def takes(self, row: msgspec.Struct) -> bool:
         """Whether a request that begins with this row is of the canary's share.
 
-        Stable: it is a hash of the row's key and the candidate's digest, so who asks again is answered by the same release.
+        Stable: it is a hash of the row's key and the candidate's digest, so the same release serves a repeated request.
         """
         if self.canary is None:
             return False
-        key = msgspec.msgpack.encode([getattr(row, name) for name in self.asked])
+        key = msgspec.msgpack.encode([getattr(row, name) for name in self.share_fields])
         hashed = hashlib.blake2b(key, digest_size=HASH_BYTES, salt=self.digest.encode()[:SALT_BYTES]).digest()
         number: int = int.from_bytes(hashed, "big")
         return number < self.share * 256.0**HASH_BYTES
 
     def other(self, digest: str) -> str:
-        """Which bundle scores what the one of this digest answered."""
-        return next((each for each in self.scorers if each != digest), self.digest)
+        """Return the digest of the bundle that scores the requests served by the one of this digest."""
+        return next((other for other in self.scorers if other != digest), self.digest)
 
 
 def key_fields(champion: Bundle, candidate: Bundle) -> tuple[str, ...]:
-    """The fields of the key that requests to both have; every field where there is none."""
-    names = [each.name for each in champion.requests.fields]
-    common = set(names) & {each.name for each in candidate.requests.fields}
+    """Return the fields of the champion's key that both requests have; every field of the champion where there are none."""
+    names = [field.name for field in champion.requests.fields]
+    common = set(names) & {field.name for field in candidate.requests.fields}
     return tuple(name for name in champion.card.key if name in common) or tuple(names)
 
 
-def converted(rows: Sequence[msgspec.Struct], answered_by: Bundle, scorer: Bundle) -> Sequence[msgspec.Struct]:
-    """Rows that one bundle decoded, as another knows them, under its own rules. Raises BadRequest for what it does not take."""
-    if answered_by.requests.fields == scorer.requests.fields:
+def converted(rows: Sequence[msgspec.Struct], served_by: Bundle, scorer: Bundle) -> Sequence[msgspec.Struct]:
+    """Convert rows that one bundle decoded to another's fields, under its rules. Raises BadRequest for rows that it refuses."""
+    if served_by.requests.fields == scorer.requests.fields:
         return rows
     return scorer.requests.convert([msgspec.to_builtins(row) for row in rows])
