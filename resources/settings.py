@@ -21,6 +21,10 @@ _UNUSABLE = {
 """Parts of a path, and why a home cannot have them in its own."""
 
 
+class SettingRefused(MlAssetsError):
+    """A variable has a value that it cannot have."""
+
+
 class HomeRefused(MlAssetsError):
     """The path of the home has a character in it that a library cannot be kept from taking for something else."""
 
@@ -30,7 +34,8 @@ class Settings:
     """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`. `mlflow_ui` is where
     people find MLflow: links in Dagster's metadata begin with it. `keys` are the endpoints' API keys, hashed: lines, or
     a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
-    run from no checkout; an image sets it when it is built."""
+    run from no checkout; an image sets it when it is built. `compiled` is whether endpoints compile the releases that they serve,
+    which makes them faster and changes no score."""
 
     home: Path
     landing: Path
@@ -42,6 +47,7 @@ class Settings:
     commit: str = ""
     keys: str = ""
     key: str = field(default="", repr=False)
+    compiled: bool = True
 
     @property
     def dagster_home(self) -> Path:
@@ -71,7 +77,7 @@ class Settings:
 
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings from the environment (default `os.environ`). Raises HomeRefused."""
+    """Read the settings from the environment (default `os.environ`). Raises HomeRefused and SettingRefused."""
     env = os.environ if environ is None else environ
     home = Path(env.get("ML_ASSETS_HOME") or ROOT / ".ml_assets").resolve()
     _refuse_unusable(home)
@@ -88,7 +94,16 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         commit=(env.get("ML_ASSETS_COMMIT") or "").strip(),
         keys=env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
+        compiled=_switch(env, "ML_ASSETS_COMPILED"),
     )
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    """Whether a variable is on: it is unless it says false."""
+    value = env.get(name) or "true"
+    if value.lower() not in ("true", "false"):
+        raise SettingRefused(f"{name} is {value!r}; set it to true or false, or leave it out for true")
+    return value.lower() == "true"
 
 
 def local_folder(url: str) -> Path | None:

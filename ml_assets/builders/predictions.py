@@ -3,7 +3,7 @@
 from ml_assets.builders.monitoring import Served
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.release.offline_bundle import own_scores
-from ml_assets.serving.log.batch import batch_predictions
+from ml_assets.serving.log.batch_predictions import batch_predictions
 from ml_assets.spec.product import Product
 
 MEMBER = "predictions.parquet"

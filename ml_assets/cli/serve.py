@@ -52,11 +52,12 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
     """Serve what answers for PRODUCT: POST /predict, GET /livez /readyz /version /metrics /openapi.json.
 
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
-    API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them.
+    API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them. With ML_ASSETS_COMPILED=false, DuckDB
+    and CatBoost compute every row: slower, with the same scores. /version says which engines compute.
     """
     from ml_assets.serving.http.listen_address import Place
     from ml_assets.serving.http.server import run
-    from ml_assets.serving.http.workers import fork_workers
+    from ml_assets.serving.http.worker_processes import fork_workers
     from ml_assets.serving.release.trial_process import Trial
 
     space = workspace()
@@ -65,7 +66,7 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
     if ready_file is None:
         click.echo(f"{product} ({environment}) on http://{place.host}:{place.port}", err=True)
     place, peers = fork_workers(workers, place) if workers > 1 else (place, None)
-    trial = Trial()  # forks: before anything starts a thread
+    trial = Trial(is_compiled=space.settings.compiled)  # forks: before anything starts a thread
     app = _app(space, spec, environment, trial=trial, peers=peers)
     run(app, place, drain=app.state.endpoint.drain)
 
@@ -94,6 +95,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
         limits=limits,
         earlier=lambda: earlier(space, product.name, environment),
         trial=trial,
+        is_compiled=space.settings.compiled,
     )
     return create_app(
         endpoint=endpoint,

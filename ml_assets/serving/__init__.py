@@ -1,1 +1,1 @@
-"""The endpoint: one release of one product answering over HTTP. No Dagster, MLflow or snapshot store in here."""
+"""The endpoint: serves one release of one product over HTTP. No Dagster, MLflow or snapshot store in here."""

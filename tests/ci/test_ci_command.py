@@ -94,12 +94,12 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     trains.write("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5")
     trains.write("product.yaml", "max_drop: 0.05", "max_drop: 0.5")
     trains.commit(
-        "Ask less\n\nWeakens: trains/floor: the old one was never reached\nWeakens: trains/floor\nWeakens: trains/other: why"
+        "Ask less\n\nWeakens: trains/floor: the old one was never reached\nWeakens: trains/monitoring.max_drop: \nWeakens: trains/other: why"
     )
     refused = trains.ci()
     assert refused.code == 4
     assert refused.report["reasons"] == ["trains/monitoring.max_drop is weakened and not acknowledged"]
-    assert refused.report["unread"] == ["trains/floor", "trains/other: why"]
+    assert refused.report["unread"] == ["trains/monitoring.max_drop:", "trains/other: why"]
     assert "Weakens: trains/monitoring.max_drop: why it may ask less" in refused.stdout
     trains.commit("Say so\n\nWeakens: trains/monitoring.max_drop: a winter timetable")
     passed = trains.ci()

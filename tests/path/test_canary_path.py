@@ -15,7 +15,7 @@ from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import reader
 from resources.endpoints import shadows
 from sensors import shadow as sensor
 from tests.serving.test_shadow import eventually
@@ -59,7 +59,7 @@ def ask(days: Days, base_url: str, day: str) -> set[str]:
 
 
 def scored(days: Days) -> int:
-    return prediction_records.read(days.open().settings.shadow_predictions("flights")).height
+    return reader.read(days.open().settings.shadow_predictions("flights")).height
 
 
 def tick(days: Days) -> dg.RunRequest | dg.SkipReason:

@@ -17,7 +17,7 @@ from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import reader
 from ml_assets.spec.sections import ShadowSpec
 from resources.endpoints import pointer, shadows
 from resources.workspace import Workspace
@@ -112,7 +112,7 @@ def ask(days: Days, space: Workspace) -> None:
 
 
 def scored(space: Workspace) -> list[str]:
-    return prediction_records.read(space.settings.shadow_predictions("flights"))["id"].to_list()
+    return reader.read(space.settings.shadow_predictions("flights"))["id"].to_list()
 
 
 def rescored(space: Workspace, score: Callable[[float], float]) -> None:

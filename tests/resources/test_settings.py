@@ -6,7 +6,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from resources.settings import ROOT, settings
+from resources.settings import ROOT, SettingRefused, settings
 from resources.workspace import Workspace
 
 
@@ -46,6 +46,18 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = settings({"ML_ASSETS_HOME": "home", "ML_ASSETS_LANDING": "in", "ML_ASSETS_PRODUCTS": "p"})
     assert (found.home, found.landing, found.products) == (tmp_path / "home", tmp_path / "in", (tmp_path / "p",))
     assert found.ledger == f"sqlite:///{tmp_path}/home/ledger.db"
+
+
+@pytest.mark.parametrize(("value", "expected"), [("", True), ("true", True), ("False", False), ("false", False)])
+def test_releases_are_compiled_unless_that_is_switched_off(value: str, expected: bool) -> None:
+    found = settings({"ML_ASSETS_COMPILED": value})
+    assert found.compiled is expected
+    assert settings(found.environ()).compiled is expected
+
+
+def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
+    with pytest.raises(SettingRefused, match="ML_ASSETS_COMPILED is 'no'; set it to true or false"):
+        settings({"ML_ASSETS_COMPILED": "no"})
 
 
 def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tmp_path: Path) -> None:

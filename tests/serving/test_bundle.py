@@ -1,4 +1,4 @@
-"""A bundle answers as evaluation did, or it is refused."""
+"""A bundle gives the scores of evaluation, or it is refused."""
 
 import json
 import shutil
@@ -11,10 +11,11 @@ import pytest
 
 from ml_assets.core.digests import digest_file
 from ml_assets.core.model.scoring import ScoringError
-from ml_assets.serving.features.duckdb_sql import FeatureSql, UncomputableRow
-from ml_assets.serving.model.scorer import Scorer
+from ml_assets.serving.plain.catboost_scorer import CatBoostScorer
+from ml_assets.serving.plain.duckdb_features import DuckDbFeatures, FeatureQuery, UncomputableRow
 from ml_assets.serving.release.bundle import Bundle, load
 from ml_assets.serving.release.bundle_files import BundleRefused
+from ml_assets.serving.requests.field import Field
 from tests.support.serving_store import FEATURES, REQUEST, SQL, Release, lookups, payload, requests, train
 
 
@@ -70,9 +71,10 @@ def test_a_score_that_is_not_finite_is_no_answer(tmp_path: Path) -> None:
     served = load(tmp_path / "r")
     rows = payload(requests(50, seed=4))
     assert len(served.score(rows)) == 50
-    served.scorer.model.set_scale_and_bias(1.7e308, 1.7e308)  # each is finite, as CatBoost asks; their sum is not
+    served.engines.scorer.model.set_scale_and_bias(1.7e308, 1.7e308)  # each is finite, as CatBoost asks; their sum is not
+    scorer = CatBoostScorer(served.engines.scorer.model, FEATURES)
     with pytest.raises(ScoringError, match="r: the model gave a score that is not finite"):
-        replace(served, scorer=Scorer(served.scorer.model, FEATURES)).score(rows)
+        replace(served, engines=replace(served.engines, scorer=scorer)).score(rows)
 
 
 def test_the_threshold_belongs_to_the_positive_side(bundle: Bundle) -> None:
@@ -187,27 +189,25 @@ def test_a_damaged_lookup_is_refused(folder: Path) -> None:
         load(folder)
 
 
-def engine(sql: str, *, key: list[str]) -> FeatureSql:
-    columns = {field["name"]: field["type"] for field in ({"name": "t", "type": "timestamp"}, {"name": "x", "type": "integer"})}
-    return FeatureSql(
-        sql=sql, relation="requests", columns=columns, key=key, features=[{"name": "y", "kind": "number"}], lookups={}
-    )
+def features_of(sql: str) -> DuckDbFeatures:
+    fields = [Field("t", "timestamp"), Field("x", "integer")]
+    return DuckDbFeatures(FeatureQuery(sql, "requests", fields, ["x"], [{"name": "y", "kind": "number"}], {}))
 
 
 def test_rows_that_share_a_client_key_do_not_mix() -> None:
-    counted = engine("select x, t, count(*) over (partition by x) + x as y from features.main.requests", key=["x"])
+    features = features_of("select x, t, count(*) over (partition by x) + x as y from features.main.requests")
     at = requests(9, seed=1)["scheduled_at"].to_list()
     rows = [(at[0], 1), (at[1], 1), (at[2], 2), (at[0], 1), (at[3], 1)]
-    assert counted.compute(rows) == [(2.0,), (2.0,), (3.0,), (2.0,), (2.0,)]
+    assert features.compute_rows(rows) == [(2.0,), (2.0,), (3.0,), (2.0,), (2.0,)]
 
 
 def test_an_overflow_in_the_features_is_the_requests_fault() -> None:
-    computed = engine("select x, t, cast(x as tinyint) as y from features.main.requests", key=["x"])
+    features = features_of("select x, t, cast(x as tinyint) as y from features.main.requests")
     at = requests(1, seed=1)["scheduled_at"][0]
-    assert computed.compute([(at, 100)]) == [(100.0,)]
+    assert features.compute_rows([(at, 100)]) == [(100.0,)]
     with pytest.raises(UncomputableRow):
-        computed.compute([(at, 100), (at, 1000)])
-    assert computed.compute([(at, 100)]) == [(100.0,)]
+        features.compute_rows([(at, 100), (at, 1000)])
+    assert features.compute_rows([(at, 100)]) == [(100.0,)]
 
 
 def test_the_support_exercises_every_kind_of_column() -> None:

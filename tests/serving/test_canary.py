@@ -1,4 +1,4 @@
-"""A canary answers its share of the requests, the same ones each time, and whatever is wrong with it fails nobody."""
+"""A canary serves its share of the requests, the same ones each time, and no fault of it fails a request."""
 
 import json
 import math
@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import reader
 from ml_assets.serving.release.bundle_files import BundleFiles
-from ml_assets.serving.release.loaded import Beside
+from ml_assets.serving.release.loaded_releases import Candidate
 from ml_assets.serving.release.switch import Endpoint
 from resources.endpoints import pointer as pointers
 from tests.serving.test_shadow import counter, eventually
@@ -32,18 +32,18 @@ SHARE = 0.4
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Release, Release]:
     """A champion, and a candidate with its fields in another order that takes no request of a distance over FARTHEST."""
-    store, found = Store(tmp_path_factory.mktemp("canary") / "home"), []
+    store, releases = Store(tmp_path_factory.mktemp("canary") / "home"), []
     for name, seed in (("2013-01.champion", 1), ("2013-02.candidate", 2)):
         folder = store.home.parent / name
-        made = train(folder, name=name, seed=seed)
+        release = train(folder, name=name, seed=seed)
         if seed == 2:
             fields = [field | {"le": FARTHEST} if field["name"] == "distance" else field for field in reversed(REQUEST)]
             (folder / "request.json").write_text(json.dumps(fields))
             golden = json.loads((folder / "golden.json").read_text())
             kept = [n for n, row in enumerate(golden["requests"]) if row["distance"] <= FARTHEST]
-            (folder / "golden.json").write_text(json.dumps({name: [each[n] for n in kept] for name, each in golden.items()}))
-        found.append(Release(name, store.add(folder), made.task, made.model))
-    return store, found[0], found[1]
+            (folder / "golden.json").write_text(json.dumps({name: [values[n] for n in kept] for name, values in golden.items()}))
+        releases.append(Release(name, store.add(folder), release.task, release.model))
+    return store, releases[0], releases[1]
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def world(trained: tuple[Store, Release, Release], tmp_path: Path) -> tuple[Stor
 
 def one_by_one(base_url: str, frame: pl.DataFrame) -> list[tuple[str, str, float]]:
     """Release, id and score of each row, asked alone."""
-    found = []
+    answers = []
     for row in payload(frame):
         status, answer = post(base_url, json.dumps(row).encode())
         assert status == 200, answer
         (prediction,) = answer["predictions"]
-        found.append((answer["release"], prediction["id"], prediction["probability"]))
-    return found
+        answers.append((answer["release"], prediction["id"], prediction["probability"]))
+    return answers
 
 
 def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_scores_it_too(
@@ -72,7 +72,7 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
 ) -> None:
     store, champion, candidate = world
     near = FRAME.filter(pl.col("distance") <= FARTHEST)
-    offline = {each.name: each.scores(near) for each in (champion, candidate)}
+    offline = {release.name: release.scores(near) for release in (champion, candidate)}
     with ServerProcess(store.argv) as server:
         first, second = one_by_one(server.base_url, near), one_by_one(server.base_url, near)
         assert [release for release, _, _ in first] == [release for release, _, _ in second]
@@ -85,12 +85,12 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
         store.point(champion.name, champion.digest)
         assert client.reload(server.base_url)["shadow"] is None
         assert {release for release, _, _ in one_by_one(server.base_url, near)} == {champion.name}
-    beside = {row["id"]: row for row in prediction_records.read(store.shadow_log).iter_rows(named=True)}
+    shadowed = {row["id"]: row for row in reader.read(store.shadow_log).iter_rows(named=True)}
     for n, (release, id, _) in enumerate(first):
         other = champion if release == candidate.name else candidate
-        row = beside[id]
+        row = shadowed[id]
         assert (row["release"], row["bundle"], row["score"]) == (other.name, other.digest, offline[other.name][n])
-    answered = {row["id"]: row for row in prediction_records.read(store.log).iter_rows(named=True)}
+    answered = {row["id"]: row for row in reader.read(store.log).iter_rows(named=True)}
     digests = {champion.name: champion.digest, candidate.name: candidate.digest}
     assert all((answered[id]["release"], answered[id]["bundle"]) == (release, digests[release]) for release, id, _ in first)
 
@@ -98,13 +98,13 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
 def test_rows_of_one_request_are_answered_by_one_release(world: tuple[Store, Release, Release]) -> None:
     store, champion, candidate = world
     near = FRAME.filter(pl.col("distance") <= FARTHEST)
-    offline = {each.name: each.scores(near) for each in (champion, candidate)}
+    offline = {release.name: release.scores(near) for release in (champion, candidate)}
     with ServerProcess(store.argv) as server:
         alone = [release for release, _, _ in one_by_one(server.base_url, near)]
         for start in (alone.index(candidate.name), alone.index(champion.name)):
             answer = client.predict(server.base_url, payload(near[start:]))
             assert answer["release"] == alone[start]
-            assert [each["probability"] for each in answer["predictions"]] == offline[alone[start]][start:]
+            assert [prediction["probability"] for prediction in answer["predictions"]] == offline[alone[start]][start:]
 
 
 def test_what_a_canary_does_not_take_the_champion_answers_and_it_is_counted_and_logged_without_a_score(
@@ -113,12 +113,12 @@ def test_what_a_canary_does_not_take_the_champion_answers_and_it_is_counted_and_
     store, champion, _ = world
     far = FRAME.with_columns(pl.lit(FARTHEST + 1).cast(FRAME.schema["distance"]).alias("distance"))
     with ServerProcess(store.argv) as server:
-        found = one_by_one(server.base_url, far)
-        assert {release for release, _, _ in found} == {champion.name}
-        assert [score for _, _, score in found] == champion.scores(far)
+        answers = one_by_one(server.base_url, far)
+        assert {release for release, _, _ in answers} == {champion.name}
+        assert [score for _, _, score in answers] == champion.scores(far)
         assert 0 < counter(server.base_url, "canary_failed_rows") < far.height
         eventually(lambda: counter(server.base_url, "shadow_rows_failed") == far.height)
-    assert all(map(math.isnan, prediction_records.read(store.shadow_log)["score"]))
+    assert all(map(math.isnan, reader.read(store.shadow_log)["score"]))
 
 
 def test_a_rollback_does_not_wait_for_a_candidate_that_is_still_loaded(world: tuple[Store, Release, Release]) -> None:
@@ -149,7 +149,7 @@ def test_a_rollback_does_not_wait_for_a_candidate_that_is_still_loaded(world: tu
     taken_off.join()
     assert is_done
     assert endpoint.serving
-    assert endpoint.serving.beside is None
+    assert endpoint.serving.candidate is None
 
 
 class Row(msgspec.Struct):
@@ -159,16 +159,16 @@ class Row(msgspec.Struct):
     other: int = 0
 
 
-def beside(share: float, digest: str = "d" * 64) -> Beside:
+def candidate_of(share: float, digest: str = "d" * 64) -> Candidate:
     unused: Any = object()
-    return Beside(digest, share, unused, {}, ("number",))
+    return Candidate(digest, share, unused, {}, ("number",))
 
 
 @given(share=st.floats(0.01, 0.5), digest=st.text("0123456789abcdef", min_size=64, max_size=64))
 def test_a_share_is_kept_whatever_the_candidate_and_depends_on_the_key_alone(share: float, digest: str) -> None:
     rows = [Row(number, other=number) for number in range(2000)]
-    taken = [beside(share, digest).takes(row) for row in rows]
+    taken = [candidate_of(share, digest).takes(row) for row in rows]
     assert abs(sum(taken) - share * 2000) < 6 * math.sqrt(2000 * share * (1 - share))
-    assert taken == [beside(share, digest).takes(Row(row.number)) for row in rows]
-    larger = [beside(min(1.0, share * 2), digest).takes(row) for row in rows]
+    assert taken == [candidate_of(share, digest).takes(Row(row.number)) for row in rows]
+    larger = [candidate_of(min(1.0, share * 2), digest).takes(row) for row in rows]
     assert all(more or not less for less, more in zip(taken, larger, strict=True))

@@ -1,4 +1,4 @@
-"""What the log keeps of a request: the text that was sent, and nothing that the endpoint does not know."""
+"""The log has the text of a request as it was sent, and no field that the endpoint doesn't know."""
 
 import json
 from pathlib import Path
@@ -27,8 +27,8 @@ def logged(store: Store, folder: Path, body: bytes, limits: Limits) -> list[str]
     app = app_of(store, PredictionLog(folder), limits=limits)
     assert within(app, lambda: ask(app, body))[0] == 200
     app.state.close()
-    found: list[str] = read(folder)["request"].to_list()
-    return found
+    texts: list[str] = read(folder)["request"].to_list()
+    return texts
 
 
 @pytest.mark.parametrize("spaces", [(", ", ": "), (",", ":"), (" , ", ":  ")])
@@ -40,12 +40,12 @@ def test_a_row_is_logged_as_it_was_sent(store: Store, tmp_path: Path, spaces: tu
 
 def test_text_with_braces_is_logged_whole(store: Store, tmp_path: Path) -> None:
     rows = [{**row, "tailnum": text} for row, text in zip(ROWS, ("}{", '{"rows":', "}"), strict=True)]
-    found = logged(store, tmp_path, json.dumps({"rows": rows}).encode(), Limits())
-    assert [json.loads(text) for text in found] == rows
+    texts = logged(store, tmp_path, json.dumps({"rows": rows}).encode(), Limits())
+    assert [json.loads(text) for text in texts] == rows
 
 
 def test_a_field_that_is_ignored_is_not_logged(store: Store, tmp_path: Path) -> None:
     rows = [{**row, "passenger": f"secret {number}"} for number, row in enumerate(ROWS)]
-    found = logged(store, tmp_path, json.dumps({"rows": rows}).encode(), Limits(unknown_fields="ignore"))
-    assert [json.loads(text) for text in found] == ROWS
-    assert "secret" not in "".join(found)
+    texts = logged(store, tmp_path, json.dumps({"rows": rows}).encode(), Limits(unknown_fields="ignore"))
+    assert [json.loads(text) for text in texts] == ROWS
+    assert "secret" not in "".join(texts)

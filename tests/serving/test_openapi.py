@@ -1,4 +1,4 @@
-"""schemathesis against the running server: what its own /openapi.json describes, and what that forbids."""
+"""schemathesis against the running server: requests that its own /openapi.json describes, and requests that it forbids."""
 
 import os
 import time
@@ -53,30 +53,30 @@ def timely(case: Case) -> Case:
     return case
 
 
-def asked(base_url: str, mode: GenerationMode, *, examples: int, number: int) -> Counter[int]:
+def statuses_of(base_url: str, mode: GenerationMode, *, examples: int, number: int) -> Counter[int]:
     """The statuses of generated requests to /predict, each of which keeps what the document says."""
-    found = Counter[int]()
+    statuses = Counter[int]()
     with requests.Session() as session:
 
         @seed(number)
         @settings(max_examples=examples, database=None, suppress_health_check=list(HealthCheck))
         @given(described(base_url)["/predict"]["POST"].as_strategy(generation_mode=mode).map(timely))
         def holds(case: Case) -> None:
-            found[case.call_and_validate(session=session, checks=CHECKS).status_code] += 1
+            statuses[case.call_and_validate(session=session, checks=CHECKS).status_code] += 1
 
         holds()
-    return found
+    return statuses
 
 
 def test_requests_that_the_document_forbids_are_refused_as_it_says(running: str) -> None:
-    found = asked(running, GenerationMode.NEGATIVE, examples=100, number=19)
-    assert set(found) <= {400, 422}
+    statuses = statuses_of(running, GenerationMode.NEGATIVE, examples=100, number=19)
+    assert set(statuses) <= {400, 422}
 
 
 def test_requests_that_the_document_allows_are_scored_or_told_why_not(running: str) -> None:
-    found = asked(running, GenerationMode.POSITIVE, examples=100, number=19)
-    assert set(found) <= {200, 422}  # 1.0 is an integer to JSON Schema, not to the endpoint
-    assert found[200] > 10
+    statuses = statuses_of(running, GenerationMode.POSITIVE, examples=100, number=19)
+    assert set(statuses) <= {200, 422}  # 1.0 is an integer to JSON Schema, not to the endpoint
+    assert statuses[200] > 10
 
 
 @pytest.mark.parametrize("path", PLAIN)
@@ -91,6 +91,6 @@ def test_what_needs_no_body_is_answered_as_the_document_says(running: str, path:
 def test_thousands_of_requests_made_from_the_document_get_what_it_says(running: str, mode: GenerationMode) -> None:
     number = int(os.environ.get("SEED", time.time_ns() % 10**9))
     print(f"SEED={number}")  # noqa: T201 - repeats a failure
-    found = asked(running, mode, examples=5000, number=number)
-    print(f"{mode.value}: {dict(found)}")  # noqa: T201
+    statuses = statuses_of(running, mode, examples=5000, number=number)
+    print(f"{mode.value}: {dict(statuses)}")  # noqa: T201
     assert 'status="5' not in get(running, "/metrics")

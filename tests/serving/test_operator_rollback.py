@@ -27,9 +27,9 @@ def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 
 def releases(days: Days) -> list[str]:
     space = days.open()
-    found = [move.release for move in space.endpoints.moves("flights", "production")]
+    names = [move.release for move in space.endpoints.moves("flights", "production")]
     space.ledger.close()
-    return found
+    return names
 
 
 def serve(days: Days, **more: str) -> ServerProcess:
@@ -46,9 +46,9 @@ def serve(days: Days, **more: str) -> ServerProcess:
 def golden(days: Days, release: str) -> tuple[list[dict[str, object]], list[float]]:
     space = days.open()
     bundle = next(move.bundle for move in space.endpoints.moves("flights", "production") if move.release == release)
-    found = json.loads(space.snapshots.read(bundle, "golden.json"))
+    content = json.loads(space.snapshots.read(bundle, "golden.json"))
     space.ledger.close()
-    return found["requests"], found["scores"]
+    return content["requests"], content["scores"]
 
 
 def test_a_rollback_over_http_brings_the_whole_bundle_back(days: Days) -> None:
@@ -56,11 +56,11 @@ def test_a_rollback_over_http_brings_the_whole_bundle_back(days: Days) -> None:
     with serve(days) as server:
         assert client.release(server.base_url)["release"] == second
         assert client.release(server.base_url)["features"]["engine"] == "compiled"
-        told = client.rollback(server.base_url, reason="the drill")
-        assert (told["release"], told["reason"], told["kept_in_memory"]) == (first, "the drill", second)
-        assert told["by"].endswith("over HTTP")
-        asked, scores = golden(days, first)
-        answer = client.predict(server.base_url, asked)
+        version = client.rollback(server.base_url, reason="the drill")
+        assert (version["release"], version["reason"], version["kept_in_memory"]) == (first, "the drill", second)
+        assert version["by"].endswith("over HTTP")
+        rows, scores = golden(days, first)
+        answer = client.predict(server.base_url, rows)
         assert answer["release"] == first
         assert [p["probability"] for p in answer["predictions"]] == scores
         with pytest.raises(EndpointRefused, match="no earlier release") as refused:
@@ -73,17 +73,32 @@ def test_a_rollback_over_http_brings_the_whole_bundle_back(days: Days) -> None:
         assert client.release(server.base_url)["release"] == second
 
 
+def test_with_compilation_off_the_real_server_gives_the_recorded_scores(days: Days) -> None:
+    release = releases(days)[-1]
+    rows, scores = golden(days, release)
+    with serve(days, ML_ASSETS_COMPILED="false") as server:
+        version = client.release(server.base_url)
+        for part, engine in (("features", "duckdb"), ("model", "catboost")):
+            assert version[part] == {"engine": engine, "why_not_compiled": "ML_ASSETS_COMPILED is false"}
+        together = client.predict(server.base_url, rows)["predictions"]
+        alone = [client.predict(server.base_url, [row])["predictions"][0] for row in rows]
+        text = client.metrics(server.base_url)
+    assert [answer["probability"] for answer in together] == [answer["probability"] for answer in alone] == scores
+    assert 'ml_assets_features_compiled{product="flights"} 0.0' in text
+    assert 'ml_assets_model_compiled{product="flights"} 0.0' in text
+
+
 def test_after_a_start_a_rollback_needs_no_byte_of_the_store(days: Days) -> None:
     first, second = releases(days)
-    asked, scores = golden(days, first)
+    rows, scores = golden(days, first)
     with serve(days) as server:
         eventually(lambda: client.release(server.base_url)["kept_in_memory"] == first, what="the release before")
         shutil.rmtree(days.home / "store")
         shutil.rmtree(days.home / "cache")
         assert client.release(server.base_url)["release"] == second
         assert client.rollback(server.base_url)["release"] == first
-        answered = client.predict(server.base_url, asked)
-    assert (answered["release"], [each["probability"] for each in answered["predictions"]]) == (first, scores)
+        answer = client.predict(server.base_url, rows)
+    assert (answer["release"], [prediction["probability"] for prediction in answer["predictions"]]) == (first, scores)
 
 
 def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_on(days: Days) -> None:
@@ -96,8 +111,8 @@ def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_o
     model.write_bytes(b"CBM1 damaged")
     with serve(days) as server:
         eventually(lambda: b"is not in memory" in Path(server._stderr.name).read_bytes(), what="the trouble")
-        told = client.release(server.base_url)
-        assert (told["release"], told["kept_in_memory"]) == (second, None)
+        version = client.release(server.base_url)
+        assert (version["release"], version["kept_in_memory"]) == (second, None)
         assert client.predict(server.base_url, golden(days, second)[0])["release"] == second
 
 
@@ -111,9 +126,9 @@ def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(
     model.chmod(0o644)
     model.write_bytes(b"CBM1 damaged")
     with serve(days) as server:
-        ready, told = client.ready(server.base_url), client.release(server.base_url)
-        assert (ready["release"], told["release"]) == (first, first)
-        assert ready["instead_of"] == told["instead_of"]
+        ready, version = client.ready(server.base_url), client.release(server.base_url)
+        assert (ready["release"], version["release"]) == (first, first)
+        assert ready["instead_of"] == version["instead_of"]
         assert ready["instead_of"]
         import urllib.request
 
@@ -126,12 +141,12 @@ def test_where_keys_are_configured_only_their_holders_move_the_endpoint(days: Da
     first, second = releases(days)
     (predict, line), (admin, more) = new_key("predict"), new_key("admin")
     with serve(days, ML_ASSETS_KEYS=f"{line} {more}:ops") as server:
-        asked, _ = golden(days, second)
+        rows, _ = golden(days, second)
         for key, status in ((None, 401), (predict, 403)):
             with pytest.raises(EndpointRefused) as refused:
                 client.rollback(server.base_url, key=key)
             assert refused.value.status == status
-        assert client.predict(server.base_url, asked, key=predict)["release"] == second
+        assert client.predict(server.base_url, rows, key=predict)["release"] == second
         monkeypatch.setenv("ML_ASSETS_KEY", admin)
         assert client.rollback(server.base_url)["by"] == "ops over HTTP"
         assert client.reload(server.base_url)["release"] == first

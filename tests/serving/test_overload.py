@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from ml_assets.serving.http.api_keys import new_key, parse_keys
-from ml_assets.serving.log import writer as prediction_log
+from ml_assets.serving.log import writer
 from ml_assets.serving.log.writer import PredictionLog
 from tests.support.in_process import app_of, ask, within
 from tests.support.serving_store import Store, payload, requests, train
@@ -33,13 +33,13 @@ def test_more_rows_than_may_wait_are_refused_at_once_with_a_time_to_come_back(st
     body = json.dumps({"rows": ROWS[:10]}).encode()
 
     async def work() -> Any:
-        found = await asyncio.gather(*(ask(app, body) for _ in range(20)))
-        return found, await ask(app, b"", path="/metrics", method="GET")
+        answers = await asyncio.gather(*(ask(app, body) for _ in range(20)))
+        return answers, await ask(app, b"", path="/metrics", method="GET")
 
-    found, metrics = within(app, work)
-    statuses = [status for status, _, _ in found]
+    answers, metrics = within(app, work)
+    statuses = [status for status, _, _ in answers]
     assert (statuses.count(200), statuses.count(503)) == (5, 15)
-    assert all(headers[b"retry-after"] == b"1" for status, _, headers in found if status == 503)
+    assert all(headers[b"retry-after"] == b"1" for status, _, headers in answers if status == 503)
     assert 'reason="overloaded"} 15' in metrics[1]
     assert within(app, lambda: ask(app, body))[0] == 200
 
@@ -47,10 +47,10 @@ def test_more_rows_than_may_wait_are_refused_at_once_with_a_time_to_come_back(st
 def test_one_client_cannot_take_all_places(store: Store, tmp_path: Path) -> None:
     app = app_of(store, PredictionLog(tmp_path), most_per_client=4)
     body = json.dumps(ROWS[0]).encode()
-    found = within(app, lambda: asyncio.gather(*(ask(app, body, client="ab"[n % 10 == 9]) for n in range(20))))
-    by_client = {client: [found[n][0] for n in range(20) if ("ab"[n % 10 == 9]) == client] for client in "ab"}
+    answers = within(app, lambda: asyncio.gather(*(ask(app, body, client="ab"[n % 10 == 9]) for n in range(20))))
+    by_client = {client: [answers[n][0] for n in range(20) if ("ab"[n % 10 == 9]) == client] for client in "ab"}
     assert (by_client["a"].count(200), by_client["a"].count(429), by_client["b"]) == (4, 14, [200, 200])
-    assert all(headers[b"retry-after"] == b"1" for status, _, headers in found if status == 429)
+    assert all(headers[b"retry-after"] == b"1" for status, _, headers in answers if status == 429)
     assert not app.state.admission.under_way
 
 
@@ -58,14 +58,14 @@ def test_keys_guard_predictions_and_the_operator_routes(store: Store, tmp_path: 
     (predict, line), (admin, more) = new_key("predict"), new_key("admin")
     moved: list[tuple[str | None, str, str]] = []
     app = app_of(
-        store, PredictionLog(tmp_path), keys=parse_keys(f"{line}\n{more}:ops"), roll_back=lambda *asked: moved.append(asked)
+        store, PredictionLog(tmp_path), keys=parse_keys(f"{line}\n{more}:ops"), roll_back=lambda *calls: moved.append(calls)
     )
     body = json.dumps(ROWS[0]).encode()
 
     async def work() -> list[int]:
-        asked = [("/predict", body, key) for key in ("", predict, admin)]
-        asked += [(path, b"", key) for path in ("/reload", "/rollback") for key in ("", predict, admin)]
-        return [(await ask(app, content, path=path, key=key))[0] for path, content, key in asked]
+        calls = [("/predict", body, key) for key in ("", predict, admin)]
+        calls += [(path, b"", key) for path in ("/reload", "/rollback") for key in ("", predict, admin)]
+        return [(await ask(app, content, path=path, key=key))[0] for path, content, key in calls]
 
     assert within(app, work) == [401, 200, 200, 401, 403, 200, 401, 403, 200]
     assert moved == [(None, "ops over HTTP", "rolled back over HTTP")]
@@ -89,16 +89,16 @@ def test_an_error_of_ours_fails_its_own_batch_alone(store: Store, tmp_path: Path
 def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stuck = threading.Event()
     log = PredictionLog(tmp_path / "log", most_waiting_bytes=50_000, stop_seconds=0.2)
-    monkeypatch.setattr(prediction_log, "put", lambda *_, **__: stuck.wait(20))
+    monkeypatch.setattr(writer, "put", lambda *_, **__: stuck.wait(20))
     app = app_of(store, log)
     body = json.dumps({"rows": ROWS[:10]}).encode()
 
     async def work() -> tuple[list[int], float]:
-        started, found = time.monotonic(), []
+        started, statuses = time.monotonic(), []
         for _ in range(30):
-            found.append((await ask(app, body))[0])
+            statuses.append((await ask(app, body))[0])
             await asyncio.sleep(0.005)
-        return found, time.monotonic() - started
+        return statuses, time.monotonic() - started
 
     statuses, seconds = within(app, work)
     assert statuses == [200] * 30
@@ -130,9 +130,9 @@ def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Stor
         from tests.support.serving_store import post
 
         assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
-        said = [answer_of(connection) for connection in slow]
-        assert all(text == b"" for text in said[:10])
-        assert all(text.startswith(b"HTTP/1.1 408") for text in said[20:])
+        texts = [answer_of(connection) for connection in slow]
+        assert all(text == b"" for text in texts[:10])
+        assert all(text.startswith(b"HTTP/1.1 408") for text in texts[20:])
         assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
 
 
@@ -149,7 +149,7 @@ def test_a_client_that_takes_no_answer_is_given_up_and_others_are_answered(store
 
         def is_connected() -> bool:
             there = psutil.Process(server.process.pid).net_connections()
-            return any(each.raddr and each.raddr.port == client.getsockname()[1] for each in there)
+            return any(connection.raddr and connection.raddr.port == client.getsockname()[1] for connection in there)
 
         for _ in range(20):
             client.sendall(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n" * 100)  # whole requests: it is not still asking
@@ -164,7 +164,7 @@ def test_a_client_that_takes_no_answer_is_given_up_and_others_are_answered(store
 
 def answer_of(connection: socket.socket) -> bytes:
     with connection:
-        found = b""
+        answer = b""
         while chunk := connection.recv(4096):
-            found += chunk
-        return found
+            answer += chunk
+        return answer

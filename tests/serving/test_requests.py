@@ -226,9 +226,9 @@ def test_null_and_other_types_are_refused_as_everywhere() -> None:
 
 def test_a_client_sees_the_known_values_or_of_many_the_first_and_their_number() -> None:
     few, many = ([f"N{n:03}" for n in range(count)] for count in (100, 101))
-    told = {"type": "string", "nullable": False}
-    assert knowing({"known": few}).fields[0].allowed() == {**told, "known": tuple(few)}
-    assert knowing({"known": many}).fields[0].allowed() == {**told, "known": tuple(many[:10]), "known_count": 101}
+    described = {"type": "string", "nullable": False}
+    assert knowing({"known": few}).fields[0].allowed() == {**described, "known": tuple(few)}
+    assert knowing({"known": many}).fields[0].allowed() == {**described, "known": tuple(many[:10]), "known_count": 101}
 
 
 def knowing(limits: dict[str, Any]) -> RequestDecoder:

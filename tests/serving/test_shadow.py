@@ -1,4 +1,4 @@
-"""A candidate in the shadow scores what the champion answers, and nobody who asks can tell."""
+"""A candidate in the shadow scores the requests that the champion serves, and no client notices."""
 
 import datetime as dt
 import math
@@ -14,7 +14,7 @@ import pytest
 
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import reader
 from ml_assets.serving.log.record import Predictions, table
 from ml_assets.serving.release.shadow import BATCH_ROWS, Shadow
 from tests.support.serving_store import Release, Store, get, payload, requests, train
@@ -29,20 +29,20 @@ FRAME = requests(60, seed=5)
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, dict[str, Release]]:
     """Two releases in a store."""
     store = Store(tmp_path_factory.mktemp("shadow") / "home")
-    found = {}
+    releases = {}
     for name, seed in (("2013-01.champion", 1), ("2013-02.candidate", 2)):
         folder = store.home.parent / name
-        made = train(folder, name=name, seed=seed)
-        found[name.partition(".")[2]] = Release(name, store.add(folder), made.task, made.model)
-    return store, found
+        release = train(folder, name=name, seed=seed)
+        releases[name.partition(".")[2]] = Release(name, store.add(folder), release.task, release.model)
+    return store, releases
 
 
 @pytest.fixture
 def world(trained: tuple[Store, dict[str, Release]], tmp_path: Path) -> tuple[Store, Release, Release]:
     """A copy of the store in which the champion answers and the candidate is in its shadow."""
-    store, found = trained
+    store, releases = trained
     shutil.copytree(store.home, tmp_path / "home")
-    champion, candidate = found["champion"], found["candidate"]
+    champion, candidate = releases["champion"], releases["candidate"]
     copy = Store(tmp_path / "home")
     copy.point(champion.name, champion.digest, shadow=(candidate.name, candidate.digest))
     return copy, champion, candidate
@@ -67,13 +67,13 @@ def test_the_candidate_scores_each_answered_row_under_the_same_id_and_the_champi
     with ServerProcess(store.argv) as server:
         answer = client.predict(server.base_url, payload(FRAME))
         assert answer["release"] == champion.name
-        assert [each["probability"] for each in answer["predictions"]] == champion.scores(FRAME)
+        assert [prediction["probability"] for prediction in answer["predictions"]] == champion.scores(FRAME)
         assert client.release(server.base_url)["shadow"]["release"] == candidate.name
         eventually(lambda: counter(server.base_url, "shadow_rows_scored") == FRAME.height)
-    logged = prediction_records.read(store.shadow_log)
+    logged = reader.read(store.shadow_log)
     scores = dict(zip(logged["id"], logged["score"], strict=True))
     assert set(logged["release"]) == {candidate.name}
-    assert [scores[each["id"]] for each in answer["predictions"]] == candidate.scores(FRAME)
+    assert [scores[prediction["id"]] for prediction in answer["predictions"]] == candidate.scores(FRAME)
     assert candidate.scores(FRAME) != champion.scores(FRAME)
 
 
@@ -131,18 +131,18 @@ class Kept:
 
     def all(self, name: str) -> list[Any]:
         """One of the values of what was added, end to end."""
-        return [value for each in self.added for value in getattr(each, name)]
+        return [value for batch in self.added for value in getattr(batch, name)]
 
     def column(self, name: str) -> list[Any]:
         """The same as it would be written."""
-        found: list[Any] = table(self.added)[name].to_pylist()
-        return found
+        values: list[Any] = table(self.added)[name].to_pylist()
+        return values
 
     def close(self) -> None: ...
 
 
 def answered(count: int) -> Predictions:
-    """What a champion gave for so many requests, which are their numbers, as are the ids."""
+    """A champion's predictions for `count` requests, which are their numbers, as are the ids."""
     numbers: Any = range(count)
     return Predictions(
         product="trains",
@@ -162,20 +162,20 @@ def named(number: int) -> str:
     return f"{number:036d}"
 
 
-def test_under_load_rows_are_dropped_and_counted_and_nobody_waits() -> None:
+def test_under_load_rows_are_dropped_and_counted_and_no_one_waits() -> None:
     log, stuck = Kept(), Stuck()
     shadow = Shadow(log, most_waiting_rows=100)  # type: ignore[arg-type]
     started = time.monotonic()
     for _ in range(30):
-        shadow.add(stuck, "b", answered(10), answered_by=stuck)  # type: ignore[arg-type]
+        shadow.add(stuck, "b", answered(10), served_by=stuck)  # type: ignore[arg-type]
     assert time.monotonic() - started < 0.5
     assert shadow.dropped == 200
     stuck.go.set()
     eventually(lambda: shadow.scored == 100)
     shadow.close()
     assert log.column("id") == list(map(named, range(10))) * 10
-    assert {(each.release, each.environment, each.bundle) for each in log.added} == {(stuck.release, "shadow", "b")}
-    assert (set(log.all("scores")), {each.threshold for each in log.added}) == ({0.5}, {0.25})
+    assert {(batch.release, batch.environment, batch.bundle) for batch in log.added} == {(stuck.release, "shadow", "b")}
+    assert (set(log.all("scores")), {batch.threshold for batch in log.added}) == ({0.5}, {0.25})
 
 
 def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_next_one_scores() -> None:
@@ -183,8 +183,8 @@ def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_n
     stuck.go.set()
     shadow = Shadow(log)  # type: ignore[arg-type]
     broken = Stuck(error=RuntimeError("no"))
-    shadow.add(broken, "b", answered(70), answered_by=broken)  # type: ignore[arg-type]
-    shadow.add(stuck, "b", answered(5), answered_by=stuck)  # type: ignore[arg-type]
+    shadow.add(broken, "b", answered(70), served_by=broken)  # type: ignore[arg-type]
+    shadow.add(stuck, "b", answered(5), served_by=stuck)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (70, 5))
     shadow.close()
     assert [math.isnan(score) for score in log.all("scores")] == [True] * 70 + [False] * 5
@@ -196,8 +196,8 @@ def test_a_candidate_that_scores_fewer_rows_than_it_was_given_is_counted_and_the
     stuck.go.set()
     short.go.set()
     shadow = Shadow(log)  # type: ignore[arg-type]
-    shadow.add(short, "b", answered(7), answered_by=short)  # type: ignore[arg-type]
-    shadow.add(stuck, "b", answered(5), answered_by=stuck)  # type: ignore[arg-type]
+    shadow.add(short, "b", answered(7), served_by=short)  # type: ignore[arg-type]
+    shadow.add(stuck, "b", answered(5), served_by=stuck)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (7, 5))
     shadow.close()
     assert log.column("decision") == [None] * 7 + [True] * 5
@@ -219,7 +219,7 @@ class Picky(Stuck):
 def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
     log, picky = Kept(), Picky(3)
     shadow = Shadow(log)  # type: ignore[arg-type]
-    shadow.add(picky, "b", answered(10), answered_by=picky)  # type: ignore[arg-type]
+    shadow.add(picky, "b", answered(10), served_by=picky)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (1, 9))
     shadow.close()
     missed = [id for id, score in zip(log.column("id"), log.all("scores"), strict=True) if math.isnan(score)]
@@ -230,7 +230,7 @@ def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
 def test_a_large_request_is_scored_in_parts_and_each_row_is_logged_once_with_its_own_score(cannot: tuple[int, ...]) -> None:
     log, picky, count = Kept(), Picky(*cannot), 2 * BATCH_ROWS + 3
     shadow = Shadow(log)  # type: ignore[arg-type]
-    shadow.add(picky, "b", answered(count), answered_by=picky)  # type: ignore[arg-type]
+    shadow.add(picky, "b", answered(count), served_by=picky)  # type: ignore[arg-type]
     eventually(lambda: shadow.failed + shadow.scored == count)
     shadow.close()
     assert max(map(len, log.added)) <= BATCH_ROWS

@@ -1,4 +1,4 @@
-"""The real server refuses a category that the training never saw, by path, and nobody else's request with it."""
+"""The real server refuses a category that training never saw, by path, and no other client's request with it."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import pytest
 
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.release.bundle import load
-from ml_assets.serving.release.loaded import converted
+from ml_assets.serving.release.loaded_releases import converted
 from ml_assets.serving.requests.refusals import BadRequest
 from tests.support.serving_store import Store, get, payload, post, requests, train
 
@@ -37,10 +37,10 @@ def know(folder: Path) -> None:
     request, golden = folder / "request.json", folder / "golden.json"
     fields = [field | {"known": KNOWN.get(field["name"])} for field in json.loads(request.read_text())]
     request.write_text(json.dumps(fields))
-    asked = json.loads(golden.read_text())
-    kept = [n for n, row in enumerate(asked["requests"]) if row["carrier"] in KNOWN["carrier"]]
-    assert 0 < len(kept) < len(asked["requests"])
-    golden.write_text(json.dumps({name: [each[n] for n in kept] for name, each in asked.items()}))
+    content = json.loads(golden.read_text())
+    kept = [n for n, row in enumerate(content["requests"]) if row["carrier"] in KNOWN["carrier"]]
+    assert 0 < len(kept) < len(content["requests"])
+    golden.write_text(json.dumps({name: [values[n] for n in kept] for name, values in content.items()}))
 
 
 def ask(base_url: str, *rows: dict[str, Any]) -> tuple[int, Any]:
@@ -48,22 +48,22 @@ def ask(base_url: str, *rows: dict[str, Any]) -> tuple[int, Any]:
 
 
 def test_what_the_training_saw_is_scored_and_anything_else_refused_with_its_path(running: str) -> None:
-    assert ask(running, *({**ROW, "carrier": each} for each in KNOWN["carrier"]))[0] == 200
+    assert ask(running, *({**ROW, "carrier": carrier} for carrier in KNOWN["carrier"]))[0] == 200
     assert ask(running, {**ROW, "tailnum": None}, {**ROW, "tailnum": "N199"})[0] == 200
-    status, told = ask(running, ROW, UNKNOWN)
+    status, answer = ask(running, ROW, UNKNOWN)
     allowed = {"type": "string", "nullable": False, "known": KNOWN["carrier"]}
     refusal = {"path": "rows[1].carrier", "message": "the training saw no 'UA'", "allowed": allowed}
-    assert (status, told) == (422, {"detail": [refusal]})
-    status, told = ask(running, {**ROW, "tailnum": "N200"})
-    assert (status, told["detail"][0]["allowed"]["known_count"]) == (422, 200)
+    assert (status, answer) == (422, {"detail": [refusal]})
+    status, answer = ask(running, {**ROW, "tailnum": "N200"})
+    assert (status, answer["detail"][0]["allowed"]["known_count"]) == (422, 200)
     counted = [line for line in get(running, "/metrics").splitlines() if 'reason="unknown_category"' in line]
     assert [line.rpartition(" ")[2] for line in counted] == ["2.0"]
 
 
 def test_a_refused_row_refuses_its_own_request_alone(running: str) -> None:
-    asked = [(ROW, UNKNOWN) if number % 3 == 0 else (ROW, ROW) for number in range(30)]
+    bodies = [(ROW, UNKNOWN) if number % 3 == 0 else (ROW, ROW) for number in range(30)]
     with ThreadPoolExecutor(10) as clients:
-        statuses = list(clients.map(lambda rows: ask(running, *rows)[0], asked))
+        statuses = list(clients.map(lambda rows: ask(running, *rows)[0], bodies))
     assert statuses == [422 if number % 3 == 0 else 200 for number in range(30)]
 
 

@@ -1,4 +1,4 @@
-"""Several workers of one server: one port, one release at any time, one account, and none that dies is missed for long."""
+"""Several workers of one server: one port, one release at any time, joined metrics, and a replacement for each that dies."""
 
 import itertools
 import signal
@@ -16,10 +16,10 @@ from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused
 from ml_assets.serving.client.server_process import ServerDied, ServerProcess
 from ml_assets.serving.http.admission import Admission
-from ml_assets.serving.http.api_keys import PEER, known, parse_keys, peer_key
+from ml_assets.serving.http.api_keys import PEER, matching_key, parse_keys, peer_key
 from ml_assets.serving.http.prometheus import joined
 from ml_assets.serving.log.reader import read
-from tests.serving.test_keys import ADMIN, KEYS, request, status
+from tests.serving.test_api_keys import ADMIN, KEYS, request, status
 from tests.serving.test_server import ROWS, Load, Started, World, probabilities, status_of_ready, world
 from tests.support.serving_store import get
 
@@ -43,7 +43,9 @@ def processes(server: ServerProcess) -> list[psutil.Process]:
 def listening(base_url: str) -> int:
     """The sockets that take connections at the URL's port."""
     port = int(base_url.rpartition(":")[2])
-    return sum(each.laddr.port == port for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN)
+    return sum(
+        connection.laddr.port == port for connection in psutil.net_connections("tcp") if connection.status == psutil.CONN_LISTEN
+    )
 
 
 def await_listening(base_url: str, count: int, *, seconds: float = 30) -> None:
@@ -119,8 +121,8 @@ def test_the_metrics_are_those_of_all_workers(world: World) -> None:
 def test_a_worker_that_tells_nothing_is_named_and_samples_stay_with_their_family() -> None:
     one = '# TYPE a_total counter\na_total{product="p"} 1\n# TYPE b gauge\nb{product="p"} 2\n'
     two = '# TYPE b gauge\nb{product="p"} 4\n# TYPE a_total counter\na_total{product="p{"} 3\n'
-    told = joined({3: None, 2: two, 1: one})
-    assert [line for line in told.splitlines() if not line.startswith("# HELP")] == [
+    text = joined({3: None, 2: two, 1: one})
+    assert [line for line in text.splitlines() if not line.startswith("# HELP")] == [
         "# TYPE ml_assets_worker_up gauge",
         'ml_assets_worker_up{worker="1"} 1.0',
         'ml_assets_worker_up{worker="2"} 1.0',
@@ -208,21 +210,21 @@ def test_a_server_of_several_workers_that_has_nothing_to_serve_lives_and_is_not_
 def test_the_key_of_the_workers_moves_the_endpoint_and_is_none_of_those_configured() -> None:
     key, known_as = peer_key()
     with_keys, without = Admission(KEYS, peer=known_as), Admission(peer=known_as)
-    asked = request(f"Bearer {key}", address="10.0.0.7")
-    assert with_keys.admit(asked, "admin") == without.admit(asked, "admin") == PEER
-    assert status(with_keys, asked, "predict") == 401
+    asking = request(f"Bearer {key}", address="10.0.0.7")
+    assert with_keys.admit(asking, "admin") == without.admit(asking, "admin") == PEER
+    assert status(with_keys, asking, "predict") == 401
     for admission in (with_keys, without):
-        assert admission.is_peer(asked)
+        assert admission.is_peer(asking)
         assert status(admission, request(f"Bearer {peer_key()[0]}", address="10.0.0.7"), "admin") in (401, 403)
         assert not admission.is_peer(request(f"Bearer {ADMIN}"))
-    assert known(KEYS, f"Bearer {key}".encode()) is None
-    assert not Admission(KEYS).is_peer(asked)
-    assert PEER not in {each.name for each in parse_keys(f"admin:{known_as.digest}:another")}
+    assert matching_key(KEYS, f"Bearer {key}".encode()) is None
+    assert not Admission(KEYS).is_peer(asking)
+    assert PEER not in {key.name for key in parse_keys(f"admin:{known_as.digest}:another")}
 
 
 def test_forked_processes_name_their_predictions_differently() -> None:
-    said = subprocess.run([sys.executable, "-c", FORKS], check=True, capture_output=True, text=True, timeout=60).stdout
-    random_parts = [line[-12:] for line in said.split()]
+    output = subprocess.run([sys.executable, "-c", FORKS], check=True, capture_output=True, text=True, timeout=60).stdout
+    random_parts = [line[-12:] for line in output.split()]
     assert len(random_parts) == 3
     assert len(set(random_parts)) == 3
 

@@ -150,7 +150,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "the batcher": (change("ml_assets.serving.http.batcher", "GATHER_SECONDS = 0.005", "GATHER_SECONDS = 0.01"), NOTHING),
     "the prediction log": (add("ml_assets.serving.log.writer", "\nOTHER = 1\n"), NOTHING),
     "the endpoint's own SQL compiler": (
-        every("ml_assets.serving.features.compiler.compile", lambda text: f"{text}\nprint(1)\n"),
+        every("ml_assets.serving.compiled.sql.query", lambda text: f"{text}\nprint(1)\n"),
         NOTHING,
     ),
     "how a prediction is recorded": (
@@ -158,7 +158,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         "predictions",
     ),
     "how a prediction is numbered offline": (
-        change("ml_assets.serving.log.batch", "6b1ff1d6", "6b1ff1d7"),
+        change("ml_assets.serving.log.batch_predictions", "6b1ff1d6", "6b1ff1d7"),
         "predictions",
     ),
     "the command line": (change("ml_assets.cli.run", "progress.close()", "progress.close(); print()"), NOTHING),

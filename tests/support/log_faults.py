@@ -26,8 +26,7 @@ import pyarrow.parquet as pq
 
 from ml_assets.core.digests import sha256
 from ml_assets.core.duckdb_session import parquet
-from ml_assets.serving.log import files
-from ml_assets.serving.log import reader as prediction_records
+from ml_assets.serving.log import hour_files, reader
 from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.record import Predictions, schema
 from ml_assets.serving.log.record import parquet as record_parquet
@@ -80,10 +79,10 @@ def compact(folder: Path, tell: Tell) -> None:
 
 def compact_all(folder: Path) -> None:
     """Compact every hour until it is one file."""
-    for hour in files.hours(folder):
-        while files.compact(hour):
+    for hour in hour_files.hours(folder):
+        while hour_files.compact(hour):
             pass
-        assert len(files.files(hour)) < 2, f"{hour} is several files"
+        assert len(hour_files.files(hour)) < 2, f"{hour} is several files"
 
 
 ACTS = {"flush": (lambda _: None, flush), "compact": (flushed, compact)}
@@ -122,13 +121,13 @@ def renamed_first(path: Path, content: bytes, *, mode: int) -> None:
 
 
 def removed_first(hour: Path) -> bool:
-    sources = files.files(hour)
+    sources = hour_files.files(hour)
     if len(sources) < 2:
         return False
-    content = files._joined(sources, hour)
+    content = hour_files._joined(sources, hour)
     for path in sources:
         path.unlink()
-    files.put(hour, content)
+    hour_files.put(hour, content)
     return True
 
 
@@ -141,11 +140,11 @@ def repeats_read(by_hour: Sequence[Sequence[Path]]) -> str:
 
 
 MUTANTS: dict[str, tuple[str, ModuleType, str, Callable[..., object]]] = {
-    "in_place": ("flush", files, "write_atomically", in_place),
-    "renamed_first": ("flush", files, "write_atomically", renamed_first),
-    "removed_first": ("compact", files, "_compact", removed_first),
-    "repeats_compacted": ("compact", files, "_joined", repeats_joined),
-    "repeats_read": ("compact", prediction_records, "_log", repeats_read),
+    "in_place": ("flush", hour_files, "write_atomically", in_place),
+    "renamed_first": ("flush", hour_files, "write_atomically", renamed_first),
+    "removed_first": ("compact", hour_files, "_compact", removed_first),
+    "repeats_compacted": ("compact", hour_files, "_joined", repeats_joined),
+    "repeats_read": ("compact", reader, "_log", repeats_read),
 }
 """For each the act that shows it, and what is replaced by what."""
 

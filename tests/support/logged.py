@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ml_assets.serving.log.files import hour_folder, put
+from ml_assets.serving.log.hour_files import hour_folder, put
 from ml_assets.serving.log.prediction_id import prediction_id
 from ml_assets.serving.log.record import Predictions, parquet, table
 

@@ -100,14 +100,14 @@ def lookups() -> dict[str, pl.DataFrame]:
     }
 
 
-def offline_features(frame: pl.DataFrame) -> pl.DataFrame:
+def offline_features(frame: pl.DataFrame, sql: str = SQL) -> pl.DataFrame:
     """features.sql over the requests in one plain query, in the order of the key's number."""
     connection = duckdb.connect()
     connection.execute("ATTACH ':memory:' AS features")
     for name, table in {**lookups(), "flights_requests": frame}.items():
         connection.register("arriving", table.to_arrow())
         connection.execute(f"CREATE TABLE features.main.{name} AS SELECT * FROM arriving")
-    computed = pl.DataFrame(connection.sql(SQL).to_arrow_table())
+    computed = pl.DataFrame(connection.sql(sql).to_arrow_table())
     return frame.select("flight_id").join(computed, on="flight_id", how="left", maintain_order="left")
 
 
@@ -162,30 +162,32 @@ class Release:
     digest: str
     task: Task
     model: bytes
+    sql: str = SQL
 
     def scores(self, frame: pl.DataFrame) -> list[float]:
         """Offline: one plain query and the evaluation's scoring function."""
-        scores: list[float] = score_frame(load_model(self.model, self.task), offline_features(frame), FEATURES).tolist()
+        scores: list[float] = score_frame(load_model(self.model, self.task), offline_features(frame, self.sql), FEATURES).tolist()
         return scores
 
 
-def train(folder: Path, *, name: str, seed: int, task: Task = "binary") -> Release:
-    """Fit five trees and write the members of a bundle to `folder`."""
+def train(folder: Path, *, name: str, seed: int, task: Task = "binary", sql: str = SQL) -> Release:
+    """Fit five trees on the features of `sql` and write the members of a bundle to `folder`."""
     from catboost import CatBoostClassifier, CatBoostRegressor, Pool
 
     folder.mkdir(parents=True)
     frame = requests(800, seed=seed)
-    table = offline_features(frame)
+    table = offline_features(frame, sql)
     rng = np.random.default_rng(seed)
     signal = table["late_rate"].fill_null(0.4).to_numpy() * 4 + table["hour"].to_numpy() / 12 + rng.normal(size=800)
     kind, label = (CatBoostClassifier, signal > np.median(signal)) if task == "binary" else (CatBoostRegressor, signal)
-    model = kind(iterations=5, depth=4, random_seed=seed, thread_count=1, verbose=False, allow_writing_files=False)
+    fixed = {"thread_count": 1, "verbose": False, "allow_writing_files": False, "one_hot_max_size": 10}
+    model = kind(iterations=5, depth=4, random_seed=seed, **fixed)
     names = [feature["name"] for feature in FEATURES]
     pool_frame = table.select(names).with_columns(pl.col("hour", "is_holiday").cast(pl.Float64))
     categories = [feature["name"] for feature in FEATURES if feature["kind"] == "category"]
     model.fit(Pool(pool_frame, label=np.asarray(label, dtype=float), cat_features=categories))
     model.save_model(str(folder / "model.cbm"))
-    release = Release(name, "", task, (folder / "model.cbm").read_bytes())
+    release = Release(name, "", task, (folder / "model.cbm").read_bytes(), sql)
     _write_members(folder, release)
     return release
 
@@ -206,7 +208,7 @@ def _write_members(folder: Path, release: Release) -> None:
     contents["golden"] = {"requests": payload(golden), "scores": release.scores(golden)}
     for member, content in contents.items():
         (folder / f"{member}.json").write_text(json.dumps(content))
-    (folder / "features.sql").write_text(SQL)
+    (folder / "features.sql").write_text(release.sql)
     (folder / "lookups").mkdir()
     for relation, table in lookups().items():
         table.write_parquet(folder / "lookups" / f"{relation}.parquet")
@@ -229,7 +231,7 @@ def main() -> None:
     from ml_assets.serving.http.app import create_app
     from ml_assets.serving.http.listen_address import Place
     from ml_assets.serving.http.server import run
-    from ml_assets.serving.http.workers import fork_workers
+    from ml_assets.serving.http.worker_processes import fork_workers
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.switch import Endpoint
     from ml_assets.serving.release.trial_process import Trial
@@ -245,13 +247,15 @@ def main() -> None:
     store = Store(given.home)
     place = Place("127.0.0.1", given.port, given.ready_file)
     place, peers = fork_workers(given.workers, place) if given.workers > 1 else (place, None)
-    trial = Trial()
+    is_compiled = settings().compiled
+    trial = Trial(is_compiled=is_compiled)
     endpoint = Endpoint(
         product="flights",
         environment="production",
         pointer=lambda: pointers.read(store.pointer),
         open_bundle=store.open_bundle,
         trial=trial,
+        is_compiled=is_compiled,
     )
     app = create_app(
         endpoint=endpoint,

@@ -1,1 +1,1 @@
-"""The other side of the endpoint: asking one, running one in a process of its own, timing one."""
+"""The client's side of the endpoint: requests to a server, a server in a process of its own, and its latency."""

@@ -1,4 +1,4 @@
-"""Asking an endpoint over HTTP, with the standard library alone. The API key is the setting's (ML_ASSETS_KEY), unless given."""
+"""An HTTP client of the endpoint, with the standard library alone. The API key is that of ML_ASSETS_KEY unless one is given."""
 
 import http.client
 import json
@@ -12,11 +12,11 @@ from resources.settings import settings
 
 SECONDS = 30.0
 METRICS_SECONDS = 2.0
-"""Whoever collects metrics does not wait longer for a server that is starting."""
+"""A metrics collector gives up sooner on a server that is starting."""
 
 
 class EndpointError(MlAssetsError):
-    """The endpoint refused, or did not answer."""
+    """The endpoint refused, or didn't answer."""
 
 
 class EndpointRefused(EndpointError):
@@ -29,44 +29,44 @@ class EndpointRefused(EndpointError):
 
 
 class EndpointUnreachable(EndpointError):
-    """No answer came: nobody listens there, or the connection broke."""
+    """No answer came: nothing listens there, or the connection broke."""
 
 
 def predict(base_url: str, rows: Sequence[Mapping[str, Any]], *, key: str | None = None) -> dict[str, Any]:
-    """The answer to the rows: `release`, and `predictions` in their order. `key` is an API key, where they are configured."""
+    """Return the answer for the rows: `release`, and `predictions` in order. Raises EndpointError, as all functions here."""
     return _call(base_url, "/predict", body=json.dumps({"rows": list(rows)}).encode(), key=key)
 
 
 def reload(base_url: str, *, key: str | None = None) -> dict[str, Any]:
-    """Have the endpoint serve what its pointer names; the release that answers now."""
+    """Have the endpoint serve the release that its pointer names. Return the release that serves now."""
     return _call(base_url, "/reload", body=b"", key=key)
 
 
 def rollback(base_url: str, *, to: str | None = None, reason: str | None = None, key: str | None = None) -> dict[str, Any]:
-    """Let an earlier release answer: the one before, or the one named `to`; the release that answers now."""
-    asked = {name: value for name, value in {"to": to, "reason": reason}.items() if value is not None}
-    return _call(base_url, "/rollback", body=json.dumps(asked).encode(), key=key)
+    """Serve an earlier release: the one before, or the one named `to`. Return the release that serves now."""
+    body = {name: value for name, value in {"to": to, "reason": reason}.items() if value is not None}
+    return _call(base_url, "/rollback", body=json.dumps(body).encode(), key=key)
 
 
 def release(base_url: str) -> dict[str, Any]:
-    """What answers, since when, by whose decision."""
+    """Return the release that serves, since when, by whose decision."""
     return _call(base_url, "/version")
 
 
 def ready(base_url: str) -> dict[str, Any]:
-    """The release that is ready to answer; EndpointRefused with the reason when none is."""
+    """Return the release that is ready to serve. Raises EndpointRefused with the reason when none is."""
     return _call(base_url, "/readyz")
 
 
 def metrics(base_url: str, *, key: str | None = None) -> str:
-    """The endpoint's metrics, as Prometheus text."""
+    """Return the endpoint's metrics as Prometheus text."""
     return _ask(base_url, "/metrics", key=key, seconds=METRICS_SECONDS).decode()
 
 
 def _call(base_url: str, path: str, *, body: bytes | None = None, key: str | None = None) -> dict[str, Any]:
-    found = _ask(base_url, path, body=body, key=key)
+    text = _ask(base_url, path, body=body, key=key)
     try:
-        content: dict[str, Any] = json.loads(found)
+        content: dict[str, Any] = json.loads(text)
     except ValueError as error:
         raise EndpointUnreachable(f"{base_url.rstrip('/')}{path}: {error}") from error
     return content
@@ -77,7 +77,7 @@ def _ask(base_url: str, path: str, *, body: bytes | None = None, key: str | None
     shown = settings().key if key is None else key
     headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {shown}"} if shown else {})
     request = urllib.request.Request(url, data=body, headers=headers)
-    # The endpoint is asked directly: a proxy of the environment is for other hosts.
+    # Without a proxy: those in the environment are for other hosts.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=seconds) as response:

@@ -1,8 +1,8 @@
-"""How long one row takes over HTTP, for releases that take turns on one server, one request after another.
+"""Latency of single rows over HTTP, for releases that take turns on one server, one request after another.
 
 A busy machine makes any request late, and on two busy cores the plain 99th percentile of all requests measures just that: 8 ms
-for rows that take 1 ms, and a release twice as slow looks equal. So each row is asked many times in short turns, and its fastest
-answer counts: what the release itself needs for it. The 99th percentile is over rows.
+for rows that take 1 ms, and a release twice as slow looks equal. So each row is sent many times in short turns, and its fastest
+answer counts, which is what the release itself needs. The 99th percentile is over rows.
 """
 
 import http.client
@@ -20,14 +20,14 @@ TURNS = 6
 REQUESTS = 32
 """Timed requests of one turn."""
 WARM = 8
-"""Requests at the start of a turn that are not timed: the swap left nothing of the release in the processor's caches."""
+"""Requests at the start of a turn that aren't timed: after a swap the processor's caches have nothing of the release."""
 MOST_SECONDS = 1.0
 """A turn of a slow release ends here, however few rows it has answered."""
 
 
 @dataclass
 class Measured:
-    """A release to measure: what makes the server swap to it, rows that it takes, and the milliseconds of each row's answers."""
+    """A release to measure: `serve` swaps the server to it; `milliseconds` has the times of each of `rows`, by its number."""
 
     serve: Callable[[], None]
     rows: Sequence[Mapping[str, Any]]
@@ -35,7 +35,7 @@ class Measured:
 
     @property
     def requests(self) -> int:
-        """How many requests were timed."""
+        """The number of timed requests."""
         return sum(map(len, self.milliseconds.values()))
 
     @property
@@ -50,15 +50,15 @@ def measure_in_turns(base_url: str, releases: Sequence[Measured]) -> None:
     bodies = [[json.dumps({"rows": [row]}).encode() for row in release.rows] for release in releases]
     try:
         for _ in range(TURNS):
-            for release, asked in zip(releases, bodies, strict=True):
+            for release, requests in zip(releases, bodies, strict=True):
                 release.serve()
-                _turn(base_url, asked, into=release.milliseconds)
+                _turn(base_url, requests, into=release.milliseconds)
     except (OSError, http.client.HTTPException) as error:
         raise EndpointUnreachable(f"{base_url}/predict: {error or type(error).__name__}") from error
 
 
 def _turn(base_url: str, bodies: Sequence[bytes], *, into: dict[int, list[float]]) -> None:
-    """On a connection of its own: while the server swaps, it may close one that nobody asks anything on."""
+    """Time one turn on a connection of its own: while the server swaps, it may close an idle one."""
     address = urlsplit(base_url)
     with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=SECONDS)) as connection:
         _ask(connection, base_url, bodies, into=into)

@@ -1,4 +1,4 @@
-"""The real server in a process of its own: how staging and tests run it."""
+"""The real server in a process of its own, for staging and tests."""
 
 import json
 import os
@@ -17,11 +17,11 @@ SHOWN_BYTES = 4000
 
 
 class ServerDied(MlAssetsError):
-    """The server process ended, or was not ready in time; the message has the end of its stderr."""
+    """The server process ended, or wasn't ready in time; the message has the end of its stderr."""
 
 
 class ServerProcess:
-    """Runs `argv --port 0 --ready-file FILE` and waits until it is ready; `base_url` says where it answers.
+    """Runs `argv --port 0 --ready-file FILE` and waits until it is ready; `base_url` is where it serves. Raises ServerDied.
 
     `environ` is added to this process's environment.
     """
@@ -55,9 +55,9 @@ class ServerProcess:
         until = time.monotonic() + self._seconds
         while not (started := self._started()):
             if self.process.poll() is not None:
-                raise ServerDied(f"{self._command}: ended with {self.process.returncode}\n{self._last_words()}")
+                raise ServerDied(f"{self._command}: ended with {self.process.returncode}\n{self._stderr_end()}")
             if time.monotonic() > until:
-                raise ServerDied(f"{self._command}: not ready after {self._seconds} s\n{self._last_words()}")
+                raise ServerDied(f"{self._command}: not ready after {self._seconds} s\n{self._stderr_end()}")
             time.sleep(0.02)
         self.base_url = started["url"]
         client.ready(self.base_url)
@@ -69,7 +69,7 @@ class ServerProcess:
     def _command(self) -> str:
         return " ".join(self._argv)
 
-    def _last_words(self) -> str:
+    def _stderr_end(self) -> str:
         self._stderr.flush()
         return Path(self._stderr.name).read_bytes()[-SHOWN_BYTES:].decode(errors="replace")
 

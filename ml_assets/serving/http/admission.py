@@ -1,27 +1,27 @@
-"""Who is let in: API keys where they are configured, and a limit on what one client may have under way."""
+"""Admission of requests: API keys where they are configured, and a limit on the requests of one client under way."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from ml_assets.serving.http.api_keys import PEER, Key, Scope, known
+from ml_assets.serving.http.api_keys import PEER, Key, Scope, matching_key
 from ml_assets.serving.http.body_io import Request
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
 
 @dataclass
 class Admission:
-    """Refuses with 401, 403 or 429. Without keys anybody may predict, and only this machine may move the endpoint."""
+    """Refuses with 401, 403 or 429. Without keys anyone may predict, and only this machine may move the endpoint."""
 
     keys: Sequence[Key] = ()
     most_per_client: int = 256
     peer: Key | None = None
-    """Of the other workers of this server: they may do all."""
+    """The key of this server's other workers, which may do everything."""
     under_way: Counter[str] = field(default_factory=Counter)
 
     def admit(self, request: Request, scope: Scope) -> str:
-        """The asker's name: of its key, or its address."""
+        """Return the client's name: that of its key, or its address. Raises BadRequest with 401 or 403."""
         if scope == "admin" and self.is_peer(request):
             return PEER
         client = request.scope.get("client")
@@ -30,7 +30,7 @@ class Admission:
             if scope == "admin" and not _is_loopback(address):
                 raise _refusal(403, "without API keys only this machine may do this", "not_allowed")
             return address
-        key = known(self.keys, request.header(b"authorization"))
+        key = matching_key(self.keys, request.header(b"authorization"))
         if key is None:
             raise _refusal(401, "needs an API key: Authorization: Bearer KEY", "no_key")
         if scope == "admin" and key.scope != "admin":
@@ -38,19 +38,19 @@ class Admission:
         return key.name
 
     def is_peer(self, request: Request) -> bool:
-        """Whether another worker of this server asks."""
-        return self.peer is not None and known((self.peer,), request.header(b"authorization")) is not None
+        """Whether the request is from another worker of this server."""
+        return self.peer is not None and matching_key((self.peer,), request.header(b"authorization")) is not None
 
-    def enter(self, asker: str) -> None:
-        """Count a request of this client as under way, until `leave`."""
-        if self.under_way[asker] >= self.most_per_client:
+    def enter(self, client: str) -> None:
+        """Count a request of this client as under way, until `leave`. Raises BadRequest with 429."""
+        if self.under_way[client] >= self.most_per_client:
             raise _refusal(429, f"{self.most_per_client} requests of this client are under way already", "client_quota")
-        self.under_way[asker] += 1
+        self.under_way[client] += 1
 
-    def leave(self, asker: str) -> None:
-        self.under_way[asker] -= 1
-        if not self.under_way[asker]:
-            del self.under_way[asker]
+    def leave(self, client: str) -> None:
+        self.under_way[client] -= 1
+        if not self.under_way[client]:
+            del self.under_way[client]
 
 
 def _is_loopback(address: str) -> bool:

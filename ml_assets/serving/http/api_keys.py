@@ -1,4 +1,4 @@
-"""API keys: who may ask for predictions, who may move the endpoint. Only hashes are configured, and no key is ever written down.
+"""API keys, which allow predictions or moving the endpoint. Only hashes are configured, and no key is ever written down.
 
 Keys are 256 random bits, so that a plain SHA-256 of one cannot be guessed back.
 """
@@ -15,7 +15,7 @@ from ml_assets.errors import MlAssetsError
 
 Scope = Literal["predict", "admin"]
 PEER = "another worker"
-"""What the key of a server's workers is called; no configured key is, for it has a space."""
+"""The name of the key of a server's workers; no configured key has it, because it has spaces."""
 _LINE = re.compile(r"(?P<scope>predict|admin):(?P<hash>[0-9a-f]{64})(?::(?P<name>[A-Za-z0-9_.-]{1,64}))?")
 
 
@@ -33,40 +33,40 @@ class Key:
 
 
 def new_key(scope: Scope) -> tuple[str, str]:
-    """A new key, and the line that configures it."""
+    """Make a key, and the line that configures it."""
     key = f"mla_{secrets.token_urlsafe(32)}"
     return key, f"{scope}:{_digest(key.encode())}"
 
 
 def peer_key() -> tuple[str, Key]:
-    """A new key for the workers of one server, and how they know it."""
+    """Make a key for the workers of one server, as text and as they recognise it."""
     key = secrets.token_urlsafe(32)
     return key, Key("admin", _digest(key.encode()), PEER)
 
 
 def parse_keys(text: str) -> tuple[Key, ...]:
-    """Keys from lines (or words) `scope:sha256[:name]`; text after # is a comment."""
-    found = []
+    """Parse lines (or words) `scope:sha256[:name]`; text after # is a comment. Raises KeysRefused."""
+    keys = []
     for number, line in enumerate(text.splitlines(), start=1):
         for word in line.partition("#")[0].split():
             match = _LINE.fullmatch(word)
-            if match is None:  # the word is not shown: it may be a key that somebody put here by mistake
+            if match is None:  # the word is not shown: it may be a key that someone put here by mistake
                 raise KeysRefused(f"keys, line {number}: not scope:sha256[:name]; `ml-assets serve --new-key predict` makes one")
             scope: Scope = "admin" if match["scope"] == "admin" else "predict"
-            found.append(Key(scope, match["hash"], match["name"] or match["hash"][:8]))
-    return tuple(found)
+            keys.append(Key(scope, match["hash"], match["name"] or match["hash"][:8]))
+    return tuple(keys)
 
 
-def known(keys: Sequence[Key], authorization: bytes | None) -> Key | None:
-    """The key of an `Authorization: Bearer ...` header. Every hash is compared, each in constant time."""
+def matching_key(keys: Sequence[Key], authorization: bytes | None) -> Key | None:
+    """Return the key of an `Authorization: Bearer ...` header, None if none matches. Compares every hash, in constant time."""
     scheme, _, key = (authorization or b"").partition(b" ")
     if scheme.lower() != b"bearer" or not key:
         return None
-    digest, found = _digest(key.strip()), None
-    for each in keys:
-        if hmac.compare_digest(each.digest, digest):
-            found = each
-    return found
+    digest, match = _digest(key.strip()), None
+    for configured in keys:
+        if hmac.compare_digest(configured.digest, digest):
+            match = configured
+    return match
 
 
 def _digest(key: bytes) -> str:

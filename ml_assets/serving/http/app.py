@@ -1,4 +1,4 @@
-"""The endpoint as an ASGI application. What it serves, and from where, comes in through `create_app`."""
+"""The endpoint as an ASGI application."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ from ml_assets.serving.http.batcher import Batcher
 from ml_assets.serving.http.body_io import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
 from ml_assets.serving.http.operator_routes import RollBack, operator_routes
 from ml_assets.serving.http.peer_workers import Peers
-from ml_assets.serving.http.predict_route import Predicting
+from ml_assets.serving.http.predict_route import PredictRoute
 from ml_assets.serving.http.shared_state import State
-from ml_assets.serving.http.status_routes import telling_routes
+from ml_assets.serving.http.status_routes import status_routes
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.release.shadow import Shadow
 from ml_assets.serving.release.switch import Endpoint
@@ -84,18 +84,20 @@ def create_app(
     most_waiting_rows: int = 20_000,
     most_per_client: int = 256,
 ) -> App:
-    """The app of one endpoint; `roll_back` moves its pointer to an earlier release, `shadow_log` takes what a shadow scores.
+    """Make the app of one endpoint.
 
-    `peers` are the other workers of the same server.
+    `roll_back` moves its pointer to an earlier release; `shadow_log` takes the scores of a shadow; `peers` are the other workers
+    of the same server. A batch has at most `batch_rows` rows, or one request. Requests are refused beyond `most_waiting_rows`
+    waiting rows, and beyond `most_per_client` of one client under way.
     """
     state = State(
         endpoint=endpoint,
         log=log,
         limits=limits or Limits(),
-        admission=Admission(keys, most_per_client, peers.known_as if peers else None),
+        admission=Admission(keys, most_per_client, peers.own_key if peers else None),
         shadow=Shadow(shadow_log) if shadow_log else None,
         peers=peers,
-        batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
+        make_batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
     )
-    predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", Predicting(state).predict)}
-    return App(state, predicting | operator_routes(state, roll_back) | telling_routes(state))
+    predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", PredictRoute(state).predict)}
+    return App(state, predicting | operator_routes(state, roll_back) | status_routes(state))

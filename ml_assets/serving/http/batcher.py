@@ -1,6 +1,6 @@
-"""Requests that wait together are scored in one call: whatever came in while the last batch was scored, and goes on coming in.
+"""Scores the requests that wait together in one call: those that arrived while the last batch was scored, and while they gather.
 
-Nothing waits for requests that may come: a batch is scored as soon as a turn of the event loop brings no more rows for it.
+No request waits for others that may come: a batch is scored as soon as a turn of the event loop brings no more rows for it.
 
 Scoring runs on the event loop's own thread. A batch of rows takes a fraction of a millisecond; handing it to another
 thread and waiting for the interpreter twice costs as much again (measured: 0.1 ms and a worse 99th percentile).
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 
-from ml_assets.serving.features.duckdb_sql import UncomputableRow
+from ml_assets.serving.plain.duckdb_features import UncomputableRow
 from ml_assets.serving.release.bundle import Bundle
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ Outcome: TypeAlias = "NDArray[np.float64] | Exception"
 Timed = Callable[[str, float], None]
 """Takes a stage's name and its seconds."""
 GATHER_SECONDS = 0.005
-"""How long a batch may grow while each turn of the event loop brings rows. What it costs at least are some 50 rows more."""
+"""How long a batch may grow while each turn of the event loop brings rows."""
 
 
 class Overloaded(Exception):
-    """More rows wait than the endpoint takes."""
+    """More rows wait than the endpoint accepts."""
 
 
 class _Job(msgspec.Struct, frozen=True):
     bundle: Bundle
     rows: Any
-    answer: Any
+    scores: Any
 
 
 class Batcher:
@@ -49,22 +49,22 @@ class Batcher:
         self._batch_rows = batch_rows
         self._most_waiting_rows = most_waiting_rows
         self._timed = timed
-        self._line: deque[_Job] = deque()
-        self._is_called = False
+        self._queue: deque[_Job] = deque()
+        self._is_scheduled = False
         self._loop = asyncio.get_running_loop()
 
     async def score(self, bundle: Bundle, rows: Rows) -> "NDArray[np.float64]":
-        """Scores of the rows by `bundle`; raises Overloaded at once when too many rows wait."""
+        """Return float64 scores of shape (rows,) by `bundle`. Raises Overloaded at once when too many rows wait."""
         if self.waiting_rows + len(rows) > self._most_waiting_rows:
             raise Overloaded(f"{self.waiting_rows} rows wait already")
         job = _Job(bundle, rows, self._loop.create_future())
         self.waiting_rows += len(rows)
-        self._line.append(job)
-        if not self._is_called:
-            self._is_called = True
+        self._queue.append(job)
+        if not self._is_scheduled:
+            self._is_scheduled = True
             self._loop.call_soon(self._gather, 0, time.perf_counter() + GATHER_SECONDS)
         try:
-            scores: NDArray[np.float64] = await job.answer
+            scores: NDArray[np.float64] = await job.scores
         finally:
             self.waiting_rows -= len(rows)
         return scores
@@ -77,28 +77,28 @@ class Batcher:
             self._score_batch()
 
     def _score_batch(self) -> None:
-        jobs = self._together()
-        self._is_called = bool(self._line)
-        if self._is_called:
+        jobs = self._next_jobs()
+        self._is_scheduled = bool(self._queue)
+        if self._is_scheduled:
             self._loop.call_soon(self._score_batch)
         self.batches += 1
         for job, outcome in zip(jobs, self._outcomes(jobs), strict=True):
-            if job.answer.done():  # the client is gone
+            if job.scores.done():  # the client is gone
                 continue
             if isinstance(outcome, Exception):
-                job.answer.set_exception(outcome)
+                job.scores.set_exception(outcome)
             else:
-                job.answer.set_result(outcome)
+                job.scores.set_result(outcome)
 
-    def _together(self) -> list[_Job]:
+    def _next_jobs(self) -> list[_Job]:
         """The waiting jobs of one bundle, in order, up to the row limit; at least one job."""
-        jobs = [self._line.popleft()]
+        jobs = [self._queue.popleft()]
         rows = len(jobs[0].rows)
-        while self._line and self._line[0].bundle is jobs[0].bundle:
-            rows += len(self._line[0].rows)
+        while self._queue and self._queue[0].bundle is jobs[0].bundle:
+            rows += len(self._queue[0].rows)
             if rows > self._batch_rows:
                 break
-            jobs.append(self._line.popleft())
+            jobs.append(self._queue.popleft())
         return jobs
 
     def _outcomes(self, jobs: Sequence[_Job]) -> list[Outcome]:
@@ -107,7 +107,7 @@ class Batcher:
         except UncomputableRow as error:
             # One request's rows must not fail its neighbours: each job gets an outcome of its own.
             return [error] if len(jobs) == 1 else [outcome for job in jobs for outcome in self._outcomes([job])]
-        except Exception as error:  # noqa: BLE001 - each waiting request raises it, and answers 500
+        except Exception as error:  # noqa: BLE001 - each waiting request raises it, and gets 500
             return [error] * len(jobs)
         ends = accumulate(len(job.rows) for job in jobs)
         return [scores[end - len(job.rows) : end] for job, end in zip(jobs, ends, strict=True)]
@@ -115,9 +115,9 @@ class Batcher:
     def _scores(self, bundle: Bundle, rows: Rows) -> "NDArray[np.float64]":
         started = time.perf_counter()
         computed = bundle.features_of(rows)
-        between = time.perf_counter()
+        computed_at = time.perf_counter()
         scores = bundle.score_features(computed)
-        self._timed("features", between - started)
-        self._timed("model", time.perf_counter() - between)
+        self._timed("features", computed_at - started)
+        self._timed("model", time.perf_counter() - computed_at)
         bundle.observed.add(computed, scores)
         return scores

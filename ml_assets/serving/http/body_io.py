@@ -1,4 +1,4 @@
-"""Bytes in, bytes out, on plain ASGI: reading a body within its limit, and sending one whole reply."""
+"""Requests and replies on plain ASGI: reads a body within its limit, sends one whole reply."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -29,17 +29,17 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """What a handler gets: the ASGI scope, and its body still to be read."""
+    """An ASGI request whose body is still to be read."""
 
     scope: Any
     receive: Any
 
     def header(self, name: bytes) -> bytes | None:
-        """A header's value; `name` in lower case."""
-        return next((value for known, value in self.scope["headers"] if known == name), None)
+        """Return a header's value, None without it; `name` is in lower case."""
+        return next((value for header, value in self.scope["headers"] if header == name), None)
 
     async def body(self, limit: int) -> bytes:
-        """The body; one over `limit` bytes is refused before it is all read, or at once if its length says so."""
+        """Read the body. Raises ClientGone, and BadRequest with 413 over `limit` bytes, at once if its stated length is."""
         pieces, size, has_more = [], 0, True
         while has_more:
             message = await self.receive()
@@ -62,12 +62,12 @@ async def send_reply(send: Send, reply: Reply, *, closes: bool) -> None:
 
 
 def as_json(content: Any, *, status: int = 200) -> Reply:
-    """`content` as a JSON reply."""
+    """Make a JSON reply."""
     return Reply(status, msgspec.json.encode(content))
 
 
 def refused(error: BadRequest) -> Reply:
-    """A refusal as the client gets it."""
+    """Make the reply to a refused request."""
     headers = ((b"retry-after", b"1"),) if error.status in (429, 503) else ()
     if error.status == 401:
         headers = ((b"www-authenticate", b"Bearer"),)

@@ -1,4 +1,4 @@
-"""Where a server listens, and the file that says it does."""
+"""The address that a server listens on, and the ready file that says so."""
 
 import json
 import os
@@ -15,9 +15,9 @@ class PortTaken(MlAssetsError):
 
 @dataclass(frozen=True)
 class Place:
-    """Where one process serves, port 0 for any free one; `ready_file` is to be written when it does.
+    """The address of one process, port 0 for any free one; it writes `ready_file` once it serves.
 
-    One of several workers shares the port, and has a listener of its own for what the others ask.
+    One of several workers shares the port, and has a listener of its own (`own`) for requests of the others.
     """
 
     host: str
@@ -26,15 +26,15 @@ class Place:
     own: socket.socket | None = None
 
     def listeners(self) -> list[socket.socket]:
-        """The sockets to serve on, the port's first. Raises PortTaken."""
+        """Bind and return the sockets to serve on, the port's first. Raises PortTaken."""
         listener = listen(self.host, self.port, is_shared=self.own is not None)
         return [listener] if self.own is None else [listener, self.own]
 
 
 def listen(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
-    """A socket bound to the port, 0 for any free one; `is_shared` with others of this user that share it. Raises PortTaken.
+    """Bind a socket to the port, 0 for any free one; `is_shared` lets other processes of this user share it. Raises PortTaken.
 
-    The kernel gives it connections once `listen` of it is called, as the server does when its model is loaded.
+    The kernel gives it connections once its `listen` is called, as the server does when its model is loaded.
     """
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,6 +56,6 @@ def announce(ready_file: Path, listener: socket.socket) -> None:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where it answers."""
+    """Return the base URL of a bound socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -17,7 +17,7 @@ _SCORES: dict[str, dict[str, Any]] = {
 
 
 def document(bundle: Bundle) -> dict[str, Any]:
-    """OpenAPI 3.1 for the release that answers."""
+    """Return the OpenAPI 3.1 document of the release that serves."""
     (request,), components = msgspec.json.schema_components(
         [bundle.requests.row_type], ref_template="#/components/schemas/{name}"
     )
@@ -64,10 +64,10 @@ def _plain_paths() -> dict[str, Any]:
     about = {
         "/livez": ("get", "The process lives"),
         "/readyz": ("get", "A release is loaded and the server is not stopping"),
-        "/version": ("get", "What answers, since when, by whose decision"),
+        "/version": ("get", "The release that serves, since when, by whose decision"),
         "/metrics": ("get", "Prometheus metrics"),
         "/reload": ("post", "Serve what the pointer names now; needs an admin key"),
-        "/rollback": ("post", "Let an earlier release answer; needs an admin key"),
+        "/rollback": ("post", "Serve an earlier release; needs an admin key"),
     }
     return {path: {verb: {"summary": text, "responses": {"200": {"description": text}}}} for path, (verb, text) in about.items()}
 

@@ -1,4 +1,4 @@
-"""POST /reload and POST /rollback: for the operator, and for the path when it promotes."""
+"""POST /reload and POST /rollback, for operators and for a promotion."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -14,11 +14,11 @@ from ml_assets.serving.http.status_routes import version
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, refusal
 
 RollBack = Callable[[str | None, str, str], object]
-"""Records that an earlier release answers, and writes the pointer: (to, by, reason)."""
+"""Records a rollback and writes the pointer: (to, by, reason)."""
 BODY_BYTES = 10_000
 
 
-class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RollbackBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /rollback; may be empty."""
 
     to: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
@@ -26,42 +26,42 @@ class Asked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def operator_routes(state: State, roll_back: RollBack | None) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
-    """The routes that move the endpoint."""
+    """Return the routes that move the endpoint, by path: method and handler."""
 
     async def reload(request: Request) -> Reply:
         by = state.admission.admit(request, "admin")
-        return await _swapped(state, tells=by != PEER)
+        return await _swap(state, notifies_peers=by != PEER)
 
     async def rollback(request: Request) -> Reply:
         by = state.admission.admit(request, "admin")
-        asked = _asked(await request.body(BODY_BYTES))
+        body = _decoded(await request.body(BODY_BYTES))
         if roll_back is None:
             raise BadRequest(
                 409, [Refusal(path="", message="this server has no ledger to record a rollback in")], reason="rollback"
             )
         try:
-            await asyncio.to_thread(roll_back, asked.to, f"{by} over HTTP", asked.reason)
+            await asyncio.to_thread(roll_back, body.to, f"{by} over HTTP", body.reason)
         except MlAssetsError as error:
             raise BadRequest(409, [Refusal(path="", message=str(error))], reason="rollback") from error
-        return await _swapped(state, tells=True)
+        return await _swap(state, notifies_peers=True)
 
     return {"/reload": ("POST", reload), "/rollback": ("POST", rollback)}
 
 
-async def _swapped(state: State, *, tells: bool) -> Reply:
-    """Serve what the pointer names, and if that is not refused have the other workers do so."""
+async def _swap(state: State, *, notifies_peers: bool) -> Reply:
+    """Serve the release that the pointer names and, unless it is refused, have the other workers do so."""
     reason = await state.swap()
-    if reason is None and tells and state.peers:
+    if reason is None and notifies_peers and state.peers:
         reason = await asyncio.to_thread(state.peers.reload)
     if reason is None:
         return as_json(version(state))
-    answering = state.endpoint.serving
-    return as_json({"reason": reason, "release": answering and answering.bundle.release}, status=409)
+    serving = state.endpoint.serving
+    return as_json({"reason": reason, "release": serving and serving.bundle.release}, status=409)
 
 
-def _asked(body: bytes) -> Asked:
+def _decoded(body: bytes) -> RollbackBody:
     try:
-        return msgspec.json.decode(body, type=Asked) if body else Asked()
+        return msgspec.json.decode(body, type=RollbackBody) if body else RollbackBody()
     except msgspec.ValidationError as error:
         raise BadRequest(422, [refusal(str(error), lambda _: ["reason", "to"])]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The other workers of a server: what one is told, the others are told, and what they counted is told as one."""
+"""The other workers of a server: a reload is passed on to them, and their metrics are joined."""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,21 +10,21 @@ from ml_assets.serving.http.api_keys import Key
 
 @dataclass(frozen=True)
 class Peers:
-    """The other workers by number: where each listens for this one, number `number`; what says that a worker asks."""
+    """The other workers, for worker `number`: the URL where each listens, by number, and the key that they accept and present."""
 
     number: int
     urls: Mapping[int, str]
     key: str
-    known_as: Key
+    own_key: Key
 
     def reload(self) -> str | None:
-        """Have all read the pointer again; why those did not that did not."""
-        troubles = self._each(self._reload)
-        return "; ".join(f"worker {number}: {why}" for number, why in troubles.items() if why) or None
+        """Have all read the pointer again. Return the reasons of those that refused, None if none did."""
+        refusals = self._ask_all(self._reload)
+        return "; ".join(f"worker {number}: {why}" for number, why in refusals.items() if why) or None
 
     def metrics(self) -> dict[int, str | None]:
-        """The metrics of each; None of one that is being started."""
-        return self._each(self._metrics)
+        """Return the metrics of each as Prometheus text, None for one that is starting."""
+        return self._ask_all(self._metrics)
 
     def _reload(self, url: str) -> str | None:
         try:
@@ -39,6 +39,6 @@ class Peers:
         except client.EndpointError:
             return None
 
-    def _each(self, ask: Callable[[str], str | None]) -> dict[int, str | None]:
+    def _ask_all(self, ask: Callable[[str], str | None]) -> dict[int, str | None]:
         with ThreadPoolExecutor(max_workers=len(self.urls)) as pool:
             return dict(zip(self.urls, pool.map(ask, self.urls.values()), strict=True))

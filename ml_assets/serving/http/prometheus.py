@@ -32,7 +32,7 @@ class Histogram:
 
 @dataclass
 class Metrics:
-    """What the process did so far. Touched by the event loop's thread only."""
+    """Counts of the process so far. Only the event loop's thread touches them."""
 
     product: str = ""
     requests: Counter[tuple[str, int]] = field(default_factory=Counter)
@@ -50,7 +50,7 @@ class Metrics:
         self.stages[stage].add(seconds)
 
     def families(self, *, release: str | None, counters: Mapping[str, int], gauges: Mapping[str, float]) -> Iterator[Metric]:
-        """The metrics as Prometheus' library takes them, with counters and gauges that others hold."""
+        """Return the metrics as Prometheus' library takes them, with counters and gauges from elsewhere."""
         product = {"product": self.product}
         requests = sorted(self.requests.items())
         yield _family("counter", "requests", [({**product, "path": p, "status": str(s)}, n) for (p, s), n in requests])
@@ -68,7 +68,7 @@ class Metrics:
 
 
 def observed_families(observed: Observed, *, product: str, release: str) -> Iterator[Metric]:
-    """The scores of the release that serves so far, to compare with its profile."""
+    """Return the scores of the release that serves, to compare with its profile."""
     labels = {"product": product, "release": release}
     yield _histogram("score", [(labels, observed.edges, observed.scores, None)])
     yield _family("counter", "unknown_categories", [({**labels, "feature": name}, n) for name, n in observed.unknown.items()])
@@ -78,7 +78,7 @@ def observed_families(observed: Observed, *, product: str, release: str) -> Iter
 
 @dataclass(frozen=True)
 class _Families(Collector):
-    """What the library takes for a registry."""
+    """A registry, as the library takes it, of finished families."""
 
     families: Iterable[Metric]
 
@@ -87,21 +87,21 @@ class _Families(Collector):
 
 
 def render(families: Iterable[Metric]) -> str:
-    """The families in Prometheus' text format."""
+    """Return the families in Prometheus' text format."""
     return generate_latest(_Families(families)).decode()
 
 
 def joined(texts: Mapping[int, str | None]) -> str:
-    """The texts of several workers, by number, as one: a label names each sample's worker; `worker_up` is 0 without a text."""
+    """Join the texts of several workers, by number: a label names each sample's worker; `worker_up` is 0 without a text."""
     up = _family(
-        "gauge", "worker_up", [({"worker": str(number)}, float(told is not None)) for number, told in sorted(texts.items())]
+        "gauge", "worker_up", [({"worker": str(number)}, float(text is not None)) for number, text in sorted(texts.items())]
     )
     families = {up.name: up}
-    for number, told in sorted(texts.items()):
-        for found in text_string_to_metric_families(told or ""):
-            family = families.setdefault(found.name, Metric(found.name, found.documentation, found.type))
-            for sample in found.samples:
-                family.add_sample(sample.name, {**sample.labels, "worker": str(number)}, sample.value)
+    for number, text in sorted(texts.items()):
+        for family in text_string_to_metric_families(text or ""):
+            whole = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+            for sample in family.samples:
+                whole.add_sample(sample.name, {**sample.labels, "worker": str(number)}, sample.value)
     return render(families.values())
 
 
@@ -113,7 +113,7 @@ def _family(kind: str, name: str, samples: Iterable[tuple[Labels, float]]) -> Me
 
 
 def _histogram(name: str, series: Iterable[tuple[Labels, Sequence[float], Sequence[int], float | None]]) -> Metric:
-    """Each series has labels, upper bounds, how many are in each bucket, and the sum of the values where that is known."""
+    """Make a histogram of series: labels, upper bounds, the count of each bucket, and the sum of the values where it is known."""
     family = _family("histogram", name, [])
     for labels, bounds, counts, total in series:
         cumulative = list(accumulate(counts))

@@ -1,4 +1,4 @@
-"""Running the endpoint: a uvicorn worker that says which port it took, and stops without dropping a request."""
+"""Runs the endpoint on uvicorn: announces its port, and stops without dropping a request."""
 
 import asyncio
 import atexit
@@ -20,10 +20,10 @@ from ml_assets.serving.http.uvicorn_protocol import PatientProtocol
 
 DRAIN_SECONDS = 0.5
 CLIENT_SECONDS = 10.0
-"""How long a client may take to send its request, or to take its answer."""
+"""How long a client may take to send its request, or to read its answer."""
 MOST_CONNECTIONS = 2000
 GC_THRESHOLDS = (20_000, 50, 1000)
-"""Requests make little that only the collector of cycles frees; its default of every 700 objects costs 8 % of the time."""
+"""Requests leave few cycles to collect; Python's default, every 700 objects, costs 8 % of the time."""
 SWITCH_SECONDS = 0.0003
 """How long another thread (the log's, a shadow's) may keep the interpreter from the event loop; Python's default is 5 ms."""
 
@@ -36,9 +36,9 @@ def run(
     drain_seconds: float = DRAIN_SECONDS,
     client_seconds: float = CLIENT_SECONDS,
 ) -> None:
-    """Serve an ASGI app until SIGTERM or SIGINT; the life of whoever waits for a ready file is ours. Raises PortTaken.
+    """Serve an ASGI app until SIGTERM, SIGINT or, with a ready file, the end of the parent process. Raises PortTaken.
 
-    On a signal `drain` is called, which drops readiness; `drain_seconds` later the socket closes and what was accepted is
+    On a signal `drain` is called, which drops readiness; `drain_seconds` later the socket closes, and accepted requests are
     answered.
     """
     config = uvicorn.Config(
@@ -48,7 +48,7 @@ def run(
         loop="auto",
         lifespan="on",
         access_log=False,
-        log_level="error",  # a warning of every malformed request would let clients fill the log
+        log_level="error",  # a warning for every malformed request would let clients fill the log
         server_header=False,
         proxy_headers=False,
         limit_concurrency=MOST_CONNECTIONS,
@@ -56,7 +56,7 @@ def run(
     )
     gc.set_threshold(*GC_THRESHOLDS)
     gc.freeze()  # the libraries are never garbage: a collection after a swap looks at bundles alone
-    atexit.register(gc.unfreeze)  # else DuckDB calls what is left at the end a leak, over some fifty lines of stderr
+    atexit.register(gc.unfreeze)  # otherwise DuckDB reports the rest as a leak at exit, in about fifty lines of stderr
     sys.setswitchinterval(SWITCH_SECONDS)
     listeners = place.listeners()
     server = _Server(config, drain=drain, drain_seconds=drain_seconds, client_seconds=client_seconds, ready_file=place.ready_file)
@@ -74,7 +74,7 @@ class _Server(uvicorn.Server):
         ready_file: Path | None,
     ) -> None:
         super().__init__(config)
-        self._tell = drain
+        self._drop_readiness = drain
         self._client_seconds = client_seconds
         self._drain_seconds = drain_seconds
         self._ready_file = ready_file
@@ -93,7 +93,7 @@ class _Server(uvicorn.Server):
         self._drain()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: give up clients that keep us waiting; whether to close the socket."""
+        """Ten times a second: give up on clients that take too long. Return whether to close the socket."""
         if self._parent is not None and os.getppid() != self._parent:
             self._drain()
         now = asyncio.get_running_loop().time()
@@ -105,5 +105,5 @@ class _Server(uvicorn.Server):
 
     def _drain(self) -> None:
         if self._closes_at is None:
-            self._tell()
+            self._drop_readiness()
             self._closes_at = time.monotonic() + self._drain_seconds

@@ -1,4 +1,4 @@
-"""What the handlers of one server process share."""
+"""The state that the handlers of one server process share."""
 
 import asyncio
 import logging
@@ -11,7 +11,7 @@ from ml_assets.serving.http.batcher import Batcher, Timed
 from ml_assets.serving.http.peer_workers import Peers
 from ml_assets.serving.http.prometheus import Metrics
 from ml_assets.serving.log.writer import PredictionLog
-from ml_assets.serving.release.loaded import Serving
+from ml_assets.serving.release.loaded_releases import Serving
 from ml_assets.serving.release.shadow import Shadow
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
@@ -22,45 +22,45 @@ LOGGER = logging.getLogger(__name__)
 
 @dataclass
 class State:
-    """One endpoint, its log and its counters. `line` is there once the event loop runs."""
+    """One endpoint, its log and its counters. `batcher` is there once the event loop runs."""
 
     endpoint: Endpoint
     log: PredictionLog
     limits: Limits
     admission: Admission
-    batcher: Callable[[Timed], Batcher]
+    make_batcher: Callable[[Timed], Batcher]
     shadow: Shadow | None = None
     peers: Peers | None = None
     metrics: Metrics = field(init=False)
-    line: Batcher = field(init=False)
+    batcher: Batcher = field(init=False)
 
     def __post_init__(self) -> None:
         self.metrics = Metrics(self.endpoint.product)
 
     async def start(self) -> None:
-        """Load what the pointer names; without it the server lives, and is not ready."""
-        self.line = self.batcher(self.metrics.stage)
+        """Load the release that the pointer names; without one the server lives, and isn't ready."""
+        self.batcher = self.make_batcher(self.metrics.stage)
         if await self.swap() is not None:
             self.metrics.swaps += await asyncio.to_thread(self.endpoint.fall_back)
         self._later = asyncio.create_task(self._keep_previous())
 
     async def _keep_previous(self) -> None:
-        """Beside the first requests, which do not wait for it. It answers none: that it is missing is told, no more."""
+        """Load the release before in the background. Serving needs it only for a rollback, so a failure is just logged."""
         try:
             await asyncio.to_thread(self.endpoint.keep_previous)
         except Exception:
             if not self.endpoint.is_draining:
-                LOGGER.exception("what a rollback would go back to is not in memory")
+                LOGGER.exception("the release that a rollback would go back to isn't in memory")
 
     def close(self) -> None:
-        """Write down what was answered."""
+        """Write the predictions that aren't written yet, and stop."""
         self.log.close()
         if self.shadow:
             self.shadow.close()
         self.endpoint.close()
 
     async def swap(self) -> str | None:
-        """Serve what the pointer names; the reason if that is refused."""
+        """Serve the release that the pointer names. Return the reason if it is refused, None otherwise."""
         try:
             self.metrics.swaps += await asyncio.to_thread(self.endpoint.reload)
         except (MlAssetsError, OSError) as error:
@@ -70,7 +70,7 @@ class State:
         return None
 
     def serving(self) -> Serving:
-        """What answers; a refusal when nothing does."""
+        """Return the release that serves. Raises BadRequest with 503 when there is none."""
         if self.endpoint.serving is None:
             raise BadRequest(503, [Refusal(path="", message=self.endpoint.trouble)])
         return self.endpoint.serving

@@ -1,4 +1,4 @@
-"""What the endpoint says about itself: /livez, /readyz, /version, /metrics, /openapi.json."""
+"""The endpoint's status: GET /livez, /readyz, /version, /metrics, /openapi.json."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,8 +13,8 @@ from ml_assets.serving.http.prometheus import joined, observed_families, render
 from ml_assets.serving.http.shared_state import State
 
 
-def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
-    """The routes that only tell."""
+def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
+    """Return the routes that change nothing, by path: method and handler."""
 
     async def livez(request: Request) -> Reply:
         return as_json({"status": "alive"})
@@ -26,33 +26,33 @@ def telling_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awa
         trouble = {"instead_of": serving.instead_of} if serving.instead_of else {}
         return as_json({"status": "ready", "release": serving.bundle.release, **trouble})
 
-    async def told_version(request: Request) -> Reply:
+    async def get_version(request: Request) -> Reply:
         return as_json(version(state))
 
     async def openapi(request: Request) -> Reply:
         return as_json(document(state.serving().bundle))
 
     async def metrics(request: Request) -> Reply:
-        told = metrics_text(state)
+        text = metrics_text(state)
         if state.peers and not state.admission.is_peer(request):
             others = await asyncio.to_thread(state.peers.metrics)
-            told = await asyncio.to_thread(joined, {state.peers.number: told, **others})
-        return Reply(200, told.encode(), kind=CONTENT_TYPE_PLAIN_0_0_4.encode())
+            text = await asyncio.to_thread(joined, {state.peers.number: text, **others})
+        return Reply(200, text.encode(), kind=CONTENT_TYPE_PLAIN_0_0_4.encode())
 
-    handlers = {"/livez": livez, "/readyz": readyz, "/version": told_version, "/openapi.json": openapi, "/metrics": metrics}
+    handlers = {"/livez": livez, "/readyz": readyz, "/version": get_version, "/openapi.json": openapi, "/metrics": metrics}
     return {path: ("GET", handler) for path, handler in handlers.items()}
 
 
 def version(state: State) -> dict[str, Any]:
-    """What answers, since when, by whose decision, and how it computes features."""
+    """Return the release that serves, since when, by whose decision, and how it computes. Raises BadRequest with 503."""
     serving, endpoint = state.serving(), state.endpoint
-    engine, scorer = serving.bundle.features, serving.bundle.scorer
+    engines = serving.bundle.engines
     return {
         "product": endpoint.product,
         "environment": endpoint.environment,
         **msgspec.structs.asdict(serving.pointer),
-        "features": {"engine": engine.engine, "why_not_compiled": engine.why_not},
-        "model": {"engine": scorer.engine, "why_not_compiled": scorer.why_not},
+        "features": {"engine": engines.features.engine, "why_not_compiled": engines.why_not_features},
+        "model": {"engine": engines.scorer.engine, "why_not_compiled": engines.why_not_scorer},
         "instead_of": serving.instead_of,
         "shadow_trouble": endpoint.shadow_trouble or None,
         "kept_in_memory": endpoint.previous.bundle.release if endpoint.previous else None,
@@ -60,24 +60,24 @@ def version(state: State) -> dict[str, Any]:
 
 
 def metrics_text(state: State) -> str:
-    """All metrics of this process."""
+    """Return all metrics of this process as Prometheus text."""
     serving = state.endpoint.serving
     shadow = state.shadow.counters() if state.shadow else {}
     counters = {
         **shadow,
-        "batches": state.line.batches,
+        "batches": state.batcher.batches,
         "predictions_logged": state.log.written,
         "predictions_not_logged": state.log.lost,
         "prediction_log_compactions_failed": state.log.compactions_failed,
     }
-    gauges: dict[str, float] = {"waiting_rows": state.line.waiting_rows}
+    gauges: dict[str, float] = {"waiting_rows": state.batcher.waiting_rows}
     if serving is None:
         return render(state.metrics.families(release=None, counters=counters, gauges=gauges))
-    engine = serving.bundle.features
-    counters["rows_left_to_duckdb"] = engine.given_up
+    engines = serving.bundle.engines
+    counters["rows_left_to_duckdb"] = engines.features.left_to_duckdb
     gauges |= {
-        "features_compiled": float(engine.engine == "compiled"),
-        "model_compiled": float(serving.bundle.scorer.engine == "compiled"),
+        "features_compiled": float(engines.features.engine == "compiled"),
+        "model_compiled": float(engines.scorer.engine == "compiled"),
         "serves_instead_of_pointer": float(serving.instead_of is not None),
         "load_seconds": serving.loaded_seconds,
     }

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP with an end to waiting for slow clients, a limit on their headers, and answers that are sent together."""
+"""uvicorn's HTTP protocol with timeouts for slow clients, a limit on their headers, and answers that are sent together."""
 
 import asyncio
 from typing import Any, cast
@@ -7,7 +7,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD_BYTES = 64 * 1024
 LINGER_SECONDS = 2.0
-"""How long a client that is still sending when it is refused may take to read why: closed at once, its system would drop that."""
+"""How long a client that is still sending may take to read its refusal, which it would lose if the connection closed at once."""
+_BLANK_LINE = b"\r\n\r\n"
 _TIMED_OUT = b'{"detail":[{"path":"","message":"the request took too long to arrive"}]}'
 _TOO_LONG = b'{"detail":[{"path":"","message":"the headers are too long"}]}'
 
@@ -15,9 +16,9 @@ _TOO_LONG = b'{"detail":[{"path":"","message":"the headers are too long"}]}'
 class _JoinedWrites:
     """A transport that sends what is written in one turn of the event loop at the turn's end.
 
-    uvloop sends at once: the head of an answer, then its body, and requests that were scored together one by one, each waking
-    its client or the proxy. With 64 connections on one machine that took longer than making the answers. What is written waits
-    for no other condition, so an answer without a body (to HEAD, 204, 304) leaves like any other.
+    uvloop sends at once: the head of an answer, then its body, and the answers of a batch one by one, each waking its client or
+    the proxy. With 64 connections on one machine that took longer than computing the answers. Data waits for no other condition,
+    so an answer without a body (to HEAD, 204, 304) leaves like any other.
     """
 
     def __init__(self, transport: asyncio.Transport, protocol: "PatientProtocol") -> None:
@@ -37,7 +38,7 @@ class _JoinedWrites:
             self._transport.write(pending)
 
     def close(self) -> None:
-        """Close; a client that is still sending is told that no more will come, and what it sends is dropped for a while."""
+        """Close; a client that is still sending gets EOF, and what it sends is dropped for `LINGER_SECONDS`."""
         self._send()
         if self.is_closing() or not (self._protocol.is_receiving and self._transport.can_write_eof()):
             self._transport.close()
@@ -56,12 +57,14 @@ class _JoinedWrites:
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Knows since when it waits for its client: for a request to be whole, or for an answer to be taken."""
+    """Keeps since when it waits for its client: for the rest of a request, or for an answer to be read."""
 
     waits_since: float | None = None
     is_receiving = False
     """Between the first byte of a request and its last."""
     _head_bytes: int | None = None
+    _body_bytes = 0
+    """Of the last body, in the data that is being received."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _JoinedWrites(transport, self)))
@@ -70,9 +73,12 @@ class PatientProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self.transport.is_closing():
             return
+        self._body_bytes = 0
         super().data_received(data)
         if self._head_bytes is not None:
-            self._head_bytes += len(data)
+            # Before the head the data may hold whole requests: they end with a blank line, or with the body after it. Where that
+            # body has blank lines or chunks this counts too little, so one read of the socket may come on top of the limit.
+            self._head_bytes += max(0, len(data.rpartition(_BLANK_LINE)[2]) - self._body_bytes)
             if self._head_bytes > MOST_HEAD_BYTES:
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LONG)
 
@@ -83,8 +89,12 @@ class PatientProtocol(HttpToolsProtocol):
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
-        self._head_bytes = None
+        self._head_bytes, self._body_bytes = None, 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._body_bytes += len(body)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -100,13 +110,13 @@ class PatientProtocol(HttpToolsProtocol):
         self.waits_since = None
 
     def close_if_waiting(self, *, longer_than: float, now: float) -> None:
-        """Give the client up if it kept us waiting for so long."""
+        """Give up on the client if it took longer than this, in seconds."""
         if self.waits_since is None or now - self.waits_since <= longer_than or self.transport.is_closing():
             return
         if self.flow.write_paused:
             self.transport.abort()
         elif self._head_bytes is None and (self.cycle is None or self.cycle.response_complete):
-            self.transport.close()  # it never began to ask
+            self.transport.close()  # it never began a request
         else:
             self._refuse(b"408 Request Timeout", _TIMED_OUT)
 

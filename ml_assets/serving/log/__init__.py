@@ -1,1 +1,1 @@
-"""The prediction log: every prediction as a record, in Parquet files that are whole or not there."""
+"""The prediction log: every prediction as a record, in Parquet files that are whole or absent."""

@@ -1,4 +1,4 @@
-"""Names of predictions: UUID version 7, which sort by time and say nothing else."""
+"""Ids of predictions: UUID version 7, which sort by time and say nothing else."""
 
 import os
 import re
@@ -16,8 +16,10 @@ os.register_at_fork(after_in_child=_random.seed)
 
 
 def prediction_ids(count: int) -> list[str]:
-    """New identifiers of one moment, at most 4096, which sort as they come; later calls' sort after them, down to a quarter of a
-    microsecond. They end in the same 48 random bits."""
+    """Make at most 4096 ids of one moment, in sorted order. Those of calls a quarter of a microsecond later sort after them.
+
+    They end in the same 48 random bits.
+    """
     milliseconds, rest = divmod(time.time_ns(), 1_000_000)
     head = "%08x-%04x-7%03x-8" % (milliseconds >> 16, milliseconds & 0xFFFF, rest * 4096 // 1_000_000)  # noqa: UP031 half the time
     tail = "-%012x" % _random.getrandbits(48)  # noqa: UP031
@@ -26,15 +28,15 @@ def prediction_ids(count: int) -> list[str]:
 
 @cache
 def _numbers() -> list[str]:
-    """What tells the ids of one moment apart, in order; kept, as writing a number takes longer than the rest of an id."""
+    """The digits that tell the ids of one moment apart; cached, as formatting a number takes longer than the rest of an id."""
     return [f"{number:03x}" for number in range(4096)]
 
 
 def prediction_id() -> str:
-    """A new identifier."""
+    """Make one id."""
     return prediction_ids(1)[0]
 
 
 def is_prediction_id(text: str) -> bool:
-    """Whether this could be one."""
+    """Whether the text has the form of an id."""
     return _FORM.fullmatch(text) is not None

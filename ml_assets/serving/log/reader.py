@@ -1,4 +1,4 @@
-"""Reading the prediction log: one prediction by its id, how many each release gave, or all."""
+"""Reads the prediction log: one prediction by its id, counts by release, or all."""
 
 import json
 from collections import Counter
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.errors import MlAssetsError
-from ml_assets.serving.log.files import files, hour_folder, hours
+from ml_assets.serving.log.hour_files import files, hour_folder, hours
 from ml_assets.serving.log.prediction_id import is_prediction_id
 from ml_assets.serving.log.record import schema
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
 
 
 class PredictionLogError(MlAssetsError):
-    """The log holds something else than whole files of predictions."""
+    """The log has something other than whole files of predictions."""
 
 
 def find(folder: Path, id: str) -> dict[str, Any] | None:
-    """The record of one prediction, or None. Reads one hour: the id says which."""
+    """Return the record of one prediction, or None. Reads one hour, which the id gives. Raises PredictionLogError."""
     if not is_prediction_id(id):
         return None
-    found = _select([hour_folder(folder, id)], "SELECT * FROM log WHERE id = ?", id).to_pylist()
-    if not found:
+    records = _select([hour_folder(folder, id)], "SELECT * FROM log WHERE id = ?", id).to_pylist()
+    if not records:
         return None
-    record = found[0]
+    [record] = records
     return {**record, "at": record["at"].isoformat(), "request": json.loads(record["request"])}
 
 
 def find_in_any(folder: Path, id: str) -> dict[str, Any] | None:
-    """The record of one prediction of any of the products that have a log in the folder, or None."""
-    return next((found for each in sorted(folder.glob("*")) if (found := find(each, id))), None)
+    """Return the record of one prediction of any product with a log in the folder, or None. Raises PredictionLogError."""
+    return next((record for log in sorted(folder.glob("*")) if (record := find(log, id))), None)
 
 
 def count_predictions(folder: Path) -> Counter[tuple[str, str]]:
-    """Predictions by (release, environment) of all that is logged under the folder."""
-    counted = _select(hours(folder), "SELECT release, environment, count(*) AS n FROM log GROUP BY ALL").to_pylist()
-    return Counter({(row["release"], row["environment"]): row["n"] for row in counted})
+    """Count the predictions in the folder by (release, environment). Raises PredictionLogError."""
+    counts = _select(hours(folder), "SELECT release, environment, count(*) AS n FROM log GROUP BY ALL").to_pylist()
+    return Counter({(row["release"], row["environment"]): row["n"] for row in counts})
 
 
 def read(folder: Path) -> "pl.DataFrame":
-    """All predictions logged under the folder, by id and so by time; requests are JSON."""
+    """Return all predictions in the folder, sorted by id and so by time; requests are JSON. Raises PredictionLogError."""
     import polars as pl
 
     return pl.DataFrame(_select(hours(folder), "SELECT * FROM log ORDER BY id"))
@@ -53,7 +53,7 @@ def read(folder: Path) -> "pl.DataFrame":
 def _select(within: Sequence[Path], sql: str, *parameters: str) -> "pa.Table":
     """The result of a query of `log`, the records in the folders of these hours, each once.
 
-    When a compaction removes a file before it is read, what the file held is in another one: the query is done again.
+    When a compaction removes a file before it is read, its records are in another one, so the query runs again.
     """
     import duckdb
 

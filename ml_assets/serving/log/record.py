@@ -1,4 +1,4 @@
-"""Predictions as they are kept, in the log and by the batch predictions alike, and their Parquet form.
+"""The record of predictions, in the log and in batch predictions, and its Parquet form.
 
 The request is one column of JSON, not a column for each field: contracts change from release to release, and so every file
 of every release has the same columns. JSON keeps numbers to the last bit and is read again by the release's own decoder. It is
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 GROUP_ROWS = 32_768
-"""Rows that are found or left out together when one id is looked for."""
+"""Rows that a search for one id reads or skips together."""
 _WRAPPED = b'{"rows":'
 REPEATED = ("product", "environment", "release", "bundle")
-"""Columns with few values: most often one in a whole batch, which costs nothing then."""
+"""Columns with few values, mostly one in a whole batch, which then costs nothing."""
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False):
-    """Rows as they were sent: a body that was decoded, and its number of rows."""
+    """Rows as the client sent them: a body, and its number of rows."""
 
     body: bytes
     rows: int
@@ -39,7 +39,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Predictions(msgspec.Struct, frozen=True, gc=False):
-    """What one release gave for rows asked together: what all of them share, and a value for each row, in order.
+    """The predictions of one release for the rows of a request: what they share, and a value for each row, in order.
 
     `bundle` is the digest of the release's bundle, `at` when the request was read, in UTC: one moment for all rows, or one for
     each. `ids` are one text, an id after the other. The decision is whether a score reaches the `threshold`; there is none where
@@ -65,7 +65,7 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
         return len(self.scores)
 
     def parts(self, most: int) -> "list[Predictions]":
-        """The same in pieces of at most so many rows."""
+        """Return the same in pieces of at most `most` rows."""
         rows = len(self)
         return [self] if rows <= most else [self._rows(at, at + most) for at in range(0, rows, most)]
 
@@ -81,7 +81,7 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
 
 @cache
 def schema() -> "pa.Schema":
-    """The columns."""
+    """Return the columns of the record."""
     import pyarrow as pa
 
     text = pa.string()
@@ -91,25 +91,25 @@ def schema() -> "pa.Schema":
 
 
 def table(batches: Sequence[Predictions]) -> "pa.Table":
-    """The predictions as columns, in their order."""
+    """Return the predictions as columns, in order. Raises ValueError for what Arrow can't hold."""
     import pyarrow as pa
 
     kinds = schema()
     columns = {"id": _ids(batches), "at": _moments(batches), "request": _requests(batches)}
-    scores = np.concatenate([each.scores for each in batches])
+    scores = np.concatenate([batch.scores for batch in batches])
     columns |= {"score": pa.array(scores), "decision": _decisions(batches, scores)}
     repeated = set(map(attrgetter(*REPEATED), batches))
     if len(repeated) == 1:
         columns |= {name: pa.repeat(value, len(columns["id"])) for name, value in zip(REPEATED, repeated.pop(), strict=True)}
     else:
-        columns |= {name: pa.array([getattr(each, name) for each in batches for _ in range(len(each))]) for name in REPEATED}
+        columns |= {name: pa.array([getattr(batch, name) for batch in batches for _ in range(len(batch))]) for name in REPEATED}
     return pa.Table.from_arrays([columns[name] for name in kinds.names], schema=kinds)
 
 
 def _ids(batches: Sequence[Predictions]) -> "pa.Array":
     import pyarrow as pa
 
-    content = "".join(each.ids for each in batches).encode()
+    content = "".join(batch.ids for batch in batches).encode()
     count = len(content) // ID_LENGTH
     return pa.StringArray.from_buffers(
         count, pa.py_buffer(np.arange(count + 1, dtype=np.int32) * ID_LENGTH), pa.py_buffer(content)
@@ -117,11 +117,11 @@ def _ids(batches: Sequence[Predictions]) -> "pa.Array":
 
 
 def _decisions(batches: Sequence[Predictions], scores: "NDArray[np.float64]") -> "pa.Array":
-    """Whether each score reaches its threshold; null without one, and for what could not be scored."""
+    """Whether each score reaches its threshold; null without one, and for rows that couldn't be scored."""
     import pyarrow as pa
 
-    each_of = np.array([each.threshold for each in batches], dtype=np.float64)  # NaN for None
-    thresholds = np.repeat(each_of, [len(each) for each in batches])
+    by_batch = np.array([batch.threshold for batch in batches], dtype=np.float64)  # NaN for None
+    thresholds = np.repeat(by_batch, [len(batch) for batch in batches])
     return pa.array(scores >= thresholds, mask=np.isnan(scores) | np.isnan(thresholds))
 
 
@@ -129,25 +129,25 @@ def _requests(batches: Sequence[Predictions]) -> "pa.Array":
     """The JSON text of each row."""
     import pyarrow as pa
 
-    runs = groupby(batches, key=lambda each: isinstance(each.requests, Sent))
-    texts = [_cut([each.requests for each in run]) if is_sent else _written(run) for is_sent, run in runs]  # type: ignore[misc]
+    runs = groupby(batches, key=lambda batch: isinstance(batch.requests, Sent))
+    texts = [_cut([batch.requests for batch in run]) if is_sent else _written(run) for is_sent, run in runs]  # type: ignore[misc]
     return pa.concat_arrays(texts)
 
 
 def _cut(bodies: Sequence[Sent]) -> "pa.Array":
-    """Each row's own text, from its opening brace to its closing one. But for the joining this needs no interpreter."""
+    """Each row's own text, from its opening brace to its closing one. Apart from the join this runs without the interpreter."""
     import pyarrow as pa
 
-    content = b"".join([each.body for each in bodies])
+    content = b"".join([sent.body for sent in bodies])
     values = np.frombuffer(content, np.uint8)
     opened, closed = np.flatnonzero(values == ord("{")), np.flatnonzero(values == ord("}"))
-    is_wrapped = np.array([each.body.startswith(_WRAPPED) for each in bodies])
-    objects = np.array([each.rows for each in bodies]) + is_wrapped
-    ends = np.cumsum([len(each.body) for each in bodies])
+    is_wrapped = np.array([sent.body.startswith(_WRAPPED) for sent in bodies])
+    objects = np.array([sent.rows for sent in bodies]) + is_wrapped
+    ends = np.cumsum([len(sent.body) for sent in bodies])
     is_plain = (_by_body(opened, ends) == objects) & (_by_body(closed, ends) == objects)
     if not is_plain.all():
-        runs = groupby(zip(bodies, is_plain.tolist(), strict=True), key=lambda each: each[1])
-        return pa.concat_arrays([(_cut if plain else _parsed)([each for each, _ in run]) for plain, run in runs])
+        runs = groupby(zip(bodies, is_plain.tolist(), strict=True), key=lambda pair: pair[1])
+        return pa.concat_arrays([(_cut if plain else _parsed)([sent for sent, _ in run]) for plain, run in runs])
     after = np.cumsum(objects)
     opened = np.delete(opened, (after - objects)[is_wrapped])
     closed = np.delete(closed, (after - 1)[is_wrapped])
@@ -163,21 +163,21 @@ def _by_body(positions: "NDArray[np.intp]", ends: "NDArray[np.intp]") -> "NDArra
 
 
 def _parsed(bodies: Sequence[Sent]) -> "pa.Array":
-    """The same where text has braces, or a body begins otherwise."""
+    """The same for bodies that have braces in text, or begin otherwise."""
     import pyarrow as pa
 
     texts: list[bytes | msgspec.Raw] = []
-    for each in bodies:
-        fields = msgspec.json.decode(each.body, type=dict[str, msgspec.Raw])
-        texts += msgspec.json.decode(fields["rows"], type=list[msgspec.Raw]) if "rows" in fields else [each.body.strip()]
+    for sent in bodies:
+        fields = msgspec.json.decode(sent.body, type=dict[str, msgspec.Raw])
+        texts += msgspec.json.decode(fields["rows"], type=list[msgspec.Raw]) if "rows" in fields else [sent.body.strip()]
     return pa.array(map(bytes, texts), type=pa.string())
 
 
 def _written(batches: Iterable[Predictions]) -> "pa.Array":
-    """Each row as JSON: the lines of one text, without their ends; it has no newline within."""
+    """Each row as JSON: the lines of one text, without their newlines, of which JSON has no others."""
     import pyarrow as pa
 
-    rows = [row for each in batches for row in each.requests]  # type: ignore[union-attr]
+    rows = [row for batch in batches for row in batch.requests]  # type: ignore[union-attr]
     lines = msgspec.json.Encoder().encode_lines(rows)
     ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == ord("\n")) - np.arange(len(rows))
     offsets = np.concatenate([[0], ends]).astype(np.int32)
@@ -187,25 +187,25 @@ def _written(batches: Iterable[Predictions]) -> "pa.Array":
 def _moments(batches: Sequence[Predictions]) -> "pa.Array":
     import pyarrow as pa
 
-    counts = [number for each in batches for number in ([len(each)] if len(each.at) == 1 else [1] * len(each))]
-    moments = pa.array(chain.from_iterable(each.at for each in batches), type=pa.timestamp("us"))
+    counts = [count for batch in batches for count in ([len(batch)] if len(batch.at) == 1 else [1] * len(batch))]
+    moments = pa.array(chain.from_iterable(batch.at for batch in batches), type=pa.timestamp("us"))
     return moments.take(pa.array(np.repeat(np.arange(len(counts)), counts)))
 
 
 def parquet(predictions: "pa.Table") -> bytes:
-    """The bytes of one file that holds the table's rows in their order; the same table gives the same bytes."""
+    """Return a file with the table's rows in order; the same table gives the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     sink = pa.BufferOutputStream()
-    looked_for = [name for name in schema().names if name != "request"]
+    searched = [name for name in schema().names if name != "request"]
     pq.write_table(
         predictions,
         sink,
         row_group_size=GROUP_ROWS,
         compression="zstd",
         use_dictionary=list(REPEATED),
-        write_statistics=looked_for,
+        write_statistics=searched,
     )
     content: bytes = sink.getvalue().to_pybytes()
     return content

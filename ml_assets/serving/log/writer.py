@@ -1,9 +1,9 @@
-"""Every prediction, written beside the requests: answering appends to a queue and waits for nothing.
+"""Writes every prediction to the log, in the background: a request appends to a queue and waits for nothing.
 
-A thread turns what waits into columns and writes them as one Parquet file once in `flush_seconds`. Nearly all of that is done in
-NumPy and Arrow without the interpreter, for which the event loop would wait. Once an hour has passed, a process of its own, which
-has neither the interpreter nor the priority of this one, compacts its files. What was not flushed when the process is killed is
-lost; what does not fit the queue, or the disk, is counted in `lost`. Reading is prediction_records.
+A thread turns the queue into columns and writes them as one Parquet file every `flush_seconds`. Nearly all of that runs in NumPy
+and Arrow without the interpreter, which the event loop would wait for. Once an hour has passed, a process of its own, at low
+priority, compacts its files. Predictions that weren't flushed when the process is killed are lost; those that don't fit the queue
+or the disk are counted in `lost`.
 """
 
 import subprocess
@@ -15,8 +15,8 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from ml_assets.serving.log import files as prediction_files
-from ml_assets.serving.log.files import due_hours, folder_of, hour_number, put
+from ml_assets.serving.log import hour_files
+from ml_assets.serving.log.hour_files import due_hours, folder_of, hour_number, put
 from ml_assets.serving.log.record import Predictions, Sent, parquet, table
 
 if TYPE_CHECKING:
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 
 MOST_WAITING_BYTES = 128 * 1024 * 1024
 REQUEST_BYTES, SENT_ROW_BYTES, ROW_BYTES = 700, 60, 800
-"""About what the predictions of a request weigh in memory beside its text, and each row of them, the text of which is kept or
-which is kept itself."""
+"""Approximate memory of a request's predictions without its text, of a row whose text is kept, and of a row kept as a struct."""
 FLUSH_SECONDS = 1.0
 LOOK_SECONDS = 0.05
 STOP_SECONDS = 5.0
 GRACE_SECONDS = 60
-"""How long after its end an hour is compacted: what was answered in it has been flushed by then."""
+"""How long after its end an hour is compacted: its predictions have been flushed by then."""
 SLICE_ROWS, SLICE_REQUESTS = 30_000, 2000
-"""About what is in one table. For each a few dozen steps take the interpreter from the event loop, and each request's bodies and
-numbers are gone through in one."""
+"""Approximate size of one table. Building it takes the interpreter from the event loop in a few dozen steps, some of which go
+through all its requests."""
 
 
 class PredictionLog:
@@ -55,7 +54,7 @@ class PredictionLog:
         self._stop_seconds = stop_seconds
         self._clock = clock
         self._waiting: deque[tuple[Predictions, int]] = deque()
-        # Each counter is changed by one thread only: what was refused and taken by the caller's, the others by the writer's.
+        # One thread alone changes each counter: the caller's `_refused`, `_taken` and `_taken_bytes`, the writer's the others.
         self._refused = self._taken_bytes = self._done_bytes = self._unwritten = self._taken = 0
         self._hour = 0
         self._compaction: subprocess.Popen[bytes] | None = None
@@ -65,11 +64,11 @@ class PredictionLog:
 
     @property
     def lost(self) -> int:
-        """Predictions that are not in the log and will not be."""
+        """Predictions that will never be in the log."""
         return self._refused + self._unwritten
 
     def add(self, predictions: Predictions, size: int = 0) -> None:
-        """Queue the predictions of a request of `size` bytes; when the queue is full they are lost, and counted."""
+        """Queue the predictions of a request of `size` bytes; if the queue is full they are lost, and counted."""
         if not len(predictions):
             return
         row_bytes = SENT_ROW_BYTES if isinstance(predictions.requests, Sent) else ROW_BYTES
@@ -82,7 +81,7 @@ class PredictionLog:
         self._waiting.append((predictions, weight))
 
     def close(self) -> None:
-        """Write what waits, then stop; a disk that hangs is given up after a while."""
+        """Write the queue, then stop; gives up on a disk that hangs after `stop_seconds`."""
         self._closing.set()
         self._thread.join(self._stop_seconds)
         if self._thread.is_alive():
@@ -95,12 +94,12 @@ class PredictionLog:
             self._flush()
             self._compact()
         self._flush()
-        if self._compaction is not None:  # whenever it ends, each record counts once: the next start goes on
+        if self._compaction is not None:  # safe at any moment: each record counts once, and the next start resumes
             self._compaction.kill()
             self._compaction.wait()
 
     def _pause(self) -> bool:
-        """Until it is time to flush, or much waits; whether to stop."""
+        """Wait until it is time to flush, or much is queued. Return whether to stop."""
         until = time.monotonic() + self._flush_seconds
         while time.monotonic() < until and self._taken_bytes - self._done_bytes < self._most_waiting_bytes // 4:
             if self._closing.wait(min(self._flush_seconds, LOOK_SECONDS)):
@@ -131,13 +130,13 @@ class PredictionLog:
             self._unwritten += whole.num_rows
 
     def _tables(self, waited: Sequence[Predictions]) -> "list[pa.Table]":
-        made = []
+        tables = []
         for batches in _sliced(waited):
             try:
-                made.append(table(batches))
-            except ValueError:  # what Arrow cannot hold
+                tables.append(table(batches))
+            except ValueError:  # values that Arrow can't hold
                 self._unwritten += sum(map(len, batches))
-        return made
+        return tables
 
     def _compact(self) -> None:
         """Start a compaction when an hour has passed, and count one that failed: the next hour or start tries again."""
@@ -155,13 +154,13 @@ class PredictionLog:
 
 
 def _compaction(due: Sequence[Path]) -> "subprocess.Popen[bytes] | None":
-    """A process that compacts these hours; none if there are none."""
-    command = [sys.executable, "-m", prediction_files.__name__, *map(str, due)]
+    """Start a process that compacts these hours; None if there are none."""
+    command = [sys.executable, "-m", hour_files.__name__, *map(str, due)]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) if due else None
 
 
 def _sliced(waited: Sequence[Predictions]) -> Iterator[list[Predictions]]:
-    """The same in their order, together until they are enough for a table."""
+    """Group predictions, in order, into enough for a table each."""
     rows = 0
     joined: list[Predictions] = []
     for predictions in waited:

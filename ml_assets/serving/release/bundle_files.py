@@ -1,4 +1,4 @@
-"""The files of a release bundle: which names there may be, and their bytes, read once and checked by digest."""
+"""The files of a release bundle: the allowed names, and the bytes, read once and checked by digest."""
 
 import re
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ LOOKUP = re.compile(r"lookups/([A-Za-z_][A-Za-z0-9_]*)\.parquet")
 
 
 class BundleRefused(MlAssetsError):
-    """The bundle may not answer: a member is missing, damaged, unknown, or its scores are not the recorded ones."""
+    """The bundle may not serve: a member is missing, damaged or unknown, or its scores aren't the recorded ones."""
 
 
 @dataclass(frozen=True)
@@ -26,18 +26,21 @@ class BundleFiles:
 
 
 def read_members(files: BundleFiles) -> dict[str, bytes]:
-    """Each member's bytes by name. What is checked is what is used: every file is read once."""
+    """Return each member's bytes by name. Every file is read once, so that the checked bytes are the used ones.
+
+    Raises BundleRefused.
+    """
     names = _names(files.folder)
     _refuse_names(names, files)
     members = {name: (files.folder / name).read_bytes() for name in names}
     for name, digest in (files.digests or {}).items():
-        if (found := sha256(members[name])) != digest:
-            raise BundleRefused(f"{files.folder}: {name} has digest {found}, recorded is {digest}: it was damaged")
+        if (actual := sha256(members[name])) != digest:
+            raise BundleRefused(f"{files.folder}: {name} has digest {actual}, recorded is {digest}: it was damaged")
     return members
 
 
 def lookup_name(member: str) -> str | None:
-    """The relation that a lookup member holds, or None for other members."""
+    """Return the relation that a lookup member holds, None for other members."""
     match = LOOKUP.fullmatch(member)
     return match.group(1) if match else None
 
@@ -45,11 +48,11 @@ def lookup_name(member: str) -> str | None:
 def _names(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise BundleRefused(f"{folder}: no such bundle folder")
-    found = sorted(folder.rglob("*"))
-    links = [str(path.relative_to(folder)) for path in found if path.is_symlink()]
+    paths = sorted(folder.rglob("*"))
+    links = [str(path.relative_to(folder)) for path in paths if path.is_symlink()]
     if links:
         raise BundleRefused(f"{folder}: symbolic links are not allowed in a bundle: {links}")
-    return [path.relative_to(folder).as_posix() for path in found if not path.is_dir()]
+    return [path.relative_to(folder).as_posix() for path in paths if not path.is_dir()]
 
 
 def _refuse_names(names: list[str], files: BundleFiles) -> None:

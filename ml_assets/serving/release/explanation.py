@@ -1,4 +1,4 @@
-"""Why a prediction is what it is: its features and what each of them added to the score, by the bundle that answered."""
+"""Explains a prediction: its features and what each of them added to the score, by the bundle that served it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ class Explanation:
 
 
 def explain(bundle: Bundle, request: Mapping[str, Any]) -> Explanation:
-    """Compute the features of a logged request again, score them, and share the score out among them."""
+    """Compute and score the features of a logged request again, and attribute the score to them. Raises ScoringError."""
     from catboost import Pool
 
     values = bundle.features_of(bundle.requests.convert([request]))
@@ -44,17 +44,18 @@ def explain(bundle: Bundle, request: Mapping[str, Any]) -> Explanation:
     features = bundle.card.features
     categories = [position for position, feature in enumerate(features) if feature["kind"] == "category"]
     pool = Pool(np.array([row], dtype=object), cat_features=categories)
-    raw = float(bundle.scorer.model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
-    *contributions, expected = bundle.scorer.model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
+    model = bundle.engines.scorer.model
+    raw = float(model.predict(pool, prediction_type="RawFormulaVal", thread_count=1)[0])
+    *contributions, expected = model.get_feature_importance(pool, type="ShapValues", thread_count=1)[0].tolist()
     if not abs(math.fsum([expected, *contributions]) - raw) <= TOLERANCE:
-        told = f"{math.fsum([expected, *contributions])!r}, the raw score is {raw!r}"
-        raise ScoringError(f"{bundle.release}: the expected value and the contributions add up to {told}")
+        totals = f"{math.fsum([expected, *contributions])!r}, the raw score is {raw!r}"
+        raise ScoringError(f"{bundle.release}: the expected value and the contributions add up to {totals}")
     named = zip(features, row, contributions, strict=True)
-    shares = [Share(feature["name"], _told(value), share) for feature, value, share in named]
+    shares = [Share(feature["name"], _or_none(value), share) for feature, value, share in named]
     return Explanation(score, raw, expected, bundle.card.threshold, _largest_first(shares))
 
 
-def _told(value: Any) -> Any:
+def _or_none(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 

@@ -1,11 +1,11 @@
-"""What was scored since the bundle was loaded, counted beside its profile: scores by bin, categories the training never saw."""
+"""Counts since the bundle was loaded, to compare with its profile: scores by bin, categories that training never saw."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml_assets.serving.features.values import CATEGORY, FeatureValues
+from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,12 +36,12 @@ class Observed:
     @property
     def scores(self) -> list[int]:
         """Rows by bin of their score: up to the first edge, ..., above the last."""
-        counted: list[int] = self._scores.tolist()
-        return counted
+        counts: list[int] = self._scores.tolist()
+        return counts
 
     @property
     def unknown(self) -> dict[str, int]:
-        """Rows by category feature whose value is none of the profile's."""
+        """Rows by category feature whose value isn't in the profile."""
         return dict(self._unknown)
 
     @property

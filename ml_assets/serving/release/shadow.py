@@ -1,9 +1,9 @@
-"""What was answered is scored once more by the other release, in a thread beside the requests, which never wait for it.
+"""Scores served requests again with the other release, in a thread of its own, which no request waits for.
 
-The other is the candidate; for what a canary answered it is the champion, so that both have scored each request.
+The other release is the candidate or, for requests that a canary served, the champion, so that both have scored each request.
 
-Rows wait in a queue with an end; those that find it full are dropped, and counted. Small batches with a pause between them
-leave the interpreter to the event loop. What cannot be scored is counted, and logged with NaN: it fails nobody's request.
+Rows wait in a bounded queue; those that find it full are dropped and counted. Small batches with a pause between them leave the
+interpreter to the event loop. A row that can't be scored is counted, and logged with NaN: it fails no one's request.
 """
 
 import logging
@@ -18,7 +18,7 @@ import numpy as np
 from ml_assets.serving.log.record import Predictions
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.release.bundle import Bundle
-from ml_assets.serving.release.loaded import converted
+from ml_assets.serving.release.loaded_releases import converted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,35 +34,35 @@ ENVIRONMENT = "shadow"
 class _Job(msgspec.Struct, frozen=True, gc=False):
     scorer: Bundle
     digest: str
-    answered_by: Bundle
-    made: Predictions
+    served_by: Bundle
+    served: Predictions
 
 
 class Shadow:
-    """Takes what was answered without waiting; writes the candidate's scores, under the same ids, to `log`."""
+    """Takes served predictions without waiting; writes the other release's scores, under the same ids, to `log`."""
 
     def __init__(self, log: PredictionLog, *, most_waiting_rows: int = MOST_WAITING_ROWS) -> None:
         self.log = log
         # Each counter is changed by one thread only: `dropped` and `_taken` by the event loop's, the others by ours.
         self.dropped = self.scored = self.failed = self._taken = 0
         self._most_waiting_rows = most_waiting_rows
-        self._line: deque[_Job] = deque()
-        self._is_there = threading.Event()
+        self._queue: deque[_Job] = deque()
+        self._has_jobs = threading.Event()
         self._stops = threading.Event()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
         self._thread.start()
 
-    def add(self, scorer: Bundle, digest: str, made: Predictions, *, answered_by: Bundle) -> None:
-        """Have this bundle, of this digest, score what the other one answered, later; too much is dropped."""
-        if self._taken - self.scored - self.failed + len(made) > self._most_waiting_rows:
-            self.dropped += len(made)
+    def add(self, scorer: Bundle, digest: str, served: Predictions, *, served_by: Bundle) -> None:
+        """Queue these predictions to be scored by `scorer`, of this digest; if the queue is full they are dropped and counted."""
+        if self._taken - self.scored - self.failed + len(served) > self._most_waiting_rows:
+            self.dropped += len(served)
             return
-        self._taken += len(made)
-        self._line.append(_Job(scorer, digest, answered_by, made))
-        self._is_there.set()
+        self._taken += len(served)
+        self._queue.append(_Job(scorer, digest, served_by, served))
+        self._has_jobs.set()
 
     def counters(self) -> dict[str, int]:
-        """For /metrics."""
+        """Return the counters for /metrics, by name."""
         return {
             "shadow_rows_scored": self.scored,
             "shadow_rows_dropped": self.dropped,
@@ -71,44 +71,44 @@ class Shadow:
         }
 
     def close(self) -> None:
-        """Stop after the batch under way; rows that still wait are let go."""
+        """Stop after the batch under way; rows that still wait are dropped."""
         self._stops.set()
-        self._is_there.set()
+        self._has_jobs.set()
         self._thread.join(STOP_SECONDS)
         self.log.close()
 
     def _run(self) -> None:
         while not self._stops.is_set():
-            self._is_there.wait()
-            self._is_there.clear()
-            while self._line and not self._stops.is_set():
-                job = self._line.popleft()
-                for made in job.made.parts(BATCH_ROWS):
-                    self._score(job, made)
+            self._has_jobs.wait()
+            self._has_jobs.clear()
+            while self._queue and not self._stops.is_set():
+                job = self._queue.popleft()
+                for served in job.served.parts(BATCH_ROWS):
+                    self._score(job, served)
                     self._stops.wait(PAUSE_SECONDS)
 
-    def _score(self, job: _Job, made: Predictions) -> None:
+    def _score(self, job: _Job, served: Predictions) -> None:
         try:
-            rows = converted(cast("Sequence[msgspec.Struct]", made.requests), job.answered_by, job.scorer)
-            scored = _scored(job, made, job.scorer.score_structs(rows))
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with a release is told and counted; the next row is scored
-            self._score_alone(job, made, error)
+            rows = converted(cast("Sequence[msgspec.Struct]", served.requests), job.served_by, job.scorer)
+            scored = _scored(job, served, job.scorer.score_structs(rows))
+        except Exception as error:  # noqa: BLE001 - any fault of a release is logged and counted; the next row is scored
+            self._score_alone(job, served, error)
             return
         self.log.add(scored)
-        self.scored += len(made)
+        self.scored += len(served)
 
-    def _score_alone(self, job: _Job, made: Predictions, error: Exception) -> None:
-        """One row of a batch cannot be scored: the others are, each by itself."""
-        if len(made) > 1:
-            for each in made.parts(1):
-                self._score(job, each)
+    def _score_alone(self, job: _Job, served: Predictions, error: Exception) -> None:
+        """Score each row of a failed batch by itself, so that one row doesn't fail the others; log a row that failed alone."""
+        if len(served) > 1:
+            for row in served.parts(1):
+                self._score(job, row)
             return
         if not self.failed:  # its kind alone: a message may hold what a client sent
-            LOGGER.warning("%s, beside what answers, cannot score: %s", job.scorer.release, type(error).__name__)
-        self.log.add(_scored(job, made, np.array([np.nan])))
-        self.failed += len(made)
+            LOGGER.warning("%s, in the shadow, cannot score: %s", job.scorer.release, type(error).__name__)
+        self.log.add(_scored(job, served, np.array([np.nan])))
+        self.failed += len(served)
 
 
-def _scored(job: _Job, answered: Predictions, scores: "NDArray[np.float64]") -> Predictions:
-    told = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
-    return msgspec.structs.replace(answered, **told, scores=scores, threshold=job.scorer.card.threshold)
+def _scored(job: _Job, served: Predictions, scores: "NDArray[np.float64]") -> Predictions:
+    scorer = {"release": job.scorer.release, "bundle": job.digest, "environment": ENVIRONMENT}
+    return msgspec.structs.replace(served, **scorer, scores=scores, threshold=job.scorer.card.threshold)

@@ -1,7 +1,7 @@
-"""A bundle is loaded in a child process first: one that crashes or hangs CatBoost or DuckDB ends the child, not the endpoint.
+"""Loads a bundle in a child process first: one that crashes or hangs CatBoost or DuckDB ends the child, not the endpoint.
 
 The server forks a nursery while it has one thread and its libraries are imported; for each trial the nursery forks a child.
-So a trial costs one load, not one start of Python, and no fork ever happens beside threads.
+So a trial costs one load, not one start of Python, and no process forks while it has threads.
 """
 
 import json
@@ -24,11 +24,12 @@ SLOWEST_ROW_SECONDS = 0.5
 
 
 class Trial:
-    """Make it before the process starts a thread."""
+    """Tries bundles. Make it before the process starts a thread."""
 
-    def __init__(self, *, seconds: float = SECONDS) -> None:
+    def __init__(self, *, seconds: float = SECONDS, is_compiled: bool = True) -> None:
         import_libraries()
         self._seconds = seconds
+        self._is_compiled = is_compiled
         self._one = Lock()
         self._socket, theirs = socket.socketpair()
         self._pid = os.fork()
@@ -39,9 +40,9 @@ class Trial:
         self._socket.settimeout(seconds + 10)
 
     def load(self, files: BundleFiles, limits: Limits) -> None:
-        """Raises BundleRefused unless a child loaded the bundle, and scored its golden rows as recorded, in time."""
+        """Have a child load the bundle and score its golden rows. Raises BundleRefused if that fails, or takes too long."""
         digests = dict(files.digests) if files.digests is not None else None
-        job = {"folder": str(files.folder), "digests": digests, "limits": asdict(limits)}
+        job = {"folder": str(files.folder), "digests": digests, "limits": asdict(limits), "is_compiled": self._is_compiled}
         try:
             with self._one:
                 self._socket.sendall(json.dumps(job).encode() + b"\n")
@@ -60,7 +61,7 @@ class Trial:
 
 
 def import_libraries() -> None:
-    """What every process that loads a bundle needs, before it forks another that does."""
+    """Import the libraries that loading a bundle needs, before a process forks others that load one."""
     import catboost  # noqa: F401
     import duckdb  # noqa: F401
     import sqlglot  # noqa: F401
@@ -83,40 +84,41 @@ def _tried(job: dict[str, Any], seconds: float) -> str:
         os.close(reading)
         _child(job, writing)
     os.close(writing)
-    told = _until(reading, time.monotonic() + seconds)
+    reply = _until(reading, time.monotonic() + seconds)
     os.close(reading)
-    if told is None:
+    if reply is None:
         os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
-    if told is None:
+    if reply is None:
         return f"{job['folder']}: not loaded after {seconds:g} s"
     code = os.waitstatus_to_exitcode(status)
-    return told if code == 0 and told else f"{job['folder']}: loading it ended the process that tried it, with {code}"
+    return reply if code == 0 and reply else f"{job['folder']}: loading it ended the process that tried it, with {code}"
 
 
 def _until(reading: int, deadline: float) -> str | None:
     """All that the pipe holds until it is closed; None if that takes too long."""
-    found = b""
+    content = b""
     while (left := deadline - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
         chunk = os.read(reading, 65536)
         if not chunk:
-            return found.decode(errors="replace").replace("\n", " ")
-        found += chunk
+            return content.decode(errors="replace").replace("\n", " ")
+        content += chunk
     return None
 
 
 def _child(job: dict[str, Any], writing: int) -> NoReturn:
-    told = "failed"
+    reply = "failed"
     try:
-        told = _load(job)
+        reply = _load(job)
     finally:
-        os.write(writing, told.encode()[:4000])
+        os.write(writing, reply.encode()[:4000])
         os._exit(0)
 
 
 def _load(job: dict[str, Any]) -> str:
     try:
-        bundle = load(Path(job["folder"]), digests=job["digests"], limits=Limits(**job["limits"]))
+        limits, is_compiled = Limits(**job["limits"]), job["is_compiled"]
+        bundle = load(Path(job["folder"]), digests=job["digests"], limits=limits, is_compiled=is_compiled)
         request = json.loads((Path(job["folder"]) / "golden.json").read_bytes())["requests"][0]
         started = time.perf_counter()
         bundle.score([request])
@@ -127,10 +129,10 @@ def _load(job: dict[str, Any]) -> str:
 
 
 def _line(from_socket: socket.socket) -> bytes:
-    found = bytearray()
-    while not found.endswith(b"\n"):
+    content = bytearray()
+    while not content.endswith(b"\n"):
         chunk = from_socket.recv(65536)
         if not chunk:
             return b""
-        found += chunk
-    return bytes(found[:-1])
+        content += chunk
+    return bytes(content[:-1])

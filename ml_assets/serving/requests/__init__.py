@@ -1,1 +1,1 @@
-"""What a client may send, strictly: fields and their types, parsing, refusals."""
+"""Strict requests: fields and their types, parsing, refusals."""

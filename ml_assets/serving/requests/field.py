@@ -1,4 +1,4 @@
-"""One field of request.json: what a request may hold there, as a type that msgspec enforces, and as a client is told it."""
+"""One field of request.json: its allowed values, as a type that msgspec enforces and as a refusal describes them."""
 
 import datetime as dt
 import math
@@ -10,7 +10,7 @@ import msgspec
 from ml_assets.errors import MlAssetsError
 
 MOST_SHOWN, SHOWN = 100, 10
-"""A client is shown as many known values; of more, the first few and their number."""
+"""At most this many known values are shown to a client; of more, only the first few and their number."""
 _INT64 = 2**63
 _TYPES: Mapping[str, Any] = {
     "string": str,
@@ -38,7 +38,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def listed(self) -> tuple[str | int, ...] | None:
-        """The values that may be sent, where they are listed: of `isin`, or of `known` within the other limits."""
+        """The allowed values, where they are listed: those of `isin`, or of `known` within the other limits."""
         values: list[Any] | None = self.isin if self.known is None else self.known
         if values is None:
             return None
@@ -48,13 +48,13 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def whole_limits(self) -> tuple[int, int] | None:
-        """The least and the largest of the integers that may be sent, where both are limited."""
+        """The least and the largest allowed integer, where both are limited."""
         if self.type != "integer" or self.ge is None or self.le is None:
             return None
         return math.ceil(self.ge), math.floor(self.le)
 
     def allowed(self) -> dict[str, Any]:
-        """What a client may send, for the detail of a refusal."""
+        """Describe the allowed values, for the detail of a refusal."""
         note = {"format": "ISO 8601 without zone, in UTC"} if self.type == "timestamp" else {}
         limits = {"ge": self.ge, "le": self.le, "isin": self.isin} if self.known is None else self._shown()
         stated = {name: limit for name, limit in limits.items() if limit is not None}
@@ -66,7 +66,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def annotation(field: Field) -> Any:
-    """The type of the field's values."""
+    """Return the type of the field's values for msgspec. Raises RequestSpecRefused."""
     has_range = field.ge is not None or field.le is not None
     if has_range and field.type not in ("integer", "number"):
         raise RequestSpecRefused(f"request.json: {field.name}: ge and le are for numbers, not {field.type}")
@@ -84,7 +84,7 @@ def _one_of(field: Field) -> Any:
     if wanted is None or not all(type(value) is wanted for value in [*(field.isin or ()), *(field.known or ())]):
         raise RequestSpecRefused(f"request.json: {field.name}: isin and known need values of a string or integer field")
     if not (listed := field.listed):
-        raise RequestSpecRefused(f"request.json: {field.name}: no value is left that a request may hold")
+        raise RequestSpecRefused(f"request.json: {field.name}: no value is left that a request may have")
     return Literal[listed]
 
 

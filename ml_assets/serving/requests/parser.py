@@ -17,7 +17,7 @@ _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
 @dataclass(frozen=True)
 class Limits:
-    """How large a request may be."""
+    """The largest request that is accepted, and whether fields outside of the contract are."""
 
     body_bytes: int = 2_000_000
     rows: int = 1000
@@ -39,7 +39,7 @@ class RequestDecoder:
         )
         rows = Annotated[list[self.row_type], msgspec.Meta(min_length=1, max_length=self.limits.rows)]  # type: ignore[name-defined]
         many = msgspec.defstruct("Requests", [("rows", rows)], forbid_unknown_fields=True)
-        self._told = {field.name: field.allowed() for field in self.fields}
+        self._allowed_values = {field.name: field.allowed() for field in self.fields}
         self._refuse_unknown = frozenset(field.name for field in self.fields if field.known is not None)
         self._one = msgspec.json.Decoder(self.row_type)
         self._many = msgspec.json.Decoder(many)
@@ -47,7 +47,7 @@ class RequestDecoder:
         self._most_openings = self.limits.rows + 2  # the object, its list and the rows; fields hold no objects
 
     def decode(self, body: bytes) -> Sequence[msgspec.Struct]:
-        """The rows of a body: one object, or {"rows": [...]}."""
+        """Decode the rows of a body: one object, or {"rows": [...]}. Raises BadRequest."""
         if len(body) > self.limits.body_bytes:
             raise BadRequest(413, [Refusal(path="", message=f"the body is over {self.limits.body_bytes} bytes")])
         self._refuse_nested(body)
@@ -66,14 +66,14 @@ class RequestDecoder:
         return rows
 
     def convert(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[msgspec.Struct]:
-        """The rows of parsed objects, under the same rules; timestamps may be text or datetimes."""
+        """Convert parsed objects, under the same rules; timestamps may be text or datetimes. Raises BadRequest."""
         try:
             return [msgspec.convert(request, self.row_type) for request in requests]
         except msgspec.ValidationError as error:
             raise self._invalid(error) from error
 
     def _refuse_nested(self, body: bytes) -> None:
-        """Before parsing: no more objects and lists than the most rows need, which bounds the depth too."""
+        """Refuse, before parsing, more objects and lists than the most rows need; that bounds the depth too."""
         if not self._opens_more(body):
             return
         outside = _STRING.sub(b"", body)  # brackets in text open nothing
@@ -85,10 +85,10 @@ class RequestDecoder:
         return count(body, b"{") + count(body, b"[") > self._most_openings
 
     def _invalid(self, error: msgspec.ValidationError) -> BadRequest:
-        told = refusal(str(error), self._allowed)
-        if _name(told.path) not in self._refuse_unknown or not told.message.startswith(_NOT_LISTED):
-            return BadRequest(422, [told])
-        unknown = msgspec.structs.replace(told, message=told.message.replace(_NOT_LISTED, "the training saw no", 1))
+        reason = refusal(str(error), self._allowed)
+        if _name(reason.path) not in self._refuse_unknown or not reason.message.startswith(_NOT_LISTED):
+            return BadRequest(422, [reason])
+        unknown = msgspec.structs.replace(reason, message=reason.message.replace(_NOT_LISTED, "the training saw no", 1))
         return BadRequest(422, [unknown], reason="unknown_category")
 
     def _malformed(self, body: bytes, error: Exception) -> BadRequest:
@@ -101,7 +101,7 @@ class RequestDecoder:
     def _allowed(self, path: str) -> Any:
         if path == "rows":
             return {"type": "array", "rows": [1, self.limits.rows]}
-        return self._told.get(_name(path), sorted(self._told))
+        return self._allowed_values.get(_name(path), sorted(self._allowed_values))
 
 
 def _name(path: str) -> str:

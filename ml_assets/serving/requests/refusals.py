@@ -1,4 +1,4 @@
-"""What a refused request is told: the path of the field, what is wrong, and what is allowed."""
+"""Refusals of requests: the path of the field, what is wrong, and what is allowed."""
 
 import json
 import math
@@ -33,14 +33,14 @@ class BadRequest(Exception):
         """A word for the metrics."""
 
     def body(self) -> bytes:
-        """The JSON that the client gets."""
+        """Return the JSON body of the reply."""
         return msgspec.json.encode({"detail": self.detail})
 
 
 def refusal(message: str, allowed: Callable[[str], Any]) -> Refusal:
-    """msgspec's message as a refusal; `allowed` says what a path may hold."""
-    found = _AT.match(message)
-    text, path = (found["message"], found["path"] or "") if found else (message, "")
+    """Turn msgspec's message into a refusal; `allowed` describes the allowed values at a path."""
+    match = _AT.match(message)
+    text, path = (match["message"], match["path"] or "") if match else (message, "")
     path = path.lstrip(".")
     if field := _FIELD.match(text):
         path = f"{path}.{_cut(field['name'])}".lstrip(".")
@@ -50,7 +50,7 @@ def refusal(message: str, allowed: Callable[[str], Any]) -> Refusal:
 
 
 def not_finite(body: bytes) -> str | None:
-    """Path of the first NaN or infinity in a body that is JSON but for such literals; None if it is something else."""
+    """Return the path of the first NaN or infinity in a body that is otherwise JSON, None in any other body."""
     try:
         return _path_of_non_finite(json.loads(body), "")
     except (ValueError, RecursionError):
@@ -66,7 +66,7 @@ def _path_of_non_finite(value: Any, path: str) -> str | None:
         children = [(f"{path}[{number}]", child) for number, child in enumerate(value)]
     else:
         return None
-    return next((found for at, child in children if (found := _path_of_non_finite(child, at))), None)
+    return next((inner for at, child in children if (inner := _path_of_non_finite(child, at))), None)
 
 
 def _cut(text: str) -> str:
@@ -74,15 +74,15 @@ def _cut(text: str) -> str:
 
 
 def repeated_field(body: bytes) -> str | None:
-    """The path of a field that an object of a JSON body names twice; None if there is none."""
+    """Return the path of a field that an object of a JSON body names twice, None without one."""
     twice: list[str] = []
 
     def look(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        fields = dict(pairs)
+        if len(fields) < len(pairs):
             names = [name for name, _ in pairs]
             twice.append(_cut(next(name for name in names if names.count(name) > 1)))
-        return found
+        return fields
 
-    json.loads(body, object_pairs_hook=look, parse_int=len)  # the values are judged already, and may be long
+    json.loads(body, object_pairs_hook=look, parse_int=len)  # the values are checked already, and may be long
     return twice[0] if twice else None

@@ -1,1 +1,0 @@
-"""From the model's input to scores: by CatBoost, or by its trees as arrays where they are proven to give the same."""

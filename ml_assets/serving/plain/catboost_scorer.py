@@ -1,0 +1,33 @@
+"""Scores of feature values by CatBoost itself, with the function that evaluation uses."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ml_assets.core.model.scoring import ScoringError, score_rows
+from ml_assets.serving.plain.feature_values import FeatureValues
+
+if TYPE_CHECKING:
+    import numpy as np
+    from catboost import CatBoost
+    from numpy.typing import NDArray
+
+MISSING_CATEGORY = "a category is missing; the features' SQL says 'unknown' instead"
+
+
+@dataclass(frozen=True)
+class CatBoostScorer:
+    """Scores rows with one model, whose inputs are `features` in order."""
+
+    model: "CatBoost"
+    features: Sequence[Mapping[str, str]]
+    engine: Literal["catboost"] = "catboost"
+
+    def scores(self, values: FeatureValues) -> "NDArray[np.float64]":
+        """Return float64 scores of shape (rows,): probabilities of the positive class, or values.
+
+        Raises ScoringError where a category is missing.
+        """
+        if any(None in column for column in values.categories):
+            raise ScoringError(MISSING_CATEGORY)
+        return score_rows(self.model, values.rows(self.features), self.features)
