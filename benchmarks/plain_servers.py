@@ -14,16 +14,21 @@ import msgspec
 
 def scorer(folder: Path, work: str, threads: int) -> Any:
     """A function from the rows of a request (objects) to scores."""
+    from ml_assets.serving.plain.catboost_scorer import CatBoostScorer
+    from ml_assets.serving.plain.duckdb_features import DuckDbFeatures
     from ml_assets.serving.release.bundle import load
 
-    bundle = load(folder)
+    bundle = load(folder, is_compiled=False)
+    features, plain = bundle.engines.features, bundle.engines.scorer
+    assert isinstance(features, DuckDbFeatures)
+    assert isinstance(plain, CatBoostScorer)
     names = [feature["name"] for feature in bundle.card.features]
     fields = [(field.name, field.type) for field in bundle.requests.fields]
     times = [position for position, (_, kind) in enumerate(fields) if kind == "timestamp"]
 
     def finished(rows: list[dict[str, Any]]) -> list[float]:
         table = [[row[name] for name in names] for row in rows]
-        found: list[float] = bundle.scorer.model.predict_proba(table, thread_count=threads)[:, 1].tolist()
+        found: list[float] = plain.model.predict_proba(table, thread_count=threads)[:, 1].tolist()
         return found
 
     def same(rows: list[dict[str, Any]]) -> list[float]:
@@ -33,8 +38,8 @@ def scorer(folder: Path, work: str, threads: int) -> Any:
         for row in asked:
             for position in times:
                 row[position] = dt.datetime.fromisoformat(row[position])
-        table = bundle.features.sql.compute([tuple(row) for row in asked])
-        found: list[float] = bundle.scorer.model.predict_proba([list(row) for row in table], thread_count=threads)[:, 1].tolist()
+        table = features.compute_rows([tuple(row) for row in asked])
+        found: list[float] = plain.model.predict_proba([list(row) for row in table], thread_count=threads)[:, 1].tolist()
         return found
 
     return finished if work == "finished" else same

@@ -93,9 +93,8 @@ def test_a_change_is_named_with_its_effect_and_what_it_makes_stale(
 def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trains: Team) -> None:
     trains.write("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5")
     trains.write("product.yaml", "max_drop: 0.05", "max_drop: 0.5")
-    trains.commit(
-        "Ask less\n\nWeakens: trains/floor: the old one was never reached\nWeakens: trains/monitoring.max_drop: \nWeakens: trains/other: why"
-    )
+    given = ("trains/floor: never reached before", "trains/monitoring.max_drop: ", "trains/other: why")
+    trains.commit("Ask less\n\n" + "\n".join(f"Weakens: {each}" for each in given))
     refused = trains.ci()
     assert refused.code == 4
     assert refused.report["reasons"] == ["trains/monitoring.max_drop is weakened and not acknowledged"]
@@ -104,7 +103,7 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     trains.commit("Say so\n\nWeakens: trains/monitoring.max_drop: a winter timetable")
     passed = trains.ci()
     assert (passed.code, passed.report["outcome"]) == (0, "INCONCLUSIVE")
-    assert [each["reason"] for each in passed.report["acknowledged"]] == ["a winter timetable", "the old one was never reached"]
+    assert [each["reason"] for each in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
 
 
 def test_a_product_that_is_removed_takes_its_gates_along_and_a_new_one_weakens_nothing(trains: Team) -> None:
