@@ -92,7 +92,7 @@ class Lineage:
     def answered(self, product: Product, *, before: str) -> Manifest | None:
         """The release that answered when the partition came in: the last in production as of an earlier one."""
         move = self.ledger.pointer(product.name, "production", before=before)
-        return self.ledger.manifest(move.body["manifest"]) if move else None
+        return self.ledger.manifest(move.body.manifest) if move else None
 
     def baselines(self, product: Product, partition: str, *, question: str) -> Baselines:
         """The releases that a candidate as of `partition` is compared with. The champion is the last that production moved
@@ -103,7 +103,7 @@ class Lineage:
         asked again, the question has the same answer.
         """
         entries = self.ledger.moves(product.name, "production")
-        manifests = {entry.body["release"]: entry.body["manifest"] for entry in entries}
+        manifests = {entry.body.bundle: entry.body.manifest for entry in entries}
         bad = recalls.derived(self.ledger, product.name) if entries else {}
         champion: Manifest | None = None
         for move in reversed(stack([as_move(entry) for entry in entries])):

@@ -134,4 +134,4 @@ def _run_again(space: Workspace, product: Product, key: str, *, quiet: bool) -> 
 
 def _answering(space: Workspace, product: Product, environment: str) -> str | None:
     entry = space.ledger.pointer(product.name, environment)
-    return entry.body["name"] if entry else None
+    return entry.body.release if entry else None

@@ -16,7 +16,7 @@ def latency_outdated(space: Workspace, product: Product, release: Manifest) -> l
         return []
     measured: dict[str, Any] = found.body["details"]["values"]
     entry = space.ledger.pointer(product.name, "production")
-    serving = entry.body["release"] if entry else None
+    serving = entry.body.bundle if entry else None
     if serving == release.snapshot:
         return []
     command = f"`ml-assets run {product.name} --partition {release.partition}`"

@@ -88,4 +88,4 @@ def show(space: Workspace, product: Product, release: Manifest | None) -> None:
         space.catalogue.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)
     pointer = space.ledger.pointer(product.name, PRODUCTION)
     if pointer is not None:
-        registry.show(space.catalogue.client(), product.name, PRODUCTION, bundle=pointer.body["release"])
+        registry.show(space.catalogue.client(), product.name, PRODUCTION, bundle=pointer.body.bundle)

@@ -93,11 +93,11 @@ def _by_stage(manifests: Collection[Manifest]) -> dict[str, list[str]]:
 
 def _rollback(space: Workspace, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
     entries = space.ledger.moves(product.name, environment)
-    if not entries or entries[-1].body["manifest"] not in bad:
+    if not entries or entries[-1].body.manifest not in bad:
         return None
-    barred = {entry.body["release"] for entry in entries if entry.body["manifest"] in bad}
+    barred = {entry.body.bundle for entry in entries if entry.body.manifest in bad}
     target = back([as_move(entry) for entry in entries], recalled=barred)
-    return Rollback(environment, entries[-1].body["name"], target.release if target else None)
+    return Rollback(environment, entries[-1].body.release, target.release if target else None)
 
 
 def _again(space: Workspace, product: Product, bad: Collection[str], gone: Collection[str], recall: Recall) -> Again:

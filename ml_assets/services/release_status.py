@@ -101,7 +101,7 @@ def standings(space: Workspace, product: Product) -> list[Standing]:
     """Those releases that could still come to answer, oldest partition first: of each partition not before what answers the one
     that stands for it, without what was recalled."""
     now = space.ledger.pointer(product.name, "production")
-    keys = [key for key in space.ledger.partitions(product.name, "release") if now is None or key >= now.body["as_of"]]
+    keys = [key for key in space.ledger.partitions(product.name, "release") if now is None or key >= now.body.as_of]
     bad = recalls.derived(space.ledger, product.name) if keys else {}
     found = [space.ledger.current(product.name, "release", key) for key in keys]
     return [standing(space, product, each) for each in found if each is not None and each.id not in bad]

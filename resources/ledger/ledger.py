@@ -12,16 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.source import Source
+from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
 from resources.ledger import head_checkpoint as witness
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database
+from resources.ledger.records import Body, Record, read, stored
 
 __all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
 MOST_VARIABLES = 10_000
@@ -70,13 +73,13 @@ class Ledger:
         if "engine" in self.__dict__:
             self.engine.dispose()
 
-    def append(self, kind: Kind, body: Mapping[str, Any], *, guard: Guard | None = None) -> Entry:
+    def append(self, kind: Kind, body: Mapping[str, Any] | msgspec.Struct, *, guard: Guard | None = None) -> Entry:
         """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all."""
         with self.engine.begin() as connection:
             lock(connection)
             if guard is not None:
                 guard(connection)
-            entry = _append(connection, kind, body)
+            entry = _append(connection, kind, stored(body))
         self._remember(entry)
         return entry
 
@@ -146,41 +149,47 @@ class Ledger:
         found = self.entries(schema.entries.c.seq.in_(newest))
         return {entry.body["claim"]: entry for entry in found}
 
-    def pointer(self, product: str, environment: str, *, before: str | None = None) -> Entry | None:
+    def pointer(self, product: str, environment: str, *, before: str | None = None) -> Record[MoveRecord] | None:
         """The newest move of an endpoint; with `before`, the newest one to a release as of an earlier partition."""
         columns = schema.pointers.c
         newest = select(func.max(columns.seq)).where(columns.product == product, columns.environment == environment)
         if before is not None:
             newest = newest.where(columns.as_of < before)
-        return next(iter(self.entries(schema.entries.c.seq == newest.scalar_subquery())), None)
+        return next(iter(self.records(MoveRecord, schema.entries.c.seq == newest.scalar_subquery())), None)
 
-    def moves(self, product: str, environment: str) -> list[Entry]:
+    def moves(self, product: str, environment: str) -> list[Record[MoveRecord]]:
         """Every move of an endpoint, oldest first."""
         columns = schema.pointers.c
         seqs = select(columns.seq).where(columns.product == product, columns.environment == environment)
-        return self.entries(schema.entries.c.seq.in_(seqs))
+        return self.records(MoveRecord, schema.entries.c.seq.in_(seqs))
 
-    def move_pointer(self, kind: Kind, body: Mapping[str, Any], *, expected: str | None, guard: Guard | None = None) -> Entry:
+    def move_pointer(
+        self, kind: Kind, move: MoveRecord, *, expected: str | None, guard: Guard | None = None
+    ) -> Record[MoveRecord]:
         """Move an endpoint if `expected` (a release, or None) is what answers at this moment; else LedgerConflict."""
 
         def still_answering(connection: Connection) -> None:
             columns = schema.pointers.c
-            where = (columns.product == body["product"], columns.environment == body["environment"])
+            where = (columns.product == move.product, columns.environment == move.environment)
             query = select(columns.release).where(*where).order_by(columns.seq.desc()).limit(1)
             if (now := connection.scalar(query)) != expected:
                 raise LedgerConflict(
-                    f"{body['product']}: in {body['environment']} release {_short(now)} answers, not {_short(expected)} as "
+                    f"{move.product}: in {move.environment} release {_short(now)} answers, not {_short(expected)} as "
                     "the decision assumed; materialize evaluation again to compare with what answers now"
                 )
             if guard is not None:
                 guard(connection)
 
-        return self.append(kind, body, guard=still_answering)
+        return read(self.append(kind, move, guard=still_answering), MoveRecord)
 
     def entries(self, *where: Any) -> list[Entry]:
         """Entries that match, oldest first."""
         with self.engine.connect() as connection:
             return entries_where(connection, *where)
+
+    def records(self, body: type[Body], *where: Any) -> list[Record[Body]]:
+        """Entries that match with their bodies parsed, oldest first. Raises EntryNewer or EntryMalformed."""
+        return [read(entry, body) for entry in self.entries(*where)]
 
     def _remember(self, entry: Entry) -> None:
         if self.witness is not None:
@@ -255,9 +264,9 @@ def _index(connection: Connection, entry: Entry) -> None:
             row = {"product": body["product"], "window": schema.window_key(body["window"]), "comparison": body["comparison"]}
             connection.execute(insert(schema.looks).values(seq=entry.seq, **row))
         case "promotion" | "staging" | "rollback":
-            row = {name: body[name] for name in ("product", "environment", "release", "as_of")}
-            proven = {"is_proven": int(body["is_proven"])}
-            connection.execute(insert(schema.pointers).values(seq=entry.seq, **row, **proven))
+            move = read(entry, MoveRecord).body
+            row = {"product": move.product, "environment": move.environment, "release": move.bundle, "as_of": move.as_of}
+            connection.execute(insert(schema.pointers).values(seq=entry.seq, is_proven=int(move.is_proven), **row))
 
 
 def _index_manifest(connection: Connection, entry: Entry) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import ledger as ledgers
 from resources.ledger import recalls
@@ -53,7 +54,7 @@ VERDICT = {
     "is_better": False,
     "guarantee": "If so.",
 }
-TERMS = shadows.Terms(unit="day", alpha=0.05, max_harm=0.01, bound=0.5)
+TERMS = Terms(unit="day", alpha=0.05, max_harm=0.01, bound=0.5)
 
 
 def write(home: Path) -> Workspace:

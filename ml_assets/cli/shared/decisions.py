@@ -37,7 +37,7 @@ def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[s
     result = run_job(space, product, "path", tags={"dagster/partition": partition}, listener=progress)
     progress.close()
     pointer = space.ledger.pointer(product.name, "production")
-    answers = pointer.body["name"] if pointer else None
+    answers = pointer.body.release if pointer else None
     waits = {each.name: each.decision.reasons[0] for each in waiting(space, product)}
     outcome = {**told, "run": result.run_id, "success": result.success, "failures": progress.failures}
     if as_json:

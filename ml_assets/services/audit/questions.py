@@ -108,11 +108,11 @@ class Audit:
         found = {e: self.space.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
         return {
             environment: {
-                "release": move.body["name"],
-                "manifest": move.body["manifest"],
+                "release": move.body.release,
+                "manifest": move.body.manifest,
                 "since": move.at,
-                "by": move.body["by"],
-                "is_affected": move.body["manifest"] in affected,
+                "by": move.body.by,
+                "is_affected": move.body.manifest in affected,
             }
             for environment, move in found.items()
             if move is not None
