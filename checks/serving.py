@@ -8,6 +8,7 @@ import dagster as dg
 from checks.evidence import check_spec, proven_of, result
 from checks.latency import prove_latency
 from checks.staging_server import StagingServer
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
@@ -90,8 +91,8 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}
-    if answer["release"] != release.facts["release"]:
-        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {release.facts['release']}", details=details)
+    if answer["release"] != (name := ReleaseFacts.of(release).release):
+        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {name}", details=details)
     if not np.array_equal(served, offline[chosen]):
         furthest = float(np.abs(served - offline[chosen]).max()) if len(served) == len(chosen) else float("inf")
         return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)

@@ -6,6 +6,7 @@ from functools import cache
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.lineage.source import Source
@@ -112,7 +113,7 @@ class Lineage:
             release = self.ledger.manifest(manifests[move.bundle])
             if release is None or release.partition > partition or release.id in bad:
                 continue
-            if self.made_from(release)["evaluation"].facts["question"] == question:
+            if EvaluationFacts.of(self.made_from(release)["evaluation"]).question == question:
                 continue
             champion = champion or release
             if move.is_proven:
@@ -130,7 +131,7 @@ class Lineage:
 
     def tested(self, evaluation: Manifest) -> list[Manifest]:
         """The features of the test window, in order; an evaluation also reads those of the partitions before it."""
-        keys = evaluation.facts["tested"]
+        keys = EvaluationFacts.of(evaluation).tested
         found = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
         return [found[key] for key in keys]
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.core.release.promotion import back
@@ -73,7 +74,7 @@ def consequences(space: Workspace, product: Product, recall: Recall) -> Conseque
     return Consequences(
         recall=recall,
         touched=_by_stage(made),
-        releases=list(dict.fromkeys(m.facts["release"] for m in made if m.recipe.stage == "release")),
+        releases=list(dict.fromkeys(ReleaseFacts.of(m).release for m in made if m.recipe.stage == "release")),
         rollbacks=[r for name in ENVIRONMENTS if (r := _rollback(space, product, name, bad))],
         again=_again(space, product, bad, gone, recall),
     )

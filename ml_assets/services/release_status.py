@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.digests import digest_json
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
@@ -38,12 +39,12 @@ class Standing:
 
     @property
     def name(self) -> str:
-        return str(self.release.facts["release"])
+        return ReleaseFacts.of(self.release).release
 
     @cached_property
     def is_proven(self) -> bool:
         """Whether it becomes an anchor when it is promoted: shown to be better by its verdict alone."""
-        return self.leave.is_proven and bool(self.evaluation.facts["verdict"]["is_better"])
+        return self.leave.is_proven and EvaluationFacts.of(self.evaluation).verdict.is_better
 
 
 def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
@@ -52,12 +53,12 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
 
     made = space.lineage.made_from(release)
     evaluation, model = made["evaluation"], made["model"]
-    facts = evaluation.facts
+    facts = EvaluationFacts.of(evaluation)
     override = space.decisions.override(evaluation, model)
-    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
+    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     reasons = [*let.reasons, *unrecorded(space, product, evaluation)]
-    if facts["candidate"] != model.data_version:
-        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    if facts.candidate != model.data_version:
+        reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and let.overridden else ""
     said = space.decisions.said(release, evaluation)
     agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
@@ -66,7 +67,7 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
-        champion=facts["champion"]["bundle"] if facts["champion"] else None,
+        champion=facts.compared.get("champion"),
         moves=moves,
         unproven=[
             *reasons,
@@ -85,15 +86,16 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
 
 def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list[str]:
     """Why the verdict that an evaluation names is not the one that was given: no decision of a person mends that."""
-    facts = evaluation.facts
-    verdict: Mapping[str, Any] = facts["verdict"]
+    facts = EvaluationFacts.of(evaluation)
     reasons = []
-    if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(verdict):
+    if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(
+        evaluation.facts["verdict"]
+    ):
         reasons.append("the verdict is not the one in the evaluation's snapshot")
-    looks = space.budget.window(product, facts["tested"]).looks
-    given = {look.decision for look in looks if look.comparison == facts.get("look", {}).get("comparison")}
-    if not given & {verdict["decision"], "ACCEPT"}:
-        reasons.append(f"no look at this test window was charged that gave {verdict['decision']}")
+    looks = space.budget.window(product, facts.tested).looks
+    given = {look.decision for look in looks if look.comparison == facts.look.comparison}
+    if not given & {facts.verdict.decision, "ACCEPT"}:
+        reasons.append(f"no look at this test window was charged that gave {facts.verdict.decision}")
     return reasons
 
 
@@ -136,8 +138,8 @@ def overrule(space: Workspace, product: Product, partition: str, *, by: str, rea
     model = space.lineage.current(product, "model", partition)
     try:
         _refuse_unmendable(space, product, evaluation=evaluation, model=model)
-        has_champion = evaluation.facts["champion"] is not None
-        lacking = leave(product, evaluation.facts["verdict"], has_champion=has_champion).reasons
+        facts = EvaluationFacts.of(evaluation)
+        lacking = leave(product, facts.verdict, has_champion=facts.champion is not None).reasons
         if not lacking:
             why = f"its verdict lets it through{_hint(space, product)}"
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")
@@ -152,7 +154,7 @@ def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manife
     """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
     from ml_assets.core.release.clearance import misaddressed
 
-    baselines = space.lineage.baselines(product, evaluation.partition, question=evaluation.facts["question"])
+    baselines = space.lineage.baselines(product, evaluation.partition, question=EvaluationFacts.of(evaluation).question)
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
     wrong = misaddressed(model=model, evaluation=evaluation, compared=compared) + unrecorded(space, product, evaluation)
     if wrong:
@@ -182,7 +184,7 @@ def _hint(space: Workspace, product: Product, every: list[Standing] | None = Non
 
 
 def _is_named(release: Manifest, name: str) -> bool:
-    return name == release.facts["release"] or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
+    return name == ReleaseFacts.of(release).release or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
 
 
 def _refuse(space: Workspace, product: Product, told: Mapping[str, Any], error: DecisionRefused) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
@@ -54,7 +55,7 @@ def _start(space: Workspace, product: Product, release: Manifest, champion: Reco
         champion=champion,
         terms=Terms(**declared.model_dump(exclude={"share"})),
         by="the endpoint",
-        reason=f"{release.facts['release']} is to be tried beside {champion.body.release}",
+        reason=f"{ReleaseFacts.of(release).release} is to be tried beside {champion.body.release}",
         share=share,
     )
     return f"{shadows.place(started)} from now on; {_told(space, product)}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.promotion import Move, back, stack
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
@@ -54,7 +55,7 @@ class Endpoints:
             product=release.recipe.product,
             environment=environment,
             bundle=release.snapshot,
-            release=release.facts["release"],
+            release=ReleaseFacts.of(release).release,
             manifest=release.id,
             as_of=release.partition,
             previous=expected,

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, select
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.records import MoveRecord, Outcome, ShadowRecord, Terms
 from ml_assets.errors import MlAssetsError
@@ -47,7 +48,7 @@ def start(
         environment=champion.body.environment,
         champion=champion.body.bundle,
         bundle=release.snapshot,
-        release=release.facts["release"],
+        release=ReleaseFacts.of(release).release,
         manifest=release.id,
         as_of=release.partition,
         share=share,

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Override, Said, Via, person
 from ml_assets.errors import MlAssetsError
@@ -46,7 +47,7 @@ class Decisions:
     ) -> Entry:
         """Record that a person approves or refuses the release. Refused is final, and nobody approves twice."""
         who, why = signed(by, reason, what=f"{decision}")
-        name = release.facts["release"]
+        name = ReleaseFacts.of(release).release
         body = {**_answered(release, evaluation), "manifest": release.id, "name": name}
         body |= {"decision": decision, "by": who, "reason": why, "via": via}
 
@@ -70,7 +71,7 @@ class Decisions:
         """Record that a person lets the model through in spite of these reasons."""
         who, why = signed(by, reason, what="override")
         body = {**_overridden(evaluation, model), "partition": evaluation.partition, "reasons": list(reasons)}
-        body |= {"verdict": evaluation.facts["verdict"]["decision"], "by": who, "reason": why, "via": via}
+        body |= {"verdict": EvaluationFacts.of(evaluation).verdict.decision, "by": who, "reason": why, "via": via}
         return self.ledger.append("override", body)
 
     def told(self) -> list[Entry]:

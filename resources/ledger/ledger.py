@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.source import Source
 from ml_assets.core.release.records import MoveRecord
@@ -115,7 +116,7 @@ class Ledger:
     def release_named(self, name: str) -> Manifest | None:
         """The newest release with this name (`<as of>.<8 digits>`)."""
         where = (schema.manifests.c.stage == "release", schema.manifests.c.partition == name.rpartition(".")[0])
-        return next((m for m in reversed(self._manifests(*where)) if m.facts["release"] == name), None)
+        return next((m for m in reversed(self._manifests(*where)) if ReleaseFacts.of(m).release == name), None)
 
     def current(self, product: str, stage: str, partition: str = "") -> Manifest | None:
         """The manifest that an asset's partition stands for now."""
@@ -201,7 +202,7 @@ class Ledger:
 
     def _manifests(self, *where: Any) -> list[Manifest]:
         seqs = select(schema.manifests.c.seq).where(*where)
-        return [Manifest.from_dict(e.body["manifest"]) for e in self.entries(schema.entries.c.seq.in_(seqs))]
+        return [Manifest.from_dict(e.body["manifest"], entry=e.seq) for e in self.entries(schema.entries.c.seq.in_(seqs))]
 
 
 def entries_where(connection: Connection, *where: Any) -> list[Entry]:

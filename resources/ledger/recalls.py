@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
@@ -56,7 +57,7 @@ def of_partition(raw: Manifest, *, reason: str, by: str) -> Recall:
 
 def of_release(release: Manifest, *, reason: str, by: str) -> Recall:
     """The recall of a release."""
-    product, name = release.recipe.product, release.facts["release"]
+    product, name = release.recipe.product, ReleaseFacts.of(release).release
     return Recall(product, "release", release.partition, reason, by, release=release.snapshot, name=name)
 
 

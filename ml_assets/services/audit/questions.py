@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.graph import Graph, Ints
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.ledger_graph import open_graph
@@ -37,7 +38,8 @@ class Subject:
         named = {"asset": self.asset, "partition": self.partition}
         if self.delivered:
             return {**named, "delivered_sha256": self.delivered}
-        release = self.manifest.facts.get("release") if self.manifest else None
+        is_release = self.manifest is not None and self.manifest.recipe.stage == "release"
+        release = ReleaseFacts.of(self.manifest).release if self.manifest and is_release else None
         told = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
         return {**told, "prediction": dict(self.prediction) if self.prediction else None}
 

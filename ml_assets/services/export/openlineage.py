@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.facts import CountedFacts
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
@@ -46,7 +47,7 @@ def recorded(space: Workspace, ids: list[str] | None = None) -> Iterator[tuple[M
     wanted = None if ids is None else set(ids)
     for entry in entries:
         if wanted is None or entry.body["id"] in wanted:
-            yield Manifest.from_dict(entry.body["manifest"]), entry
+            yield Manifest.from_dict(entry.body["manifest"], entry=entry.seq), entry
 
 
 @dataclass(frozen=True)
@@ -113,8 +114,7 @@ class Exporter:
         from openlineage.client.event_v2 import OutputDataset
         from openlineage.client.facet_v2 import output_statistics_output_dataset
 
-        rows = manifest.facts.get("rows")
-        count = sum(rows.values()) if isinstance(rows, dict) else rows
+        count = CountedFacts.of(manifest).count
         statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=count)
         facets = {**_version(manifest.data_version), **self._schema(manifest), **self._column_lineage(manifest)}
         return OutputDataset(
