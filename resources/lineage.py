@@ -199,7 +199,7 @@ class Lineage:
         for claim in claims:
             if claim not in found:
                 reasons.append(f"{subject}: {claim} was never checked for this content; {command}")
-            elif found[claim].body["passed"] is not True:
+            elif not found[claim].body.passed:
                 reasons.append(f"{subject}: {claim} failed; {command}")
         return reasons
 

@@ -14,12 +14,13 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
+from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
 from resources.ledger.decisions import DecisionRefused, signed
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def waiting(space: Workspace, product: Product) -> list[Standing]:
 
 def answer(
     space: Workspace, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
-) -> tuple[Standing, Entry]:
+) -> tuple[Standing, Record[ApprovalRecord]]:
     """Approve or refuse the waiting release of this name or digest, and record it; what cannot count is recorded as a refusal."""
     signed(by, reason, what=decision)
     told = {"stage": "approval", "release": named, "decision": decision}
@@ -129,7 +130,7 @@ def answer(
     return standing(space, product, found.release), entry
 
 
-def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Entry:
+def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
     """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
     from ml_assets.core.release.clearance import leave
 

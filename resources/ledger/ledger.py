@@ -16,8 +16,10 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.gates.records import AskedRecord
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.records import EvidenceRecord, PublicationRecord
 from ml_assets.core.lineage.source import Source
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
@@ -97,7 +99,8 @@ class Ledger:
                 entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             if current != manifest.id:
-                entry = _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})
+                published = PublicationRecord(manifest=manifest.id, run=run, **_asset(manifest))
+                entry = _append(connection, "publication", stored(published))
         if entry is not None:
             self._remember(entry)
 
@@ -143,12 +146,12 @@ class Ledger:
         """Record what a claim showed for exactly one manifest (`subject` is its id)."""
         self.append("evidence", {"subject": subject, "claim": claim, "passed": passed, "details": details, "run": run})
 
-    def evidence(self, subject: str) -> dict[str, Entry]:
+    def evidence(self, subject: str) -> dict[str, Record[EvidenceRecord]]:
         """The newest evidence of each claim about one manifest."""
         columns = schema.evidence.c
         newest = select(func.max(columns.seq)).where(columns.subject == subject).group_by(columns.claim)
-        found = self.entries(schema.entries.c.seq.in_(newest))
-        return {entry.body["claim"]: entry for entry in found}
+        found = self.records(EvidenceRecord, schema.entries.c.seq.in_(newest))
+        return {entry.body.claim: entry for entry in found}
 
     def pointer(self, product: str, environment: str, *, before: str | None = None) -> Record[MoveRecord] | None:
         """The newest move of an endpoint; with `before`, the newest one to a release as of an earlier partition."""
@@ -251,18 +254,20 @@ def write(connection: Connection, entry: Entry) -> None:
 
 def _index(connection: Connection, entry: Entry) -> None:
     """Write what the entry adds to the index tables."""
-    body = entry.body
     match entry.kind:
         case "manifest":
             _index_manifest(connection, entry)
         case "publication":
-            row = {name: body[name] for name in ("product", "stage", "partition", "manifest")}
+            published = read(entry, PublicationRecord).body
+            row = {name: getattr(published, name) for name in ("product", "stage", "partition", "manifest")}
             connection.execute(insert(schema.publications).values(seq=entry.seq, **row))
         case "evidence":
-            row = {"subject": body["subject"], "claim": body["claim"], "passed": int(body["passed"])}
+            shown = read(entry, EvidenceRecord).body
+            row = {"subject": shown.subject, "claim": shown.claim, "passed": int(shown.passed)}
             connection.execute(insert(schema.evidence).values(seq=entry.seq, **row))
         case "look" | "verdict":
-            row = {"product": body["product"], "window": schema.window_key(body["window"]), "comparison": body["comparison"]}
+            look = read(entry, AskedRecord).body
+            row = {"product": look.product, "window": schema.window_key(look.window), "comparison": look.comparison}
             connection.execute(insert(schema.looks).values(seq=entry.seq, **row))
         case "promotion" | "staging" | "rollback":
             move = read(entry, MoveRecord).body

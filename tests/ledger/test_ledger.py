@@ -133,7 +133,7 @@ def test_a_release_is_found_by_name_and_the_newest_of_two(ledger: Ledger) -> Non
 def test_of_each_claim_the_newest_evidence_about_exactly_this_manifest_counts(ledger: Ledger) -> None:
     for subject, claim, passed in [("a", "x", False), ("a", "y", True), ("b", "x", False), ("a", "x", True)]:
         ledger.add_evidence(subject=subject, claim=claim, passed=passed, details={}, run="r")
-    assert {claim: entry.body["passed"] for claim, entry in ledger.evidence("a").items()} == {"x": True, "y": True}
+    assert {claim: entry.body.passed for claim, entry in ledger.evidence("a").items()} == {"x": True, "y": True}
     assert {claim: entry.seq for claim, entry in ledger.evidence("a").items()} == {"x": 4, "y": 2}
     assert ledger.evidence("c") == {}
 
@@ -155,7 +155,7 @@ def test_what_a_guard_raises_leaves_nothing(ledger: Ledger) -> None:
     [
         ("refusal", {"value": float("nan")}, ValueError),
         ("promotion", {"release": "a"}, EntryMalformed),
-        ("evidence", {"subject": "a"}, KeyError),
+        ("evidence", {"subject": "a"}, EntryMalformed),
         ("refusal", {1: 2}, ValueError),
     ],
 )

@@ -11,6 +11,9 @@ from resources.ledger.chain import GENESIS, rule_of
 from resources.ledger.ledger import Ledger
 from resources.workspace import Workspace
 
+JUDGED: dict[str, Any] = {"verdict": {"decision": "ACCEPT"}, "candidate": "c" * 64, "tested": ["2013-02"]}
+"""Facts that every evaluation has."""
+
 
 def recipe(stage: str = "dataset", partition: str = "2013-01", **changes: Any) -> Recipe:
     """A recipe of the trains."""

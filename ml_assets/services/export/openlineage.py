@@ -14,6 +14,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.facts import CountedFacts
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
@@ -189,7 +190,7 @@ class Exporter:
         found = sorted(self.space.ledger.evidence(manifest.id).values(), key=lambda entry: entry.seq)
         if not found:
             return
-        assertions = [_assertion(entry) for entry in found]
+        assertions = [_assertion(entry.body) for entry in found]
         checked = InputDataset(
             namespace=self.namespace,
             name=self._name(manifest.asset, manifest.partition),
@@ -209,14 +210,15 @@ def _pair(times: tuple[str, str], **what: Any) -> "Iterator[RunEvent]":
         yield RunEvent(eventTime=at, eventType=state, **what)
 
 
-def _assertion(entry: Entry) -> Any:
+def _assertion(shown: EvidenceRecord) -> Any:
     from openlineage.client.facet_v2 import data_quality_assertions_dataset as quality
 
-    body, details = entry.body, entry.body["details"]
-    severity = str(details.get("severity", "ERROR")).lower()
-    told = details.get("description")
     return quality.Assertion(
-        assertion=body["claim"], name=body["claim"], success=body["passed"] is True, severity=severity, description=told
+        assertion=shown.claim,
+        name=shown.claim,
+        success=shown.passed,
+        severity=shown.details.severity.lower(),
+        description=shown.details.description or None,
     )
 
 
