@@ -89,13 +89,12 @@ def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list
     """Why the verdict that an evaluation names is not the one that was given: no decision of a person mends that."""
     facts = EvaluationFacts.of(evaluation)
     reasons = []
-    if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(
-        evaluation.facts["verdict"]
-    ):
+    given = json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))
+    if digest_json(given) != digest_json(evaluation.facts["verdict"]):
         reasons.append("the verdict is not the one in the evaluation's snapshot")
     looks = space.budget.window(product, facts.tested).looks
-    given = {look.decision for look in looks if look.comparison == facts.look.comparison}
-    if not given & {facts.verdict.decision, "ACCEPT"}:
+    charged = {look.decision for look in looks if look.comparison == facts.look.comparison}
+    if not charged & {facts.verdict.decision, "ACCEPT"}:
         reasons.append(f"no look at this test window was charged that gave {facts.verdict.decision}")
     return reasons
 

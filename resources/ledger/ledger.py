@@ -19,7 +19,7 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.records import AskedRecord
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.lineage.records import EvidenceRecord, PublicationRecord
+from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.source import Source
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
@@ -139,8 +139,8 @@ class Ledger:
         columns = schema.manifests.c
         where = (columns.product == product, columns.stage == stage)
         seqs = select(columns.seq).where(*where).order_by(columns.seq.desc()).limit(newest)
-        found = (entry.body.get("seconds") for entry in self.entries(schema.entries.c.seq.in_(seqs)))
-        return [seconds["cpu"] for seconds in found if seconds]
+        found = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [entry.body.seconds["cpu"] for entry in found if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:
         """Record what a claim showed for exactly one manifest (`subject` is its id)."""
@@ -205,7 +205,8 @@ class Ledger:
 
     def _manifests(self, *where: Any) -> list[Manifest]:
         seqs = select(schema.manifests.c.seq).where(*where)
-        return [Manifest.from_dict(e.body["manifest"], entry=e.seq) for e in self.entries(schema.entries.c.seq.in_(seqs))]
+        found = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [Manifest.from_dict(entry.body.manifest, entry=entry.seq) for entry in found]
 
 
 def entries_where(connection: Connection, *where: Any) -> list[Entry]:
@@ -276,7 +277,7 @@ def _index(connection: Connection, entry: Entry) -> None:
 
 
 def _index_manifest(connection: Connection, entry: Entry) -> None:
-    manifest = Manifest.from_dict(entry.body["manifest"])
+    manifest = Manifest.from_dict(read(entry, ManifestRecord).body.manifest)
     recipe = manifest.recipe
     row = {"id": manifest.id, "key": recipe.key, "seq": entry.seq, **_asset(manifest)}
     versions = {"data_version": manifest.data_version, "snapshot": manifest.snapshot}

@@ -6,6 +6,17 @@ from typing import Any, Literal
 import msgspec
 
 
+class ManifestRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A manifest as JSON, which its id covers; the run that made it; where code and product came from (core.lineage.source);
+    and what building took, where that was measured ("wall", "cpu")."""
+
+    id: str
+    manifest: Mapping[str, Any]
+    run: str
+    source: Mapping[str, Any] | None = None
+    seconds: Mapping[str, float] | None = None
+
+
 class PublicationRecord(msgspec.Struct, frozen=True, kw_only=True):
     """`manifest` (its id) is the current one of its asset and partition from now on."""
 

@@ -9,11 +9,13 @@ from sqlalchemy import Connection, func, select
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.graph import Graph, Ints
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger import tables as schema
 from resources.ledger.decisions import by_subject
 from resources.ledger.ledger import MOST_VARIABLES, Entry, entries_where
 from resources.ledger.recalls import recalls
+from resources.ledger.records import read
 from resources.workspace import Workspace
 
 Answer = dict[str, Any]
@@ -152,8 +154,9 @@ def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[A
         seqs += connection.scalars(select(schema.pointers.c.seq).where(where))
     found: dict[str, list[Answer]] = {}
     for entry in _entries(connection, sorted(seqs)):
-        told = {name: entry.body[name] for name in ("environment", "by", "reason")}
-        found.setdefault(entry.body["release"], []).append({"kind": entry.kind, "at": entry.at, **told})
+        move = read(entry, MoveRecord).body
+        told = {"environment": move.environment, "by": move.by, "reason": move.reason}
+        found.setdefault(move.bundle, []).append({"kind": entry.kind, "at": entry.at, **told})
     return found
 
 

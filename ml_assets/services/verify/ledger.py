@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.records import ManifestRecord
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
 from ml_assets.services.verify.erasures import ErasureCheck
 from ml_assets.services.verify.findings import Findings, Progress
@@ -131,11 +133,9 @@ class LedgerCheck:
 
     def _keep(self, entry: Entry) -> None:
         self.heads[entry.seq] = entry.hash
-        body = entry.body
         if entry.kind == "manifest":
-            recipe = body["manifest"]["recipe"]
-            label = f"{recipe['product']}/{recipe['stage']} {recipe['partition']}".strip()
-            self.named.setdefault(body["manifest"]["snapshot"], label)
+            manifest = Manifest.from_dict(read(entry, ManifestRecord).body.manifest)
+            self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
             self.moves[move.body.product, move.body.environment] = move
