@@ -5,7 +5,7 @@ entry shows. Writers take the database's write lock first: several processes can
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -16,7 +16,6 @@ import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.gates.records import AskedRecord
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
@@ -27,10 +26,10 @@ from resources.ledger import head_checkpoint as witness
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database
+from resources.ledger.index import add_rows, asset_of
 from resources.ledger.records import Body, Record, read, stored
 
 __all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
-MOST_VARIABLES = 10_000
 
 Kind = Literal[
     "manifest",
@@ -99,7 +98,7 @@ class Ledger:
                 entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             if current != manifest.id:
-                published = PublicationRecord(manifest=manifest.id, run=run, **_asset(manifest))
+                published = PublicationRecord(manifest=manifest.id, run=run, **asset_of(manifest))
                 entry = _append(connection, "publication", stored(published))
         if entry is not None:
             self._remember(entry)
@@ -219,10 +218,6 @@ def _short(release: str | None) -> str:
     return release[:12] if release else "none"
 
 
-def _asset(manifest: Manifest) -> dict[str, str]:
-    return {"product": manifest.recipe.product, "stage": manifest.recipe.stage, "partition": manifest.partition}
-
-
 def _entry(row: Any) -> Entry:
     return Entry(row.seq, row.at, row.kind, json.loads(row.body), row.previous, row.hash)
 
@@ -250,54 +245,4 @@ def write(connection: Connection, entry: Entry) -> None:
     """Write an entry and what it adds to the index tables. Appending and verifying both come here."""
     row = {**vars(entry), "body": canonical_json(entry.body).decode()}
     connection.execute(insert(schema.entries).values(**row))
-    _index(connection, entry)
-
-
-def _index(connection: Connection, entry: Entry) -> None:
-    """Write what the entry adds to the index tables."""
-    match entry.kind:
-        case "manifest":
-            _index_manifest(connection, entry)
-        case "publication":
-            published = read(entry, PublicationRecord).body
-            row = {name: getattr(published, name) for name in ("product", "stage", "partition", "manifest")}
-            connection.execute(insert(schema.publications).values(seq=entry.seq, **row))
-        case "evidence":
-            shown = read(entry, EvidenceRecord).body
-            row = {"subject": shown.subject, "claim": shown.claim, "passed": int(shown.passed)}
-            connection.execute(insert(schema.evidence).values(seq=entry.seq, **row))
-        case "look" | "verdict":
-            look = read(entry, AskedRecord).body
-            row = {"product": look.product, "window": schema.window_key(look.window), "comparison": look.comparison}
-            connection.execute(insert(schema.looks).values(seq=entry.seq, **row))
-        case "promotion" | "staging" | "rollback":
-            move = read(entry, MoveRecord).body
-            row = {"product": move.product, "environment": move.environment, "release": move.bundle, "as_of": move.as_of}
-            connection.execute(insert(schema.pointers).values(seq=entry.seq, is_proven=int(move.is_proven), **row))
-
-
-def _index_manifest(connection: Connection, entry: Entry) -> None:
-    manifest = Manifest.from_dict(read(entry, ManifestRecord).body.manifest)
-    recipe = manifest.recipe
-    row = {"id": manifest.id, "key": recipe.key, "seq": entry.seq, **_asset(manifest)}
-    versions = {"data_version": manifest.data_version, "snapshot": manifest.snapshot}
-    decided = {"code": recipe.code, "config": recipe.config, "environment": recipe.environment}
-    connection.execute(insert(schema.manifests).values(**row, **versions, **decided))
-    if recipe.inputs:
-        producers = _seqs(connection, [i.manifest for i in recipe.inputs if i.manifest])
-        rows = [
-            {"asset": i.asset, "partition": i.partition, "data_version": i.data_version}
-            | {"consumer": entry.seq, "producer": producers[i.manifest] if i.manifest else None}
-            for i in recipe.inputs
-        ]
-        connection.execute(insert(schema.inputs), rows)
-
-
-def _seqs(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """The entry of each of these manifests, in as few queries as SQLite's limit on variables asks for."""
-    found: dict[str, int] = {}
-    for first in range(0, len(ids), MOST_VARIABLES):
-        columns = schema.manifests.c
-        query = select(columns.id, columns.seq).where(columns.id.in_(ids[first : first + MOST_VARIABLES]))
-        found.update((row.id, row.seq) for row in connection.execute(query))
-    return found
+    add_rows(connection, entry)

@@ -13,7 +13,8 @@ from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger import tables as schema
 from resources.ledger.decisions import by_subject
-from resources.ledger.ledger import MOST_VARIABLES, Entry, entries_where
+from resources.ledger.index import MOST_VARIABLES
+from resources.ledger.ledger import Entry, entries_where
 from resources.ledger.recalls import recalls
 from resources.ledger.records import read
 from resources.workspace import Workspace
