@@ -70,7 +70,7 @@ def _bundle(home: Path) -> Path:
     space = Workspace(settings({"ML_ASSETS_HOME": str(home)}))
     entry = space.ledger.pointer("flights", "production")
     assert entry is not None
-    return space.snapshots.checkout(entry.body["release"])
+    return space.snapshots.checkout(entry.body.bundle)
 
 
 def _measured(server: Server, home: Path) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from checks.evidence import check_spec, proven
+from ml_assets.core.lineage.facts import MonitoringFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.evidence import Finding, Proof
@@ -35,24 +36,24 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
 
 def _columns(product: Product, monitoring: Manifest) -> Finding:
-    drifted, limit = monitoring.facts["drifted"], product.monitoring.column_psi
+    drifted, limit = MonitoringFacts.of(monitoring).drifted, product.monitoring.column_psi
     told = f"PSI above {limit}: {', '.join(drifted)}" if drifted else f"every column's PSI is at most {limit}"
     return Finding("columns_stable", not drifted, told, "WARN", {"limit": limit, "drifted": len(drifted)})
 
 
 def _score(product: Product, monitoring: Manifest) -> Finding:
-    psi, limit = monitoring.facts["score_psi"], product.monitoring.score_psi
+    psi, limit = MonitoringFacts.of(monitoring).score_psi, product.monitoring.score_psi
     return Finding("score_stable", psi <= limit, f"PSI {psi:.3f}, limit {limit}", "WARN", {"psi": psi, "limit": limit})
 
 
 def _realised(product: Product, monitoring: Manifest) -> Finding:
     claim, spec = "realised_metric_holds", product.monitoring
-    promised, metrics = monitoring.facts["promised"], monitoring.facts["metrics"]
-    if metrics is None or promised is None:
+    facts = MonitoringFacts.of(monitoring)
+    if facts.metrics is None or facts.promised is None:
         return Finding(claim, False, "not known: no outcomes yet, or the release recorded no such metric", "WARN")
-    value = metrics[spec.metric]["candidate"]["value"]
+    value = facts.metrics[spec.metric]["candidate"].value
     if value is None:
         return Finding(claim, False, f"{spec.metric} is not defined on these outcomes", "WARN")
-    drop = -METRICS[spec.metric].advantage(value, promised)
-    told = f"{spec.metric} {value:.4f}, {promised:.4f} on its test window, may drop by {spec.max_drop}"
-    return Finding(claim, drop <= spec.max_drop, told, "WARN", {"value": value, "promised": promised, "drop": drop})
+    drop = -METRICS[spec.metric].advantage(value, facts.promised)
+    told = f"{spec.metric} {value:.4f}, {facts.promised:.4f} on its test window, may drop by {spec.max_drop}"
+    return Finding(claim, drop <= spec.max_drop, told, "WARN", {"value": value, "promised": facts.promised, "drop": drop})

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from checks.evidence import check_spec, partition_of, proven_of
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
@@ -42,8 +44,8 @@ def _excused(workspace: Workspace, product: Product, evaluation: Manifest) -> st
 
     model = workspace.lineage.made_from(evaluation)["model"]
     override = workspace.decisions.override(evaluation, model)
-    facts = evaluation.facts
-    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
+    facts = EvaluationFacts.of(evaluation)
+    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     if let.overridden and override:
         return f"overridden by {override.by}: {override.reason}"
     return f"a person is asked: {product.name} says on_inconclusive: ask" if let.asked else ""
@@ -62,16 +64,18 @@ def _warn(found: dg.AssetCheckResult, told: str) -> dg.AssetCheckResult:
 
 
 def _find(evaluation: Manifest) -> Sequence[Finding]:
-    verdict = evaluation.facts["verdict"]
-    accepted = verdict["decision"] == "ACCEPT"
-    short = ", ".join(f"{each['name']} {each['outcome']}" for each in verdict["claims"] if each["outcome"] != "PASS")
-    reasons = short or "; ".join(verdict["reasons"])
-    told = f"{verdict['decision']}: {reasons}" if reasons else verdict["decision"]
-    findings = [Finding(VERDICT, accepted, told), *map(_claim, verdict["claims"])]
-    return findings + [Finding(name, True, NOT_ASKED) for name in verdict["not_asked"]]
+    verdict = EvaluationFacts.of(evaluation).verdict
+    accepted = verdict.decision == "ACCEPT"
+    short = ", ".join(f"{each.name} {each.outcome}" for each in verdict.claims if each.outcome != "PASS")
+    reasons = short or "; ".join(verdict.reasons)
+    told = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
+    findings = [Finding(VERDICT, accepted, told), *map(_claim, verdict.claims)]
+    return findings + [Finding(name, True, NOT_ASKED) for name in verdict.not_asked]
 
 
-def _claim(claim: dict[str, object]) -> Finding:
+def _claim(claim: ClaimFacts) -> Finding:
     """An undecided claim is not passed: nothing counts but a PASS."""
-    details = {name: claim[name] for name in ("kind", "text", "outcome", "estimate", "low", "high", "limit", "p", "units")}
-    return Finding(str(claim["name"]), claim["outcome"] == "PASS", f"{claim['outcome']}: {claim['message']}", details=details)
+    details = {
+        name: getattr(claim, name) for name in ("kind", "text", "outcome", "estimate", "low", "high", "limit", "p", "units")
+    }
+    return Finding(claim.name, claim.outcome == "PASS", f"{claim.outcome}: {claim.message}", details=details)

@@ -11,6 +11,7 @@ import dagster as dg
 from checks.evidence import proven_of
 from checks.staging_server import StagingServer
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
@@ -18,7 +19,7 @@ from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
 from resources.endpoints.moves import as_pointer
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,10 +27,15 @@ if TYPE_CHECKING:
 
 
 def prove_latency(
-    context: dg.AssetCheckExecutionContext, server: StagingServer, *, workspace: Workspace, product: Product, staged: Entry | None
+    context: dg.AssetCheckExecutionContext,
+    server: StagingServer,
+    *,
+    workspace: Workspace,
+    product: Product,
+    staged: Record[MoveRecord] | None,
 ) -> Iterator[dg.AssetCheckResult]:
     """Measure the release of the staging pointer; a PASS against the release that serves is reused, a failure never."""
-    release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
+    release = workspace.ledger.manifest(staged.body.manifest) if staged else None
     is_reused = release is not None and _holds(workspace, product, release)
     proof = Proof("endpoint/staging", (LATENCY_HOLDS,), (f"{__name__}:_judged",), is_reused)
 
@@ -45,14 +51,14 @@ def _holds(workspace: Workspace, product: Product, release: Manifest) -> bool:
     return not lacking and not latency_outdated(workspace, product, release)
 
 
-def _find(workspace: Workspace, product: Product, server: StagingServer, staged: Entry | None) -> Finding:
+def _find(workspace: Workspace, product: Product, server: StagingServer, staged: Record[MoveRecord] | None) -> Finding:
     assert product.staging
     assert staged
     serving = workspace.ledger.pointer(product.name, "production")
-    champion = serving if serving and serving.body["release"] != staged.body["release"] else None
+    champion = serving if serving and serving.body.bundle != staged.body.bundle else None
     compared = {
-        "champion": serving.body["release"] if serving else None,
-        "champion_release": serving.body["name"] if serving else "",
+        "champion": serving.body.bundle if serving else None,
+        "champion_release": serving.body.release if serving else "",
         "p99_ratio": product.staging.p99_ratio,
     }
     attempts: list[dict[str, Any]] = []
@@ -62,13 +68,15 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
             if champion is None or attempts[-1]["ratio"] <= product.staging.p99_ratio:
                 break
     except MlAssetsError as error:
-        against = f" against {champion.body['name']}" if champion else ""
-        told = f"{staged.body['name']} cannot be measured{against}: {error}"
+        against = f" against {champion.body.release}" if champion else ""
+        told = f"{staged.body.release} cannot be measured{against}: {error}"
         return Finding(LATENCY_HOLDS, False, told, details={**compared, "attempts": attempts})
     return _judged(product.staging, attempts, compared, is_first=serving is None)
 
 
-def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champion: Entry | None) -> dict[str, Any]:
+def _attempt(
+    workspace: Workspace, server: StagingServer, staged: Record[MoveRecord], champion: Record[MoveRecord] | None
+) -> dict[str, Any]:
     """One measurement: each release's p99 in milliseconds, and their ratio where there are two."""
     from ml_assets.serving.client.latency import measure_in_turns
 
@@ -86,11 +94,11 @@ def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champio
     }
 
 
-def _measured(workspace: Workspace, server: StagingServer, entry: Entry) -> "Measured":
+def _measured(workspace: Workspace, server: StagingServer, entry: Record[MoveRecord]) -> "Measured":
     """A release with its golden requests, which it takes whatever its request model is."""
     from ml_assets.serving.client.latency import Measured
 
-    golden = json.loads(workspace.snapshots.read(entry.body["release"], "golden.json"))
+    golden = json.loads(workspace.snapshots.read(entry.body.bundle, "golden.json"))
     return Measured(partial(server.serve, as_pointer(entry)), golden["requests"])
 
 

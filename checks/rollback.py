@@ -50,7 +50,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
     ) -> Iterator[dg.AssetCheckResult]:
         entry = workspace.ledger.pointer(product.name, "production")
-        release = workspace.ledger.manifest(entry.body["manifest"]) if entry else None
+        release = workspace.ledger.manifest(entry.body.manifest) if entry else None
         yield from proven_of(context, workspace, product, PROOF, manifest=release, find=lambda _: [_drill(workspace, product)])
 
     return [rollback_drill]

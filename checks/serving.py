@@ -8,13 +8,15 @@ import dagster as dg
 from checks.evidence import check_spec, proven_of, result
 from checks.latency import prove_latency
 from checks.staging_server import StagingServer
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import as_pointer
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.workspace import Workspace
 
 RECORDED = "answers_as_recorded"
@@ -51,7 +53,12 @@ def _tried_in_staging(product: Product) -> dg.AssetChecksDefinition:
 
 
 def _prove_answers(
-    context: dg.AssetCheckExecutionContext, server: StagingServer, *, workspace: Workspace, product: Product, staged: Entry | None
+    context: dg.AssetCheckExecutionContext,
+    server: StagingServer,
+    *,
+    workspace: Workspace,
+    product: Product,
+    staged: Record[MoveRecord] | None,
 ) -> Iterator[dg.AssetCheckResult]:
     from ml_assets.serving.client.http_client import EndpointError
     from ml_assets.serving.client.server_process import ServerDied
@@ -62,9 +69,9 @@ def _prove_answers(
             server.serve(as_pointer(staged))
             return [_compare(workspace, product, release, server.base_url)]
         except (EndpointError, ServerDied) as error:
-            return [Finding(SMOKE, False, f"{staged.body['name']} cannot be served: {error}")]
+            return [Finding(SMOKE, False, f"{staged.body.release} cannot be served: {error}")]
 
-    release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
+    release = workspace.ledger.manifest(staged.body.manifest) if staged else None
     proof = Proof("endpoint/staging", (SMOKE,), (f"{__name__}:_compare",))
     yield from proven_of(context, workspace, product, proof, manifest=release, find=find)
 
@@ -84,8 +91,8 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
     score = "probability" if product.task == "binary" else "value"
     served = np.array([p[score] for p in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}
-    if answer["release"] != release.facts["release"]:
-        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {release.facts['release']}", details=details)
+    if answer["release"] != (name := ReleaseFacts.of(release).release):
+        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {name}", details=details)
     if not np.array_equal(served, offline[chosen]):
         furthest = float(np.abs(served - offline[chosen]).max()) if len(served) == len(chosen) else float("inf")
         return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)
@@ -124,9 +131,9 @@ def _recorded(workspace: Workspace, product: Product) -> Finding:
     entry = workspace.ledger.pointer(product.name, "production")
     if entry is None:
         return Finding(RECORDED, False, "no release was promoted yet", "WARN")
-    expected = entry.body["name"]
+    expected = entry.body.release
     told = pointer.read(workspace.settings.pointer(product.name, "production"))
-    if told is None or told.bundle != entry.body["release"]:
+    if told is None or told.bundle != entry.body.bundle:
         return Finding(RECORDED, False, f"the pointer file names {told.release if told else 'nothing'}, the ledger {expected}")
     spec = product.endpoint
     try:

@@ -6,6 +6,7 @@ from functools import cache
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.core.lineage.source import Source
@@ -92,7 +93,7 @@ class Lineage:
     def answered(self, product: Product, *, before: str) -> Manifest | None:
         """The release that answered when the partition came in: the last in production as of an earlier one."""
         move = self.ledger.pointer(product.name, "production", before=before)
-        return self.ledger.manifest(move.body["manifest"]) if move else None
+        return self.ledger.manifest(move.body.manifest) if move else None
 
     def baselines(self, product: Product, partition: str, *, question: str) -> Baselines:
         """The releases that a candidate as of `partition` is compared with. The champion is the last that production moved
@@ -103,7 +104,7 @@ class Lineage:
         asked again, the question has the same answer.
         """
         entries = self.ledger.moves(product.name, "production")
-        manifests = {entry.body["release"]: entry.body["manifest"] for entry in entries}
+        manifests = {entry.body.bundle: entry.body.manifest for entry in entries}
         bad = recalls.derived(self.ledger, product.name) if entries else {}
         champion: Manifest | None = None
         for move in reversed(stack([as_move(entry) for entry in entries])):
@@ -112,7 +113,7 @@ class Lineage:
             release = self.ledger.manifest(manifests[move.bundle])
             if release is None or release.partition > partition or release.id in bad:
                 continue
-            if self.made_from(release)["evaluation"].facts["question"] == question:
+            if EvaluationFacts.of(self.made_from(release)["evaluation"]).question == question:
                 continue
             champion = champion or release
             if move.is_proven:
@@ -130,7 +131,7 @@ class Lineage:
 
     def tested(self, evaluation: Manifest) -> list[Manifest]:
         """The features of the test window, in order; an evaluation also reads those of the partitions before it."""
-        keys = evaluation.facts["tested"]
+        keys = EvaluationFacts.of(evaluation).tested
         found = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
         return [found[key] for key in keys]
 
@@ -198,7 +199,7 @@ class Lineage:
         for claim in claims:
             if claim not in found:
                 reasons.append(f"{subject}: {claim} was never checked for this content; {command}")
-            elif found[claim].body["passed"] is not True:
+            elif not found[claim].body.passed:
                 reasons.append(f"{subject}: {claim} failed; {command}")
         return reasons
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from ml_assets.core.release.records import OverrideRecord
 from ml_assets.services.release_status import standings
 from ml_assets.spec.product import Product
 from resources.ledger.recalls import derived
@@ -35,7 +36,7 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
 
 
 def _requests(product: Product, workspace: Workspace) -> Iterator[dg.RunRequest]:
-    told = [entry for entry in workspace.decisions.told() if entry.body["product"] == product.name]
+    told = [entry for entry in workspace.decisions.told() if entry.body.product == product.name]
     if not told:
         return
     for each in standings(workspace, product):
@@ -44,7 +45,7 @@ def _requests(product: Product, workspace: Workspace) -> Iterator[dg.RunRequest]
         if newest and each.decision.action == "promote":
             yield _request(each.release.partition, newest)
     bad = derived(workspace.ledger, product.name)
-    for key in sorted({entry.body["partition"] for entry in told if entry.kind == "override"}):
+    for key in sorted({entry.body.partition for entry in told if isinstance(entry.body, OverrideRecord)}):
         evaluation = workspace.ledger.current(product.name, "evaluation", key)
         release = workspace.ledger.current(product.name, "release", key)
         if evaluation is None or evaluation.id in bad:

@@ -43,13 +43,13 @@ def reconcile(product: Product, workspace: Workspace) -> str:
         return "nothing is released yet"
     client = workspace.catalogue.client()
     pointer = workspace.ledger.pointer(product.name, "production")
-    answers = pointer.body["release"] if pointer else None
+    answers = pointer.body.bundle if pointer else None
     now = registry.shown(client, product.name, ALIAS)
     if (now.bundle if now else None) == answers and (now is None or now.is_ours):
         return "the alias shows what answers"
     told = "the alias was behind" if now is None or now.is_ours or now.bundle == answers else _moved(product, workspace, now)
     registry.show(client, product.name, ALIAS, bundle=answers)
-    return f"{told}; it shows {pointer.body['name'] if pointer else 'nothing'}, which answers"
+    return f"{told}; it shows {pointer.body.release if pointer else 'nothing'}, which answers"
 
 
 def _moved(product: Product, workspace: Workspace, now: Shown) -> str:

@@ -29,11 +29,11 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         running = shadows.running(workspace.ledger, product.name)
         told = "nothing is in the shadow, and there is no canary"
         if running is not None:
-            known = [each.id for each in outcomes(workspace, product, after=running.body["as_of"])]
+            known = [each.id for each in outcomes(workspace, product, after=running.body.as_of)]
             mark = digest_json([running.hash, *known])
             if mark == context.cursor:
-                return dg.SkipReason(f"no new outcomes for {running.body['name']}")
-            told = f"{running.body['name']}: {look(workspace, product, running).told}"
+                return dg.SkipReason(f"no new outcomes for {running.body.release}")
+            told = f"{running.body.release}: {look(workspace, product, running).told}"
             context.log.info(f"{product.name}: {told}")
             context.update_cursor(mark)
         return _promotion(product, workspace) or dg.SkipReason(told)
@@ -45,11 +45,11 @@ def _promotion(product: Product, workspace: Workspace) -> dg.RunRequest | None:
     """A run of the path for a release that was good enough in the shadow and does not answer yet."""
     champion = workspace.ledger.pointer(product.name, "production")
     last = shadows.newest(workspace.ledger, product.name, "production")
-    if champion is None or last is None or last.body["action"] != "stop" or last.body["outcome"] != "good enough":
+    if champion is None or last is None or last.body.outcome != "good enough":
         return None
-    if last.body["champion"] != champion.body["release"]:
+    if last.body.champion != champion.body.bundle:
         return None
     for each in standings(workspace, product):
-        if each.release.snapshot == last.body["release"] and each.decision.action == "promote":
+        if each.release.snapshot == last.body.bundle and each.decision.action == "promote":
             return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=each.release.partition)
     return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from ml_assets.core.lineage.facts import FeaturesFacts, ModelFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
@@ -34,7 +35,9 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
     parts = Parts(
         model=inputs.model.read("model.cbm"),
         features_sql=inputs.features.read("features.sql"),
-        lookups={name: inputs.features.read(f"lookups/{name}.parquet") for name in inputs.features.manifest.facts["lookups"]},
+        lookups={
+            name: inputs.features.read(f"lookups/{name}.parquet") for name in FeaturesFacts.of(inputs.features.manifest).lookups
+        },
         features=rows,
         requests=inputs.features.frame("requests.parquet"),
         scores=score_frame(fitted, rows, about["features"]),
@@ -46,7 +49,7 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         card=card(product, inputs.about),
         override=inputs.about.override,
     )
-    facts = {"release": inputs.name, "train": inputs.model.manifest.facts["train"]}
+    facts: dict[str, object] = {"release": inputs.name, "train": list(ModelFacts.of(inputs.model.manifest).train)}
     facts |= {"override": inputs.about.override.told} if inputs.about.override else {}
     return Output(files(product, parts, name=inputs.name), facts)
 

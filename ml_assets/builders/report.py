@@ -9,6 +9,7 @@ import polars as pl
 from ml_assets.builders.evaluation import Compared, candidate_scores, tested_rows
 from ml_assets.core.evaluation.evidently_report import evidently_report
 from ml_assets.core.evaluation.result import Evaluation
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
@@ -32,7 +33,7 @@ def build(inputs: Reported, product: Product, partition: str) -> Output:
     """The pictures and the page. What cannot be drawn is listed with its reason, and the rest is drawn."""
     files: dict[str, bytes] = {}
     left_out: list[str] = []
-    about, verdict = inputs.compared.model.json("model.json"), inputs.evaluation.json("verdict.json")
+    about, verdict = inputs.compared.model.json("model.json"), EvaluationFacts.of(inputs.evaluation.manifest).verdict
     losses = {"training": list(enumerate(about["learning_curve"], 1))}
     parts: dict[str, Callable[[], dict[str, bytes]]] = {
         "the pictures of the metrics": lambda: _plots(Evaluation.from_dict(inputs.evaluation.json("metrics.json"))),

@@ -40,7 +40,7 @@ def command(months: int) -> None:
         if is_new or key not in settled:
             made += _run(space, product, key)
         pointer = space.ledger.pointer(PRODUCT, "production")
-        answers[key] = pointer.body["name"] if pointer else ""
+        answers[key] = pointer.body.release if pointer else ""
     click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], answers))
     click.echo(f"\n{_summary(made)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
 
@@ -90,7 +90,7 @@ def _summary(made: list[str]) -> str:
 
 def _next(space: Workspace, product: Product) -> str:
     pointer = space.ledger.pointer(PRODUCT, "production")
-    release: Any = pointer.body["name"] if pointer else "RELEASE"
+    release: Any = pointer.body.release if pointer else "RELEASE"
     rows = [
         ("make dev", "the same state in the Dagster UI, MLflow and a live endpoint"),
         (f"ml-assets lineage {release}", "what made the release that answers"),

@@ -3,10 +3,10 @@
 import getpass
 import json
 import sys
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
@@ -54,7 +54,7 @@ def _told(space: Workspace, follows: "Consequences") -> dict[str, Any]:
 
     counts = count_predictions(space.settings.predictions(follows.recall.product))
     given = {name: n for name in follows.releases if (n := counts[name, "production"])}
-    return {**asdict(follows), "predictions": given}
+    return {**msgspec.to_builtins(follows), "predictions": given}
 
 
 def _print(outcome: dict[str, Any], *, is_applied: bool) -> None:
@@ -134,4 +134,4 @@ def _run_again(space: Workspace, product: Product, key: str, *, quiet: bool) -> 
 
 def _answering(space: Workspace, product: Product, environment: str) -> str | None:
     entry = space.ledger.pointer(product.name, environment)
-    return entry.body["name"] if entry else None
+    return entry.body.release if entry else None

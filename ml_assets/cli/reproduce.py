@@ -13,6 +13,7 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.references import resolve
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.workspace import Workspace
@@ -71,7 +72,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
         told = _explained(builder, first) if first else None
         builder.scratch.ledger.close()
     equal = first is None and all(each.is_equal for each in compared.values()) and len(compared) == 2
-    named = {"release": release.facts["release"], "bundle": release.snapshot, "from": start, "equal": equal}
+    named = {"release": ReleaseFacts.of(release).release, "bundle": release.snapshot, "from": start, "equal": equal}
     predictions = {name: {**asdict(each), "equal": each.is_equal} for name, each in compared.items()}
     rows = {"stages": _rows(rebuilt), "predictions": predictions, "first": told, "without_effect": _without_effect(rebuilt)}
     return {**named, **rows, "seconds": round(time.monotonic() - started, 1)}

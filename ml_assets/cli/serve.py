@@ -133,6 +133,6 @@ def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer
 
     entries = space.ledger.moves(product, environment)
     recalled = space.endpoints.recalled(product, environment)
-    pointers = {entry.body["release"]: as_pointer(entry) for entry in entries}
+    pointers = {entry.body.bundle: as_pointer(entry) for entry in entries}
     moves = stack(space.endpoints.moves(product, environment))[:-1]
     return [pointers[move.bundle] for move in reversed(moves) if move.bundle not in recalled]

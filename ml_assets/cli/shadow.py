@@ -4,6 +4,7 @@ import getpass
 import json
 
 import click
+import msgspec
 
 from ml_assets.cli.shared.context import product_named, workspace
 
@@ -31,8 +32,8 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
         click.echo(json.dumps({"release": None}) if as_json else nothing)
         return
     judged = shadowing.judged_now(space, spec, running)
-    told = {"release": running.body["name"], "since": running.at, "share": running.body["share"]}
-    told |= {"terms": running.body["terms"], "found": judged.evidence}
+    told = {"release": running.body.release, "since": running.at, "share": running.body.share}
+    told |= {"terms": msgspec.to_builtins(running.body.terms), "found": judged.evidence}
     if is_stopped:
         who, why = signed(by, reason, what="stop")
         told["server"] = shadowing.stop(space, spec, running, by=who, reason=why)
@@ -40,4 +41,4 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
         click.echo(json.dumps({**told, "stopped": is_stopped}, indent=1))
     else:
         ended = f"; ended by {by}" if is_stopped else ""
-        click.echo(f"{product}: {running.body['name']} is {shadows.place(running)} since {running.at[:16]}{ended}; {judged.told}")
+        click.echo(f"{product}: {running.body.release} is {shadows.place(running)} since {running.at[:16]}{ended}; {judged.told}")

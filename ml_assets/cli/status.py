@@ -19,7 +19,7 @@ def command(product: str, as_json: bool) -> None:
     spec = product_named(product, space.settings)
     rows = [row(space, spec, key) for key in space.ledger.partitions(product, "raw")]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
-    answers = {name: entry.body["name"] if entry else None for name, entry in pointers.items()}
+    answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
     waits = _waits(space, spec)
     if as_json:
         click.echo(json.dumps({"product": product, "partitions": rows, "answers": answers, "waits": waits}, indent=1))

@@ -62,7 +62,7 @@ def override_job(product: Product) -> dg.JobDefinition:
         from ml_assets.services.release_status import overrule
 
         entry = overrule(workspace, product, config.partition, by=config.by, reason=config.reason, via="dagster")
-        context.log.info(f"{product.name} {config.partition}: {config.by} overrode: {'; '.join(entry.body['reasons'])}")
+        context.log.info(f"{product.name} {config.partition}: {config.by} overrode: {'; '.join(entry.body.reasons)}")
 
     @dg.job(
         name=f"{product.name}_override",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
@@ -65,7 +66,7 @@ def compare(space: Workspace, product: Product, partition: str) -> Comparison:
     asked = [each.as_input() for each in (model, *before, *tested)]
     question = space.lineage.recipe(product, "evaluation", partition, asked).key
     baselines = space.lineage.baselines(product, partition, question=question)
-    seen = {"candidate": model.facts["train"]} | {r: m.facts["train"] for r, m in baselines.by_role.items()}
+    seen = {"candidate": ModelFacts.of(model).train} | {r: ReleaseFacts.of(m).train for r, m in baselines.by_role.items()}
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
     space.lineage.require_proven(tested, features_claims(product))
     return Comparison(model, tested, before, baselines, question)
@@ -81,14 +82,14 @@ def _as_now(space: Workspace, features: Manifest) -> Manifest:
 def compared_before(space: Workspace, product: Product, evaluation: Manifest) -> Comparison:
     """What a recorded evaluation compared."""
     inputs = space.lineage.inputs(evaluation)
-    facts = evaluation.facts
+    facts = EvaluationFacts.of(evaluation)
     model = next(each for each in inputs if each.recipe.stage == "model")
     features = {each.partition: each for each in inputs if each.recipe.stage == "features"}
-    tested = [features[key] for key in facts["tested"]]
+    tested = [features[key] for key in facts.tested]
     before = space.lineage.inputs(model)[-product.window.test :]
     by_bundle = {each.snapshot: each for each in inputs if each.recipe.stage == "release"}
-    champion, anchor = (by_bundle.get((facts[role] or {}).get("bundle", "")) for role in ("champion", "anchor"))
-    return Comparison(model, tested, before, Baselines(champion, anchor), facts["question"])
+    champion, anchor = (by_bundle.get(facts.compared.get(role, "")) for role in ("champion", "anchor"))
+    return Comparison(model, tested, before, Baselines(champion, anchor), facts.question)
 
 
 def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> None:

@@ -6,9 +6,9 @@ from typing import Any, Literal
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.stages import STAGES, closure, environment, stage_code, stage_config
 from ml_assets.spec.product import Product
-from resources.ledger.ledger import Entry
 from resources.workspace import Workspace
 
 
@@ -44,8 +44,8 @@ class Proof:
         """One finding for each claim about the manifest, and whether it is from recorded evidence."""
         identity = self._identity(product, manifest.recipe.stage)
         known = space.ledger.evidence(manifest.id) if self.is_reused and not is_again else {}
-        if all(claim in known and known[claim].body["details"]["identity"] == identity for claim in self.claims):
-            yield from ((_recorded(known[claim]), True) for claim in self.claims)
+        if all(claim in known and known[claim].body.details.identity == identity for claim in self.claims):
+            yield from ((_recorded(known[claim].body), True) for claim in self.claims)
             return
         found = {finding.claim: finding for finding in find(manifest)}
         for claim in self.claims:
@@ -66,6 +66,6 @@ class Proof:
         return digest_json([*parts, environment(spec)])
 
 
-def _recorded(entry: Entry) -> Finding:
-    details = entry.body["details"]
-    return Finding(entry.body["claim"], entry.body["passed"], details["description"], details["severity"], details["values"])
+def _recorded(shown: EvidenceRecord) -> Finding:
+    details = shown.details
+    return Finding(shown.claim, shown.passed, details.description, details.severity, details.values)

@@ -1,7 +1,5 @@
 """The measured latency of a release, as the ledger holds it: what the check in staging and the promotion lock both believe."""
 
-from typing import Any
-
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.spec.product import Product
@@ -12,11 +10,11 @@ def latency_outdated(space: Workspace, product: Product, release: Manifest) -> l
     """Why a measurement that passed says nothing of the release now: it compares with another release than the one that serves,
     or allowed a higher ratio. Empty where none passed, or none is declared."""
     found = space.ledger.evidence(release.id).get(LATENCY_HOLDS) if product.staging else None
-    if product.staging is None or found is None or found.body["passed"] is not True:
+    if product.staging is None or found is None or not found.body.passed:
         return []
-    measured: dict[str, Any] = found.body["details"]["values"]
+    measured = found.body.details.values
     entry = space.ledger.pointer(product.name, "production")
-    serving = entry.body["release"] if entry else None
+    serving = entry.body.bundle if entry else None
     if serving == release.snapshot:
         return []
     command = f"`ml-assets run {product.name} --partition {release.partition}`"

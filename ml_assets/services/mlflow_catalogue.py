@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.spec.product import Product
 from resources.tracking import registry
@@ -59,13 +60,13 @@ def _register(space: Workspace, product: Product, release: Manifest, mlflow_run:
     from ml_assets.services.release_status import standing
 
     found = standing(space, product, release)
-    verdict = found.evaluation.facts["verdict"]
+    verdict = EvaluationFacts.of(found.evaluation).verdict
     tags = {
         "bundle": release.snapshot,
-        "release": release.facts["release"],
+        "release": found.name,
         "manifest": release.id,
-        "verdict": verdict["decision"],
-        "gates": verdict["gate"],
+        "verdict": verdict.decision,
+        "gates": verdict.gate,
         "approval": _approval(found),
         "as_of": release.partition,
     }
@@ -88,4 +89,4 @@ def show(space: Workspace, product: Product, release: Manifest | None) -> None:
         space.catalogue.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)
     pointer = space.ledger.pointer(product.name, PRODUCTION)
     if pointer is not None:
-        registry.show(space.catalogue.client(), product.name, PRODUCTION, bundle=pointer.body["release"])
+        registry.show(space.catalogue.client(), product.name, PRODUCTION, bundle=pointer.body.bundle)

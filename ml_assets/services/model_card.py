@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from ml_assets.core.lineage.facts import EvaluationFacts, FeaturesFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Override
 from resources.workspace import Workspace
@@ -29,7 +30,7 @@ def card_about(space: Workspace, name: str, *, model: Manifest, evaluation: Mani
 
 def _champion(space: Workspace, evaluation: Manifest) -> dict[str, Manifest] | None:
     """What the champion was made from, by stage."""
-    bundle = (evaluation.facts["champion"] or {}).get("bundle")
+    bundle = EvaluationFacts.of(evaluation).compared.get("champion")
     release = next((m for m in space.lineage.inputs(evaluation) if m.snapshot == bundle), None)
     return space.lineage.made_from(release) if release else None
 
@@ -38,11 +39,12 @@ def _used(space: Workspace, features: Iterable[Manifest], use: str) -> Iterator[
     from ml_assets.core.release.card import Used
 
     for manifest in features:
+        facts = FeaturesFacts.of(manifest)
         yield Used(
             partition=manifest.partition,
             use=use,
-            rows=manifest.facts["rows"],
-            labelled=manifest.facts["labelled"],
+            rows=facts.rows,
+            labelled=facts.labelled,
             delivered=_delivered(space, manifest),
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import test_keys, train_keys
 from ml_assets.core.release.promotion import back
@@ -73,7 +74,7 @@ def consequences(space: Workspace, product: Product, recall: Recall) -> Conseque
     return Consequences(
         recall=recall,
         touched=_by_stage(made),
-        releases=list(dict.fromkeys(m.facts["release"] for m in made if m.recipe.stage == "release")),
+        releases=list(dict.fromkeys(ReleaseFacts.of(m).release for m in made if m.recipe.stage == "release")),
         rollbacks=[r for name in ENVIRONMENTS if (r := _rollback(space, product, name, bad))],
         again=_again(space, product, bad, gone, recall),
     )
@@ -93,11 +94,11 @@ def _by_stage(manifests: Collection[Manifest]) -> dict[str, list[str]]:
 
 def _rollback(space: Workspace, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
     entries = space.ledger.moves(product.name, environment)
-    if not entries or entries[-1].body["manifest"] not in bad:
+    if not entries or entries[-1].body.manifest not in bad:
         return None
-    barred = {entry.body["release"] for entry in entries if entry.body["manifest"] in bad}
+    barred = {entry.body.bundle for entry in entries if entry.body.manifest in bad}
     target = back([as_move(entry) for entry in entries], recalled=barred)
-    return Rollback(environment, entries[-1].body["name"], target.release if target else None)
+    return Rollback(environment, entries[-1].body.release, target.release if target else None)
 
 
 def _again(space: Workspace, product: Product, bad: Collection[str], gone: Collection[str], recall: Recall) -> Again:

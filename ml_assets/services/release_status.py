@@ -10,15 +10,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.digests import digest_json
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
+from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
 from resources.ledger.decisions import DecisionRefused, signed
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,12 +40,12 @@ class Standing:
 
     @property
     def name(self) -> str:
-        return str(self.release.facts["release"])
+        return ReleaseFacts.of(self.release).release
 
     @cached_property
     def is_proven(self) -> bool:
         """Whether it becomes an anchor when it is promoted: shown to be better by its verdict alone."""
-        return self.leave.is_proven and bool(self.evaluation.facts["verdict"]["is_better"])
+        return self.leave.is_proven and EvaluationFacts.of(self.evaluation).verdict.is_better
 
 
 def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
@@ -52,12 +54,12 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
 
     made = space.lineage.made_from(release)
     evaluation, model = made["evaluation"], made["model"]
-    facts = evaluation.facts
+    facts = EvaluationFacts.of(evaluation)
     override = space.decisions.override(evaluation, model)
-    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
+    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     reasons = [*let.reasons, *unrecorded(space, product, evaluation)]
-    if facts["candidate"] != model.data_version:
-        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    if facts.candidate != model.data_version:
+        reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and let.overridden else ""
     said = space.decisions.said(release, evaluation)
     agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
@@ -66,7 +68,7 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
-        champion=facts["champion"]["bundle"] if facts["champion"] else None,
+        champion=facts.compared.get("champion"),
         moves=moves,
         unproven=[
             *reasons,
@@ -85,15 +87,15 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
 
 def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list[str]:
     """Why the verdict that an evaluation names is not the one that was given: no decision of a person mends that."""
-    facts = evaluation.facts
-    verdict: Mapping[str, Any] = facts["verdict"]
+    facts = EvaluationFacts.of(evaluation)
     reasons = []
-    if digest_json(json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))) != digest_json(verdict):
+    given = json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))
+    if digest_json(given) != digest_json(evaluation.facts["verdict"]):
         reasons.append("the verdict is not the one in the evaluation's snapshot")
-    looks = space.budget.window(product, facts["tested"]).looks
-    given = {look.decision for look in looks if look.comparison == facts.get("look", {}).get("comparison")}
-    if not given & {verdict["decision"], "ACCEPT"}:
-        reasons.append(f"no look at this test window was charged that gave {verdict['decision']}")
+    looks = space.budget.window(product, facts.tested).looks
+    charged = {look.decision for look in looks if look.comparison == facts.look.comparison}
+    if not charged & {facts.verdict.decision, "ACCEPT"}:
+        reasons.append(f"no look at this test window was charged that gave {facts.verdict.decision}")
     return reasons
 
 
@@ -101,7 +103,7 @@ def standings(space: Workspace, product: Product) -> list[Standing]:
     """Those releases that could still come to answer, oldest partition first: of each partition not before what answers the one
     that stands for it, without what was recalled."""
     now = space.ledger.pointer(product.name, "production")
-    keys = [key for key in space.ledger.partitions(product.name, "release") if now is None or key >= now.body["as_of"]]
+    keys = [key for key in space.ledger.partitions(product.name, "release") if now is None or key >= now.body.as_of]
     bad = recalls.derived(space.ledger, product.name) if keys else {}
     found = [space.ledger.current(product.name, "release", key) for key in keys]
     return [standing(space, product, each) for each in found if each is not None and each.id not in bad]
@@ -114,7 +116,7 @@ def waiting(space: Workspace, product: Product) -> list[Standing]:
 
 def answer(
     space: Workspace, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
-) -> tuple[Standing, Entry]:
+) -> tuple[Standing, Record[ApprovalRecord]]:
     """Approve or refuse the waiting release of this name or digest, and record it; what cannot count is recorded as a refusal."""
     signed(by, reason, what=decision)
     told = {"stage": "approval", "release": named, "decision": decision}
@@ -127,7 +129,7 @@ def answer(
     return standing(space, product, found.release), entry
 
 
-def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Entry:
+def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
     """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
     from ml_assets.core.release.clearance import leave
 
@@ -136,8 +138,8 @@ def overrule(space: Workspace, product: Product, partition: str, *, by: str, rea
     model = space.lineage.current(product, "model", partition)
     try:
         _refuse_unmendable(space, product, evaluation=evaluation, model=model)
-        has_champion = evaluation.facts["champion"] is not None
-        lacking = leave(product, evaluation.facts["verdict"], has_champion=has_champion).reasons
+        facts = EvaluationFacts.of(evaluation)
+        lacking = leave(product, facts.verdict, has_champion=facts.champion is not None).reasons
         if not lacking:
             why = f"its verdict lets it through{_hint(space, product)}"
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")
@@ -152,7 +154,7 @@ def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manife
     """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
     from ml_assets.core.release.clearance import misaddressed
 
-    baselines = space.lineage.baselines(product, evaluation.partition, question=evaluation.facts["question"])
+    baselines = space.lineage.baselines(product, evaluation.partition, question=EvaluationFacts.of(evaluation).question)
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
     wrong = misaddressed(model=model, evaluation=evaluation, compared=compared) + unrecorded(space, product, evaluation)
     if wrong:
@@ -182,7 +184,7 @@ def _hint(space: Workspace, product: Product, every: list[Standing] | None = Non
 
 
 def _is_named(release: Manifest, name: str) -> bool:
-    return name == release.facts["release"] or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
+    return name == ReleaseFacts.of(release).release or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
 
 
 def _refuse(space: Workspace, product: Product, told: Mapping[str, Any], error: DecisionRefused) -> None:

@@ -7,14 +7,18 @@ to be good enough is no longer held back, and passes the usual lock.
 
 from typing import Any
 
+import msgspec
+
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
+from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
 from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
 from resources.endpoints import shadows
 from resources.ledger import recalls
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.workspace import Workspace
 
 JUDGE = "the judge of shadows"
@@ -29,35 +33,35 @@ def held(space: Workspace, product: Product, release: Manifest) -> str | None:
         return None
     if (running := shadows.running(space.ledger, product.name)) is not None:
         judged = look(space, product, running)
-        is_ours = running.body["release"] == release.snapshot
+        is_ours = running.body.bundle == release.snapshot
         if judged.verdict == "undecided" or (judged.verdict == "good enough" and not is_ours):
             where = shadows.place(running)
-            return f"{where}: {judged.told}" if is_ours else f"{running.body['name']} is {where} before it: {judged.told}"
+            return f"{where}: {judged.told}" if is_ours else f"{running.body.release} is {where} before it: {judged.told}"
     for terms in declared:
         end = shadows.ended(space.ledger, release, champion, is_canary=isinstance(terms, CanarySpec))
         if end is None:
             return _start(space, product, release, champion, terms)
-        if end.body["outcome"] != "good enough":
-            what = "canary" if end.body["share"] else "shadow"
-            return f"its {what} ended with {end.body['outcome']}: {end.body['reason']}"
+        if end.body.outcome != "good enough":
+            what = "canary" if end.body.share else "shadow"
+            return f"its {what} ended with {end.body.outcome}: {end.body.reason}"
     return None
 
 
-def _start(space: Workspace, product: Product, release: Manifest, champion: Entry, declared: ShadowSpec) -> str:
+def _start(space: Workspace, product: Product, release: Manifest, champion: Record[MoveRecord], declared: ShadowSpec) -> str:
     share = declared.share if isinstance(declared, CanarySpec) else 0.0
     started = shadows.start(
         space.ledger,
         release,
         champion=champion,
-        terms=shadows.Terms(**declared.model_dump(exclude={"share"})),
+        terms=Terms(**declared.model_dump(exclude={"share"})),
         by="the endpoint",
-        reason=f"{release.facts['release']} is to be tried beside {champion.body['name']}",
+        reason=f"{ReleaseFacts.of(release).release} is to be tried beside {champion.body.release}",
         share=share,
     )
     return f"{shadows.place(started)} from now on; {_told(space, product)}"
 
 
-def look(space: Workspace, product: Product, running: Entry) -> Judged:
+def look(space: Workspace, product: Product, running: Record[ShadowRecord]) -> Judged:
     """Judge the shadow on all outcomes so far, and end it, recorded with the evidence, when that is decided."""
     judged = judged_now(space, product, running)
     if judged.verdict != "undecided":
@@ -67,14 +71,14 @@ def look(space: Workspace, product: Product, running: Entry) -> Judged:
     return judged
 
 
-def stop(space: Workspace, product: Product, running: Entry, *, by: str, reason: str) -> str:
+def stop(space: Workspace, product: Product, running: Record[ShadowRecord], *, by: str, reason: str) -> str:
     """End the shadow by a person's decision; what the server said."""
     judged = judged_now(space, product, running)
     shadows.stop(space.ledger, running, outcome="stopped", evidence=judged.evidence, by=by, reason=reason)
     return _told(space, product)
 
 
-def judged_now(space: Workspace, product: Product, running: Entry) -> Judged:
+def judged_now(space: Workspace, product: Product, running: Record[ShadowRecord]) -> Judged:
     """What is known now about a running shadow; nothing is recorded. Outcomes are those of partitions after the release's own,
     which it was chosen on."""
     import polars as pl
@@ -82,16 +86,19 @@ def judged_now(space: Workspace, product: Product, running: Entry) -> Judged:
     from ml_assets.serving.log.reader import read
 
     spec, body = product.features, running.body
-    champion = space.ledger.moves(product.name, "production")[-1].body["name"]
+    champion = space.ledger.moves(product.name, "production")[-1].body.release
     since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
-    ours = pl.col("release").is_in([champion, body["name"]])
+    ours = pl.col("release").is_in([champion, body.release])
     answered = read(space.settings.predictions(product.name)).filter(since, ours, pl.col("environment") == "production")
     beside = read(space.settings.shadow_predictions(product.name)).filter(since, ours)
-    found = outcomes(space, product, after=body["as_of"])
+    found = outcomes(space, product, after=body.as_of)
     frames = (space.snapshots.frame(each.snapshot, "features.parquet") for each in found)
     paired = [pairs(answered, beside, frame, key=spec.key, champion=champion) for frame in frames]
     known = pl.concat(paired) if paired else _nothing(product)
-    return judge(known, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**body["terms"]))
+    assert body.terms is not None
+    return judge(
+        known, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**msgspec.structs.asdict(body.terms))
+    )
 
 
 def outcomes(space: Workspace, product: Product, *, after: str) -> list[Manifest]:

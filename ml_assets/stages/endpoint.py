@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services import shadow_trials as shadowing
@@ -73,7 +74,7 @@ def _production(product: Product) -> dg.AssetsDefinition:
         release = released(context, workspace, product)
         workspace.endpoints.settle(product.name, "production")
         told = promote(workspace, product, release, run=context.run.run_id)
-        context.log.info(f"{product.name} {release.facts['release']}: {told}")
+        context.log.info(f"{product.name} {ReleaseFacts.of(release).release}: {told}")
         return _answering(workspace, product, "production", told)
 
     return endpoint_production
@@ -126,7 +127,7 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
 def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
     """By whose decision it answers, and why: the run's where nobody was asked."""
     release = found.release
-    verdict = f"{found.evaluation.facts['verdict']['decision']} as of {release.partition}"
+    verdict = f"{EvaluationFacts.of(found.evaluation).verdict.decision} as of {release.partition}"
     override, consent = found.override, found.consent
     people = consent.by or ((override.by,) if override else ())
     if not people:

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.comparisons import Comparison, charge, compare
 from ml_assets.services.dagster_ui.metadata import pictures
@@ -30,13 +31,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         comparison = compare(workspace, product, key)
         recipe = workspace.lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
         made = workspace.lineage.make(recipe, lambda: _evaluate(workspace, product, comparison, key, run=run), run=run)
-        facts = made.manifest.facts
+        facts = EvaluationFacts.of(made.manifest)
         # only now: a verdict whose evaluation was never recorded uses up no promotion
-        look = Look(
-            tuple(facts["tested"]), facts["look"]["comparison"], facts["look"]["number"], facts["verdict"]["gate"], "", run
-        )
-        workspace.budget.settle(product, look, facts["verdict"]["decision"])
-        context.log.info(f"{product.name} {key}: {facts['verdict']['decision']}")
+        look = Look(facts.tested, facts.look.comparison, facts.look.number, facts.verdict.gate, "", run)
+        workspace.budget.settle(product, look, facts.verdict.decision)
+        context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
         return materialized(product, made, _metadata(workspace, product, made.manifest))
 
     return [evaluation]
@@ -60,7 +59,7 @@ def _evaluate(workspace: Workspace, product: Product, compared: Comparison, key:
         "candidate": compared.model.data_version,
         "champion": None,
         "anchor": None,
-        **{r: {"release": m.facts["release"], "bundle": m.snapshot} for r, m in compared.baselines.by_role.items()},
+        **{r: {"release": ReleaseFacts.of(m).release, "bundle": m.snapshot} for r, m in compared.baselines.by_role.items()},
         "tested": compared.keys,
         "question": compared.question,
         "look": {"number": look.number, "comparison": look.comparison},
@@ -73,19 +72,19 @@ def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dic
     from ml_assets.core.plots.gates import claims_table, claims_thumbnail
     from ml_assets.core.plots.thumbnails import comparison
 
-    facts, read = manifest.facts, partial(workspace.snapshots.read, manifest.snapshot)
-    verdict, champion = facts["verdict"], facts["champion"]
-    metrics = [metric for metric in METRICS[product.task] if metric in facts["metrics"]]
-    values = {metric: facts["metrics"][metric]["candidate"]["value"] for metric in metrics}
+    facts, read = EvaluationFacts.of(manifest), partial(workspace.snapshots.read, manifest.snapshot)
+    verdict = facts.verdict
+    metrics = [metric for metric in METRICS[product.task] if metric in facts.metrics]
+    values = {metric: facts.metrics[metric]["candidate"].value for metric in metrics}
     return {
-        "verdict": "; ".join([verdict["decision"], *verdict["reasons"]]),
+        "verdict": "; ".join([verdict.decision, *verdict.reasons]),
         "claims": dg.MetadataValue.md(claims_table(verdict)),
         **({"claims_picture": dg.MetadataValue.md(picture)} if (picture := claims_thumbnail(verdict)) else {}),
-        "promises": verdict["guarantee"],
-        "budget": f"look {facts['look']['number']} of {verdict['looks']} at this test window",
-        "champion": champion["release"] if champion else "none: a first release",
-        "tested_on": ", ".join(facts["tested"]),
-        "metrics": dg.MetadataValue.md(comparison(facts["metrics"], order=metrics)),
+        "promises": verdict.guarantee,
+        "budget": f"look {facts.look.number} of {verdict.looks} at this test window",
+        "champion": facts.champion.release if facts.champion else "none: a first release",
+        "tested_on": ", ".join(facts.tested),
+        "metrics": dg.MetadataValue.md(comparison(facts.metrics, order=metrics)),
         **pictures(json.loads(read("metrics.json"))),
         "slices": dg.MetadataValue.md(read("summary.md").decode()),
         **{name: value for name, value in values.items() if value is not None},

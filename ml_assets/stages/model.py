@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
@@ -60,14 +61,14 @@ def _progress(context: dg.AssetExecutionContext, product: Product) -> "Progress"
 def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
     from ml_assets.core.plots.thumbnails import thumbnail
 
-    facts, train = manifest.facts, manifest.facts["train"]
+    facts = ModelFacts.of(manifest)
     about = json.loads(workspace.snapshots.read(manifest.snapshot, "model.json"))
     losses = about["learning_curve"]
     curve = thumbnail("learning_curve", {"training": {"x": list(range(1, len(losses) + 1)), "y": losses}})
     return {
-        "trained_on": f"{train[0]} to {train[-1]}, {len(train)} partitions",
+        "trained_on": f"{facts.train[0]} to {facts.train[-1]}, {len(facts.train)} partitions",
         "feature_importance": small_table(["feature", "%"], [[name, f"{value:.1f}"] for name, value in about["importance"][:12]]),
         **({"learning_curve": dg.MetadataValue.md(curve)} if curve else {}),
-        "training_rows": facts["rows"],
-        "training_loss": facts["loss"],
+        "training_rows": facts.rows,
+        "training_loss": facts.loss,
     }

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import MonitoringFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
 from ml_assets.services.stale_inputs import refuse_stale
@@ -49,19 +50,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 
 def _metadata(workspace: Workspace, champion: Manifest, manifest: Manifest) -> dict[str, Any]:
-    facts, snapshot = manifest.facts, workspace.snapshots.open(manifest.snapshot)
+    facts, snapshot = MonitoringFacts.of(manifest), workspace.snapshots.open(manifest.snapshot)
     drift = json.loads(workspace.snapshots.read(manifest.snapshot, "drift.json"))
     is_known = "metrics.json" in snapshot.members
     measured = pictures(json.loads(workspace.snapshots.read(manifest.snapshot, "metrics.json"))) if is_known else {}
-    values = {name: each["candidate"]["value"] for name, each in (facts["metrics"] or {}).items()}
+    values = {name: each["candidate"].value for name, each in (facts.metrics or {}).items()}
     return {
-        "release": champion.facts["release"],
-        "drifted": ", ".join(facts["drifted"]) or "none",
+        "release": ReleaseFacts.of(champion).release,
+        "drifted": ", ".join(facts.drifted) or "none",
         "drift": small_table(["column", "PSI"], [[c["column"], f"{c['psi']:.3f}"] for c in drift["columns"][:15]]),
         **measured,
         "plots": plots(workspace, manifest),
-        "score_psi": facts["score_psi"],
-        "columns_drifted": len(facts["drifted"]),
-        "rows": facts["rows"],
+        "score_psi": facts.score_psi,
+        "columns_drifted": len(facts.drifted),
+        "rows": facts.rows,
         **{f"realised_{name}": value for name, value in values.items() if value is not None},
     }

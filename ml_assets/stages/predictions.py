@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import PredictionsFacts
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import materialized, partitions_def, spec
@@ -40,7 +41,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
             run=context.run.run_id,
         )
-        facts = made.manifest.facts
-        yield materialized(product, made, {"release": facts["scored_by"], "rows": facts["rows"]})
+        facts = PredictionsFacts.of(made.manifest)
+        yield materialized(product, made, {"release": facts.scored_by, "rows": facts.rows})
 
     return [predictions]

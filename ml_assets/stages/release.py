@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.release.approvals import Override
 from ml_assets.errors import MlAssetsError
@@ -57,10 +58,10 @@ def _withheld(workspace: Workspace, product: Product, key: str) -> str:
     from ml_assets.core.release.clearance import leave
 
     model, evaluation, _ = _own_inputs(workspace, product, key)
-    facts = evaluation.facts
+    facts = EvaluationFacts.of(evaluation)
     override = workspace.decisions.override(evaluation, model)
-    let = leave(product, facts["verdict"], has_champion=facts["champion"] is not None, override=override)
-    return "; ".join(let.reasons) if facts["verdict"]["decision"] != "ACCEPT" else ""
+    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    return "; ".join(let.reasons) if facts.verdict.decision != "ACCEPT" else ""
 
 
 def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
@@ -70,7 +71,8 @@ def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *
     from ml_assets.services.release_status import unrecorded
 
     model, evaluation, features = _own_inputs(workspace, product, key)
-    baselines = workspace.lineage.baselines(product, key, question=evaluation.facts["question"])
+    facts = EvaluationFacts.of(evaluation)
+    baselines = workspace.lineage.baselines(product, key, question=facts.question)
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
     override = workspace.decisions.override(evaluation, model)
     reasons = refusals(product, model=model, evaluation=evaluation, compared=compared, override=override)
@@ -82,7 +84,7 @@ def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
         )
-    let = leave(product, evaluation.facts["verdict"], has_champion="champion" in compared, override=override)
+    let = leave(product, facts.verdict, has_champion="champion" in compared, override=override)
     return override if let.overridden else None
 
 
@@ -102,16 +104,16 @@ def _bundle(
 
 
 def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    facts = manifest.facts
+    facts = ReleaseFacts.of(manifest)
     evaluation = workspace.lineage.made_from(manifest)["evaluation"]
     card = workspace.snapshots.read(manifest.snapshot, "card.md").decode()
-    override = facts.get("override")
+    override = facts.override
     return {
-        "release": facts["release"],
+        "release": facts.release,
         "card": dg.MetadataValue.md(card),
-        **({"override": f"by {override['by']}, {override['at'][:19]}: {override['reason']}"} if override else {}),
-        "evidence": ", ".join(claim["name"] for claim in evaluation.facts["verdict"]["claims"] if claim["outcome"] == "PASS"),
-        "trained_on": f"{facts['train'][0]} to {facts['train'][-1]}, {len(facts['train'])} partitions",
+        **({"override": f"by {override.by}, {override.at[:19]}: {override.reason}"} if override else {}),
+        "evidence": ", ".join(claim.name for claim in EvaluationFacts.of(evaluation).verdict.claims if claim.outcome == "PASS"),
+        "trained_on": f"{facts.train[0]} to {facts.train[-1]}, {len(facts.train)} partitions",
         "bundle": manifest.snapshot,
         "members": small_table(["member"], [[name] for name in sorted(workspace.snapshots.open(manifest.snapshot).members)]),
     }

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import ReportFacts
 from ml_assets.services.comparisons import compared_before
 from ml_assets.services.dagster_ui.metadata import plots
 from ml_assets.services.stale_inputs import refuse_stale
@@ -34,7 +35,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             lambda: build(Reported(lineage.handle(evaluation), compared.read(workspace)), product, key),
             run=context.run.run_id,
         )
-        left_out = made.manifest.facts["left_out"]
+        left_out = ReportFacts.of(made.manifest).left_out
         metadata = {
             "plots": plots(workspace, made.manifest),
             "not_drawn": "; ".join(left_out) or "nothing",

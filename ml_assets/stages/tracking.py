@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.spec.product import Product
 from resources.dagster_assets import INFORMS, materialized, partitions_def, spec
 from resources.workspace import Workspace
@@ -34,11 +35,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         recipe = lineage.recipe(product, "tracking", key, inputs)
         made = lineage.make(recipe, lambda: log(context, workspace, product, what), run=context.run.run_id)
         show(workspace, product, what.release)
-        facts, ui = made.manifest.facts, workspace.settings.mlflow_ui
-        page = f"{ui}/#/models/{product.name}/versions/{facts['version']}{TRAINING_VIEW}"
+        facts, ui = TrackingFacts.of(made.manifest), workspace.settings.mlflow_ui
+        page = f"{ui}/#/models/{product.name}/versions/{facts.version}{TRAINING_VIEW}"
         metadata = {
             "mlflow_run": run_page(ui, facts),
-            "registered": dg.MetadataValue.url(page) if facts["version"] else "no version: nothing was released",
+            "registered": dg.MetadataValue.url(page) if facts.version else "no version: nothing was released",
             "report": run_page(ui, facts, artifact="evaluation/report.html"),
         }
         return materialized(product, made, metadata)

@@ -3,16 +3,20 @@
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
+import msgspec
+
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.promotion import Move, back, stack
+from ml_assets.core.release.records import MoveRecord, ShadowRecord
 from ml_assets.errors import MlAssetsError
 from resources.endpoints import pointer as pointers
 from resources.endpoints import shadows
 from resources.endpoints.pointer import Pointer
 from resources.ledger import recalls
-from resources.ledger.ledger import Entry, Kind, Ledger
+from resources.ledger.ledger import Kind, Ledger
+from resources.ledger.records import Record
 from resources.settings import Settings
 
 
@@ -47,24 +51,24 @@ class Endpoints:
     ) -> Pointer:
         """Record that the release answers from now on, if `expected` (a bundle's digest) answers still and the release was
         not recalled; then tell the server. A crash between the two is mended by `settle`. `is_proven`: it is an anchor now."""
-        body = {
-            "product": release.recipe.product,
-            "environment": environment,
-            "release": release.snapshot,
-            "name": release.facts["release"],
-            "manifest": release.id,
-            "as_of": release.partition,
-            "previous": expected,
-            "by": by,
-            "reason": reason,
-            "is_proven": is_proven,
-        }
-        return self._record(kind, body, expected=expected, release=release)
+        move = MoveRecord(
+            product=release.recipe.product,
+            environment=environment,
+            bundle=release.snapshot,
+            release=ReleaseFacts.of(release).release,
+            manifest=release.id,
+            as_of=release.partition,
+            previous=expected,
+            by=by,
+            reason=reason,
+            is_proven=is_proven,
+        )
+        return self._record(kind, move, expected=expected, release=release)
 
     def recalled(self, product: str, environment: str = "production") -> frozenset[str]:
         """The bundles that answered at some time and were recalled, or made from what was."""
         bad = recalls.derived(self.ledger, product)
-        return frozenset(e.body["release"] for e in self.ledger.moves(product, environment) if e.body["manifest"] in bad)
+        return frozenset(e.body.bundle for e in self.ledger.moves(product, environment) if e.body.manifest in bad)
 
     def rollback(self, product: str, *, to: str | None, by: str, reason: str, environment: str = "production") -> Pointer:
         """Let an earlier release answer: the one before, or the one named `to` (name or digest). What was recalled is
@@ -78,12 +82,12 @@ class Endpoints:
                 f"{product}: there is no {f'release {to}' if to else 'earlier release'} to go back to; "
                 f"answered so far: {', '.join(known) or 'none'}"
             )
-        answered = next(entry for entry in reversed(entries) if entry.body["release"] == target.bundle)
+        answered = next(entry for entry in reversed(entries) if entry.body.bundle == target.bundle)
         now = moves[-1].bundle
-        body = {**answered.body, "previous": now, "by": by, "reason": reason}
-        release = self.ledger.manifest(body["manifest"])
+        move = msgspec.structs.replace(answered.body, previous=now, by=by, reason=reason)
+        release = self.ledger.manifest(move.manifest)
         assert release is not None
-        return self._record("rollback", body, expected=now, release=release)
+        return self._record("rollback", move, expected=now, release=release)
 
     def settle(self, product: str, environment: str) -> Pointer | None:
         """Make the pointer file say what the ledger says; what it says now (None: nothing ever answered).
@@ -100,33 +104,33 @@ class Endpoints:
         entry = self.ledger.pointer(product, environment)
         return as_pointer(entry, shadows.newest(self.ledger, product, environment)) if entry else None
 
-    def _record(self, kind: Kind, body: dict[str, Any], *, expected: str | None, release: Manifest) -> Pointer:
+    def _record(self, kind: Kind, move: MoveRecord, *, expected: str | None, release: Manifest) -> Pointer:
         not_recalled = partial(recalls.refuse_within, manifests=[release])
-        entry = self.ledger.move_pointer(kind, body, expected=expected, guard=not_recalled)
-        self.settle(entry.body["product"], entry.body["environment"])
+        entry = self.ledger.move_pointer(kind, move, expected=expected, guard=not_recalled)
+        self.settle(move.product, move.environment)
         return as_pointer(entry)  # a shadow beside what answered before ends with it
 
 
-def as_pointer(entry: Entry, shadow: Entry | None = None) -> Pointer:
+def as_pointer(entry: Record[MoveRecord], shadow: Record[ShadowRecord] | None = None) -> Pointer:
     """What the pointer file says after this move, and after what was recorded last about a shadow."""
     return Pointer(
-        release=entry.body["name"],
-        bundle=entry.body["release"],
-        as_of=entry.body["as_of"],
+        release=entry.body.release,
+        bundle=entry.body.bundle,
+        as_of=entry.body.as_of,
         since=entry.at,
-        by=entry.body["by"],
-        reason=entry.body["reason"],
-        previous=entry.body["previous"],
+        by=entry.body.by,
+        reason=entry.body.reason,
+        previous=entry.body.previous,
         shadow=shadows.as_shadow(shadow, beside=entry) if shadow else None,
     )
 
 
-def as_move(entry: Entry) -> Move:
+def as_move(entry: Record[MoveRecord]) -> Move:
     """A recorded move as core.release.promotion sees it."""
     return Move(
-        bundle=entry.body["release"],
-        release=entry.body["name"],
-        as_of=entry.body["as_of"],
+        bundle=entry.body.bundle,
+        release=entry.body.release,
+        as_of=entry.body.as_of,
         kind="rollback" if entry.kind == "rollback" else "promotion",
-        is_proven=entry.body["is_proven"],
+        is_proven=entry.body.is_proven,
     )

@@ -6,15 +6,21 @@ comparison again is free. A window is retired when its looks or its promotions a
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 
 from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.records import LookRecord, VerdictRecord
+from ml_assets.core.gates.verdict import Decision
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
+from resources.ledger.records import Record, read, stored
+
+_Asked: TypeAlias = Record[LookRecord] | Record[VerdictRecord]
 
 
 class WindowRetired(MlAssetsError):
@@ -69,7 +75,7 @@ class Budget:
 
     def charge(self, product: Product, *, tested: Sequence[str], comparison: str, gate: str, run: str) -> Look:
         """Charge a look at the window, or find the one that the same comparison was charged before. Raises WindowRetired."""
-        body = {"product": product.name, "window": list(tested), "comparison": comparison, "gate": gate, "run": run}
+        body = LookRecord(product=product.name, window=tuple(tested), comparison=comparison, gate=gate, run=run)
 
         def may_look(connection: Connection) -> None:
             window = _window(product, tuple(tested), _entries(connection, product.name, tested))
@@ -82,13 +88,14 @@ class Budget:
             with contextlib.suppress(_Known):  # asked before: free, and found below
                 self.ledger.append("look", body, guard=may_look)
         except WindowRetired as error:
-            self.ledger.append("refusal", {**body, "stage": "evaluation", "partition": tested[-1], "reasons": [str(error)]})
+            refusal = {**stored(body), "stage": "evaluation", "partition": tested[-1], "reasons": [str(error)]}
+            self.ledger.append("refusal", refusal)
             raise
         return next(look for look in self.window(product, tested).looks if look.comparison == comparison)
 
-    def settle(self, product: Product, look: Look, decision: str) -> None:
+    def settle(self, product: Product, look: Look, decision: Decision) -> None:
         """Record the verdict of a look, once."""
-        body = {"product": product.name, "window": list(look.window), "comparison": look.comparison, "decision": decision}
+        body = VerdictRecord(product=product.name, window=look.window, comparison=look.comparison, decision=decision)
 
         def is_new(connection: Connection) -> None:
             known = _window(product, look.window, _entries(connection, product.name, look.window))
@@ -107,9 +114,9 @@ class Budget:
         """Every window that was asked anything, in the order of its partitions."""
         with self.ledger.engine.connect() as connection:
             entries = _entries(connection, product.name, None)
-        by_window: dict[tuple[str, ...], list[Entry]] = {}
+        by_window: dict[tuple[str, ...], list[_Asked]] = {}
         for entry in entries:
-            by_window.setdefault(tuple(sorted(set(entry.body["window"]))), []).append(entry)
+            by_window.setdefault(tuple(sorted(set(entry.body.window))), []).append(entry)
         return [_window(product, tested, found) for tested, found in sorted(by_window.items(), key=lambda each: each[0][-1])]
 
 
@@ -117,25 +124,31 @@ class _Known(Exception):
     """The same was recorded before."""
 
 
-def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[Entry]:
+def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[_Asked]:
     columns = schema.looks.c
     seqs = select(columns.seq).where(columns.product == product)
     if tested is not None:
         seqs = seqs.where(columns.window == schema.window_key(tested))
-    return entries_where(connection, schema.entries.c.seq.in_(seqs))
+    entries = entries_where(connection, schema.entries.c.seq.in_(seqs))
+    return [_asked(entry) for entry in entries]
 
 
-def _window(product: Product, tested: tuple[str, ...], entries: Iterable[Entry]) -> Window:
+def _asked(entry: Entry) -> _Asked:
+    if entry.kind == "look":
+        return read(entry, LookRecord)
+    return read(entry, VerdictRecord)
+
+
+def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Asked]) -> Window:
     """The state of a window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
     looks: dict[str, Look] = {}
     for entry in entries:
-        body, known = entry.body, looks.get(entry.body["comparison"])
-        if entry.kind == "look" and known is None:
-            looks[body["comparison"]] = Look(tested, body["comparison"], len(looks) + 1, body["gate"], entry.at, body["run"])
-        elif entry.kind == "verdict" and known is not None and known.decision != "ACCEPT":
-            looks[body["comparison"]] = Look(
-                known.window, known.comparison, known.number, known.gate, known.at, known.run, body["decision"]
-            )
+        body, known = entry.body, looks.get(entry.body.comparison)
+        if isinstance(body, LookRecord):
+            if known is None:
+                looks[body.comparison] = Look(tested, body.comparison, len(looks) + 1, body.gate, entry.at, body.run)
+        elif known is not None and known.decision != "ACCEPT":
+            looks[body.comparison] = replace(known, decision=body.decision)
     budget = product.gates.budget
     return Window(tested, tuple(looks.values()), budget.looks, budget.ships, level(budget))
 

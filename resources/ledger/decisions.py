@@ -4,19 +4,23 @@ A decision is about exactly the bytes and the evaluation that it names. Belongs 
 whether one is asked for (ml_assets.services.release_status).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Answer, Override, Said, Via, person
+from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
+from resources.ledger.records import Record, read
 
+Decided: TypeAlias = Record[ApprovalRecord] | Record[OverrideRecord]
 LONGEST = 2000
 """Characters that are kept of a name or a reason; longer ones are refused."""
 
@@ -38,17 +42,28 @@ class Decisions:
 
     def override(self, evaluation: Manifest, model: Manifest) -> Override | None:
         """The newest override of exactly this evaluation of this model."""
-        found = [e for e in self._entries("override") if _is_about(e, _overridden(evaluation, model))]
+        subject = (evaluation.recipe.product, evaluation.id, model.data_version)
+        overrides = self.ledger.records(OverrideRecord, schema.entries.c.kind == "override")
+        found = [e for e in overrides if (e.body.product, e.body.evaluation, e.body.model) == subject]
         return _as_override(found[-1]) if found else None
 
     def answer(
         self, product: Product, release: Manifest, evaluation: Manifest, *, decision: Answer, by: str, reason: str, via: Via
-    ) -> Entry:
+    ) -> Record[ApprovalRecord]:
         """Record that a person approves or refuses the release. Refused is final, and nobody approves twice."""
         who, why = signed(by, reason, what=f"{decision}")
-        name = release.facts["release"]
-        body = {**_answered(release, evaluation), "manifest": release.id, "name": name}
-        body |= {"decision": decision, "by": who, "reason": why, "via": via}
+        name = ReleaseFacts.of(release).release
+        body = ApprovalRecord(
+            product=release.recipe.product,
+            bundle=release.snapshot,
+            release=name,
+            manifest=release.id,
+            evaluation=evaluation.id,
+            decision=decision,
+            by=who,
+            reason=why,
+            via=via,
+        )
 
         def may_say(connection: Connection) -> None:
             said = _said(connection, release, evaluation)
@@ -62,33 +77,40 @@ class Decisions:
                 second = "; four eyes are asked for: somebody else has to" if product.gates.four_eyes else ""
                 raise DecisionRefused(f"{product.name}: {same.by} approved release {name} already{second}")
 
-        return self.ledger.append("approval", body, guard=may_say)
+        return read(self.ledger.append("approval", body, guard=may_say), ApprovalRecord)
 
     def overrule(
         self, product: Product, evaluation: Manifest, model: Manifest, *, reasons: Sequence[str], by: str, reason: str, via: Via
-    ) -> Entry:
+    ) -> Record[OverrideRecord]:
         """Record that a person lets the model through in spite of these reasons."""
         who, why = signed(by, reason, what="override")
-        body = {**_overridden(evaluation, model), "partition": evaluation.partition, "reasons": list(reasons)}
-        body |= {"verdict": evaluation.facts["verdict"]["decision"], "by": who, "reason": why, "via": via}
-        return self.ledger.append("override", body)
+        body = OverrideRecord(
+            product=evaluation.recipe.product,
+            evaluation=evaluation.id,
+            model=model.data_version,
+            partition=evaluation.partition,
+            reasons=tuple(reasons),
+            verdict=EvaluationFacts.of(evaluation).verdict.decision,
+            by=who,
+            reason=why,
+            via=via,
+        )
+        return read(self.ledger.append("override", body), OverrideRecord)
 
-    def told(self) -> list[Entry]:
+    def told(self) -> list[Decided]:
         """Every decision, oldest first."""
-        return self._entries("approval", "override")
-
-    def _entries(self, *kinds: str) -> list[Entry]:
-        return self.ledger.entries(schema.entries.c.kind.in_(kinds))
+        entries = self.ledger.entries(schema.entries.c.kind.in_(("approval", "override")))
+        return [_decided(entry) for entry in entries]
 
 
-def by_subject(entries: Sequence[Entry]) -> dict[str, list[dict[str, str]]]:
+def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
     """Decisions as an audit tells them: of each release by its digest, of each evaluation by its manifest."""
     found: dict[str, list[dict[str, str]]] = {}
-    for entry in entries:
-        is_override = entry.kind == "override"
-        kind = "override" if is_override else entry.body["decision"]
-        told = {"kind": kind, "at": entry.at} | {name: entry.body[name] for name in ("by", "reason", "via")}
-        found.setdefault(entry.body["evaluation" if is_override else "release"], []).append(told)
+    for each in decisions:
+        said = each.body
+        kind, subject = ("override", said.evaluation) if isinstance(said, OverrideRecord) else (said.decision, said.bundle)
+        told = {"kind": kind, "at": each.at, "by": said.by, "reason": said.reason, "via": said.via}
+        found.setdefault(subject, []).append(told)
     return found
 
 
@@ -102,29 +124,23 @@ def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
     return found["by"], found["reason"]
 
 
-def _answered(release: Manifest, evaluation: Manifest) -> dict[str, str]:
-    return {"product": release.recipe.product, "release": release.snapshot, "evaluation": evaluation.id}
-
-
-def _overridden(evaluation: Manifest, model: Manifest) -> dict[str, str]:
-    return {"product": evaluation.recipe.product, "evaluation": evaluation.id, "model": model.data_version}
-
-
-def _is_about(entry: Entry, subject: Mapping[str, Any]) -> bool:
-    return all(entry.body.get(name) == value for name, value in subject.items())
-
-
 def _said(connection: Connection, release: Manifest, evaluation: Manifest) -> list[Said]:
-    entries = entries_where(connection, schema.entries.c.kind == "approval")
-    subject = _answered(release, evaluation)
-    return [_as_said(entry) for entry in entries if _is_about(entry, subject)]
+    subject = (release.recipe.product, release.snapshot, evaluation.id)
+    approvals = (read(entry, ApprovalRecord) for entry in entries_where(connection, schema.entries.c.kind == "approval"))
+    return [_as_said(e) for e in approvals if (e.body.product, e.body.bundle, e.body.evaluation) == subject]
 
 
-def _as_said(entry: Entry) -> Said:
-    told = {name: entry.body[name] for name in ("decision", "by", "reason", "via")}
-    return Said(**told, at=entry.at, entry=entry.hash)
+def _decided(entry: Entry) -> Decided:
+    if entry.kind == "approval":
+        return read(entry, ApprovalRecord)
+    return read(entry, OverrideRecord)
 
 
-def _as_override(entry: Entry) -> Override:
-    told = {name: entry.body[name] for name in ("by", "reason", "via")}
-    return Override(**told, reasons=tuple(entry.body["reasons"]), at=entry.at, entry=entry.hash)
+def _as_said(entry: Record[ApprovalRecord]) -> Said:
+    said = entry.body
+    return Said(decision=said.decision, by=said.by, reason=said.reason, via=said.via, at=entry.at, entry=entry.hash)
+
+
+def _as_override(entry: Record[OverrideRecord]) -> Override:
+    said = entry.body
+    return Override(reasons=said.reasons, by=said.by, reason=said.reason, via=said.via, at=entry.at, entry=entry.hash)

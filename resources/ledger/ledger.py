@@ -5,26 +5,31 @@ entry shows. Writers take the database's write lock first: several processes can
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
 
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.source import Source
+from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
 from resources.ledger import head_checkpoint as witness
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database
+from resources.ledger.index import add_rows, asset_of
+from resources.ledger.records import Body, Record, read, stored
 
 __all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
-MOST_VARIABLES = 10_000
 
 Kind = Literal[
     "manifest",
@@ -70,13 +75,13 @@ class Ledger:
         if "engine" in self.__dict__:
             self.engine.dispose()
 
-    def append(self, kind: Kind, body: Mapping[str, Any], *, guard: Guard | None = None) -> Entry:
+    def append(self, kind: Kind, body: Mapping[str, Any] | msgspec.Struct, *, guard: Guard | None = None) -> Entry:
         """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all."""
         with self.engine.begin() as connection:
             lock(connection)
             if guard is not None:
                 guard(connection)
-            entry = _append(connection, kind, body)
+            entry = _append(connection, kind, stored(body))
         self._remember(entry)
         return entry
 
@@ -93,7 +98,8 @@ class Ledger:
                 entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
             if current != manifest.id:
-                entry = _append(connection, "publication", {"manifest": manifest.id, "run": run, **_asset(manifest)})
+                published = PublicationRecord(manifest=manifest.id, run=run, **asset_of(manifest))
+                entry = _append(connection, "publication", stored(published))
         if entry is not None:
             self._remember(entry)
 
@@ -112,7 +118,7 @@ class Ledger:
     def release_named(self, name: str) -> Manifest | None:
         """The newest release with this name (`<as of>.<8 digits>`)."""
         where = (schema.manifests.c.stage == "release", schema.manifests.c.partition == name.rpartition(".")[0])
-        return next((m for m in reversed(self._manifests(*where)) if m.facts["release"] == name), None)
+        return next((m for m in reversed(self._manifests(*where)) if ReleaseFacts.of(m).release == name), None)
 
     def current(self, product: str, stage: str, partition: str = "") -> Manifest | None:
         """The manifest that an asset's partition stands for now."""
@@ -132,55 +138,61 @@ class Ledger:
         columns = schema.manifests.c
         where = (columns.product == product, columns.stage == stage)
         seqs = select(columns.seq).where(*where).order_by(columns.seq.desc()).limit(newest)
-        found = (entry.body.get("seconds") for entry in self.entries(schema.entries.c.seq.in_(seqs)))
-        return [seconds["cpu"] for seconds in found if seconds]
+        found = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [entry.body.seconds["cpu"] for entry in found if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:
         """Record what a claim showed for exactly one manifest (`subject` is its id)."""
         self.append("evidence", {"subject": subject, "claim": claim, "passed": passed, "details": details, "run": run})
 
-    def evidence(self, subject: str) -> dict[str, Entry]:
+    def evidence(self, subject: str) -> dict[str, Record[EvidenceRecord]]:
         """The newest evidence of each claim about one manifest."""
         columns = schema.evidence.c
         newest = select(func.max(columns.seq)).where(columns.subject == subject).group_by(columns.claim)
-        found = self.entries(schema.entries.c.seq.in_(newest))
-        return {entry.body["claim"]: entry for entry in found}
+        found = self.records(EvidenceRecord, schema.entries.c.seq.in_(newest))
+        return {entry.body.claim: entry for entry in found}
 
-    def pointer(self, product: str, environment: str, *, before: str | None = None) -> Entry | None:
+    def pointer(self, product: str, environment: str, *, before: str | None = None) -> Record[MoveRecord] | None:
         """The newest move of an endpoint; with `before`, the newest one to a release as of an earlier partition."""
         columns = schema.pointers.c
         newest = select(func.max(columns.seq)).where(columns.product == product, columns.environment == environment)
         if before is not None:
             newest = newest.where(columns.as_of < before)
-        return next(iter(self.entries(schema.entries.c.seq == newest.scalar_subquery())), None)
+        return next(iter(self.records(MoveRecord, schema.entries.c.seq == newest.scalar_subquery())), None)
 
-    def moves(self, product: str, environment: str) -> list[Entry]:
+    def moves(self, product: str, environment: str) -> list[Record[MoveRecord]]:
         """Every move of an endpoint, oldest first."""
         columns = schema.pointers.c
         seqs = select(columns.seq).where(columns.product == product, columns.environment == environment)
-        return self.entries(schema.entries.c.seq.in_(seqs))
+        return self.records(MoveRecord, schema.entries.c.seq.in_(seqs))
 
-    def move_pointer(self, kind: Kind, body: Mapping[str, Any], *, expected: str | None, guard: Guard | None = None) -> Entry:
+    def move_pointer(
+        self, kind: Kind, move: MoveRecord, *, expected: str | None, guard: Guard | None = None
+    ) -> Record[MoveRecord]:
         """Move an endpoint if `expected` (a release, or None) is what answers at this moment; else LedgerConflict."""
 
         def still_answering(connection: Connection) -> None:
             columns = schema.pointers.c
-            where = (columns.product == body["product"], columns.environment == body["environment"])
+            where = (columns.product == move.product, columns.environment == move.environment)
             query = select(columns.release).where(*where).order_by(columns.seq.desc()).limit(1)
             if (now := connection.scalar(query)) != expected:
                 raise LedgerConflict(
-                    f"{body['product']}: in {body['environment']} release {_short(now)} answers, not {_short(expected)} as "
+                    f"{move.product}: in {move.environment} release {_short(now)} answers, not {_short(expected)} as "
                     "the decision assumed; materialize evaluation again to compare with what answers now"
                 )
             if guard is not None:
                 guard(connection)
 
-        return self.append(kind, body, guard=still_answering)
+        return read(self.append(kind, move, guard=still_answering), MoveRecord)
 
     def entries(self, *where: Any) -> list[Entry]:
         """Entries that match, oldest first."""
         with self.engine.connect() as connection:
             return entries_where(connection, *where)
+
+    def records(self, body: type[Body], *where: Any) -> list[Record[Body]]:
+        """Entries that match with their bodies parsed, oldest first. Raises EntryNewer or EntryMalformed."""
+        return [read(entry, body) for entry in self.entries(*where)]
 
     def _remember(self, entry: Entry) -> None:
         if self.witness is not None:
@@ -192,7 +204,8 @@ class Ledger:
 
     def _manifests(self, *where: Any) -> list[Manifest]:
         seqs = select(schema.manifests.c.seq).where(*where)
-        return [Manifest.from_dict(e.body["manifest"]) for e in self.entries(schema.entries.c.seq.in_(seqs))]
+        found = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [Manifest.from_dict(entry.body.manifest, entry=entry.seq) for entry in found]
 
 
 def entries_where(connection: Connection, *where: Any) -> list[Entry]:
@@ -203,10 +216,6 @@ def entries_where(connection: Connection, *where: Any) -> list[Entry]:
 
 def _short(release: str | None) -> str:
     return release[:12] if release else "none"
-
-
-def _asset(manifest: Manifest) -> dict[str, str]:
-    return {"product": manifest.recipe.product, "stage": manifest.recipe.stage, "partition": manifest.partition}
 
 
 def _entry(row: Any) -> Entry:
@@ -236,52 +245,4 @@ def write(connection: Connection, entry: Entry) -> None:
     """Write an entry and what it adds to the index tables. Appending and verifying both come here."""
     row = {**vars(entry), "body": canonical_json(entry.body).decode()}
     connection.execute(insert(schema.entries).values(**row))
-    _index(connection, entry)
-
-
-def _index(connection: Connection, entry: Entry) -> None:
-    """Write what the entry adds to the index tables."""
-    body = entry.body
-    match entry.kind:
-        case "manifest":
-            _index_manifest(connection, entry)
-        case "publication":
-            row = {name: body[name] for name in ("product", "stage", "partition", "manifest")}
-            connection.execute(insert(schema.publications).values(seq=entry.seq, **row))
-        case "evidence":
-            row = {"subject": body["subject"], "claim": body["claim"], "passed": int(body["passed"])}
-            connection.execute(insert(schema.evidence).values(seq=entry.seq, **row))
-        case "look" | "verdict":
-            row = {"product": body["product"], "window": schema.window_key(body["window"]), "comparison": body["comparison"]}
-            connection.execute(insert(schema.looks).values(seq=entry.seq, **row))
-        case "promotion" | "staging" | "rollback":
-            row = {name: body[name] for name in ("product", "environment", "release", "as_of")}
-            proven = {"is_proven": int(body["is_proven"])}
-            connection.execute(insert(schema.pointers).values(seq=entry.seq, **row, **proven))
-
-
-def _index_manifest(connection: Connection, entry: Entry) -> None:
-    manifest = Manifest.from_dict(entry.body["manifest"])
-    recipe = manifest.recipe
-    row = {"id": manifest.id, "key": recipe.key, "seq": entry.seq, **_asset(manifest)}
-    versions = {"data_version": manifest.data_version, "snapshot": manifest.snapshot}
-    decided = {"code": recipe.code, "config": recipe.config, "environment": recipe.environment}
-    connection.execute(insert(schema.manifests).values(**row, **versions, **decided))
-    if recipe.inputs:
-        producers = _seqs(connection, [i.manifest for i in recipe.inputs if i.manifest])
-        rows = [
-            {"asset": i.asset, "partition": i.partition, "data_version": i.data_version}
-            | {"consumer": entry.seq, "producer": producers[i.manifest] if i.manifest else None}
-            for i in recipe.inputs
-        ]
-        connection.execute(insert(schema.inputs), rows)
-
-
-def _seqs(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """The entry of each of these manifests, in as few queries as SQLite's limit on variables asks for."""
-    found: dict[str, int] = {}
-    for first in range(0, len(ids), MOST_VARIABLES):
-        columns = schema.manifests.c
-        query = select(columns.id, columns.seq).where(columns.id.in_(ids[first : first + MOST_VARIABLES]))
-        found.update((row.id, row.seq) for row in connection.execute(query))
-    return found
+    add_rows(connection, entry)

@@ -1,23 +1,24 @@
 """Recalls: what was declared bad, and with it everything that was made from it. Who reads or promotes asks here first."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import msgspec
 from sqlalchemy import Connection, select
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
+from resources.ledger.records import read
 
 
 class Recalled(MlAssetsError):
     """What is to be used was made from something that was recalled."""
 
 
-@dataclass(frozen=True)
-class Recall:
+class Recall(msgspec.Struct, frozen=True):
     """One recall: of a partition as it was delivered (digest of each landing file by asset), or of a release (bundle)."""
 
     product: str
@@ -25,7 +26,7 @@ class Recall:
     partition: str
     reason: str
     by: str
-    delivered: Mapping[str, str] = field(default_factory=dict)
+    delivered: Mapping[str, str] = {}
     release: str | None = None
     name: str | None = None
     at: str = ""
@@ -39,8 +40,7 @@ class Recall:
 
     def body(self) -> dict[str, Any]:
         """As the ledger keeps it."""
-        named = {"product": self.product, "what": self.what, "partition": self.partition, "reason": self.reason, "by": self.by}
-        return {**named, "delivered": dict(self.delivered), "release": self.release, "name": self.name}
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if name != "at"}
 
     def is_about(self, other: "Recall") -> bool:
         """Whether both declare the same thing bad, whoever did so and why."""
@@ -56,7 +56,7 @@ def of_partition(raw: Manifest, *, reason: str, by: str) -> Recall:
 
 def of_release(release: Manifest, *, reason: str, by: str) -> Recall:
     """The recall of a release."""
-    product, name = release.recipe.product, release.facts["release"]
+    product, name = release.recipe.product, ReleaseFacts.of(release).release
     return Recall(product, "release", release.partition, reason, by, release=release.snapshot, name=name)
 
 
@@ -140,11 +140,11 @@ def _delivered(raw: Manifest) -> dict[str, str]:
 
 def _recalls(connection: Connection, product: str) -> list[Recall]:
     entries = entries_where(connection, schema.entries.c.kind == "recall")
-    return [_recall(entry) for entry in entries if entry.body["product"] == product]
+    return [recall for entry in entries if (recall := _recall(entry)).product == product]
 
 
 def _recall(entry: Entry) -> Recall:
-    return Recall(**entry.body, at=entry.at)
+    return msgspec.structs.replace(read(entry, Recall).body, at=entry.at)
 
 
 def _derived(connection: Connection, product: str) -> dict[str, Recall]:

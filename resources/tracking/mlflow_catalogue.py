@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.core.lineage.facts import TrackingFacts
 from resources.dagster_assets import unfinished_apis
 from resources.environment import pin_variables
 
@@ -157,9 +158,9 @@ def _log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[
     client.log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
 
 
-def run_page(ui: str, facts: Mapping[str, Any], *, artifact: str = "") -> "dg.UrlMetadataValue":
+def run_page(ui: str, facts: TrackingFacts, *, artifact: str = "") -> "dg.UrlMetadataValue":
     """The page of a run, or of one of its artifacts, in the MLflow UI."""
     import dagster as dg
 
-    page = f"{ui}/#/experiments/{facts['mlflow_experiment']}/runs/{facts['mlflow_run']}"
+    page = f"{ui}/#/experiments/{facts.mlflow_experiment}/runs/{facts.mlflow_run}"
     return dg.MetadataValue.url((f"{page}/artifacts/{artifact}" if artifact else page) + TRAINING_VIEW)

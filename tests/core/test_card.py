@@ -35,12 +35,15 @@ VERDICT: dict[str, Any] = {
 def model(*partitions: str, depth: int, polars: str = "2.1.0", **changes: Any) -> Manifest:
     inputs = [Input("trains/features", key, f"{key}{changes.pop('content', '')}") for key in partitions]
     details = {"config": {"model": {"depth": depth, "params": {"subsample": 0.5}}}, "environment": {"polars": polars}}
-    made = manifest("model", stage="model", inputs=inputs, facts={"rows": 5000, "train": list(partitions)})
+    made = manifest("model", stage="model", inputs=inputs, facts={"rows": 5000, "train": list(partitions), "loss": 0.5})
     return replace(made, recipe=replace(made.recipe, details=details, **changes))
 
 
 def about(**changes: Any) -> About:
-    same = {s: manifest(s, stage=s, facts={"verdict": VERDICT}) for s in ("evaluation", "features")}
+    same = {
+        s: manifest(s, stage=s, facts={"verdict": VERDICT, "candidate": "c" * 64, "tested": ["2013-03"]})
+        for s in ("evaluation", "features")
+    }
     given: dict[str, Any] = {
         "release": "2013-03.aaaaaaaa",
         "made": {**same, "model": model("2013-02", "2013-03", depth=6, polars="2.2.0", environment="a" * 64)},

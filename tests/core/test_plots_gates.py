@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.plots.gates import claims_plot, claims_table, claims_thumbnail, drawn
 from ml_assets.core.plots.thumbnails import INLINE
 
@@ -13,8 +15,8 @@ def claim(name: str = "floor", **change: Any) -> dict[str, Any]:
     return {"name": name, "kind": "prove", "text": "roc_auc(candidate) > 0.6", "outcome": "PASS", **numbers} | change
 
 
-def verdict(*claims: dict[str, Any]) -> dict[str, Any]:
-    return {"decision": "ACCEPT", "claims": list(claims)}
+def verdict(*claims: dict[str, Any]) -> VerdictFacts:
+    return msgspec.convert({"decision": "ACCEPT", "claims": claims}, VerdictFacts)
 
 
 def test_bounds_are_drawn_where_they_are_in_standard_errors_and_the_good_side_is_right() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.plots.thumbnails import INLINE, PICTURES, comparison, confusion, table, thumbnail
 
 finite = st.floats(-1e9, 1e9)
@@ -61,12 +62,12 @@ def test_tables_are_cut_at_the_limit_and_keep_their_head() -> None:
 
 def test_the_comparison_shows_the_difference_with_its_interval() -> None:
     measured = {
-        "candidate": {"value": 0.75, "low": 0.7, "high": 0.8},
-        "champion": {"value": 0.7, "low": None, "high": None},
-        "difference": {"value": 0.05, "low": -0.01, "high": 0.11},
+        "candidate": EstimateFacts(value=0.75, low=0.7, high=0.8),
+        "champion": EstimateFacts(value=0.7),
+        "difference": EstimateFacts(value=0.05, low=-0.01, high=0.11),
     }
     assert "|roc_auc|0.7500|0.7000|+0.0500 [-0.010, +0.110]|" in comparison({"roc_auc": measured}, order=["roc_auc"])
-    first = {"candidate": {"value": None, "low": None, "high": None}}
+    first = {"candidate": EstimateFacts()}
     assert "|roc_auc|-|-|-|" in comparison({"roc_auc": first}, order=["roc_auc"])
 
 

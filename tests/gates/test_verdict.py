@@ -13,12 +13,10 @@ from hypothesis import strategies as st
 
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import panel
-from ml_assets.core.gates.recorded import outcome_again
-from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest, judge
 from ml_assets.core.metrics.estimates import MetricError
 from ml_assets.spec.product import Product
-from tests.support.gated import GATES, arguments, product, recorded, verdict, window
+from tests.support.gated import GATES, arguments, outcome_again, product, recorded, unproven, verdict, window
 
 CLAIMS = [claim["name"] for claim in GATES["claims"]]
 WRONG = [None, "0.5", True, [], {}, float("nan")]
@@ -262,7 +260,8 @@ def test_better_than_the_anchor_is_believed_only_of_numbers(made: Product) -> No
 
 
 def test_an_empty_verdict_proves_nothing(made: Product) -> None:
-    assert len(unproven(made, {}, has_champion=True)) >= len(CLAIMS)
+    assert unproven(made, {}, has_champion=True) == ["Object missing required field `decision`"]
+    assert len(unproven(made, {"decision": "ACCEPT"}, has_champion=True)) >= len(CLAIMS)
 
 
 def test_a_changed_block_asks_again(tmp_path: Path, accepted: dict[str, Any]) -> None:

@@ -107,11 +107,11 @@ def test_a_home_of_before_that_goes_on_is_clean_and_every_byte_is_still_predicte
 def test_what_served_and_what_was_made_before_is_found(space: Workspace) -> None:
     move = space.ledger.pointer("trains", "production")
     assert move is not None
-    assert space.snapshots.read(move.body["release"], "model.cbm") == b"2013-02.bbbbbbbb"
+    assert space.snapshots.read(move.body.bundle, "model.cbm") == b"2013-02.bbbbbbbb"
     current = space.ledger.current("trains", "dataset", "2013-01")
     assert current is not None
     assert space.ledger.by_key(current.recipe.key) == current
-    moved = space.ledger.move_pointer("promotion", pointing("next"), expected=move.body["release"])
+    moved = space.ledger.move_pointer("promotion", pointing("next"), expected=move.body.bundle)
     assert space.ledger.pointer("trains", "production") == moved
 
 

@@ -44,7 +44,7 @@ def test_a_move_is_recorded_and_told(workspace: Workspace) -> None:
         release="2013-02.b", bundle=B.snapshot, as_of="2013-02", since=entry.at, by="run 1", reason="ACCEPT",
         previous=A.snapshot,
     )  # fmt: skip
-    assert (entry.kind, entry.body["manifest"]) == ("promotion", B.id)
+    assert (entry.kind, entry.body.manifest) == ("promotion", B.id)
     assert told(workspace, "staging") is None
 
 
@@ -98,7 +98,7 @@ def test_a_rollback_carries_the_manifest_of_the_release(workspace: Workspace) ->
     back(workspace)
     entry = workspace.ledger.pointer("trains", "production")
     assert entry is not None
-    assert (entry.body["manifest"], entry.body["as_of"], entry.body["reason"]) == (A.id, "2013-01", "a test")
+    assert (entry.body.manifest, entry.body.as_of, entry.body.reason) == (A.id, "2013-01", "a test")
 
 
 def test_a_crash_between_ledger_and_file_is_mended(workspace: Workspace) -> None:
@@ -179,7 +179,7 @@ def test_of_many_movers_at_once_the_file_follows_the_last(workspace: Workspace, 
     said = told(workspace)
     assert said is not None
     assert len(entries) == 2 + moved
-    assert (said.release, said.since) == (entries[-1].body["name"], entries[-1].at)
+    assert (said.release, said.since) == (entries[-1].body.release, entries[-1].at)
     assert broken(workspace.ledger) == []
 
 

@@ -14,6 +14,7 @@ from resources.ledger.chain import entry_hash, rule_of, tombstone
 from resources.ledger.decisions import DecisionRefused
 from resources.ledger.erasure import ERASABLE, NEEDED, ErasureRefused, erase
 from resources.ledger.ledger import KINDS, Entry
+from resources.ledger.records import stored
 from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.ledger.test_chain import triggers
@@ -21,7 +22,7 @@ from tests.ledger.test_tampering import forge, raw
 from tests.support import verified_home
 from tests.support.faults import points_survived
 from tests.support.homes import old_home
-from tests.support.records import broken
+from tests.support.records import broken, pointing
 from tests.support.verified_home import found, notes
 
 NAME = "Ann Example"
@@ -130,8 +131,7 @@ def _of_kind(space: Workspace, kind: str) -> int:
     if known:
         return known[0]
     window = {"product": "trains", "window": ["2013-01"], "comparison": "c"}
-    pointer = {"product": "trains", "environment": "staging", "release": "a", "as_of": "2013-01", "is_proven": True}
-    body = window | pointer | {"by": NAME}
+    body = {**window, **stored(pointing("a", "staging", "2013-01")), "by": NAME}
     return space.ledger.append(kind, body).seq  # type: ignore[arg-type]
 
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 
 from ml_assets.core.lineage.manifests import Manifest
 from resources.ledger.ledger import GENESIS, Ledger, LedgerConflict, entry_hash
+from resources.ledger.records import EntryMalformed
 from tests.support.faults import points_survived
 from tests.support.records import broken, manifest, pointing, recipe, release
 
@@ -132,7 +133,7 @@ def test_a_release_is_found_by_name_and_the_newest_of_two(ledger: Ledger) -> Non
 def test_of_each_claim_the_newest_evidence_about_exactly_this_manifest_counts(ledger: Ledger) -> None:
     for subject, claim, passed in [("a", "x", False), ("a", "y", True), ("b", "x", False), ("a", "x", True)]:
         ledger.add_evidence(subject=subject, claim=claim, passed=passed, details={}, run="r")
-    assert {claim: entry.body["passed"] for claim, entry in ledger.evidence("a").items()} == {"x": True, "y": True}
+    assert {claim: entry.body.passed for claim, entry in ledger.evidence("a").items()} == {"x": True, "y": True}
     assert {claim: entry.seq for claim, entry in ledger.evidence("a").items()} == {"x": 4, "y": 2}
     assert ledger.evidence("c") == {}
 
@@ -151,7 +152,12 @@ def test_what_a_guard_raises_leaves_nothing(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "body", "error"),
-    [("refusal", {"value": float("nan")}, ValueError), ("evidence", {"subject": "a"}, KeyError), ("refusal", {1: 2}, ValueError)],
+    [
+        ("refusal", {"value": float("nan")}, ValueError),
+        ("promotion", {"release": "a"}, EntryMalformed),
+        ("evidence", {"subject": "a"}, EntryMalformed),
+        ("refusal", {1: 2}, ValueError),
+    ],
 )
 def test_an_entry_that_cannot_be_kept_leaves_nothing(ledger: Ledger, kind: Any, body: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
@@ -167,7 +173,7 @@ def test_a_pointer_moves_only_from_what_it_was_expected_at(ledger: Ledger) -> No
     for wrong in (None, "b", "a "):
         with pytest.raises(LedgerConflict, match="release a answers"):
             ledger.move_pointer("promotion", pointing("b"), expected=wrong)
-    assert ledger.entries() == [first]
+    assert ledger.moves("trains", "production") == [first]
     second = ledger.move_pointer("promotion", pointing("b"), expected="a")
     assert ledger.pointer("trains", "production") == second
     assert ledger.moves("trains", "production") == [first, second]
@@ -176,7 +182,7 @@ def test_a_pointer_moves_only_from_what_it_was_expected_at(ledger: Ledger) -> No
 def test_endpoints_move_apart(ledger: Ledger) -> None:
     production = ledger.move_pointer("promotion", pointing("a"), expected=None)
     staging = ledger.move_pointer("staging", pointing("b", "staging"), expected=None)
-    ships = ledger.move_pointer("promotion", pointing("c") | {"product": "ships"}, expected=None)
+    ships = ledger.move_pointer("promotion", pointing("c", product="ships"), expected=None)
     found = [ledger.pointer(*at) for at in [("trains", "production"), ("trains", "staging"), ("ships", "production")]]
     assert found == [production, staging, ships]
 

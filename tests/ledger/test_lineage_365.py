@@ -39,6 +39,7 @@ from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
 from tests.support.homes.path_homes import QUIET, Home, home
 from tests.support.homes.weather_days import TEMPERATURE, days
+from tests.support.records import JUDGED
 
 pytestmark = pytest.mark.timeout(900)
 DAYS = 365
@@ -110,8 +111,8 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
     made = Year(at, at.product, Lineage(at.space.snapshots, Ledger(at.space.settings.ledger)), keys[:-1])
     for key in keys:
         _record_day(made, key)
-    made.record("model", AS_OF, {"model.cbm": b"trees"}, {"train": list(keys[:-1])})
-    made.record("evaluation", AS_OF, {"scores": b"1"}, {"question": "q", "champion": None})
+    made.record("model", AS_OF, {"model.cbm": b"trees"}, {"rows": 8, "train": list(keys[:-1]), "loss": 0.5})
+    made.record("evaluation", AS_OF, {"scores": b"1"}, {**JUDGED, "question": "q", "champion": None})
     made.record("report", AS_OF, {"report.html": b"<html>"})
     made.record("tracking", AS_OF, {"tracking.json": b"{}"})
     yield made

@@ -97,7 +97,7 @@ def test_what_checks_found_is_told_as_assertions(months: Months, events: list[Ev
     ledger, manifest = months.home.space.ledger, months.home.get("evaluation", THIRD)
     checked = {e["inputs"][0]["name"]: e["inputs"][0]["inputFacets"] for e in ends(events, checks=True)}
     told = {a["assertion"]: a["success"] for a in checked[f"evaluation/{THIRD}"]["dataQualityAssertions"]["assertions"]}
-    assert told == {claim: entry.body["passed"] for claim, entry in ledger.evidence(manifest.id).items()}
+    assert told == {claim: entry.body.passed for claim, entry in ledger.evidence(manifest.id).items()}
     assert told["gates_passed"] is True
 
 

@@ -167,13 +167,13 @@ def test_partitions_are_ordered_by_their_bytes_whatever_the_servers_language(led
         assert number < 2
     before = ledger.pointer("trains", "production", before="a")
     assert before is not None
-    assert before.body["as_of"] == "B"
+    assert before.body.as_of == "B"
     assert ledger.pointer("trains", "production", before="B") is None
 
 
 def _answering(ledger: Ledger) -> str | None:
     now = ledger.pointer("trains", "production")
-    return now.body["release"] if now else None
+    return now.body.bundle if now else None
 
 
 def test_the_graph_is_read_from_it(ledger: Ledger, tmp_path: Path) -> None:

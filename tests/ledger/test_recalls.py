@@ -12,7 +12,7 @@ from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import Recalled
 from resources.workspace import Workspace
-from tests.support.records import answers, manifest, release
+from tests.support.records import JUDGED, answers, manifest, release
 
 JANUARY, FEBRUARY, MARCH = "2013-01", "2013-02", "2013-03"
 WHY = {"reason": "a broken clock", "by": "ana"}
@@ -43,7 +43,7 @@ class Months:
         }
         self.model = self.put(made("model", FEBRUARY, self.features[JANUARY]))
         tested = (self.model, self.features[FEBRUARY])
-        self.evaluation = self.put(made("evaluation", FEBRUARY, *tested, facts={"question": "two"}))
+        self.evaluation = self.put(made("evaluation", FEBRUARY, *tested, facts={**JUDGED, "question": "two"}))
         self.release = release("two", FEBRUARY, inputs=[self.model.as_input(), self.evaluation.as_input()])
         self.put(self.release)
 
@@ -165,10 +165,10 @@ def three(workspace: Workspace, months: Months) -> list[Manifest]:
     lone = months.put(raw("2012-12"))
     found = []
     for name, as_of, source in [("a", JANUARY, lone), *named[1:]]:
-        evaluation = months.put(made("evaluation", as_of, source, facts={"question": name}))
+        evaluation = months.put(made("evaluation", as_of, source, facts={**JUDGED, "question": name}))
         found.append(release(name, as_of, inputs=[evaluation.as_input()]))
     answers(workspace, *found)
-    evaluation = months.put(made("evaluation", MARCH, found[1], facts={"question": "c"}))
+    evaluation = months.put(made("evaluation", MARCH, found[1], facts={**JUDGED, "question": "c"}))
     found.append(release("c", MARCH, inputs=[evaluation.as_input()]))
     answers(workspace, found[2])
     return found

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import dagster as dg
+import msgspec
 import pytest
 from click.testing import Result
 
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.release.clearance import leave
 from ml_assets.services.release_status import waiting as who_waits
 from resources.ledger import recalls
@@ -35,7 +37,7 @@ def test_who_is_asked_follows_from_what_the_product_declares(waiting: People) ->
     ):
         changed = {"approve": approve, "first_release": first.model_copy(update={"approve": of_first})}
         declared = product.model_copy(update={"gates": product.gates.model_copy(update=changed)})
-        found = leave(declared, {**verdict, "gate": gate_digest(declared)}, has_champion=False)
+        found = leave(declared, msgspec.convert({**verdict, "gate": gate_digest(declared)}, VerdictFacts), has_champion=False)
         assert (found.reasons, found.asked, found.is_proven) == ((), asked, True)
 
 

@@ -127,7 +127,7 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
         assert {client.predict(base_url, [request])["release"] for request in requests[:40]} == {champion}
     end = shadows.newest(space.ledger, "flights", "production")
     assert end
-    assert (end.body["outcome"], end.body["share"], end.body["by"]) == ("harm", 0.5, shadowing.JUDGE)
+    assert (end.body.outcome, end.body.share, end.body.by) == ("harm", 0.5, shadowing.JUDGE)
     assert "its canary ended with harm" in (shadowing.held(space, days.flights, release) or "")
     refused = days.ml_assets("shadow", "flights", "--stop", "--reason", "a test")
     assert refused.returncode == 1

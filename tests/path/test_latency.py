@@ -151,7 +151,7 @@ def test_a_pass_that_is_not_about_the_release_that_serves_now_lets_nothing_throu
     forged = small.candidate()
     serving = small.space.ledger.pointer("flights", "production")
     assert serving
-    details = {"values": {"champion": serving.body["release"], "ratio": 1.0, **values}}
+    details = {"values": {"champion": serving.body.bundle, "ratio": 1.0, **values}}
     small.space.ledger.add_evidence(subject=forged.id, claim=LATENCY_HOLDS, passed=True, details=details, run="a test")
     run = small.run("", only=["endpoint/production"])
     assert told in run.errors["endpoint_production"]

@@ -3,6 +3,7 @@
 from typing import Any
 
 import dagster as dg
+import msgspec
 import pytest
 from click.testing import Result
 
@@ -11,7 +12,9 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
-from ml_assets.core.release.clearance import leave
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
+from ml_assets.core.release.clearance import Leave, leave
+from ml_assets.spec.product import Product
 from resources.tracking.registry import versions
 from sensors import decisions
 from tests.support.homes.path_homes import Run
@@ -233,18 +236,23 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     assert move.body["reason"].startswith(f"INCONCLUSIVE as of {SECOND}; approved by anna")
 
 
+def leave_read(product: Product, told: dict[str, Any], *, has_champion: bool) -> Leave:
+    """What the JSON of a verdict lets its candidate do."""
+    return leave(product, msgspec.convert(told, VerdictFacts), has_champion=has_champion)
+
+
 def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None:
     facts, product = rejected.home.get("evaluation", SECOND).facts, rejected.home.product
     asks = product.model_copy(update={"gates": product.gates.model_copy(update={"on_inconclusive": "ask"})})
     undecided = {**facts["verdict"], "decision": "INCONCLUSIVE", "gate": gate_digest(asks)}
     for verdict in (facts["verdict"], undecided):
-        assert leave(asks, verdict, has_champion=False).reasons, "a claim that failed is never asked about"
+        assert leave_read(asks, verdict, has_champion=False).reasons, "a claim that failed is never asked about"
     renamed = [{**claim, "outcome": "UNDECIDED"} for claim in undecided["claims"]]
-    assert leave(asks, {**undecided, "claims": renamed}, has_champion=False).reasons, "its numbers say that it failed"
+    assert leave_read(asks, {**undecided, "claims": renamed}, has_champion=False).reasons, "its numbers say that it failed"
     passes = as_if(undecided, "UNDECIDED", estimate=0.95)
-    assert leave(asks, {**undecided, "claims": passes}, has_champion=False).asked
-    assert leave(asks, {**undecided, "claims": passes}, has_champion=True).reasons
-    assert leave(asks, {**undecided, "claims": [{**passes[0], "name": "other"}]}, has_champion=False).reasons
+    assert leave_read(asks, {**undecided, "claims": passes}, has_champion=False).asked
+    assert leave_read(asks, {**undecided, "claims": passes}, has_champion=True).reasons
+    assert leave_read(asks, {**undecided, "claims": [{**passes[0], "name": "other"}]}, has_champion=False).reasons
     of_other_gates = {**undecided, "claims": passes, "gate": gate_digest(product)}
-    assert leave(asks, of_other_gates, has_champion=False).reasons
-    assert leave(product, of_other_gates, has_champion=False).reasons, "on_inconclusive: keep"
+    assert leave_read(asks, of_other_gates, has_champion=False).reasons
+    assert leave_read(product, of_other_gates, has_champion=False).reasons, "on_inconclusive: keep"

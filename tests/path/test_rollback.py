@@ -62,8 +62,8 @@ def test_the_job_lets_the_release_before_answer_and_records_who_and_why(days: Da
     assert run_job(days, space, by="Ada", reason="late flights look wrong").success
     moved = space.ledger.pointer("flights", "production")
     assert moved
-    assert (moved.kind, moved.body["name"], moved.body["by"]) == ("rollback", first, "Ada")
-    assert moved.body["reason"] == "late flights look wrong"
+    assert (moved.kind, moved.body.release, moved.body.by) == ("rollback", first, "Ada")
+    assert moved.body.reason == "late flights look wrong"
     assert run_job(days, space, by="Ada", reason="they were right", to=second).success
     assert releases(space) == [first, second, first, second]
     told = space.settings.pointer("flights", "production").read_text()

@@ -152,8 +152,9 @@ def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_th
     assert shadows.running(space.ledger, "flights") is None
     end = shadows.newest(space.ledger, "flights", "production")
     assert end
-    assert (end.body["outcome"], end.body["by"]) == ("harm", shadowing.JUDGE)
-    assert end.body["evidence"]["lower"] > 0.02
+    assert end.body.evidence
+    assert (end.body.outcome, end.body.by) == ("harm", shadowing.JUDGE)
+    assert end.body.evidence["lower"] > 0.02
     assert told(space) == champion
     assert "ended with harm" in (shadowing.held(space, product, release) or "")
 

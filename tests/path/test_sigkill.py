@@ -198,7 +198,7 @@ def state(at: Home) -> State:
 def _made(space: Workspace, product: str, stage: str, partition: str) -> tuple[Any, ...]:
     made = space.ledger.current(product, stage, partition)
     assert made is not None
-    evidence = {claim: entry.body["passed"] for claim, entry in space.ledger.evidence(made.id).items()}
+    evidence = {claim: entry.body.passed for claim, entry in space.ledger.evidence(made.id).items()}
     members = space.snapshots.open(made.snapshot).members
     same = {name: digest for name, digest in members.items() if name not in OF_ITS_RUN}
     return made.recipe.key, made.data_version if same == members else None, same, evidence

@@ -67,7 +67,7 @@ def test_a_release_knows_exactly_what_it_was_trained_on_and_is_tried_with_that(t
     assert known == {"forecast_id": None, "day_begins_at": None, "origin": KNOWN}
     assert [request["origin"] for request in member(taken, release, "golden.json")["requests"]] == KNOWN
     smoke = taken.space.ledger.evidence(release.id)["answers_equal_offline"].body
-    assert (smoke["passed"], smoke["details"]["description"]) == (True, "2 answers over HTTP equal the offline scores")
+    assert (smoke.passed, smoke.details.description) == (True, "2 answers over HTTP equal the offline scores")
 
 
 def test_the_features_trained_on_are_inputs_of_a_release_that_knows_them_and_its_plan_is_empty(taken: Home) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.spec.product import Product
+from resources.ledger.records import EntryMalformed
 from resources.lineage import Lineage, NotMaterialized, NotProven
 from resources.workspace import Workspace
 from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails, points_survived
-from tests.support.records import answers, broken, damage, manifest, release
+from tests.support.records import JUDGED, answers, broken, damage, manifest, release
 
 DELIVERED = Input("landing/trains/trips", "2013-01", "a" * 64)
 
@@ -187,7 +188,7 @@ def test_a_stage_reads_the_newest_of_what_there_is_where_partitions_never_came(l
 
 def judged_release(lineage: Lineage, name: str, as_of: str) -> Manifest:
     """A release that came out of the question of its own name."""
-    evaluation = manifest(name, stage="evaluation", partition=as_of, facts={"question": name})
+    evaluation = manifest(name, stage="evaluation", partition=as_of, facts={**JUDGED, "question": name})
     lineage.ledger.publish(evaluation, run="r")
     return release(name, as_of, inputs=[evaluation.as_input()])
 
@@ -274,7 +275,7 @@ def test_evidence_about_the_same_bytes_made_otherwise_proves_nothing(lineage: Li
 @pytest.mark.parametrize("said", [1, "true", None, "PASS"])
 def test_only_true_is_a_pass(lineage: Lineage, two: list[Manifest], said: object) -> None:
     body = {"subject": two[0].id, "claim": "complete", "passed": said, "details": {}, "run": "r"}
-    with suppress(TypeError, ValueError):
+    with pytest.raises(EntryMalformed, match=r"Expected `bool`, got .*passed"):
         lineage.ledger.append("evidence", body)
     with pytest.raises(NotProven):
         lineage.require_proven(two[:1], ["complete"])

@@ -121,7 +121,7 @@ def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(
     space = days.open()
     entry = space.ledger.pointer("flights", "production")
     assert entry
-    model = space.snapshots.path(entry.body["release"], "model.cbm")
+    model = space.snapshots.path(entry.body.bundle, "model.cbm")
     space.ledger.close()
     model.chmod(0o644)
     model.write_bytes(b"CBM1 damaged")

@@ -28,7 +28,6 @@ TEXTS: Texts = {name: content.decode() for name, content in TREE.texts.items()}
 _TAKEN_APART = Code(TREE.texts).known
 NOTHING = ""
 PARQUET = "raw reference dataset quarantine features evaluation monitoring"
-ALL_THAT_RAISE = " ".join(STAGES.keys() - {"tracking"})
 SCORED = "evaluation report release monitoring predictions"
 
 
@@ -271,7 +270,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "the words for an unknown name": (change("ml_assets.spec.yaml_file", "difflib.get_close_matches", "list"), NOTHING),
     "the base class of errors": (
         change("ml_assets.errors", "(Exception)", "(RuntimeError)"),
-        " ".join(STAGES.keys() - {"tracking"}),
+        " ".join(STAGES),
     ),
     "the plan": (change("ml_assets.core.lineage.planning", "if causes:", "if causes or 1:"), NOTHING),
     "what a person approved": (add("ml_assets.core.release.clearance", "\nOTHER = 1\n"), NOTHING),

@@ -168,7 +168,7 @@ def one_of_two_answers(space: Workspace) -> None:
     settled = space.endpoints.settle("trains", "production")
     assert settled is not None
     assert settled == pointers.read(file)
-    assert (settled.release, settled.since) == (entry.body["name"], entry.at)
+    assert (settled.release, settled.since) == (entry.body.release, entry.at)
     assert broken(space.ledger) == []
     entries = len(space.ledger.entries())
     assert space.endpoints.settle("trains", "production") == settled

@@ -5,12 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import yaml
 
-from ml_assets.core.gates.claims import ClaimResult, judge_claim
+from ml_assets.core.gates import recorded as believed
+from ml_assets.core.gates import unproven as locks
+from ml_assets.core.gates.claims import ClaimResult, Outcome, judge_claim
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, judge
+from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 from ml_assets.spec.product import Product, load
 from tests.support import trains
@@ -93,6 +97,22 @@ def recorded(made: Product, rows: Panel | None = None) -> dict[str, Any]:
     """A verdict as JSON gives it back."""
     told: dict[str, Any] = json.loads(json.dumps(verdict(made, rows).to_dict(), allow_nan=False))
     return told
+
+
+def unproven(made: Product, told: dict[str, Any], *, has_champion: bool) -> list[str]:
+    """Why a verdict's JSON lets nothing through: it cannot be read, or the locks say no."""
+    try:
+        return locks.unproven(made, msgspec.convert(told, VerdictFacts), has_champion=has_champion)
+    except msgspec.ValidationError as error:
+        return [str(error)]
+
+
+def outcome_again(claim: dict[str, Any], *, level: float) -> Outcome:
+    """The outcome of a claim's JSON; what cannot be read decides nothing."""
+    try:
+        return believed.outcome_again(msgspec.convert(claim, ClaimFacts), level=level)
+    except msgspec.ValidationError:
+        return "UNDECIDED"
 
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]

@@ -6,9 +6,13 @@ from typing import Any
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
+from ml_assets.core.release.records import MoveRecord
 from resources.ledger.chain import GENESIS, rule_of
 from resources.ledger.ledger import Ledger
 from resources.workspace import Workspace
+
+JUDGED: dict[str, Any] = {"verdict": {"decision": "ACCEPT"}, "candidate": "c" * 64, "tested": ["2013-02"]}
+"""Facts that every evaluation has."""
 
 
 def recipe(stage: str = "dataset", partition: str = "2013-01", **changes: Any) -> Recipe:
@@ -39,13 +43,14 @@ def answers(workspace: Workspace, *releases: Manifest) -> None:
             environment="production",
             by="test",
             reason="ACCEPT",
-            expected=now.body["release"] if now else None,
+            expected=now.body.bundle if now else None,
         )
 
 
-def pointing(release: str, environment: str = "production", as_of: str = "2013-02") -> dict[str, str]:
-    """The body of a move, as far as the ledger looks at it."""
-    return {"product": "trains", "environment": environment, "release": release, "as_of": as_of, "is_proven": True}
+def pointing(bundle: str, environment: str = "production", as_of: str = "2013-02", *, product: str = "trains") -> MoveRecord:
+    """A move to a bundle."""
+    about = {"release": f"{as_of}.{bundle}", "manifest": "m" * 64, "previous": None, "by": "test", "reason": "a test"}
+    return MoveRecord(product=product, environment=environment, bundle=bundle, as_of=as_of, is_proven=True, **about)
 
 
 def broken(ledger: Ledger) -> list[int]:

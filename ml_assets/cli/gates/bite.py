@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.core.lineage.facts import EvaluationFacts
 
 if TYPE_CHECKING:
     from ml_assets.core.gate_lab.mutants import Bite
@@ -118,8 +119,8 @@ def _pairs(on: "Subject", draws: int) -> list[dict[str, Any]]:
 
 def _heading(on: "Subject") -> Iterator[str]:
     gates = on.product.gates
-    answers = on.case.evaluation.facts["champion"]
-    against = answers["release"] if answers else "no champion: a first release"
+    answers = EvaluationFacts.of(on.case.evaluation).champion
+    against = answers.release if answers else "no champion: a first release"
     yield f"{on.product.name} {on.case.partition}: sabotage against {against}"
     yield f"judged in memory, by {len(gates.claims)} claims on {gates.unit}s; no look is charged, nothing is recorded"
     if not on.control.is_accept:

@@ -9,6 +9,7 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
@@ -64,7 +65,7 @@ def _evaluation(space: Workspace, product: Product, partition: str | None) -> Ma
         return space.lineage.current(product, "evaluation", partition)
     for key in reversed(space.ledger.partitions(product.name, "evaluation")):
         found = space.lineage.current(product, "evaluation", key)
-        if found.facts["champion"] is not None:
+        if EvaluationFacts.of(found).champion is not None:
             return found
     raise click.ClickException(
         f"{product.name}: no evaluation had a champion yet; --partition takes one of a first release, with its absolute claims"

@@ -22,8 +22,8 @@ def decide(product: str, release: str, *, decision: Answer, by: str, reason: str
     spec = product_named(product, space.settings)
     found, entry = answer(space, spec, release, decision=decision, by=by, reason=reason, via="cli")
     body = entry.body
-    told = {name: body[name] for name in ("decision", "name", "release", "by", "reason")}
-    said = f"{product}: release {found.name} {body['decision']} by {body['by']}"
+    told = {"decision": body.decision, "name": body.release, "release": body.bundle, "by": body.by, "reason": body.reason}
+    said = f"{product}: release {found.name} {body.decision} by {body.by}"
     go_on(space, spec, found.release.partition, told=told, said=said, as_json=as_json)
 
 
@@ -37,7 +37,7 @@ def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[s
     result = run_job(space, product, "path", tags={"dagster/partition": partition}, listener=progress)
     progress.close()
     pointer = space.ledger.pointer(product.name, "production")
-    answers = pointer.body["name"] if pointer else None
+    answers = pointer.body.release if pointer else None
     waits = {each.name: each.decision.reasons[0] for each in waiting(space, product)}
     outcome = {**told, "run": result.run_id, "success": result.success, "failures": progress.failures}
     if as_json:

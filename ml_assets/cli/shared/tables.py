@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import msgspec
+
+from ml_assets.core.lineage.facts import CountedFacts, EvaluationFacts, ReleaseFacts
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
 
@@ -9,19 +12,19 @@ from resources.workspace import Workspace
 def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
     """What the ledger holds for one partition; None where a stage has nothing."""
     found = {s: space.ledger.current(product.name, s, key) for s in ("raw", "quarantine", "evaluation", "release")}
-    facts = {stage: manifest.facts for stage, manifest in found.items() if manifest}
-    evaluation = facts.get("evaluation", {})
+    raw, quarantine, evaluated, released = found.values()
+    evaluation = EvaluationFacts.of(evaluated) if evaluated else None
     metric = product.gates.metric
-    measured = evaluation.get("metrics", {}).get(metric, {})
+    measured: dict[str, Any] = msgspec.to_builtins(evaluation.metrics.get(metric, {})) if evaluation else {}
     return {
         "partition": key,
-        "rows": sum(facts["raw"]["rows"].values()) if "raw" in facts else None,
-        "quarantined": sum(facts["quarantine"]["rows"].values()) if "quarantine" in facts else None,
+        "rows": CountedFacts.of(raw).count if raw else None,
+        "quarantined": CountedFacts.of(quarantine).count if quarantine else None,
         "metric": metric,
         "candidate": measured.get("candidate"),
         "champion": measured.get("champion"),
-        "verdict": evaluation.get("verdict", {}).get("decision"),
-        "release": facts.get("release", {}).get("release"),
+        "verdict": evaluation.verdict.decision if evaluation else None,
+        "release": ReleaseFacts.of(released).release if released else None,
     }
 
 

@@ -6,7 +6,9 @@ Belongs here: what a person needs to agree or disagree with the verdict. Does no
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.core.markdown import code, table, text
 from ml_assets.core.metrics.registry import METRICS
 
@@ -25,14 +27,15 @@ Measured = Mapping[str, Any]
 
 def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> str:
     """The report; `plots` are the names of picture files beside it."""
-    verdict, recipe = evaluation.facts["verdict"], evaluation.recipe
-    sign = _SIGNS.get(verdict["decision"], "❔")
+    facts, recipe = EvaluationFacts.of(evaluation), evaluation.recipe
+    verdict = facts.verdict
+    sign = _SIGNS[verdict.decision]
     parts = [
-        f"## {sign} {text(recipe.product)} {text(evaluation.partition)}: {text(verdict['decision'])}",
-        _who(evaluation.facts, measured),
-        "\n".join(f"- {text(reason)}" for reason in verdict["reasons"]),
-        _claims(verdict["claims"]),
-        text(verdict["guarantee"]),
+        f"## {sign} {text(recipe.product)} {text(evaluation.partition)}: {verdict.decision}",
+        _who(facts, measured),
+        "\n".join(f"- {text(reason)}" for reason in verdict.reasons),
+        _claims(verdict.claims),
+        text(verdict.guarantee),
         f"### Metrics\n\n{_metrics(measured)}",
         _slices(measured),
         _plots(plots),
@@ -41,18 +44,18 @@ def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> st
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _who(facts: Mapping[str, Any], measured: Measured) -> str:
-    champion = f"the champion {code(facts['champion']['release'])}" if facts["champion"] else "no champion: a first release"
+def _who(facts: EvaluationFacts, measured: Measured) -> str:
+    champion = f"the champion {code(facts.champion.release)}" if facts.champion else "no champion: a first release"
     positives = "" if measured["positives"] is None else f", {measured['positives']:,} of them positive"
     return (
-        f"Candidate {code(facts['candidate'][:12])} against {champion}, on {measured['rows']:,} rows{positives}, "
-        f"of {', '.join(map(code, facts['tested']))} that neither was trained on. Intervals are of {measured['level']:.0%} "
+        f"Candidate {code(facts.candidate[:12])} against {champion}, on {measured['rows']:,} rows{positives}, "
+        f"of {', '.join(map(code, facts.tested))} that neither was trained on. Intervals are of {measured['level']:.0%} "
         f"confidence, over {measured['units']:,} independent units."
     )
 
 
-def _claims(claims: Sequence[Mapping[str, Any]]) -> str:
-    rows = [[code(c["name"]), f"{c['kind']} {code(c['text'])}", _RESULTS[c["outcome"]], text(c["message"])] for c in claims]
+def _claims(claims: Sequence[ClaimFacts]) -> str:
+    rows = [[code(c.name), f"{c.kind} {code(c.text)}", _RESULTS[c.outcome], text(c.message)] for c in claims]
     return "### Claims\n\n" + table(["claim", "what it says", "result", "what was found"], rows)
 
 

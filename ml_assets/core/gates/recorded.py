@@ -3,67 +3,63 @@
 Belongs here: distrust of what was written down. Does not: measuring (panel.py), deciding (claims.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import inf, isclose, isfinite, log, nan
-from typing import Any
 
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.claims import Outcome, decided, outcome_of
 from ml_assets.core.gates.levels import holm
+from ml_assets.core.lineage.verdict_facts import ClaimFacts, HypothesisFacts
 from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, parse
 
 NUMBERS = ("estimate", "standard_error", "low", "high", "p", "skewness")
 TOLERANCE = 1e-6
 
 
-def outcome_again(claim: Mapping[str, Any], *, level: float) -> Outcome:
-    """The outcome of a recorded claim (ClaimResult.to_dict) from its numbers, whatever it says of itself.
+def outcome_again(claim: ClaimFacts, *, level: float) -> Outcome:
+    """The outcome of a recorded claim from its numbers, whatever it says of itself.
 
     p and bounds follow from estimate, error, skewness and units; where they do not, or a number is missing or none, it decides
     nothing. The limit is that of the text.
     """
     form = _form(claim)
-    missing, parts = claim.get("missing"), claim.get("parts")
-    if form is None or not isinstance(missing, Sequence) or not isinstance(parts, Sequence) or isinstance(missing, str):
+    if form is None or claim.missing is None:
         return "UNDECIDED"
-    rows = list(parts) or [claim]
-    if not all(isinstance(each, Mapping) for each in rows):
-        return "UNDECIDED"
+    rows: Sequence[HypothesisFacts] = claim.parts or (claim,)
     tests = [_test(each, form) for each in rows]
-    kind, against = str(claim["kind"]), holm([test.p_disproof for test in tests])
+    kind, against = claim.kind, holm([test.p_disproof for test in tests])
     outcomes = [
         decided(kind, test.is_defined, proof=test.p_proof, against=p, level=level)
         if _agrees(each, test, p=test.p_proof if kind == "prove" else p, form=form, level=level)
         else "UNDECIDED"
         for each, test, p in zip(rows, tests, against, strict=True)
     ]
-    return outcome_of(outcomes, [str(each) for each in missing])
+    return outcome_of(outcomes, claim.missing)
 
 
-def is_proven_at(claim: Mapping[str, Any], constant: float, *, level: float) -> bool:
+def is_proven_at(claim: ClaimFacts, constant: float, *, level: float) -> bool:
     """Whether a recorded claim of one hypothesis would be proven with another constant."""
     form = _form(claim)
-    return form is not None and len(claim.get("parts") or ()) < 2 and _test(claim, form, constant=constant).p_proof <= level
+    return form is not None and len(claim.parts) < 2 and _test(claim, form, constant=constant).p_proof <= level
 
 
-def _form(claim: Mapping[str, Any]) -> Comparison | None:
+def _form(claim: ClaimFacts) -> Comparison | None:
     """What the text says, if limit and sign say the same."""
     try:
-        form = parse(str(claim.get("text", "")))
+        form = parse(claim.text)
     except ClaimTextError:
         return None
-    is_same = _number(claim.get("limit")) == form.constant and claim.get("sign") == form.sign
-    return form if is_same and claim.get("kind") in ("prove", "veto") else None
+    is_same = claim.limit == form.constant and claim.sign == form.sign
+    return form if is_same and claim.kind in ("prove", "veto") else None
 
 
-def _test(numbers: Mapping[str, Any], form: Comparison, constant: float | None = None) -> Shown:
-    read = {name: _number(numbers.get(name)) for name in NUMBERS}
-    units = numbers.get("units")
-    note = str(numbers.get("note") or "") or ("" if all(map(isfinite, read.values())) else "a number is missing")
+def _test(numbers: HypothesisFacts, form: Comparison, constant: float | None = None) -> Shown:
+    read = {name: _number(getattr(numbers, name)) for name in NUMBERS}
+    note = numbers.note or ("" if all(map(isfinite, read.values())) else "a number is missing")
     return Shown(
         value=_scaled(read["estimate"], form),
         standard_error=read["standard_error"],
-        units=units if isinstance(units, int) and not isinstance(units, bool) else 0,
+        units=numbers.units,
         constant=_scaled(form.constant if constant is None else constant, form),
         sign=form.sign,
         note=note,
@@ -81,12 +77,12 @@ def _may_cancel(form: Comparison) -> bool:
     return not any(left.values())
 
 
-def _agrees(numbers: Mapping[str, Any], test: Shown, *, p: float, form: Comparison, level: float) -> bool:
+def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison, level: float) -> bool:
     """Whether the recorded p and bounds are those of the other numbers."""
     if not test.is_defined:
         return False
     expected = {"p": p, "low": test.value - test.below(level), "high": test.value + test.above(level)}
-    found = {name: _number(numbers.get(name)) for name in expected}
+    found = {name: _number(getattr(numbers, name)) for name in expected}
     found |= {name: _scaled(found[name], form) for name in ("low", "high")}
     return all(isclose(found[name], expected[name], rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for name in expected)
 
@@ -98,5 +94,5 @@ def _scaled(number: float, form: Comparison) -> float:
     return log(number) if number > 0 else -inf if number <= 0 else nan
 
 
-def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else nan
+def _number(value: float | None) -> float:
+    return nan if value is None else value

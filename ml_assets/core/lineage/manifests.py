@@ -56,7 +56,8 @@ class Output:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What made one snapshot. `facts` are small JSON values worth listing without opening it (rows, metrics)."""
+    """What made one snapshot. `facts` are small JSON values worth listing without opening it (rows, metrics), as they were
+    recorded; core.lineage.facts reads them."""
 
     recipe: Recipe
     snapshot: str
@@ -72,10 +73,18 @@ class Manifest:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "Manifest":
+    def from_dict(cls, value: Mapping[str, Any], *, entry: int | None = None) -> "Manifest":
+        """The manifest of its JSON; `entry` is the number of the ledger entry that it was read from."""
         recipe = dict(value["recipe"])
         recipe["inputs"] = tuple(Input(**i) for i in recipe["inputs"])
-        return cls(Recipe(**recipe), value["snapshot"], value["data_version"], value["facts"])
+        found = cls(Recipe(**recipe), value["snapshot"], value["data_version"], value["facts"])
+        vars(found)["entry"] = entry
+        return found
+
+    @cached_property
+    def entry(self) -> int | None:
+        """The number of its ledger entry; None where it was not read from a ledger."""
+        return None
 
     @property
     def asset(self) -> str:

@@ -1,13 +1,13 @@
 """A verdict as a picture: how far each claim is on its good side, in its own standard errors, so that all share one axis.
 
-Input is a recorded verdict (Verdict.to_dict); a claim without an error (a clock was read, nothing could be tested) is not drawn.
+Input is a recorded verdict; a claim without an error (a clock was read, nothing could be tested) is not drawn.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from math import log
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
 from ml_assets.core.plots.style import INK, shorten, svg
 from ml_assets.core.plots.thumbnails import INLINE, inline_svg, table
 
@@ -31,19 +31,20 @@ class Drawn:
     good: float
 
 
-def drawn(verdict: Mapping[str, Any]) -> list[Drawn]:
+def drawn(verdict: VerdictFacts) -> list[Drawn]:
     """The claims that can be drawn, in their order."""
     found = []
-    for claim in verdict["claims"]:
-        numbers = [claim[name] for name in ("estimate", "low", "high", "limit")]
-        error = claim["standard_error"]
-        is_ratio = "ratio(" in claim["text"]
-        if None in numbers or not error or (is_ratio and min(numbers) <= 0):
+    for claim in verdict.claims:
+        given = (claim.estimate, claim.low, claim.high, claim.limit)
+        numbers = [number for number in given if number is not None]
+        error = claim.standard_error
+        is_ratio = "ratio(" in claim.text
+        if len(numbers) < len(given) or not error or (is_ratio and min(numbers) <= 0):
             continue
         estimate, low, high, limit = map(log, numbers) if is_ratio else numbers
-        towards = 1 / error if claim["sign"] == ">" else -1 / error
+        towards = 1 / error if claim.sign == ">" else -1 / error
         sides = sorted(_edge((bound - limit) * towards) for bound in (low, high))
-        found.append(Drawn(claim["name"], claim["outcome"], _edge((estimate - limit) * towards), *sides))
+        found.append(Drawn(claim.name, claim.outcome, _edge((estimate - limit) * towards), *sides))
     return found
 
 
@@ -51,7 +52,7 @@ def _edge(distance: float) -> float:
     return max(-MOST, min(MOST, distance))
 
 
-def claims_plot(verdict: Mapping[str, Any]) -> bytes | None:
+def claims_plot(verdict: VerdictFacts) -> bytes | None:
     """The picture as SVG; None where no claim can be drawn."""
     rows = drawn(verdict)[::-1]
     if not rows:
@@ -73,20 +74,17 @@ def claims_plot(verdict: Mapping[str, Any]) -> bytes | None:
                 )
         axes.set_yticks(range(len(rows)), [shorten(row.name) for row in rows])
 
-    title = f"{verdict['decision']}: claims and their limits"
+    title = f"{verdict.decision}: claims and their limits"
     return svg(draw, title=title, x="distance from the limit in standard errors (right: the claim holds)", y="", grid="x")
 
 
-def claims_table(verdict: Mapping[str, Any]) -> str:
+def claims_table(verdict: VerdictFacts) -> str:
     """The claims as a Markdown table that a metadata table shows inline."""
-    rows = [
-        [claim["name"], MARKS[claim["outcome"]], _short(claim), f"{claim['sign']} {claim['limit']:g}"]
-        for claim in verdict["claims"]
-    ]
+    rows = [[claim.name, MARKS[claim.outcome], _short(claim), f"{claim.sign} {claim.limit:g}"] for claim in verdict.claims]
     return table(["claim", "result", "found, bound", "limit"], rows)
 
 
-def claims_thumbnail(verdict: Mapping[str, Any]) -> str | None:
+def claims_thumbnail(verdict: VerdictFacts) -> str | None:
     """The picture so small that it is shown inline; None where it does not fit or nothing can be drawn."""
     rows = drawn(verdict)
     if not rows:
@@ -111,9 +109,9 @@ def claims_thumbnail(verdict: Mapping[str, Any]) -> str | None:
     return shown if len(shown) < INLINE else None
 
 
-def _short(claim: Mapping[str, Any]) -> str:
-    if claim["estimate"] is None:
+def _short(claim: ClaimFacts) -> str:
+    if claim.estimate is None:
         return "-"
-    is_low = (claim["sign"] == ">") == (claim["kind"] == "prove" and claim["outcome"] != "FAIL")
-    bound = claim["low"] if is_low else claim["high"]
-    return f"{claim['estimate']:.3g}" + (f", {'≥' if is_low else '≤'} {bound:.3g}" if bound is not None else "")
+    is_low = (claim.sign == ">") == (claim.kind == "prove" and claim.outcome != "FAIL")
+    bound = claim.low if is_low else claim.high
+    return f"{claim.estimate:.3g}" + (f", {'≥' if is_low else '≤'} {bound:.3g}" if bound is not None else "")

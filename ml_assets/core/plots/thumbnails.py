@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+from ml_assets.core.lineage.facts import EstimateFacts, Metrics
 from ml_assets.core.plots.style import COLORS
 
 INLINE = 1000
@@ -47,20 +48,20 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join(lines)
 
 
-def comparison(metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], *, order: Sequence[str]) -> str:
+def comparison(metrics: Metrics, *, order: Sequence[str]) -> str:
     """Each metric of candidate and champion, and the difference with its interval (metrics as judging.metrics gives them)."""
     header = ["metric", "candidate", "champion", "difference"]
     rows = [[m, *(_estimate(metrics[m].get(role), signed=role == "difference") for role in header[1:])] for m in order]
     return table(header, rows)
 
 
-def _estimate(about: Mapping[str, Any] | None, *, signed: bool) -> str:
-    value, low, high = ((about or {}).get(each) for each in ("value", "low", "high"))
-    if value is None:
+def _estimate(about: EstimateFacts | None, *, signed: bool) -> str:
+    if about is None or about.value is None:
         return "-"
     sign = "+" if signed else ""
-    interval = f" [{low:+.3f}, {high:+.3f}]" if signed and None not in (low, high) else ""
-    return f"{value:{sign}.4f}{interval}"
+    is_bounded = signed and about.low is not None and about.high is not None
+    interval = f" [{about.low:+.3f}, {about.high:+.3f}]" if is_bounded else ""
+    return f"{about.value:{sign}.4f}{interval}"
 
 
 def confusion(counts: Mapping[str, int]) -> str:

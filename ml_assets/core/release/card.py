@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ml_assets.core.lineage.differences import declared
+from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.markdown import code, table, text
 from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
@@ -52,7 +54,7 @@ class About:
 
 def card(product: Product, about: About) -> str:
     """The card as Markdown."""
-    verdict = about.made["evaluation"].facts["verdict"]
+    verdict = EvaluationFacts.of(about.made["evaluation"]).verdict
     parts = [
         f"# {text(product.name)} {text(about.release)}",
         _purpose(product),
@@ -101,22 +103,22 @@ def _parameters(product: Product, about: About) -> str:
     declared_now: Mapping[str, Any] = model.recipe.details.get("config", {}).get("model", {})
     flat = {name: value for name, value in declared_now.items() if name != "params"} | dict(declared_now.get("params", {}))
     rows = [[code(name), code(value if isinstance(value, str) else json.dumps(value))] for name, value in sorted(flat.items())]
-    fingerprint = f"Fingerprint {code(model.data_version[:SHOWN_DIGITS])}, {model.facts['rows']:,} training rows."
+    fingerprint = f"Fingerprint {code(model.data_version[:SHOWN_DIGITS])}, {ModelFacts.of(model).rows:,} training rows."
     return f"{fingerprint}\n\n{table(['parameter', 'value'], rows)}"
 
 
-def _verdict(verdict: Mapping[str, Any], override: Override | None) -> Iterator[str]:
-    yield f"**{verdict['decision']}** on {verdict['units']:,} units ({text(verdict['unit'])}), {verdict['rows']:,} rows."
+def _verdict(verdict: VerdictFacts, override: Override | None) -> Iterator[str]:
+    yield f"**{verdict.decision}** on {verdict.units:,} units ({text(verdict.unit)}), {verdict.rows:,} rows."
     if override is not None:
         reasons = "; ".join(text(reason) for reason in override.reasons)
         yield f"**Overridden by {text(override.by)}**: {text(override.reason)}. Passed over: {reasons}."
-    if verdict["claims"]:
-        rows = [[code(c["name"]), c["kind"], code(c["text"]), c["outcome"], text(c["message"])] for c in verdict["claims"]]
+    if verdict.claims:
+        rows = [[code(c.name), c.kind, code(c.text), c.outcome, text(c.message)] for c in verdict.claims]
         yield table(["claim", "kind", "says", "outcome", "found"], rows)
     else:
-        yield "; ".join(text(reason) for reason in verdict["reasons"])
-    if verdict["decision"] == "ACCEPT":
-        yield f"What it promises: {text(verdict['guarantee'])}"
+        yield "; ".join(text(reason) for reason in verdict.reasons)
+    if verdict.decision == "ACCEPT":
+        yield f"What it promises: {text(verdict.guarantee)}"
     yield f"What it does not: {DOES_NOT_PROMISE}"
 
 
@@ -151,20 +153,20 @@ def _inputs(model: Manifest) -> list[tuple[str, str]]:
     return [(each.partition, each.data_version) for each in model.recipe.inputs]
 
 
-def _limits(verdict: Mapping[str, Any], used: Sequence[Used]) -> Iterator[str]:
-    for claim in verdict["claims"]:
-        name = code(claim["name"])
-        if claim["outcome"] == "UNDECIDED":
-            more = claim["further_units"]
+def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:
+    for claim in verdict.claims:
+        name = code(claim.name)
+        if claim.outcome == "UNDECIDED":
+            more = claim.further_units
             yield f"{name} is undecided" + (f": about {more:,} more units would decide" if more else "")
-        if claim["left_out"]:
-            yield f"{name} leaves out: {text('; '.join(claim['left_out']))}"
-        if claim["missing"]:
-            yield f"{name} misses in the window: {text('; '.join(claim['missing']))}"
-    if verdict["not_asked"]:
-        yield f"not asked of a first release: {', '.join(map(code, verdict['not_asked']))}"
-    if verdict["units"] < FEW_UNITS:
-        yield f"few units: {verdict['units']} {text(verdict['unit'])}s are what every interval and bound stands on"
+        if claim.left_out:
+            yield f"{name} leaves out: {text('; '.join(claim.left_out))}"
+        if claim.missing:
+            yield f"{name} misses in the window: {text('; '.join(claim.missing))}"
+    if verdict.not_asked:
+        yield f"not asked of a first release: {', '.join(map(code, verdict.not_asked))}"
+    if verdict.units < FEW_UNITS:
+        yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound stands on"
     unknown = sum(each.rows - each.labelled for each in used)
     if unknown:
         yield f"{unknown:,} of {sum(e.rows for e in used):,} rows had no known outcome, and were neither trained nor tested on"

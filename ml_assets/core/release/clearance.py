@@ -5,13 +5,14 @@ Does not belong here: what a person said (approvals.py), who answers now (promot
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
 
@@ -27,8 +28,8 @@ class Leave:
     is_proven: bool = False
 
 
-def leave(product: Product, verdict: Mapping[str, Any], *, has_champion: bool, override: Override | None = None) -> Leave:
-    """What a recorded verdict (Verdict.to_dict) lets its candidate do, with the override that was recorded about it, if any.
+def leave(product: Product, verdict: VerdictFacts, *, has_champion: bool, override: Override | None = None) -> Leave:
+    """What a recorded verdict lets its candidate do, with the override that was recorded about it, if any.
 
     An override counts for the reasons that it names: one that came up later is not passed over.
     """
@@ -37,36 +38,36 @@ def leave(product: Product, verdict: Mapping[str, Any], *, has_champion: bool, o
     if not lacking:
         return Leave((), asked=_asked(product, verdict), is_proven=True)
     if gates.on_inconclusive == "ask" and _is_undecided(product, verdict, has_champion=has_champion):
-        return Leave((), asked=f"the verdict is INCONCLUSIVE: {'; '.join(verdict['reasons'])}")
+        return Leave((), asked=f"the verdict is INCONCLUSIVE: {'; '.join(verdict.reasons)}")
     if override is None or not set(lacking) <= set(override.reasons):
         return Leave(lacking)
-    by_two = f"{override.by} overrode a {verdict.get('decision')}, and four eyes are asked for" if gates.four_eyes else ""
+    by_two = f"{override.by} overrode a {verdict.decision}, and four eyes are asked for" if gates.four_eyes else ""
     return Leave((), asked=by_two, overridden=lacking)
 
 
-def _asked(product: Product, verdict: Mapping[str, Any]) -> str:
+def _asked(product: Product, verdict: VerdictFacts) -> str:
     gates = product.gates
     if gates.approve == "person":
         return "gates.approve is person"
     first = gates.first_release
-    if verdict["is_first"] and first is not None and first.approve == "person":
+    if verdict.is_first and first is not None and first.approve == "person":
         return "it is a first release, and first_release.approve is person"
     return ""
 
 
-def _is_undecided(product: Product, verdict: Mapping[str, Any], *, has_champion: bool) -> bool:
+def _is_undecided(product: Product, verdict: VerdictFacts, *, has_champion: bool) -> bool:
     """Whether it is INCONCLUSIVE for these gates, with every claim judged as declared, and none failed by its numbers either.
     Where the window held too little, nothing was judged."""
-    is_about_this = verdict.get("gate") == gate_digest(product) and verdict.get("is_first") == (not has_champion)
-    if verdict.get("decision") != "INCONCLUSIVE" or not is_about_this:
+    is_about_this = verdict.gate == gate_digest(product) and verdict.is_first == (not has_champion)
+    if verdict.decision != "INCONCLUSIVE" or not is_about_this:
         return False
-    judged = {claim["name"]: claim for claim in verdict.get("claims", ())}
+    judged = {claim.name: claim for claim in verdict.claims}
     applying = product.gates.claims_that_apply(has_champion=has_champion)
     declared = [(each.name, each.kind, each.text) for each in applying]
-    if judged and declared != [(each["name"], each["kind"], each["text"]) for each in judged.values()]:
+    if judged and declared != [(each.name, each.kind, each.text) for each in judged.values()]:
         return False
     at = level(product.gates.budget)
-    return all(each["outcome"] != "FAIL" and outcome_again(each, level=at) != "FAIL" for each in judged.values())
+    return all(each.outcome != "FAIL" and outcome_again(each, level=at) != "FAIL" for each in judged.values())
 
 
 def refusals(
@@ -76,18 +77,18 @@ def refusals(
 
     `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: none answers).
     """
-    let = leave(product, evaluation.facts["verdict"], has_champion="champion" in compared, override=override)
+    let = leave(product, EvaluationFacts.of(evaluation).verdict, has_champion="champion" in compared, override=override)
     return [*let.reasons, *misaddressed(model=model, evaluation=evaluation, compared=compared)]
 
 
 def misaddressed(*, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
     """Why a verdict is about something else than this model against these releases; no decision of a person mends it."""
-    facts = evaluation.facts
+    facts = EvaluationFacts.of(evaluation)
     reasons = []
-    if facts["candidate"] != model.data_version:
-        reasons.append(f"the verdict is about model {facts['candidate'][:12]}, not {model.data_version[:12]}")
+    if facts.candidate != model.data_version:
+        reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     for role in ("champion", "anchor"):
-        judged, now = facts[role]["bundle"] if facts[role] else None, compared.get(role)
+        judged, now = facts.compared.get(role), compared.get(role)
         if judged != now:
             reasons.append(f"the verdict compares with {_short(judged, role)}, but {_short(now, role)} is the {role}")
     return reasons

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.release.feature_database import SQL_TYPES, FeatureSqlRefused, as_feature, connect, only_select
@@ -37,7 +38,7 @@ def own_features(release: Handle, requests: pl.DataFrame, *, is_cast: bool = Tru
     import duckdb
 
     about, fields = release.json("bundle.json"), release.json("request.json")
-    name = release.manifest.facts["release"]
+    name = ReleaseFacts.of(release.manifest).release
     if absent := [each["name"] for each in fields if each["name"] not in requests.columns]:
         raise NotComputable(f"release {name} takes requests with {', '.join(absent)}, which today's requests do not have")
     connection = connect({_lookup(member): release.read(member) for member in release.members if member.startswith(LOOKUPS)})

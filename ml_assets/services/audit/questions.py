@@ -6,13 +6,17 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.graph import Graph, Ints
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger import tables as schema
 from resources.ledger.decisions import by_subject
-from resources.ledger.ledger import MOST_VARIABLES, Entry, entries_where
+from resources.ledger.index import MOST_VARIABLES
+from resources.ledger.ledger import Entry, entries_where
 from resources.ledger.recalls import recalls
+from resources.ledger.records import read
 from resources.workspace import Workspace
 
 Answer = dict[str, Any]
@@ -37,7 +41,8 @@ class Subject:
         named = {"asset": self.asset, "partition": self.partition}
         if self.delivered:
             return {**named, "delivered_sha256": self.delivered}
-        release = self.manifest.facts.get("release") if self.manifest else None
+        is_release = self.manifest is not None and self.manifest.recipe.stage == "release"
+        release = ReleaseFacts.of(self.manifest).release if self.manifest and is_release else None
         told = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
         return {**told, "prediction": dict(self.prediction) if self.prediction else None}
 
@@ -108,11 +113,11 @@ class Audit:
         found = {e: self.space.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
         return {
             environment: {
-                "release": move.body["name"],
-                "manifest": move.body["manifest"],
+                "release": move.body.release,
+                "manifest": move.body.manifest,
                 "since": move.at,
-                "by": move.body["by"],
-                "is_affected": move.body["manifest"] in affected,
+                "by": move.body.by,
+                "is_affected": move.body.manifest in affected,
             }
             for environment, move in found.items()
             if move is not None
@@ -150,8 +155,9 @@ def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[A
         seqs += connection.scalars(select(schema.pointers.c.seq).where(where))
     found: dict[str, list[Answer]] = {}
     for entry in _entries(connection, sorted(seqs)):
-        told = {name: entry.body[name] for name in ("environment", "by", "reason")}
-        found.setdefault(entry.body["release"], []).append({"kind": entry.kind, "at": entry.at, **told})
+        move = read(entry, MoveRecord).body
+        told = {"environment": move.environment, "by": move.by, "reason": move.reason}
+        found.setdefault(move.bundle, []).append({"kind": entry.kind, "at": entry.at, **told})
     return found
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import TableFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.workspace import Workspace
@@ -38,7 +39,7 @@ def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadata
 
 def rows_metadata(manifest: Manifest) -> dict[str, int]:
     """Row counts, in total and by table: plotted over partitions."""
-    rows: Mapping[str, int] = manifest.facts["rows"]
+    rows = TableFacts.of(manifest).rows
     return {"dagster/row_count": sum(rows.values()), **{f"rows_{table}": count for table, count in rows.items()}}
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.lineage.facts import FeaturesFacts, QuarantineFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
 from ml_assets.spec.product import Product
@@ -25,7 +26,7 @@ def shown(space: Workspace, product: Product, manifest: Manifest) -> dict[str, A
 def _quarantine(manifest: Manifest) -> dict[str, Any]:
     rows = [
         dg.TableRecord({"table": table, "reason": reason, "rows": count})
-        for table, reasons in manifest.facts["reasons"].items()
+        for table, reasons in QuarantineFacts.of(manifest).reasons.items()
         for reason, count in reasons.items()
     ]
     columns = [dg.TableColumn("table"), dg.TableColumn("reason"), dg.TableColumn("rows", "int")]
@@ -40,11 +41,11 @@ def _features(space: Workspace, product: Product, manifest: Manifest) -> dict[st
         column: [dg.TableColumnDep(asset_key(product, stage), name) for stage, name in origins]
         for column, origins in space.dbt.column_lineage(product).items()
     }
-    rows, labelled = manifest.facts["rows"], manifest.facts["labelled"]
+    facts = FeaturesFacts.of(manifest)
     return {
-        "dagster/row_count": rows,
-        "rows_labelled": labelled,
-        "share_labelled": labelled / rows if rows else 0.0,
+        "dagster/row_count": facts.rows,
+        "rows_labelled": facts.labelled,
+        "share_labelled": facts.labelled / facts.rows if facts.rows else 0.0,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
     }

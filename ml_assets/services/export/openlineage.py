@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.facts import CountedFacts
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord
 from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.store.blobs import BlobDamaged
 from resources.workspace import Workspace
 
@@ -40,13 +42,13 @@ def manifests_behind(space: Workspace, manifest: Manifest) -> list[str]:
     return list(seen)
 
 
-def recorded(space: Workspace, ids: list[str] | None = None) -> Iterator[tuple[Manifest, Entry]]:
+def recorded(space: Workspace, ids: list[str] | None = None) -> Iterator[tuple[Manifest, Record[ManifestRecord]]]:
     """The manifests of these ids, or all of them, each with its entry in the ledger, oldest first."""
-    entries = space.ledger.entries(schema.entries.c.kind == "manifest")
+    entries = space.ledger.records(ManifestRecord, schema.entries.c.kind == "manifest")
     wanted = None if ids is None else set(ids)
     for entry in entries:
-        if wanted is None or entry.body["id"] in wanted:
-            yield Manifest.from_dict(entry.body["manifest"]), entry
+        if wanted is None or entry.body.id in wanted:
+            yield Manifest.from_dict(entry.body.manifest, entry=entry.seq), entry
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Exporter:
     def namespace(self) -> str:
         return f"ml-assets://{self.product.name}"
 
-    def events(self, manifest: Manifest, entry: Entry) -> "Iterator[RunEvent]":
+    def events(self, manifest: Manifest, entry: Record[ManifestRecord]) -> "Iterator[RunEvent]":
         """START and COMPLETE of what made the manifest, then those of its checks if there were any.
 
         The ledger knows when a manifest was recorded, not when its computation began: both events bear that time.
@@ -74,13 +76,13 @@ class Exporter:
         yield from _pair((entry.at, entry.at), run=run, job=self._job(manifest, entry), inputs=inputs, outputs=outputs)
         yield from self._checks(manifest)
 
-    def _job(self, manifest: Manifest, entry: Entry) -> Any:
+    def _job(self, manifest: Manifest, entry: Record[ManifestRecord]) -> Any:
         from openlineage.client.event_v2 import Job
         from openlineage.client.facet_v2 import job_type_job, source_code_location_job
 
         kind = job_type_job.JobTypeJobFacet(processingType="BATCH", integration="ML_ASSETS", jobType="STAGE")
         facets: dict[str, Any] = {"jobType": kind}
-        commit = as_source(entry.body.get("source"))["code"]
+        commit = as_source(entry.body.source)["code"]
         if commit and len(commit["commit"]) == COMMIT_LENGTH:  # else a person named something else in ML_ASSETS_COMMIT
             # the ledger keeps the commit, not where it can be fetched from: a persistent identifier of the commit itself
             url = f"swh:1:rev:{commit['commit']}"
@@ -88,7 +90,7 @@ class Exporter:
             facets["sourceCodeLocation"] = location
         return Job(namespace=self.namespace, name=f"{self.product.name}.{manifest.recipe.stage}", facets=facets)
 
-    def _run_facets(self, manifest: Manifest, entry: Entry) -> dict[str, Any]:
+    def _run_facets(self, manifest: Manifest, entry: Record[ManifestRecord]) -> dict[str, Any]:
         from openlineage.client.facet_v2 import RunFacet, parent_run, processing_engine_run
 
         recipe = manifest.recipe
@@ -97,9 +99,9 @@ class Exporter:
         about = RunFacet().with_additional_properties(manifest=manifest.id, snapshot=manifest.snapshot, **decided, **details)
         engine = processing_engine_run.ProcessingEngineRunFacet(version=version("dagster"), name="Dagster")
         facets: dict[str, Any] = {"mlAssets_manifest": about, "processing_engine": engine}
-        if _is_uuid(entry.body["run"]):
+        if _is_uuid(entry.body.run):
             job = parent_run.Job(namespace=self.namespace, name=f"{self.product.name}_path")
-            facets["parent"] = parent_run.ParentRunFacet(run=parent_run.Run(runId=entry.body["run"]), job=job)
+            facets["parent"] = parent_run.ParentRunFacet(run=parent_run.Run(runId=entry.body.run), job=job)
         return facets
 
     def _input(self, given: Input) -> "InputDataset":
@@ -113,8 +115,7 @@ class Exporter:
         from openlineage.client.event_v2 import OutputDataset
         from openlineage.client.facet_v2 import output_statistics_output_dataset
 
-        rows = manifest.facts.get("rows")
-        count = sum(rows.values()) if isinstance(rows, dict) else rows
+        count = CountedFacts.of(manifest).count
         statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=count)
         facets = {**_version(manifest.data_version), **self._schema(manifest), **self._column_lineage(manifest)}
         return OutputDataset(
@@ -189,7 +190,7 @@ class Exporter:
         found = sorted(self.space.ledger.evidence(manifest.id).values(), key=lambda entry: entry.seq)
         if not found:
             return
-        assertions = [_assertion(entry) for entry in found]
+        assertions = [_assertion(entry.body) for entry in found]
         checked = InputDataset(
             namespace=self.namespace,
             name=self._name(manifest.asset, manifest.partition),
@@ -209,14 +210,15 @@ def _pair(times: tuple[str, str], **what: Any) -> "Iterator[RunEvent]":
         yield RunEvent(eventTime=at, eventType=state, **what)
 
 
-def _assertion(entry: Entry) -> Any:
+def _assertion(shown: EvidenceRecord) -> Any:
     from openlineage.client.facet_v2 import data_quality_assertions_dataset as quality
 
-    body, details = entry.body, entry.body["details"]
-    severity = str(details.get("severity", "ERROR")).lower()
-    told = details.get("description")
     return quality.Assertion(
-        assertion=body["claim"], name=body["claim"], success=body["passed"] is True, severity=severity, description=told
+        assertion=shown.claim,
+        name=shown.claim,
+        success=shown.passed,
+        severity=shown.details.severity.lower(),
+        description=shown.details.description or None,
     )
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.gate_lab.mutants import Bite, Catch, Fate, without_numbers
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.subject import Subject
@@ -67,7 +68,7 @@ def trained_on_test(on: Subject) -> Bite:
     if release := _released(on):
         from ml_assets.services.proofs.release import unseen
 
-        seen = replace(release, facts={**release.facts, "train": [*release.facts["train"], release.partition]})
+        seen = replace(release, facts={**release.facts, "train": [*ReleaseFacts.of(release).train, release.partition]})
         finding = unseen(on.case.space, on.product, seen)
         found += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
     return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
@@ -80,7 +81,7 @@ def swapped_model(on: Subject) -> Bite:
     own = on.case.space.lineage.made_from(release)["model"]
     others = [m for m in _models(on) if m.data_version != own.data_version]
     other = others[-1] if others else replace(own, data_version="0" * 64)
-    about = f"the model of {other.partition} under the verdict of {release.facts['release']}"
+    about = f"the model of {other.partition} under the verdict of {ReleaseFacts.of(release).release}"
     return _told("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
 
 
@@ -101,7 +102,7 @@ def changed_bytes(on: Subject) -> Bite:
     finding = intact(scratch, release)
     found = [] if finding.passed else [Catch("bundle_intact", finding.description)]
     found += _refused("store", lambda: scratch.snapshots.path(release.snapshot, "model.cbm"))
-    return _told("changed model file", f"one bit of the model of {release.facts['release']}", found, LOCKS_ADVICE)
+    return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", found, LOCKS_ADVICE)
 
 
 def replayed_verdict(on: Subject) -> Bite:
@@ -109,7 +110,7 @@ def replayed_verdict(on: Subject) -> Bite:
     if (release := _released(on)) is None:
         return Bite(mutant="replayed verdict", about="", fate="not tried", told=NO_RELEASE)
     now = {"champion": release.snapshot, "anchor": release.snapshot}
-    about = f"the verdict of {release.facts['release']} used again, when that release is the champion"
+    about = f"the verdict of {ReleaseFacts.of(release).release} used again, when that release is the champion"
     return _told("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
 
 
@@ -119,7 +120,7 @@ def verdict_without_numbers(on: Subject) -> Bite:
         return Bite(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
     evaluation = on.case.space.lineage.made_from(release)["evaluation"]
     forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
-    about = f"an ACCEPT of {release.facts['release']} whose estimates are no numbers"
+    about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are no numbers"
     return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
 
 
@@ -159,8 +160,7 @@ def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
     from ml_assets.core.release.clearance import refusals
 
     made_from = on.case.space.lineage.made_from(release)
-    facts = made_from["evaluation"].facts
-    compared = {role: facts[role]["bundle"] for role in ("champion", "anchor") if facts[role]}
+    compared = EvaluationFacts.of(made_from["evaluation"]).compared
     recorded: dict[str, Any] = {"model": made_from["model"], "evaluation": made_from["evaluation"], "compared": compared}
     before = refusals(on.product, **recorded)
     return [Catch("release", reason) for reason in refusals(on.product, **{**recorded, **changed}) if reason not in before]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.gates.verdict import Verdict
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.services.gate_lab.stored_comparisons import Case
 
 if TYPE_CHECKING:
@@ -73,8 +74,7 @@ def scored_by(case: Case, other: Case) -> "Floats":
 
 
 def _bundle(case: Case, role: str) -> str | None:
-    told = case.evaluation.facts[role]
-    return told["bundle"] if told else None
+    return EvaluationFacts.of(case.evaluation).compared.get(role)
 
 
 def by_unit(case: Case, unit: str) -> Case:

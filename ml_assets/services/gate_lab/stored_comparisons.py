@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.gates import GateSpec, needs_threshold
@@ -98,8 +99,8 @@ class Case:
     @cached_property
     def answering(self) -> Manifest:
         """The champion's release; the candidate's model while there is no champion."""
-        champion = self.evaluation.facts["champion"]
-        return next((m for m in self.inputs if champion and m.snapshot == champion["bundle"]), self.model)
+        champion = EvaluationFacts.of(self.evaluation).compared.get("champion")
+        return next((m for m in self.inputs if m.snapshot == champion), self.model)
 
     @cached_property
     def frame(self) -> "pl.DataFrame":
@@ -176,7 +177,7 @@ def case_of(space: Workspace, product: Product, partition: str | None) -> Case:
     """The evaluation of a partition; without one, the newest that compares with a champion."""
     found = cases(space, product)
     if partition is None:
-        compared = [case for case in found if case.evaluation.facts["champion"]]
+        compared = [case for case in found if EvaluationFacts.of(case.evaluation).champion]
         return (compared or found)[-1]
     named = {case.partition: case for case in found}
     if partition not in named:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_assets.core.lineage.facts import FeaturesFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import KEEPS_CONTRACT
 from ml_assets.services.evidence import Finding, Proof
@@ -31,7 +32,7 @@ def dbt_tests(space: Workspace, product: Product, features: Manifest) -> Sequenc
 def relations(space: Workspace, product: Product, features: Manifest) -> dict[str, Path]:
     """The stored Parquet file of each dbt relation of a features snapshot."""
     path = space.snapshots.path
-    found = {name: path(features.snapshot, f"lookups/{name}.parquet") for name in features.facts["lookups"]}
+    found = {name: path(features.snapshot, f"lookups/{name}.parquet") for name in FeaturesFacts.of(features).lookups}
     found[f"{product.name}_requests"] = path(features.snapshot, "requests.parquet")
     found[f"{product.name}_labels"] = path(features.snapshot, "labels.parquet")
     found[f"{product.name}_features"] = path(features.snapshot, "features.parquet")

@@ -1,5 +1,6 @@
 """Releases are what their manifests say: every byte there, and no training row among the rows that judged them."""
 
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
 from ml_assets.services.evidence import Finding, Proof
@@ -23,7 +24,7 @@ def intact(workspace: Workspace, release: Manifest) -> Finding:
 def unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
     """Compare the release's training window with what it was judged on."""
     evaluation = workspace.lineage.current(product, "evaluation", release.partition)
-    trained, tested = set(release.facts["train"]), set(evaluation.facts["tested"])
+    trained, tested = set(ReleaseFacts.of(release).train), set(EvaluationFacts.of(evaluation).tested)
     seen = sorted(trained & tested)
     told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
-    return Finding(TESTED_ON_UNSEEN, bool(tested) and not seen, told)
+    return Finding(TESTED_ON_UNSEEN, bool(trained and tested) and not seen, told)

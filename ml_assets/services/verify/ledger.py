@@ -14,6 +14,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.records import ManifestRecord
+from ml_assets.core.release.records import MoveRecord, ShadowRecord
 from ml_assets.services.verify.erasures import ErasureCheck
 from ml_assets.services.verify.findings import Findings, Progress
 from ml_assets.services.verify.ledger_file import check_database, copy_database
@@ -23,6 +26,7 @@ from resources.ledger.chain import GENESIS, Entry, Rule, rule_of
 from resources.ledger.database import is_guarded, open_database
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.ledger import write
+from resources.ledger.records import EntryMalformed, Record, read
 
 EVERY = 1000
 CHUNK = 2000
@@ -39,8 +43,8 @@ class LedgerCheck:
     findings: Findings
     tell: Progress
     named: dict[str, str] = field(default_factory=dict)
-    moves: dict[tuple[str, str], Entry] = field(default_factory=dict)
-    shadows: dict[tuple[str, str], Entry] = field(default_factory=dict)
+    moves: dict[tuple[str, str], Record[MoveRecord]] = field(default_factory=dict)
+    shadows: dict[tuple[str, str], Record[ShadowRecord]] = field(default_factory=dict)
     heads: dict[int, str] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
 
@@ -121,7 +125,7 @@ class LedgerCheck:
         try:
             self._keep(entry)
             write(target, entry)
-        except (KeyError, TypeError, IntegrityError):
+        except (EntryMalformed, KeyError, TypeError, IntegrityError):
             if not self.broken:  # else it may build on one of those
                 told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
                 self.findings.add("added", f"ledger entry {entry.seq}", told, RESTORE)
@@ -129,15 +133,15 @@ class LedgerCheck:
 
     def _keep(self, entry: Entry) -> None:
         self.heads[entry.seq] = entry.hash
-        body = entry.body
         if entry.kind == "manifest":
-            recipe = body["manifest"]["recipe"]
-            label = f"{recipe['product']}/{recipe['stage']} {recipe['partition']}".strip()
-            self.named.setdefault(body["manifest"]["snapshot"], label)
+            manifest = Manifest.from_dict(read(entry, ManifestRecord).body.manifest)
+            self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
         elif entry.kind in ("promotion", "staging", "rollback"):
-            self.moves[body["product"], body["environment"]] = entry
+            move = read(entry, MoveRecord)
+            self.moves[move.body.product, move.body.environment] = move
         elif entry.kind == "shadow":
-            self.shadows[body["product"], body["environment"]] = entry
+            shadow = read(entry, ShadowRecord)
+            self.shadows[shadow.body.product, shadow.body.environment] = shadow
 
     def _compare(self, table: Table, ours: Connection, again: Connection) -> None:
         """Find rows that the entries do not give, and those that they give and that are not there."""

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ml_assets.core.release.records import MoveRecord, ShadowRecord
 from ml_assets.services.verify.findings import Findings
 from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import as_pointer
-from resources.ledger.ledger import Entry
+from resources.ledger.records import Record
 from resources.settings import Settings
 from resources.store.temp_files import UNFINISHED
 
@@ -18,8 +19,8 @@ class PointerCheck:
     """`moves`, `shadows`: the newest move, and the newest word about a shadow, of each product and environment."""
 
     settings: Settings
-    moves: Mapping[tuple[str, str], Entry]
-    shadows: Mapping[tuple[str, str], Entry]
+    moves: Mapping[tuple[str, str], Record[MoveRecord]]
+    shadows: Mapping[tuple[str, str], Record[ShadowRecord]]
     findings: Findings
 
     def run(self) -> int:

@@ -132,7 +132,7 @@ class Home:
         """The name of the release that answers, by the ledger; the pointer file must say the same."""
         entry = self.space.ledger.pointer(self.name, environment)
         told = pointer.read(self.space.settings.pointer(self.name, environment))
-        assert (told.bundle if told else None) == (entry.body["release"] if entry else None)
+        assert (told.bundle if told else None) == (entry.body.bundle if entry else None)
         return told.release if told else None
 
     def copy(self, folder: Path) -> "Home":

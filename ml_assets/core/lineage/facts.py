@@ -1,0 +1,168 @@
+"""Facts of manifests, one frozen record a stage: what is worth knowing of a snapshot without opening it.
+
+A manifest keeps its facts as they were recorded, because its id covers them; a reader takes them as a record. A default stands
+for what older code did not record, and proves nothing. Fields that are not known are passed over.
+"""
+
+from collections.abc import Mapping
+from typing import Self
+
+import msgspec
+
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
+from ml_assets.errors import MlAssetsError
+
+
+class FactsMalformed(MlAssetsError):
+    """A manifest's facts do not have the shape of its stage."""
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What every stage's record can do."""
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """The manifest's facts as this record. Raises FactsMalformed with the ledger entry and the field."""
+        try:
+            return msgspec.convert(manifest.facts, cls)
+        except msgspec.ValidationError as error:
+            entry = f"ledger entry {manifest.entry}, " if manifest.entry else ""
+            raise FactsMalformed(
+                f"{entry}{manifest.asset} {manifest.partition}: facts: {error}; `ml-assets lineage {manifest.id[:12]}` shows them"
+            ) from error
+
+
+class TableFacts(Facts, frozen=True, kw_only=True):
+    """raw, reference, dataset, quarantine: the rows of each table."""
+
+    rows: Mapping[str, int]
+
+
+class CountedFacts(Facts, frozen=True, kw_only=True):
+    """Any stage, as far as its rows are counted: of one table or of several."""
+
+    rows: int | Mapping[str, int] | None = None
+
+    @property
+    def count(self) -> int | None:
+        """All rows together; None where the stage counts none."""
+        return sum(self.rows.values()) if isinstance(self.rows, Mapping) else self.rows
+
+
+class QuarantineFacts(TableFacts, frozen=True, kw_only=True):
+    """`reasons`: refused rows of each table by reason code."""
+
+    reasons: Mapping[str, Mapping[str, int]]
+
+
+class FeaturesFacts(Facts, frozen=True, kw_only=True):
+    """`labelled`: how many of the rows have a known label; `lookups`: names of the lookup tables."""
+
+    rows: int
+    labelled: int
+    lookups: tuple[str, ...]
+
+
+class ModelFacts(Facts, frozen=True, kw_only=True):
+    """`train`: the partitions trained on; `loss`: the training loss at the end."""
+
+    rows: int
+    train: tuple[str, ...]
+    loss: float
+
+
+class EstimateFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A metric's value with its interval; None is undefined, and `note` says why."""
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    units: int = 0
+    rows: int = 0
+    note: str = ""
+
+
+Metrics = Mapping[str, Mapping[str, EstimateFacts]]
+"""Estimates by metric and by role (candidate, champion) or "difference"."""
+
+
+class ComparedFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A release that a candidate was compared with: its name and its bundle's digest."""
+
+    release: str
+    bundle: str
+
+
+class LookFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The look that was charged for an evaluation: its number at its test window, and what it compared."""
+
+    number: int = 0
+    comparison: str = ""
+
+
+class EvaluationFacts(Facts, frozen=True, kw_only=True):
+    """`candidate`: the data version of the model; `tested`: the partitions of the test window; `question`: the recipe's key
+    without champion and anchor."""
+
+    verdict: VerdictFacts
+    candidate: str
+    tested: tuple[str, ...]
+    champion: ComparedFacts | None = None
+    anchor: ComparedFacts | None = None
+    question: str = ""
+    look: LookFacts = LookFacts()
+    metrics: Metrics = {}
+
+    @property
+    def compared(self) -> dict[str, str]:
+        """The bundle in each role that was compared with."""
+        named = {"champion": self.champion, "anchor": self.anchor}
+        return {role: release.bundle for role, release in named.items() if release is not None}
+
+
+class OverriddenFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """By whose decision a release was let through in spite of its verdict."""
+
+    by: str
+    reason: str
+    at: str
+
+
+class ReleaseFacts(Facts, frozen=True, kw_only=True):
+    """`release`: its name; `train`: the partitions that its model was trained on."""
+
+    release: str
+    train: tuple[str, ...] = ()
+    override: OverriddenFacts | None = None
+
+
+class ReportFacts(Facts, frozen=True, kw_only=True):
+    """`left_out`: what could not be drawn, with the reason."""
+
+    left_out: tuple[str, ...]
+
+
+class TrackingFacts(Facts, frozen=True, kw_only=True):
+    """Where MLflow shows it; `version` of the registered model, where there is a release."""
+
+    mlflow_run: str
+    mlflow_experiment: str
+    version: str | None = None
+
+
+class MonitoringFacts(Facts, frozen=True, kw_only=True):
+    """`promised`: the monitored metric on the release's own test window; `metrics` are those on known outcomes."""
+
+    rows: int
+    score_psi: float
+    drifted: tuple[str, ...]
+    promised: float | None = None
+    metrics: Metrics | None = None
+
+
+class PredictionsFacts(Facts, frozen=True, kw_only=True):
+    """`scored_by`: the release's name."""
+
+    scored_by: str
+    rows: int

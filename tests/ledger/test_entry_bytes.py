@@ -1,0 +1,117 @@
+"""What is written into the ledger, entry by entry, is byte for byte what older code wrote: hashes cover these bytes."""
+
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_assets.core.digests import canonical_json
+from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.release.records import Terms
+from resources.endpoints import shadows
+from resources.ledger import ledger as ledgers
+from resources.ledger import recalls
+from resources.ledger.erasure import erase
+from resources.ledger.ledger import KINDS
+from resources.workspace import Workspace
+from tests.conftest import settings_of
+from tests.support.gated import product
+from tests.support.records import manifest, release
+
+GOLDEN = Path(__file__).parents[1] / "data" / "ledger_entries.jsonl"
+"""Each entry's hash, kind and body, as the code wrote them while bodies were plain mappings (commit db8c283)."""
+NUMBERS = {"estimate": 0.7, "standard_error": 0.01, "low": 0.65, "high": 0.75, "p": 0.001, "skewness": None, "units": 30}
+CLAIM = {
+    **NUMBERS,
+    "name": "floor",
+    "kind": "prove",
+    "text": "roc_auc(candidate) > 0.6",
+    "outcome": "PASS",
+    "message": "0.7",
+    "sign": ">",
+    "limit": 0.6,
+    "rows": 6000,
+    "further_units": None,
+    "detectable": 0.05,
+    "parts": [{**NUMBERS, "where": "line=A", "outcome": "PASS", "rows": 6000, "note": ""}],
+    "left_out": [],
+    "missing": [],
+}
+VERDICT = {
+    "decision": "REJECT",
+    "reasons": ["so"],
+    "claims": [CLAIM],
+    "not_asked": ["stable"],
+    "gate": "a" * 64,
+    "level": 0.01,
+    "alpha": 0.05,
+    "looks": 5,
+    "unit": "day",
+    "units": 30,
+    "rows": 6000,
+    "is_first": True,
+    "is_better": False,
+    "guarantee": "If so.",
+}
+TERMS = Terms(unit="day", alpha=0.05, max_harm=0.01, bound=0.5)
+
+
+def write(home: Path) -> Workspace:
+    """A ledger with an entry of every kind, written by the code that writes each."""
+    space, made = Workspace(settings_of(home / "home")), product(home / "products")
+    delivered = Input("landing/trains/trips", "2013-01", "d" * 64)
+    raw = manifest("raw", stage="raw", facts={"rows": {"trips": 8}}, inputs=[delivered])
+    model = manifest("model", stage="model", facts={"rows": 7, "train": ["2013-01"], "loss": 0.25}, inputs=[raw.as_input()])
+    evaluation = _evaluation(model)
+    given = [each.as_input() for each in (model, evaluation)]
+    first, second, third = (release(f"2013-0{n}.{n * 11111111}", as_of=f"2013-0{n}", inputs=given) for n in (2, 3, 4))
+    source: Any = {"code": {"commit": "c0ffee" * 6 + "beef", "is_dirty": False}}
+    for each in (raw, model, evaluation, first, second, third):
+        space.ledger.publish(each, run="run-1", source=source, seconds={"wall": 1.5, "cpu": 2.0} if each is model else None)
+    details = {"identity": "1" * 64, "description": "ü holds", "severity": "WARN", "values": {"rows": 1.5e-7, "told": None}}
+    space.ledger.add_evidence(subject=raw.id, claim="complete", passed=False, details=details, run="run-1")
+    look = space.budget.charge(made, tested=["2013-02", "2013-03"], comparison="one", gate="g" * 64, run="run-2")
+    space.budget.settle(made, look, "REJECT")
+    who: Any = {"by": " anna ", "reason": "slices look fine", "via": "cli"}
+    space.decisions.overrule(made, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
+    space.decisions.answer(made, first, evaluation, decision="approved", **who)
+    moved: Any = {"by": "dagster run run-2", "reason": "ACCEPT as of 2013-02"}
+    space.endpoints.move("staging", first, environment="staging", expected=None, **moved)
+    for before, now in ((None, first), (first, second)):
+        expected = before.snapshot if before else None
+        space.endpoints.move("promotion", now, environment="production", expected=expected, is_proven=now is second, **moved)
+    champion = space.ledger.pointer("trains", "production")
+    assert champion is not None
+    started = shadows.start(space.ledger, third, champion=champion, terms=TERMS, by="the endpoint", reason="so", share=0.25)
+    shadows.stop(space.ledger, started, outcome="harm", evidence={"lower": 0.02, "units": 30}, by="the judge", reason="worse")
+    space.endpoints.rollback("trains", to=None, by="ben", reason="late rates look wrong")
+    recalls.record(space.ledger, recalls.of_partition(raw, reason="wrong month", by="ben"))
+    recalls.record(space.ledger, recalls.of_release(third, reason="it does harm", by="ben"))
+    space.ledger.append("refusal", {"product": "trains", "stage": "registry", "reasons": ["no release of ours"], "by": "Ann"})
+    erase(space.ledger, space.ledger.entries()[-1].seq, by="ben", reason="Ann asked for it")
+    return space
+
+
+def _evaluation(model: Manifest) -> Manifest:
+    facts = {"verdict": VERDICT, "metrics": {}, "rows": 6000, "candidate": model.data_version, "champion": None, "anchor": None}
+    facts |= {"tested": ["2013-02", "2013-03"], "question": "q" * 64, "look": {"number": 1, "comparison": "one"}}
+    return manifest("evaluation", stage="evaluation", partition="2013-03", facts=facts, inputs=[model.as_input()])
+
+
+def lines(space: Workspace) -> list[str]:
+    """One line an entry."""
+    return [f"{entry.hash} {entry.kind} {canonical_json(entry.body).decode()}" for entry in space.ledger.entries()]
+
+
+@pytest.fixture
+def ticking(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = count()
+    monkeypatch.setattr(ledgers, "_now", lambda: f"2013-05-01T00:00:{next(seconds):02}.000000+00:00")
+
+
+@pytest.mark.usefixtures("ticking")
+def test_an_entry_of_every_kind_has_the_bytes_that_it_had_before(tmp_path: Path) -> None:
+    space = write(tmp_path)
+    assert {entry.kind for entry in space.ledger.entries()} == set(KINDS)
+    assert lines(space) == GOLDEN.read_text(encoding="utf-8").splitlines()
