@@ -19,36 +19,37 @@ from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
 from resources.endpoints.moves import as_pointer
 from resources.ledger.ledger import Entry
-from resources.workspace import Workspace
+from resources.lineage import Lineage
+from resources.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from ml_assets.serving.client.latency import Measured
 
 
 def prove_latency(
-    context: dg.AssetCheckExecutionContext, server: StagingServer, *, workspace: Workspace, product: Product, staged: Entry | None
+    context: dg.AssetCheckExecutionContext, server: StagingServer, *, lineage: Lineage, product: Product, staged: Entry | None
 ) -> Iterator[dg.AssetCheckResult]:
     """Measure the release of the staging pointer; a PASS against the release that serves is reused, a failure never."""
-    release = workspace.ledger.manifest(staged.body["manifest"]) if staged else None
-    is_reused = release is not None and _holds(workspace, product, release)
+    release = lineage.ledger.manifest(staged.body["manifest"]) if staged else None
+    is_reused = release is not None and _holds(lineage, product, release)
     proof = Proof("endpoint/staging", (LATENCY_HOLDS,), (f"{__name__}:_judged",), is_reused)
 
     def find(_: Manifest) -> list[Finding]:
-        return [_find(workspace, product, server, staged)]
+        return [_find(lineage, product, server, staged)]
 
-    for result in proven_of(context, workspace, product, proof, manifest=release, find=find):
+    for result in proven_of(context, lineage.ledger, product, proof, manifest=release, find=find):
         yield _with_table(result)
 
 
-def _holds(workspace: Workspace, product: Product, release: Manifest) -> bool:
-    lacking = workspace.lineage.unproven(release, [LATENCY_HOLDS])
-    return not lacking and not latency_outdated(workspace, product, release)
+def _holds(lineage: Lineage, product: Product, release: Manifest) -> bool:
+    lacking = lineage.unproven(release, [LATENCY_HOLDS])
+    return not lacking and not latency_outdated(lineage.ledger, product, release)
 
 
-def _find(workspace: Workspace, product: Product, server: StagingServer, staged: Entry | None) -> Finding:
+def _find(lineage: Lineage, product: Product, server: StagingServer, staged: Entry | None) -> Finding:
     assert product.staging
     assert staged
-    serving = workspace.ledger.pointer(product.name, "production")
+    serving = lineage.ledger.pointer(product.name, "production")
     champion = serving if serving and serving.body["release"] != staged.body["release"] else None
     compared = {
         "champion": serving.body["release"] if serving else None,
@@ -58,7 +59,7 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
     attempts: list[dict[str, Any]] = []
     try:
         for _ in range(product.staging.attempts if champion else 1):
-            attempts.append(_attempt(workspace, server, staged, champion))
+            attempts.append(_attempt(lineage.snapshots, server, staged, champion))
             if champion is None or attempts[-1]["ratio"] <= product.staging.p99_ratio:
                 break
     except MlAssetsError as error:
@@ -68,12 +69,12 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
     return _judged(product.staging, attempts, compared, is_first=serving is None)
 
 
-def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champion: Entry | None) -> dict[str, Any]:
+def _attempt(snapshots: Snapshots, server: StagingServer, staged: Entry, champion: Entry | None) -> dict[str, Any]:
     """One measurement: each release's p99 in milliseconds, and their ratio where there are two."""
     from ml_assets.serving.client.latency import measure_in_turns
 
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    measured = [_measured(workspace, server, entry) for entry in (staged, champion) if entry]
+    measured = [_measured(snapshots, server, entry) for entry in (staged, champion) if entry]
     server.serve(as_pointer(staged))  # starts it, where no check did
     measure_in_turns(server.base_url, measured)
     candidate_ms, *champion_ms = (each.p99_ms for each in measured)
@@ -86,11 +87,11 @@ def _attempt(workspace: Workspace, server: StagingServer, staged: Entry, champio
     }
 
 
-def _measured(workspace: Workspace, server: StagingServer, entry: Entry) -> "Measured":
+def _measured(snapshots: Snapshots, server: StagingServer, entry: Entry) -> "Measured":
     """A release with its golden requests, which it takes whatever its request model is."""
     from ml_assets.serving.client.latency import Measured
 
-    golden = json.loads(workspace.snapshots.read(entry.body["release"], "golden.json"))
+    golden = json.loads(snapshots.read(entry.body["release"], "golden.json"))
     return Measured(partial(server.serve, as_pointer(entry)), golden["requests"])
 
 

@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from resources.settings import ROOT, settings
-from resources.workspace import Workspace
 
 
 @pytest.mark.parametrize("environ", [{}, {"ML_ASSETS_HOME": "", "ML_ASSETS_STORE": ""}, {"HOME": "/x"}])

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from resources.ledger.chain import GENESIS, rule_of
 from resources.ledger.ledger import Ledger
-from resources.workspace import Workspace
 
 
 def recipe(stage: str = "dataset", partition: str = "2013-01", **changes: Any) -> Recipe:

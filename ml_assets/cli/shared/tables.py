@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 
 def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:

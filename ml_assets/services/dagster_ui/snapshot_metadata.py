@@ -9,17 +9,15 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
-from resources.workspace import Workspace
+from resources.dbt.build import Dbt
+from resources.store.snapshots import Snapshots
 
 
-def shown(space: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
-    """The metadata of one snapshot, by its stage."""
-    match manifest.recipe.stage:
-        case "quarantine":
-            return _quarantine(manifest)
-        case "features":
-            return _features(space, product, manifest)
-    return {**rows_metadata(manifest), "dagster/column_schema": tables_schema(space, product, manifest)}
+def tables_shown(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
+    """The metadata of one snapshot of tables: raw, reference, dataset or quarantine."""
+    if manifest.recipe.stage == "quarantine":
+        return _quarantine(manifest)
+    return {**rows_metadata(manifest), "dagster/column_schema": tables_schema(snapshots, product, manifest)}
 
 
 def _quarantine(manifest: Manifest) -> dict[str, Any]:
@@ -33,12 +31,13 @@ def _quarantine(manifest: Manifest) -> dict[str, Any]:
     return {**rows_metadata(manifest), "reasons": table}
 
 
-def _features(space: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
-    described = space.dbt.columns(product)
+def features_shown(dbt: Dbt, product: Product, manifest: Manifest) -> dict[str, Any]:
+    """The metadata of one snapshot of features."""
+    described = dbt.columns(product)
     columns = [dg.TableColumn(c.name, c.type, c.description or None) for c in described]
     lineage: Mapping[str, list[dg.TableColumnDep]] = {
         column: [dg.TableColumnDep(asset_key(product, stage), name) for stage, name in origins]
-        for column, origins in space.dbt.column_lineage(product).items()
+        for column, origins in dbt.column_lineage(product).items()
     }
     rows, labelled = manifest.facts["rows"], manifest.facts["labelled"]
     return {
