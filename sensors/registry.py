@@ -56,9 +56,9 @@ def reconcile(product: Product, lineage: Lineage, tracking: Catalogue) -> str:
     now = registry.shown(client, product.name, ALIAS)
     if (now.bundle if now else None) == answers and (now is None or now.is_ours):
         return "the alias shows what answers"
-    told = (
-        "the alias was behind" if now is None or now.is_ours or now.bundle == answers else _moved(product, lineage, client, now)
-    )
+    told = "the alias was behind"
+    if now is not None and not now.is_ours and now.bundle != answers:
+        told = _moved(product, lineage, client, now)
     registry.show(client, product.name, ALIAS, bundle=answers)
     return f"{told}; it shows {pointer.body['name'] if pointer else 'nothing'}, which answers"
 

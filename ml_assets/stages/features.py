@@ -7,7 +7,7 @@ import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.build_snapshots import make_features
-from ml_assets.services.dagster_ui.snapshot_metadata import features_shown, tables_shown
+from ml_assets.services.dagster_ui.snapshot_metadata import features_shown, models_shown, tables_shown
 from ml_assets.services.evidence import Finding
 from ml_assets.services.stale_inputs import Told, bring_up_to_date
 from ml_assets.spec.product import Product
@@ -23,7 +23,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "The product's dbt models, joined point-in-time."
     described = declaration(product, "features", description, kinds={"dbt", "duckdb", "parquet"})
 
-    @dg.asset(**described)
+    @dg.asset(**described, metadata=models_shown(product))
     def features(
         context: dg.AssetExecutionContext,
         lineage: dg.ResourceParam[Lineage],
@@ -35,7 +35,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         told = _told(context, lineage.snapshots, dbt, product)
         bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, told=told)
         made = make_features(lineage, dbt, product, key, run=run)
-        return materialized(product, made, features_shown(dbt, product, made.manifest))
+        return materialized(product, made, features_shown(lineage.snapshots, dbt, product, made.manifest))
 
     return [features]
 
@@ -45,7 +45,7 @@ def _told(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, pro
 
     def made(made: Made) -> None:
         is_features = made.manifest.recipe.stage == "features"
-        shown = partial(features_shown, dbt) if is_features else partial(tables_shown, snapshots)
+        shown = partial(features_shown, snapshots, dbt) if is_features else partial(tables_shown, snapshots)
         result = materialized(product, made, shown(product, made.manifest))
         tags = {"dagster/data_version": made.manifest.data_version}
         partition = made.manifest.partition or None

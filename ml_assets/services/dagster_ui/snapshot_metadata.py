@@ -8,7 +8,7 @@ import dagster as dg
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
 from ml_assets.spec.product import Product
-from resources.dagster_assets import asset_key
+from resources.dagster_assets import asset_key, unfinished_apis
 from resources.dbt.build import Dbt
 from resources.store.snapshots import Snapshots
 
@@ -31,8 +31,20 @@ def _quarantine(manifest: Manifest) -> dict[str, Any]:
     return {**rows_metadata(manifest), "reasons": table}
 
 
-def features_shown(dbt: Dbt, product: Product, manifest: Manifest) -> dict[str, Any]:
-    """The metadata of one snapshot of features."""
+def models_shown(product: Product) -> dict[str, Any]:
+    """What the features asset says of its dbt models before any partition is built: the SQL of each, and where its file lies."""
+    models = {name: sql.decode() for name, sql in product.files.dbt.items() if name.endswith(".sql")}
+    with unfinished_apis():
+        references = dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path=str(product.files.dbt_root / name), label=name) for name in models
+            ]
+        )
+    return {**{name: _sql(text) for name, text in models.items()}, "dagster/code_references": references}
+
+
+def features_shown(snapshots: Snapshots, dbt: Dbt, product: Product, manifest: Manifest) -> dict[str, Any]:
+    """The metadata of one snapshot of features, with the compiled SQL that made it."""
     described = dbt.columns(product)
     columns = [dg.TableColumn(c.name, c.type, c.description or None) for c in described]
     lineage: Mapping[str, list[dg.TableColumnDep]] = {
@@ -46,4 +58,9 @@ def features_shown(dbt: Dbt, product: Product, manifest: Manifest) -> dict[str, 
         "share_labelled": labelled / rows if rows else 0.0,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        "compiled_sql": _sql(snapshots.read(manifest.snapshot, "features.sql").decode()),
     }
+
+
+def _sql(text: str) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"```sql\n{text.strip()}\n```")
