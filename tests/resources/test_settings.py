@@ -59,6 +59,7 @@ def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tm
         ({}, "http://127.0.0.1:5000"),
         ({"MLFLOW": "https://host/mlflow/"}, "https://host/mlflow"),
         ({"MLFLOW": "https://host", "MLFLOW_UI": "https://people/"}, "https://people"),
+        ({"MLFLOW": "https://ann:secret@host/mlflow?token=1"}, "https://host/mlflow"),
     ],
 )
 def test_links_lead_to_the_mlflow_that_people_see(environ: dict[str, str], expected: str) -> None:

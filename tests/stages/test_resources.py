@@ -1,5 +1,6 @@
 """Dagster's resources: each is shown with its configuration and without a secret, and any of them can be replaced."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,19 @@ def test_of_a_url_with_a_password_dagster_is_told_the_variable_alone(
     shown = resources[resource].configured_values["url"]
     assert getattr(shown, "name", None) == variable
     assert "hunter2" not in everything
+
+
+def test_the_variable_is_read_when_a_run_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, url = shop(tmp_path / "home"), f"sqlite:///{tmp_path / 'own.db'}?timeout=30"
+    deliver(home, DAYS[0])
+    resources = resources_of(replace(home.space.settings, ledger=url))
+    with pytest.raises(dg.DagsterInvalidConfigError, match='"ML_ASSETS_LEDGER" which is not set'):
+        materialized(home, resources, "raw")
+    monkeypatch.setenv("ML_ASSETS_LEDGER", url)
+    assert materialized(home, resources, "raw")
+    own = Ledger(url)
+    assert own.current("shop", "raw", DAYS[0]) is not None
+    own.close()
 
 
 def test_the_keys_of_endpoints_are_in_no_resource(tmp_path: Path) -> None:
