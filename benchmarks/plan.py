@@ -16,9 +16,9 @@ from benchmarks import plan_dvc, plan_home
 from benchmarks.child import Spent, run, spend
 from benchmarks.tables import spread, table
 from ml_assets.cli.plan import STALE
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, load_all
 from resources.settings import settings
-from resources.workspace import Workspace
 
 PARTITIONS = 10_000
 DVC_STATUS_SECONDS = 0.8

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.bulk import Bulk
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json, sha256
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
@@ -19,7 +20,6 @@ from ml_assets.spec.files import SPEC_FILE
 from ml_assets.spec.product import Product, load
 from resources.dbt.project import test_names
 from resources.settings import ROOT, settings
-from resources.workspace import Workspace
 
 NAME = "flights"
 START = "1990-01-01"

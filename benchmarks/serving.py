@@ -64,8 +64,8 @@ def _ratios(mine: Mapping[str, list[float]], other: Mapping[str, list[float]]) -
 
 def _bundle(home: Path) -> Path:
     """The bundle of the release that answers, checked out."""
+    from ml_assets.cli.shared.workspace import Workspace
     from resources.settings import settings
-    from resources.workspace import Workspace
 
     space = Workspace(settings({"ML_ASSETS_HOME": str(home)}))
     entry = space.ledger.pointer("flights", "production")

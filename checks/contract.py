@@ -8,7 +8,7 @@ import dagster as dg
 from checks.evidence import check_spec, proven
 from ml_assets.services.proofs import contract as proofs
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -20,9 +20,9 @@ def _contract(product: Product) -> dg.AssetChecksDefinition:
     specs = [check_spec(product, "raw", claim, proofs.DESCRIPTIONS[claim], blocking=True) for claim in proofs.CLAIMS]
 
     @dg.multi_asset_check(name=f"{product.name}__contract", specs=specs, can_subset=False)
-    def contract(context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
-        find = partial(proofs.keeps_contract, workspace, product)
-        yield from proven(context, workspace, product, proofs.CONTRACT, find)
+    def contract(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
+        find = partial(proofs.keeps_contract, lineage, product)
+        yield from proven(context, lineage.ledger, product, proofs.CONTRACT, find)
 
     return contract
 
@@ -33,8 +33,8 @@ def _rows_accounted(product: Product) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"{product.name}__rows_accounted", specs=[spec])
     def rows_accounted(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from proven(context, workspace, product, proofs.ROWS, partial(proofs.accounted, workspace, product))
+        yield from proven(context, lineage.ledger, product, proofs.ROWS, partial(proofs.accounted, lineage, product))
 
     return rows_accounted

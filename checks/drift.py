@@ -10,7 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
 
 CLAIMS = {
     "columns_stable": "No feature has drifted further from the reference profile than declared.",
@@ -26,11 +26,11 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     specs = [check_spec(product, "monitoring", claim, about, blocking=False) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__drift", specs=specs)
-    def drift(context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
+    def drift(context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger]) -> Iterator[dg.AssetCheckResult]:
         def find(monitoring: Manifest) -> Sequence[Finding]:
             return [_columns(product, monitoring), _score(product, monitoring), _realised(product, monitoring)]
 
-        yield from proven(context, workspace, product, PROOF, find)
+        yield from proven(context, ledger, product, PROOF, find)
 
     return [drift]
 

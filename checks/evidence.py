@@ -10,7 +10,7 @@ from ml_assets.core.lineage.stages import STAGES
 from ml_assets.services.evidence import Find, Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, partitions_def, unfinished_apis
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
 
 RECHECK = "ml-assets/recheck"
 """Run tag that makes every check look again, instead of reusing evidence about the same content."""
@@ -35,17 +35,17 @@ def partition_of(context: dg.AssetCheckExecutionContext) -> str:
 
 
 def proven(
-    context: dg.AssetCheckExecutionContext, workspace: Workspace, product: Product, proof: Proof, find: Find
+    context: dg.AssetCheckExecutionContext, ledger: Ledger, product: Product, proof: Proof, find: Find
 ) -> Iterator[dg.AssetCheckResult]:
     """One result per claim about the current manifest of the run's partition, from evidence or by looking."""
     partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
-    current = workspace.ledger.current(product.name, proof.stage, partition)
-    yield from proven_of(context, workspace, product, proof, manifest=current, find=find)
+    current = ledger.current(product.name, proof.stage, partition)
+    yield from proven_of(context, ledger, product, proof, manifest=current, find=find)
 
 
 def proven_of(
     context: dg.AssetCheckExecutionContext,
-    workspace: Workspace,
+    ledger: Ledger,
     product: Product,
     proof: Proof,
     *,
@@ -58,7 +58,7 @@ def proven_of(
         yield from (as_result(product, proof.stage, Finding(claim, False, what, "WARN"), False) for claim in proof.claims)
         return
     is_again = RECHECK in context.run.tags
-    for finding, is_reused in proof.prove(workspace, product, manifest, find, run=context.run.run_id, is_again=is_again):
+    for finding, is_reused in proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again):
         yield as_result(product, proof.stage, finding, is_reused)
 
 

@@ -9,7 +9,9 @@ from checks.evidence import check_spec, proven
 from ml_assets.services.claims import KEEPS_CONTRACT
 from ml_assets.services.proofs import features as proofs
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.dbt.build import Dbt
+from resources.ledger.ledger import Ledger
+from resources.store.snapshots import Snapshots
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -23,9 +25,12 @@ def _dbt_tests(product: Product) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"{product.name}__dbt_tests", specs=specs)
     def dbt_tests(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext,
+        ledger: dg.ResourceParam[Ledger],
+        snapshots: dg.ResourceParam[Snapshots],
+        dbt: dg.ResourceParam[Dbt],
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from proven(context, workspace, product, proof, partial(proofs.dbt_tests, workspace, product))
+        yield from proven(context, ledger, product, proof, partial(proofs.dbt_tests, snapshots, dbt, product))
 
     return dbt_tests
 
@@ -35,10 +40,8 @@ def _keeps_contract(product: Product) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"{product.name}__keeps_contract", specs=[spec])
     def keeps_contract(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], snapshots: dg.ResourceParam[Snapshots]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from proven(
-            context, workspace, product, proofs.FEATURES_CONTRACT, partial(proofs.keeps_contract, workspace, product)
-        )
+        yield from proven(context, ledger, product, proofs.FEATURES_CONTRACT, partial(proofs.keeps_contract, snapshots, product))
 
     return keeps_contract

@@ -11,7 +11,8 @@ from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
-from resources.workspace import Workspace
+from resources.ledger.decisions import Decisions
+from resources.lineage import Lineage
 
 VERDICT = "gates_passed"
 NOT_ASKED = "not asked of a first release: there is no champion"
@@ -27,23 +28,23 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     proof = Proof("evaluation", tuple(spec.name for spec in specs), (f"{__name__}:_find",))
 
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
-    def gates(context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
-        evaluation = workspace.ledger.current(product.name, "evaluation", partition_of(context))
-        told = _excused(workspace, product, evaluation) if evaluation else ""
+    def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
+        evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
+        told = _excused(lineage, product, evaluation) if evaluation else ""
         if not told and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
             told = "the release is withheld"  # by the stage itself: nothing is blocked, and what only informs is made
-        for found in proven_of(context, workspace, product, proof, manifest=evaluation, find=_find):
+        for found in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
             yield found if found.passed or not told else _warn(found, told)
 
     return [gates]
 
 
-def _excused(workspace: Workspace, product: Product, evaluation: Manifest) -> str:
+def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
     """Why what did not pass stops nothing: a person overrode the verdict, or is to be asked; empty if it stops the path."""
     from ml_assets.core.release.clearance import leave
 
-    model = workspace.lineage.made_from(evaluation)["model"]
-    override = workspace.decisions.override(evaluation, model)
+    model = lineage.made_from(evaluation)["model"]
+    override = Decisions(lineage.ledger).override(evaluation, model)
     facts = EvaluationFacts.of(evaluation)
     let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     if let.overridden and override:

@@ -20,7 +20,8 @@ from ml_assets.spec.product import Product
 from ml_assets.spec.sections import StagingSpec
 from resources.endpoints.moves import as_pointer
 from resources.ledger.records import Record
-from resources.workspace import Workspace
+from resources.lineage import Lineage
+from resources.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from ml_assets.serving.client.latency import Measured
@@ -30,31 +31,31 @@ def prove_latency(
     context: dg.AssetCheckExecutionContext,
     server: StagingServer,
     *,
-    workspace: Workspace,
+    lineage: Lineage,
     product: Product,
     staged: Record[MoveRecord] | None,
 ) -> Iterator[dg.AssetCheckResult]:
     """Measure the release of the staging pointer; a PASS against the release that serves is reused, a failure never."""
-    release = workspace.ledger.manifest(staged.body.manifest) if staged else None
-    is_reused = release is not None and _holds(workspace, product, release)
+    release = lineage.ledger.manifest(staged.body.manifest) if staged else None
+    is_reused = release is not None and _holds(lineage, product, release)
     proof = Proof("endpoint/staging", (LATENCY_HOLDS,), (f"{__name__}:_judged",), is_reused)
 
     def find(_: Manifest) -> list[Finding]:
-        return [_find(workspace, product, server, staged)]
+        return [_find(lineage, product, server, staged)]
 
-    for result in proven_of(context, workspace, product, proof, manifest=release, find=find):
+    for result in proven_of(context, lineage.ledger, product, proof, manifest=release, find=find):
         yield _with_table(result)
 
 
-def _holds(workspace: Workspace, product: Product, release: Manifest) -> bool:
-    lacking = workspace.lineage.unproven(release, [LATENCY_HOLDS])
-    return not lacking and not latency_outdated(workspace, product, release)
+def _holds(lineage: Lineage, product: Product, release: Manifest) -> bool:
+    lacking = lineage.unproven(release, [LATENCY_HOLDS])
+    return not lacking and not latency_outdated(lineage.ledger, product, release)
 
 
-def _find(workspace: Workspace, product: Product, server: StagingServer, staged: Record[MoveRecord] | None) -> Finding:
+def _find(lineage: Lineage, product: Product, server: StagingServer, staged: Record[MoveRecord] | None) -> Finding:
     assert product.staging
     assert staged
-    serving = workspace.ledger.pointer(product.name, "production")
+    serving = lineage.ledger.pointer(product.name, "production")
     champion = serving if serving and serving.body.bundle != staged.body.bundle else None
     compared = {
         "champion": serving.body.bundle if serving else None,
@@ -64,7 +65,7 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
     attempts: list[dict[str, Any]] = []
     try:
         for _ in range(product.staging.attempts if champion else 1):
-            attempts.append(_attempt(workspace, server, staged, champion))
+            attempts.append(_attempt(lineage.snapshots, server, staged, champion))
             if champion is None or attempts[-1]["ratio"] <= product.staging.p99_ratio:
                 break
     except MlAssetsError as error:
@@ -75,13 +76,13 @@ def _find(workspace: Workspace, product: Product, server: StagingServer, staged:
 
 
 def _attempt(
-    workspace: Workspace, server: StagingServer, staged: Record[MoveRecord], champion: Record[MoveRecord] | None
+    snapshots: Snapshots, server: StagingServer, staged: Record[MoveRecord], champion: Record[MoveRecord] | None
 ) -> dict[str, Any]:
     """One measurement: each release's p99 in milliseconds, and their ratio where there are two."""
     from ml_assets.serving.client.latency import measure_in_turns
 
     at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    measured = [_measured(workspace, server, entry) for entry in (staged, champion) if entry]
+    measured = [_measured(snapshots, server, entry) for entry in (staged, champion) if entry]
     server.serve(as_pointer(staged))  # starts it, where no check did
     measure_in_turns(server.base_url, measured)
     candidate_ms, *champion_ms = (each.p99_ms for each in measured)
@@ -94,11 +95,11 @@ def _attempt(
     }
 
 
-def _measured(workspace: Workspace, server: StagingServer, entry: Record[MoveRecord]) -> "Measured":
+def _measured(snapshots: Snapshots, server: StagingServer, entry: Record[MoveRecord]) -> "Measured":
     """A release with its golden requests, which it takes whatever its request model is."""
     from ml_assets.serving.client.latency import Measured
 
-    golden = json.loads(workspace.snapshots.read(entry.body.bundle, "golden.json"))
+    golden = json.loads(snapshots.read(entry.body.bundle, "golden.json"))
     return Measured(partial(server.serve, as_pointer(entry)), golden["requests"])
 
 

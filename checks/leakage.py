@@ -9,7 +9,8 @@ from checks.evidence import check_spec, proven
 from ml_assets.services.claims import NO_LEAKAGE
 from ml_assets.services.proofs import leakage as proofs
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.dbt.build import Dbt
+from resources.lineage import Lineage
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -19,8 +20,8 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
     @dg.multi_asset_check(name=f"{product.name}__no_leakage", specs=[spec])
     def no_leakage(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], dbt: dg.ResourceParam[Dbt]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from proven(context, workspace, product, proofs.LEAKAGE, partial(proofs.no_leakage, workspace, product))
+        yield from proven(context, lineage.ledger, product, proofs.LEAKAGE, partial(proofs.no_leakage, lineage, dbt, product))
 
     return [no_leakage]

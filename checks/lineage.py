@@ -9,7 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.evidence import Finding
 from ml_assets.services.proofs.release import CLAIMS, PROOF, intact, unseen
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -18,11 +18,11 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
     @dg.multi_asset_check(name=f"{product.name}__release_checks", specs=specs)
     def release_checks(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]
     ) -> Iterator[dg.AssetCheckResult]:
         def find(release: Manifest) -> Sequence[Finding]:
-            return [intact(workspace, release), unseen(workspace, product, release)]
+            return [intact(lineage.snapshots, release), unseen(lineage, product, release)]
 
-        yield from proven(context, workspace, product, PROOF, find)
+        yield from proven(context, lineage.ledger, product, PROOF, find)
 
     return [release_checks]

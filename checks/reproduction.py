@@ -19,7 +19,8 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import REPRODUCIBLE
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
+from resources.settings import Settings
 
 MOST_SECONDS = 1800
 OF_ITSELF = {"row order", "data", "not deterministic"}
@@ -40,16 +41,16 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
     @dg.multi_asset_check(name=f"{product.name}__reproducible", specs=[spec])
     def reproducible(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:
-        yield from proven(context, workspace, product, PROOF, lambda release: [_reproduce(workspace, release)])
+        yield from proven(context, ledger, product, PROOF, lambda release: [_reproduce(settings, release)])
 
     return [reproducible]
 
 
-def _reproduce(workspace: Workspace, release: Manifest) -> Finding:
+def _reproduce(settings: Settings, release: Manifest) -> Finding:
     command = [sys.executable, "-m", "ml_assets", "reproduce", release.id, "--from", "features", "--json"]
-    environ = {**os.environ, **workspace.settings.environ()}
+    environ = {**os.environ, **settings.environ()}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=MOST_SECONDS, check=False)
     if not done.stdout:
         raise NotTried(f"{release.asset} {release.partition}: could not be rebuilt and compared: {done.stderr.strip()[-500:]}")

@@ -20,9 +20,11 @@ from ml_assets.core.release.promotion import Move, back
 from ml_assets.services.claims import ROLLBACK_DRILL
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.scratch_workspace import ledger_copy
+from resources.endpoints.moves import Endpoints, moves_of, recalled_bundles
+from resources.ledger.ledger import Ledger
+from resources.scratch import ledger_copy
 from resources.settings import Settings
-from resources.workspace import Workspace
+from resources.store.snapshots import Snapshots
 
 MOST_SECONDS = 5.0
 NOWHERE = "http://127.0.0.1:9"
@@ -47,64 +49,69 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
     @dg.multi_asset_check(name=f"{product.name}__rollback_drill", specs=[spec])
     def rollback_drill(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext,
+        ledger: dg.ResourceParam[Ledger],
+        snapshots: dg.ResourceParam[Snapshots],
+        settings: dg.ResourceParam[Settings],
     ) -> Iterator[dg.AssetCheckResult]:
-        entry = workspace.ledger.pointer(product.name, "production")
-        release = workspace.ledger.manifest(entry.body.manifest) if entry else None
-        yield from proven_of(context, workspace, product, PROOF, manifest=release, find=lambda _: [_drill(workspace, product)])
+        entry = ledger.pointer(product.name, "production")
+        release = ledger.manifest(entry.body.manifest) if entry else None
+        yield from proven_of(
+            context, ledger, product, PROOF, manifest=release, find=lambda _: [_drill(ledger, snapshots, settings, product)]
+        )
 
     return [rollback_drill]
 
 
-def _drill(workspace: Workspace, product: Product) -> Finding:
+def _drill(ledger: Ledger, snapshots: Snapshots, settings: Settings, product: Product) -> Finding:
     from ml_assets.serving.client.http_client import EndpointError
     from ml_assets.serving.client.server_process import ServerDied
 
-    moves = workspace.endpoints.moves(product.name, "production")
-    before = back(moves, recalled=workspace.endpoints.recalled(product.name))
+    moves = moves_of(ledger, product.name, "production")
+    before = back(moves, recalled=recalled_bundles(ledger, product.name, "production"))
     if before is None:
         return Finding(ROLLBACK_DRILL, False, f"there is no release before {moves[-1].release} to go back to", "WARN")
     with tempfile.TemporaryDirectory(prefix="ml-assets-drill-") as folder:
-        copy = copied(workspace, Path(folder))
+        own = copied(ledger, settings, product, Path(folder))
         try:
-            steps = _steps(copy, product, there=moves[-1], back_to=before)
+            steps = _steps(own, snapshots, product, there=moves[-1], back_to=before)
         except (EndpointError, ServerDied) as error:
             return Finding(ROLLBACK_DRILL, False, f"between {moves[-1].release} and {before.release}: {error}")
     return _finding(steps)
 
 
-def copied(workspace: Workspace, folder: Path) -> Workspace:
-    """The record in a home of its own, above the same store: whatever moves there, nothing moves here."""
-    own = replace(workspace.settings, home=folder, ledger=f"sqlite:///{folder / 'ledger.db'}", mlflow=NOWHERE, keys="", key="")
-    copy = Workspace(own)
-    ledger_copy(workspace.ledger, copy.ledger)
-    copy.ledger.close()
-    return copy
+def copied(ledger: Ledger, settings: Settings, product: Product, folder: Path) -> Settings:
+    """The settings of a home of its own with a copy of the record and its pointer file, above the same store: whatever moves
+    there, nothing moves here."""
+    own = replace(settings, home=folder, ledger=f"sqlite:///{folder / 'ledger.db'}", mlflow=NOWHERE, keys="", key="")
+    copy = Ledger(own.ledger, witness=own.ledger_head)
+    ledger_copy(ledger, copy)
+    Endpoints(own.endpoints, copy).settle(product.name, "production")
+    copy.close()
+    return own
 
 
-def _steps(copy: Workspace, product: Product, *, there: Move, back_to: Move) -> list[Step]:
+def _steps(own: Settings, snapshots: Snapshots, product: Product, *, there: Move, back_to: Move) -> list[Step]:
     from ml_assets.serving.client import http_client as client
     from ml_assets.serving.client.server_process import ServerProcess
 
-    copy.endpoints.settle(product.name, "production")
-    copy.ledger.close()
     argv = [sys.executable, "-m", "ml_assets", "serve", product.name]
     found: list[Step] = []
-    with ServerProcess(argv, environ=_environ(copy.settings)) as server:
-        found.append(Step(there.release, 0.0, _trouble(copy, server.base_url, there)))
+    with ServerProcess(argv, environ=_environ(own)) as server:
+        found.append(Step(there.release, 0.0, _trouble(snapshots, server.base_url, there)))
         for move in (back_to, there):
             started = time.monotonic()
             client.rollback(server.base_url, to=move.bundle, reason="a drill", key="")
-            trouble = _trouble(copy, server.base_url, move)
+            trouble = _trouble(snapshots, server.base_url, move)
             found.append(Step(move.release, time.monotonic() - started, trouble))
     return found
 
 
-def _trouble(copy: Workspace, base_url: str, expected: Move) -> str:
+def _trouble(snapshots: Snapshots, base_url: str, expected: Move) -> str:
     """Ask for the golden rows of the release that should answer: what differs from the record."""
     from ml_assets.serving.client import http_client as client
 
-    golden = json.loads(copy.snapshots.read(expected.bundle, "golden.json"))
+    golden = json.loads(snapshots.read(expected.bundle, "golden.json"))
     answer = client.predict(base_url, golden["requests"], key="")
     if answer["release"] != expected.release:
         return f"{answer['release']} answers, not {expected.release}"

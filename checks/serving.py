@@ -15,9 +15,10 @@ from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.endpoints.moves import as_pointer
+from resources.endpoints.moves import Endpoints, as_pointer
 from resources.ledger.records import Record
-from resources.workspace import Workspace
+from resources.lineage import Lineage
+from resources.settings import Settings
 
 RECORDED = "answers_as_recorded"
 
@@ -39,15 +40,15 @@ def _tried_in_staging(product: Product) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"{product.name}__tried_in_staging", specs=specs, can_subset=True)
     def tried_in_staging(
-        context: dg.AssetCheckExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:
-        staged = workspace.ledger.pointer(product.name, "staging")
+        staged = lineage.ledger.pointer(product.name, "staging")
         selected = {key.name for key in context.selected_asset_check_keys}
-        with StagingServer(workspace, product) as server:
+        with StagingServer(settings, product) as server:
             if SMOKE in selected:
-                yield from _prove_answers(context, server, workspace=workspace, product=product, staged=staged)
+                yield from _prove_answers(context, server, lineage=lineage, product=product, staged=staged)
             if LATENCY_HOLDS in selected:
-                yield from prove_latency(context, server, workspace=workspace, product=product, staged=staged)
+                yield from prove_latency(context, server, lineage=lineage, product=product, staged=staged)
 
     return tried_in_staging
 
@@ -56,7 +57,7 @@ def _prove_answers(
     context: dg.AssetCheckExecutionContext,
     server: StagingServer,
     *,
-    workspace: Workspace,
+    lineage: Lineage,
     product: Product,
     staged: Record[MoveRecord] | None,
 ) -> Iterator[dg.AssetCheckResult]:
@@ -67,16 +68,16 @@ def _prove_answers(
         assert staged
         try:
             server.serve(as_pointer(staged))
-            return [_compare(workspace, product, release, server.base_url)]
+            return [_compare(lineage, product, release, server.base_url)]
         except (EndpointError, ServerDied) as error:
             return [Finding(SMOKE, False, f"{staged.body.release} cannot be served: {error}")]
 
-    release = workspace.ledger.manifest(staged.body.manifest) if staged else None
+    release = lineage.ledger.manifest(staged.body.manifest) if staged else None
     proof = Proof("endpoint/staging", (SMOKE,), (f"{__name__}:_compare",))
-    yield from proven_of(context, workspace, product, proof, manifest=release, find=find)
+    yield from proven_of(context, lineage.ledger, product, proof, manifest=release, find=find)
 
 
-def _compare(workspace: Workspace, product: Product, release: Manifest, base_url: str) -> Finding:
+def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: str) -> Finding:
     """Ask a staging server, in its own process, for evenly spaced requests that it takes, and compare with the offline scores."""
     import numpy as np
 
@@ -84,8 +85,8 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
     from ml_assets.core.release.bundle import as_requests
     from ml_assets.serving.client import http_client as client
 
-    offline, requests = _offline(workspace, product, release)
-    known = recorded_known(workspace.snapshots.read(release.snapshot, "request.json"))
+    offline, requests = _offline(lineage, product, release)
+    known = recorded_known(lineage.snapshots.read(release.snapshot, "request.json"))
     chosen = evenly_spaced(product, requests, known=known, rows=product.endpoint.smoke_rows)
     answer = client.predict(base_url, as_requests(product, requests[chosen]), key="")
     score = "probability" if product.task == "binary" else "value"
@@ -99,17 +100,17 @@ def _compare(workspace: Workspace, product: Product, release: Manifest, base_url
     return Finding(SMOKE, True, f"{len(chosen)} answers over HTTP equal the offline scores", details=details)
 
 
-def _offline(workspace: Workspace, product: Product, release: Manifest) -> tuple[Any, Any]:
+def _offline(lineage: Lineage, product: Product, release: Manifest) -> tuple[Any, Any]:
     """Scores computed offline from the stored features of the release's partition, and the requests in the same order."""
     import json
 
     from ml_assets.core.model.scoring import load_model, score_frame
 
-    used = workspace.lineage.made_from(release)
-    frame = workspace.snapshots.frame(used["features"].snapshot, "features.parquet")
-    requests = workspace.snapshots.frame(used["features"].snapshot, "requests.parquet")
-    about = json.loads(workspace.snapshots.read(used["model"].snapshot, "model.json"))
-    model = load_model(workspace.snapshots.path(used["model"].snapshot, "model.cbm"), task=product.task)
+    used = lineage.made_from(release)
+    frame = lineage.snapshots.frame(used["features"].snapshot, "features.parquet")
+    requests = lineage.snapshots.frame(used["features"].snapshot, "requests.parquet")
+    about = json.loads(lineage.snapshots.read(used["model"].snapshot, "model.json"))
+    model = load_model(lineage.snapshots.path(used["model"].snapshot, "model.cbm"), task=product.task)
     return score_frame(model, frame, about["features"]), requests
 
 
@@ -118,21 +119,21 @@ def _answers_as_recorded(product: Product) -> dg.AssetChecksDefinition:
     spec = check_spec(product, "endpoint/production", RECORDED, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__answers_as_recorded", specs=[spec])
-    def answers_as_recorded(workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.AssetCheckResult]:
-        yield result(product, "endpoint/production", _recorded(workspace, product))
+    def answers_as_recorded(endpoints: dg.ResourceParam[Endpoints]) -> Iterator[dg.AssetCheckResult]:
+        yield result(product, "endpoint/production", _recorded(endpoints, product))
 
     return answers_as_recorded
 
 
-def _recorded(workspace: Workspace, product: Product) -> Finding:
+def _recorded(endpoints: Endpoints, product: Product) -> Finding:
     from ml_assets.serving.client import http_client as client
     from resources.endpoints import pointer
 
-    entry = workspace.ledger.pointer(product.name, "production")
+    entry = endpoints.ledger.pointer(product.name, "production")
     if entry is None:
         return Finding(RECORDED, False, "no release was promoted yet", "WARN")
     expected = entry.body.release
-    told = pointer.read(workspace.settings.pointer(product.name, "production"))
+    told = pointer.read(endpoints.file(product.name, "production"))
     if told is None or told.bundle != entry.body.bundle:
         return Finding(RECORDED, False, f"the pointer file names {told.release if told else 'nothing'}, the ledger {expected}")
     spec = product.endpoint

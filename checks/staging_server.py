@@ -11,15 +11,15 @@ from typing import Self
 from ml_assets.spec.product import Product
 from resources.endpoints import pointer as pointers
 from resources.endpoints.pointer import Pointer
-from resources.workspace import Workspace
+from resources.settings import Settings
 
 
 class StagingServer:
     """Serves what it is told to, whatever serves in the real home, where nothing moves. The process starts on first use."""
 
-    def __init__(self, workspace: Workspace, product: Product) -> None:
+    def __init__(self, settings: Settings, product: Product) -> None:
         self.base_url = ""
-        self._workspace = workspace
+        self._settings = settings
         self._product = product
         self._open = ExitStack()
         self._pointer = Path()
@@ -43,7 +43,7 @@ class StagingServer:
     def _start(self, pointer: Pointer) -> None:
         from ml_assets.serving.client.server_process import ServerProcess
 
-        real = self._workspace.settings
+        real = self._settings
         home = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="ml-assets-staging-")))
         (real.home / "cache").mkdir(parents=True, exist_ok=True)
         (home / "cache").symlink_to(real.home / "cache")  # a remote store's bundles are not downloaded again

@@ -25,9 +25,9 @@ from ml_assets.stages import (
     report,
     tracking,
 )
+from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.settings import settings
-from resources.workspace import Workspace
 from sensors import decisions, new_data, registry, shadow
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
@@ -36,14 +36,15 @@ JOBS = (path_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, decisions, registry, shadow)
 
 
-def build_defs(products: Mapping[str, Product], workspace: Workspace) -> dg.Definitions:
-    """The definitions of these products; builds values only, opens nothing."""
+def build_defs(products: Mapping[str, Product], resources: Mapping[str, Any]) -> dg.Definitions:
+    """The definitions of these products on these resources (`resources_of`, or others for some of its keys); builds values only,
+    opens nothing."""
     return dg.Definitions(
         assets=_each(STAGES, products),
         asset_checks=_each(CHECKS, products),
         jobs=[job(product) for product in products.values() for job in JOBS],
-        sensors=[sensor.build(product, workspace) for product in products.values() for sensor in SENSORS],
-        resources={"workspace": workspace},
+        sensors=[sensor.build(product) for product in products.values() for sensor in SENSORS],
+        resources=resources,
         executor=dg.in_process_executor,
     )
 
@@ -54,7 +55,7 @@ def _each(modules: Iterable[ModuleType], products: Mapping[str, Product]) -> lis
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The products of the settings, on the settings' workspace."""
+    """The products of the settings, on the settings' resources."""
     current = settings()
     pin(current.home)
-    return build_defs(load_all(current.products), Workspace(current))
+    return build_defs(load_all(current.products), resources_of(current))

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypedDict
 
 import dagster as dg
 
@@ -59,18 +59,29 @@ def unfinished_apis() -> Iterator[None]:
         yield
 
 
-def spec(product: Product, stage: str, description: str, *, kinds: set[str], after: str = "") -> dg.AssetSpec:
-    """The asset spec of a stage: its key, group, partitions and owner-readable description. An endpoint, which is no stage of
-    core.lineage.stages, comes `after` another asset."""
+class Declaration(TypedDict):
+    """What Dagster is told of an asset that follows from the product and the stage."""
+
+    key: dg.AssetKey
+    deps: Sequence[dg.AssetDep]
+    description: str
+    group_name: str
+    kinds: set[str]
+    partitions_def: dg.PartitionsDefinition[Any] | None
+
+
+def declaration(product: Product, stage: str, description: str, *, kinds: set[str], after: str = "") -> Declaration:
+    """The arguments of `dg.asset`, or of an `AssetSpec`, for a stage: its key, dependencies, group, kinds and partitions. An
+    endpoint, which is no stage of core.lineage.stages, comes `after` another asset."""
     is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
-    return dg.AssetSpec(
-        asset_key(product, stage),
-        deps=[asset_key(product, after)] if after else declared_deps(product, stage),
-        description=description,
-        group_name=product.name,
-        kinds=kinds,
-        partitions_def=partitions_def(product) if is_partitioned else None,
-    )
+    return {
+        "key": asset_key(product, stage),
+        "deps": [dg.AssetDep(asset_key(product, after))] if after else declared_deps(product, stage),
+        "description": description,
+        "group_name": product.name,
+        "kinds": kinds,
+        "partitions_def": partitions_def(product) if is_partitioned else None,
+    }
 
 
 def materialized(product: Product, made: Made, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:

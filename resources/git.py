@@ -3,6 +3,7 @@ where to look."""
 
 import os
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from ml_assets.core.lineage.source import NOT_VERSIONED, Commit, Source
 from ml_assets.spec.files import SPEC_FILE
-from resources.settings import ROOT, Settings
+from resources.settings import ROOT
 
 SECONDS = 10
 _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
@@ -26,16 +27,18 @@ class Tracked(NamedTuple):
 
 @dataclass(frozen=True)
 class Sources:
-    """The source of a product's code and declaration under some settings."""
+    """The source of a product's code and declaration: `products` are the folders of products, `commit` is the code's where it
+    is run from no checkout."""
 
-    settings: Settings
+    products: Sequence[Path]
+    commit: str = ""
 
     def __call__(self, product: str) -> Source:
         """Where the code, and the product if it lies outside of the code's checkout, came from."""
-        return source(ROOT, product=self._folder(product), stated=self.settings.commit)
+        return source(ROOT, product=self._folder(product), stated=self.commit)
 
     def _folder(self, product: str) -> Path | None:
-        found = (file.parent.resolve() for root in self.settings.products for file in root.glob(f"*/{SPEC_FILE}"))
+        found = (file.parent.resolve() for root in self.products for file in root.glob(f"*/{SPEC_FILE}"))
         return next((folder for folder in found if folder.name == product), None)
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache as memoize
+from pathlib import Path
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
@@ -14,6 +15,7 @@ from ml_assets.core.release.promotion import stack
 from ml_assets.errors import MlAssetsError
 from ml_assets.first_party import CodeChanged
 from ml_assets.spec.product import Product
+from resources.ast_cache import ast_cache
 from resources.endpoints.moves import as_move
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
@@ -76,7 +78,7 @@ class Lineage:
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
         """The manifests that a stage reads for one partition, as core.lineage.stages declares them. What was recalled is left out
         where a stage takes what there is, and refused where it needs just that."""
-        bad = cache(lambda: recalls.derived(self.ledger, product.name))
+        bad = memoize(lambda: recalls.derived(self.ledger, product.name))
         there: dict[tuple[str, str], Manifest] = {}
 
         def is_there(asset: tuple[str, str]) -> bool:
@@ -202,6 +204,14 @@ class Lineage:
             elif not found[claim].body.passed:
                 reasons.append(f"{subject}: {claim} failed; {command}")
         return reasons
+
+
+def open_lineage(snapshots: Snapshots, ledger: Ledger, sources: Callable[[str], Source | None], *, cache: Path) -> Lineage:
+    """The lineage of a store and a ledger, with the code of every stage read; what it was taken apart into is kept in `cache`."""
+    with ast_cache(cache / "code.json", stages.SOURCE):
+        for stage in stages.STAGES.values():
+            stages.closure(*stage.builders)
+    return Lineage(snapshots, ledger, sources)
 
 
 def _command(verb: str, product: str, partition: str) -> str:

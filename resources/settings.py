@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from ml_assets.errors import MlAssetsError
 
@@ -57,9 +57,24 @@ class Settings:
     def mlflow_artifacts(self) -> Path:
         return self.home / "mlflow" / "artifacts"
 
+    @property
+    def cache(self) -> Path:
+        """The folder of what can be made again."""
+        return self.home / "cache"
+
+    @property
+    def endpoints(self) -> Path:
+        """The folder of the endpoints' pointer files."""
+        return self.home / "endpoints"
+
+    @property
+    def ledger_head(self) -> Path:
+        """The checkpoint of the ledger's last entry."""
+        return self.home / "ledger.head"
+
     def pointer(self, product: str, environment: str) -> Path:
         """The file that says which release answers in one environment."""
-        return self.home / "endpoints" / product / f"{environment}.json"
+        return pointer_file(self.endpoints, product, environment)
 
     def predictions(self, product: str) -> Path:
         """The folder of the product's prediction log."""
@@ -73,7 +88,12 @@ class Settings:
         """These settings as variables: what another process of the project is given to have the same ones."""
         told = {each.name: getattr(self, each.name) for each in fields(self)}
         told["products"] = os.pathsep.join(map(str, self.products))
-        return {f"ML_ASSETS_{name.upper()}": str(value) for name, value in told.items()}
+        return {variable(name): str(value) for name, value in told.items()}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return f"ML_ASSETS_{name.upper()}"
 
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -89,7 +109,9 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         store=env.get("ML_ASSETS_STORE") or (home / "store").as_uri(),
         ledger=env.get("ML_ASSETS_LEDGER") or f"sqlite:///{home / 'ledger.db'}",
         mlflow=mlflow,
-        mlflow_ui=(env.get("ML_ASSETS_MLFLOW_UI") or (mlflow if mlflow.startswith("http") else MLFLOW_UI)).rstrip("/"),
+        mlflow_ui=(
+            env.get("ML_ASSETS_MLFLOW_UI") or (_without_password(mlflow) if mlflow.startswith("http") else MLFLOW_UI)
+        ).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
         commit=(env.get("ML_ASSETS_COMMIT") or "").strip(),
         keys=env.get("ML_ASSETS_KEYS") or "",
@@ -106,9 +128,20 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     return value.lower() == "true"
 
 
+def pointer_file(folder: Path, product: str, environment: str) -> Path:
+    """Where the pointer of one endpoint lies below the folder of all pointers."""
+    return folder / product / f"{environment}.json"
+
+
 def local_folder(url: str) -> Path | None:
     """The folder of a `file://` URL; None for any other URL."""
     return Path(unquote(url.removeprefix("file://"))) if url.startswith("file://") else None
+
+
+def _without_password(url: str) -> str:
+    """The URL as a link that people may see."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query=""))
 
 
 def _refuse_unusable(home: Path) -> None:

@@ -10,13 +10,14 @@ import dagster as dg
 from ml_assets.core.release.records import OverrideRecord
 from ml_assets.services.release_status import standings
 from ml_assets.spec.product import Product
+from resources.ledger.decisions import Decisions
 from resources.ledger.recalls import derived
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 TICK_SECONDS = 10
 
 
-def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+def build(product: Product) -> dg.SensorDefinition:
     """The product's sensor."""
 
     @dg.sensor(
@@ -26,8 +27,8 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Approvals and overrides that have not taken effect yet.",
     )
-    def decisions(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
-        requests = list(_requests(product, workspace))
+    def decisions(context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage]) -> dg.SensorResult | dg.SkipReason:
+        requests = list(_requests(product, lineage))
         if not requests:
             return dg.SkipReason("every decision has taken effect, or is waited for")
         return dg.SensorResult(run_requests=requests)
@@ -35,23 +36,24 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
     return decisions
 
 
-def _requests(product: Product, workspace: Workspace) -> Iterator[dg.RunRequest]:
-    told = [entry for entry in workspace.decisions.told() if entry.body.product == product.name]
+def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
+    ledger, decisions = lineage.ledger, Decisions(lineage.ledger)
+    told = [entry for entry in decisions.told() if entry.body.product == product.name]
     if not told:
         return
-    for each in standings(workspace, product):
-        said = workspace.decisions.said(each.release, each.evaluation)
+    for each in standings(lineage, product):
+        said = decisions.said(each.release, each.evaluation)
         newest = said[-1].entry if said else each.override.entry if each.override else ""
         if newest and each.decision.action == "promote":
             yield _request(each.release.partition, newest)
-    bad = derived(workspace.ledger, product.name)
+    bad = derived(ledger, product.name)
     for key in sorted({entry.body.partition for entry in told if isinstance(entry.body, OverrideRecord)}):
-        evaluation = workspace.ledger.current(product.name, "evaluation", key)
-        release = workspace.ledger.current(product.name, "release", key)
+        evaluation = ledger.current(product.name, "evaluation", key)
+        release = ledger.current(product.name, "release", key)
         if evaluation is None or evaluation.id in bad:
             continue
-        override = workspace.decisions.override(evaluation, workspace.lineage.made_from(evaluation)["model"])
-        is_released = release is not None and workspace.lineage.made_from(release)["evaluation"].id == evaluation.id
+        override = decisions.override(evaluation, lineage.made_from(evaluation)["model"])
+        is_released = release is not None and lineage.made_from(release)["evaluation"].id == evaluation.id
         if override is not None and not is_released:
             yield _request(key, override.entry)
 

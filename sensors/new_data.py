@@ -12,9 +12,9 @@ import dagster as dg
 
 from ml_assets.core.digests import digest_json
 from ml_assets.spec.product import Product
-from resources.landing import NotDelivered, remembered_digest
+from resources.landing import Landing, NotDelivered, remembered_digest
+from resources.ledger.ledger import Ledger
 from resources.source_changes import changed_since_start
-from resources.workspace import Workspace
 
 TICK_SECONDS = 10
 MOST_RUNS = 25
@@ -47,7 +47,7 @@ class Cursor:
         return dg.RunRequest(run_key=f"{partition}:{content}:{count}", partition_key=partition, tags=tags)
 
 
-def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+def build(product: Product) -> dg.SensorDefinition:
     """The product's sensor; a quiet tick reads no file."""
 
     @dg.sensor(
@@ -57,16 +57,18 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="New or changed deliveries.",
     )
-    def new_data(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+    def new_data(
+        context: dg.SensorEvaluationContext, landing: dg.ResourceParam[Landing], ledger: dg.ResourceParam[Ledger]
+    ) -> dg.SensorResult | dg.SkipReason:
         cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
-        stray = [f"{path.parent.name}/{path.name}" for path in workspace.landing.stray(product)]
+        stray = [f"{path.parent.name}/{path.name}" for path in landing.stray(product)]
         about = f"; named for no {product.partitions.every}: {', '.join(stray)}" if stray else ""
         if changes := changed_since_start(product):
             about = f"{about}; {changes}"
         if about:
             context.log.warning(f"{product.name}{about}")
         try:
-            requests = _requests(product, workspace, cursor)
+            requests = _requests(product, landing, ledger, cursor)
         except NotDelivered as error:
             return dg.SkipReason(f"{error}{about}")
         context.update_cursor(json.dumps(asdict(cursor)))
@@ -77,14 +79,14 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
     return new_data
 
 
-def _requests(product: Product, workspace: Workspace, cursor: Cursor) -> list[dg.RunRequest]:
+def _requests(product: Product, landing: Landing, ledger: Ledger, cursor: Cursor) -> list[dg.RunRequest]:
     """New or changed partitions; a change of the reference tables alone counts for the newest partition."""
-    landing = workspace.landing
     delivered = landing.delivered(product)
     if not delivered:
         return []
     contents = {key: cursor.content(landing.partition_files(product, key)) for key in delivered}
-    was_read = {key for key in delivered if key not in cursor.launched and _was_read(product, workspace, cursor, key)}
+    unknown = [key for key in delivered if key not in cursor.launched]
+    was_read = {key for key in unknown if _was_read(product, ledger, cursor, key, landing.partition_files(product, key))}
     cursor.launched |= {key: contents[key] for key in was_read}
     due = [key for key in delivered if cursor.launched.get(key) != contents[key]][:MOST_RUNS]
     reference = cursor.content(landing.reference_files(product))
@@ -94,8 +96,8 @@ def _requests(product: Product, workspace: Workspace, cursor: Cursor) -> list[dg
     return [cursor.request(key, contents[key]) for key in due]
 
 
-def _was_read(product: Product, workspace: Workspace, cursor: Cursor, key: str) -> bool:
+def _was_read(product: Product, ledger: Ledger, cursor: Cursor, key: str, files: Mapping[str, Path]) -> bool:
     """Whether raw holds exactly what lies in the landing folder."""
-    raw = workspace.ledger.current(product.name, "raw", key)
+    raw = ledger.current(product.name, "raw", key)
     read = {i.asset.rpartition("/")[2]: i.data_version for i in raw.recipe.inputs} if raw else {}
-    return read == {table: cursor.digest(path) for table, path in workspace.landing.partition_files(product, key).items()}
+    return read == {table: cursor.digest(path) for table, path in files.items()}

@@ -4,14 +4,21 @@ Moved to a release that waits for approval, that is an approval. Moved to anythi
 never decides: either way the alias is put back on what answers, and follows when something else does.
 """
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from ml_assets.services.release_status import answer
 from ml_assets.spec.product import Product
 from resources.ledger.decisions import DecisionRefused
+from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage
 from resources.tracking import registry
+from resources.tracking.mlflow_catalogue import Catalogue
 from resources.tracking.registry import Shown
-from resources.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 TICK_SECONDS = 30
 ALIAS = "production"
@@ -19,7 +26,7 @@ NAMELESS = "mlflow"
 """Who moved an alias when the version does not say: MLflow keeps no record of that."""
 
 
-def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+def build(product: Product) -> dg.SensorDefinition:
     """The product's sensor. It launches nothing itself: an approval is taken up by the sensor of decisions."""
 
     @dg.sensor(
@@ -29,58 +36,62 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="The alias `production` in MLflow, moved by hand or lagging behind.",
     )
-    def registry_changes(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        told = reconcile(product, workspace)
+    def registry_changes(
+        context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage], tracking: dg.ResourceParam[Catalogue]
+    ) -> dg.SkipReason:
+        told = reconcile(product, lineage, tracking)
         context.log.info(f"{product.name}: {told}")
         return dg.SkipReason(told)
 
     return registry_changes
 
 
-def reconcile(product: Product, workspace: Workspace) -> str:
+def reconcile(product: Product, lineage: Lineage, tracking: Catalogue) -> str:
     """Take up what a person did to the alias, and let it show what answers; what was done, in words."""
-    if not workspace.ledger.partitions(product.name, "release"):
+    if not lineage.ledger.partitions(product.name, "release"):
         return "nothing is released yet"
-    client = workspace.catalogue.client()
-    pointer = workspace.ledger.pointer(product.name, "production")
+    client = tracking.client()
+    pointer = lineage.ledger.pointer(product.name, "production")
     answers = pointer.body.bundle if pointer else None
     now = registry.shown(client, product.name, ALIAS)
     if (now.bundle if now else None) == answers and (now is None or now.is_ours):
         return "the alias shows what answers"
-    told = "the alias was behind" if now is None or now.is_ours or now.bundle == answers else _moved(product, workspace, now)
+    told = "the alias was behind"
+    if now is not None and not now.is_ours and now.bundle != answers:
+        told = _moved(product, lineage, client, now)
     registry.show(client, product.name, ALIAS, bundle=answers)
     return f"{told}; it shows {pointer.body.release if pointer else 'nothing'}, which answers"
 
 
-def _moved(product: Product, workspace: Workspace, now: Shown) -> str:
+def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
     """The alias is where no one but a person put it."""
     what = f"the alias was moved to version {now.version} ({now.release or 'no release of ours'})"
     try:
-        if reason := _unfit(product, workspace, now):
-            _refuse(product, workspace, now, reason)
+        if reason := _unfit(product, lineage, client, now):
+            _refuse(product, lineage.ledger, now, reason)
             return f"{what}: {reason}"
         why = f"alias {ALIAS} moved to version {now.version} in MLflow"
-        answer(workspace, product, now.bundle, decision="approved", by=now.person.strip() or NAMELESS, reason=why, via="mlflow")
+        answer(lineage, product, now.bundle, decision="approved", by=now.person.strip() or NAMELESS, reason=why, via="mlflow")
     except DecisionRefused as error:  # recorded where it was refused
         return f"{what}: {error}"
     return f"{what}: approved"
 
 
-def _unfit(product: Product, workspace: Workspace, now: Shown) -> str:
+def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
     """Why the version cannot be approved, whatever waits: it is none of ours, or not what was registered."""
-    known = [m for m in workspace.ledger.by_prefix(now.bundle) if m.recipe.stage == "release"] if len(now.bundle) == 64 else []
+    known = [m for m in lineage.ledger.by_prefix(now.bundle) if m.recipe.stage == "release"] if len(now.bundle) == 64 else []
     if not any(m.snapshot == now.bundle and m.recipe.product == product.name for m in known):
         return "it is unknown: the ledger has no release of this version"
-    if not workspace.snapshots.is_intact(now.bundle):
+    if not lineage.snapshots.is_intact(now.bundle):
         return "its bundle in the store is missing or damaged"
-    members = workspace.snapshots.open(now.bundle).members
-    if damage := registry.damage(workspace.catalogue.client(), now, members):
+    members = lineage.snapshots.open(now.bundle).members
+    if damage := registry.damage(client, now, members):
         return damage
     if product.gates.four_eyes and not now.person.strip():
         return f"four eyes are asked for, and nobody is named: set the version's tag {registry.APPROVED_BY!r} before moving it"
     return ""
 
 
-def _refuse(product: Product, workspace: Workspace, now: Shown, reason: str) -> None:
+def _refuse(product: Product, ledger: Ledger, now: Shown, reason: str) -> None:
     told = {"product": product.name, "stage": "registry", "release": now.bundle, "version": now.version, "via": "mlflow"}
-    workspace.ledger.append("refusal", {**told, "by": now.person or NAMELESS, "reasons": [reason]})
+    ledger.append("refusal", {**told, "by": now.person or NAMELESS, "reasons": [reason]})

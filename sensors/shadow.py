@@ -10,12 +10,14 @@ from ml_assets.services.release_status import standings
 from ml_assets.services.shadow_trials import look, outcomes
 from ml_assets.spec.product import Product
 from resources.endpoints import shadows
-from resources.workspace import Workspace
+from resources.endpoints.moves import Endpoints
+from resources.lineage import Lineage
+from resources.settings import Settings
 
 TICK_SECONDS = 30
 
 
-def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
+def build(product: Product) -> dg.SensorDefinition:
     """The product's sensor."""
 
     @dg.sensor(
@@ -25,31 +27,36 @@ def build(product: Product, workspace: Workspace) -> dg.SensorDefinition:
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Outcomes of requests that a release scored in the shadow, or answered as a canary.",
     )
-    def shadow_outcomes(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        running = shadows.running(workspace.ledger, product.name)
+    def shadow_outcomes(
+        context: dg.SensorEvaluationContext,
+        lineage: dg.ResourceParam[Lineage],
+        endpoints: dg.ResourceParam[Endpoints],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.RunRequest | dg.SkipReason:
+        running = shadows.running(lineage.ledger, product.name)
         told = "nothing is in the shadow, and there is no canary"
         if running is not None:
-            known = [each.id for each in outcomes(workspace, product, after=running.body.as_of)]
+            known = [each.id for each in outcomes(lineage.ledger, product, after=running.body.as_of)]
             mark = digest_json([running.hash, *known])
             if mark == context.cursor:
                 return dg.SkipReason(f"no new outcomes for {running.body.release}")
-            told = f"{running.body.release}: {look(workspace, product, running).told}"
+            told = f"{running.body.release}: {look(lineage, endpoints, settings, product, running).told}"
             context.log.info(f"{product.name}: {told}")
             context.update_cursor(mark)
-        return _promotion(product, workspace) or dg.SkipReason(told)
+        return _promotion(product, lineage) or dg.SkipReason(told)
 
     return shadow_outcomes
 
 
-def _promotion(product: Product, workspace: Workspace) -> dg.RunRequest | None:
+def _promotion(product: Product, lineage: Lineage) -> dg.RunRequest | None:
     """A run of the path for a release that was good enough in the shadow and does not answer yet."""
-    champion = workspace.ledger.pointer(product.name, "production")
-    last = shadows.newest(workspace.ledger, product.name, "production")
+    champion = lineage.ledger.pointer(product.name, "production")
+    last = shadows.newest(lineage.ledger, product.name, "production")
     if champion is None or last is None or last.body.outcome != "good enough":
         return None
     if last.body.champion != champion.body.bundle:
         return None
-    for each in standings(workspace, product):
+    for each in standings(lineage, product):
         if each.release.snapshot == last.body.bundle and each.decision.action == "promote":
             return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=each.release.partition)
     return None

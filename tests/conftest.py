@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings as hypothesis_settings
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
-from resources.workspace import Workspace
 from tests.support import trains
 
 LONGEST_FIRST = (

@@ -10,8 +10,8 @@ import click
 from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import row, table
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 PRODUCT = "flights"
 
@@ -65,7 +65,8 @@ def _settled(space: Workspace, product: Product) -> set[str]:
     from ml_assets.services.planning.plan import make_plan
 
     known = set(space.ledger.partitions(PRODUCT, "raw"))
-    stale = {item.partition for item in make_plan(space, product)} if known else set()
+    planned = make_plan(space.lineage, space.landing, product, cache=space.settings.cache) if known else []
+    stale = {item.partition for item in planned}
     return known - stale if "" not in stale else set()
 
 

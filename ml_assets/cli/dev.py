@@ -10,10 +10,10 @@ import click
 
 from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.process_group import Service, refuse_taken_ports, run_together
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, load_all
 from resources.dagster_instance import prepare_home
 from resources.settings import ROOT, Settings
-from resources.workspace import Workspace
 
 HOST = "127.0.0.1"
 PORT = click.IntRange(1, 65535)
@@ -35,7 +35,7 @@ def command(dagster_port: int, mlflow_port: int) -> None:
     services += [_endpoint(space, product) for product in products.values()]
     refuse_taken_ports(services)
     prepare_home(current)
-    space.catalogue.client()
+    space.tracking.client()
     ui = f"http://{HOST}:{mlflow_port}" if local_mlflow else current.mlflow
     click.echo(f"home                 {current.home}" + ("" if local_mlflow else f"\nmlflow               {ui}"))
     run_together(services, logs=current.home / "logs", environ=_environ(current, ui))

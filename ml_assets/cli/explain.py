@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from ml_assets.cli.shared.context import workspace
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
-from resources.workspace import Workspace
 
 
 class UnknownPrediction(MlAssetsError):

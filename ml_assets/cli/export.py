@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import RunEvent
@@ -85,12 +85,12 @@ def _events(space: Workspace, reference: str | None) -> "Iterator[RunEvent]":
         manifest = resolve(space, reference).manifest
         if manifest is None:
             raise ExportImpossible(f"{reference!r} is delivered bytes, which nothing made; give what was made from them")
-        ids = manifests_behind(space, manifest)
+        ids = manifests_behind(space.lineage, manifest)
     exporters: dict[str, Exporter] = {}
-    for manifest, entry in recorded(space, ids):
+    for manifest, entry in recorded(space.ledger, ids):
         name = manifest.recipe.product
         if name not in exporters:
-            exporters[name] = Exporter(space, product_named(name, space.settings))
+            exporters[name] = Exporter(space.lineage, space.dbt, product_named(name, space.settings))
         yield from exporters[name].events(manifest, entry)
 
 

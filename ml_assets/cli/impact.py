@@ -28,7 +28,7 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
     space = workspace()
     subject = resolve(space, reference)
     predictions = count_predictions(space.settings.predictions(subject.product))
-    answer = Audit(space, subject).impact(predictions)
+    answer = Audit(space.ledger, space.settings.cache, subject).impact(predictions)
     show(answer, lines=lines, page=impact_page, html=html, as_json=as_json)
 
 

@@ -37,7 +37,7 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
     if subject.manifest is None:
         then = f"what they made: `ml-assets impact {reference}`"
         raise NothingMadeIt(f"{reference!r} is delivered bytes, nothing made them; {then}")
-    answer = Audit(space, subject).lineage()
+    answer = Audit(space.ledger, space.settings.cache, subject).lineage()
     show(answer, lines=lines, page=lineage_page, html=html, as_json=as_json)
 
 

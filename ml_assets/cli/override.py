@@ -22,7 +22,7 @@ def command(product: str, partition: str, by: str, reason: str, as_json: bool) -
 
     space = workspace()
     spec = product_named(product, space.settings)
-    entry = overrule(space, spec, partition, by=by, reason=reason, via="cli")
+    entry = overrule(space.lineage, spec, partition, by=by, reason=reason, via="cli")
     told = {"decision": "override", "partition": partition, "passed_over": list(entry.body.reasons)}
     said = f"{product} {partition}: overridden by {entry.body.by}: {'; '.join(entry.body.reasons)}"
     go_on(space, spec, partition, told={**told, "by": entry.body.by, "reason": entry.body.reason}, said=said, as_json=as_json)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.shared.context import workspace
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, load_all
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from ml_assets.core.lineage.planning import Item
@@ -57,8 +57,9 @@ def _nothing_collected() -> Iterator[None]:
 def _plan(space: Workspace, product: Product, partition: str | None) -> dict[str, Any]:
     from ml_assets.services.planning.plan import make_plan, tell
 
-    items = [item for item in make_plan(space, product) if partition in (None, item.partition)]
-    told = {cause: tell(space, product, cause) for item in items for cause in item.causes}
+    planned = make_plan(space.lineage, space.landing, product, cache=space.settings.cache)
+    items = [item for item in planned if partition in (None, item.partition)]
+    told = {cause: tell(space.ledger, product, cause) for item in items for cause in item.causes}
     causes = Counter(told[cause] for item in items for cause in item.causes)
     return {"run": [_row(item, told) for item in items], "causes": dict(causes.most_common())}
 

@@ -10,8 +10,8 @@ import msgspec
 
 from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from ml_assets.services.recall_plan import Consequences, Rollback
@@ -35,7 +35,7 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
 
     space = workspace()
     spec = product_named(product, space.settings)
-    follows = consequences(space, spec, find(space, spec, what, reason=reason, by=by))
+    follows = consequences(space.ledger, spec, find(space.ledger, spec, what, reason=reason, by=by))
     outcome = _told(space, follows)
     if not as_json:
         _print(outcome, is_applied=is_applied)

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
-from resources.workspace import Workspace
 
 PAGE = "report.html"
 

@@ -13,10 +13,10 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.references import resolve
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from ml_assets.services.clean_rebuild import Rebuilder, Rebuilt
@@ -50,7 +50,7 @@ def command(release: str, start: str, as_json: bool) -> None:
 def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet: bool = True) -> dict[str, Any]:
     """Rebuild and compare; the outcome as JSON values."""
     from ml_assets.services.clean_rebuild import Rebuilder, Stopped, compare_golden, compare_tested
-    from resources.scratch_workspace import scratch_above
+    from resources.scratch import lineage_above
 
     product = product_named(release.recipe.product, space.settings)
     made_from = space.lineage.made_from(release)
@@ -58,7 +58,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
     compared: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ml-assets-reproduce-", ignore_cleanup_errors=True) as folder:
         tell = _Told(quiet=quiet)
-        builder = Rebuilder(space, scratch_above(space, Path(folder)), product, KEPT[start], tell)
+        builder = Rebuilder(space.lineage, lineage_above(space.snapshots, Path(folder)), space.dbt, product, KEPT[start], tell)
         try:
             tested = space.lineage.tested(made_from["evaluation"])
             builder.rebuild_stage_by_stage([made_from["model"], made_from["features"], *tested])
@@ -135,7 +135,7 @@ def _explained(builder: "Rebuilder", first: "Rebuilt") -> dict[str, Any]:
 def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
     """What the stage would be made with, had its inputs come out as recorded."""
     then = first.recorded.recipe
-    return builder.scratch.lineage.recipe(builder.product, then.stage, then.partition, then.inputs)
+    return builder.scratch.recipe(builder.product, then.stage, then.partition, then.inputs)
 
 
 def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[Any], list[str]]:

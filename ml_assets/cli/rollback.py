@@ -20,7 +20,7 @@ def command(product: str, to: str | None, reason: str, by: str, as_json: bool) -
 
     space = workspace()
     spec = product_named(product, space.settings)
-    pointer, told = roll_back(space, spec, to=to, by=by, reason=reason)
+    pointer, told = roll_back(space.endpoints, spec, to=to, by=by, reason=reason)
     if as_json:
         answers = {"release": pointer.release, "bundle": pointer.bundle, "since": pointer.since, "by": pointer.by}
         click.echo(json.dumps({**answers, "reason": pointer.reason, "server": told}, indent=1))

@@ -8,13 +8,13 @@ import click
 from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
+    from ml_assets.cli.shared.workspace import Workspace
     from ml_assets.serving.http.api_keys import Key
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
     from ml_assets.spec.product import Product
     from resources.endpoints.pointer import Pointer
-    from resources.workspace import Workspace
 
 
 def _print_new_key(context: click.Context, option: click.Parameter, scope: Literal["predict", "admin"] | None) -> None:
@@ -129,10 +129,10 @@ def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer
     A server answers with the first of them that is whole when it starts and the bytes of the one that should answer are not.
     """
     from ml_assets.core.release.promotion import stack
-    from resources.endpoints.moves import as_pointer
+    from resources.endpoints.moves import as_pointer, moves_of, recalled_bundles
 
     entries = space.ledger.moves(product, environment)
-    recalled = space.endpoints.recalled(product, environment)
+    recalled = recalled_bundles(space.ledger, product, environment)
     pointers = {entry.body.bundle: as_pointer(entry) for entry in entries}
-    moves = stack(space.endpoints.moves(product, environment))[:-1]
+    moves = stack(moves_of(space.ledger, product, environment))[:-1]
     return [pointers[move.bundle] for move in reversed(moves) if move.bundle not in recalled]

@@ -31,12 +31,12 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
         nothing = f"{product}: nothing is in the shadow, and there is no canary"
         click.echo(json.dumps({"release": None}) if as_json else nothing)
         return
-    judged = shadowing.judged_now(space, spec, running)
+    judged = shadowing.judged_now(space.lineage, space.settings, spec, running)
     told = {"release": running.body.release, "since": running.at, "share": running.body.share}
     told |= {"terms": msgspec.to_builtins(running.body.terms), "found": judged.evidence}
     if is_stopped:
         who, why = signed(by, reason, what="stop")
-        told["server"] = shadowing.stop(space, spec, running, by=who, reason=why)
+        told["server"] = shadowing.stop(space.lineage, space.endpoints, space.settings, spec, running, by=who, reason=why)
     if as_json:
         click.echo(json.dumps({**told, "stopped": is_stopped}, indent=1))
     else:

@@ -6,8 +6,8 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import row, table
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 
 @click.command()
@@ -37,4 +37,4 @@ def _waits(space: Workspace, product: Product) -> dict[str, str]:
         return {}
     from ml_assets.services.release_status import waiting
 
-    return {each.name: each.decision.reasons[0] for each in waiting(space, product)}
+    return {each.name: each.decision.reasons[0] for each in waiting(space.lineage, product)}

@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 
 class Approve(dg.Config):
@@ -33,13 +33,11 @@ def approve_job(product: Product) -> dg.JobDefinition:
     """`<product>_approve`: approve or refuse a release that waits."""
 
     @dg.op(name=f"{product.name}__record_approval")
-    def record_approval(context: dg.OpExecutionContext, config: Approve, workspace: dg.ResourceParam[Workspace]) -> None:
+    def record_approval(context: dg.OpExecutionContext, config: Approve, lineage: dg.ResourceParam[Lineage]) -> None:
         from ml_assets.services.release_status import answer
 
         decision: Any = "refused" if config.refuse else "approved"
-        found, _ = answer(
-            workspace, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster"
-        )
+        found, _ = answer(lineage, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster")
         told = "; ".join(found.decision.reasons) or f"the path of {found.release.partition} is run next"
         context.log.info(f"{product.name}: release {found.name} {decision} by {config.by}; {told}")
 
@@ -58,10 +56,10 @@ def override_job(product: Product) -> dg.JobDefinition:
     """`<product>_override`: override what the verdict of a partition lacks."""
 
     @dg.op(name=f"{product.name}__record_override")
-    def record_override(context: dg.OpExecutionContext, config: Override, workspace: dg.ResourceParam[Workspace]) -> None:
+    def record_override(context: dg.OpExecutionContext, config: Override, lineage: dg.ResourceParam[Lineage]) -> None:
         from ml_assets.services.release_status import overrule
 
-        entry = overrule(workspace, product, config.partition, by=config.by, reason=config.reason, via="dagster")
+        entry = overrule(lineage, product, config.partition, by=config.by, reason=config.reason, via="dagster")
         context.log.info(f"{product.name} {config.partition}: {config.by} overrode: {'; '.join(entry.body.reasons)}")
 
     @dg.job(

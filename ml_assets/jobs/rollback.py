@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.endpoints.moves import Endpoints
 
 if TYPE_CHECKING:
     from resources.endpoints.pointer import Pointer
@@ -22,14 +22,14 @@ class Rollback(dg.Config):
     )
 
 
-def roll_back(space: Workspace, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
+def roll_back(endpoints: Endpoints, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
     """Let an earlier release answer in production, and ask the server to swap; what answers now, and what the server said."""
     from ml_assets.services.notify_server import tell_server
     from resources.ledger.decisions import signed
 
     who, why = signed(by, reason, what="rollback")
-    space.endpoints.settle(product.name, "production")
-    pointer = space.endpoints.rollback(product.name, to=to, by=who, reason=why)
+    endpoints.settle(product.name, "production")
+    pointer = endpoints.rollback(product.name, to=to, by=who, reason=why)
     return pointer, tell_server(product, pointer.release)
 
 
@@ -37,8 +37,8 @@ def rollback_job(product: Product) -> dg.JobDefinition:
     """`<product>_rollback`: let an earlier release answer in production again."""
 
     @dg.op(name=f"{product.name}__roll_back")
-    def roll_back_production(context: dg.OpExecutionContext, config: Rollback, workspace: dg.ResourceParam[Workspace]) -> None:
-        pointer, told = roll_back(workspace, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
+    def roll_back_production(context: dg.OpExecutionContext, config: Rollback, endpoints: dg.ResourceParam[Endpoints]) -> None:
+        pointer, told = roll_back(endpoints, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
         context.log.info(f"{product.name}: release {pointer.release} answers in production, by {pointer.by}; {told}")
 
     @dg.job(

@@ -1,1 +1,1 @@
-"""Use cases above the workspace: making the snapshots of a stage, proving claims about them, bringing inputs up to date."""
+"""Use cases above the resources: making the snapshots of a stage, proving claims about them, bringing inputs up to date."""

@@ -10,56 +10,55 @@ from ml_assets.core.lineage.handles import File
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
-from resources.landing import NotDelivered
-from resources.lineage import Made
+from resources.dbt.build import Dbt
+from resources.landing import Landing, NotDelivered
+from resources.lineage import Lineage, Made
 from resources.store.blobs import BlobDamaged
-from resources.workspace import Workspace
+from resources.store.snapshots import Snapshots
 
 
 class DeliveryGone(MlAssetsError):
     """The bytes that a partition was read from are neither in the landing folder nor in the store."""
 
 
-def make_raw(space: Workspace, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:
+def make_raw(lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:
     """Read what lies in the landing folder. Where nothing does, or with `is_new` False, read again the bytes that were read
     before, which the store keeps."""
     from ml_assets.builders.raw import build
 
-    files = _to_read(space, product, "raw", partition, is_new=is_new)
-    recipe = space.lineage.recipe(product, "raw", partition, delivered(product, partition, files))
-    return space.lineage.make(recipe, partial(build, files, product, partition), run=run)
+    files = _to_read(lineage, landing, product, "raw", partition, is_new=is_new)
+    recipe = lineage.recipe(product, "raw", partition, delivered(product, partition, files))
+    return lineage.make(recipe, partial(build, files, product, partition), run=run)
 
 
-def make_reference(space: Workspace, product: Product, *, run: str, is_new: bool = True) -> Made:
+def make_reference(lineage: Lineage, landing: Landing, product: Product, *, run: str, is_new: bool = True) -> Made:
     """The same for the reference tables."""
     from ml_assets.builders.reference import build
 
-    files = _to_read(space, product, "reference", "", is_new=is_new)
-    recipe = space.lineage.recipe(product, "reference", "", delivered(product, "", files))
-    return space.lineage.make(recipe, partial(build, files, product, ""), run=run)
+    files = _to_read(lineage, landing, product, "reference", "", is_new=is_new)
+    recipe = lineage.recipe(product, "reference", "", delivered(product, "", files))
+    return lineage.make(recipe, partial(build, files, product, ""), run=run)
 
 
-def make_dataset(space: Workspace, product: Product, partition: str, *, run: str) -> tuple[Made, Made]:
+def make_dataset(lineage: Lineage, product: Product, partition: str, *, run: str) -> tuple[Made, Made]:
     """dataset and quarantine, from one audit of raw. Raises ContractBreached, and then publishes neither."""
     from ml_assets.builders import dataset
 
-    raw = space.lineage.current(product, "raw", partition)
-    audit = cache(lambda: dataset.audited(space.lineage.handle(raw), product, partition))
-    recipes = {s: space.lineage.recipe(product, s, partition, [raw.as_input()]) for s in ("dataset", "quarantine")}
-    kept = space.lineage.make(recipes["dataset"], lambda: dataset.build(audit(), product, partition), run=run)
-    refused = space.lineage.make(recipes["quarantine"], lambda: dataset.build_quarantine(audit(), product, partition), run=run)
+    raw = lineage.current(product, "raw", partition)
+    audit = cache(lambda: dataset.audited(lineage.handle(raw), product, partition))
+    recipes = {s: lineage.recipe(product, s, partition, [raw.as_input()]) for s in ("dataset", "quarantine")}
+    kept = lineage.make(recipes["dataset"], lambda: dataset.build(audit(), product, partition), run=run)
+    refused = lineage.make(recipes["quarantine"], lambda: dataset.build_quarantine(audit(), product, partition), run=run)
     return kept, refused
 
 
-def make_features(space: Workspace, product: Product, partition: str, *, run: str) -> Made:
+def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, *, run: str) -> Made:
     """The features of the partition."""
     from ml_assets.builders.features import build
 
-    inputs = space.lineage.reads(product, "features", partition)
-    recipe = space.lineage.recipe(product, "features", partition, [each.as_input() for each in inputs])
-    return space.lineage.make(
-        recipe, lambda: build([space.lineage.handle(each) for each in inputs], product, partition, space.dbt), run=run
-    )
+    inputs = lineage.reads(product, "features", partition)
+    recipe = lineage.recipe(product, "features", partition, [each.as_input() for each in inputs])
+    return lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, partition, dbt), run=run)
 
 
 def delivered(product: Product, partition: str, files: Mapping[str, File]) -> tuple[Input, ...]:
@@ -67,41 +66,42 @@ def delivered(product: Product, partition: str, files: Mapping[str, File]) -> tu
     return tuple(Input(f"landing/{product.name}/{t}", partition, sha256(file.content)) for t, file in files.items())
 
 
-def _to_read(space: Workspace, product: Product, stage: str, partition: str, *, is_new: bool) -> dict[str, File]:
-    current = space.ledger.current(product.name, stage, partition)
+def _to_read(
+    lineage: Lineage, landing: Landing, product: Product, stage: str, partition: str, *, is_new: bool
+) -> dict[str, File]:
+    current = lineage.ledger.current(product.name, stage, partition)
     if current is None:
-        return _landed(space, product, stage, partition)
+        return _landed(landing, product, stage, partition)
     if is_new:
         with suppress(NotDelivered):
-            return _landed(space, product, stage, partition)
-    return _kept(space, product, current)
+            return _landed(landing, product, stage, partition)
+    return _kept(lineage.snapshots, landing, product, current)
 
 
-def _landed(space: Workspace, product: Product, stage: str, partition: str) -> dict[str, File]:
+def _landed(landing: Landing, product: Product, stage: str, partition: str) -> dict[str, File]:
     """What lies in the landing folder. Raises NotDelivered."""
-    landing = space.landing
     paths = landing.reference_files(product) if stage == "reference" else landing.partition_files(product, partition)
     return {table: File(path, path.read_bytes()) for table, path in paths.items()}
 
 
-def kept_files(space: Workspace, manifest: Manifest) -> dict[str, File]:
+def kept_files(snapshots: Snapshots, manifest: Manifest) -> dict[str, File]:
     """The delivered files that a raw or reference snapshot keeps, each held against its digest."""
-    names = [Path(name) for name in space.snapshots.open(manifest.snapshot).members if name.startswith("delivered/")]
-    return {path.stem: File(path, space.snapshots.read(manifest.snapshot, path.as_posix())) for path in names}
+    names = [Path(name) for name in snapshots.open(manifest.snapshot).members if name.startswith("delivered/")]
+    return {path.stem: File(path, snapshots.read(manifest.snapshot, path.as_posix())) for path in names}
 
 
-def _kept(space: Workspace, product: Product, current: Manifest) -> dict[str, File]:
+def _kept(snapshots: Snapshots, landing: Landing, product: Product, current: Manifest) -> dict[str, File]:
     """What was read before; where the store lost it, the landing folder if it has the same bytes still."""
     try:
-        return kept_files(space, current)
+        return kept_files(snapshots, current)
     except BlobDamaged as error:
-        return _from_landing(space, product, current, error)
+        return _from_landing(landing, product, current, error)
 
 
-def _from_landing(space: Workspace, product: Product, current: Manifest, error: BlobDamaged) -> dict[str, File]:
+def _from_landing(landing: Landing, product: Product, current: Manifest, error: BlobDamaged) -> dict[str, File]:
     stage, partition = current.recipe.stage, current.partition
     try:
-        files = _landed(space, product, stage, partition)
+        files = _landed(landing, product, stage, partition)
     except NotDelivered:
         files = {}
     recorded = {each.asset: each.data_version for each in current.recipe.inputs}

@@ -1,4 +1,4 @@
-"""Rebuilds what a release was made from, with today's code, configuration and libraries, in a scratch workspace.
+"""Rebuilds what a release was made from, with today's code, configuration and libraries, in a scratch lineage.
 
 Each manifest names its inputs by digest: those are used, whatever stands for their partitions now.
 """
@@ -15,9 +15,9 @@ from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.build_snapshots import delivered, kept_files
 from ml_assets.spec.product import Product
-from resources.scratch_workspace import Scratch
+from resources.dbt.build import Dbt
+from resources.lineage import Lineage
 from resources.store.blobs import BlobDamaged
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,8 +52,9 @@ class Stopped(Exception):
 class Rebuilder:
     """`kept` are the stages that are taken as recorded instead of being rebuilt. `tell` hears of each one begun."""
 
-    real: Workspace
-    scratch: Scratch
+    real: Lineage
+    scratch: Lineage
+    dbt: Dbt
     product: Product
     kept: frozenset[str] = frozenset()
     tell: Callable[[str, str], None] = lambda stage, partition: None
@@ -68,7 +69,7 @@ class Rebuilder:
             node = left.pop()
             if node.id not in found and node.recipe.stage not in self.kept:
                 found[node.id] = node
-                left += self.real.lineage.inputs(node)
+                left += self.real.inputs(node)
         for node in sorted(found.values(), key=lambda m: (STAGES.index(m.recipe.stage), m.partition)):
             self.rebuild(node)
 
@@ -77,7 +78,7 @@ class Rebuilder:
         if recorded.recipe.stage in self.kept:
             return recorded
         if recorded.id not in self.done:
-            inputs = [self.rebuild(source) for source in self.real.lineage.inputs(recorded)]
+            inputs = [self.rebuild(source) for source in self.real.inputs(recorded)]
             self.tell(recorded.recipe.stage, recorded.partition)
             try:
                 made = self._make(recorded, inputs)
@@ -95,15 +96,15 @@ class Rebuilder:
         return sorted(self.done.values(), key=lambda r: (STAGES.index(r.recorded.recipe.stage), r.recorded.partition))
 
     def _make(self, recorded: Manifest, inputs: list[Manifest]) -> Manifest:
-        space, product, key = self.scratch, self.product, recorded.partition
-        handles = [space.lineage.handle(each) for each in inputs]
+        product, key = self.product, recorded.partition
+        handles = [self.scratch.handle(each) for each in inputs]
         match recorded.recipe.stage:
             case "raw" | "reference":
                 return self._read(recorded)
             case "dataset":
                 build = lambda: dataset.build(dataset.audited(handles[0], product, key), product, key)  # noqa: E731
             case "features":
-                build = lambda: features.build(handles, product, key, space.dbt)  # noqa: E731
+                build = lambda: features.build(handles, product, key, self.dbt)  # noqa: E731
             case "model":
                 build = lambda: self._train(handles)  # noqa: E731
             case stage:
@@ -112,13 +113,13 @@ class Rebuilder:
 
     def _publish(self, recorded: Manifest, inputs: list[Manifest], build: Callable[[], Output]) -> Manifest:
         given = [replace(source.as_input(), manifest=None) for source in inputs]
-        recipe = self.scratch.lineage.recipe(self.product, recorded.recipe.stage, recorded.partition, given)
-        return self.scratch.lineage.make(recipe, build, run=RUN).manifest
+        recipe = self.scratch.recipe(self.product, recorded.recipe.stage, recorded.partition, given)
+        return self.scratch.make(recipe, build, run=RUN).manifest
 
     def _read(self, recorded: Manifest) -> Manifest:
         """From the delivered bytes that are kept with the rows; each is held against its digest when it is read."""
-        stage, key, lineage = recorded.recipe.stage, recorded.partition, self.scratch.lineage
-        files = kept_files(self.real, recorded)
+        stage, key, lineage = recorded.recipe.stage, recorded.partition, self.scratch
+        files = kept_files(self.real.snapshots, recorded)
         build = raw.build if stage == "raw" else reference.build
         recipe = lineage.recipe(self.product, stage, key, delivered(self.product, key, files))
         return lineage.make(recipe, lambda: build(files, self.product, key), run=RUN).manifest
@@ -148,10 +149,10 @@ def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     from ml_assets.core.model.known_categories import recorded_known
     from ml_assets.core.release.bundle import golden
 
-    read, made_from = builder.real.snapshots.read, builder.real.lineage.made_from(release)
+    read, made_from = builder.real.snapshots.read, builder.real.made_from(release)
     recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))
-    trained = [builder.rebuild(source) for source in builder.real.lineage.inputs(made_from["model"])]
-    handles = [builder.scratch.lineage.handle(each) for each in trained]
+    trained = [builder.rebuild(source) for source in builder.real.inputs(made_from["model"])]
+    handles = [builder.scratch.handle(each) for each in trained]
     if release_builder.known(handles, builder.product, list(known)) != known:
         return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
     source = builder.rebuild(made_from["features"])
@@ -168,7 +169,7 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
 
     from ml_assets.core.model.training import labelled
 
-    tested = builder.real.lineage.tested(evaluation)
+    tested = builder.real.tested(evaluation)
     frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
     rows = labelled(pl.concat(frames), label=builder.product.features.label)
     recorded = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"]

@@ -10,9 +10,8 @@ from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import features_claims
 from ml_assets.spec.product import Product
-from resources.ledger.budget import Look
-from resources.lineage import Baselines
-from resources.workspace import Workspace
+from resources.ledger.budget import Budget, Look
+from resources.lineage import Baselines, Lineage
 
 if TYPE_CHECKING:
     from ml_assets.builders.evaluation import Compared
@@ -44,49 +43,49 @@ class Comparison:
         """The partitions of the test window."""
         return [each.partition for each in self.tested]
 
-    def read(self, space: Workspace) -> "Compared":
+    def read(self, lineage: Lineage) -> "Compared":
         """What the builder reads."""
         from ml_assets.builders.evaluation import Compared
 
-        handle = space.lineage.handle
+        handle = lineage.handle
         releases = {role: handle(each) for role, each in self.baselines.by_role.items()}
         return Compared(handle(self.model), [*map(handle, self.tested)], [*map(handle, self.before)], releases)
 
 
-def compare(space: Workspace, product: Product, partition: str) -> Comparison:
+def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     """The comparison for the candidate as of the partition. Raises EvaluationRefused for a test window that a model has seen,
     OtherFeatures where it was trained on features of another definition than it is tested on."""
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
-    model = space.lineage.current(product, "model", partition)
-    tested = [space.lineage.current(product, "features", key) for key in test_keys(product, partition)]
-    trained = [_as_now(space, each) for each in space.lineage.inputs(model)]
+    model = lineage.current(product, "model", partition)
+    tested = [lineage.current(product, "features", key) for key in test_keys(product, partition)]
+    trained = [_as_now(lineage, each) for each in lineage.inputs(model)]
     before = trained[-product.window.test :]
     refuse_other_definitions(product, [*trained, *tested])
     asked = [each.as_input() for each in (model, *before, *tested)]
-    question = space.lineage.recipe(product, "evaluation", partition, asked).key
-    baselines = space.lineage.baselines(product, partition, question=question)
+    question = lineage.recipe(product, "evaluation", partition, asked).key
+    baselines = lineage.baselines(product, partition, question=question)
     seen = {"candidate": ModelFacts.of(model).train} | {r: ReleaseFacts.of(m).train for r, m in baselines.by_role.items()}
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
-    space.lineage.require_proven(tested, features_claims(product))
+    lineage.require_proven(tested, features_claims(product))
     return Comparison(model, tested, before, baselines, question)
 
 
-def _as_now(space: Workspace, features: Manifest) -> Manifest:
+def _as_now(lineage: Lineage, features: Manifest) -> Manifest:
     """The current manifest of the same partition where it has the same content: rebuilt by another definition, it came out
     equal, and the model, which reads nothing but content, was reused."""
-    current = space.ledger.current(features.recipe.product, features.recipe.stage, features.partition)
+    current = lineage.ledger.current(features.recipe.product, features.recipe.stage, features.partition)
     return current if current is not None and current.data_version == features.data_version else features
 
 
-def compared_before(space: Workspace, product: Product, evaluation: Manifest) -> Comparison:
+def compared_before(lineage: Lineage, product: Product, evaluation: Manifest) -> Comparison:
     """What a recorded evaluation compared."""
-    inputs = space.lineage.inputs(evaluation)
+    inputs = lineage.inputs(evaluation)
     facts = EvaluationFacts.of(evaluation)
     model = next(each for each in inputs if each.recipe.stage == "model")
     features = {each.partition: each for each in inputs if each.recipe.stage == "features"}
     tested = [features[key] for key in facts.tested]
-    before = space.lineage.inputs(model)[-product.window.test :]
+    before = lineage.inputs(model)[-product.window.test :]
     by_bundle = {each.snapshot: each for each in inputs if each.recipe.stage == "release"}
     champion, anchor = (by_bundle.get(facts.compared.get(role, "")) for role in ("champion", "anchor"))
     return Comparison(model, tested, before, Baselines(champion, anchor), facts.question)
@@ -103,12 +102,12 @@ def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> 
         )
 
 
-def charge(space: Workspace, product: Product, compared: Comparison, *, run: str) -> Look:
+def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str) -> Look:
     """A look at the test window, before anything is scored on it."""
     from ml_assets.core.evaluation.snapshot import comparison_digest
     from ml_assets.core.gates.verdict import gate_digest
 
-    models = {role: space.lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
+    models = {role: lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
     tested = {each.partition: each.data_version for each in compared.tested}
     asked = comparison_digest(product, models={"candidate": compared.model.data_version, **models}, tested=tested)
-    return space.budget.charge(product, tested=compared.keys, comparison=asked, gate=gate_digest(product), run=run)
+    return Budget(lineage.ledger).charge(product, tested=compared.keys, comparison=asked, gate=gate_digest(product), run=run)

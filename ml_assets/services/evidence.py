@@ -9,7 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.stages import STAGES, closure, environment, stage_code, stage_config
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Proof:
     is_reused: bool = True
 
     def prove(
-        self, space: Workspace, product: Product, manifest: Manifest, find: Find, *, run: str, is_again: bool = False
+        self, ledger: Ledger, product: Product, manifest: Manifest, find: Find, *, run: str, is_again: bool = False
     ) -> Iterator[tuple[Finding, bool]]:
         """One finding for each claim about the manifest, and whether it is from recorded evidence."""
         identity = self._identity(product, manifest.recipe.stage)
-        known = space.ledger.evidence(manifest.id) if self.is_reused and not is_again else {}
+        known = ledger.evidence(manifest.id) if self.is_reused and not is_again else {}
         if all(claim in known and known[claim].body.details.identity == identity for claim in self.claims):
             yield from ((_recorded(known[claim].body), True) for claim in self.claims)
             return
@@ -51,13 +51,13 @@ class Proof:
         for claim in self.claims:
             finding = found.get(claim) or Finding(claim, False, "the check gave no result for this claim")
             if finding.is_kept:
-                self._record(space, manifest, finding, identity, run)
+                self._record(ledger, manifest, finding, identity, run)
             yield finding, False
 
-    def _record(self, space: Workspace, manifest: Manifest, finding: Finding, identity: str, run: str) -> None:
+    def _record(self, ledger: Ledger, manifest: Manifest, finding: Finding, identity: str, run: str) -> None:
         shown = {"description": finding.description, "severity": finding.severity, "values": dict(finding.details)}
         details = {"identity": identity, **shown}
-        space.ledger.add_evidence(subject=manifest.id, claim=finding.claim, passed=finding.passed, details=details, run=run)
+        ledger.add_evidence(subject=manifest.id, claim=finding.claim, passed=finding.passed, details=details, run=run)
 
     def _identity(self, product: Product, stage: str) -> str:
         """What decides a finding besides the content: the code that looks, the stage's code and configuration, the libraries."""

@@ -3,11 +3,11 @@
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
 
 
 def mixed_generations(
-    space: Workspace, product: Product, *, model: Manifest, evaluation: Manifest, features: Manifest
+    ledger: Ledger, product: Product, *, model: Manifest, evaluation: Manifest, features: Manifest
 ) -> list[str]:
     """Why the model was not trained and tested on the features that are current and that `features`, whose SQL would be shipped,
     belong to: one sentence each, none when it was."""
@@ -20,7 +20,7 @@ def mixed_generations(
             f"the features of {features.partition}, whose SQL it would ship, were made by other code than today's; {command}"
         )
     for key, version in sorted({(each.partition, each.data_version) for each in used}):
-        current = space.ledger.current(product.name, "features", key)
+        current = ledger.current(product.name, "features", key)
         if current is None or current.data_version != version:
             reasons.append(f"it used features of {key} that are not the current ones; {command}")
         elif (current.recipe.code, current.recipe.config, current.recipe.environment) != shipped:

@@ -3,17 +3,17 @@
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
 
 
-def latency_outdated(space: Workspace, product: Product, release: Manifest) -> list[str]:
+def latency_outdated(ledger: Ledger, product: Product, release: Manifest) -> list[str]:
     """Why a measurement that passed says nothing of the release now: it compares with another release than the one that serves,
     or allowed a higher ratio. Empty where none passed, or none is declared."""
-    found = space.ledger.evidence(release.id).get(LATENCY_HOLDS) if product.staging else None
+    found = ledger.evidence(release.id).get(LATENCY_HOLDS) if product.staging else None
     if product.staging is None or found is None or not found.body.passed:
         return []
     measured = found.body.details.values
-    entry = space.ledger.pointer(product.name, "production")
+    entry = ledger.pointer(product.name, "production")
     serving = entry.body.bundle if entry else None
     if serving == release.snapshot:
         return []

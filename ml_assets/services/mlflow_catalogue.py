@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.spec.product import Product
+from resources.lineage import Lineage
 from resources.tracking import registry
-from resources.workspace import Workspace
+from resources.tracking.mlflow_catalogue import Catalogue
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -28,38 +29,38 @@ class Tracked:
     report: Manifest | None
 
 
-def tracked(space: Workspace, product: Product, partition: str) -> Tracked:
+def tracked(lineage: Lineage, product: Product, partition: str) -> Tracked:
     """The current evaluation of a partition, its model, and the release and report that were made of it."""
-    evaluation = space.lineage.current(product, "evaluation", partition)
-    model = space.lineage.made_from(evaluation)["model"]
+    evaluation = lineage.current(product, "evaluation", partition)
+    model = lineage.made_from(evaluation)["model"]
 
     def of_this(stage: str) -> Manifest | None:
-        found = space.ledger.current(product.name, stage, partition)
-        return found if found is not None and space.lineage.made_from(found).get("evaluation") == evaluation else None
+        found = lineage.ledger.current(product.name, stage, partition)
+        return found if found is not None and lineage.made_from(found).get("evaluation") == evaluation else None
 
     return Tracked(model, evaluation, of_this("release"), of_this("report"))
 
 
-def log(context: "dg.AssetExecutionContext", space: Workspace, product: Product, what: Tracked) -> Output:
+def log(context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalogue, product: Product, what: Tracked) -> Output:
     """One MLflow run of the evaluation and, with a release, a registered version. Returns where they are."""
     from ml_assets.builders.tracking import Evaluated, build
     from resources.tracking.mlflow_catalogue import log as write
 
-    handle = space.lineage.handle
+    handle = lineage.handle
     evaluated = Evaluated(handle(what.model), handle(what.evaluation), handle(what.report) if what.report else None)
     logged = build(evaluated, product, what.evaluation.partition)
-    with space.catalogue.run(context, product.name) as mlflow:
+    with tracking.run(context, product.name) as mlflow:
         place = write(mlflow, logged)
-        version = _register(space, product, what.release, place["mlflow_run"]) if what.release else None
+        version = _register(lineage, tracking, product, what.release, place["mlflow_run"]) if what.release else None
     found = {**place, "version": version}
     return Output({"tracking.json": json.dumps(found, indent=1).encode()}, found)
 
 
-def _register(space: Workspace, product: Product, release: Manifest, mlflow_run: str) -> str:
+def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest, mlflow_run: str) -> str:
     """A version of the registered model, with what a person needs there to decide; the same release once."""
     from ml_assets.services.release_status import standing
 
-    found = standing(space, product, release)
+    found = standing(lineage, product, release)
     verdict = EvaluationFacts.of(found.evaluation).verdict
     tags = {
         "bundle": release.snapshot,
@@ -72,21 +73,21 @@ def _register(space: Workspace, product: Product, release: Manifest, mlflow_run:
     }
     if found.override:
         tags["override"] = f"by {found.override.by}: {found.override.reason}"
-    card = space.snapshots.read(release.snapshot, "card.md").decode()
-    folder = space.snapshots.checkout(release.snapshot)
-    return space.catalogue.register(product.name, run_id=mlflow_run, folder=folder, tags=tags, description=card)
+    card = lineage.snapshots.read(release.snapshot, "card.md").decode()
+    folder = lineage.snapshots.checkout(release.snapshot)
+    return tracking.register(product.name, run_id=mlflow_run, folder=folder, tags=tags, description=card)
 
 
 def _approval(found: "Standing") -> str:
     return ": ".join(filter(None, [found.consent.state, found.consent.told]))
 
 
-def show(space: Workspace, product: Product, release: Manifest | None) -> None:
+def show(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest | None) -> None:
     """Let MLflow show where the release stands with people, and which version serves in production."""
     from ml_assets.services.release_status import standing
 
-    if release is not None and (found := standing(space, product, release)).consent.state != "not asked":
-        space.catalogue.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)
-    pointer = space.ledger.pointer(product.name, PRODUCTION)
+    if release is not None and (found := standing(lineage, product, release)).consent.state != "not asked":
+        tracking.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)
+    pointer = lineage.ledger.pointer(product.name, PRODUCTION)
     if pointer is not None:
-        registry.show(space.catalogue.client(), product.name, PRODUCTION, bundle=pointer.body.bundle)
+        registry.show(tracking.client(), product.name, PRODUCTION, bundle=pointer.body.bundle)

@@ -6,36 +6,36 @@ from typing import TYPE_CHECKING
 from ml_assets.core.lineage.facts import EvaluationFacts, FeaturesFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.approvals import Override
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 if TYPE_CHECKING:
     from ml_assets.core.release.card import About, Used
 
 
-def card_about(space: Workspace, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None) -> "About":
+def card_about(lineage: Lineage, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None) -> "About":
     """What the card says of the release that is made of these."""
     from ml_assets.core.release.card import About
 
-    trained = space.lineage.inputs(model)
-    tested = space.lineage.tested(evaluation)
+    trained = lineage.inputs(model)
+    tested = lineage.tested(evaluation)
     return About(
         release=name,
         made={"model": model, "evaluation": evaluation, "features": tested[-1]},
-        champion=_champion(space, evaluation),
-        used=[*_used(space, trained, "trained"), *_used(space, tested, "tested")],
-        measured=space.snapshots.read(evaluation.snapshot, "summary.md").decode(),
+        champion=_champion(lineage, evaluation),
+        used=[*_used(lineage, trained, "trained"), *_used(lineage, tested, "tested")],
+        measured=lineage.snapshots.read(evaluation.snapshot, "summary.md").decode(),
         override=override,
     )
 
 
-def _champion(space: Workspace, evaluation: Manifest) -> dict[str, Manifest] | None:
+def _champion(lineage: Lineage, evaluation: Manifest) -> dict[str, Manifest] | None:
     """What the champion was made from, by stage."""
     bundle = EvaluationFacts.of(evaluation).compared.get("champion")
-    release = next((m for m in space.lineage.inputs(evaluation) if m.snapshot == bundle), None)
-    return space.lineage.made_from(release) if release else None
+    release = next((m for m in lineage.inputs(evaluation) if m.snapshot == bundle), None)
+    return lineage.made_from(release) if release else None
 
 
-def _used(space: Workspace, features: Iterable[Manifest], use: str) -> Iterator["Used"]:
+def _used(lineage: Lineage, features: Iterable[Manifest], use: str) -> Iterator["Used"]:
     from ml_assets.core.release.card import Used
 
     for manifest in features:
@@ -45,16 +45,16 @@ def _used(space: Workspace, features: Iterable[Manifest], use: str) -> Iterator[
             use=use,
             rows=facts.rows,
             labelled=facts.labelled,
-            delivered=_delivered(space, manifest),
+            delivered=_delivered(lineage, manifest),
         )
 
 
-def _delivered(space: Workspace, features: Manifest) -> dict[str, str]:
+def _delivered(lineage: Lineage, features: Manifest) -> dict[str, str]:
     """The digests of the delivered files of the partition itself, by table; not of the days that its features look back on."""
     for stage in ("dataset", "raw"):
         asset = f"{features.recipe.product}/{stage}"
         given = next((i for i in features.recipe.inputs if (i.asset, i.partition) == (asset, features.partition)), None)
-        found = space.ledger.manifest(given.manifest) if given and given.manifest else None
+        found = lineage.ledger.manifest(given.manifest) if given and given.manifest else None
         if found is None:
             return {}
         features = found

@@ -11,8 +11,8 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import as_move
 from resources.ledger import recalls
+from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import Recall
-from resources.workspace import Workspace
 
 ENVIRONMENTS = ("production", "staging")
 JUDGED = ("features", "model", "evaluation", "release")
@@ -50,13 +50,13 @@ class Consequences:
     again: Again
 
 
-def find(space: Workspace, product: Product, what: str, *, reason: str, by: str) -> Recall:
+def find(ledger: Ledger, product: Product, what: str, *, reason: str, by: str) -> Recall:
     """The recall of a partition, as it was read last, or of a release by its name or the beginning of its digest."""
-    raw = space.ledger.current(product.name, "raw", what)
+    raw = ledger.current(product.name, "raw", what)
     if raw is not None:
         return recalls.of_partition(raw, reason=reason, by=by)
-    named = [m for m in [space.ledger.release_named(what)] if m is not None]
-    found = named or (space.ledger.by_prefix(what) if len(what) >= 6 else [])
+    named = [m for m in [ledger.release_named(what)] if m is not None]
+    found = named or (ledger.by_prefix(what) if len(what) >= 6 else [])
     releases = {m.snapshot: m for m in found if m.recipe.stage == "release" and m.recipe.product == product.name}
     if len(releases) != 1:
         told = "several releases" if releases else "neither a partition that was read nor a release"
@@ -64,24 +64,24 @@ def find(space: Workspace, product: Product, what: str, *, reason: str, by: str)
     return recalls.of_release(next(iter(releases.values())), reason=reason, by=by)
 
 
-def consequences(space: Workspace, product: Product, recall: Recall) -> Consequences:
+def consequences(ledger: Ledger, product: Product, recall: Recall) -> Consequences:
     """What the recall, recorded or not, touches now and asks for."""
-    made = recalls.descendants(space.ledger, recall)
-    bad = {*recalls.derived(space.ledger, product.name), *(manifest.id for manifest in made)}
-    gone = set(recalls.recalled_partitions(space.ledger, product.name))
-    if recall.what == "partition" and _stands(space, product, recall):
+    made = recalls.descendants(ledger, recall)
+    bad = {*recalls.derived(ledger, product.name), *(manifest.id for manifest in made)}
+    gone = set(recalls.recalled_partitions(ledger, product.name))
+    if recall.what == "partition" and _stands(ledger, product, recall):
         gone.add(recall.partition)
     return Consequences(
         recall=recall,
         touched=_by_stage(made),
         releases=list(dict.fromkeys(ReleaseFacts.of(m).release for m in made if m.recipe.stage == "release")),
-        rollbacks=[r for name in ENVIRONMENTS if (r := _rollback(space, product, name, bad))],
-        again=_again(space, product, bad, gone, recall),
+        rollbacks=[r for name in ENVIRONMENTS if (r := _rollback(ledger, product, name, bad))],
+        again=_again(ledger, product, bad, gone, recall),
     )
 
 
-def _stands(space: Workspace, product: Product, recall: Recall) -> bool:
-    raw = space.ledger.current(product.name, "raw", recall.partition)
+def _stands(ledger: Ledger, product: Product, recall: Recall) -> bool:
+    raw = ledger.current(product.name, "raw", recall.partition)
     return raw is not None and recalls.of_partition(raw, reason="", by="").is_about(recall)
 
 
@@ -92,8 +92,8 @@ def _by_stage(manifests: Collection[Manifest]) -> dict[str, list[str]]:
     return {stage: sorted(partitions) for stage, partitions in found.items()}
 
 
-def _rollback(space: Workspace, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
-    entries = space.ledger.moves(product.name, environment)
+def _rollback(ledger: Ledger, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
+    entries = ledger.moves(product.name, environment)
     if not entries or entries[-1].body.manifest not in bad:
         return None
     barred = {entry.body.bundle for entry in entries if entry.body.manifest in bad}
@@ -101,22 +101,22 @@ def _rollback(space: Workspace, product: Product, environment: str, bad: Collect
     return Rollback(environment, entries[-1].body.release, target.release if target else None)
 
 
-def _again(space: Workspace, product: Product, bad: Collection[str], gone: Collection[str], recall: Recall) -> Again:
+def _again(ledger: Ledger, product: Product, bad: Collection[str], gone: Collection[str], recall: Recall) -> Again:
     """The newest partition that was not recalled, and before it those whose features, which it reads, looked back at what
     was."""
 
     def is_bad(stage: str, key: str) -> bool:
-        standing = space.ledger.current(product.name, stage, key)
+        standing = ledger.current(product.name, stage, key)
         return standing is not None and standing.id in bad
 
-    known = [key for key in space.ledger.partitions(product.name, "raw") if key not in gone]
+    known = [key for key in ledger.partitions(product.name, "raw") if key not in gone]
     if not known:
         return Again((), "no other partition was read; deliver one")
     newest = known[-1]
     tested = test_keys(product, newest)
     if barred := sorted(set(tested) & set(gone)):
         return Again((), f"{newest}, the newest, is judged on {', '.join(barred)} too; deliver it again, or a later partition")
-    release = space.ledger.current(product.name, "release", newest)
+    release = ledger.current(product.name, "release", newest)
     if release is not None and release.snapshot == recall.release:
         return Again((), f"{newest}, the newest, would make the same release; change data, code or configuration")
     read = {*train_keys(product, newest), *tested} - {newest}

@@ -18,10 +18,13 @@ from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.spec.product import Product
+from resources.endpoints.moves import moves_of, recalled_bundles
 from resources.ledger import recalls
-from resources.ledger.decisions import DecisionRefused, signed
+from resources.ledger.budget import Budget
+from resources.ledger.decisions import DecisionRefused, Decisions, signed
+from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 if TYPE_CHECKING:
     from ml_assets.core.release.clearance import Leave
@@ -48,23 +51,23 @@ class Standing:
         return self.leave.is_proven and EvaluationFacts.of(self.evaluation).verdict.is_better
 
 
-def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
+def standing(lineage: Lineage, product: Product, release: Manifest) -> Standing:
     """Recompute from the record whether the release may answer: its verdict, what people decided, and who answers now."""
     from ml_assets.core.release.clearance import leave
 
-    made = space.lineage.made_from(release)
+    made = lineage.made_from(release)
     evaluation, model = made["evaluation"], made["model"]
     facts = EvaluationFacts.of(evaluation)
-    override = space.decisions.override(evaluation, model)
+    override = Decisions(lineage.ledger).override(evaluation, model)
     let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    reasons = [*let.reasons, *unrecorded(space, product, evaluation)]
+    reasons = [*let.reasons, *unrecorded(lineage, product, evaluation)]
     if facts.candidate != model.data_version:
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and let.overridden else ""
-    said = space.decisions.said(release, evaluation)
+    said = Decisions(lineage.ledger).said(release, evaluation)
     agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
-    moves = space.endpoints.moves(product.name, "production")
-    answering = space.ledger.by_prefix(moves[-1].bundle) if moves else []
+    moves = moves_of(lineage.ledger, product.name, "production")
+    answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
         bundle=release.snapshot,
         as_of=release.partition,
@@ -72,10 +75,10 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
         moves=moves,
         unproven=[
             *reasons,
-            *space.lineage.unproven(release, release_claims(product)),
-            *latency_outdated(space, product, release),
+            *lineage.unproven(release, release_claims(product)),
+            *latency_outdated(lineage.ledger, product, release),
         ],
-        recalled=space.endpoints.recalled(product.name),
+        recalled=recalled_bundles(lineage.ledger, product.name, "production"),
         consent=agreed,
         is_verdict_used=any(
             each.partition == release.partition and evaluation.id in [given.manifest for given in each.recipe.inputs]
@@ -85,78 +88,80 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
     return Standing(release, evaluation, override if let.overridden else None, let, agreed, decision)
 
 
-def unrecorded(space: Workspace, product: Product, evaluation: Manifest) -> list[str]:
+def unrecorded(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
     """Why the verdict that an evaluation names is not the one that was given: no decision of a person mends that."""
     facts = EvaluationFacts.of(evaluation)
     reasons = []
-    given = json.loads(space.snapshots.read(evaluation.snapshot, "verdict.json"))
+    given = json.loads(lineage.snapshots.read(evaluation.snapshot, "verdict.json"))
     if digest_json(given) != digest_json(evaluation.facts["verdict"]):
         reasons.append("the verdict is not the one in the evaluation's snapshot")
-    looks = space.budget.window(product, facts.tested).looks
+    looks = Budget(lineage.ledger).window(product, facts.tested).looks
     charged = {look.decision for look in looks if look.comparison == facts.look.comparison}
     if not charged & {facts.verdict.decision, "ACCEPT"}:
         reasons.append(f"no look at this test window was charged that gave {facts.verdict.decision}")
     return reasons
 
 
-def standings(space: Workspace, product: Product) -> list[Standing]:
+def standings(lineage: Lineage, product: Product) -> list[Standing]:
     """Those releases that could still come to answer, oldest partition first: of each partition not before what answers the one
     that stands for it, without what was recalled."""
-    now = space.ledger.pointer(product.name, "production")
-    keys = [key for key in space.ledger.partitions(product.name, "release") if now is None or key >= now.body.as_of]
-    bad = recalls.derived(space.ledger, product.name) if keys else {}
-    found = [space.ledger.current(product.name, "release", key) for key in keys]
-    return [standing(space, product, each) for each in found if each is not None and each.id not in bad]
+    now = lineage.ledger.pointer(product.name, "production")
+    keys = [key for key in lineage.ledger.partitions(product.name, "release") if now is None or key >= now.body.as_of]
+    bad = recalls.derived(lineage.ledger, product.name) if keys else {}
+    found = [lineage.ledger.current(product.name, "release", key) for key in keys]
+    return [standing(lineage, product, each) for each in found if each is not None and each.id not in bad]
 
 
-def waiting(space: Workspace, product: Product) -> list[Standing]:
+def waiting(lineage: Lineage, product: Product) -> list[Standing]:
     """The releases that only lack a person's approval."""
-    return [each for each in standings(space, product) if each.decision.action == "wait"]
+    return [each for each in standings(lineage, product) if each.decision.action == "wait"]
 
 
 def answer(
-    space: Workspace, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
+    lineage: Lineage, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
 ) -> tuple[Standing, Record[ApprovalRecord]]:
     """Approve or refuse the waiting release of this name or digest, and record it; what cannot count is recorded as a refusal."""
     signed(by, reason, what=decision)
     told = {"stage": "approval", "release": named, "decision": decision}
     try:
-        found = _answerable(space, product, named, decision)
-        entry = space.decisions.answer(product, found.release, found.evaluation, decision=decision, by=by, reason=reason, via=via)
+        found = _answerable(lineage, product, named, decision)
+        entry = Decisions(lineage.ledger).answer(
+            product, found.release, found.evaluation, decision=decision, by=by, reason=reason, via=via
+        )
     except DecisionRefused as error:
-        _refuse(space, product, {**told, "by": by, "via": via}, error)
+        _refuse(lineage.ledger, product, {**told, "by": by, "via": via}, error)
         raise
-    return standing(space, product, found.release), entry
+    return standing(lineage, product, found.release), entry
 
 
-def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
+def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
     """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
     from ml_assets.core.release.clearance import leave
 
     signed(by, reason, what="override")
-    evaluation = space.lineage.current(product, "evaluation", partition)
-    model = space.lineage.current(product, "model", partition)
+    evaluation = lineage.current(product, "evaluation", partition)
+    model = lineage.current(product, "model", partition)
     try:
-        _refuse_unmendable(space, product, evaluation=evaluation, model=model)
+        _refuse_unmendable(lineage, product, evaluation=evaluation, model=model)
         facts = EvaluationFacts.of(evaluation)
         lacking = leave(product, facts.verdict, has_champion=facts.champion is not None).reasons
         if not lacking:
-            why = f"its verdict lets it through{_hint(space, product)}"
+            why = f"its verdict lets it through{_hint(lineage, product)}"
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")
-        return space.decisions.overrule(product, evaluation, model, reasons=lacking, by=by, reason=reason, via=via)
+        return Decisions(lineage.ledger).overrule(product, evaluation, model, reasons=lacking, by=by, reason=reason, via=via)
     except DecisionRefused as error:
         told = {"stage": "override", "partition": partition, "evaluation": evaluation.id, "by": by, "via": via}
-        _refuse(space, product, told, error)
+        _refuse(lineage.ledger, product, told, error)
         raise
 
 
-def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manifest, model: Manifest) -> None:
+def _refuse_unmendable(lineage: Lineage, product: Product, *, evaluation: Manifest, model: Manifest) -> None:
     """Refuse where the evaluation is about another model or other releases, or is not what was recorded."""
     from ml_assets.core.release.clearance import misaddressed
 
-    baselines = space.lineage.baselines(product, evaluation.partition, question=EvaluationFacts.of(evaluation).question)
+    baselines = lineage.baselines(product, evaluation.partition, question=EvaluationFacts.of(evaluation).question)
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
-    wrong = misaddressed(model=model, evaluation=evaluation, compared=compared) + unrecorded(space, product, evaluation)
+    wrong = misaddressed(model=model, evaluation=evaluation, compared=compared) + unrecorded(lineage, product, evaluation)
     if wrong:
         raise DecisionRefused(
             f"{product.name} {evaluation.partition}: no override mends this: {'; '.join(wrong)}; evaluate again: "
@@ -164,11 +169,11 @@ def _refuse_unmendable(space: Workspace, product: Product, *, evaluation: Manife
         )
 
 
-def _answerable(space: Workspace, product: Product, named: str, decision: Answer) -> Standing:
+def _answerable(lineage: Lineage, product: Product, named: str, decision: Answer) -> Standing:
     """The release that waits under this name; to be refused, also one that was approved and does not answer yet."""
-    every = standings(space, product)
+    every = standings(lineage, product)
     found = next((each for each in every if _is_named(each.release, named)), None)
-    hint = _hint(space, product, every)
+    hint = _hint(lineage, product, every)
     if found is None:
         raise DecisionRefused(f"{product.name}: no release {named!r} waits for approval{hint}")
     may_refuse = decision == "refused" and found.consent.state == "approved" and found.decision.action == "promote"
@@ -178,8 +183,8 @@ def _answerable(space: Workspace, product: Product, named: str, decision: Answer
     raise DecisionRefused(f"{product.name}: release {found.name} does not wait for approval: {why}{hint}")
 
 
-def _hint(space: Workspace, product: Product, every: list[Standing] | None = None) -> str:
-    names = [each.name for each in (standings(space, product) if every is None else every) if each.decision.action == "wait"]
+def _hint(lineage: Lineage, product: Product, every: list[Standing] | None = None) -> str:
+    names = [each.name for each in (standings(lineage, product) if every is None else every) if each.decision.action == "wait"]
     return f". Waiting: {', '.join(names)}" if names else ". Nothing waits"
 
 
@@ -187,5 +192,5 @@ def _is_named(release: Manifest, name: str) -> bool:
     return name == ReleaseFacts.of(release).release or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
 
 
-def _refuse(space: Workspace, product: Product, told: Mapping[str, Any], error: DecisionRefused) -> None:
-    space.ledger.append("refusal", {"product": product.name, **told, "reasons": [str(error)]})
+def _refuse(ledger: Ledger, product: Product, told: Mapping[str, Any], error: DecisionRefused) -> None:
+    ledger.append("refusal", {"product": product.name, **told, "reasons": [str(error)]})

@@ -17,40 +17,43 @@ from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
 from resources.endpoints import shadows
+from resources.endpoints.moves import Endpoints
 from resources.ledger import recalls
+from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record
-from resources.workspace import Workspace
+from resources.lineage import Lineage
+from resources.settings import Settings
 
 JUDGE = "the judge of shadows"
 
 
-def held(space: Workspace, product: Product, release: Manifest) -> str | None:
+def held(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest) -> str | None:
     """Why the release may not answer yet, in words; None when nothing holds it back. Starts what is declared: its shadow, then,
     when that was good enough, its canary."""
-    champion = space.ledger.pointer(product.name, "production")
+    champion = lineage.ledger.pointer(product.name, "production")
     declared = [each for each in (product.endpoint.shadow, product.endpoint.canary) if each is not None]
     if not declared or champion is None:
         return None
-    if (running := shadows.running(space.ledger, product.name)) is not None:
-        judged = look(space, product, running)
+    if (running := shadows.running(lineage.ledger, product.name)) is not None:
+        judged = look(lineage, endpoints, settings, product, running)
         is_ours = running.body.bundle == release.snapshot
         if judged.verdict == "undecided" or (judged.verdict == "good enough" and not is_ours):
             where = shadows.place(running)
             return f"{where}: {judged.told}" if is_ours else f"{running.body.release} is {where} before it: {judged.told}"
     for terms in declared:
-        end = shadows.ended(space.ledger, release, champion, is_canary=isinstance(terms, CanarySpec))
+        end = shadows.ended(lineage.ledger, release, champion, is_canary=isinstance(terms, CanarySpec))
         if end is None:
-            return _start(space, product, release, champion, terms)
+            return _start(endpoints, product, release, champion, terms)
         if end.body.outcome != "good enough":
             what = "canary" if end.body.share else "shadow"
             return f"its {what} ended with {end.body.outcome}: {end.body.reason}"
     return None
 
 
-def _start(space: Workspace, product: Product, release: Manifest, champion: Record[MoveRecord], declared: ShadowSpec) -> str:
+def _start(endpoints: Endpoints, product: Product, release: Manifest, champion: Record[MoveRecord], declared: ShadowSpec) -> str:
     share = declared.share if isinstance(declared, CanarySpec) else 0.0
     started = shadows.start(
-        space.ledger,
+        endpoints.ledger,
         release,
         champion=champion,
         terms=Terms(**declared.model_dump(exclude={"share"})),
@@ -58,27 +61,36 @@ def _start(space: Workspace, product: Product, release: Manifest, champion: Reco
         reason=f"{ReleaseFacts.of(release).release} is to be tried beside {champion.body.release}",
         share=share,
     )
-    return f"{shadows.place(started)} from now on; {_told(space, product)}"
+    return f"{shadows.place(started)} from now on; {_told(endpoints, product)}"
 
 
-def look(space: Workspace, product: Product, running: Record[ShadowRecord]) -> Judged:
+def look(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, running: Record[ShadowRecord]) -> Judged:
     """Judge the shadow on all outcomes so far, and end it, recorded with the evidence, when that is decided."""
-    judged = judged_now(space, product, running)
+    judged = judged_now(lineage, settings, product, running)
     if judged.verdict != "undecided":
         evidence, told = judged.evidence, judged.told
-        shadows.stop(space.ledger, running, outcome=judged.verdict, evidence=evidence, by=JUDGE, reason=told)
-        _told(space, product)
+        shadows.stop(lineage.ledger, running, outcome=judged.verdict, evidence=evidence, by=JUDGE, reason=told)
+        _told(endpoints, product)
     return judged
 
 
-def stop(space: Workspace, product: Product, running: Record[ShadowRecord], *, by: str, reason: str) -> str:
+def stop(
+    lineage: Lineage,
+    endpoints: Endpoints,
+    settings: Settings,
+    product: Product,
+    running: Record[ShadowRecord],
+    *,
+    by: str,
+    reason: str,
+) -> str:
     """End the shadow by a person's decision; what the server said."""
-    judged = judged_now(space, product, running)
-    shadows.stop(space.ledger, running, outcome="stopped", evidence=judged.evidence, by=by, reason=reason)
-    return _told(space, product)
+    judged = judged_now(lineage, settings, product, running)
+    shadows.stop(lineage.ledger, running, outcome="stopped", evidence=judged.evidence, by=by, reason=reason)
+    return _told(endpoints, product)
 
 
-def judged_now(space: Workspace, product: Product, running: Record[ShadowRecord]) -> Judged:
+def judged_now(lineage: Lineage, settings: Settings, product: Product, running: Record[ShadowRecord]) -> Judged:
     """What is known now about a running shadow; nothing is recorded. Outcomes are those of partitions after the release's own,
     which it was chosen on."""
     import polars as pl
@@ -86,13 +98,13 @@ def judged_now(space: Workspace, product: Product, running: Record[ShadowRecord]
     from ml_assets.serving.log.reader import read
 
     spec, body = product.features, running.body
-    champion = space.ledger.moves(product.name, "production")[-1].body.release
+    champion = lineage.ledger.moves(product.name, "production")[-1].body.release
     since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
     ours = pl.col("release").is_in([champion, body.release])
-    answered = read(space.settings.predictions(product.name)).filter(since, ours, pl.col("environment") == "production")
-    beside = read(space.settings.shadow_predictions(product.name)).filter(since, ours)
-    found = outcomes(space, product, after=body.as_of)
-    frames = (space.snapshots.frame(each.snapshot, "features.parquet") for each in found)
+    answered = read(settings.predictions(product.name)).filter(since, ours, pl.col("environment") == "production")
+    beside = read(settings.shadow_predictions(product.name)).filter(since, ours)
+    found = outcomes(lineage.ledger, product, after=body.as_of)
+    frames = (lineage.snapshots.frame(each.snapshot, "features.parquet") for each in found)
     paired = [pairs(answered, beside, frame, key=spec.key, champion=champion) for frame in frames]
     known = pl.concat(paired) if paired else _nothing(product)
     assert body.terms is not None
@@ -101,11 +113,11 @@ def judged_now(space: Workspace, product: Product, running: Record[ShadowRecord]
     )
 
 
-def outcomes(space: Workspace, product: Product, *, after: str) -> list[Manifest]:
+def outcomes(ledger: Ledger, product: Product, *, after: str) -> list[Manifest]:
     """The features, with their labels, of later partitions, oldest first; without what was recalled."""
-    bad = recalls.derived(space.ledger, product.name)
-    keys = [key for key in space.ledger.partitions(product.name, "features") if key > after]
-    found = [space.ledger.current(product.name, "features", key) for key in keys]
+    bad = recalls.derived(ledger, product.name)
+    keys = [key for key in ledger.partitions(product.name, "features") if key > after]
+    found = [ledger.current(product.name, "features", key) for key in keys]
     return [each for each in found if each is not None and each.id not in bad]
 
 
@@ -116,7 +128,7 @@ def _nothing(product: Product) -> Any:
     return pl.DataFrame(schema={product.features.time: pl.Datetime("us"), **dict.fromkeys(numbers, pl.Float64())})
 
 
-def _told(space: Workspace, product: Product) -> str:
-    pointer = space.endpoints.settle(product.name, "production")
+def _told(endpoints: Endpoints, product: Product) -> str:
+    pointer = endpoints.settle(product.name, "production")
     assert pointer is not None
     return tell_server(product, pointer.release)

@@ -16,8 +16,10 @@ from ml_assets.services.evidence import Finding
 from ml_assets.services.planning.plan import stale_before, tell
 from ml_assets.services.proofs.data import prove_all
 from ml_assets.spec.product import Product
-from resources.lineage import Made
-from resources.workspace import Workspace
+from resources.dbt.build import Dbt
+from resources.landing import Landing
+from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage, Made
 
 SHOWN = 4
 RECENT = 5
@@ -37,78 +39,88 @@ class Told:
     checked: Callable[[Manifest, Finding, bool], None]
 
 
-def bring_up_to_date(space: Workspace, product: Product, partition: str, *, is_trained: bool, run: str, told: Told) -> list[Item]:
+def bring_up_to_date(
+    lineage: Lineage,
+    landing: Landing,
+    dbt: Dbt,
+    product: Product,
+    partition: str,
+    *,
+    is_trained: bool,
+    run: str,
+    told: Told,
+) -> list[Item]:
     """Rebuild what is stale of all that the features of the partition read and, with `is_trained`, of the features that its
     candidate is trained and tested on. What was rebuilt, in order. Raises InputStale, which names the partition."""
     needed = set(_read_by_features(product, partition))
     if is_trained:
         for key in {*train_keys(product, partition), *test_keys(product, partition)} - {partition}:
             needed |= {("features", key), *_read_by_features(product, key)}
-    items = [item for item in stale_before(space, product, "features") if (item.stage, item.partition) in needed]
+    items = [item for item in stale_before(lineage, product, "features") if (item.stage, item.partition) in needed]
     if not items:
         return []
-    _announce(space, product, items, told)
+    _announce(lineage.ledger, product, items, told)
     done: set[Asset] = set()
     for number, item in enumerate(items, 1):
         if (item.stage, item.partition) in done:
             continue
-        why = "; ".join(dict.fromkeys(tell(space, product, cause) for cause in item.causes))
+        why = "; ".join(dict.fromkeys(tell(lineage.ledger, product, cause) for cause in item.causes))
         told.say(f"rebuilding {number} of {len(items)}: {item.stage} {item.partition} ({why})")
-        for made in _rebuilt(space, product, item, run):
+        for made in _rebuilt(lineage, landing, dbt, product, item, run=run):
             done.add((made.manifest.recipe.stage, made.manifest.partition))
             told.made(made)
-            for finding, is_known in prove_all(space, product, made.manifest, run=run):
+            for finding, is_known in prove_all(lineage, dbt, product, made.manifest, run=run):
                 told.checked(made.manifest, finding, is_known)
     return items
 
 
-def refuse_stale(space: Workspace, product: Product, stage: str, partition: str) -> None:
+def refuse_stale(lineage: Lineage, product: Product, stage: str, partition: str) -> None:
     """Raise InputStale if anything that the stage reads for the partition is stale: for selections that do not rebuild it."""
     needed = set(_read_by(product, stage, partition))
     before = [each for each in needed if each[0] != stage]
     until = max((name for name, _ in before), key=_place, default="")
     if not until:
         return
-    items = [item for item in stale_before(space, product, until) if (item.stage, item.partition) in needed]
+    items = [item for item in stale_before(lineage, product, until) if (item.stage, item.partition) in needed]
     if items:
         named = ", ".join(f"{item.stage} {item.partition}".strip() for item in items[:SHOWN])
         more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-        why = "; ".join(dict.fromkeys(tell(space, product, cause) for item in items for cause in item.causes))
+        why = "; ".join(dict.fromkeys(tell(lineage.ledger, product, cause) for item in items for cause in item.causes))
         raise InputStale(
             f"{product.name}/{stage} {partition} reads what is stale: {named}{more} ({why}); "
             f"`ml-assets run {product.name} --partition {partition}` rebuilds it first"
         )
 
 
-def estimated_seconds(space: Workspace, product: Product, items: Sequence[Item]) -> float | None:
+def estimated_seconds(ledger: Ledger, product: Product, items: Sequence[Item]) -> float | None:
     """What these would take by the recorded times of the newest builds of their stages, in CPU seconds; None without any."""
     stages = {item.stage for item in items}
-    typical = {stage: median(times) for stage in stages if (times := space.ledger.build_seconds(product.name, stage, RECENT))}
+    typical = {stage: median(times) for stage in stages if (times := ledger.build_seconds(product.name, stage, RECENT))}
     return sum(typical.get(item.stage, 0.0) for item in items) if typical else None
 
 
-def _announce(space: Workspace, product: Product, items: Sequence[Item], told: Told) -> None:
+def _announce(ledger: Ledger, product: Product, items: Sequence[Item], told: Told) -> None:
     partitions = sorted({item.partition for item in items} - {""})
     told.say(f"{len(items)} stale snapshots of {len(partitions)} partitions are rebuilt first")
     if len(items) > product.rebuild.most:
-        seconds = estimated_seconds(space, product, items)
+        seconds = estimated_seconds(ledger, product, items)
         cost = (
             f"about {seconds:.0f} CPU seconds by recorded times" if seconds is not None else "an unknown time: none is recorded"
         )
         told.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
 
 
-def _rebuilt(space: Workspace, product: Product, item: Item, run: str) -> Sequence[Made]:
+def _rebuilt(lineage: Lineage, landing: Landing, dbt: Dbt, product: Product, item: Item, *, run: str) -> Sequence[Made]:
     try:
         match item.stage:
             case "reference":
-                return [make_reference(space, product, run=run, is_new=False)]
+                return [make_reference(lineage, landing, product, run=run, is_new=False)]
             case "raw":
-                return [make_raw(space, product, item.partition, run=run, is_new=False)]
+                return [make_raw(lineage, landing, product, item.partition, run=run, is_new=False)]
             case "dataset" | "quarantine":
-                return make_dataset(space, product, item.partition, run=run)
+                return make_dataset(lineage, product, item.partition, run=run)
             case "features":
-                return [make_features(space, product, item.partition, run=run)]
+                return [make_features(lineage, dbt, product, item.partition, run=run)]
     except MlAssetsError as error:
         what = f"{product.name}/{item.stage} {item.partition}".strip()
         raise InputStale(f"{what} is stale and cannot be rebuilt: {error}") from error

@@ -9,22 +9,22 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.services.build_snapshots import make_dataset
-from ml_assets.services.dagster_ui.snapshot_metadata import shown
+from ml_assets.services.dagster_ui.snapshot_metadata import tables_shown
 from ml_assets.spec.product import Product
-from resources.dagster_assets import materialized, partitions_def, spec
-from resources.workspace import Workspace
+from resources.dagster_assets import declaration, materialized, partitions_def
+from resources.lineage import Lineage
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The dataset and quarantine assets, computed in one step from one audit."""
     specs = [
-        spec(product, "dataset", "Rows that keep the contract.", kinds={"polars", "parquet", "pandera"}),
-        spec(product, "quarantine", "Refused rows, each with its reason.", kinds={"polars", "parquet"}),
+        dg.AssetSpec(**declaration(product, "dataset", "Rows that keep the contract.", kinds={"polars", "parquet", "pandera"})),
+        dg.AssetSpec(**declaration(product, "quarantine", "Refused rows, each with its reason.", kinds={"polars", "parquet"})),
     ]
 
     @dg.multi_asset(name=f"{product.name}__dataset", specs=specs, partitions_def=partitions_def(product))
-    def dataset(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.MaterializeResult[Any]]:
-        for made in make_dataset(workspace, product, context.partition_key, run=context.run.run_id):
-            yield materialized(product, made, shown(workspace, product, made.manifest))
+    def dataset(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
+        for made in make_dataset(lineage, product, context.partition_key, run=context.run.run_id):
+            yield materialized(product, made, tables_shown(lineage.snapshots, product, made.manifest))
 
     return [dataset]

@@ -12,8 +12,10 @@ from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.notify_server import tell_server
 from ml_assets.spec.product import Product
-from resources.dagster_assets import asset_key, spec
-from resources.workspace import Workspace
+from resources.dagster_assets import asset_key, declaration
+from resources.endpoints.moves import Endpoints, moves_of
+from resources.lineage import Lineage
+from resources.settings import Settings
 
 if TYPE_CHECKING:
     from ml_assets.services.release_status import Standing
@@ -38,17 +40,16 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 def _staging(product: Product) -> dg.AssetsDefinition:
     description = "The release that answers in staging, where it is tried over HTTP."
 
-    @dg.multi_asset(
-        name=f"{product.name}__endpoint_staging",
-        specs=[spec(product, "endpoint/staging", description, after="release", kinds={"http"})],
-    )
-    def endpoint_staging(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
-        release = released(context, workspace, product)
-        before = workspace.endpoints.settle(product.name, "staging")
-        untried = workspace.lineage.unproven(release, staging_claims(product))
-        tried = not untried and not latency_outdated(workspace, product, release)
+    @dg.asset(**declaration(product, "endpoint/staging", description, after="release", kinds={"http"}))
+    def endpoint_staging(
+        context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], endpoints: dg.ResourceParam[Endpoints]
+    ) -> dg.MaterializeResult[Any]:
+        release = released(context, lineage, product)
+        before = endpoints.settle(product.name, "staging")
+        untried = lineage.unproven(release, staging_claims(product))
+        tried = not untried and not latency_outdated(lineage.ledger, product, release)
         if before is None or (before.bundle != release.snapshot and not tried):
-            workspace.endpoints.move(
+            endpoints.move(
                 "staging",
                 release,
                 environment="staging",
@@ -56,7 +57,7 @@ def _staging(product: Product) -> dg.AssetsDefinition:
                 reason=f"released as of {release.partition}",
                 expected=before.bundle if before else None,
             )
-        return _answering(workspace, product, "staging", f"{KEPT}: tried before" if tried else "to be tried")
+        return _answering(endpoints, product, "staging", f"{KEPT}: tried before" if tried else "to be tried")
 
     return endpoint_staging
 
@@ -64,34 +65,34 @@ def _staging(product: Product) -> dg.AssetsDefinition:
 def _production(product: Product) -> dg.AssetsDefinition:
     description = "The release that answers in production."
 
-    @dg.multi_asset(
-        name=f"{product.name}__endpoint_production",
-        specs=[spec(product, "endpoint/production", description, after="endpoint/staging", kinds={"http"})],
-    )
+    @dg.asset(**declaration(product, "endpoint/production", description, after="endpoint/staging", kinds={"http"}))
     def endpoint_production(
-        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
+        context: dg.AssetExecutionContext,
+        lineage: dg.ResourceParam[Lineage],
+        endpoints: dg.ResourceParam[Endpoints],
+        settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult[Any]:
-        release = released(context, workspace, product)
-        workspace.endpoints.settle(product.name, "production")
-        told = promote(workspace, product, release, run=context.run.run_id)
+        release = released(context, lineage, product)
+        endpoints.settle(product.name, "production")
+        told = promote(lineage, endpoints, settings, product, release, run=context.run.run_id)
         context.log.info(f"{product.name} {ReleaseFacts.of(release).release}: {told}")
-        return _answering(workspace, product, "production", told)
+        return _answering(endpoints, product, "production", told)
 
     return endpoint_production
 
 
-def released(context: dg.AssetExecutionContext, workspace: Workspace, product: Product) -> Manifest:
+def released(context: dg.AssetExecutionContext, lineage: Lineage, product: Product) -> Manifest:
     """The release as of the run's partition; without one, the newest."""
-    keys = workspace.ledger.partitions(product.name, "release")
+    keys = lineage.ledger.partitions(product.name, "release")
     key = context.run.tags.get("dagster/partition") or (keys[-1] if keys else "")
-    return workspace.lineage.current(product, "release", key)
+    return lineage.current(product, "release", key)
 
 
-def promote(workspace: Workspace, product: Product, release: Manifest, *, run: str) -> str:
+def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest, *, run: str) -> str:
     """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
     from ml_assets.services.release_status import standing
 
-    found = standing(workspace, product, release)
+    found = standing(lineage, product, release)
     decision = found.decision
     if decision.action == "refuse":
         body = {
@@ -100,19 +101,19 @@ def promote(workspace: Workspace, product: Product, release: Manifest, *, run: s
             "partition": release.partition,
             "release": release.snapshot,
         }
-        workspace.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
+        lineage.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
         raise PromotionRefused(f"{product.name}: release {found.name} may not serve: {'; '.join(decision.reasons)}")
-    moves = workspace.endpoints.moves(product.name, "production")
+    moves = moves_of(lineage.ledger, product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
             tell_server(product, found.name)  # again: a run that was killed after its move told nobody
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
-    if held := shadowing.held(workspace, product, release):
+    if held := shadowing.held(lineage, endpoints, settings, product, release):
         return f"{KEPT}: {held}"
     by, reason = _whose(found, run=run)
-    workspace.endpoints.move(
+    endpoints.move(
         "promotion",
         release,
         environment="production",
@@ -136,9 +137,9 @@ def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
     return " and ".join(people), "; ".join(filter(None, [because, consent.told, f"dagster run {run}"]))
 
 
-def _answering(workspace: Workspace, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:
+def _answering(endpoints: Endpoints, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:
     """What answers now, and what came of this run; nothing may answer yet while a first release waits."""
-    pointer = workspace.endpoints.settle(product.name, environment)
+    pointer = endpoints.settle(product.name, environment)
     metadata: dict[str, Any] = {"release": "nothing answers", "decision": told}
     if pointer is not None:
         metadata |= {name: getattr(pointer, name) for name in ("release", "as_of", "since", "by")}

@@ -14,46 +14,46 @@ from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
-from resources.dagster_assets import materialized, partitions_def, spec
-from resources.ledger.budget import Look
-from resources.workspace import Workspace
+from resources.dagster_assets import declaration, materialized
+from resources.ledger.budget import Budget, Look
+from resources.lineage import Lineage
+from resources.store.snapshots import Snapshots
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The evaluation asset."""
     description = "Candidate and champion on the same unseen rows, and the verdict."
-    evaluation_spec = spec(product, "evaluation", description, kinds={"catboost"})
 
-    @dg.multi_asset(name=f"{product.name}__evaluation", specs=[evaluation_spec], partitions_def=partitions_def(product))
-    def evaluation(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
+    @dg.asset(**declaration(product, "evaluation", description, kinds={"catboost"}))
+    def evaluation(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> dg.MaterializeResult[Any]:
         key, run = context.partition_key, context.run.run_id
-        refuse_stale(workspace, product, "evaluation", key)
-        comparison = compare(workspace, product, key)
-        recipe = workspace.lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
-        made = workspace.lineage.make(recipe, lambda: _evaluate(workspace, product, comparison, key, run=run), run=run)
+        refuse_stale(lineage, product, "evaluation", key)
+        comparison = compare(lineage, product, key)
+        recipe = lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
+        made = lineage.make(recipe, lambda: _evaluate(lineage, product, comparison, key, run=run), run=run)
         facts = EvaluationFacts.of(made.manifest)
         # only now: a verdict whose evaluation was never recorded uses up no promotion
         look = Look(facts.tested, facts.look.comparison, facts.look.number, facts.verdict.gate, "", run)
-        workspace.budget.settle(product, look, facts.verdict.decision)
+        Budget(lineage.ledger).settle(product, look, facts.verdict.decision)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
-        return materialized(product, made, _metadata(workspace, product, made.manifest))
+        return materialized(product, made, _metadata(lineage.snapshots, product, made.manifest))
 
     return [evaluation]
 
 
-def _evaluate(workspace: Workspace, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
+def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
     """Charge the look, then score and judge: in this order, whatever happens in between."""
     from ml_assets.builders.evaluation import build, tested_rows
     from ml_assets.core.evaluation.snapshot import EvaluationRefused
 
-    read = compared.read(workspace)
+    read = compared.read(lineage)
     if tested_rows(read.tested, product).is_empty():  # labels that are not known yet cost no look
         tested = ", ".join(compared.keys)
         raise EvaluationRefused(
             f"{product.name}: the test window {tested} has no row whose {product.features.label} is known; deliver the outcomes, "
             f"then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
         )
-    look = charge(workspace, product, compared, run=run)
+    look = charge(lineage, product, compared, run=run)
     made = build(read, product, key)
     facts = {
         "candidate": compared.model.data_version,
@@ -67,12 +67,12 @@ def _evaluate(workspace: Workspace, product: Product, compared: Comparison, key:
     return replace(made, facts={**made.facts, **facts})
 
 
-def _metadata(workspace: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
+def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
     """What decides first, then small pictures, and the numbers that are plotted over partitions."""
     from ml_assets.core.plots.gates import claims_table, claims_thumbnail
     from ml_assets.core.plots.thumbnails import comparison
 
-    facts, read = EvaluationFacts.of(manifest), partial(workspace.snapshots.read, manifest.snapshot)
+    facts, read = EvaluationFacts.of(manifest), partial(snapshots.read, manifest.snapshot)
     verdict = facts.verdict
     metrics = [metric for metric in METRICS[product.task] if metric in facts.metrics]
     values = {metric: facts.metrics[metric]["candidate"].value for metric in metrics}

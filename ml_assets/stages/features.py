@@ -1,42 +1,52 @@
 """features: the product's dbt models on DuckDB, one partition at a time, Parquet in and Parquet out."""
 
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.build_snapshots import make_features
-from ml_assets.services.dagster_ui.snapshot_metadata import shown
+from ml_assets.services.dagster_ui.snapshot_metadata import features_shown, models_shown, tables_shown
 from ml_assets.services.evidence import Finding
 from ml_assets.services.stale_inputs import Told, bring_up_to_date
 from ml_assets.spec.product import Product
-from resources.dagster_assets import asset_key, materialized, partitions_def, spec
-from resources.lineage import Made
-from resources.workspace import Workspace
+from resources.dagster_assets import asset_key, declaration, materialized
+from resources.dbt.build import Dbt
+from resources.landing import Landing
+from resources.lineage import Lineage, Made
+from resources.store.snapshots import Snapshots
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The features asset. It first rebuilds what is stale of all that it and the rest of the run read."""
     description = "The product's dbt models, joined point-in-time."
-    features_spec = spec(product, "features", description, kinds={"dbt", "duckdb", "parquet"})
+    described = declaration(product, "features", description, kinds={"dbt", "duckdb", "parquet"})
 
-    @dg.multi_asset(name=f"{product.name}__features", specs=[features_spec], partitions_def=partitions_def(product))
-    def features(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
+    @dg.asset(**described, metadata=models_shown(product))
+    def features(
+        context: dg.AssetExecutionContext,
+        lineage: dg.ResourceParam[Lineage],
+        landing: dg.ResourceParam[Landing],
+        dbt: dg.ResourceParam[Dbt],
+    ) -> dg.MaterializeResult[Any]:
         key, run = context.partition_key, context.run.run_id
         is_trained = asset_key(product, "model") in context.job_def.asset_layer.selected_asset_keys
-        told = _told(context, workspace, product)
-        bring_up_to_date(workspace, product, key, is_trained=is_trained, run=run, told=told)
-        made = make_features(workspace, product, key, run=run)
-        return materialized(product, made, shown(workspace, product, made.manifest))
+        told = _told(context, lineage.snapshots, dbt, product)
+        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, told=told)
+        made = make_features(lineage, dbt, product, key, run=run)
+        return materialized(product, made, features_shown(lineage.snapshots, dbt, product, made.manifest))
 
     return [features]
 
 
-def _told(context: dg.AssetExecutionContext, workspace: Workspace, product: Product) -> Told:
+def _told(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, product: Product) -> Told:
     """A rebuild of other partitions, as events of this run: their materializations and their checks' results."""
 
     def made(made: Made) -> None:
-        result = materialized(product, made, shown(workspace, product, made.manifest))
+        is_features = made.manifest.recipe.stage == "features"
+        shown = partial(features_shown, snapshots, dbt) if is_features else partial(tables_shown, snapshots)
+        result = materialized(product, made, shown(product, made.manifest))
         tags = {"dagster/data_version": made.manifest.data_version}
         partition = made.manifest.partition or None
         assert result.asset_key is not None

@@ -12,8 +12,9 @@ from ml_assets.services.claims import features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import materialized, partitions_def, spec
-from resources.workspace import Workspace
+from resources.dagster_assets import declaration, materialized
+from resources.lineage import Lineage
+from resources.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
     from ml_assets.core.model.training import Progress
@@ -25,18 +26,14 @@ LOG_EVERY = 20
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The model asset. It is skipped while there are fewer training partitions than `window.minimum`."""
     window = product.window
-    model_spec = spec(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
+    described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
-    @dg.multi_asset(
-        name=f"{product.name}__model",
-        specs=[model_spec.replace_attributes(skippable=True)],
-        partitions_def=partitions_def(product),
-    )
-    def model(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.MaterializeResult[Any]]:
+    @dg.asset(**described, output_required=False)
+    def model(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.model import build
 
-        key, lineage = context.partition_key, workspace.lineage
-        refuse_stale(workspace, product, "model", key)
+        key = context.partition_key
+        refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
         if len(inputs) < window.minimum:
             context.log.info(f"{key}: {len(inputs)} training partitions, {window.minimum} needed: no candidate yet")
@@ -45,7 +42,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
         progress = _progress(context, product)
         made = lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id)
-        yield materialized(product, made, _metadata(workspace, made.manifest))
+        yield materialized(product, made, _metadata(lineage.snapshots, made.manifest))
 
     return [model]
 
@@ -58,11 +55,11 @@ def _progress(context: dg.AssetExecutionContext, product: Product) -> "Progress"
     return progress
 
 
-def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
+def _metadata(snapshots: Snapshots, manifest: Manifest) -> dict[str, Any]:
     from ml_assets.core.plots.thumbnails import thumbnail
 
     facts = ModelFacts.of(manifest)
-    about = json.loads(workspace.snapshots.read(manifest.snapshot, "model.json"))
+    about = json.loads(snapshots.read(manifest.snapshot, "model.json"))
     losses = about["learning_curve"]
     curve = thumbnail("learning_curve", {"training": {"x": list(range(1, len(losses) + 1)), "y": losses}})
     return {

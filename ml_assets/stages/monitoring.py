@@ -11,32 +11,26 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import materialized, partitions_def, spec
-from resources.workspace import Workspace
+from resources.dagster_assets import declaration, materialized
+from resources.lineage import Lineage
+from resources.store.snapshots import Snapshots
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The monitoring asset. It hangs on features alone, so that a withheld candidate does not blind it; it is skipped while no
     release has served."""
     description = "Data drift, prediction drift and realised metrics of the release that served."
-    monitoring_spec = spec(product, "monitoring", description, kinds={"polars"})
 
-    @dg.multi_asset(
-        name=f"{product.name}__monitoring",
-        specs=[monitoring_spec.replace_attributes(skippable=True)],
-        partitions_def=partitions_def(product),
-    )
-    def monitoring(
-        context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]
-    ) -> Iterator[dg.MaterializeResult[Any]]:
+    @dg.asset(**declaration(product, "monitoring", description, kinds={"polars"}), output_required=False)
+    def monitoring(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.monitoring import Served, build
 
-        key, lineage = context.partition_key, workspace.lineage
+        key = context.partition_key
         release = lineage.answered(product, before=key)
         if release is None:
             context.log.info(f"{key}: no release as of an earlier partition serves, nothing to monitor")
             return
-        refuse_stale(workspace, product, "monitoring", key)
+        refuse_stale(lineage, product, "monitoring", key)
         features = lineage.current(product, "features", key)
         recipe = lineage.recipe(product, "monitoring", key, [features.as_input(), release.as_input()])
         made = lineage.make(
@@ -44,23 +38,23 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
             run=context.run.run_id,
         )
-        yield materialized(product, made, _metadata(workspace, release, made.manifest))
+        yield materialized(product, made, _metadata(lineage.snapshots, release, made.manifest))
 
     return [monitoring]
 
 
-def _metadata(workspace: Workspace, champion: Manifest, manifest: Manifest) -> dict[str, Any]:
-    facts, snapshot = MonitoringFacts.of(manifest), workspace.snapshots.open(manifest.snapshot)
-    drift = json.loads(workspace.snapshots.read(manifest.snapshot, "drift.json"))
+def _metadata(snapshots: Snapshots, champion: Manifest, manifest: Manifest) -> dict[str, Any]:
+    facts, snapshot = MonitoringFacts.of(manifest), snapshots.open(manifest.snapshot)
+    drift = json.loads(snapshots.read(manifest.snapshot, "drift.json"))
     is_known = "metrics.json" in snapshot.members
-    measured = pictures(json.loads(workspace.snapshots.read(manifest.snapshot, "metrics.json"))) if is_known else {}
+    measured = pictures(json.loads(snapshots.read(manifest.snapshot, "metrics.json"))) if is_known else {}
     values = {name: each["candidate"].value for name, each in (facts.metrics or {}).items()}
     return {
         "release": ReleaseFacts.of(champion).release,
         "drifted": ", ".join(facts.drifted) or "none",
         "drift": small_table(["column", "PSI"], [[c["column"], f"{c['psi']:.3f}"] for c in drift["columns"][:15]]),
         **measured,
-        "plots": plots(workspace, manifest),
+        "plots": plots(snapshots, manifest),
         "score_psi": facts.score_psi,
         "columns_drifted": len(facts.drifted),
         "rows": facts.rows,

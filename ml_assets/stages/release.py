@@ -12,8 +12,9 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
-from resources.dagster_assets import asset_key, materialized, partitions_def, spec
-from resources.workspace import Workspace
+from resources.dagster_assets import asset_key, declaration, materialized
+from resources.ledger.decisions import Decisions
+from resources.lineage import Lineage
 
 
 class ReleaseRefused(MlAssetsError):
@@ -24,62 +25,57 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     """The release asset. In a run that evaluates too it is skipped while the verdict lets nothing through: not proven is an
     outcome, not a fault."""
     description = "An immutable bundle with its evidence."
-    release_spec = spec(product, "release", description, kinds={"catboost"})
 
-    @dg.multi_asset(
-        name=f"{product.name}__release",
-        specs=[release_spec.replace_attributes(skippable=True)],
-        partitions_def=partitions_def(product),
-    )
-    def release(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> Iterator[dg.MaterializeResult[Any]]:
+    @dg.asset(**declaration(product, "release", description, kinds={"catboost"}), output_required=False)
+    def release(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         key, run = context.partition_key, context.run.run_id
-        refuse_stale(workspace, product, "release", key)
-        model = workspace.lineage.current(product, "model", key)
-        trained = workspace.lineage.inputs(model)
-        inputs = {each.id: each for each in (*trained, *_own_inputs(workspace, product, key))}
+        refuse_stale(lineage, product, "release", key)
+        model = lineage.current(product, "model", key)
+        trained = lineage.inputs(model)
+        inputs = {each.id: each for each in (*trained, *_own_inputs(lineage, product, key))}
         is_evaluated = asset_key(product, "evaluation") in context.job_def.asset_layer.selected_asset_keys
-        if is_evaluated and (withheld := _withheld(workspace, product, key)):
+        if is_evaluated and (withheld := _withheld(lineage, product, key)):
             context.log.info(f"{product.name} {key}: withheld: {withheld}")
             return
-        override = _refuse_without_evidence(workspace, product, key, run=run)
-        recipe = workspace.lineage.recipe(product, "release", key, [each.as_input() for each in inputs.values()])
-        made = workspace.lineage.make(recipe, lambda: _bundle(workspace, product, recipe, trained, override), run=run)
-        yield materialized(product, made, _metadata(workspace, made.manifest))
+        override = _refuse_without_evidence(lineage, product, key, run=run)
+        recipe = lineage.recipe(product, "release", key, [each.as_input() for each in inputs.values()])
+        made = lineage.make(recipe, lambda: _bundle(lineage, product, recipe, trained, override), run=run)
+        yield materialized(product, made, _metadata(lineage, made.manifest))
 
     return [release]
 
 
-def _own_inputs(workspace: Workspace, product: Product, key: str) -> list[Manifest]:
-    return [workspace.lineage.current(product, stage, key) for stage in ("model", "evaluation", "features")]
+def _own_inputs(lineage: Lineage, product: Product, key: str) -> list[Manifest]:
+    return [lineage.current(product, stage, key) for stage in ("model", "evaluation", "features")]
 
 
-def _withheld(workspace: Workspace, product: Product, key: str) -> str:
+def _withheld(lineage: Lineage, product: Product, key: str) -> str:
     """Why the verdict alone lets nothing through; empty where it does, or a person did."""
     from ml_assets.core.release.clearance import leave
 
-    model, evaluation, _ = _own_inputs(workspace, product, key)
+    model, evaluation, _ = _own_inputs(lineage, product, key)
     facts = EvaluationFacts.of(evaluation)
-    override = workspace.decisions.override(evaluation, model)
+    override = Decisions(lineage.ledger).override(evaluation, model)
     let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     return "; ".join(let.reasons) if facts.verdict.decision != "ACCEPT" else ""
 
 
-def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *, run: str) -> Override | None:
+def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, run: str) -> Override | None:
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
     from ml_assets.core.release.clearance import leave, refusals
     from ml_assets.services.generation import mixed_generations
     from ml_assets.services.release_status import unrecorded
 
-    model, evaluation, features = _own_inputs(workspace, product, key)
+    model, evaluation, features = _own_inputs(lineage, product, key)
     facts = EvaluationFacts.of(evaluation)
-    baselines = workspace.lineage.baselines(product, key, question=facts.question)
+    baselines = lineage.baselines(product, key, question=facts.question)
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
-    override = workspace.decisions.override(evaluation, model)
+    override = Decisions(lineage.ledger).override(evaluation, model)
     reasons = refusals(product, model=model, evaluation=evaluation, compared=compared, override=override)
-    reasons = [*reasons, *unrecorded(workspace, product, evaluation)]
-    if reasons := [*reasons, *mixed_generations(workspace, product, model=model, evaluation=evaluation, features=features)]:
+    reasons = [*reasons, *unrecorded(lineage, product, evaluation)]
+    if reasons := [*reasons, *mixed_generations(lineage.ledger, product, model=model, evaluation=evaluation, features=features)]:
         recorded = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
-        workspace.ledger.append("refusal", {**recorded, "evaluation": evaluation.id, "run": run})
+        lineage.ledger.append("refusal", {**recorded, "evaluation": evaluation.id, "run": run})
         raise ReleaseRefused(
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
@@ -88,25 +84,23 @@ def _refuse_without_evidence(workspace: Workspace, product: Product, key: str, *
     return override if let.overridden else None
 
 
-def _bundle(
-    workspace: Workspace, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None
-) -> Output:
+def _bundle(lineage: Lineage, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None) -> Output:
     from ml_assets.builders.release import Released, build
     from ml_assets.core.release.bundle import release_name
     from ml_assets.services.model_card import card_about
 
-    key, handle = recipe.partition, workspace.lineage.handle
+    key, handle = recipe.partition, lineage.handle
     name = release_name(key, recipe.key)
-    model, evaluation, features = _own_inputs(workspace, product, key)
-    about = card_about(workspace, name, model=model, evaluation=evaluation, override=override)
+    model, evaluation, features = _own_inputs(lineage, product, key)
+    about = card_about(lineage, name, model=model, evaluation=evaluation, override=override)
     inputs = Released(name, handle(model), handle(evaluation), handle(features), [*map(handle, trained)], about)
     return build(inputs, product, key)
 
 
-def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
+def _metadata(lineage: Lineage, manifest: Manifest) -> dict[str, Any]:
     facts = ReleaseFacts.of(manifest)
-    evaluation = workspace.lineage.made_from(manifest)["evaluation"]
-    card = workspace.snapshots.read(manifest.snapshot, "card.md").decode()
+    evaluation = lineage.made_from(manifest)["evaluation"]
+    card = lineage.snapshots.read(manifest.snapshot, "card.md").decode()
     override = facts.override
     return {
         "release": facts.release,
@@ -115,5 +109,5 @@ def _metadata(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
         "evidence": ", ".join(claim.name for claim in EvaluationFacts.of(evaluation).verdict.claims if claim.outcome == "PASS"),
         "trained_on": f"{facts.train[0]} to {facts.train[-1]}, {len(facts.train)} partitions",
         "bundle": manifest.snapshot,
-        "members": small_table(["member"], [[name] for name in sorted(workspace.snapshots.open(manifest.snapshot).members)]),
+        "members": small_table(["member"], [[name] for name in sorted(lineage.snapshots.open(manifest.snapshot).members)]),
     }

@@ -6,8 +6,10 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.spec.product import Product
-from resources.dagster_assets import INFORMS, materialized, partitions_def, spec
-from resources.workspace import Workspace
+from resources.dagster_assets import INFORMS, declaration, materialized
+from resources.lineage import Lineage
+from resources.settings import Settings
+from resources.tracking.mlflow_catalogue import Catalogue
 
 RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
 """MLflow may be a server, and busy."""
@@ -16,26 +18,25 @@ RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The tracking asset."""
     description = "The MLflow run of an evaluation and the registered version of its release. It informs and decides nothing."
-    tracking_spec = spec(product, "tracking", description, kinds={"mlflow"})
+    described = declaration(product, "tracking", description, kinds={"mlflow"})
 
-    @dg.multi_asset(
-        name=f"{product.name}__tracking",
-        specs=[tracking_spec],
-        partitions_def=partitions_def(product),
-        op_tags=INFORMS["tracking"],
-        retry_policy=RETRIES,
-    )
-    def tracking(context: dg.AssetExecutionContext, workspace: dg.ResourceParam[Workspace]) -> dg.MaterializeResult[Any]:
+    @dg.asset(**described, op_tags=INFORMS["tracking"], retry_policy=RETRIES)
+    def tracking(
+        context: dg.AssetExecutionContext,
+        lineage: dg.ResourceParam[Lineage],
+        tracking: dg.ResourceParam[Catalogue],
+        settings: dg.ResourceParam[Settings],
+    ) -> dg.MaterializeResult[Any]:
         from ml_assets.services.mlflow_catalogue import log, show, tracked
         from resources.tracking.mlflow_catalogue import TRAINING_VIEW, run_page
 
-        key, lineage = context.partition_key, workspace.lineage
-        what = tracked(workspace, product, key)
+        key = context.partition_key
+        what = tracked(lineage, product, key)
         inputs = [each.as_input() for each in (what.model, what.evaluation, what.release) if each is not None]
         recipe = lineage.recipe(product, "tracking", key, inputs)
-        made = lineage.make(recipe, lambda: log(context, workspace, product, what), run=context.run.run_id)
-        show(workspace, product, what.release)
-        facts, ui = TrackingFacts.of(made.manifest), workspace.settings.mlflow_ui
+        made = lineage.make(recipe, lambda: log(context, lineage, tracking, product, what), run=context.run.run_id)
+        show(lineage, tracking, product, what.release)
+        facts, ui = TrackingFacts.of(made.manifest), settings.mlflow_ui
         page = f"{ui}/#/models/{product.name}/versions/{facts.version}{TRAINING_VIEW}"
         metadata = {
             "mlflow_run": run_page(ui, facts),

@@ -17,7 +17,7 @@ from resources.endpoints.pointer import Pointer
 from resources.ledger import recalls
 from resources.ledger.ledger import Kind, Ledger
 from resources.ledger.records import Record
-from resources.settings import Settings
+from resources.settings import pointer_file
 
 
 class NothingToRollBackTo(MlAssetsError):
@@ -26,17 +26,13 @@ class NothingToRollBackTo(MlAssetsError):
 
 @dataclass(frozen=True)
 class Endpoints:
-    """The endpoints of all products."""
+    """The endpoints of all products. `folder` holds their pointer files."""
 
-    settings: Settings
+    folder: Path
     ledger: Ledger
 
     def file(self, product: str, environment: str) -> Path:
-        return self.settings.pointer(product, environment)
-
-    def moves(self, product: str, environment: str) -> list[Move]:
-        """Every move so far, oldest first."""
-        return [as_move(entry) for entry in self.ledger.moves(product, environment)]
+        return pointer_file(self.folder, product, environment)
 
     def move(
         self,
@@ -65,17 +61,12 @@ class Endpoints:
         )
         return self._record(kind, move, expected=expected, release=release)
 
-    def recalled(self, product: str, environment: str = "production") -> frozenset[str]:
-        """The bundles that answered at some time and were recalled, or made from what was."""
-        bad = recalls.derived(self.ledger, product)
-        return frozenset(e.body.bundle for e in self.ledger.moves(product, environment) if e.body.manifest in bad)
-
     def rollback(self, product: str, *, to: str | None, by: str, reason: str, environment: str = "production") -> Pointer:
         """Let an earlier release answer: the one before, or the one named `to` (name or digest). What was recalled is
         passed over, and refused when it is named."""
         entries = self.ledger.moves(product, environment)
         moves = [as_move(entry) for entry in entries]
-        target = back(moves, to=to, recalled=() if to else self.recalled(product, environment))
+        target = back(moves, to=to, recalled=() if to else recalled_bundles(self.ledger, product, environment))
         if target is None:
             known = dict.fromkeys(move.release for move in (moves if to else stack(moves)))
             raise NothingToRollBackTo(
@@ -109,6 +100,17 @@ class Endpoints:
         entry = self.ledger.move_pointer(kind, move, expected=expected, guard=not_recalled)
         self.settle(move.product, move.environment)
         return as_pointer(entry)  # a shadow beside what answered before ends with it
+
+
+def moves_of(ledger: Ledger, product: str, environment: str) -> list[Move]:
+    """Every move of one endpoint, oldest first."""
+    return [as_move(entry) for entry in ledger.moves(product, environment)]
+
+
+def recalled_bundles(ledger: Ledger, product: str, environment: str) -> frozenset[str]:
+    """The bundles that served at some time and were recalled, or made from what was."""
+    bad = recalls.derived(ledger, product)
+    return frozenset(e.body.bundle for e in ledger.moves(product, environment) if e.body.manifest in bad)
 
 
 def as_pointer(entry: Record[MoveRecord], shadow: Record[ShadowRecord] | None = None) -> Pointer:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_assets.cli.plan import STALE
 from ml_assets.core.lineage.stages import LEAVES
-from ml_assets.services.planning.plan import make_plan
+from tests.support import plans
 from tests.support.homes.flights_months import MONTHS, NEXT, Months, copies, copy, month, months, with_column
 from tests.support.homes.path_homes import Home
 
@@ -21,7 +21,7 @@ BELOW_RAW = {"dataset", "quarantine", "features"}
 
 
 def planned(at: Home) -> set[tuple[str, str]]:
-    return {(item.stage, item.partition) for item in make_plan(at.space, at.product)}
+    return {(item.stage, item.partition) for item in plans.planned(at.space, at.product)}
 
 
 def told(at: Home, *arguments: str) -> tuple[int, dict[str, Any]]:

@@ -98,5 +98,5 @@ def test_a_recalled_release_never_comes_back(copy: Home) -> None:
     assert copy.answering() == second
     run = copy.run(THIRD)
     assert not run.success
-    assert "Recalled" in run.errors["endpoint_staging"]
+    assert "Recalled" in run.errors["endpoint/staging"]
     assert copy.answering() == copy.answering("staging") == second

@@ -18,6 +18,7 @@ from ml_assets.core.model import features
 from ml_assets.definitions import build_defs
 from ml_assets.services.claims import REPRODUCIBLE
 from resources.dagster_assets import asset_key
+from resources.dagster_resources import resources_of
 from tests.support.homes.flights_months import MONTHS, copies, copy, month, months
 from tests.support.homes.path_homes import QUIET, Home
 from tests.support.records import damage
@@ -153,7 +154,8 @@ def reproduced(at: Home) -> dg.AssetCheckEvaluation:
     job = dg.define_asset_job(
         "some", selection=dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, "release"), REPRODUCIBLE))
     )
-    definitions = dg.Definitions.merge(build_defs({product.name: product}, at.space), dg.Definitions(jobs=[job]))
+    own = build_defs({product.name: product}, resources_of(at.space.settings))
+    definitions = dg.Definitions.merge(own, dg.Definitions(jobs=[job]))
     with dg.DagsterInstance.ephemeral() as instance:
         of_third = {"instance": instance, "tags": {"dagster/partition": THIRD}}
         done = definitions.resolve_job_def("some").execute_in_process(**of_third, run_config=QUIET)

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.cli.shared.references import UnknownReference, resolve
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.audit.questions import Audit
 from ml_assets.serving.log.reader import count_predictions
 from resources.ledger import recalls
-from resources.workspace import Workspace
 from tests.support import audited
 from tests.support.audited import SOURCE, delivered
 
@@ -42,12 +42,14 @@ def ask(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 def lineage(space: Workspace, reference: str) -> dict[str, Any]:
-    return Audit(space, resolve(space, reference)).lineage()
+    return Audit(space.ledger, space.settings.cache, resolve(space, reference)).lineage()
 
 
 def impact(space: Workspace, reference: str) -> dict[str, Any]:
     subject = resolve(space, reference)
-    return Audit(space, subject).impact(count_predictions(space.settings.predictions(subject.product)))
+    return Audit(space.ledger, space.settings.cache, subject).impact(
+        count_predictions(space.settings.predictions(subject.product))
+    )
 
 
 def names(answer: dict[str, Any]) -> list[str]:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json, digest_json, sha256
 from ml_assets.core.gates.verdict import gate_digest
 from resources.ledger import chain
 from resources.ledger.budget import Budget, WindowRetired
 from resources.ledger.chain import Entry, entry_hash, rule_of, tombstone
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.ledger.test_tampering import forge
 from tests.support.gated import product as gated

@@ -6,12 +6,12 @@ from threading import Barrier
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import Endpoints, NothingToRollBackTo
 from resources.endpoints.pointer import Pointer, PointerError
 from resources.ledger.ledger import LedgerConflict
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.support.faults import BROKEN_DISK, disk_fails, points_survived
 from tests.support.records import answers, broken, release
@@ -192,6 +192,6 @@ def test_a_pointer_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_pointer_lies_where_the_settings_say(workspace: Workspace, home: Path) -> None:
     answers(workspace, A)
-    endpoints = Endpoints(settings_of(home), workspace.ledger)
+    endpoints = Endpoints(settings_of(home).endpoints, workspace.ledger)
     assert endpoints.file("trains", "production") == home / "endpoints" / "trains" / "production.json"
     assert endpoints.file("trains", "production").is_file()

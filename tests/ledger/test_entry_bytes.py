@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import ledger as ledgers
 from resources.ledger import recalls
+from resources.ledger.budget import Budget
+from resources.ledger.decisions import Decisions
 from resources.ledger.erasure import erase
 from resources.ledger.ledger import KINDS
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.support.gated import product
 from tests.support.records import manifest, release
@@ -71,11 +73,11 @@ def write(home: Path) -> Workspace:
         space.ledger.publish(each, run="run-1", source=source, seconds={"wall": 1.5, "cpu": 2.0} if each is model else None)
     details = {"identity": "1" * 64, "description": "ü holds", "severity": "WARN", "values": {"rows": 1.5e-7, "told": None}}
     space.ledger.add_evidence(subject=raw.id, claim="complete", passed=False, details=details, run="run-1")
-    look = space.budget.charge(made, tested=["2013-02", "2013-03"], comparison="one", gate="g" * 64, run="run-2")
-    space.budget.settle(made, look, "REJECT")
+    look = Budget(space.ledger).charge(made, tested=["2013-02", "2013-03"], comparison="one", gate="g" * 64, run="run-2")
+    Budget(space.ledger).settle(made, look, "REJECT")
     who: Any = {"by": " anna ", "reason": "slices look fine", "via": "cli"}
-    space.decisions.overrule(made, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
-    space.decisions.answer(made, first, evaluation, decision="approved", **who)
+    Decisions(space.ledger).overrule(made, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
+    Decisions(space.ledger).answer(made, first, evaluation, decision="approved", **who)
     moved: Any = {"by": "dagster run run-2", "reason": "ACCEPT as of 2013-02"}
     space.endpoints.move("staging", first, environment="staging", expected=None, **moved)
     for before, now in ((None, first), (first, second)):

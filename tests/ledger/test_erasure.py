@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json, digest_json
 from resources.ledger.chain import entry_hash, rule_of, tombstone
 from resources.ledger.decisions import DecisionRefused
 from resources.ledger.erasure import ERASABLE, NEEDED, ErasureRefused, erase
 from resources.ledger.ledger import KINDS, Entry
 from resources.ledger.records import stored
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.ledger.test_chain import triggers
 from tests.ledger.test_tampering import forge, raw

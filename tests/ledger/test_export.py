@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.export.ledger import CannotWithhold, lines, verify_export
 from resources.ledger.erasure import erase
 from resources.ledger.ledger import KINDS
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.support import verified_home
 from tests.support.homes import old_home

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from resources.ledger import head_checkpoint as witness
 from resources.ledger.head_checkpoint import Head, WitnessDamaged
-from resources.workspace import Workspace
 from tests.support.faults import disk_fails
 from tests.support.records import damage, manifest, pointing
 

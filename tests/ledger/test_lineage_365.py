@@ -34,6 +34,7 @@ from ml_assets.services.claims import features_claims
 from ml_assets.services.planning.plan import situation, surroundings
 from ml_assets.spec.product import Product, load
 from resources.dagster_assets import asset_key
+from resources.dagster_resources import resources_of
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
@@ -240,7 +241,9 @@ def some_days(year: Year) -> list[str]:
 @pytest.fixture(scope="module")
 def settled(year: Year) -> Situation:
     """What a plan looks at, from the real ledger, store and landing folder."""
-    found = situation(year.home.space, year.product, surroundings(year.home.space, year.product))
+    space = year.home.space
+    around = surroundings(space.lineage, space.landing, year.product, cache=space.settings.cache)
+    found = situation(space.ledger, year.product, around)
     assert Planner(year.product, found).plan() == []
     return found
 
@@ -339,7 +342,8 @@ def materialized(
     product = at.product
     selection: dg.AssetSelection = dg.AssetSelection.assets(*(asset_key(product, stage) for stage in stages))
     job = dg.define_asset_job("some", selection=selection if is_checked else selection.without_checks())
-    definitions = dg.Definitions.merge(build_defs({product.name: product}, at.space), dg.Definitions(jobs=[job]))
+    own = build_defs({product.name: product}, resources_of(at.space.settings))
+    definitions = dg.Definitions.merge(own, dg.Definitions(jobs=[job]))
     done = definitions.resolve_job_def("some").execute_in_process(instance=instance, partition_key=partition, run_config=QUIET)
     return {event.asset_key.path[-1]: event.materialization for event in done.get_asset_materialization_events()}
 

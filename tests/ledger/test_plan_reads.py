@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.planning import Definition
 from ml_assets.core.release.promotion import Move, stack
 from ml_assets.core.release.serving_history import champions
 from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.endpoints.moves import moves_of
 from tests.support import records
 
 KEYS = ("2013-01", "2013-02", "2013-03")
@@ -57,7 +58,7 @@ def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, pro
     workspace.endpoints.rollback(product.name, to=None, by="test", reason="test")
     with workspace.ledger.engine.connect() as connection:
         found = production_moves(connection, product)
-    told = workspace.endpoints.moves(product.name, "production")
+    told = moves_of(workspace.ledger, product.name, "production")
     assert [(m.bundle, m.as_of, m.kind) for m in found] == [(m.bundle, m.as_of, m.kind) for m in told]
 
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.audit.ledger_graph import open_graph
@@ -19,9 +20,8 @@ from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.ledger.ledger import Ledger, LedgerConflict
-from resources.scratch_workspace import ledger_copy
+from resources.scratch import ledger_copy
 from resources.settings import settings
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 
 # The same tests, with this module's `ledger`.

@@ -4,14 +4,14 @@ from typing import Any
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.release.promotion import Move, back, decide
 from ml_assets.spec.product import Product
-from resources.endpoints.moves import NothingToRollBackTo
+from resources.endpoints.moves import NothingToRollBackTo, recalled_bundles
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import Recalled
-from resources.workspace import Workspace
 from tests.support.records import JUDGED, answers, manifest, release
 
 JANUARY, FEBRUARY, MARCH = "2013-01", "2013-02", "2013-03"
@@ -184,7 +184,7 @@ def test_a_recalled_release_is_no_champion_nor_is_one_that_was_judged_against_it
     assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[2]
     recall_release(workspace, three[1])
     assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[0]
-    assert workspace.endpoints.recalled("trains") == {three[1].snapshot, three[2].snapshot}
+    assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
 
 
 def test_a_rollback_passes_over_what_was_recalled_and_refuses_it_by_name(workspace: Workspace, three: list[Manifest]) -> None:

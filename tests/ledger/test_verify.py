@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml_assets.cli import cli
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
 from ml_assets.services.verify.home import verify
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger, entry_hash
-from resources.workspace import Workspace
 from tests.ledger.test_tampering import forge
 from tests.support import verified_home as support
 from tests.support.records import broken, damage, flip

@@ -13,6 +13,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.release.clearance import leave
 from ml_assets.services.release_status import waiting as who_waits
+from resources.dagster_resources import resources_of
 from resources.ledger import recalls
 from resources.ledger.decisions import DecisionRefused
 from resources.tracking import registry
@@ -44,8 +45,8 @@ def test_who_is_asked_follows_from_what_the_product_declares(waiting: People) ->
 def launched(at: People) -> list[tuple[str, str]]:
     """The runs that the sensor of decisions asks for: partition and run key."""
     product = at.home.product
-    with dg.build_sensor_context() as context:
-        result = decisions.build(product, at.home.space)(context)
+    with dg.build_sensor_context(resources=resources_of(at.home.space.settings)) as context:
+        result = decisions.build(product)(context)
     requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
     return [(str(r.partition_key), str(r.run_key)) for r in requests if isinstance(r, dg.RunRequest)]
 
@@ -59,7 +60,7 @@ def test_the_release_is_registered_and_tried_in_staging_and_waits(waiting: Peopl
     assert run.checks["answers_equal_offline"]
     assert waiting.home.answering("staging") == waiting.release
     assert waiting.home.answering() is None
-    (found,) = who_waits(waiting.home.space, waiting.home.product)
+    (found,) = who_waits(waiting.home.space.lineage, waiting.home.product)
     assert (found.name, found.decision.reasons) == (
         waiting.release,
         ("waits for approval by two people: gates.approve is person",),
@@ -116,9 +117,9 @@ def test_a_refusal_is_final(people: People, command: Command) -> None:
     assert run.success
     assert run.computed == set()
     assert people.home.answering() is None
-    assert who_waits(people.home.space, people.home.product) == []
+    assert who_waits(people.home.space.lineage, people.home.product) == []
     assert launched(people) == []
-    tags = registry.versions(people.home.space.catalogue.client(), "flights")[0].tags
+    tags = registry.versions(people.home.space.tracking.client(), "flights")[0].tags
     assert tags["approval"] == "refused: refused by ben: carrier OO is missing"
 
 
@@ -153,7 +154,7 @@ def test_an_approval_of_other_bytes_or_of_another_evaluation_counts_for_nothing(
     run = people.home.run("", only=["endpoint/production"])
     assert run.made == {"endpoint/production": False}
     assert people.home.answering() is None
-    assert len(who_waits(people.home.space, people.home.product)) == 1
+    assert len(who_waits(people.home.space.lineage, people.home.product)) == 1
 
 
 def another_answers(at: People, as_of: str, *, instead_of: str | None) -> None:
@@ -179,7 +180,7 @@ def refused_now(at: People) -> str:
     run = at.home.run("", only=["endpoint/production"])
     assert "endpoint/production" not in run.made
     assert launched(at) == []
-    return run.errors["endpoint_production"]
+    return run.errors["endpoint/production"]
 
 
 def test_an_approval_does_not_outlive_the_champion_that_the_verdict_compared_with(approved: People) -> None:
@@ -232,8 +233,8 @@ def test_a_job_refuses_too_even_after_enough_have_approved(approved: People) -> 
 
 def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people: People) -> None:
     space, product = people.home.space, people.home.product
-    client = space.catalogue.client()
-    assert reconcile(product, space) == "the alias shows what answers"
+    client = space.tracking.client()
+    assert reconcile(product, space.lineage, space.tracking) == "the alias shows what answers"
     (version,) = registry.versions(client, "flights")
     assert version.tags["approval"].startswith("waits: waits for approval by two people")
     assert (version.tags["verdict"], len(version.tags["gates"])) == ("ACCEPT", 64)
@@ -243,7 +244,7 @@ def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people
         if person:
             client.set_model_version_tag("flights", version.version, registry.APPROVED_BY, person)
         client.set_registered_model_alias("flights", "production", version.version)
-        return reconcile(product, space)
+        return reconcile(product, space.lineage, space.tracking)
 
     assert "nobody is named" in move("")
     assert "approved; it shows nothing, which answers" in move("anna")
@@ -255,20 +256,20 @@ def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people
     (partition, _), *_ = launched(people)
     assert people.home.run(partition, leaves=("tracking",)).computed == {"endpoint/production"}
     assert people.home.answering() == people.release
-    assert reconcile(product, space) == "the alias shows what answers"
+    assert reconcile(product, space.lineage, space.tracking) == "the alias shows what answers"
 
 
 def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> None:
     space, product = people.home.space, people.home.product
-    client = space.catalogue.client()
+    client = space.tracking.client()
     (version,) = registry.versions(client, "flights")
     source = client.create_model_version("flights", version.source, version.run_id, tags={"bundle": "f" * 64})
     client.set_registered_model_alias("flights", "production", source.version)
-    assert "it is unknown" in reconcile(product, space)
+    assert "it is unknown" in reconcile(product, space.lineage, space.tracking)
     other = client.create_model_version("flights", f"{version.source}/lookups", version.run_id, tags=dict(version.tags))
     client.set_model_version_tag("flights", other.version, registry.APPROVED_BY, "anna")
     client.set_registered_model_alias("flights", "production", other.version)
-    assert "its files are not the release's: " in reconcile(product, space)
+    assert "its files are not the release's: " in reconcile(product, space.lineage, space.tracking)
     assert people.entries("approval") == []
     assert registry.shown(client, "flights", "production") is None
     assert [entry.body["stage"] for entry in people.entries("refusal")] == ["registry"] * 2
@@ -277,20 +278,22 @@ def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> 
 def test_an_alias_that_lags_behind_is_moved_without_a_refusal_and_one_that_a_person_moved_with(approved: People) -> None:
     space, product = approved.home.space, approved.home.product
     approved.home.run("", only=["endpoint/production"])
-    client = space.catalogue.client()
+    client = space.tracking.client()
     client.delete_registered_model_alias("flights", "production")
-    assert reconcile(product, space) == f"the alias was behind; it shows {approved.release}, which answers"
+    assert (
+        reconcile(product, space.lineage, space.tracking) == f"the alias was behind; it shows {approved.release}, which answers"
+    )
     shown = registry.shown(client, "flights", "production")
     assert shown is not None
     assert (shown.bundle, shown.is_ours) == (approved.bundle, True)
 
     another_answers(approved, "2013-03", instead_of=approved.bundle)
-    assert reconcile(product, space) == "the alias was behind; it shows 2013-03.aaaaaaaa, which answers"
+    assert reconcile(product, space.lineage, space.tracking) == "the alias was behind; it shows 2013-03.aaaaaaaa, which answers"
     assert registry.shown(client, "flights", "production") is None, "that one is not registered"
     assert approved.refused() == []
     client.set_model_version_tag("flights", shown.version, registry.APPROVED_BY, "cleo")
     client.set_registered_model_alias("flights", "production", shown.version)
-    assert "Nothing waits; it shows 2013-03.aaaaaaaa" in reconcile(product, space)
+    assert "Nothing waits; it shows 2013-03.aaaaaaaa" in reconcile(product, space.lineage, space.tracking)
     assert registry.shown(client, "flights", "production") is None
     assert [entry.body["via"] for entry in approved.entries("refusal")] == ["mlflow"]
 

@@ -16,6 +16,7 @@ from ml_assets.services.verify.home import verify
 from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader
+from resources.dagster_resources import resources_of
 from resources.endpoints import shadows
 from sensors import shadow as sensor
 from tests.serving.test_shadow import eventually
@@ -63,8 +64,11 @@ def scored(days: Days) -> int:
 
 
 def tick(days: Days) -> dg.RunRequest | dg.SkipReason:
-    with dg.DagsterInstance.ephemeral() as instance:
-        said = sensor.build(days.flights, days.open())(dg.build_sensor_context(instance))
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance, resources=resources_of(days.open().settings)) as context,
+    ):
+        said = sensor.build(days.flights)(context)
     assert isinstance(said, dg.RunRequest | dg.SkipReason)
     return said
 
@@ -113,7 +117,9 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
     assert release
     with served(days) as base_url:
         champion = client.release(base_url)["release"]
-        assert "a canary that answers 0.5 of the requests from now on" in (shadowing.held(space, days.flights, release) or "")
+        assert "a canary that answers 0.5 of the requests from now on" in (
+            shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
+        )
         assert ask(days, base_url, DAYS[2]) == {champion, release.facts["release"]}
         for folder in (space.settings.predictions("flights"), space.settings.shadow_predictions("flights")):
             for path in folder.rglob("*.parquet"):
@@ -128,7 +134,9 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
     end = shadows.newest(space.ledger, "flights", "production")
     assert end
     assert (end.body.outcome, end.body.share, end.body.by) == ("harm", 0.5, shadowing.JUDGE)
-    assert "its canary ended with harm" in (shadowing.held(space, days.flights, release) or "")
+    assert "its canary ended with harm" in (
+        shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
+    )
     refused = days.ml_assets("shadow", "flights", "--stop", "--reason", "a test")
     assert refused.returncode == 1
     assert "nothing is in the shadow, and there is no canary" in refused.stderr

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UNSEEN
 from ml_assets.serving.client.latency import Measured
+from resources.endpoints.moves import moves_of
 from resources.settings import settings
-from resources.workspace import Workspace
 from tests.support.command_line import Days
 from tests.support.homes.path_homes import Home, Run
 from tests.support.homes.small_home import DAYS, small_home
@@ -44,7 +45,7 @@ class Small(Home):
     @property
     def releases(self) -> list[str]:
         """The names of the releases that served, in their order."""
-        return [move.release for move in self.space.endpoints.moves(self.name, "production")]
+        return [move.release for move in moves_of(self.space.ledger, self.name, "production")]
 
     def measured(self, release: Manifest | None = None) -> list[dict[str, Any]]:
         """The evidence of every measurement, or of those of one release."""
@@ -131,8 +132,8 @@ def test_a_first_release_has_no_ratio_and_its_p99_is_recorded(small: Small) -> N
 def test_a_release_that_was_not_measured_may_not_serve(small: Small) -> None:
     small.candidate()
     run = small.tried(without=f"endpoint/staging:{LATENCY_HOLDS}")
-    assert "PromotionRefused" in run.errors["endpoint_production"]
-    assert "latency_holds was never checked for this content" in run.errors["endpoint_production"]
+    assert "PromotionRefused" in run.errors["endpoint/production"]
+    assert "latency_holds was never checked for this content" in run.errors["endpoint/production"]
     assert small.answering() == small.releases[0]
 
 
@@ -154,13 +155,13 @@ def test_a_pass_that_is_not_about_the_release_that_serves_now_lets_nothing_throu
     details = {"values": {"champion": serving.body.bundle, "ratio": 1.0, **values}}
     small.space.ledger.add_evidence(subject=forged.id, claim=LATENCY_HOLDS, passed=True, details=details, run="a test")
     run = small.run("", only=["endpoint/production"])
-    assert told in run.errors["endpoint_production"]
+    assert told in run.errors["endpoint/production"]
     assert small.answering() == small.releases[0]
 
 
 def test_a_champion_that_cannot_be_loaded_is_a_failing_finding_with_the_reason(small: Small) -> None:
     small.candidate()
-    first = small.space.endpoints.moves("flights", "production")[0]
+    first = moves_of(small.space.ledger, "flights", "production")[0]
     model = small.space.snapshots.path(first.bundle, "model.cbm")
     model.chmod(0o644)
     model.write_bytes(b"CBM1 damaged")

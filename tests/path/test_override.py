@@ -15,6 +15,7 @@ from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.release.clearance import Leave, leave
 from ml_assets.spec.product import Product
+from resources.dagster_resources import resources_of
 from resources.tracking.registry import versions
 from sensors import decisions
 from tests.support.homes.path_homes import Run
@@ -26,8 +27,8 @@ WHO = {"by": "anna", "reason": "the floor is for another season"}
 
 
 def launched(at: People) -> list[tuple[str, str]]:
-    with dg.build_sensor_context() as context:
-        result = decisions.build(at.home.product, at.home.space)(context)
+    with dg.build_sensor_context(resources=resources_of(at.home.space.settings)) as context:
+        result = decisions.build(at.home.product)(context)
     requests = result.run_requests or [] if isinstance(result, dg.SensorResult) else []
     return [(str(r.partition_key), str(r.run_key)) for r in requests if isinstance(r, dg.RunRequest)]
 
@@ -102,7 +103,7 @@ def test_a_check_that_only_warns_opens_nothing(turned_down: People, monkeypatch:
 
 def test_the_endpoint_alone_takes_an_older_release_only_for_the_gates_of_now(turned_down: People) -> None:
     run = turned_down.home.run("", only=["endpoint/production"])
-    assert "the verdict was given for other gates than product.yaml declares now" in run.errors["endpoint_production"]
+    assert "the verdict was given for other gates than product.yaml declares now" in run.errors["endpoint/production"]
     assert "gate floor was judged as another claim" in turned_down.refused()[0]
     assert turned_down.home.answering() is None
 
@@ -173,7 +174,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert move.body["reason"].startswith(f"override of REJECT as of {SECOND} by anna: {WHO['reason']}")
     assert move.body["is_proven"] is False
     tags = next(
-        v.tags for v in versions(turned_down.home.space.catalogue.client(), "flights") if v.tags["bundle"] == release.snapshot
+        v.tags for v in versions(turned_down.home.space.tracking.client(), "flights") if v.tags["bundle"] == release.snapshot
     )
     assert tags["override"] == f"by anna: {WHO['reason']}"
     lineage = command("lineage", turned_down.release).output
@@ -194,7 +195,7 @@ def test_neither_an_override_nor_an_approval_stands_in_for_a_try_in_staging(turn
     run = turned_down.home.run(SECOND, without=["endpoint/staging:answers_equal_offline"])
     assert "release" in run.computed
     never = "answers_equal_offline was never checked"
-    assert never in run.errors["endpoint_production"]
+    assert never in run.errors["endpoint/production"]
     assert never in turned_down.job("approve", {"release": turned_down.release, "by": "ben", "reason": "so be it"})
     assert turned_down.entries("approval") == []
     assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["endpoint", "approval"]

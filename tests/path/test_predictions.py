@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 
 from ml_assets.builders.predictions import MEMBER
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.release.bundle import as_requests
 from ml_assets.serving.client import http_client as client
@@ -22,7 +23,6 @@ from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log.prediction_id import prediction_id
 from ml_assets.serving.log.reader import read
 from ml_assets.serving.log.record import schema
-from resources.workspace import Workspace
 from tests.support.command_line import Days
 from tests.support.homes.small_home import DAYS, small_home
 

@@ -97,8 +97,8 @@ def test_a_release_that_was_not_tried_in_staging_may_not_answer(months: Months, 
     assert "endpoint/production" not in untried.run.made
     for run in (untried.run, untried.home.run("", only=["endpoint/production"])):
         assert not run.success
-        assert "PromotionRefused" in run.errors["endpoint_production"]
-        assert "answers_equal_offline was never checked" in run.errors["endpoint_production"]
+        assert "PromotionRefused" in run.errors["endpoint/production"]
+        assert "answers_equal_offline was never checked" in run.errors["endpoint/production"]
         assert untried.home.answering() == months.home.answering()
     assert [entry.body["stage"] for entry in refusals(untried.home)] == ["endpoint"] * 2
 

@@ -8,10 +8,12 @@ import dagster as dg
 import pytest
 
 from checks import rollback as drill
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.definitions import build_defs
 from ml_assets.services.claims import ROLLBACK_DRILL
 from resources.dagster_assets import asset_key
-from resources.workspace import Workspace
+from resources.dagster_resources import resources_of
+from resources.endpoints.moves import moves_of
 from tests.support.command_line import Days
 from tests.support.homes.path_homes import QUIET
 from tests.support.homes.small_home import small_home
@@ -31,7 +33,7 @@ def space(days: Days) -> Iterator[Workspace]:
 
 
 def run_job(days: Days, space: Workspace, **config: str) -> Any:
-    definitions = build_defs({"flights": days.flights}, space)
+    definitions = build_defs({"flights": days.flights}, resources_of(space.settings))
     run_config = {**QUIET, "ops": {"flights__roll_back": {"config": config}}}
     with dg.DagsterInstance.ephemeral() as instance:
         job = definitions.resolve_job_def("flights_rollback")
@@ -42,14 +44,14 @@ def drilled(days: Days, space: Workspace) -> dg.AssetCheckEvaluation:
     """What the check says when it runs alone."""
     key = dg.AssetCheckKey(asset_key(days.flights, "endpoint/production"), ROLLBACK_DRILL)
     alone = dg.Definitions(jobs=[dg.define_asset_job("alone", selection=dg.AssetSelection.checks(key))])
-    definitions = dg.Definitions.merge(build_defs({"flights": days.flights}, space), alone)
+    definitions = dg.Definitions.merge(build_defs({"flights": days.flights}, resources_of(space.settings)), alone)
     with dg.DagsterInstance.ephemeral() as instance:
         done = definitions.resolve_job_def("alone").execute_in_process(instance=instance, run_config=QUIET)
         return next(iter(done.get_asset_check_evaluations()))
 
 
 def releases(space: Workspace) -> list[str]:
-    return [move.release for move in space.endpoints.moves("flights", "production")]
+    return [move.release for move in moves_of(space.ledger, "flights", "production")]
 
 
 def logged(space: Workspace) -> dict[str, int]:
@@ -105,7 +107,7 @@ def test_the_drill_goes_back_and_forth_within_seconds_and_moves_nothing_of_ours(
 
 
 def test_the_drill_finds_that_the_release_before_is_damaged(days: Days, space: Workspace) -> None:
-    first = space.endpoints.moves("flights", "production")[0]
+    first = moves_of(space.ledger, "flights", "production")[0]
     model = space.snapshots.path(first.bundle, "model.cbm")
     model.chmod(0o644)
     model.write_bytes(b"CBM1 damaged")

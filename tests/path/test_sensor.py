@@ -13,12 +13,13 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Output
 from ml_assets.spec.product import Product
 from resources.dagster_instance import open_instance
+from resources.dagster_resources import resources_of
 from resources.settings import ROOT
-from resources.workspace import Workspace
 from sensors import new_data
 from tests.support import command_line
 from tests.support.command_line import Days
@@ -53,8 +54,8 @@ class Ticks:
         return reason
 
     def _tick(self) -> tuple[list[dg.RunRequest], str]:
-        with dg.build_sensor_context(cursor=self.cursor) as context:
-            result = new_data.build(self.product, self.workspace)(context)
+        with dg.build_sensor_context(cursor=self.cursor, resources=resources_of(self.workspace.settings)) as context:
+            result = new_data.build(self.product)(context)
             self.cursor = context.cursor
         if isinstance(result, dg.SkipReason):
             return [], result.skip_message or ""

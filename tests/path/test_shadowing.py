@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.monitoring.shadow_harm import judge, pairs
 from ml_assets.core.release.bundle import as_requests
@@ -19,8 +20,8 @@ from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader
 from ml_assets.spec.sections import ShadowSpec
+from resources.dagster_resources import resources_of
 from resources.endpoints import pointer, shadows
-from resources.workspace import Workspace
 from sensors import shadow as sensor
 from tests.support.command_line import Days
 from tests.support.homes.small_home import DAYS, small_home
@@ -124,8 +125,11 @@ def rescored(space: Workspace, score: Callable[[float], float]) -> None:
 
 def ticked(days: Days, space: Workspace) -> str:
     """What the sensor says."""
-    with dg.DagsterInstance.ephemeral() as instance:
-        said = sensor.build(days.flights, space)(dg.build_sensor_context(instance))
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance, resources=resources_of(space.settings)) as context,
+    ):
+        said = sensor.build(days.flights)(context)
     assert isinstance(said, dg.SkipReason)
     return said.skip_message or ""
 
@@ -139,14 +143,14 @@ def told(space: Workspace) -> pointer.Pointer:
 def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_the_evidence(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
     champion = told(space)
-    assert "from now on" in (shadowing.held(space, product, release) or "")
+    assert "from now on" in (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "")
     beside = told(space)
     assert (beside.release, beside.shadow and beside.shadow.bundle) == (champion.release, release.snapshot)
-    assert (shadowing.held(space, product, release) or "").startswith("in the shadow: ")
+    assert (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "").startswith("in the shadow: ")
     ask(days, space)
     running = shadows.running(space.ledger, "flights")
     assert running
-    assert shadowing.judged_now(space, product, running).rows > 100
+    assert shadowing.judged_now(space.lineage, space.settings, product, running).rows > 100
     rescored(space, lambda _: 1.0)
     assert ticked(days, space).startswith(f"{release.facts['release']}: harm")
     assert shadows.running(space.ledger, "flights") is None
@@ -156,27 +160,29 @@ def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_th
     assert (end.body.outcome, end.body.by) == ("harm", shadowing.JUDGE)
     assert end.body.evidence["lower"] > 0.02
     assert told(space) == champion
-    assert "ended with harm" in (shadowing.held(space, product, release) or "")
+    assert "ended with harm" in (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "")
 
 
 def test_a_release_that_is_good_enough_is_held_back_no_longer_but_by_a_declared_canary(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
-    shadowing.held(space, product, release)
+    shadowing.held(space.lineage, space.endpoints, space.settings, product, release)
     running = shadows.running(space.ledger, "flights")
     assert running
     shadows.stop(space.ledger, running, outcome="good enough", evidence={}, by="test", reason="a test")
     with pytest.raises(shadows.ShadowRefused, match="ended already"):
         shadows.stop(space.ledger, running, outcome="harm", evidence={}, by="test", reason="too late")
-    assert shadowing.held(space, product, release) is None
+    assert shadowing.held(space.lineage, space.endpoints, space.settings, product, release) is None
     days.edit("shadow: {", "canary: {unit: hour, max_harm: 0.02, bound: 0.2, share: 0.1}, shadow: {")
-    assert "a canary that answers 0.1 of the requests from now on" in (shadowing.held(space, days.flights, release) or "")
+    assert "a canary that answers 0.1 of the requests from now on" in (
+        shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
+    )
     beside = told(space).shadow
     assert (beside and beside.share, verify(space.settings).findings) == (0.1, ())
 
 
 def test_a_rollback_ends_a_shadow_and_the_record_stays_whole(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
-    shadowing.held(space, product, release)
+    shadowing.held(space.lineage, space.endpoints, space.settings, product, release)
     assert verify(space.settings).findings == ()
     space.endpoints.rollback("flights", to=None, by="Ada", reason="a test")
     assert told(space).shadow is None

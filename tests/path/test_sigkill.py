@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.services.planning.plan import make_plan
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.verify.home import verify
 from ml_assets.services.verify.ledger_file import copy_database
 from ml_assets.spec.product import load
@@ -19,11 +19,11 @@ from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import as_pointer
 from resources.settings import Settings, settings
 from resources.store.temp_files import UNFINISHED, clear_home, writing_into
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.support.homes.path_homes import Home, home
 from tests.support.homes.weather_days import TEMPERATURE, days
 from tests.support.killed_runs import Ended, Runner, runner
+from tests.support.plans import planned
 from tests.support.records import broken
 from tests.support.verified_home import contents
 
@@ -166,9 +166,9 @@ def assert_nothing_is_left_over(at: Home) -> None:
     assert {finding.told for finding in verify(at.space.settings).findings} <= {UNNAMED}
     space = looking(at.space.settings)
     try:
-        assert make_plan(space, at.product) == []
+        assert planned(space, at.product) == []
         releases = [e.body["manifest"]["facts"]["release"] for e in space.ledger.entries() if _is_release(e.body)]
-        client = space.catalogue.client()
+        client = space.tracking.client()
         versions = client.search_model_versions(f"name = '{at.name}'") if releases else []
         assert sorted(v.tags["release"] for v in versions) == sorted(releases)
     finally:

@@ -12,12 +12,12 @@ from ml_assets.cli.reproduce import reproduce
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.core.release.bundle import as_requests
-from ml_assets.services.planning.plan import make_plan
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.spec.product import load
 from tests.path.test_temperature import SMALL
 from tests.support.homes.path_homes import Home, home
 from tests.support.homes.weather_days import TEMPERATURE, days
+from tests.support.plans import planned
 from tests.support.serving_store import get, post
 
 DAYS = tuple(days())[:5]
@@ -74,8 +74,8 @@ def test_the_features_trained_on_are_inputs_of_a_release_that_knows_them_and_its
     release, model = taken.get("release", RELEASED), taken.get("model", RELEASED)
     assert {(i.asset, i.partition) for i in model.recipe.inputs} < {(i.asset, i.partition) for i in release.recipe.inputs}
     assert taken.space.lineage.made_from(release)["features"].partition == RELEASED
-    planned = {item.stage for item in make_plan(taken.space, taken.product) if item.partition == RELEASED}
-    assert planned == set(LEAVES), "they were left out of the run"
+    due = {item.stage for item in planned(taken.space, taken.product) if item.partition == RELEASED}
+    assert due == set(LEAVES), "they were left out of the run"
 
 
 def test_the_endpoint_refuses_the_new_airport_by_path_and_answers_for_the_others(taken: Home, tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ import pytest
 
 from benchmarks import plan, plan_home
 from benchmarks.child import ChildFailed
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage import stages
-from ml_assets.services.planning.plan import make_plan
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger, write
-from resources.workspace import Workspace
+from tests.support.plans import planned
 from tests.support.records import broken
 
 DAYS = 20
@@ -55,7 +55,7 @@ def test_every_snapshot_is_whole_and_every_stage_stands_for_its_recipe(space: Wo
             assert space.snapshots.is_intact(manifest.snapshot)
             now = space.lineage.recipe(product, stage, manifest.partition, manifest.recipe.inputs)
             assert now.key == manifest.recipe.key
-    assert make_plan(space, product) == []
+    assert planned(space, product) == []
 
 
 def test_the_measured_command_says_nothing_to_do_and_sees_a_changed_delivery(space: Workspace, product: Product) -> None:
@@ -72,7 +72,7 @@ def test_a_plan_that_says_otherwise_is_no_measurement(space: Workspace, product:
 def test_a_recorded_change_is_seen_and_names_what_it_began_with(space: Workspace, product: Product) -> None:
     last = space.lineage.current(product, "raw", space.landing.delivered(product)[-1])
     space.ledger.publish(last.__class__(last.recipe, "0" * 64, "0" * 64), run="r")
-    found = {(item.stage, cause.kind) for item in make_plan(space, product) for cause in item.causes}
+    found = {(item.stage, cause.kind) for item in planned(space, product) for cause in item.causes}
     assert ("raw", "lost") in found
     assert ("dataset", "lost") in found
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.source import NOT_VERSIONED, source_text
 from resources import git as module
 from resources.git import Sources, source, tracked
 from resources.settings import settings
-from resources.workspace import Workspace
 from tests.support.records import recipe
 
 
@@ -147,7 +147,8 @@ def test_a_product_is_found_by_its_name_in_the_settings(checkout: Path, tmp_path
     other = committed(tmp_path / "other", "mine/product.yaml")
     monkeypatch.setattr(module, "ROOT", tmp_path / "installed")
     places = {"ML_ASSETS_PRODUCTS": f"{checkout}/products:{other}", "ML_ASSETS_COMMIT": " c0ffee\n"}
-    sources = Sources(settings(places))
+    current = settings(places)
+    sources = Sources(current.products, current.commit)
     stated = {"commit": "c0ffee", "is_dirty": None}
     assert sources("mine") == {"code": stated, "product": head(other)}
     assert sources("own") == {"code": stated, "product": head(checkout)}

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Input, Manifest, Output, Recipe
 from ml_assets.spec.product import Product
 from resources.ledger.records import EntryMalformed
 from resources.lineage import Lineage, NotMaterialized, NotProven
-from resources.workspace import Workspace
 from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails, points_survived
 from tests.support.records import JUDGED, answers, broken, damage, manifest, release
 

@@ -9,13 +9,13 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources.lineage import Made
-from resources.scratch_workspace import scratch_above
+from resources.scratch import snapshots_above
 from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
-from resources.workspace import Workspace
 from tests.support import command_line
 from tests.support.records import damage, recipe
 
@@ -70,16 +70,16 @@ def test_what_is_neither_there_nor_here_is_built_again(space: Workspace, which: 
     assert damaged(space) == []
 
 
-def test_a_scratch_workspace_reads_copies_and_puts_nothing_back(space: Workspace, tmp_path: Path) -> None:
+def test_a_scratch_store_reads_copies_and_puts_nothing_back(space: Workspace, tmp_path: Path) -> None:
     made = make(space).manifest
     lose(space, made.snapshot)
-    scratch = scratch_above(space, tmp_path / "scratch")
-    assert scratch.snapshots.is_intact(made.snapshot)
+    scratch = snapshots_above(space.snapshots, tmp_path / "scratch")
+    assert scratch.is_intact(made.snapshot)
     assert damaged(space) == [f"store {made.snapshot}"]
     damage(remote(space).cache.locate(made.snapshot))
-    assert not scratch.snapshots.is_intact(made.snapshot)
-    own = scratch.snapshots.write(FILES | {"own.txt": b""})
-    assert scratch.snapshots.is_intact(own.digest)
+    assert not scratch.is_intact(made.snapshot)
+    own = scratch.write(FILES | {"own.txt": b""})
+    assert scratch.is_intact(own.digest)
 
 
 def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

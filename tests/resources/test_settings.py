@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from resources.settings import ROOT, SettingRefused, settings
-from resources.workspace import Workspace
 
 
 @pytest.mark.parametrize("environ", [{}, {"ML_ASSETS_HOME": "", "ML_ASSETS_STORE": ""}, {"HOME": "/x"}])
@@ -71,6 +71,7 @@ def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tm
         ({}, "http://127.0.0.1:5000"),
         ({"MLFLOW": "https://host/mlflow/"}, "https://host/mlflow"),
         ({"MLFLOW": "https://host", "MLFLOW_UI": "https://people/"}, "https://people"),
+        ({"MLFLOW": "https://ann:secret@host/mlflow?token=1"}, "https://host/mlflow"),
     ],
 )
 def test_links_lead_to_the_mlflow_that_people_see(environ: dict[str, str], expected: str) -> None:

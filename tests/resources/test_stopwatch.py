@@ -4,10 +4,10 @@ import subprocess
 import sys
 import time
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from resources.lineage import Lineage
 from resources.stopwatch import Stopwatch
-from resources.workspace import Workspace
 from tests.support.records import manifest, recipe
 
 

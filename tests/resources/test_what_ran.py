@@ -16,6 +16,7 @@ from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.stages import STAGES, stage_code
 from ml_assets.first_party import PACKAGES, TREE, CodeChanged
 from ml_assets.services.build_snapshots import make_dataset, make_raw
+from resources.dagster_resources import resources_of
 from sensors import new_data
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
@@ -31,7 +32,7 @@ def made(tmp_path: Path) -> Iterator[Home]:
     """The shop with one delivered day, of which raw was read."""
     home = shop(tmp_path)
     deliver(home, DAY)
-    make_raw(home.space, home.product, DAY, run="test")
+    make_raw(home.space.lineage, home.space.landing, home.product, DAY, run="test")
     yield home
     home.close()
 
@@ -49,14 +50,14 @@ def quarantined(home: Home) -> int:
 
 def test_a_contract_that_is_edited_while_a_process_lives_is_refused_until_it_is_loaded_again(made: Home) -> None:
     loaded = made.product
-    make_dataset(made.space, loaded, DAY, run="as declared")
+    make_dataset(made.space.lineage, loaded, DAY, run="as declared")
     first = made.get("dataset", DAY)
     assert quarantined(made) == 0
     edit_contract(made)
     with pytest.raises(CodeChanged, match=r"shop: .*contract\.py changed since the product was loaded; restart"):
-        make_dataset(made.space, loaded, DAY, run="edited")
+        make_dataset(made.space.lineage, loaded, DAY, run="edited")
     assert made.get("dataset", DAY).id == first.id
-    made_again, _ = make_dataset(made.space, made.product, DAY, run="restarted")
+    made_again, _ = make_dataset(made.space.lineage, made.product, DAY, run="restarted")
     assert quarantined(made) > 10
     assert made_again.manifest.recipe.code == stage_code(made.product, STAGES["dataset"]) != first.recipe.code
     frame = made.space.lineage.handle(made_again.manifest).frame("orders.parquet")
@@ -78,7 +79,7 @@ def test_every_file_of_a_declaration_is_watched(made: Home, file: str) -> None:
     with (made.declared / file).open("a") as stream:
         stream.write("\n-- a note\n" if file.endswith(".sql") else "\n# a note\n")
     with pytest.raises(CodeChanged, match=rf"{Path(file).name} changed since the product was loaded; restart"):
-        make_dataset(made.space, loaded, DAY, run="edited")
+        make_dataset(made.space.lineage, loaded, DAY, run="edited")
 
 
 def test_a_build_that_runs_when_the_contract_is_edited_is_finished_under_its_old_digest(
@@ -92,7 +93,7 @@ def test_a_build_that_runs_when_the_contract_is_edited_is_finished_under_its_old
 
     before = stage_code(loaded, STAGES["dataset"])
     monkeypatch.setattr(dataset_builder, "audited", edited_meanwhile)
-    kept, _ = make_dataset(made.space, loaded, DAY, run="long")
+    kept, _ = make_dataset(made.space.lineage, loaded, DAY, run="long")
     assert kept.manifest.recipe.code == before
     assert quarantined(made) == 0
 
@@ -177,19 +178,19 @@ def test_a_module_that_changed_before_it_was_imported_is_refused_by_name_and_wha
 
 
 def tick(home: Home, sensor: dg.SensorDefinition) -> str:
-    with dg.build_sensor_context(cursor=None) as context:
+    with dg.build_sensor_context(cursor=None, resources=resources_of(home.space.settings)) as context:
         result = sensor(context)
     assert isinstance(result, dg.SkipReason)
     return result.skip_message or ""
 
 
 def test_the_sensor_says_when_its_code_server_has_to_be_reloaded(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    sensor = new_data.build(made.product, made.space)
+    sensor = new_data.build(made.product)
     assert "reload" not in tick(made, sensor)
     edit_contract(made)
     assert "contract.py changed since the product was loaded; restart: in Dagster reload the code location" in tick(made, sensor)
-    assert "reload" not in tick(made, new_data.build(made.product, made.space))
+    assert "reload" not in tick(made, new_data.build(made.product))
     monkeypatch.setitem(TREE.texts, "ml_assets.core.metrics.drift", b"BINS = 20")  # type: ignore[arg-type]
     monkeypatch.setitem(TREE.marks, "ml_assets.core.metrics.drift", (0, 0, 0))  # type: ignore[arg-type]
-    told = tick(made, new_data.build(made.product, made.space))
+    told = tick(made, new_data.build(made.product))
     assert "the code changed since this process started: ml_assets.core.metrics.drift. Restart it" in told

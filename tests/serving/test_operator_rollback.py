@@ -11,6 +11,7 @@ from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.http_client import EndpointRefused
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.http.api_keys import new_key
+from resources.endpoints.moves import moves_of
 from tests.support.browser import eventually
 from tests.support.command_line import Days
 from tests.support.homes.small_home import small_home
@@ -27,7 +28,7 @@ def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[D
 
 def releases(days: Days) -> list[str]:
     space = days.open()
-    names = [move.release for move in space.endpoints.moves("flights", "production")]
+    names = [move.release for move in moves_of(space.ledger, "flights", "production")]
     space.ledger.close()
     return names
 
@@ -45,7 +46,7 @@ def serve(days: Days, **more: str) -> ServerProcess:
 
 def golden(days: Days, release: str) -> tuple[list[dict[str, object]], list[float]]:
     space = days.open()
-    bundle = next(move.bundle for move in space.endpoints.moves("flights", "production") if move.release == release)
+    bundle = next(move.bundle for move in moves_of(space.ledger, "flights", "production") if move.release == release)
     content = json.loads(space.snapshots.read(bundle, "golden.json"))
     space.ledger.close()
     return content["requests"], content["scores"]
@@ -104,7 +105,7 @@ def test_after_a_start_a_rollback_needs_no_byte_of_the_store(days: Days) -> None
 def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_on(days: Days) -> None:
     first, second = releases(days)
     space = days.open()
-    bundle = next(move.bundle for move in space.endpoints.moves("flights", "production") if move.release == first)
+    bundle = next(move.bundle for move in moves_of(space.ledger, "flights", "production") if move.release == first)
     model = space.snapshots.path(bundle, "model.cbm")
     space.ledger.close()
     model.chmod(0o644)

@@ -9,9 +9,10 @@ import pytest
 
 from ml_assets.builders import evaluation as evaluation_builder
 from ml_assets.builders import report as report_builder
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.stages import LEAVES
+from resources.ledger.budget import Budget
 from resources.settings import settings
-from resources.workspace import Workspace
 from tests.support.homes.path_homes import Home, Run
 from tests.support.homes.shop import DAYS, Row, deliver, shop
 
@@ -117,11 +118,11 @@ def test_verdict_without_evaluation_uses_up_no_promotion(plain: Home, tmp_path: 
         patch.setattr(evaluation_builder, "judge_candidate", judged_and_lost)
         lost = made.run(THIRD, only=JUDGED)
     assert list(lost.errors) == ["evaluation"]
-    window = made.space.budget.window(made.product, [THIRD])
+    window = Budget(made.space.ledger).window(made.product, [THIRD])
     assert (len(window.looks), window.ships, window.why_retired) == (1, 0, "")
     assert made.run(THIRD, only=JUDGED).success
     assert made.get("evaluation", THIRD).facts["verdict"]["decision"] == "ACCEPT"
-    window = made.space.budget.window(made.product, [THIRD])
+    window = Budget(made.space.ledger).window(made.product, [THIRD])
     assert (len(window.looks), window.ships) == (1, 1)
     made.close()
 

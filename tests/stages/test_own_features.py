@@ -106,7 +106,7 @@ def test_a_champion_whose_request_column_is_gone_leaves_the_verdict_to_a_person(
     assert (verdict["decision"], verdict["reasons"]) == ("INCONCLUSIVE", [reason])
     assert not verdict["is_first"]
     assert copy.answering() == before
-    overrule(copy.space, copy.product, THIRD, by="ada", reason="items are not asked any more", via="cli")
+    overrule(copy.space.lineage, copy.product, THIRD, by="ada", reason="items are not asked any more", via="cli")
     assert copy.run(THIRD, only=RELEASED).success
     assert copy.answering() == copy.get("release", THIRD).facts["release"] != before
 

@@ -17,8 +17,8 @@ from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.first_party import TREE
-from ml_assets.services.planning.plan import make_plan
 from ml_assets.spec.product import Product
+from tests.support import plans
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -333,7 +333,7 @@ def test_a_column_that_the_datasets_builder_drops_makes_everything_after_it_stal
     def planned(code: Code) -> set[tuple[str, str]]:
         monkeypatch.setattr(stages, "SOURCE", code)
         stages.closure.cache_clear()
-        return {(item.stage, item.partition) for item in make_plan(plain.space, plain.product)}
+        return {(item.stage, item.partition) for item in plans.planned(plain.space, plain.product)}
 
     try:
         informs = {("report", DAYS[1]), ("tracking", DAYS[1])}

@@ -2,11 +2,11 @@
 
 import datetime as dt
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.source import NOT_VERSIONED, Source
 from ml_assets.serving.log.prediction_id import ID_LENGTH
-from resources.workspace import Workspace
 from tests.support.logged import log, predicted
 from tests.support.records import answers
 

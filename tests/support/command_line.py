@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.demo_flights import Year
 from ml_assets.spec.product import Product, load
 from resources.settings import settings
-from resources.workspace import Workspace
 from tests.support.homes.flights_days import own_copy
 
 SPEC = {

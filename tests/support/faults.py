@@ -22,12 +22,12 @@ from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
 import resources.lineage  # noqa: F401  once here, not in every child
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources.endpoints import pointer as pointers
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.settings import settings
-from resources.workspace import Workspace
 from tests.support.records import answers, broken, recipe, release
 
 SYSTEM_CALLS = ("open", "mkdir", "chmod", "fsync", "replace")

@@ -8,8 +8,8 @@ import dagster as dg
 
 from ml_assets.definitions import build_defs
 from ml_assets.spec.product import load_all
+from resources.dagster_resources import resources_of
 from resources.settings import ROOT, settings
-from resources.workspace import Workspace
 
 FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parents[1] / "products")
 
@@ -17,7 +17,7 @@ FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parents[1] / "product
 @cache
 def definitions() -> dg.Definitions:
     """Both products on a home that is not there."""
-    return build_defs(load_all(FOLDERS), Workspace(settings({"ML_ASSETS_HOME": "/nowhere"})))
+    return build_defs(load_all(FOLDERS), resources_of(settings({"ML_ASSETS_HOME": "/nowhere"})))
 
 
 def lines(found: dg.Definitions) -> Iterator[str]:

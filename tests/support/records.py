@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.release.records import MoveRecord
 from resources.ledger.chain import GENESIS, rule_of
 from resources.ledger.ledger import Ledger
-from resources.workspace import Workspace
 
 JUDGED: dict[str, Any] = {"verdict": {"decision": "ACCEPT"}, "candidate": "c" * 64, "tested": ["2013-02"]}
 """Facts that every evaluation has."""

@@ -5,11 +5,11 @@ import sqlite3
 from contextlib import closing, suppress
 from pathlib import Path
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources.ledger.ledger import LedgerConflict
 from resources.settings import Settings
-from resources.workspace import Workspace
 from tests.conftest import settings_of
 from tests.support.records import answers, pointing, recipe
 

@@ -45,7 +45,7 @@ def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -
     begun = time.monotonic()
     space = workspace()
     spec = under(product_named(product, space.settings), policy)
-    steps = list(walk(cases(space, spec)))
+    steps = list(walk(cases(space.lineage, spec)))
     plants, leaking = planted(steps), leaks(steps, windows=windows)
     found = diagnose(past(steps, plants, leaking))
     errors = [each for each in found if each.is_error]

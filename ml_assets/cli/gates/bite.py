@@ -51,7 +51,7 @@ def command(
     _refuse_unknown(only)
     begun = time.monotonic()
     with _scratch(keep) as folder:
-        on = Subject(case_of(space, spec, partition), folder)
+        on = Subject(case_of(space.lineage, spec, partition), folder)
         if not as_json:
             click.echo("\n".join(_heading(on)))
         bites = []

@@ -7,9 +7,9 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
-from resources.ledger.budget import Window
-from resources.workspace import Workspace
+from resources.ledger.budget import Budget, Window
 
 
 @click.command()
@@ -19,7 +19,7 @@ def command(product: str, as_json: bool) -> None:
     """Show the budget of each test window of PRODUCT: looks, promotions, and what is left."""
     space = workspace()
     spec = product_named(product, space.settings)
-    windows = space.budget.windows(spec)
+    windows = Budget(space.ledger).windows(spec)
     told = {"product": product, **_declared(spec), "windows": [_told(each) for each in windows], "next": _next(space, spec)}
     if as_json:
         click.echo(json.dumps(told, indent=1))

@@ -9,10 +9,10 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     import polars as pl

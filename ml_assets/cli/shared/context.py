@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product, load_all
 from resources.settings import Settings, settings
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
@@ -52,6 +52,7 @@ def run_job(
     """Run a job of the product in this process, on the project's Dagster instance, as a launched run would."""
     from ml_assets.definitions import build_defs
     from resources.dagster_instance import open_instance
+    from resources.dagster_resources import resources_of
 
     # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
@@ -59,7 +60,7 @@ def run_job(
     with open_instance(space.settings) as instance:
         if listener is not None:
             instance.add_event_listener(run_id, listener)
-        definition = build_defs({product.name: product}, space).resolve_job_def(f"{product.name}_{job}")
+        definition = build_defs({product.name: product}, resources_of(space.settings)).resolve_job_def(f"{product.name}_{job}")
         partition = tags.get("dagster/partition") if job == "path" else None
         return definition.execute_in_process(
             instance=instance,

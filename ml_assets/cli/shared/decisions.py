@@ -9,9 +9,9 @@ import click
 
 from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.release.approvals import Answer
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 
 def decide(product: str, release: str, *, decision: Answer, by: str, reason: str, as_json: bool) -> None:
@@ -20,7 +20,7 @@ def decide(product: str, release: str, *, decision: Answer, by: str, reason: str
 
     space = workspace()
     spec = product_named(product, space.settings)
-    found, entry = answer(space, spec, release, decision=decision, by=by, reason=reason, via="cli")
+    found, entry = answer(space.lineage, spec, release, decision=decision, by=by, reason=reason, via="cli")
     body = entry.body
     told = {"decision": body.decision, "name": body.release, "release": body.bundle, "by": body.by, "reason": body.reason}
     said = f"{product}: release {found.name} {body.decision} by {body.by}"
@@ -38,7 +38,7 @@ def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[s
     progress.close()
     pointer = space.ledger.pointer(product.name, "production")
     answers = pointer.body.release if pointer else None
-    waits = {each.name: each.decision.reasons[0] for each in waiting(space, product)}
+    waits = {each.name: each.decision.reasons[0] for each in waiting(space.lineage, product)}
     outcome = {**told, "run": result.run_id, "success": result.success, "failures": progress.failures}
     if as_json:
         click.echo(json.dumps({"product": product.name, **outcome, "answers": answers, "waits": waits}, indent=1))

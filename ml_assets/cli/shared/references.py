@@ -10,11 +10,11 @@ from typing import Any
 import click
 from sqlalchemy import select
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.audit.questions import Subject
 from resources.ledger import tables as schema
-from resources.workspace import Workspace
 
 SHORTEST = 6
 DIGEST = re.compile(f"[0-9a-f]{{{SHORTEST},64}}")

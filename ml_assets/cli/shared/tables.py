@@ -4,9 +4,9 @@ from typing import Any
 
 import msgspec
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import CountedFacts, EvaluationFacts, ReleaseFacts
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
 
 
 def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:

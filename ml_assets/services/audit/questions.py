@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -12,12 +13,11 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.audit.ledger_graph import open_graph
 from resources.ledger import tables as schema
-from resources.ledger.decisions import by_subject
+from resources.ledger.decisions import Decisions, by_subject
 from resources.ledger.index import MOST_VARIABLES
-from resources.ledger.ledger import Entry, entries_where
+from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.recalls import recalls
 from resources.ledger.records import read
-from resources.workspace import Workspace
 
 Answer = dict[str, Any]
 Counts = Mapping[tuple[str, str], int]
@@ -49,23 +49,24 @@ class Subject:
 
 @dataclass(frozen=True)
 class Audit:
-    """Reads one workspace. `subject` is what is asked about."""
+    """Reads one ledger. `subject` is what is asked about; the graph of the manifests is kept in `cache`."""
 
-    space: Workspace
+    ledger: Ledger
+    cache: Path
     subject: Subject
 
     def graph(self) -> Graph:
-        return open_graph(self.space.ledger, self.space.settings.home / "cache" / "graph")
+        return open_graph(self.ledger, self.cache / "graph")
 
     def lineage(self) -> Answer:
         """Every manifest that the subject was made from, with all that decided it and all that was shown about it."""
         graph = self.graph()
         reached = graph.up.reached(self._starts(graph))
-        with self.space.ledger.engine.connect() as connection:
+        with self.ledger.engine.connect() as connection:
             made = _entries(connection, graph.seqs[reached].tolist())
             checks = _checks(connection, [entry.body["id"] for entry in made])
             moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
-        decisions = by_subject(self.space.decisions.told())
+        decisions = by_subject(Decisions(self.ledger).told())
         nodes = [_node(entry, checks, moves, decisions) for entry in made]
         self._add_recalls(nodes)
         return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
@@ -75,7 +76,7 @@ class Audit:
         graph = self.graph()
         reached = graph.down.reached(self._starts(graph))
         product = self.subject.product
-        with self.space.ledger.engine.connect() as connection:
+        with self.ledger.engine.connect() as connection:
             standing = _standing(connection, product)
             releases = self._releases(connection, graph, reached, predictions)
         by_asset = graph.by_asset(reached)
@@ -92,7 +93,7 @@ class Audit:
 
     def _add_recalls(self, nodes: Sequence[Answer]) -> None:
         """Say of each raw partition and release whether it was recalled, and why."""
-        known = {product: recalls(self.space.ledger, product) for product in {n["asset"].partition("/")[0] for n in nodes}}
+        known = {product: recalls(self.ledger, product) for product in {n["asset"].partition("/")[0] for n in nodes}}
         for node in nodes:
             product, _, stage = node["asset"].partition("/")
             delivered = {given["asset"]: given["data_version"] for given in node["inputs"]}
@@ -110,7 +111,7 @@ class Audit:
         return [_release(entry, moves, counts) for entry in made]
 
     def _answers(self, affected: set[str]) -> Answer:
-        found = {e: self.space.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
+        found = {e: self.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
         return {
             environment: {
                 "release": move.body.release,

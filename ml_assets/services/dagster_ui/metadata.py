@@ -8,7 +8,7 @@ import dagster as dg
 from ml_assets.core.lineage.facts import TableFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.store.snapshots import Snapshots
 
 
 def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]:
@@ -21,12 +21,12 @@ def pictures(measured: Mapping[str, Any]) -> dict[str, dg.MarkdownMetadataValue]
     return {name: dg.MetadataValue.md(text) for name, text in shown.items() if text}
 
 
-def plots(workspace: Workspace, manifest: Manifest) -> dg.MarkdownMetadataValue:
+def plots(snapshots: Snapshots, manifest: Manifest) -> dg.MarkdownMetadataValue:
     """Every plot of a snapshot in full size, in one dialog."""
     from ml_assets.core.plots.style import as_markdown
 
-    names = sorted(n for n in workspace.snapshots.open(manifest.snapshot).members if n.startswith("plots/"))
-    images = [as_markdown(workspace.snapshots.read(manifest.snapshot, n), name=n[6:-4].replace("_", " ")) for n in names]
+    names = sorted(n for n in snapshots.open(manifest.snapshot).members if n.startswith("plots/"))
+    images = [as_markdown(snapshots.read(manifest.snapshot, n), name=n[6:-4].replace("_", " ")) for n in names]
     return dg.MetadataValue.md("\n".join(images))
 
 
@@ -43,10 +43,10 @@ def rows_metadata(manifest: Manifest) -> dict[str, int]:
     return {"dagster/row_count": sum(rows.values()), **{f"rows_{table}": count for table, count in rows.items()}}
 
 
-def tables_schema(workspace: Workspace, product: Product, manifest: Manifest) -> dg.TableSchema:
+def tables_schema(snapshots: Snapshots, product: Product, manifest: Manifest) -> dg.TableSchema:
     """The columns of every table of a snapshot as "<table>.<column>", as column lineage names them."""
-    members = [name for name in workspace.snapshots.open(manifest.snapshot).members if name.endswith(".parquet")]
-    schemas = {name: workspace.snapshots.columns(manifest.snapshot, name) for name in members}
+    members = [name for name in snapshots.open(manifest.snapshot).members if name.endswith(".parquet")]
+    schemas = {name: snapshots.columns(manifest.snapshot, name) for name in members}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(f"{table}.{column}", str(kind))

@@ -9,18 +9,16 @@ from ml_assets.core.lineage.facts import FeaturesFacts, QuarantineFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
 from ml_assets.spec.product import Product
-from resources.dagster_assets import asset_key
-from resources.workspace import Workspace
+from resources.dagster_assets import asset_key, unfinished_apis
+from resources.dbt.build import Dbt
+from resources.store.snapshots import Snapshots
 
 
-def shown(space: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
-    """The metadata of one snapshot, by its stage."""
-    match manifest.recipe.stage:
-        case "quarantine":
-            return _quarantine(manifest)
-        case "features":
-            return _features(space, product, manifest)
-    return {**rows_metadata(manifest), "dagster/column_schema": tables_schema(space, product, manifest)}
+def tables_shown(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
+    """The metadata of one snapshot of tables: raw, reference, dataset or quarantine."""
+    if manifest.recipe.stage == "quarantine":
+        return _quarantine(manifest)
+    return {**rows_metadata(manifest), "dagster/column_schema": tables_schema(snapshots, product, manifest)}
 
 
 def _quarantine(manifest: Manifest) -> dict[str, Any]:
@@ -34,12 +32,25 @@ def _quarantine(manifest: Manifest) -> dict[str, Any]:
     return {**rows_metadata(manifest), "reasons": table}
 
 
-def _features(space: Workspace, product: Product, manifest: Manifest) -> dict[str, Any]:
-    described = space.dbt.columns(product)
+def models_shown(product: Product) -> dict[str, Any]:
+    """What the features asset says of its dbt models before any partition is built: the SQL of each, and where its file lies."""
+    models = {name: sql.decode() for name, sql in product.files.dbt.items() if name.endswith(".sql")}
+    with unfinished_apis():
+        references = dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path=str(product.files.dbt_root / name), label=name) for name in models
+            ]
+        )
+    return {**{name: _sql(text) for name, text in models.items()}, "dagster/code_references": references}
+
+
+def features_shown(snapshots: Snapshots, dbt: Dbt, product: Product, manifest: Manifest) -> dict[str, Any]:
+    """The metadata of one snapshot of features, with the compiled SQL that made it."""
+    described = dbt.columns(product)
     columns = [dg.TableColumn(c.name, c.type, c.description or None) for c in described]
     lineage: Mapping[str, list[dg.TableColumnDep]] = {
         column: [dg.TableColumnDep(asset_key(product, stage), name) for stage, name in origins]
-        for column, origins in space.dbt.column_lineage(product).items()
+        for column, origins in dbt.column_lineage(product).items()
     }
     facts = FeaturesFacts.of(manifest)
     return {
@@ -48,4 +59,9 @@ def _features(space: Workspace, product: Product, manifest: Manifest) -> dict[st
         "share_labelled": facts.labelled / facts.rows if facts.rows else 0.0,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        "compiled_sql": _sql(snapshots.read(manifest.snapshot, "features.sql").decode()),
     }
+
+
+def _sql(text: str) -> dg.MarkdownMetadataValue:
+    return dg.MetadataValue.md(f"```sql\n{text.strip()}\n```")

@@ -17,10 +17,12 @@ from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord
 from ml_assets.core.lineage.source import as_source
 from ml_assets.spec.product import Product
+from resources.dbt.build import Dbt
 from resources.ledger import tables as schema
+from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record
+from resources.lineage import Lineage
 from resources.store.blobs import BlobDamaged
-from resources.workspace import Workspace
 
 if TYPE_CHECKING:
     from openlineage.client.event_v2 import InputDataset, OutputDataset, RunEvent
@@ -28,12 +30,12 @@ if TYPE_CHECKING:
 COMMIT_LENGTH = 40
 
 
-def manifests_behind(space: Workspace, manifest: Manifest) -> list[str]:
+def manifests_behind(lineage: Lineage, manifest: Manifest) -> list[str]:
     """The ids of a manifest and of everything that it was made from, sources first."""
     seen: dict[str, None] = {}
 
     def walk(node: Manifest) -> None:
-        for source in space.lineage.inputs(node):
+        for source in lineage.inputs(node):
             if source.id not in seen:
                 walk(source)
         seen[node.id] = None
@@ -42,9 +44,9 @@ def manifests_behind(space: Workspace, manifest: Manifest) -> list[str]:
     return list(seen)
 
 
-def recorded(space: Workspace, ids: list[str] | None = None) -> Iterator[tuple[Manifest, Record[ManifestRecord]]]:
+def recorded(ledger: Ledger, ids: list[str] | None = None) -> Iterator[tuple[Manifest, Record[ManifestRecord]]]:
     """The manifests of these ids, or all of them, each with its entry in the ledger, oldest first."""
-    entries = space.ledger.records(ManifestRecord, schema.entries.c.kind == "manifest")
+    entries = ledger.records(ManifestRecord, schema.entries.c.kind == "manifest")
     wanted = None if ids is None else set(ids)
     for entry in entries:
         if wanted is None or entry.body.id in wanted:
@@ -55,7 +57,8 @@ def recorded(space: Workspace, ids: list[str] | None = None) -> Iterator[tuple[M
 class Exporter:
     """Makes the events of one product's manifests."""
 
-    space: Workspace
+    lineage: Lineage
+    dbt: Dbt
     product: Product
 
     @property
@@ -144,7 +147,7 @@ class Exporter:
         return {"schema": schema_dataset.SchemaDatasetFacet(fields=fields)} if fields else {}
 
     def _columns(self, manifest: Manifest) -> Iterator[tuple[str, str]]:
-        snapshots, stage = self.space.snapshots, manifest.recipe.stage
+        snapshots, stage = self.lineage.snapshots, manifest.recipe.stage
         members = snapshots.open(manifest.snapshot).members
         tables = {name.removesuffix(".parquet"): name for name in members if name.endswith(".parquet") and "/" not in name}
         if stage == "features":
@@ -176,7 +179,7 @@ class Exporter:
 
     @cached_property
     def _origins(self) -> dict[str, tuple[tuple[str, str], ...]]:
-        return self.space.dbt.column_lineage(self.product)
+        return self.dbt.column_lineage(self.product)
 
     @cached_property
     def _features_code(self) -> str:
@@ -187,7 +190,7 @@ class Exporter:
         from openlineage.client.event_v2 import InputDataset, Job, Run
         from openlineage.client.facet_v2 import data_quality_assertions_dataset as quality
 
-        found = sorted(self.space.ledger.evidence(manifest.id).values(), key=lambda entry: entry.seq)
+        found = sorted(self.lineage.ledger.evidence(manifest.id).values(), key=lambda entry: entry.seq)
         if not found:
             return
         assertions = [_assertion(entry.body) for entry in found]

@@ -9,7 +9,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.subject import Subject
-from resources.scratch_workspace import scratch_above
+from resources.scratch import snapshots_above
 
 if TYPE_CHECKING:
     import polars as pl
@@ -48,11 +48,11 @@ def broken_features(on: Subject) -> Bite:
     from ml_assets.core.frames import parquet_bytes
     from ml_assets.services.proofs.features import keeps_contract
 
-    scratch = scratch_above(on.case.space, on.folder)
+    scratch = snapshots_above(on.case.lineage.snapshots, on.folder)
     source = on.case.tested[-1]
-    frame = scratch.snapshots.frame(source.snapshot, "features.parquet")
+    frame = scratch.frame(source.snapshot, "features.parquet")
     spoilt = pl.concat([frame, frame.head(1)])
-    stored = scratch.snapshots.write({"features.parquet": parquet_bytes(spoilt)})
+    stored = scratch.write({"features.parquet": parquet_bytes(spoilt)})
     (finding,) = keeps_contract(scratch, on.product, replace(source, snapshot=stored.digest))
     found = [] if finding.passed else [Catch("keeps_contract", finding.description)]
     return _told("repeated row", "one row of the features twice", found, "set `unique` in the Features contract")
@@ -69,7 +69,7 @@ def trained_on_test(on: Subject) -> Bite:
         from ml_assets.services.proofs.release import unseen
 
         seen = replace(release, facts={**release.facts, "train": [*ReleaseFacts.of(release).train, release.partition]})
-        finding = unseen(on.case.space, on.product, seen)
+        finding = unseen(on.case.lineage, on.product, seen)
         found += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
     return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
 
@@ -78,7 +78,7 @@ def swapped_model(on: Subject) -> Bite:
     """Another month's model where the verdict's is asked for."""
     if (release := _released(on)) is None:
         return Bite(mutant="swapped model", about="", fate="not tried", told=NO_RELEASE)
-    own = on.case.space.lineage.made_from(release)["model"]
+    own = on.case.lineage.made_from(release)["model"]
     others = [m for m in _models(on) if m.data_version != own.data_version]
     other = others[-1] if others else replace(own, data_version="0" * 64)
     about = f"the model of {other.partition} under the verdict of {ReleaseFacts.of(release).release}"
@@ -91,17 +91,17 @@ def changed_bytes(on: Subject) -> Bite:
 
     if (release := _released(on)) is None:
         return Bite(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)
-    scratch = scratch_above(on.case.space, on.folder)
-    content = bytearray(scratch.snapshots.read(release.snapshot, "model.cbm"))
-    digest = scratch.snapshots.open(release.snapshot).members["model.cbm"]
+    scratch = snapshots_above(on.case.lineage.snapshots, on.folder)
+    content = bytearray(scratch.read(release.snapshot, "model.cbm"))
+    digest = scratch.open(release.snapshot).members["model.cbm"]
     content[len(content) // 2] ^= 1
-    file = scratch.settings.home / "store" / digest[:2] / digest
+    file = on.folder / "store" / digest[:2] / digest
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
     file.write_bytes(content)
     finding = intact(scratch, release)
     found = [] if finding.passed else [Catch("bundle_intact", finding.description)]
-    found += _refused("store", lambda: scratch.snapshots.path(release.snapshot, "model.cbm"))
+    found += _refused("store", lambda: scratch.path(release.snapshot, "model.cbm"))
     return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", found, LOCKS_ADVICE)
 
 
@@ -118,7 +118,7 @@ def verdict_without_numbers(on: Subject) -> Bite:
     """What a tool records that compares with NaN: a PASS without a number."""
     if (release := _released(on)) is None:
         return Bite(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
-    evaluation = on.case.space.lineage.made_from(release)["evaluation"]
+    evaluation = on.case.lineage.made_from(release)["evaluation"]
     forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
     about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are no numbers"
     return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
@@ -132,8 +132,8 @@ def _told(mutant: str, about: str, found: list[Catch], advice: str) -> Bite:
 
 
 def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
-    raw = on.case.space.lineage.current(on.product, "raw", partition)
-    return {table: on.case.space.snapshots.frame(raw.snapshot, f"{table}.parquet") for table in on.product.delivery.tables}
+    raw = on.case.lineage.current(on.product, "raw", partition)
+    return {table: on.case.lineage.snapshots.frame(raw.snapshot, f"{table}.parquet") for table in on.product.delivery.tables}
 
 
 def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
@@ -159,7 +159,7 @@ def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
     """What `release` says to this evidence and did not say to it as it was recorded."""
     from ml_assets.core.release.clearance import refusals
 
-    made_from = on.case.space.lineage.made_from(release)
+    made_from = on.case.lineage.made_from(release)
     compared = EvaluationFacts.of(made_from["evaluation"]).compared
     recorded: dict[str, Any] = {"model": made_from["model"], "evaluation": made_from["evaluation"], "compared": compared}
     before = refusals(on.product, **recorded)
@@ -168,12 +168,12 @@ def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
 
 def _released(on: Subject) -> Manifest | None:
     """The newest release of the product."""
-    keys = on.case.space.ledger.partitions(on.product.name, "release")
-    return on.case.space.ledger.current(on.product.name, "release", keys[-1]) if keys else None
+    keys = on.case.lineage.ledger.partitions(on.product.name, "release")
+    return on.case.lineage.ledger.current(on.product.name, "release", keys[-1]) if keys else None
 
 
 def _models(on: Subject) -> list[Manifest]:
-    ledger, name = on.case.space.ledger, on.product.name
+    ledger, name = on.case.lineage.ledger, on.product.name
     return [m for key in ledger.partitions(name, "model") if (m := ledger.current(name, "model", key)) is not None]
 
 

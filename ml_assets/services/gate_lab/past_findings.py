@@ -14,6 +14,7 @@ from ml_assets.services.gate_lab.past_walk import Step
 from ml_assets.services.gate_lab.planted_truths import Planted
 from ml_assets.services.gate_lab.subject import Subject
 from ml_assets.spec.claim_grammar import Comparison
+from resources.ledger.budget import Budget
 
 MODELS = 3
 
@@ -29,7 +30,7 @@ def past(steps: Sequence[Step], planted: Sequence[Planted], leaks: Sequence[Leak
         leaks=leaks,
         designs=_designs(steps),
         seed_spread=_seed_spread(steps[-1]),
-        most_looks=max((len(window.looks) for window in case.space.budget.windows(case.product)), default=0),
+        most_looks=max((len(window.looks) for window in Budget(case.lineage.ledger).windows(case.product)), default=0),
     )
 
 

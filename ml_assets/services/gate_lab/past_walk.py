@@ -68,7 +68,7 @@ def scored_by(case: Case, other: Case) -> "Floats":
     """The scores that another partition's candidate gives to this window: the stored ones, if it was compared with."""
     for role in ("champion", "anchor"):
         release = next((m for m in case.inputs if m.recipe.stage == "release" and m.snapshot == _bundle(case, role)), None)
-        if release and case.space.lineage.made_from(release)["model"].data_version == other.model.data_version:
+        if release and case.lineage.made_from(release)["model"].data_version == other.model.data_version:
             return case.scores[role]
     return case.loaded(other.model).score(case.frame)
 

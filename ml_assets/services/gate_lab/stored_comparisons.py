@@ -14,7 +14,7 @@ from ml_assets.spec.gates import GateSpec, needs_threshold
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import Section
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +70,7 @@ class Loaded:
 class Case:
     """One stored comparison. `product` carries the gates that it is judged by."""
 
-    space: Workspace
+    lineage: Lineage
     product: Product
     evaluation: Manifest
 
@@ -80,7 +80,7 @@ class Case:
 
     @cached_property
     def inputs(self) -> list[Manifest]:
-        return self.space.lineage.inputs(self.evaluation)
+        return self.lineage.inputs(self.evaluation)
 
     @cached_property
     def model(self) -> Manifest:
@@ -89,12 +89,12 @@ class Case:
 
     @cached_property
     def tested(self) -> list[Manifest]:
-        return self.space.lineage.tested(self.evaluation)
+        return self.lineage.tested(self.evaluation)
 
     @cached_property
     def trained(self) -> list[Manifest]:
         """The features that the candidate was fitted on."""
-        return self.space.lineage.inputs(self.model)
+        return self.lineage.inputs(self.model)
 
     @cached_property
     def answering(self) -> Manifest:
@@ -110,7 +110,7 @@ class Case:
     @cached_property
     def scores(self) -> "Mapping[str, np.ndarray]":
         """The stored scores by role."""
-        kept = self.space.snapshots.frame(self.evaluation.snapshot, "scores.parquet")
+        kept = self.lineage.snapshots.frame(self.evaluation.snapshot, "scores.parquet")
         key = list(self.product.features.key)
         if not kept.select(key).equals(self.frame.select(key)):
             raise NothingStored(f"{self.evaluation.asset} {self.partition}: its scores are of other rows than its features")
@@ -128,9 +128,9 @@ class Case:
         """The model of a model or release manifest."""
         from ml_assets.core.model.scoring import load_model
 
-        model = load_model(self.space.snapshots.path(manifest.snapshot, "model.cbm"), task=self.product.task)
+        model = load_model(self.lineage.snapshots.path(manifest.snapshot, "model.cbm"), task=self.product.task)
         about = "model.json" if manifest.recipe.stage == "model" else "bundle.json"
-        return Loaded(model, json.loads(self.space.snapshots.read(manifest.snapshot, about))["features"])
+        return Loaded(model, json.loads(self.lineage.snapshots.read(manifest.snapshot, about))["features"])
 
     def rows(self, features: Sequence[Manifest]) -> "pl.DataFrame":
         """The labelled rows of these features, in their order."""
@@ -138,7 +138,7 @@ class Case:
 
         from ml_assets.core.model.training import labelled
 
-        frames = (self.space.snapshots.frame(m.snapshot, "features.parquet") for m in features)
+        frames = (self.lineage.snapshots.frame(m.snapshot, "features.parquet") for m in features)
         return labelled(pl.concat(frames), label=self.product.features.label)
 
     def panel(self, scores: "Mapping[str, np.ndarray]", frame: "pl.DataFrame | None" = None) -> "Panel":
@@ -162,20 +162,20 @@ class Case:
                 raise PolicyError(f"{self.product.name}: gates divide by '{name}', which is no column of the features; {allowed}")
 
 
-def cases(space: Workspace, product: Product) -> list[Case]:
+def cases(lineage: Lineage, product: Product) -> list[Case]:
     """Every stored evaluation of the product, in the order of partitions."""
     current = (
-        space.ledger.current(product.name, "evaluation", key) for key in space.ledger.partitions(product.name, "evaluation")
+        lineage.ledger.current(product.name, "evaluation", key) for key in lineage.ledger.partitions(product.name, "evaluation")
     )
-    found = [Case(space, product, evaluation) for evaluation in current if evaluation is not None]
+    found = [Case(lineage, product, evaluation) for evaluation in current if evaluation is not None]
     if not found:
         raise NothingStored(f"{product.name}: nothing is evaluated yet; `ml-assets run {product.name}` runs the path")
     return found
 
 
-def case_of(space: Workspace, product: Product, partition: str | None) -> Case:
+def case_of(lineage: Lineage, product: Product, partition: str | None) -> Case:
     """The evaluation of a partition; without one, the newest that compares with a champion."""
-    found = cases(space, product)
+    found = cases(lineage, product)
     if partition is None:
         compared = [case for case in found if EvaluationFacts.of(case.evaluation).champion]
         return (compared or found)[-1]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ml_assets.core.digests import digest_json
@@ -14,8 +15,11 @@ from ml_assets.services.planning.ledger_reads import production_moves, stands, s
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache
+from resources.endpoints.moves import recalled_bundles
+from resources.landing import Landing
 from resources.ledger import recalls
-from resources.workspace import Workspace
+from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage
 
 SHOWN = 6
 """Names of what changed that are listed for one cause."""
@@ -23,13 +27,14 @@ LONGEST = 120
 """Characters of a changed value that are shown."""
 
 
-def make_plan(space: Workspace, product: Product) -> list[Item]:
-    """Everything of the product that would run now, in path order, each with its root causes."""
-    around = surroundings(space, product)
-    known = space.settings.home / "cache" / f"planned-{product.name}"
+def make_plan(lineage: Lineage, landing: Landing, product: Product, *, cache: Path) -> list[Item]:
+    """Everything of the product that would run now, in path order, each with its root causes. What was looked at before is
+    remembered in `cache`."""
+    around = surroundings(lineage, landing, product, cache=cache)
+    known = cache / f"planned-{product.name}"
     if nothing_to_do.is_nothing_to_do(known, around.state):
         return []
-    items = Planner(product, situation(space, product, around)).plan()
+    items = Planner(product, situation(lineage.ledger, product, around)).plan()
     if not items:
         nothing_to_do.keep(known, around.state)
     return items
@@ -46,41 +51,40 @@ class Surroundings:
     state: str
 
 
-def stale_before(space: Workspace, product: Product, stage: str) -> list[Item]:
+def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
     """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
     was not read yet, and which release serves, are left aside."""
-    around = Surroundings(stored(space.snapshots.blobs), {}, {}, _definitions(space, product), state="")
-    items = Planner(product, situation(space, product, around)).plan(until=stage)
+    around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, _definitions(product), state="")
+    items = Planner(product, situation(lineage.ledger, product, around)).plan(until=stage)
     return [item for item in items if item.state == "stale" and {cause.kind for cause in item.causes} != {"champion"}]
 
 
-def surroundings(space: Workspace, product: Product) -> Surroundings:
+def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache: Path) -> Surroundings:
     """Look at the store's names, the delivered files and what is declared."""
-    digests = delivered.FileDigests.read(space.settings.home / "cache" / f"landing-{product.name}.json")
-    files = delivered.partitions(space.landing, product, digests)
-    reference = delivered.reference(space.landing, product, digests)
+    digests = delivered.FileDigests.read(cache / f"landing-{product.name}.json")
+    files = delivered.partitions(landing, product, digests)
+    reference = delivered.reference(landing, product, digests)
     digests.write()
-    names, definitions = stored(space.snapshots.blobs), _definitions(space, product)
-    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE), space.ledger.engine.connect() as connection:
+    names, definitions = stored(lineage.snapshots.blobs), _definitions(product)
+    with ast_cache(cache / "code.json", stages.SOURCE), lineage.ledger.engine.connect() as connection:
         state = nothing_to_do.state(
             connection, product, stored=names, delivered=files, reference=reference, definitions=definitions
         )
     return Surroundings(names, files, reference, definitions, state)
 
 
-def _definitions(space: Workspace, product: Product) -> dict[str, Definition]:
-    with ast_cache(space.settings.home / "cache" / "code.json", stages.SOURCE):
-        return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
+def _definitions(product: Product) -> dict[str, Definition]:
+    return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
 
 
-def situation(space: Workspace, product: Product, around: Surroundings) -> Situation:
+def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situation:
     """All that a plan of the product looks at."""
-    with space.ledger.engine.connect() as connection:
+    with ledger.engine.connect() as connection:
         standing = stands(connection, product, around.stored)
         moves = production_moves(connection, product)
     evaluations = {key: s.data_version for (stage, key), s in standing.current.items() if stage == "evaluation"}
-    is_any = bool(recalls.recalls(space.ledger, product.name))
-    recalled = space.endpoints.recalled(product.name) if is_any else ()
+    is_any = bool(recalls.recalls(ledger, product.name))
+    recalled = recalled_bundles(ledger, product.name, "production") if is_any else ()
     known = {key for stage, key in standing.current if stage == "raw"} | set(around.delivered)
     return Situation(
         standing=standing.current,
@@ -91,16 +95,16 @@ def situation(space: Workspace, product: Product, around: Surroundings) -> Situa
         anchors=champions(moves, evaluations, standing.evaluation_of, recalled, is_anchor=True),
         answered=answered(moves, sorted(known)),
         accepted=standing.accepted,
-        recalled=recalls.recalled_partitions(space.ledger, product.name, around.delivered) if is_any else {},
+        recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
     )
 
 
-def tell(space: Workspace, product: Product, cause: Cause) -> str:
+def tell(ledger: Ledger, product: Product, cause: Cause) -> str:
     """A root cause in words, with what exactly changed where the manifests say it."""
     where = f"{cause.stage} {cause.partition}".strip()
     match cause.kind:
         case "delivered":
-            return f"{where} redelivered with other content" if _stands(space, product, cause) else f"{where} newly delivered"
+            return f"{where} redelivered with other content" if _stands(ledger, product, cause) else f"{where} newly delivered"
         case "missing":
             return f"{where} was never made"
         case "lost":
@@ -111,18 +115,18 @@ def tell(space: Workspace, product: Product, cause: Cause) -> str:
             return f"{where} has other content than what was read"
         case "recalled":
             return f"{where} was recalled"
-    return _declared(space, product, cause)
+    return _declared(ledger, product, cause)
 
 
-def _stands(space: Workspace, product: Product, cause: Cause) -> bool:
+def _stands(ledger: Ledger, product: Product, cause: Cause) -> bool:
     stage = "reference" if cause.stage in product.delivery.reference else "raw"
-    return space.ledger.current(product.name, stage, cause.partition) is not None
+    return ledger.current(product.name, stage, cause.partition) is not None
 
 
-def _declared(space: Workspace, product: Product, cause: Cause) -> str:
+def _declared(ledger: Ledger, product: Product, cause: Cause) -> str:
     """Compare what a standing manifest recorded of its declaration with what is declared now."""
-    keys = space.ledger.partitions(product.name, cause.stage)
-    then = space.ledger.current(product.name, cause.stage, keys[-1]) if keys else None
+    keys = ledger.partitions(product.name, cause.stage)
+    then = ledger.current(product.name, cause.stage, keys[-1]) if keys else None
     if then is None:
         return f"{cause.kind} of {cause.stage} changed"
     stage = stages.STAGES[cause.stage]

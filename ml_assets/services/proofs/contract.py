@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.lineage import Lineage
 
 if TYPE_CHECKING:
     from ml_assets.core.contract.breaches import Breach
@@ -34,11 +34,11 @@ CONTRACT = Proof("raw", tuple(CLAIMS), (f"{__name__}:_finding", "ml_assets.build
 ROWS = Proof("dataset", (ROWS_ACCOUNTED,), (f"{__name__}:accounted",))
 
 
-def keeps_contract(space: Workspace, product: Product, raw: Manifest) -> Sequence[Finding]:
+def keeps_contract(lineage: Lineage, product: Product, raw: Manifest) -> Sequence[Finding]:
     """Hold a raw partition against the contract of its tables."""
     from ml_assets.builders.dataset import audited
 
-    breaches = audited(space.lineage.handle(raw), product, raw.partition).breaches
+    breaches = audited(lineage.handle(raw), product, raw.partition).breaches
     return [_finding(claim, [b for b in breaches if b.code in codes]) for claim, codes in CLAIMS.items()]
 
 
@@ -48,12 +48,12 @@ def _finding(claim: str, breaches: Sequence["Breach"]) -> Finding:
     return Finding(claim, not breaches, told or DESCRIPTIONS[claim], details=details)
 
 
-def accounted(space: Workspace, product: Product, dataset: Manifest) -> Sequence[Finding]:
+def accounted(lineage: Lineage, product: Product, dataset: Manifest) -> Sequence[Finding]:
     """Count the stored rows themselves, not what the manifests say of them."""
-    raw = space.lineage.current(product, "raw", dataset.partition)
-    refused = space.lineage.current(product, "quarantine", dataset.partition)
+    raw = lineage.current(product, "raw", dataset.partition)
+    refused = lineage.current(product, "quarantine", dataset.partition)
     counts = {
-        table: tuple(space.snapshots.frame(m.snapshot, f"{table}.parquet").height for m in (raw, dataset, refused))
+        table: tuple(lineage.snapshots.frame(m.snapshot, f"{table}.parquet").height for m in (raw, dataset, refused))
         for table in product.delivery.tables
     }
     lost = [f"{t}: {r} delivered, {d} kept, {q} refused" for t, (r, d, q) in counts.items() if r != d + q]

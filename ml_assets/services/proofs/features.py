@@ -9,8 +9,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import KEEPS_CONTRACT
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.dbt.build import test_names
-from resources.workspace import Workspace
+from resources.dbt.build import Dbt, test_names
+from resources.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,15 +23,15 @@ def dbt_proof(product: Product) -> Proof:
     return Proof("features", test_names(product), (f"{__name__}:dbt_tests", "resources.dbt.build:Dbt.test"))
 
 
-def dbt_tests(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
+def dbt_tests(snapshots: Snapshots, dbt: Dbt, product: Product, features: Manifest) -> Sequence[Finding]:
     """Run dbt's data tests over the stored relations."""
-    results = space.dbt.test(product, relations(space, product, features))
+    results = dbt.test(product, relations(snapshots, product, features))
     return [Finding(t.name, t.passed, t.message, details={"failures": t.failures, "sql": t.sql}) for t in results]
 
 
-def relations(space: Workspace, product: Product, features: Manifest) -> dict[str, Path]:
+def relations(snapshots: Snapshots, product: Product, features: Manifest) -> dict[str, Path]:
     """The stored Parquet file of each dbt relation of a features snapshot."""
-    path = space.snapshots.path
+    path = snapshots.path
     found = {name: path(features.snapshot, f"lookups/{name}.parquet") for name in FeaturesFacts.of(features).lookups}
     found[f"{product.name}_requests"] = path(features.snapshot, "requests.parquet")
     found[f"{product.name}_labels"] = path(features.snapshot, "labels.parquet")
@@ -39,9 +39,9 @@ def relations(space: Workspace, product: Product, features: Manifest) -> dict[st
     return found
 
 
-def keeps_contract(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
+def keeps_contract(snapshots: Snapshots, product: Product, features: Manifest) -> Sequence[Finding]:
     """Hold a features snapshot against the Features contract."""
-    frame = space.snapshots.frame(features.snapshot, "features.parquet").drop(product.features.label)
+    frame = snapshots.frame(features.snapshot, "features.parquet").drop(product.features.label)
     return [_held(frame, product)]
 
 

@@ -12,7 +12,8 @@ from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.services.claims import NO_LEAKAGE as CLAIM
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.dbt.build import Dbt
+from resources.lineage import Lineage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,7 +23,7 @@ LEAKAGE = Proof(
 )
 
 
-def no_leakage(space: Workspace, product: Product, features: Manifest) -> Sequence[Finding]:
+def no_leakage(lineage: Lineage, dbt: Dbt, product: Product, features: Manifest) -> Sequence[Finding]:
     """Erase every outcome from a day on, build the features again with the SQL that made them, and compare."""
     from ml_assets.builders.features import run_models, sources
     from ml_assets.core.lineage.stages import STAGES, stage_code
@@ -32,11 +33,11 @@ def no_leakage(space: Workspace, product: Product, features: Manifest) -> Sequen
         return [Finding(CLAIM, False, told, is_kept=False)]
     start, end = partitions_of(product).window(features.partition)
     cut, until = _cut(product, start, end)
-    inputs = [space.lineage.handle(each) for each in space.lineage.inputs(features)]
+    inputs = [lineage.handle(each) for each in lineage.inputs(features)]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         erased, count = _erase(product, sources(inputs, product), cut, Path(folder))
-        built = run_models(erased, product, features.partition, space.dbt)
-    published = space.snapshots.frame(features.snapshot, "features.parquet")
+        built = run_models(erased, product, features.partition, dbt)
+    published = lineage.snapshots.frame(features.snapshot, "features.parquet")
     return [_compare(product, published, built.features, until, {"erased_values": count, "cut": cut.isoformat()})]
 
 

@@ -5,7 +5,8 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, TESTED_ON_UNSEEN
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.workspace import Workspace
+from resources.lineage import Lineage
+from resources.store.snapshots import Snapshots
 
 CLAIMS = {
     BUNDLE_INTACT: "Every byte of the bundle is there and unchanged.",
@@ -15,15 +16,15 @@ CLAIMS = {
 PROOF = Proof("release", tuple(CLAIMS), (f"{__name__}:intact", f"{__name__}:unseen"))
 
 
-def intact(workspace: Workspace, release: Manifest) -> Finding:
+def intact(snapshots: Snapshots, release: Manifest) -> Finding:
     """Read every byte of the bundle again."""
-    is_intact = workspace.snapshots.is_intact(release.snapshot)
+    is_intact = snapshots.is_intact(release.snapshot)
     return Finding(BUNDLE_INTACT, is_intact, CLAIMS[BUNDLE_INTACT] if is_intact else "bytes are missing or changed")
 
 
-def unseen(workspace: Workspace, product: Product, release: Manifest) -> Finding:
+def unseen(lineage: Lineage, product: Product, release: Manifest) -> Finding:
     """Compare the release's training window with what it was judged on."""
-    evaluation = workspace.lineage.current(product, "evaluation", release.partition)
+    evaluation = lineage.current(product, "evaluation", release.partition)
     trained, tested = set(ReleaseFacts.of(release).train), set(EvaluationFacts.of(evaluation).tested)
     seen = sorted(trained & tested)
     told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.cli.shared.progress import is_rebuilt
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs
@@ -21,9 +22,9 @@ from ml_assets.jobs.path import path_job
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
 from resources.dagster_assets import asset_key
+from resources.dagster_resources import resources_of
 from resources.endpoints import pointer
 from resources.settings import settings
-from resources.workspace import Workspace
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "model_versions": "source"}
@@ -102,7 +103,7 @@ class Home:
         assets with their checks; or `without` some checks ("endpoint/staging:answers_equal_offline"), with an empty list
         without any. Endpoints alone have partition ""."""
         product = self.product
-        definitions, name = build_defs({product.name: product}, self.space), f"{product.name}_path"
+        definitions, name = build_defs({product.name: product}, resources_of(self.space.settings)), f"{product.name}_path"
         if only or without is not None or set(leaves) != set(LEAVES):
             some = dg.define_asset_job("some", selection=_selection(product, only, without, set(LEAVES) - set(leaves)))
             definitions, name = dg.Definitions.merge(definitions, dg.Definitions(jobs=[some])), "some"
@@ -195,7 +196,7 @@ def _told(done: Any, partition: str, entries: Sequence[Any]) -> Run:
             rebuilt_checks[stage, each.partition or "", each.check_name] = each.passed
         else:
             found.append(each)
-    raised = {e.step_key.partition("__")[2]: e.step_failure_data.error for e in done.get_step_failure_events()}
+    raised = {e.step_key.partition("__")[2].replace("__", "/"): e.step_failure_data.error for e in done.get_step_failure_events()}
     causes = {step: error.cause or error for step, error in raised.items() if "AssetCheckFailedError" not in error.message}
     return Run(
         success=done.success,

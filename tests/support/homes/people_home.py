@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 from ml_assets.cli import cli
 from ml_assets.definitions import build_defs
 from ml_assets.errors import MlAssetsError
+from resources.dagster_resources import resources_of
 from resources.ledger.ledger import Entry
 from tests.support.homes.flights_days import flights
 from tests.support.homes.flights_months import month, year
@@ -59,7 +60,7 @@ class People:
 
     def job(self, name: str, config: Mapping[str, Any]) -> str:
         """Run a decision's job from the Launchpad's config; what it raised, or nothing."""
-        definitions = build_defs({self.home.name: self.home.product}, self.home.space)
+        definitions = build_defs({self.home.name: self.home.product}, resources_of(self.home.space.settings))
         op = f"{self.home.name}__record_{'approval' if name == 'approve' else name}"
         with dg.DagsterInstance.ephemeral() as instance:
             job = definitions.resolve_job_def(f"{self.home.name}_{name}")

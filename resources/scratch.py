@@ -1,17 +1,15 @@
-"""A workspace of one's own above another: it reads the other's snapshots, and writes nothing there."""
+"""A lineage of one's own above a store: it reads the snapshots there, and writes nothing there."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
 
 from resources.ledger import ledger as ledgers
 from resources.ledger.database import lock
 from resources.ledger.ledger import Ledger
-from resources.settings import settings
+from resources.lineage import Lineage
 from resources.store.blobs import Blobs, LocalBlobs, is_readable
 from resources.store.snapshots import Snapshots
-from resources.workspace import Workspace
 
 
 @dataclass(frozen=True)
@@ -35,22 +33,14 @@ class Above:
         return self.own.digests()
 
 
-@dataclass(frozen=True)
-class Scratch(Workspace):
-    """A workspace in a folder of its own, with an empty ledger, above `below`."""
-
-    below: Workspace
-
-    @cached_property
-    def snapshots(self) -> Snapshots:
-        home = self.settings.home
-        return Snapshots(Above(LocalBlobs(home / "store"), self.below.snapshots.blobs), home / "cache" / "checkouts")
+def snapshots_above(below: Snapshots, folder: Path) -> Snapshots:
+    """Snapshots that are written to `folder/store`, and read from there or from below."""
+    return Snapshots(Above(LocalBlobs(folder / "store"), below.blobs), folder / "cache" / "checkouts")
 
 
-def scratch_above(below: Workspace, folder: Path) -> Scratch:
-    """The scratch workspace, with the products of the one below."""
-    own = settings({"ML_ASSETS_HOME": str(folder)})
-    return Scratch(replace(own, products=below.settings.products), below)
+def lineage_above(below: Snapshots, folder: Path) -> Lineage:
+    """A lineage with an empty ledger in the folder, above the snapshots below."""
+    return Lineage(snapshots_above(below, folder), Ledger(f"sqlite:///{folder / 'ledger.db'}"))
 
 
 def ledger_copy(ledger: Ledger, empty: Ledger) -> None:

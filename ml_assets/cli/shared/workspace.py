@@ -1,4 +1,8 @@
-"""The outside world of a run in one value: settings, landing, snapshots, ledger, dbt and MLflow, each opened on use."""
+"""Where the commands meet the outside world: each part is opened on its first use, so that a command pays for what it needs.
+
+Only commands (and tests and benchmarks, which stand for one) use it. Assets, checks and sensors get theirs from Dagster
+(`resources/dagster_resources.py`), and services take the parts that they need.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +14,6 @@ if TYPE_CHECKING:
     from resources.dbt.build import Dbt
     from resources.endpoints.moves import Endpoints
     from resources.landing import Landing
-    from resources.ledger.budget import Budget
-    from resources.ledger.decisions import Decisions
     from resources.ledger.ledger import Ledger
     from resources.lineage import Lineage
     from resources.store.snapshots import Snapshots
@@ -32,56 +34,38 @@ class Workspace:
 
     @cached_property
     def snapshots(self) -> "Snapshots":
-        from resources.store.blobs import open_blobs
-        from resources.store.snapshots import Snapshots
+        from resources.store.snapshots import open_snapshots
 
-        home = self.settings.home
-        return Snapshots(open_blobs(self.settings.store, cache=home / "cache" / "blobs"), home / "cache" / "checkouts")
+        return open_snapshots(self.settings.store, cache=self.settings.cache)
 
     @cached_property
     def ledger(self) -> "Ledger":
         from resources.ledger.ledger import Ledger
 
-        return Ledger(self.settings.ledger, witness=self.settings.home / "ledger.head")
+        return Ledger(self.settings.ledger, witness=self.settings.ledger_head)
 
     @cached_property
     def lineage(self) -> "Lineage":
-        from ml_assets.core.lineage.stages import SOURCE, STAGES, closure
-        from resources.ast_cache import ast_cache
         from resources.git import Sources
-        from resources.lineage import Lineage
+        from resources.lineage import open_lineage
 
-        with ast_cache(self.settings.home / "cache" / "code.json", SOURCE):
-            for stage in STAGES.values():
-                closure(*stage.builders)
-        return Lineage(self.snapshots, self.ledger, Sources(self.settings))
-
-    @cached_property
-    def budget(self) -> "Budget":
-        from resources.ledger.budget import Budget
-
-        return Budget(self.ledger)
-
-    @cached_property
-    def decisions(self) -> "Decisions":
-        from resources.ledger.decisions import Decisions
-
-        return Decisions(self.ledger)
+        sources = Sources(self.settings.products, self.settings.commit)
+        return open_lineage(self.snapshots, self.ledger, sources, cache=self.settings.cache)
 
     @cached_property
     def endpoints(self) -> "Endpoints":
         from resources.endpoints.moves import Endpoints
 
-        return Endpoints(self.settings, self.ledger)
+        return Endpoints(self.settings.endpoints, self.ledger)
 
     @cached_property
     def dbt(self) -> "Dbt":
         from resources.dbt.build import Dbt
 
-        return Dbt(cache=self.settings.home / "cache" / "dbt")
+        return Dbt(cache=self.settings.cache / "dbt")
 
     @cached_property
-    def catalogue(self) -> "Catalogue":
+    def tracking(self) -> "Catalogue":
         from resources.tracking.mlflow_catalogue import Catalogue
 
         return Catalogue(self.settings.mlflow, self.settings.mlflow_artifacts)

@@ -1,0 +1,166 @@
+"""The outside world as Dagster's resources. Fields are configuration, as Dagster shows it; what an asset gets is a plain class
+that knows no Dagster.
+
+Belongs here: opening. Does not: reading variables (`resources/settings.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import dagster as dg
+from dagster._config.pythonic_config import ConfigurableResourceFactory
+from pydantic import Field
+
+from resources.dbt.build import Dbt
+from resources.endpoints.moves import Endpoints
+from resources.git import Sources
+from resources.landing import Landing
+from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage, open_lineage
+from resources.settings import Settings, variable
+from resources.store.snapshots import Snapshots, open_snapshots
+from resources.tracking.mlflow_catalogue import Catalogue
+
+
+class LandingResource(ConfigurableResourceFactory[Landing]):
+    """Where sources deliver files."""
+
+    folder: str
+
+    def create_resource(self, context: dg.InitResourceContext) -> Landing:
+        return Landing(Path(self.folder))
+
+
+class SnapshotsResource(ConfigurableResourceFactory[Snapshots]):
+    """The store of immutable snapshots, which stages hand to each other."""
+
+    url: str = Field(description="file:///folder, or any scheme that fsspec has a driver for.")
+    cache: str = Field(description="The folder of verified copies and checkouts.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Snapshots:
+        return open_snapshots(self.url, cache=Path(self.cache))
+
+
+class LedgerResource(ConfigurableResourceFactory[Ledger]):
+    """The append-only record of manifests, evidence, decisions and moves."""
+
+    url: str = Field(description="sqlite:///file, or postgresql+psycopg://host/database.")
+    head: str = Field(description="The file that remembers the last entry.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Ledger:
+        return Ledger(self.url, witness=Path(self.head))
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Ledger]:
+        """Give the connections back when the run, or the sensor's tick, is over."""
+        ledger = self.create_resource(context)
+        try:
+            yield ledger
+        finally:
+            ledger.close()
+
+
+class LineageResource(ConfigurableResourceFactory[Lineage]):
+    """Snapshots and ledger together: makes each thing once, and knows what it was made from."""
+
+    snapshots: dg.ResourceDependency[Snapshots]
+    ledger: dg.ResourceDependency[Ledger]
+    products: list[str] = Field(description="The folders of products, whose commits are recorded.")
+    commit: str = Field(default="", description="The commit of code that is run from no checkout.")
+    cache: str = Field(description="The folder where the code as it was taken apart is kept.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Lineage:
+        sources = Sources([Path(folder) for folder in self.products], self.commit)
+        return open_lineage(self.snapshots, self.ledger, sources, cache=Path(self.cache))
+
+
+class EndpointsResource(ConfigurableResourceFactory[Endpoints]):
+    """Which release serves in staging and in production: moves in the ledger, and the pointer files that servers read."""
+
+    ledger: dg.ResourceDependency[Ledger]
+    folder: str = Field(description="The folder of the pointer files.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Endpoints:
+        return Endpoints(Path(self.folder), self.ledger)
+
+
+class DbtResource(ConfigurableResourceFactory[Dbt]):
+    """dbt on DuckDB, in the process of the run."""
+
+    cache: str = Field(description="The folder of parsed projects.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Dbt:
+        return Dbt(cache=Path(self.cache))
+
+
+class TrackingResource(ConfigurableResourceFactory[Catalogue]):
+    """MLflow, the catalogue of runs and released versions; asked on use alone, through dagster-mlflow."""
+
+    url: str = Field(description="The tracking server, or its database.")
+    artifacts: str = Field(description="The folder of new experiments' artifacts.")
+
+    def create_resource(self, context: dg.InitResourceContext) -> Catalogue:
+        return Catalogue(self.url, Path(self.artifacts))
+
+
+class SettingsResource(ConfigurableResourceFactory[Settings]):
+    """Where things lie, for what is started as a process of its own. It gets no API keys."""
+
+    home: str
+    landing: str
+    store: str
+    ledger: str
+    mlflow: str
+    mlflow_ui: str
+    products: list[str]
+    commit: str = ""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Settings:
+        return Settings(
+            home=Path(self.home),
+            landing=Path(self.landing),
+            store=self.store,
+            ledger=self.ledger,
+            mlflow=self.mlflow,
+            mlflow_ui=self.mlflow_ui,
+            products=tuple(map(Path, self.products)),
+            commit=self.commit,
+        )
+
+
+def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
+    """Every resource of these settings by its key. One that is `replaced` is replaced in those too that are made of it."""
+    cache, products = str(current.cache), [str(folder) for folder in current.products]
+    store, ledger_url, mlflow = (_url(current, name) for name in ("store", "ledger", "mlflow"))
+    snapshots = replaced.get("snapshots") or SnapshotsResource(url=store, cache=cache)
+    ledger = replaced.get("ledger") or LedgerResource(url=ledger_url, head=str(current.ledger_head))
+    return {
+        "landing": LandingResource(folder=str(current.landing)),
+        "snapshots": snapshots,
+        "ledger": ledger,
+        "lineage": LineageResource(snapshots=snapshots, ledger=ledger, products=products, commit=current.commit, cache=cache),
+        "endpoints": EndpointsResource(ledger=ledger, folder=str(current.endpoints)),
+        "dbt": DbtResource(cache=str(current.cache / "dbt")),
+        "tracking": TrackingResource(url=mlflow, artifacts=str(current.mlflow_artifacts)),
+        "settings": SettingsResource(
+            home=str(current.home),
+            landing=str(current.landing),
+            store=store,
+            ledger=ledger_url,
+            mlflow=mlflow,
+            mlflow_ui=_url(current, "mlflow_ui"),
+            products=products,
+            commit=current.commit,
+        ),
+        **replaced,
+    }
+
+
+def _url(current: Settings, name: str) -> Any:
+    """A URL as Dagster may show it: of one that may hold a password it gets, and shows, the variable alone."""
+    url = getattr(current, name)
+    parts = urlsplit(url)
+    return dg.EnvVar(variable(name)) if "@" in parts.netloc or parts.query else url
