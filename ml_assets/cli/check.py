@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.shared.context import newest_partition, product_named, run_job, workspace
+from ml_assets.cli.shared.context import partition_named, product_named, run_job, workspace
 
 
 @click.command()
@@ -22,7 +22,7 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
 
     space = workspace()
     spec = product_named(product, space.settings)
-    key = partition or newest_partition(space, spec)
+    key = partition_named(space, spec, partition)
     results: list[dict[str, Any]] = []
     failures: list[str] = []
 

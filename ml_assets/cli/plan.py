@@ -30,10 +30,12 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
 
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
-    from ml_assets.cli.shared.context import product_named
+    from ml_assets.cli.shared.context import partition_named, product_named
 
     space = workspace()
     products = [product_named(product, space.settings)] if product else load_all(space.settings.products).values()
+    if product and partition:
+        partition_named(space, product_named(product, space.settings), partition)
     with _nothing_collected():
         plans = {each.name: _plan(space, each, partition) for each in products}
     if as_json:

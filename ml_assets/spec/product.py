@@ -143,11 +143,24 @@ def load(folder: Path, files: ProductFiles | None = None) -> Product:
         product = read_model(folder / SPEC_FILE, Product, content=files.spec, context={"files": files})
     except SpecFileProblems as error:
         raise ProductError(*map(str, error.problems)) from None
+    if problem := _python_problem(folder / CONTRACT_FILE, files.contract):
+        raise ProductError(problem)
     if product.name != folder.resolve().name:
         raise ProductError(
             f"{folder / SPEC_FILE}: name: '{product.name}' must be the name of its folder, '{folder.resolve().name}'"
         )
     return product
+
+
+def _python_problem(file: Path, content: bytes | None) -> str | None:
+    """Where a text is no Python. It is parsed for a digest long before it is executed."""
+    try:
+        compile(content or b"", str(file), "exec", dont_inherit=True)
+    except SyntaxError as error:
+        return f"{file}:{error.lineno or 1}: is not Python: {error.msg}"
+    except ValueError as error:  # a null byte
+        return f"{file}: is not Python: {error}"
+    return None
 
 
 def load_all(roots: Iterable[Path]) -> dict[str, Product]:

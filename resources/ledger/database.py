@@ -4,23 +4,50 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
 
+from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
 
 BUSY_SECONDS = 60
 ADVISORY_LOCK = 7236171
 
 
+class LedgerRefused(MlAssetsError):
+    """The ledger's database cannot be opened."""
+
+
 def open_database(url: str) -> Engine:
-    """An engine on the ledger's tables, which are made when they are not there."""
-    engine = _engine(url)
-    with engine.begin() as connection:
+    """An engine on the ledger's tables, which are made when they are not there. Raises LedgerRefused."""
+    connection = _connected(url)
+    engine = connection.engine
+    with connection, connection.begin():
         lock(connection)
         schema.metadata.create_all(connection)
         if engine.dialect.name == "sqlite" or not is_guarded(connection):
             for statement in schema.append_only(engine.dialect.name):
                 connection.execute(text(statement))
     return engine
+
+
+def _connected(url: str) -> Connection:
+    try:
+        return _engine(url).connect()
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise LedgerRefused(
+            f"ML_ASSETS_LEDGER: {_without_password(url)} is no database that is known here: {error}; give "
+            f"sqlite:////folder/ledger.db, or postgresql+psycopg://user@host/name with the extra `postgres` installed"
+        ) from None
+    except OperationalError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise LedgerRefused(f"ML_ASSETS_LEDGER: {_without_password(url)} cannot be opened: {reason}") from None
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return f"{url.partition(':')[0]}:…"
 
 
 def lock(connection: Connection) -> None:

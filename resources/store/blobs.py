@@ -20,6 +20,10 @@ class BlobDamaged(MlAssetsError):
     """A stored blob is missing, or its bytes are not those that its name says."""
 
 
+class StoreRefused(MlAssetsError):
+    """The URL of the store is one that cannot be opened."""
+
+
 class Blobs(Protocol):
     """What a snapshot store needs of the place where bytes lie."""
 
@@ -186,5 +190,11 @@ def open_blobs(url: str, *, cache: Path) -> Blobs:
         return LocalBlobs(folder)
     import fsspec
 
-    filesystem, root = fsspec.core.url_to_fs(url)
+    try:
+        filesystem, root = fsspec.core.url_to_fs(url)
+    except (ValueError, ImportError) as error:
+        scheme = url.partition("://")[0]
+        raise StoreRefused(
+            f"ML_ASSETS_STORE: {scheme}:// cannot be opened: {error}; give file:///folder, or install the driver of fsspec"
+        ) from None
     return RemoteBlobs(filesystem, root.rstrip("/"), LocalBlobs(cache))

@@ -35,6 +35,13 @@ def product_named(name: str, current: Settings) -> Product:
     return products[name]
 
 
+def partition_named(space: Workspace, product: Product, key: str | None) -> str:
+    """The partition of this key, which the product's calendar has; the newest one if none is named. Raises PartitionKeyError."""
+    from ml_assets.core.lineage.partitions import partitions_of
+
+    return partitions_of(product).require(key) if key else newest_partition(space, product)
+
+
 def newest_partition(space: Workspace, product: Product) -> str:
     """The newest partition that is delivered or was read."""
     known = sorted({*space.landing.delivered(product), *space.ledger.partitions(product.name, "raw")})

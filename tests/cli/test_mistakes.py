@@ -1,0 +1,79 @@
+"""What somebody did gets an answer that names it, and no traceback: the culprit, what is allowed, the next command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import team
+
+
+def ml_assets(folder: Path, *arguments: str, **environ: str) -> str:
+    """The error of a command that fails, for the trains."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "DAGSTER_"))}
+    own = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "team" / "products")}
+    command = [sys.executable, "-m", "ml_assets", *arguments]
+    done = subprocess.run(command, env=kept | own | environ, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return team(tmp_path_factory.mktemp("mistakes")).root.parent
+
+
+@pytest.mark.parametrize("command", ["run", "check", "plan"])
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("2012-12", "'2012-12' is not a partition of this product: its partitions by month start at 2013-01"),
+        ("2013-4", "'2013-4' is not the key of a partition by month; a good one is 2013-01"),
+        ("2013-13", "'2013-13' is not the key of a partition by month; a good one is 2013-01"),
+    ],
+)
+def test_a_partition_that_the_calendar_does_not_have_is_named(folder: Path, command: str, key: str, message: str) -> None:
+    assert message in ml_assets(folder, command, "trains", "--partition", key)
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("foo://ann:secret@bar/x", "ML_ASSETS_LEDGER: foo://ann:***@bar/x is no database that is known here"),
+        ("ledger.db", "ML_ASSETS_LEDGER: ledger.db:… is no database that is known here"),
+        (
+            "postgresql+psycopg://ann:secret@127.0.0.1:1/x",
+            "ML_ASSETS_LEDGER: postgresql+psycopg://ann:***@127.0.0.1:1/x cannot be opened",
+        ),
+    ],
+)
+def test_a_ledger_that_cannot_be_opened_is_named_without_its_password(folder: Path, url: str, message: str) -> None:
+    error = ml_assets(folder, "status", "trains", ML_ASSETS_LEDGER=url)
+    assert message in error
+    assert "secret" not in error
+
+
+def test_a_store_without_a_driver_is_named(folder: Path) -> None:
+    error = ml_assets(folder, "plan", "trains", ML_ASSETS_STORE="bogus://bucket/x")
+    assert "ML_ASSETS_STORE: bogus:// cannot be opened" in error
+
+
+def test_a_home_that_cannot_be_made_is_named(folder: Path) -> None:
+    assert "/proc/nope: No such file or directory" in ml_assets(folder, "status", "trains", ML_ASSETS_HOME="/proc/nope")
+
+
+@pytest.mark.parametrize("command", ["plan", "status", "ci"])
+def test_a_contract_that_is_no_python_is_named_by_its_line(tmp_path: Path, command: str) -> None:
+    own = team(tmp_path)
+    own.write("contract.py", "import polars as pl\n", "imp ort polars as pl\n")
+    arguments = [command] if command == "ci" else [command, "trains"]
+    environ = {"ML_ASSETS_PRODUCTS": str(own.root / "products")}
+    if command == "ci":
+        answer = own.ci()
+        assert (answer.code, answer.report["outcome"]) == (1, "REJECT")
+        assert "contract.py:3: is not Python: invalid syntax" in answer.report["problems"][0]
+    else:
+        assert "contract.py:3: is not Python: invalid syntax" in ml_assets(tmp_path, *arguments, **environ)
