@@ -159,12 +159,12 @@ def reads(product: Product, stage: str, partition: str, is_there: Callable[[tupl
     required: list[tuple[str, str]] = []
     available: list[tuple[str, str]] = []
     for read in declared_reads(product, stage):
-        found = keys(product, partition, read.span(product)) if STAGES[read.stage].is_partitioned else [""]
+        span_keys = keys(product, partition, read.span(product)) if STAGES[read.stage].is_partitioned else [""]
         if read.is_required:
-            required += [(read.stage, key) for key in found]
+            required += [(read.stage, key) for key in span_keys]
         else:
-            taken = read.taken(product, [key for key in found if is_there((read.stage, key))])
-            available += [(read.stage, key) for key in taken]
+            selected = read.taken(product, [key for key in span_keys if is_there((read.stage, key))])
+            available += [(read.stage, key) for key in selected]
     return Reads(tuple(required), tuple(available))
 
 
@@ -217,13 +217,13 @@ def file_parts(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -
 
 def _deciding_files(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -> dict[str, bytes]:
     """The bytes of the product's files that decide the stage's output, by name."""
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     if "contract" in stage.files and product.files.contract is not None:
-        found[CONTRACT_FILE] = product.files.contract
+        files[CONTRACT_FILE] = product.files.contract
     if "dbt" in stage.files:
-        found |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
-        found |= shared
-    return found
+        files |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
+        files |= shared
+    return files
 
 
 def stage_config(product: Product, stage: Stage) -> dict[str, object]:

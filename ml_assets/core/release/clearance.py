@@ -63,11 +63,11 @@ def _is_undecided(product: Product, verdict: VerdictFacts, *, has_champion: bool
         return False
     judged = {claim.name: claim for claim in verdict.claims}
     applying = product.gates.claims_that_apply(has_champion=has_champion)
-    declared = [(each.name, each.kind, each.text) for each in applying]
-    if judged and declared != [(each.name, each.kind, each.text) for each in judged.values()]:
+    declared = [(claim.name, claim.kind, claim.text) for claim in applying]
+    if judged and declared != [(claim.name, claim.kind, claim.text) for claim in judged.values()]:
         return False
     at = level(product.gates.budget)
-    return all(each.outcome != "FAIL" and outcome_again(each, level=at) != "FAIL" for each in judged.values())
+    return all(claim.outcome != "FAIL" and outcome_again(claim, level=at) != "FAIL" for claim in judged.values())
 
 
 def refusals(

@@ -80,14 +80,14 @@ def stack(moves: Sequence[Move]) -> list[Move]:
 
     A rollback takes off what it undid.
     """
-    found: list[Move] = []
+    releases: list[Move] = []
     for move in moves:
-        back_to = [i for i, known in enumerate(found) if known.bundle == move.bundle] if move.kind == "rollback" else []
+        back_to = [i for i, earlier in enumerate(releases) if earlier.bundle == move.bundle] if move.kind == "rollback" else []
         if back_to:
-            del found[back_to[-1] + 1 :]
+            del releases[back_to[-1] + 1 :]
         else:
-            found.append(move)
-    return found
+            releases.append(move)
+    return releases
 
 
 def _standing(moves: Sequence[Move], recalled: Collection[str]) -> Move | None:
@@ -105,8 +105,8 @@ def back(moves: Sequence[Move], *, to: str | None = None, recalled: Collection[s
     """
     barred = {*recalled, *(move.bundle for move in moves[-1:])}
     others = [move for move in (stack(moves)[:-1] if to is None else moves) if move.bundle not in barred]
-    found = [move for move in others if to is None or _is_named(move, to)]
-    return found[-1] if found else None
+    matches = [move for move in others if to is None or _is_named(move, to)]
+    return matches[-1] if matches else None
 
 
 def _is_named(move: Move, name: str) -> bool:
