@@ -78,7 +78,7 @@ def _register(space: Workspace, product: Product, release: Manifest, mlflow_run:
 
 
 def _approval(found: "Standing") -> str:
-    return ": ".join(filter(None, [found.consent.state, found.consent.told]))
+    return ": ".join(filter(None, [found.consent.state, found.consent.message]))
 
 
 def show(space: Workspace, product: Product, release: Manifest | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
+from ml_assets.core.release.approvals import Answer, Approvals, Override, Via, approvals
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
@@ -24,7 +24,7 @@ from resources.ledger.records import Record
 from resources.workspace import Workspace
 
 if TYPE_CHECKING:
-    from ml_assets.core.release.clearance import Leave
+    from ml_assets.core.release.clearance import Clearance
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Standing:
     release: Manifest
     evaluation: Manifest
     override: Override | None
-    leave: "Leave"
-    consent: Consent
+    leave: "Clearance"
+    consent: Approvals
     decision: Decision
 
     @property
@@ -50,19 +50,19 @@ class Standing:
 
 def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
     """Recompute from the record whether the release may answer: its verdict, what people decided, and who answers now."""
-    from ml_assets.core.release.clearance import leave
+    from ml_assets.core.release.clearance import clearance
 
     made = space.lineage.made_from(release)
     evaluation, model = made["evaluation"], made["model"]
     facts = EvaluationFacts.of(evaluation)
     override = space.decisions.override(evaluation, model)
-    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    let = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     reasons = [*let.reasons, *unrecorded(space, product, evaluation)]
     if facts.candidate != model.data_version:
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and let.overridden else ""
     said = space.decisions.said(release, evaluation)
-    agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    agreed = approvals(said, approval_reason=let.approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = space.endpoints.moves(product.name, "production")
     answering = space.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
@@ -76,7 +76,7 @@ def standing(space: Workspace, product: Product, release: Manifest) -> Standing:
             *latency_outdated(space, product, release),
         ],
         recalled=space.endpoints.recalled(product.name),
-        consent=agreed,
+        approvals=agreed,
         is_verdict_used=any(
             each.partition == release.partition and evaluation.id in [given.manifest for given in each.recipe.inputs]
             for each in answering
@@ -131,7 +131,7 @@ def answer(
 
 def overrule(space: Workspace, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
     """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
-    from ml_assets.core.release.clearance import leave
+    from ml_assets.core.release.clearance import clearance
 
     signed(by, reason, what="override")
     evaluation = space.lineage.current(product, "evaluation", partition)
@@ -139,7 +139,7 @@ def overrule(space: Workspace, product: Product, partition: str, *, by: str, rea
     try:
         _refuse_unmendable(space, product, evaluation=evaluation, model=model)
         facts = EvaluationFacts.of(evaluation)
-        lacking = leave(product, facts.verdict, has_champion=facts.champion is not None).reasons
+        lacking = clearance(product, facts.verdict, has_champion=facts.champion is not None).reasons
         if not lacking:
             why = f"its verdict lets it through{_hint(space, product)}"
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")

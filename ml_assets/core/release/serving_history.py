@@ -1,4 +1,4 @@
-"""Who was to be compared with and who answered, for many partitions at once, from all moves of an endpoint. Pure."""
+"""Derive from all moves of an endpoint, for many partitions at once, the champion to compare with and the release that served."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -17,7 +17,7 @@ def champions(
     earlier, passing over what came out of this very evaluation. With `is_anchor` only what was proven counts.
 
     `evaluations`: data version by partition; `evaluation_of`: that of the evaluation that a bundle was made from;
-    `recalled`: bundles that are champions no more.
+    `recalled`: bundles that no longer count as champions.
     """
     counting = (move for move in stack(moves) if move.bundle not in recalled and (move.is_proven or not is_anchor))
     counted = list(enumerate(counting))
