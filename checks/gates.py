@@ -41,15 +41,15 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
 def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
     """Why what did not pass stops nothing: a person overrode the verdict, or is to be asked; empty if it stops the path."""
-    from ml_assets.core.release.clearance import leave
+    from ml_assets.core.release.clearance import clearance
 
     model = lineage.made_from(evaluation)["model"]
     override = Decisions(lineage.ledger).override(evaluation, model)
     facts = EvaluationFacts.of(evaluation)
-    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    if let.overridden and override:
+    verdict_clearance = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    if verdict_clearance.overridden and override:
         return f"overridden by {override.by}: {override.reason}"
-    return f"a person is asked: {product.name} says on_inconclusive: ask" if let.asked else ""
+    return f"a person is asked: {product.name} says on_inconclusive: ask" if verdict_clearance.approval_reason else ""
 
 
 def _warn(found: dg.AssetCheckResult, told: str) -> dg.AssetCheckResult:

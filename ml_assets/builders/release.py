@@ -50,7 +50,7 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         override=inputs.about.override,
     )
     facts: dict[str, object] = {"release": inputs.name, "train": list(ModelFacts.of(inputs.model.manifest).train)}
-    facts |= {"override": inputs.about.override.told} if inputs.about.override else {}
+    facts |= {"override": inputs.about.override.facts} if inputs.about.override else {}
     return Output(files(product, parts, name=inputs.name), facts)
 
 

@@ -31,7 +31,7 @@ def pin_session(connection: "duckdb.DuckDBPyConnection") -> None:
 
 def literal(path: Path | str) -> str:
     """The path as a pattern that matches this path alone: DuckDB takes `[`, `*` and `?` in a path for a glob."""
-    return _GLOB.sub(lambda found: f"[{found.group()}]", str(path))
+    return _GLOB.sub(lambda match: f"[{match.group()}]", str(path))
 
 
 def parquet(paths: Sequence[Path]) -> str:

@@ -79,7 +79,7 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
 
 
 def _approval(found: "Standing") -> str:
-    return ": ".join(filter(None, [found.consent.state, found.consent.told]))
+    return ": ".join(filter(None, [found.consent.state, found.consent.message]))
 
 
 def show(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest | None) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.release.approvals import Answer, Consent, Override, Via, consent
+from ml_assets.core.release.approvals import Answer, Approvals, Override, Via, approvals
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
@@ -27,7 +27,7 @@ from resources.ledger.records import Record
 from resources.lineage import Lineage
 
 if TYPE_CHECKING:
-    from ml_assets.core.release.clearance import Leave
+    from ml_assets.core.release.clearance import Clearance
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Standing:
     release: Manifest
     evaluation: Manifest
     override: Override | None
-    leave: "Leave"
-    consent: Consent
+    leave: "Clearance"
+    consent: Approvals
     decision: Decision
 
     @property
@@ -53,19 +53,19 @@ class Standing:
 
 def standing(lineage: Lineage, product: Product, release: Manifest) -> Standing:
     """Recompute from the record whether the release may answer: its verdict, what people decided, and who answers now."""
-    from ml_assets.core.release.clearance import leave
+    from ml_assets.core.release.clearance import clearance
 
     made = lineage.made_from(release)
     evaluation, model = made["evaluation"], made["model"]
     facts = EvaluationFacts.of(evaluation)
     override = Decisions(lineage.ledger).override(evaluation, model)
-    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    let = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     reasons = [*let.reasons, *unrecorded(lineage, product, evaluation)]
     if facts.candidate != model.data_version:
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and let.overridden else ""
     said = Decisions(lineage.ledger).said(release, evaluation)
-    agreed = consent(said, asked=let.asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    agreed = approvals(said, approval_reason=let.approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
     answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
@@ -79,7 +79,7 @@ def standing(lineage: Lineage, product: Product, release: Manifest) -> Standing:
             *latency_outdated(lineage.ledger, product, release),
         ],
         recalled=recalled_bundles(lineage.ledger, product.name, "production"),
-        consent=agreed,
+        approvals=agreed,
         is_verdict_used=any(
             each.partition == release.partition and evaluation.id in [given.manifest for given in each.recipe.inputs]
             for each in answering
@@ -136,7 +136,7 @@ def answer(
 
 def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
     """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
-    from ml_assets.core.release.clearance import leave
+    from ml_assets.core.release.clearance import clearance
 
     signed(by, reason, what="override")
     evaluation = lineage.current(product, "evaluation", partition)
@@ -144,7 +144,7 @@ def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, rea
     try:
         _refuse_unmendable(lineage, product, evaluation=evaluation, model=model)
         facts = EvaluationFacts.of(evaluation)
-        lacking = leave(product, facts.verdict, has_champion=facts.champion is not None).reasons
+        lacking = clearance(product, facts.verdict, has_champion=facts.champion is not None).reasons
         if not lacking:
             why = f"its verdict lets it through{_hint(lineage, product)}"
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")

@@ -115,15 +115,15 @@ class _Parser:
         self._sign("(", what=f"'(' after {name}")
         match name:
             case "ratio":
-                made = self._ratio()
+                measure = self._ratio()
             case "disagreement":
                 first = self._model()
                 self._sign(",", what="a second model: disagreement(candidate, champion)")
-                made = Measure("disagreement", (first, self._model()))
+                measure = Measure("disagreement", (first, self._model()))
             case _:
-                made = self._metric(name)
+                measure = self._metric(name)
         self._sign(")", what="')'")
-        return made
+        return measure
 
     def _metric(self, name: str) -> Measure:
         model = self._model()
@@ -131,11 +131,11 @@ class _Parser:
             return Measure("metric", (model,), name)
         column = self._name("a column of a slice: column=level")
         self._sign("=", what=f"'=' after the slice's column {column}")
-        found = _LEVEL.match(self.text, self.at)
-        if found is None:
+        match = _LEVEL.match(self.text, self.at)
+        if match is None:
             raise self._error(f"expected the level of {column}")
-        self.at = found.end()
-        level = found.group(1) if found.group(1) is not None else found.group(2).strip()
+        self.at = match.end()
+        level = match.group(1) if match.group(1) is not None else match.group(2).strip()
         return Measure("metric", (model,), name, column, level)
 
     def _ratio(self) -> Measure:
@@ -168,31 +168,31 @@ class _Parser:
         return _TOKEN.match(self.text, self.at)
 
     def _take(self, *signs: str) -> str | None:
-        found = self._peek()
-        if found is None or found.group("sign") not in signs:
+        token = self._peek()
+        if token is None or token.group("sign") not in signs:
             return None
-        self.at = found.end()
-        return found.group("sign")
+        self.at = token.end()
+        return token.group("sign")
 
     def _take_number(self) -> float | None:
-        found = self._peek()
-        if found is None or found.group("number") is None:
+        token = self._peek()
+        if token is None or token.group("number") is None:
             return None
-        self.at = found.end()
-        return float(found.group("number"))
+        self.at = token.end()
+        return float(token.group("number"))
 
     def _sign(self, *signs: str, what: str) -> str:
-        taken = self._take(*signs)
-        if taken is None:
+        sign = self._take(*signs)
+        if sign is None:
             raise self._error(f"expected {what}")
-        return taken
+        return sign
 
     def _name(self, what: str) -> str:
-        found = self._peek()
-        if found is None or found.group("name") is None:
+        token = self._peek()
+        if token is None or token.group("name") is None:
             raise self._error(f"expected {what}")
-        self.at = found.end()
-        return found.group("name")
+        self.at = token.end()
+        return token.group("name")
 
     def _error(self, message: str) -> ClaimTextError:
         if self.at >= len(self.text.rstrip()) and self.text.count("(") > self.text.count(")"):
@@ -206,4 +206,4 @@ def _as_model(name: str) -> Model:
 
 def measures(comparisons: Sequence[Comparison]) -> Iterator[Measure]:
     """Every measure of these comparisons, once."""
-    yield from dict.fromkeys(measure for each in comparisons for measure in each.measures)
+    yield from dict.fromkeys(measure for comparison in comparisons for measure in comparison.measures)

@@ -28,8 +28,8 @@ class ProductFiles:
     def read(cls, folder: Path) -> "ProductFiles":
         """Read what is there; a file that is missing is left out."""
         root = dbt_folder(folder)
-        found = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(root)]
-        return cls(folder, {path: path.read_bytes() for path in found if path.is_file()}, root)
+        paths = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(root)]
+        return cls(folder, {path: path.read_bytes() for path in paths if path.is_file()}, root)
 
     @classmethod
     def among(cls, files: Mapping[Path, bytes], folder: Path) -> "ProductFiles":
@@ -37,8 +37,10 @@ class ProductFiles:
         own = folder / "dbt"
         root = own if any(path.is_relative_to(own) for path in files) else DBT_MODELS / folder.name
         declared = (folder / SPEC_FILE, folder / CONTRACT_FILE)
-        found = {p: text for p, text in files.items() if p in declared or (p.is_relative_to(root) and p.suffix in _DBT_SUFFIXES)}
-        return cls(folder, dict(sorted(found.items())), root)
+        contents = {
+            p: text for p, text in files.items() if p in declared or (p.is_relative_to(root) and p.suffix in _DBT_SUFFIXES)
+        }
+        return cls(folder, dict(sorted(contents.items())), root)
 
     @property
     def spec(self) -> bytes | None:
@@ -78,6 +80,6 @@ SHARED_DBT = tuple(DBT_MODELS.parent / name for name in _SHARED)
 def shared_dbt_files() -> Mapping[str, bytes]:
     """The files that every product's dbt project shares, by their path in it; read once by a process."""
     root = DBT_MODELS.parent
-    found = [root / name for name in _SHARED if (root / name).is_file()]
-    found += [path for name in _SHARED if (root / name).is_dir() for path in _dbt_paths(root / name)]
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in found}
+    paths = [root / name for name in _SHARED if (root / name).is_file()]
+    paths += [path for name in _SHARED if (root / name).is_dir() for path in _dbt_paths(root / name)]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}

@@ -74,17 +74,17 @@ class ClaimSpec(Section):
 
     @model_validator(mode="after")
     def _can_be_judged(self, info: ValidationInfo) -> Self:
-        given = [kind for kind in KINDS if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"claim '{self.name}' needs exactly one of {', '.join(KINDS)}; found {', '.join(given) or 'none'}")
+        kinds = [kind for kind in KINDS if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"claim '{self.name}' needs exactly one of {', '.join(KINDS)}; found {', '.join(kinds) or 'none'}")
         try:
-            form = parse(getattr(self, given[0]))
+            form = parse(getattr(self, kinds[0]))
         except ClaimTextError as error:
-            raise ValueError(f"{given[0]}: {error}") from None
+            raise ValueError(f"{kinds[0]}: {error}") from None
         content = (info.context or {}).get("content")
         task = content.get("task") if isinstance(content, dict) else None
         if problem := _problem(form, for_each=self.for_each, task=task):
-            raise ValueError(f"{given[0]}: {problem}")
+            raise ValueError(f"{kinds[0]}: {problem}")
         return self
 
     @property
@@ -226,8 +226,8 @@ def _unknown_metric(metric: str, task: str | None) -> str:
     for name, metrics in METRICS.items():
         if name == task and metric not in metrics:
             return f"'{metric}' is no metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
-    known = {each for metrics in METRICS.values() for each in metrics}
-    return "" if metric in known else f"'{metric}' is no metric; {unknown_name(metric, allowed=known)}"
+    metric_names = {other for metrics in METRICS.values() for other in metrics}
+    return "" if metric in metric_names else f"'{metric}' is no metric; {unknown_name(metric, allowed=metric_names)}"
 
 
 def needs_threshold(form: Comparison) -> bool:

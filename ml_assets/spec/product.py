@@ -100,10 +100,10 @@ class Product(Section):
 
     def table(self, name: str) -> TableSpec | ReferenceSpec:
         """The declaration of one delivered table."""
-        known: dict[str, TableSpec | ReferenceSpec] = {**self.delivery.tables, **self.delivery.reference}
-        if name not in known:
-            raise ProductError(f"{self.name} has no table '{name}'; {unknown_name(name, allowed=known)}")
-        return known[name]
+        tables: dict[str, TableSpec | ReferenceSpec] = {**self.delivery.tables, **self.delivery.reference}
+        if name not in tables:
+            raise ProductError(f"{self.name} has no table '{name}'; {unknown_name(name, allowed=tables)}")
+        return tables[name]
 
     @property
     def contract(self) -> ModuleType:
@@ -117,18 +117,18 @@ class Product(Section):
     def section(self, *names: str) -> dict[str, Any]:
         """The named sections, or one key of a section ("endpoint.port"), as plain JSON content, defaults filled in: what a config
         digest is taken of."""
-        wanted: dict[str, Any] = {}
+        included: dict[str, Any] = {}
         for name in names:
             section, _, key = name.partition(".")
             self._refuse_unknown(section, of=self)
             if key:
                 self._refuse_unknown(key, of=getattr(self, section))
-            wanted[section] = {key} if key else True
-        return self.model_dump(mode="json", include=wanted)
+            included[section] = {key} if key else True
+        return self.model_dump(mode="json", include=included)
 
     def _refuse_unknown(self, name: str, *, of: Section) -> None:
-        if name not in (known := type(of).model_fields):
-            raise ProductError(f"{SPEC_FILE} has no section or key '{name}'; {unknown_name(name, allowed=known)}")
+        if name not in (fields := type(of).model_fields):
+            raise ProductError(f"{SPEC_FILE} has no section or key '{name}'; {unknown_name(name, allowed=fields)}")
 
 
 def schema() -> dict[str, Any]:

@@ -86,10 +86,10 @@ def read_model(file: Path, model: type[M], *, content: bytes | None = None, cont
     return value
 
 
-def unknown_name(found: str, *, allowed: Iterable[str]) -> str:
+def unknown_name(name: str, *, allowed: Iterable[str]) -> str:
     """A hint for a name that is not among the allowed ones: the nearest match, then all of them."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(found, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {', '.join(names) or 'none'}"
 
 
@@ -148,17 +148,17 @@ def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 def _explain(details: ErrorDetails, *, file: Path, parsed: Parsed, model: type[BaseModel]) -> Problem:
     loc = tuple(part for part in details["loc"] if part != "[key]")
-    kind, found = details["type"], details["input"]
+    kind, value = details["type"], details["input"]
     if kind == "extra_forbidden":
         section, key = _section_at(model, loc[:-1]), str(loc[-1])
         moved: Mapping[str, str] = getattr(section, "moved", {})
         message = moved.get(key) or f"unknown key; {unknown_name(key, allowed=section.model_fields)}"
     elif kind == "missing":
         message = f"the key is missing; its section takes: {', '.join(sorted(_section_at(model, loc[:-1]).model_fields))}"
-    elif kind == "value_error" and isinstance(found, dict | list):
+    elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
-        message = f"{_lower(details['msg'].removeprefix('Value error, '))}; found {json.dumps(found, default=str)}"
+        message = f"{_lower(details['msg'].removeprefix('Value error, '))}; found {json.dumps(value, default=str)}"
     return Problem(file=file, line=parsed.line_of(loc), path=dotted(loc), message=message)
 
 

@@ -134,7 +134,7 @@ def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
     if not people:
         return f"dagster run {run}", verdict
     because = f"override of {verdict} by {override.by}: {override.reason}" if override else verdict
-    return " and ".join(people), "; ".join(filter(None, [because, consent.told, f"dagster run {run}"]))
+    return " and ".join(people), "; ".join(filter(None, [because, consent.message, f"dagster run {run}"]))
 
 
 def _answering(endpoints: Endpoints, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:

@@ -51,18 +51,18 @@ def _own_inputs(lineage: Lineage, product: Product, key: str) -> list[Manifest]:
 
 def _withheld(lineage: Lineage, product: Product, key: str) -> str:
     """Why the verdict alone lets nothing through; empty where it does, or a person did."""
-    from ml_assets.core.release.clearance import leave
+    from ml_assets.core.release.clearance import clearance
 
     model, evaluation, _ = _own_inputs(lineage, product, key)
     facts = EvaluationFacts.of(evaluation)
     override = Decisions(lineage.ledger).override(evaluation, model)
-    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    return "; ".join(let.reasons) if facts.verdict.decision != "ACCEPT" else ""
+    verdict_clearance = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    return "; ".join(verdict_clearance.reasons) if facts.verdict.decision != "ACCEPT" else ""
 
 
 def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, run: str) -> Override | None:
     """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
-    from ml_assets.core.release.clearance import leave, refusals
+    from ml_assets.core.release.clearance import clearance, refusals
     from ml_assets.services.generation import mixed_generations
     from ml_assets.services.release_status import unrecorded
 
@@ -80,8 +80,8 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
         )
-    let = leave(product, facts.verdict, has_champion="champion" in compared, override=override)
-    return override if let.overridden else None
+    verdict_clearance = clearance(product, facts.verdict, has_champion="champion" in compared, override=override)
+    return override if verdict_clearance.overridden else None
 
 
 def _bundle(lineage: Lineage, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None) -> Output:

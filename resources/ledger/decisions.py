@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.release.approvals import Answer, Override, Said, Via, person
+from ml_assets.core.release.approvals import Answer, Override, PersonDecision, Via, person
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -35,7 +35,7 @@ class Decisions:
 
     ledger: Ledger
 
-    def said(self, release: Manifest, evaluation: Manifest) -> list[Said]:
+    def said(self, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
         """What people said about exactly this release, oldest first."""
         with self.ledger.engine.connect() as connection:
             return _said(connection, release, evaluation)
@@ -124,7 +124,7 @@ def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
     return found["by"], found["reason"]
 
 
-def _said(connection: Connection, release: Manifest, evaluation: Manifest) -> list[Said]:
+def _said(connection: Connection, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
     subject = (release.recipe.product, release.snapshot, evaluation.id)
     approvals = (read(entry, ApprovalRecord) for entry in entries_where(connection, schema.entries.c.kind == "approval"))
     return [_as_said(e) for e in approvals if (e.body.product, e.body.bundle, e.body.evaluation) == subject]
@@ -136,9 +136,9 @@ def _decided(entry: Entry) -> Decided:
     return read(entry, OverrideRecord)
 
 
-def _as_said(entry: Record[ApprovalRecord]) -> Said:
+def _as_said(entry: Record[ApprovalRecord]) -> PersonDecision:
     said = entry.body
-    return Said(decision=said.decision, by=said.by, reason=said.reason, via=said.via, at=entry.at, entry=entry.hash)
+    return PersonDecision(decision=said.decision, by=said.by, reason=said.reason, via=said.via, at=entry.at, entry=entry.hash)
 
 
 def _as_override(entry: Record[OverrideRecord]) -> Override:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.lineage.planning import PATH, Asset, Cause, Definition, Item, Planner, Situation, Standing
+from ml_assets.core.lineage.planning import PATH, Asset, Cause, CurrentManifest, Definition, Item, Planner, Situation
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.core.release.promotion import Move
 from ml_assets.core.release.serving_history import answered, champions
@@ -19,13 +19,13 @@ JUDGED = ("evaluation", "report", "tracking")
 """An evaluation and what people see of it: the release waits for the new verdict."""
 
 
-def standing(stage: str, key: str, inputs: dict[Asset, str]) -> Standing:
-    return Standing(DEFINITIONS[stage], f"{stage}@{key}", inputs)
+def standing(stage: str, key: str, inputs: dict[Asset, str]) -> CurrentManifest:
+    return CurrentManifest(DEFINITIONS[stage], f"{stage}@{key}", inputs)
 
 
 def settled(keys: list[str]) -> Situation:
     """Everything made, nothing changed: train on one month before, test on the month, every candidate accepted."""
-    found: dict[Asset, Standing] = {("reference", ""): standing("reference", "", {("landing/trains/stops", ""): "s"})}
+    found: dict[Asset, CurrentManifest] = {("reference", ""): standing("reference", "", {("landing/trains/stops", ""): "s"})}
     bundles: dict[str, str | None] = {}
     for before, key in zip(["", *keys], keys, strict=False):
         found["raw", key] = standing("raw", key, {("landing/trains/trips", key): f"t{key}"})
@@ -48,7 +48,7 @@ def settled(keys: list[str]) -> Situation:
     )
 
 
-def _candidate(found: dict[Asset, Standing], before: str, key: str, champion: str | None) -> None:
+def _candidate(found: dict[Asset, CurrentManifest], before: str, key: str, champion: str | None) -> None:
     answering = {("release", before): champion} if champion else {}
     features = {("features", key): f"features@{key}"}
     found["model", key] = standing("model", key, {("features", before): f"features@{before}"})

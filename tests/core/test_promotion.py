@@ -78,12 +78,12 @@ def test_what_answers_is_never_replaced_by_older_data_or_by_what_was_there_befor
 @pytest.mark.parametrize(
     ("history", "asked", "action", "reason"),
     [
-        ("a", {"bundle": "a" * 64}, "keep", "answers already"),
+        ("a", {"bundle": "a" * 64}, "keep", "already serves"),
         ("ab", {"bundle": "a" * 64, "champion": "b" * 64}, "keep", "only a rollback brings it back"),
         ("ab<a", {"bundle": "b" * 64, "champion": "a" * 64}, "keep", "only a rollback brings it back"),
         ("a", {"bundle": "b" * 64, "as_of": "2012-12", "champion": "a" * 64}, "keep", "later partition"),
-        ("a", {"bundle": "b" * 64, "champion": None}, "refuse", "no champion, but release aaaaaaaaaaaa answers now"),
-        ("", {"bundle": "b" * 64, "champion": "a" * 64}, "refuse", "release aaaaaaaaaaaa, but no champion answers now"),
+        ("a", {"bundle": "b" * 64, "champion": None}, "refuse", "no champion, but release aaaaaaaaaaaa serves now"),
+        ("", {"bundle": "b" * 64, "champion": "a" * 64}, "refuse", "release aaaaaaaaaaaa, but no champion serves now"),
     ],
 )
 def test_it_says_why_not(history: str, asked: dict[str, Any], action: str, reason: str) -> None:

@@ -27,7 +27,7 @@ from ml_assets.core.digests import sha256
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage.manifests import Input, Manifest, Output
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.lineage.planning import Cause, Item, Planner, Situation, Standing
+from ml_assets.core.lineage.planning import Cause, CurrentManifest, Item, Planner, Situation
 from ml_assets.core.model.features import assemble, model_columns
 from ml_assets.definitions import build_defs
 from ml_assets.services.claims import features_claims
@@ -283,7 +283,7 @@ def test_another_snapshot_of_any_of_the_365_days_alone_is_the_one_root_cause_of_
 def assert_a_snapshot_is_the_one_root_cause(year: Year, settled: Situation, keys: Sequence[str]) -> None:
     for key in keys:
         stands = settled.standing["features", key]
-        other = Standing(stands.definition, "other", stands.inputs)
+        other = CurrentManifest(stands.definition, "other", stands.inputs)
         items = Planner(year.product, replace(settled, standing={**settled.standing, ("features", key): other})).plan()
         assert causes(items, "model") == causes(items, "evaluation") == {Cause("input", "features", key)}
         assert {item.stage for item in items} == {"model", "evaluation", "report", "tracking"}

@@ -11,7 +11,7 @@ from click.testing import Result
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.release.clearance import leave
+from ml_assets.core.release.clearance import clearance
 from ml_assets.services.release_status import waiting as who_waits
 from resources.dagster_resources import resources_of
 from resources.ledger import recalls
@@ -38,8 +38,8 @@ def test_who_is_asked_follows_from_what_the_product_declares(waiting: People) ->
     ):
         changed = {"approve": approve, "first_release": first.model_copy(update={"approve": of_first})}
         declared = product.model_copy(update={"gates": product.gates.model_copy(update=changed)})
-        found = leave(declared, msgspec.convert({**verdict, "gate": gate_digest(declared)}, VerdictFacts), has_champion=False)
-        assert (found.reasons, found.asked, found.is_proven) == ((), asked, True)
+        found = clearance(declared, msgspec.convert({**verdict, "gate": gate_digest(declared)}, VerdictFacts), has_champion=False)
+        assert (found.reasons, found.approval_reason, found.is_proven) == ((), asked, True)
 
 
 def launched(at: People) -> list[tuple[str, str]]:
@@ -72,7 +72,7 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     first = told(command("approve", "flights", people.release, "--by", " Anna", "--json"))
     assert first["success"]
     assert first["answers"] is None
-    assert first["waits"] == {people.release: "waits for approval by a second person beside Anna: gates.approve is person"}
+    assert first["waits"] == {people.release: "waits for approval by a second person besides Anna: gates.approve is person"}
     status = command("status", "flights")
     assert f"{people.release} waits for approval by a second person" in status.output
     assert told(command("status", "flights", "--json"))["waits"]
@@ -91,7 +91,7 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     assert [(e.body["by"], e.body["via"]) for e in people.entries("approval")] == [("Anna", "cli"), ("ben", "cli")]
     assert all(e.body["evaluation"] == people.home.get("evaluation", SECOND).id for e in people.entries("approval"))
     done = command("approve", "flights", people.release, "--by", "cleo")
-    assert "answers already. Nothing waits" in str(done.exception)
+    assert "already serves. Nothing waits" in str(done.exception)
     assert len(people.refused()) == 2
 
     lineage = command("lineage", people.release)
@@ -185,7 +185,7 @@ def refused_now(at: People) -> str:
 
 def test_an_approval_does_not_outlive_the_champion_that_the_verdict_compared_with(approved: People) -> None:
     another_answers(approved, FIRST, instead_of=None)
-    why = "its verdict compares with no champion, but release aaaaaaaaaaaa answers now"
+    why = "its verdict compares with no champion, but release aaaaaaaaaaaa serves now"
     assert why in refused_now(approved)
     (refused,) = approved.refused()
     assert refused.endswith(f"; {why}")

@@ -13,7 +13,7 @@ from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.release.clearance import Leave, leave
+from ml_assets.core.release.clearance import Clearance, clearance
 from ml_assets.spec.product import Product
 from resources.dagster_resources import resources_of
 from resources.tracking.registry import versions
@@ -155,7 +155,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert release is not None
     assert (release.facts["override"]["by"], release.facts["override"]["reason"]) == ("anna", WHO["reason"])
     assert done["waits"] == {
-        release.facts["release"]: "waits for approval by a second person beside anna: "
+        release.facts["release"]: "waits for approval by a second person besides anna: "
         "anna overrode a REJECT, and four eyes are asked for"
     }
     assert b"Overridden by anna" in turned_down.home.space.snapshots.read(release.snapshot, "card.md")
@@ -237,9 +237,9 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     assert move.body["reason"].startswith(f"INCONCLUSIVE as of {SECOND}; approved by anna")
 
 
-def leave_read(product: Product, told: dict[str, Any], *, has_champion: bool) -> Leave:
+def clearance_of(product: Product, told: dict[str, Any], *, has_champion: bool) -> Clearance:
     """What the JSON of a verdict lets its candidate do."""
-    return leave(product, msgspec.convert(told, VerdictFacts), has_champion=has_champion)
+    return clearance(product, msgspec.convert(told, VerdictFacts), has_champion=has_champion)
 
 
 def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None:
@@ -247,13 +247,13 @@ def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None
     asks = product.model_copy(update={"gates": product.gates.model_copy(update={"on_inconclusive": "ask"})})
     undecided = {**facts["verdict"], "decision": "INCONCLUSIVE", "gate": gate_digest(asks)}
     for verdict in (facts["verdict"], undecided):
-        assert leave_read(asks, verdict, has_champion=False).reasons, "a claim that failed is never asked about"
+        assert clearance_of(asks, verdict, has_champion=False).reasons, "a claim that failed is never asked about"
     renamed = [{**claim, "outcome": "UNDECIDED"} for claim in undecided["claims"]]
-    assert leave_read(asks, {**undecided, "claims": renamed}, has_champion=False).reasons, "its numbers say that it failed"
+    assert clearance_of(asks, {**undecided, "claims": renamed}, has_champion=False).reasons, "its numbers say that it failed"
     passes = as_if(undecided, "UNDECIDED", estimate=0.95)
-    assert leave_read(asks, {**undecided, "claims": passes}, has_champion=False).asked
-    assert leave_read(asks, {**undecided, "claims": passes}, has_champion=True).reasons
-    assert leave_read(asks, {**undecided, "claims": [{**passes[0], "name": "other"}]}, has_champion=False).reasons
+    assert clearance_of(asks, {**undecided, "claims": passes}, has_champion=False).approval_reason
+    assert clearance_of(asks, {**undecided, "claims": passes}, has_champion=True).reasons
+    assert clearance_of(asks, {**undecided, "claims": [{**passes[0], "name": "other"}]}, has_champion=False).reasons
     of_other_gates = {**undecided, "claims": passes, "gate": gate_digest(product)}
-    assert leave_read(asks, of_other_gates, has_champion=False).reasons
-    assert leave_read(product, of_other_gates, has_champion=False).reasons, "on_inconclusive: keep"
+    assert clearance_of(asks, of_other_gates, has_champion=False).reasons
+    assert clearance_of(product, of_other_gates, has_champion=False).reasons, "on_inconclusive: keep"

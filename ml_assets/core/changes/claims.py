@@ -21,9 +21,9 @@ def claim_changes(product: str, old: Sequence[ClaimSpec], new: Sequence[ClaimSpe
             continue
         effect, reason = _effect(claim, same_name, new)
         yield Change(product=product, name=claim.name, effect=effect, old=_text(claim), new=_text(same_name), reason=reason)
-    known = {claim.name for claim in old}
+    old_names = {claim.name for claim in old}
     for claim in new:
-        if claim.name not in known:
+        if claim.name not in old_names:
             yield Change(product=product, name=claim.name, effect="strengthened", new=_text(claim))
 
 

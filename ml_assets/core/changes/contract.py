@@ -12,7 +12,7 @@ from ml_assets.core.changes.rules import Rule, higher, incomparable, lower, orde
 from ml_assets.core.code.closure import Code
 from ml_assets.core.contract.schema import rules_of
 
-Said = dict[str, Any]
+RuleValues = dict[str, Any]
 """What a contract says, by dotted name of the rule."""
 _STRICT = ordered(False, "filter", True)
 _BOUNDS: Mapping[str, Mapping[str, Rule]] = {
@@ -26,7 +26,7 @@ _BOUNDS: Mapping[str, Mapping[str, Rule]] = {
 
 def contract_changes(product: str, old: ModuleType, new: ModuleType, *, texts: tuple[bytes, bytes]) -> list[Change]:
     """The rules that differ between two contract modules, which were executed from `texts`."""
-    before, after = (_said(module, text) for module, text in zip((old, new), texts, strict=True))
+    before, after = (_rule_values(module, text) for module, text in zip((old, new), texts, strict=True))
     names = [name for name in dict.fromkeys([*before, *after]) if before.get(name) != after.get(name)]
     return [
         Change(
@@ -41,13 +41,13 @@ def contract_changes(product: str, old: ModuleType, new: ModuleType, *, texts: t
     ]
 
 
-def _is_inside(name: str, before: Said, after: Said) -> bool:
+def _is_inside(name: str, before: RuleValues, after: RuleValues) -> bool:
     """Whether the rule is of a column or a table that is there on one side alone, which is named itself."""
     above = [".".join(name.split(".")[:n]) for n in range(1, name.count(".") + 1)]
-    return any((each in before) != (each in after) for each in above)
+    return any((parent in before) != (parent in after) for parent in above)
 
 
-def _said(module: ModuleType, text: bytes) -> Said:
+def _rule_values(module: ModuleType, text: bytes) -> RuleValues:
     code = Code({"contract": text})
     models = {**module.TABLES, "Request": module.Request, "Features": module.Features}
     return {key: value for name, model in models.items() for key, value in _table(name, model, code)}
@@ -75,9 +75,9 @@ def _statistics(check: Any, model: Any, code: Code) -> Any:
     """The limits of one of pandera's own checks; of a method what it and all that it names mean."""
     if check.statistics:
         return {name: _plain(value) for name, value in check.statistics.items()}
-    for each in model.__mro__:
-        if f"{each.__name__}.{check.name}" in code.module("contract").units:
-            return code.closure(f"contract:{each.__name__}.{check.name}").digest[:12]
+    for base in model.__mro__:
+        if f"{base.__name__}.{check.name}" in code.module("contract").units:
+            return code.closure(f"contract:{base.__name__}.{check.name}").digest[:12]
     return None
 
 
@@ -94,7 +94,7 @@ def _effect(name: str, old: Any, new: Any) -> Effect:
         return "changed"  # what is asked with and what the model sees: the comparison of the models shows what it does
     if old is None or new is None:
         return "strengthened" if old is None else "weakened"
-    known: dict[str, Rule] = {
+    rules: dict[str, Rule] = {
         "min_rows": higher,
         "max_quarantined": lower,
         "max_missing": lower,
@@ -103,7 +103,7 @@ def _effect(name: str, old: Any, new: Any) -> Effect:
         "isin": _fewer_values,
         "unique_key": _fewer_columns,
     }
-    return known.get(rule, _bounds(rule))(old, new)
+    return rules.get(rule, _bounds(rule))(old, new)
 
 
 def _fewer_values(old: Any, new: Any) -> Effect:

@@ -13,13 +13,13 @@ from ml_assets.spec.product import Product
 def declaration_changes(old: Product, new: Product) -> list[Change]:
     """What differs, in the order of product.yaml; equal values written otherwise are no change. Where nothing is `weakened`,
     whatever the new gates accept the old ones accept on the same rows and scores."""
-    values = (each.model_dump(mode="json") for each in (old, new))
-    found = [*_walk(old.name, "", *values)]
-    found += claim_changes(old.name, old.gates.claims, new.gates.claims)
-    found += _minimum(old, new)
-    found += _first_release(old, new)
-    found += _threshold(old, new)
-    return found
+    values = (product.model_dump(mode="json") for product in (old, new))
+    changes = [*_walk(old.name, "", *values)]
+    changes += claim_changes(old.name, old.gates.claims, new.gates.claims)
+    changes += _minimum(old, new)
+    changes += _first_release(old, new)
+    changes += _threshold(old, new)
+    return changes
 
 
 def _walk(product: str, path: str, old: Any, new: Any) -> Iterator[Change]:
@@ -30,8 +30,8 @@ def _walk(product: str, path: str, old: Any, new: Any) -> Iterator[Change]:
     elif path in RULES:
         rule = RULES[path]
         yield from (
-            Change(product=product, name=each, effect=rule(was, now), old=was, new=now)
-            for each, was, now in _leaves(path, old, new)
+            Change(product=product, name=key, effect=rule(was, now), old=was, new=now)
+            for key, was, now in _leaves(path, old, new)
         )
     else:
         for name in dict.fromkeys([*old, *new]):
@@ -63,8 +63,8 @@ def _minimum(old: Product, new: Product) -> Iterator[Change]:
 def _first_release(old: Product, new: Product) -> Iterator[Change]:
     require = "gates.first_release.require"
     was, now = sorted(old.gates.first_claims), sorted(new.gates.first_claims)
-    kept = {claim.name for claim in new.gates.claims}
-    if lost := [name for name in was if name in kept and name not in now]:
+    remaining = {claim.name for claim in new.gates.claims}
+    if lost := [name for name in was if name in remaining and name not in now]:
         reason = f"a first release has to show no more: {', '.join(lost)}"
         yield Change(product=old.name, name=require, effect="weakened", old=was, new=now, reason=reason)
     elif was != now:
@@ -80,7 +80,7 @@ def _asks_for_a_first(gates: GateSpec) -> str:
 
 
 def _threshold(old: Product, new: Product) -> Iterator[Change]:
-    was, now = (each.decision.threshold if each.decision else None for each in (old, new))
+    was, now = (product.decision.threshold if product.decision else None for product in (old, new))
     if was == now:
         return
     claims = [claim.name for claim in old.gates.claims if needs_threshold(claim.form)]

@@ -31,24 +31,24 @@ def _parts(review: Review) -> Iterator[str]:
         yield table(["product", "what", "effect", "before", "after", "why"], [_row(change) for change in review.changes])
     if review.acknowledged:
         yield "### Acknowledged"
-        rows = [[text(f"{each.product}/{each.name}"), text(each.reason)] for each in review.acknowledged]
+        rows = [[text(f"{item.product}/{item.name}"), text(item.reason)] for item in review.acknowledged]
         yield table(["weakened", "reason given"], rows)
     if review.unread:
-        yield f"Trailers that acknowledge nothing: {', '.join(code(each) for each in review.unread)}"
+        yield f"Trailers that acknowledge nothing: {', '.join(code(trailer) for trailer in review.unread)}"
     if review.stale:
         yield "### What merging makes again"
-        yield table(["product", "stage", "because of"], [_stale_row(each) for each in review.stale])
+        yield table(["product", "stage", "because of"], [_stale_row(stage) for stage in review.stale])
 
 
 def _how_to_acknowledge(review: Review) -> str:
     open_ones = {change_id(c) for c in review.changes if c.effect == "weakened"}
-    open_ones -= {f"{each.product}/{each.name}" for each in review.acknowledged}
+    open_ones -= {f"{item.product}/{item.name}" for item in review.acknowledged}
     lines = [f"{TRAILER}: {name}: why it may ask less" for name in sorted(open_ones)]
     return "If this is meant, say so at the end of a commit's message:\n\n" + "\n".join(f"    {line}" for line in lines)
 
 
 def _row(change: Change) -> list[str]:
-    shown = [code(_value(each)) if each is not None else "" for each in (change.old, change.new)]
+    shown = [code(_value(value)) if value is not None else "" for value in (change.old, change.new)]
     return [text(change.product), code(change.name), EFFECTS[change.effect], *shown, text(change.reason)]
 
 
@@ -56,6 +56,6 @@ def _value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _stale_row(each: StaleStage) -> list[str]:
-    more = [f"and {len(each.causes) - MOST_CAUSES} more"] if len(each.causes) > MOST_CAUSES else []
-    return [text(each.product), code(each.stage), text("; ".join([*each.causes[:MOST_CAUSES], *more]))]
+def _stale_row(stage: StaleStage) -> list[str]:
+    more = [f"and {len(stage.causes) - MOST_CAUSES} more"] if len(stage.causes) > MOST_CAUSES else []
+    return [text(stage.product), code(stage.stage), text("; ".join([*stage.causes[:MOST_CAUSES], *more]))]

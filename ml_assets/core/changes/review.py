@@ -82,8 +82,8 @@ def change_id(change: Change) -> str:
 
 
 def _acknowledgement(text: str) -> Acknowledgement | None:
-    found = _ACKNOWLEDGED.match(text)
-    return Acknowledgement(**found.groupdict()) if found else None
+    match = _ACKNOWLEDGED.match(text)
+    return Acknowledgement(**match.groupdict()) if match else None
 
 
 def _outcome(

@@ -48,7 +48,7 @@ def fewer(old: Any, new: Any) -> Effect:
 
 def refusals(old: Any, new: Any) -> Effect:
     """More columns whose unknown categories are refused are stricter; `score` is what is done where nothing is declared."""
-    before, now = ({column for column, policy in each.items() if policy == "refuse"} for each in (old, new))
+    before, now = ({column for column, policy in policies.items() if policy == "refuse"} for policies in (old, new))
     if before == now:
         return "changed"
     return "strengthened" if before < now else "weakened"

@@ -30,7 +30,9 @@ class Side:
 
     def modules(self, *packages: str) -> list[str]:
         """The names of the modules of some packages."""
-        return [name for name in self.code.texts if any(name == each or name.startswith(f"{each}.") for each in packages)]
+        return [
+            name for name in self.code.texts if any(name == package or name.startswith(f"{package}.") for package in packages)
+        ]
 
     def meanings(self, module: str) -> set[str]:
         """What the definitions of a module say, as digests."""

@@ -20,14 +20,14 @@ class StaleStage(msgspec.Struct, frozen=True):
 
 def stale_stages(base: Side, head: Side, name: str) -> list[StaleStage]:
     """The stages of a product that both sides have, in path order."""
-    found: dict[str, StaleStage] = {}
+    stages: dict[str, StaleStage] = {}
     for stage in STAGES.values():
         causes = list(_own_causes(base, head, name, stage))
         reads = {read.stage: None for read in declared_reads(head.products[name], stage.name)}
-        causes += [f"reads {read}" for read in reads if read in found]
+        causes += [f"reads {read}" for read in reads if read in stages]
         if causes:
-            found[stage.name] = StaleStage(name, stage.name, tuple(causes))
-    return list(found.values())
+            stages[stage.name] = StaleStage(name, stage.name, tuple(causes))
+    return list(stages.values())
 
 
 def changed_code(base: Side, head: Side, *entries: str) -> list[str]:
@@ -41,7 +41,7 @@ def changed_code(base: Side, head: Side, *entries: str) -> list[str]:
 def changed_packages(base: Side, head: Side, *packages: str) -> list[str]:
     """The modules of these packages that hold a definition that the other side has nowhere in them."""
     meanings = [{name: side.meanings(name) for name in side.modules(*packages)} for side in (base, head)]
-    before, after = ({unit for found in each.values() for unit in found} for each in meanings)
+    before, after = ({meaning for units in modules.values() for meaning in units} for modules in meanings)
     added = {name for name, units in meanings[1].items() if units - before}
     gone = {name for name, units in meanings[0].items() if units - after}
     return sorted(added | gone)

@@ -77,7 +77,7 @@ class Code:
         return Closure(
             units=frozenset(walk.reached),
             digest=digest_json(sorted(digests.values())),
-            parts={name: digest_json(sorted(found))[:12] for name, found in sorted(by_module.items())},
+            parts={name: digest_json(sorted(unit_digests))[:12] for name, unit_digests in sorted(by_module.items())},
             libraries=frozenset(name for unit in units for name in unit.libraries),
         )
 
@@ -91,33 +91,33 @@ class Code:
         classes = 0
         while classes < (classes := len(set(digests.values()))):
             digests = {
-                place: digest_json([self.unit(place).meaning, *(digests[each] for each in named if each in digests)])
-                for place, named in walk.reached.items()
+                place: digest_json([self.unit(place).meaning, *(digests[target] for target in targets if target in digests)])
+                for place, targets in walk.reached.items()
             }
         return digests
 
     def resolve(self, module: str, chain: str) -> list[Place]:
         """The units that a dotted name of a module stands for; none for a name of another library."""
         root, *rest = chain.split(".")
-        found = self.module(module)
-        if root in found.units:
+        unit_names = self.module(module)
+        if root in unit_names.units:
             return [(module, root)]
-        return [place for each in found.imports.get(root, ()) for place in self._imported(module, each, rest)]
+        return [place for imported in unit_names.imports.get(root, ()) for place in self._imported(module, imported, rest)]
 
-    def _imported(self, module: str, each: Imported, rest: list[str]) -> Iterator[Place]:
-        source = self._absolute(module, each)
-        path = [*([each.name] if each.name else []), *rest]
+    def _imported(self, module: str, imported: Imported, rest: list[str]) -> Iterator[Place]:
+        source = self._absolute(module, imported)
+        path = [*([imported.name] if imported.name else []), *rest]
         while path and f"{source}.{path[0]}" in self.texts:
             source, path = f"{source}.{path[0]}", path[1:]
         if path and source in self.texts:
             yield from self.resolve(source, ".".join(path))
 
-    def _absolute(self, module: str, each: Imported) -> str:
-        if not each.level:
-            return each.module
+    def _absolute(self, module: str, imported: Imported) -> str:
+        if not imported.level:
+            return imported.module
         is_package = any(name.startswith(f"{module}.") for name in self.texts)
-        package = module.split(".")[: None if is_package and each.level == 1 else (1 if is_package else 0) - each.level]
-        return ".".join([*package, *([each.module] if each.module else [])])
+        package = module.split(".")[: None if is_package and imported.level == 1 else (1 if is_package else 0) - imported.level]
+        return ".".join([*package, *([imported.module] if imported.module else [])])
 
 
 @dataclass
@@ -133,19 +133,19 @@ class _Walk:
         """A unit, and all that it names."""
         queue = [place]
         while queue:
-            here = queue.pop()
-            if here in self.reached or self._is_exempt(here):
+            current = queue.pop()
+            if current in self.reached or self._is_exempt(current):
                 continue
-            module, unit = here[0], self.code.unit(here)
-            self.reached[here] = named = [p for name in unit.names for p in self.code.resolve(module, name)]
-            queue += named
+            module, unit = current[0], self.code.unit(current)
+            self.reached[current] = targets = [p for name in unit.names for p in self.code.resolve(module, name)]
+            queue += targets
             if BODY in self.code.module(module).units:
                 queue.append((module, BODY))
             self.attributes.update(unit.attributes)
             self._mention(module, unit.mentioned)
             if unit.is_class:
-                self._mention_class(here)
-                queue += [method for method, each in self._methods(here) if each.is_always]
+                self._mention_class(current)
+                queue += [method for method, method_unit in self._methods(current) if method_unit.is_always]
 
     def finish(self) -> None:
         """Methods of the classes that were named, by the attributes that were read, until nothing is added."""
@@ -159,7 +159,7 @@ class _Walk:
     def _methods(self, place: Place) -> list[tuple[Place, Unit]]:
         module, name = place
         units = self.code.module(module).units
-        return [((module, each), unit) for each, unit in units.items() if each.startswith(f"{name}.")]
+        return [((module, unit_name), unit) for unit_name, unit in units.items() if unit_name.startswith(f"{name}.")]
 
     def _mention(self, module: str, names: Iterable[str]) -> None:
         for name in names:

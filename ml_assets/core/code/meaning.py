@@ -54,8 +54,8 @@ def _value(value: object, own: frozenset[str], foreign: Mapping[str, str]) -> st
     if isinstance(value, ast.AST):
         return says(value, own=own, foreign=foreign)
     if isinstance(value, list):
-        kept = (each for each in value if not _does_nothing(each))
-        return f"[{', '.join(_value(each, own, foreign) for each in kept)}]"
+        items = (item for item in value if not _does_nothing(item))
+        return f"[{', '.join(_value(item, own, foreign) for item in items)}]"
     return repr(value)
 
 

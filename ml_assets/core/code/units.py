@@ -56,8 +56,8 @@ def taken_apart(text: bytes, packages: Sequence[str]) -> Module:
     tree = ast.parse(text)
     imports: dict[str, tuple[Imported, ...]] = {}
     for node in ast.walk(tree):
-        for name, found in _imports(node):
-            imports[name] = tuple(dict.fromkeys((*imports.get(name, ()), found)))
+        for name, imported in _imports(node):
+            imports[name] = tuple(dict.fromkeys((*imports.get(name, ()), imported)))
     return Module(_Parts(tree, imports, packages).units(), imports)
 
 
@@ -81,32 +81,32 @@ class _Parts:
         self.foreign = {n: f"{e.module}.{e.name}".strip(".") for n, (e, *_) in imports.items() if n not in self.own}
 
     def units(self) -> dict[str, Unit]:
-        found: dict[str, Unit] = {}
+        units: dict[str, Unit] = {}
         rest: list[ast.stmt] = []
         for node in self.tree.body:
             if isinstance(node, ast.ClassDef):
-                found |= self._class(node)
+                units |= self._class(node)
             elif isinstance(node, Function):
                 name, node.name = node.name, ""
-                found[name] = self._unit([node])
+                units[name] = self._unit([node])
             elif names := list(_defines(node)):
-                found |= dict.fromkeys(names, self._unit([node]))
+                units |= dict.fromkeys(names, self._unit([node]))
             elif not (isinstance(node, ast.Import | ast.ImportFrom | ast.Expr) and not _is_call(node)) and not _is_for_types(
                 node
             ):
                 rest.append(node)
-        return found | ({BODY: self._unit(rest)} if rest else {})
+        return units | ({BODY: self._unit(rest)} if rest else {})
 
     def _class(self, node: ast.ClassDef) -> dict[str, Unit]:
         """The class without its methods, and each method."""
         methods = [part for part in node.body if isinstance(part, Function)]
         types = [part.annotation for part in node.body if isinstance(part, ast.AnnAssign)]
-        marks = {_last(each) for each in (*node.bases, *node.decorator_list)}
+        marks = {_last(mark) for mark in (*node.bases, *node.decorator_list)}
         node.body = [part for part in node.body if part not in methods]
         name, node.name = node.name, ""
         deciding: list[ast.expr] = [] if marks & _VALUES else types
-        found = {name: self._unit([node], mentioned=types, deciding=deciding, is_class=True)}
-        return found | {f"{name}.{each.name}": self._unit([each], is_always=_is_always(each)) for each in methods}
+        units = {name: self._unit([node], mentioned=types, deciding=deciding, is_class=True)}
+        return units | {f"{name}.{method.name}": self._unit([method], is_always=_is_always(method)) for method in methods}
 
     def _unit(
         self,
@@ -120,15 +120,17 @@ class _Parts:
         hidden = _hidden(nodes)
         own = self.own - hidden
         foreign = {name: what for name, what in self.foreign.items() if name not in hidden}
-        typed = [*mentioned, *(each for node in nodes for part in ast.walk(node) for each in _annotations(part))]
-        skipped = {id(part) for each in typed for part in ast.walk(each)}
+        typed = [*mentioned, *(annotation for node in nodes for part in ast.walk(node) for annotation in _annotations(part))]
+        skipped = {id(part) for annotation in typed for part in ast.walk(annotation)}
         used = [part for node in nodes for part in in_order(node) if id(part) not in skipped]
-        chains = [name for part in used for name in _chain(part)] + [name for each in deciding for name in _named(each)]
+        chains = [name for part in used for name in _chain(part)] + [
+            name for annotation in deciding for name in _named(annotation)
+        ]
         libraries = {foreign[root].split(".")[0] for name in chains if (root := name.split(".")[0]) in foreign}
         return Unit(
             meaning=sha256("\n".join(says(node, own=own, foreign=foreign) for node in nodes).encode()),
             names=tuple(name for name in chains if name.split(".")[0] in own),
-            mentioned=tuple(dict.fromkeys(n for each in typed for n in _named(each) if n.split(".")[0] in self.own)),
+            mentioned=tuple(dict.fromkeys(n for annotation in typed for n in _named(annotation) if n.split(".")[0] in self.own)),
             attributes=tuple(sorted({part.attr for part in used if isinstance(part, ast.Attribute)})),
             libraries=tuple(sorted(libraries)),
             is_class=is_class,
@@ -163,7 +165,7 @@ def _is_for_types(node: ast.stmt) -> bool:
 
 def _is_always(method: Function) -> bool:
     """Dunder methods, and those with a decorator by which others may call them (pydantic's validators)."""
-    marks = {_last(each) for each in method.decorator_list}
+    marks = {_last(decorator) for decorator in method.decorator_list}
     return method.name.startswith("__") or method.name == "model_post_init" or bool(marks - _PLAIN)
 
 

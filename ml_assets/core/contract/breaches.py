@@ -66,8 +66,8 @@ def column_breaches(columns: Sequence[str], *, table: str, rules: Rules) -> list
     dropped = set() if not rules.drops_extra_columns else set(columns) - set(RESERVED_COLUMNS)
     extra = [name for name in columns if name not in rules.dtypes and name not in dropped]
     beyond = f"; delivered beyond the contract: {', '.join(extra)}" if extra else ""
-    found = [_absent(name, table=table, beyond=beyond) for name in missing]
-    return found + [_unknown(name, table=table, rules=rules, allowed=missing or list(rules.dtypes)) for name in extra]
+    absent = [_absent(name, table=table, beyond=beyond) for name in missing]
+    return absent + [_unknown(name, table=table, rules=rules, allowed=missing or list(rules.dtypes)) for name in extra]
 
 
 def _absent(name: str, *, table: str, beyond: str) -> Breach:

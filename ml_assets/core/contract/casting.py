@@ -72,10 +72,10 @@ def _stamps(column: pl.Series) -> pl.Series:
             break
         rest = texts.set(done.is_not_null(), None)
         if fmt == _ZONED_STAMP:
-            found = rest.str.to_datetime(fmt, strict=False, time_unit="us", time_zone="UTC").dt.replace_time_zone(None)
+            stamps = rest.str.to_datetime(fmt, strict=False, time_unit="us", time_zone="UTC").dt.replace_time_zone(None)
         elif fmt == "%Y-%m-%d":
-            found = rest.str.to_date(fmt, strict=False).cast(pl.Datetime("us"))
+            stamps = rest.str.to_date(fmt, strict=False).cast(pl.Datetime("us"))
         else:
-            found = rest.str.to_datetime(fmt, strict=False, time_unit="us")
-        done = done.zip_with(done.is_not_null(), found)
+            stamps = rest.str.to_datetime(fmt, strict=False, time_unit="us")
+        done = done.zip_with(done.is_not_null(), stamps)
     return done

@@ -87,16 +87,16 @@ class Audit:
 def audit(raw: Mapping[str, pl.DataFrame], *, product: Product, partition_window: Window | None) -> Audit:
     """Holds delivered tables to the contract; with a window, every partitioned table must be there and within it."""
     required = product.delivery.tables if partition_window else {}
-    found = [b.missing_table(name) for name in required if name not in raw]
+    breaches = [b.missing_table(name) for name in required if name not in raw]
     tables: dict[str, TableAudit] = {}
     for name, frame in raw.items():
         spec, rules = product.table(name), rules_of(product.contract.TABLES[name])
         if wrong_columns := b.column_breaches(frame.columns, table=name, rules=rules):
-            found += wrong_columns
+            breaches += wrong_columns
             continue
-        tables[name], breaches = _audit_table(frame, name=name, spec=spec, rules=rules, window=partition_window)
-        found += breaches
-    return Audit(tables=tables, breaches=tuple(found))
+        tables[name], table_breaches = _audit_table(frame, name=name, spec=spec, rules=rules, window=partition_window)
+        breaches += table_breaches
+    return Audit(tables=tables, breaches=tuple(breaches))
 
 
 def _audit_table(
@@ -106,7 +106,7 @@ def _audit_table(
     frame = worded.select(cast(worded[column], dtype) for column, dtype in rules.dtypes.items())
     time = spec.time if isinstance(spec, TableSpec) else None
     masks = _type_masks(worded, frame) | _missing_masks(worded, rules=rules, time=time)
-    check_masks, found = _check_masks(frame, rules=rules, table=name)
+    check_masks, breaches = _check_masks(frame, rules=rules, table=name)
     masks |= check_masks
     foreign: list[Breach] = []
     if time and window:
@@ -116,8 +116,8 @@ def _audit_table(
     masks |= _key_masks(frame, rules=rules, refused=_any(masks, rows=raw.height))
     table = _split(raw, frame, masks=masks, table=name)
     for column in rules.max_missing:
-        found += b.missing_breach(worded[column].is_null(), column=column, table=name, rules=rules)
-    return table, found + (foreign or _volume_breaches(table, rows=raw.height, name=name, rules=rules))
+        breaches += b.missing_breach(worded[column].is_null(), column=column, table=name, rules=rules)
+    return table, breaches + (foreign or _volume_breaches(table, rows=raw.height, name=name, rules=rules))
 
 
 def _volume_breaches(table: TableAudit, *, rows: int, name: str, rules: Rules) -> list[Breach]:
@@ -172,7 +172,7 @@ def _at(places: pl.Series, *, rows: int) -> pl.Series:
 def _check_masks(frame: pl.DataFrame, *, rules: Rules, table: str) -> tuple[Masks, list[Breach]]:
     """Pandera's verdict: a mask for each check that judges rows, a breach for each that judges the whole."""
     masks: Masks = {}
-    found: list[Breach] = []
+    breaches: list[Breach] = []
     for error in _schema_errors(frame, rules=rules):
         if error.reason_code.name != "DATAFRAME_CHECK":
             raise ContractError(f"{table}: the check '{error.check}' of {rules.model} cannot be run: {error}")
@@ -180,11 +180,11 @@ def _check_masks(frame: pl.DataFrame, *, rules: Rules, table: str) -> tuple[Mask
         check = re.sub(r"\W+", "_", str(error.check.name or "check")).strip("_")
         passed = error.check_output["check_output"].fill_null(True)
         if len(passed) != frame.height:
-            found.append(b.check_breach(check=check, column=column, table=table))
+            breaches.append(b.check_breach(check=check, column=column, table=table))
             continue
         reason = f"{column}.{_REASONS.get(check, check)}" if column else check
         masks[reason] = masks[reason] | ~passed if reason in masks else ~passed
-    return masks, found
+    return masks, breaches
 
 
 def _schema_errors(frame: pl.DataFrame, *, rules: Rules) -> Sequence[Any]:

@@ -85,14 +85,16 @@ def _refuse_ragged(fields: np.ndarray, *, width: int, name: str) -> None:
     wrong = np.flatnonzero(fields != width)
     if not len(wrong):
         return
-    row, found = int(wrong[0]) - 1, int(fields[wrong[0]])
-    if len(wrong) == 1 and row == len(fields) - 2 and found < width:
+    row, field_count = int(wrong[0]) - 1, int(fields[wrong[0]])
+    if len(wrong) == 1 and row == len(fields) - 2 and field_count < width:
         raise DeliveryError(
             code="truncated",
             name=name,
-            problem=f"the last row ({row}) has {found} of {width} fields: the file was cut short",
+            problem=f"the last row ({row}) has {field_count} of {width} fields: the file was cut short",
         )
-    raise DeliveryError(code="ragged", name=name, problem=f"{len(wrong)} rows do not have {width} fields; row {row} has {found}")
+    raise DeliveryError(
+        code="ragged", name=name, problem=f"{len(wrong)} rows do not have {width} fields; row {row} has {field_count}"
+    )
 
 
 def _read_parquet(content: bytes, *, name: str) -> pl.DataFrame:

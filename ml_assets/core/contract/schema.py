@@ -109,8 +109,8 @@ def _request_type(dtype: pl.DataType, *, where: str) -> str:
 
 def _limits(check: Any, *, whole: bool, where: str) -> dict[str, Any]:
     """A pandera check as ge, le and isin."""
-    said: Mapping[str, Any] = check.statistics or {}
-    lower, upper = said.get("min_value"), said.get("max_value")
+    statistics: Mapping[str, Any] = check.statistics or {}
+    lower, upper = statistics.get("min_value"), statistics.get("max_value")
     match check.name:
         case "greater_than_or_equal_to":
             return {"ge": lower}
@@ -120,12 +120,12 @@ def _limits(check: Any, *, whole: bool, where: str) -> dict[str, Any]:
             return {"ge": lower + 1}
         case "less_than" if whole and upper is not None:
             return {"le": upper - 1}
-        case "in_range" | "between" if said.get("include_min", True) and said.get("include_max", True):
+        case "in_range" | "between" if statistics.get("include_min", True) and statistics.get("include_max", True):
             return {"ge": lower, "le": upper}
         case "isin":
-            return {"isin": list(said["allowed_values"])}
+            return {"isin": list(statistics["allowed_values"])}
         case "equal_to":
-            return {"isin": [said["value"]]}
+            return {"isin": [statistics["value"]]}
     raise ContractError(
         f"{where}: the endpoint cannot hold a request to the check '{check.name}'; allowed: ge, le, isin, eq, in_range"
     )
@@ -135,13 +135,13 @@ def _narrow(entry: dict[str, Any], limits: Mapping[str, Any]) -> None:
     """Adds limits to those that an entry has; the narrower one holds."""
     for name, limit in limits.items():
         value = limit.isoformat() if isinstance(limit, datetime) else limit
-        held = entry[name]
-        if held is None:
+        current = entry[name]
+        if current is None:
             entry[name] = value
         elif name == "isin":
-            entry[name] = [item for item in held if item in value]
+            entry[name] = [item for item in current if item in value]
         else:
-            entry[name] = max(held, value) if name == "ge" else min(held, value)
+            entry[name] = max(current, value) if name == "ge" else min(current, value)
 
 
 def _metadata(metadata: Mapping[str, Any] | None, *, allowed: tuple[str, ...], where: str) -> Mapping[str, Any]:
@@ -166,8 +166,8 @@ def _keys(schema: Any) -> dict[str, tuple[str, ...]]:
 def _refuse_what_bends_rows(schema: Any, *, model: Model) -> None:
     if schema.parsers or any(column.parsers for column in schema.columns.values()):
         raise ContractError(f"{model.__name__}: a parser would change delivered values; change them in a dbt model")
-    if taken := sorted(set(RESERVED_COLUMNS) & set(schema.columns)):
-        raise ContractError(f"{model.__name__}: {', '.join(taken)}: the name is taken by a column of the quarantine")
+    if reserved := sorted(set(RESERVED_COLUMNS) & set(schema.columns)):
+        raise ContractError(f"{model.__name__}: {', '.join(reserved)}: the name is taken by a column of the quarantine")
 
 
 def _row_checks(schema: Any) -> Any:

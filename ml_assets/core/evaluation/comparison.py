@@ -33,7 +33,7 @@ class _Scored:
 
     def _compare(self, metric: Metric, units: Units, level: float) -> Comparison:
         measured = {name: measure(metric, self.y, s, units) for name, s in self.scores.items()}
-        values = {name: each.estimate(level=level, bounds=metric.range) for name, each in measured.items()}
+        values = {name: measurement.estimate(level=level, bounds=metric.range) for name, measurement in measured.items()}
         if CHAMPION not in measured:
             return Comparison(metric=metric.name, candidate=values[CANDIDATE])
         paired = measured[CANDIDATE].minus(measured[CHAMPION])
@@ -106,10 +106,10 @@ def _positives(task: Task, y: Floats) -> int | None:
 def _confusion(y: Floats, s: Floats, threshold: float | None) -> dict[str, int]:
     if threshold is None:
         return {}
-    said = s >= threshold
+    decisions = s >= threshold
     return {
-        "true_positive": int((said & (y == 1)).sum()),
-        "false_positive": int((said & (y == 0)).sum()),
-        "false_negative": int((~said & (y == 1)).sum()),
-        "true_negative": int((~said & (y == 0)).sum()),
+        "true_positive": int((decisions & (y == 1)).sum()),
+        "false_positive": int((decisions & (y == 0)).sum()),
+        "false_negative": int((~decisions & (y == 1)).sum()),
+        "true_negative": int((~decisions & (y == 0)).sum()),
     }

@@ -37,7 +37,7 @@ class Curves:
         """What `to_dict` gave."""
         return cls(
             {
-                name: {model: Curve(tuple(each["x"]), tuple(each["y"])) for model, each in models.items()}
+                name: {model: Curve(tuple(curve["x"]), tuple(curve["y"])) for model, curve in models.items()}
                 for name, models in value.items()
             }
         )
@@ -61,10 +61,10 @@ def _regression(*, y: Floats, scores: Mapping[str, Floats], codes: Ints, unit: C
     levels = pl.Series(unit).unique().sort().cast(pl.String).to_list()
     return {
         "predicted_vs_actual": {name: sample(y, s) for name, s in scores.items()},
-        "residuals": {name: histogram(each, _shared_edges(residuals)) for name, each in residuals.items()},
-        "residuals_by_unit": {name: by_unit(each, codes, levels) for name, each in residuals.items()},
+        "residuals": {name: histogram(errors, _shared_edges(residuals)) for name, errors in residuals.items()},
+        "residuals_by_unit": {name: by_unit(errors, codes, levels) for name, errors in residuals.items()},
         "score_distribution": {
-            name: histogram(each, _shared_edges({"actual": y, **scores})) for name, each in {"actual": y, **scores}.items()
+            name: histogram(values, _shared_edges({"actual": y, **scores})) for name, values in {"actual": y, **scores}.items()
         },
     }
 
@@ -94,16 +94,16 @@ def _running(y: Floats, s: Floats) -> tuple[Floats, Floats]:
 
 def _spread(position: Floats) -> Ints:
     """At most POINTS row numbers, evenly spread along a rising position, with both ends."""
-    wanted = np.linspace(position[0], position[-1], POINTS)
-    return np.unique(np.minimum(np.searchsorted(position, wanted), position.size - 1)).astype(np.int64)
+    targets = np.linspace(position[0], position[-1], POINTS)
+    return np.unique(np.minimum(np.searchsorted(position, targets), position.size - 1)).astype(np.int64)
 
 
 def calibration(y: Floats, s: Floats) -> Curve:
     """Mean score and share of positives in ten bins of equal mass; the bins of the calibration error."""
     bins = equal_mass_bins(s)
     sizes = np.bincount(bins, minlength=BINS)
-    kept = sizes > 0
-    means = [np.bincount(bins, weights=each, minlength=BINS)[kept] / sizes[kept] for each in (s, y)]
+    filled = sizes > 0
+    means = [np.bincount(bins, weights=values, minlength=BINS)[filled] / sizes[filled] for values in (s, y)]
     return _curve(*means)
 
 

@@ -86,8 +86,8 @@ class _Page:
             return html
         if not self._try([DataDriftPreset()])[0]:
             self._drop_columns()
-        kept = [part for name, part in parts.items() if self._is_drawn(name, part)]
-        return (self._try(kept)[0] if kept else "") or "<html><head></head><body></body></html>"
+        drawable = [part for name, part in parts.items() if self._is_drawn(name, part)]
+        return (self._try(drawable)[0] if drawable else "") or "<html><head></head><body></body></html>"
 
     def _is_drawn(self, name: str, part: Any) -> bool:
         html, why = self._try([part])

@@ -41,7 +41,7 @@ class Comparison:
         return {name: estimate for name, estimate in named.items() if estimate is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        return {"metric": self.metric} | {name: each.to_dict() for name, each in self.estimates.items()}
+        return {"metric": self.metric} | {name: estimate.to_dict() for name, estimate in self.estimates.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Slice:
 
     def to_dict(self) -> dict[str, Any]:
         about = {"column": self.column, "level": self.level, "rows": self.rows, "positives": self.positives}
-        return about | {"comparisons": [each.to_dict() for each in self.comparisons]}
+        return about | {"comparisons": [comparison.to_dict() for comparison in self.comparisons]}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +76,15 @@ class Evaluation:
 
     @property
     def has_champion(self) -> bool:
-        return any(each.champion is not None for each in self.overall)
+        return any(result.champion is not None for result in self.overall)
 
     def comparison(self, metric: str) -> Comparison | None:
         """The metric on all rows, or None when it was not measured."""
-        return next((each for each in self.overall if each.metric == metric), None)
+        return next((result for result in self.overall if result.metric == metric), None)
 
     def slice_table(self) -> pl.DataFrame:
         """One row per level: column, level, rows, positives, and <metric>_<model>[_low|_high] columns."""
-        return pl.DataFrame([_flat(each) for each in self.slices], infer_schema_length=None)
+        return pl.DataFrame([_flat(part) for part in self.slices], infer_schema_length=None)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; an undefined number is null and its `note` says why."""
@@ -95,8 +95,8 @@ class Evaluation:
             "rows": self.rows,
             "units": self.units,
             "positives": self.positives,
-            "overall": [each.to_dict() for each in self.overall],
-            "slices": [each.to_dict() for each in self.slices],
+            "overall": [comparison.to_dict() for comparison in self.overall],
+            "slices": [part.to_dict() for part in self.slices],
             "confusion": {model: dict(counts) for model, counts in self.confusion.items()},
             "curves": self.curves.to_dict(),
         }
@@ -104,7 +104,7 @@ class Evaluation:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Evaluation":
         """What `to_dict` gave; null is undefined again."""
-        parts = [Slice(**{**each, "comparisons": tuple(map(_comparison, each["comparisons"]))}) for each in value["slices"]]
+        parts = [Slice(**{**part, "comparisons": tuple(map(_comparison, part["comparisons"]))}) for part in value["slices"]]
         overall = tuple(map(_comparison, value["overall"]))
         return cls(**{**value, "overall": overall, "slices": tuple(parts), "curves": Curves.from_dict(value["curves"])})
 
@@ -115,7 +115,7 @@ class Evaluation:
 
 
 def _comparison(value: Mapping[str, Any]) -> Comparison:
-    estimates = {name: Estimate.from_dict(each) for name, each in value.items() if name != "metric"}
+    estimates = {name: Estimate.from_dict(estimate) for name, estimate in value.items() if name != "metric"}
     return Comparison(metric=value["metric"], **estimates)
 
 
@@ -126,19 +126,19 @@ def _flat(part: Slice) -> dict[str, str | int | float | None]:
         "rows": part.rows,
         "positives": part.positives,
     }
-    for each in part.comparisons:
-        for model, estimate in each.estimates.items():
-            row[f"{each.metric}_{model}"] = finite_or_none(estimate.value)
-            row[f"{each.metric}_{model}_low"] = finite_or_none(estimate.low)
-            row[f"{each.metric}_{model}_high"] = finite_or_none(estimate.high)
+    for comparison in part.comparisons:
+        for model, estimate in comparison.estimates.items():
+            row[f"{comparison.metric}_{model}"] = finite_or_none(estimate.value)
+            row[f"{comparison.metric}_{model}_low"] = finite_or_none(estimate.low)
+            row[f"{comparison.metric}_{model}_high"] = finite_or_none(estimate.high)
     return row
 
 
 def _overall_markdown(evaluation: Evaluation) -> str:
     names = list(evaluation.overall[0].estimates)
     rows = [
-        [f"{each.metric} ({_ARROWS[METRICS[each.metric].best]})", *map(_cell, names, each.estimates.values())]
-        for each in evaluation.overall
+        [f"{comparison.metric} ({_ARROWS[METRICS[comparison.metric].best]})", *map(_cell, names, comparison.estimates.values())]
+        for comparison in evaluation.overall
     ]
     return _table(["metric", *names], rows)
 

@@ -72,9 +72,9 @@ def _slices(measured: Measured) -> str:
         return ""
     first, names = measured["overall"][0], _roles(measured["overall"][0])
     worse = [s for s in slices if _change(s["comparisons"][0]) == "worse"]
-    shown = [s for s in slices if s in worse or slices.index(s) < MOST_SLICES]
-    rows = [[code(s["column"]), code(s["level"]), f"{s['rows']:,}", *_estimates(s["comparisons"][0], names)] for s in shown]
-    more = f"\n\n{len(slices) - len(shown)} more slices are in the evaluation." if len(shown) < len(slices) else ""
+    selected = [s for s in slices if s in worse or slices.index(s) < MOST_SLICES]
+    rows = [[code(s["column"]), code(s["level"]), f"{s['rows']:,}", *_estimates(s["comparisons"][0], names)] for s in selected]
+    more = f"\n\n{len(slices) - len(selected)} more slices are in the evaluation." if len(selected) < len(slices) else ""
     title = f"### Slices: {code(first['metric'])}\n\n"
     return title + table(["column", "level", "rows", *names], rows) + more
 
@@ -88,14 +88,14 @@ def _plots(plots: Sequence[str]) -> str:
 
 def _reproduce(evaluation: Manifest) -> str:
     recipe, libraries = evaluation.recipe, evaluation.recipe.details["environment"]
-    told = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
     commands = [
         (f"ml-assets lineage {evaluation.id[:12]}", "what it was made from, down to the delivered bytes"),
         (f"ml-assets run {recipe.product} --partition {evaluation.partition}", "the path again; computes what is not there"),
         (f"ml-assets check {recipe.product} --partition {evaluation.partition}", "every check again"),
         (f"ml-assets report {recipe.product} --partition {evaluation.partition}", "this report, with Evidently's page"),
     ]
-    digests = f"Code {code(recipe.code[:12])}, configuration {code(recipe.config[:12])}; {text(told)}."
+    digests = f"Code {code(recipe.code[:12])}, configuration {code(recipe.config[:12])}; {text(versions)}."
     return "### Reproduce\n\n" + "\n".join(f"- {code(command)}: {about}" for command, about in commands) + f"\n\n{digests}"
 
 
@@ -118,8 +118,8 @@ def _estimate(estimate: Mapping[str, Any] | None, *, signed: bool) -> str:
         return f"undefined ({text(estimate['note'])})" if estimate and estimate["note"] else "undefined"
     sign = "+" if signed else ""
     low, high = estimate["low"], estimate["high"]
-    shown = f"{estimate['value']:{sign}.4f}"
-    return shown if low is None or high is None else f"{shown} [{low:{sign}.4f}, {high:{sign}.4f}]"
+    number = f"{estimate['value']:{sign}.4f}"
+    return number if low is None or high is None else f"{number} [{low:{sign}.4f}, {high:{sign}.4f}]"
 
 
 def _change(comparison: Mapping[str, Any]) -> str:

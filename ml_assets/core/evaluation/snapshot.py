@@ -66,11 +66,11 @@ def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Panel:
 def levels_of(trained: pl.DataFrame, *, product: Product) -> dict[str, list[str]]:
     """The levels of the gates' columns that a test window should hold: those that the rows before it had in enough units."""
     none = {"candidate": np.zeros(trained.height)}
-    seen = panel_of(trained, none, product=product)
-    found: dict[str, list[str]] = {}
-    for column, level in levels_expected(seen.groups, seen.codes, product.gates.minimum):
-        found.setdefault(column, []).append(level)
-    return found
+    trained_panel = panel_of(trained, none, product=product)
+    levels: dict[str, list[str]] = {}
+    for column, level in levels_expected(trained_panel.groups, trained_panel.codes, product.gates.minimum):
+        levels.setdefault(column, []).append(level)
+    return levels
 
 
 def judge_candidate(
@@ -105,8 +105,8 @@ def judge_candidate(
 def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product) -> Output:
     """The members of an evaluation snapshot: all numbers, and no picture."""
     label, time = product.features.label, product.features.time
-    kept = dict.fromkeys([*product.features.key, time, label, *_unit_column(product), *product.gates.slices])
-    scored = frame.select(*kept).with_columns(pl.Series(role, values) for role, values in scores.items())
+    columns = dict.fromkeys([*product.features.key, time, label, *_unit_column(product), *product.gates.slices])
+    scored = frame.select(*columns).with_columns(pl.Series(role, values) for role, values in scores.items())
     verdict = judged.verdict.to_dict()
     files = {
         "metrics.json": _json(judged.evaluation.to_dict()),

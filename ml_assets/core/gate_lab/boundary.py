@@ -81,16 +81,16 @@ def at_boundary(
     panel: Panel, claims: Sequence[ClaimSpec], *, level: float, units: int, samples: int, seed: int, tell: Tell = lambda _: None
 ) -> list[Boundary]:
     """Judge `samples` windows of `units` whole units, drawn with replacement from the panel's, each claim at its pool value."""
-    asked = [at_truth(claim, panel) for claim in claims]
+    boundary_claims = [at_truth(claim, panel) for claim in claims]
     accepted = [0] * len(claims)
     for number, window in enumerate(resampled(panel, units=units, samples=samples, seed=seed)):
-        for place, claim in enumerate(asked):
+        for place, claim in enumerate(boundary_claims):
             judged = judge_claim(claim, window, level=level, minimum=NO_MINIMUM, expected={})
             accepted[place] += judged.outcome == "PASS"
         tell(number + 1)
     return [
         Boundary(claim=c.name, text=c.text, constant=c.form.constant, samples=samples, accepted=count, level=level)
-        for c, count in zip(asked, accepted, strict=True)
+        for c, count in zip(boundary_claims, accepted, strict=True)
     ]
 
 
@@ -111,7 +111,7 @@ def resampled(panel: Panel, *, units: int, samples: int, seed: int) -> Iterator[
 def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mapping[str, Ints]) -> list[DesignEffect]:
     """For each candidate unit (codes by row) and claim: variance by unit / variance by row. Resampled metrics are left out, and
     units of which there are fewer than two."""
-    found = []
+    effects = []
     for claim in claims:
         influence = _row_influence(panel, claim.form)
         if influence is None or not (by_row := _variance(influence, np.arange(influence.size))) > 0:
@@ -120,8 +120,8 @@ def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mappin
             count = Units.of(codes).count
             if count > 1:
                 effect = _variance(influence, codes) / by_row
-                found.append(DesignEffect(unit=unit, units=count, claim=claim.name, effect=effect))
-    return found
+                effects.append(DesignEffect(unit=unit, units=count, claim=claim.name, effect=effect))
+    return effects
 
 
 def _row_influence(panel: Panel, form: Comparison) -> Floats | None:
@@ -138,4 +138,4 @@ def _variance(influence: Floats, codes: Ints) -> float:
 
 def wrong_units(effects: Sequence[DesignEffect], *, unit: str) -> list[DesignEffect]:
     """What speaks against `unit: row`: larger units whose rows are not independent. Empty for any other unit."""
-    return [each for each in effects if each.is_large] if unit == "row" else []
+    return [effect for effect in effects if effect.is_large] if unit == "row" else []

@@ -74,7 +74,7 @@ class Past:
 
 def diagnose(past: Past) -> list[Diagnosis]:
     """Every fault that shows, errors first."""
-    found = [
+    diagnoses = [
         *_vacuous(past),
         *_powerless(past),
         *_leaky(past),
@@ -84,7 +84,7 @@ def diagnose(past: Past) -> list[Diagnosis]:
         *_fired(past),
         *_seed_sized(past),
     ]
-    return sorted(found, key=lambda each: not each.is_error)
+    return sorted(diagnoses, key=lambda diagnosis: not diagnosis.is_error)
 
 
 def margin(claim: ClaimSpec) -> float:
@@ -96,28 +96,28 @@ def _vacuous(past: Past) -> Iterator[Diagnosis]:
     for name in USELESS:
         verdicts = past.planted.get(name, ())
         if accepted := sum(verdict.is_accept for verdict in verdicts):
-            told = f"{name} are accepted in {accepted} of {len(verdicts)} partitions: the block proves nothing"
-            yield Diagnosis("VACUOUS", "all", told, accepted / len(verdicts))
+            message = f"{name} are accepted in {accepted} of {len(verdicts)} partitions: the block proves nothing"
+            yield Diagnosis("VACUOUS", "all", message, accepted / len(verdicts))
     for claim in past.gates.claims:
         if claim.kind != "prove":
             continue
         passed = {name: _outcomes(past.planted.get(name, ()), claim.name).count("PASS") for name in USELESS}
-        name = max(passed, key=lambda each: passed[each])
+        name = max(passed, key=lambda useless: passed[useless])
         if (count := len(past.planted.get(name, ()))) and 2 * passed[name] > count:
-            told = f"passes for {name} in {passed[name]} of {count} partitions: by itself it proves nothing"
-            yield Diagnosis("VACUOUS", claim.name, told, passed[name] / count, is_error=False)
+            message = f"passes for {name} in {passed[name]} of {count} partitions: by itself it proves nothing"
+            yield Diagnosis("VACUOUS", claim.name, message, passed[name] / count, is_error=False)
 
 
 def _powerless(past: Past) -> Iterator[Diagnosis]:
     at = level(past.gates.budget)
     for claim in past.gates.claims:
-        tests = [min(each, key=lambda power: power.passes(at)) for each in past.powers.get(claim.name, ()) if each]
+        tests = [min(powers, key=lambda power: power.passes(at)) for powers in past.powers.get(claim.name, ()) if powers]
         if claim.kind != "prove" or not tests:
             continue
         chance = typical([test.passes(at) for test in tests])
         if at >= CERTAIN and 1 / 4 <= chance <= 3 / 4:
-            told = f"a candidate that is no different passes in {_percent(chance)}, at level {_percent(at)}: noise decides"
-            yield Diagnosis("COIN-FLIP", claim.name, told, chance)
+            message = f"a candidate that is no different passes in {_percent(chance)}, at level {_percent(at)}: noise decides"
+            yield Diagnosis("COIN-FLIP", claim.name, message, chance)
         elif chance < 1 / 2:
             yield Diagnosis("UNDER-POWERED", claim.name, _needs(tests, at, chance, past.gates.unit), chance)
 
@@ -125,12 +125,12 @@ def _powerless(past: Past) -> Iterator[Diagnosis]:
 def _needs(tests: Sequence[Power], at: float, chance: float, unit: str) -> str:
     inside = typical([test.advantage for test in tests])
     count = round(typical([float(test.units) for test in tests]))
-    told = f"a candidate that is no different is let through in {_percent(chance)} only"
+    message = f"a candidate that is no different is let through in {_percent(chance)} only"
     if inside <= 0:
-        return f"{told}: the claim wants it better by {-inside:.3g}, which is no claim about not being worse"
-    needed = sorted(found for test in tests if (found := test.units_for(at, 0.8)) is not None)
+        return f"{message}: the claim wants it better by {-inside:.3g}, which is no claim about not being worse"
+    needed = sorted(units for test in tests if (units := test.units_for(at, 0.8)) is not None)
     more = f"{needed[len(needed) // 2]:,} {unit}s would be needed for 80 %" if needed else f"no number of {unit}s would do"
-    return f"{told}: {count} {unit}s are too few for {inside:.3g} at level {_percent(at)}; {more}"
+    return f"{message}: {count} {unit}s are too few for {inside:.3g} at level {_percent(at)}; {more}"
 
 
 def _leaky(past: Past) -> Iterator[Diagnosis]:
@@ -138,8 +138,8 @@ def _leaky(past: Past) -> Iterator[Diagnosis]:
     for leak in past.leaks:
         share = leak.hits / leak.tries
         if clopper_pearson(leak.hits, leak.tries)[0] > at:
-            told = f"a candidate worse by {leak.harm:.3g} passes in {_percent(share)}, promised is at most {_percent(at)}"
-            yield Diagnosis("LEAKY MARGIN", leak.claim, told, share)
+            message = f"a candidate worse by {leak.harm:.3g} passes in {_percent(share)}, promised is at most {_percent(at)}"
+            yield Diagnosis("LEAKY MARGIN", leak.claim, message, share)
 
 
 def _creep(past: Past) -> Iterator[Diagnosis]:
@@ -147,39 +147,39 @@ def _creep(past: Past) -> Iterator[Diagnosis]:
     for claim in past.relative:
         metric = claim.form.measures[0].metric
         if "champion" in claim.form.models and metric not in anchored and not claim.for_each and (lost := margin(claim)) > 0:
-            told = (
+            message = (
                 f"no claim compares {metric} with the anchor, so margins add up: ten promotions may lose {10 * lost:.3g} "
                 f"(the past would have had {past.promotions})"
             )
             # what guards another metric than the first one is the owner's to weigh
-            yield Diagnosis("CREEP", claim.name, told, lost, is_error=metric == past.gates.metric)
+            yield Diagnosis("CREEP", claim.name, message, lost, is_error=metric == past.gates.metric)
 
 
 def _wrong_unit(past: Past) -> Iterator[Diagnosis]:
-    for name, found in past.designs.items():
-        if found.effect > MOST_EFFECT:
-            told = (
-                f"by {found.unit} the variance is {found.effect:.1f} times that by {past.gates.unit} (at least {found.low:.1f}): "
-                f"{past.gates.unit}s are not independent, and bounds are too narrow"
+    for name, design in past.designs.items():
+        if design.effect > MOST_EFFECT:
+            message = (
+                f"by {design.unit} the variance is {design.effect:.1f} times that by {past.gates.unit} "
+                f"(at least {design.low:.1f}): {past.gates.unit}s are not independent, and bounds are too narrow"
             )
-            yield Diagnosis("WRONG UNIT", name, told, found.effect, is_error=found.low > MOST_EFFECT)
+            yield Diagnosis("WRONG UNIT", name, message, design.effect, is_error=design.low > MOST_EFFECT)
 
 
 def _budget(past: Past) -> Iterator[Diagnosis]:
     budget = past.gates.budget
     at = level(budget)
     if past.most_looks > budget.looks:
-        told = f"a window was asked {past.most_looks} times, and {budget.looks} looks are declared: it would have been retired"
-        yield Diagnosis("BUDGET", "all", told, past.most_looks)
+        message = f"a window was asked {past.most_looks} times, and {budget.looks} looks are declared: it would have been retired"
+        yield Diagnosis("BUDGET", "all", message, past.most_looks)
     for claim in past.relative:
-        tests = [min(each, key=lambda power: power.passes(at)) for each in past.powers.get(claim.name, ()) if each]
-        chance, alone = (typical([test.passes(each) for test in tests]) for each in (at, budget.alpha))
+        tests = [min(powers, key=lambda power: power.passes(at)) for powers in past.powers.get(claim.name, ()) if powers]
+        chance, alone = (typical([test.passes(test_level) for test in tests]) for test_level in (at, budget.alpha))
         if tests and margin(claim) > 0 and chance < 1 / 2 and alone > chance + 0.1:
-            told = (
+            message = (
                 f"at the level of one look, {_percent(at)}, a candidate that is no different passes in {_percent(chance)}; with "
                 f"one look of {_percent(budget.alpha)} in {_percent(alone)} (a window was asked at most {past.most_looks} times)"
             )
-            yield Diagnosis("BUDGET", claim.name, told, at, is_error=chance < 0.05)
+            yield Diagnosis("BUDGET", claim.name, message, at, is_error=chance < 0.05)
 
 
 def _fired(past: Past) -> Iterator[Diagnosis]:
@@ -187,21 +187,21 @@ def _fired(past: Past) -> Iterator[Diagnosis]:
     for claim in past.gates.claims:
         real, outcomes = _outcomes(past.real, claim.name), _outcomes(everything, claim.name)
         if outcomes and set(outcomes) == {"PASS"}:
-            told = f"passed all of {len(outcomes)} comparisons, sabotage included: it decides nothing"
-            yield Diagnosis("NEVER FIRED", claim.name, told, 0, is_error=False)
+            message = f"passed all of {len(outcomes)} comparisons, sabotage included: it decides nothing"
+            yield Diagnosis("NEVER FIRED", claim.name, message, 0, is_error=False)
         if len(real) > 1 and "PASS" not in real:
             same = _outcomes(past.planted.get(SAME, ()), claim.name)
             too = "; it stops what answers against itself too" if same and "PASS" not in same else ""
-            told = f"let none of {len(real)} past candidates through{too}"
-            yield Diagnosis("ALWAYS FIRED", claim.name, told, 1, is_error=bool(too))
+            message = f"let none of {len(real)} past candidates through{too}"
+            yield Diagnosis("ALWAYS FIRED", claim.name, message, 1, is_error=bool(too))
 
 
 def _seed_sized(past: Past) -> Iterator[Diagnosis]:
     for claim in past.relative:
         spread, allowed = past.seed_spread.get(claim.name), margin(claim)
         if spread is not None and allowed < spread and len(claim.form.terms) == 2:
-            told = f"the margin of {allowed:.3g} is smaller than {spread:.2g}, by which seeds of one recipe differ"
-            yield Diagnosis("SEED-SIZED MARGIN", claim.name, told, spread, is_error=False)
+            message = f"the margin of {allowed:.3g} is smaller than {spread:.2g}, by which seeds of one recipe differ"
+            yield Diagnosis("SEED-SIZED MARGIN", claim.name, message, spread, is_error=False)
 
 
 def _outcomes(verdicts: Sequence[Verdict], name: str) -> list[str]:

@@ -127,7 +127,7 @@ def shuffled(frame: pl.DataFrame, *, label: str, seed: int) -> pl.DataFrame:
 def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
     """The rows with nothing to learn in these columns: a number is missing, a text the same everywhere."""
     nothing = (pl.lit("lost") if frame.schema[c] == pl.String else pl.lit(None, dtype=pl.Float64) for c in columns)
-    return frame.with_columns(each.alias(c) for c, each in zip(columns, nothing, strict=True))
+    return frame.with_columns(value.alias(c) for c, value in zip(columns, nothing, strict=True))
 
 
 def scaled(frame: pl.DataFrame, *, columns: Sequence[str], by: float) -> pl.DataFrame:

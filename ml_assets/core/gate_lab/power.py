@@ -25,14 +25,14 @@ class Power:
         """P(PASS) of a candidate that is no different."""
         return self._passes(level, self.units)
 
-    def units_for(self, level: float, wanted: float) -> int | None:
+    def units_for(self, level: float, chance: float) -> int | None:
         """How many units like these a test needs so that P(PASS) is `wanted`; None when no number does."""
-        if self.advantage <= 0 or self._passes(level, MOST_UNITS) < wanted:
+        if self.advantage <= 0 or self._passes(level, MOST_UNITS) < chance:
             return None
         low, high = 2, MOST_UNITS
         while low < high:
             middle = (low + high) // 2
-            low, high = (low, middle) if self._passes(level, middle) >= wanted else (middle + 1, high)
+            low, high = (low, middle) if self._passes(level, middle) >= chance else (middle + 1, high)
         return low
 
     def _passes(self, level: float, units: int) -> float:
@@ -45,13 +45,13 @@ def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike) -> list[Power]:
     if not claim.form.models <= set(panel.scores):
         return []
     same = replace(panel, scores=dict.fromkeys(panel.scores, panel.scores["champion"])) if "champion" in panel.scores else panel
-    neutral = {each.where: each for each in _hypotheses(claim, same, minimum)}
-    found = []
+    neutral = {hypothesis.where: hypothesis for hypothesis in _hypotheses(claim, same, minimum)}
+    tests = []
     for hypothesis in _hypotheses(claim, panel, minimum):
         test, level = hypothesis.shown, neutral.get(hypothesis.where)
         if level is not None and test.is_defined and isfinite(level.shown.value) and test.standard_error > 0:
-            found.append(Power(level.shown.advantage, test.standard_error, test.units))
-    return found
+            tests.append(Power(level.shown.advantage, test.standard_error, test.units))
+    return tests
 
 
 def _hypotheses(claim: ClaimSpec, panel: Panel, minimum: MinimumLike) -> list[Hypothesis]:

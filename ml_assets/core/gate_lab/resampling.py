@@ -16,7 +16,7 @@ def redrawn(panel: Panel, random: np.random.Generator, *, units: int | None = No
     drawn = random.integers(0, count, size=units or count)
     rows = [order[edges[unit] : edges[unit + 1]] for unit in drawn]
     part = panel.part(np.concatenate(rows))
-    return replace(part, codes=np.repeat(np.arange(len(rows)), [each.size for each in rows]))
+    return replace(part, codes=np.repeat(np.arange(len(rows)), [unit_rows.size for unit_rows in rows]))
 
 
 def clopper_pearson(hits: int, tries: int, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -34,7 +34,7 @@ def binary_days(*, seed: int, days: int, rows: int, slices: int = 1, gap: float 
         return _share(-1.3 + 0.4 * weather + power * slope * clarity * signal + level + random.normal(0, 0.4, day.size))
 
     scores = {"candidate": model(1.0 - gap), "champion": model(1.0)}
-    place = [f"s{each:02}" for each in random.integers(0, slices, day.size)]
+    place = [f"s{number:02}" for number in random.integers(0, slices, day.size)]
     return panel(task="binary", y=y, scores=scores, unit=day, columns={"place": place}, threshold=0.3)
 
 
@@ -171,8 +171,8 @@ class _State:
         difference = self.days(one) - self.days(other)
         count = difference.size
         parts = (difference - difference.mean()) / count
-        found = Measured(value=float(difference.mean()), parts=parts, is_resampled=False, units=count, rows=count)
-        return shown(found, constant=constant, sign=">", is_certain=one is other)
+        measured = Measured(value=float(difference.mean()), parts=parts, is_resampled=False, units=count, rows=count)
+        return shown(measured, constant=constant, sign=">", is_certain=one is other)
 
 
 def _lets_through(state: _State, policy: Policy, candidate: _Model, champion: _Model, anchor: _Model) -> bool:
@@ -208,18 +208,18 @@ class Histories:
 
 def histories(world: World, policy: Policy, noise: Noise, *, count: int, seed: int) -> Histories:
     """`eroded`: histories that were ever more than the margin below the best proven release; `wrong`: with a wrong promotion."""
-    found = [history(world, policy, noise, seed=seed + number) for number in range(count)]
-    qualities = np.array([each.quality for each in found])
+    runs = [history(world, policy, noise, seed=seed + number) for number in range(count)]
+    qualities = np.array([run.quality for run in runs])
     return Histories(
         world=world.name,
         policy=policy.name,
         count=count,
-        eroded=sum(each.erosion > policy.margin + 1e-12 for each in found),
-        wrong=sum(each.wrong > 0 for each in found),
-        windows=found[0].windows,
-        shipped=float(np.mean([each.shipped for each in found])),
+        eroded=sum(run.erosion > policy.margin + 1e-12 for run in runs),
+        wrong=sum(run.wrong > 0 for run in runs),
+        windows=runs[0].windows,
+        shipped=float(np.mean([run.shipped for run in runs])),
         quality=float(qualities.mean()),
-        claimed=float(np.mean([each.claimed for each in found])),
+        claimed=float(np.mean([run.claimed for run in runs])),
         quality_5=float(np.quantile(qualities, 0.05)),
     )
 

@@ -127,11 +127,11 @@ def _skewed(x: float, k: float) -> float:
 def combine(terms: Iterable[tuple[float, Measured]], units: Units) -> Measured:
     """The weighted sum of measurements on the same rows, so paired; resampled and summed ones meet in the resamples."""
     weighted = list(terms)
-    is_resampled = any(each.is_resampled for _, each in weighted)
-    note = next((each.note for _, each in weighted if each.note), "")
-    value = sum(weight * each.value for weight, each in weighted)
-    parts = np.full(1, nan) if note else sum(w * _parts(each, units, is_resampled=is_resampled) for w, each in weighted)
-    rows = max(each.rows for _, each in weighted)
+    is_resampled = any(measured.is_resampled for _, measured in weighted)
+    note = next((measured.note for _, measured in weighted if measured.note), "")
+    value = sum(weight * measured.value for weight, measured in weighted)
+    parts = np.full(1, nan) if note else sum(w * _parts(measured, units, is_resampled=is_resampled) for w, measured in weighted)
+    rows = max(measured.rows for _, measured in weighted)
     return Measured(value=value, parts=np.asarray(parts), is_resampled=is_resampled, units=units.count, rows=rows, note=note)
 
 

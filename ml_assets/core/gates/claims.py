@@ -63,9 +63,9 @@ class ClaimResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; what is not finite is null."""
-        told = _finite(asdict(self))
+        numbers = _finite(asdict(self))
         lists = {"left_out": list(self.left_out), "missing": list(self.missing)}
-        return told | lists | {"parts": [_finite(asdict(part)) for part in self.parts]}
+        return numbers | lists | {"parts": [_finite(asdict(part)) for part in self.parts]}
 
 
 def judge_claim(
@@ -77,30 +77,30 @@ def judge_claim(
     expected: Expected,
 ) -> ClaimResult:
     """Hold one claim against the rows."""
-    asked = ask(claim.form, claim.for_each, panel, minimum, expected)
-    return _tested(claim, asked, level)
+    hypotheses = ask(claim.form, claim.for_each, panel, minimum, expected)
+    return _tested(claim, hypotheses, level)
 
 
-def _tested(claim: ClaimSpec, asked: Asked, level: float) -> ClaimResult:
-    disproof = holm([each.shown.p_disproof for each in asked.hypotheses])
+def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
+    disproof = holm([hypothesis.shown.p_disproof for hypothesis in tests.hypotheses])
     judged = [
         (_part(hypothesis, against, level, claim.kind), hypothesis)
-        for hypothesis, against in zip(asked.hypotheses, disproof, strict=True)
+        for hypothesis, against in zip(tests.hypotheses, disproof, strict=True)
     ]
-    judged.sort(key=lambda each: _badness(*each), reverse=True)
+    judged.sort(key=lambda pair: _badness(*pair), reverse=True)
     parts = [part for part, _ in judged]
-    outcome = outcome_of([part.outcome for part in parts], asked.missing)
+    outcome = outcome_of([part.outcome for part in parts], tests.missing)
     result = ClaimResult(
         name=claim.name,
         kind=claim.kind,
         text=claim.text,
         outcome=outcome,
-        message="; ".join(_told(claim, judged, asked, level)) or "nothing to test",
+        message="; ".join(_message_parts(claim, judged, tests, level)) or "nothing to test",
         sign=claim.form.sign,
         limit=claim.form.constant,
         parts=tuple(parts) if len(parts) > 1 or any(part.where for part in parts) else (),
-        left_out=tuple(asked.left_out),
-        missing=tuple(asked.missing),
+        left_out=tuple(tests.left_out),
+        missing=tuple(tests.missing),
     )
     if not judged:
         return result
@@ -160,18 +160,18 @@ def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
     return rank, -test.advantage / test.standard_error if test.standard_error > 0 else -test.advantage
 
 
-def _told(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], asked: Asked, level: float) -> Iterator[str]:
+def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Asked, level: float) -> Iterator[str]:
     """What was found, worst first, with what would decide it."""
     for worst, hypothesis in judged[:1]:
         subject = f"{worst.where}: " if worst.where else ""
-        yield f"{subject}{_found(claim, worst, level)}"
+        yield f"{subject}{_finding(claim, worst, level)}"
         if worst.outcome == "UNDECIDED" and hypothesis.shown.is_defined:
             yield _needed(hypothesis, level)
-    yield from (f"{each} is missing from the window" for each in asked.missing)
+    yield from (f"{level_name} is missing from the window" for level_name in tests.missing)
     if len(judged) > 1:
         yield f"the worst of {len(judged)} {'pairs' if claim.form.measures[0].kind == 'ratio' else 'slices'}"
     if not judged:
-        yield from asked.left_out
+        yield from tests.left_out
 
 
 def _needed(hypothesis: Hypothesis, level: float) -> str:
@@ -185,20 +185,19 @@ def _needed(hypothesis: Hypothesis, level: float) -> str:
     return f"{needed}; {test.units} show, 4 times out of 5, what is {test.detectable(level):.2g} inside the limit"
 
 
-def _found(claim: ClaimSpec, worst: Part, level: float) -> str:
+def _finding(claim: ClaimSpec, worst: Part, level: float) -> str:
     """Estimate, the bound that decides, and what follows: "0.0026, at least -0.0105 (99 %): not proven > -0.005"."""
     if worst.note:
         return f"cannot be tested: {worst.note}"
     is_low = (claim.form.sign == ">") == (claim.kind == "prove" and worst.outcome != "FAIL")
-    bound = f"at least {_number_told(worst.low)}" if is_low else f"at most {_number_told(worst.high)}"
+    bound = f"at least {_number_text(worst.low)}" if is_low else f"at most {_number_text(worst.high)}"
     passed = "not disproven" if claim.kind == "veto" else "proven"
-    told = {"PASS": passed, "FAIL": "disproven", "UNDECIDED": "not proven"}[worst.outcome]
-    return (
-        f"{_number_told(worst.estimate)}, {bound} ({100 * (1 - level):.4g} %): {told} {claim.form.sign} {claim.form.constant:g}"
-    )
+    conclusion = {"PASS": passed, "FAIL": "disproven", "UNDECIDED": "not proven"}[worst.outcome]
+    limit = f"{claim.form.sign} {claim.form.constant:g}"
+    return f"{_number_text(worst.estimate)}, {bound} ({100 * (1 - level):.4g} %): {conclusion} {limit}"
 
 
-def _number_told(value: float) -> str:
+def _number_text(value: float) -> str:
     return f"{value:.4f}" if abs(value) < 10 else f"{value:.4g}"
 
 

@@ -47,12 +47,12 @@ def ask(form: Comparison, columns: Sequence[str], panel: Panel, minimum: Minimum
         return _between_groups(first, form, panel, minimum, expected)
     if not columns:
         return Asked([_on_all_rows(form, panel, minimum)])
-    asked = Asked()
+    tests = Asked()
     for column in columns:
-        known = set(expected.get(column, ()))
-        asked.missing += [f"{column}={level}" for level in sorted(known - set(panel.groups[column]))]
-        _of_each_level(asked, form, column, panel, minimum)
-    return asked
+        levels = set(expected.get(column, ()))
+        tests.missing += [f"{column}={level}" for level in sorted(levels - set(panel.groups[column]))]
+        _of_each_level(tests, form, column, panel, minimum)
+    return tests
 
 
 def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypothesis:
@@ -86,8 +86,8 @@ def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hyp
         total[: sums.size] += weight * sums
         units = min(units, part.units.count)
         notes += [note] if note else []
-    found = _summed(value, total, panel, note="; ".join(notes), units=units)
-    return Hypothesis(shown(found, constant=form.constant, sign=form.sign), panel.rows)
+    measured = _summed(value, total, panel, note="; ".join(notes), units=units)
+    return Hypothesis(shown(measured, constant=form.constant, sign=form.sign), panel.rows)
 
 
 def _undefined(note: str, form: Comparison) -> Shown:
@@ -98,20 +98,20 @@ def _summed(value: float, sums: np.ndarray, panel: Panel, *, note: str, units: i
     return Measured(value=nan if note else value, parts=sums, is_resampled=False, units=units, rows=panel.rows, note=note)
 
 
-def _of_each_level(asked: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike) -> None:
+def _of_each_level(tests: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike) -> None:
     judged, rest = _enough(panel, column, minimum)
     for level, part in judged.items():
-        found = part.tested(form.terms, constant=form.constant, sign=form.sign)
-        asked.hypotheses.append(Hypothesis(found, part.rows, f"{column}={level}"))
+        result = part.tested(form.terms, constant=form.constant, sign=form.sign)
+        tests.hypotheses.append(Hypothesis(result, part.rows, f"{column}={level}"))
     if not rest:
         return
     others = panel.part(np.sort(np.concatenate(list(rest.values()))))
-    told = f"{column}={REST}: {', '.join(rest)}"
+    name = f"{column}={REST}: {', '.join(rest)}"
     if lacks := others.lacks(minimum):
-        asked.left_out.append(f"{told}: {others.rows:,} rows, {lacks}")
+        tests.left_out.append(f"{name}: {others.rows:,} rows, {lacks}")
         return
-    found = others.tested(form.terms, constant=form.constant, sign=form.sign)
-    asked.hypotheses.append(Hypothesis(found, others.rows, told))
+    result = others.tested(form.terms, constant=form.constant, sign=form.sign)
+    tests.hypotheses.append(Hypothesis(result, others.rows, name))
 
 
 def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, Panel], Groups]:
@@ -131,16 +131,16 @@ def _between_groups(measure: Measure, form: Comparison, panel: Panel, minimum: M
     """metric(one group) / metric(another) for every ordered pair, on the log scale by the delta method: the smallest ratio is
     over the constant if and only if all of them are."""
     judged, rest = _enough(panel, measure.column, minimum)
-    known = set(expected.get(measure.column, ()))
-    asked = Asked(missing=[f"{measure.column}={level}" for level in sorted(known - set(panel.groups[measure.column]))])
-    asked.left_out += [f"{measure.column}={level}: {panel.part(index).lacks(minimum)}" for level, index in rest.items()]
+    levels = set(expected.get(measure.column, ()))
+    tests = Asked(missing=[f"{measure.column}={level}" for level in sorted(levels - set(panel.groups[measure.column]))])
+    tests.left_out += [f"{measure.column}={level}: {panel.part(index).lacks(minimum)}" for level, index in rest.items()]
     if len(judged) < 2:
-        asked.left_out.append(f"{measure.column}: {len(judged)} groups have the minimum, and a ratio needs two")
-        return asked
+        tests.left_out.append(f"{measure.column}: {len(judged)} groups have the minimum, and a ratio needs two")
+        return tests
     width = panel.units.count
     rates = {level: _log_rate(measure, part, width) for level, part in judged.items()}
     constant = log(form.constant) if form.constant > 0 else -np.inf
-    asked.hypotheses = [
+    tests.hypotheses = [
         Hypothesis(
             shown(_difference(rates[one], rates[other], panel), constant=constant, sign=form.sign),
             judged[one].rows + judged[other].rows,
@@ -149,7 +149,7 @@ def _between_groups(measure: Measure, form: Comparison, panel: Panel, minimum: M
         )
         for one, other in permutations(judged, 2)
     ]
-    return asked
+    return tests
 
 
 @dataclass(frozen=True)

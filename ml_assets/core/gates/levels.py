@@ -39,4 +39,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     steps = np.maximum.accumulate((p.size - np.arange(p.size)) * np.where(np.isnan(p[order]), 0.0, p[order]))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(steps, 1.0)
-    return [float(each) for each in np.where(np.isnan(p), np.nan, adjusted)]
+    return [float(value) for value in np.where(np.isnan(p), np.nan, adjusted)]

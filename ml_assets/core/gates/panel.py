@@ -67,11 +67,11 @@ class Panel:
 
     def lacks(self, minimum: MinimumLike) -> str:
         """What there is too little of to decide anything; empty if nothing is."""
-        found: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
+        counts: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
         if self.positives is not None:
-            found["positives"] = (self.positives, minimum.positives)
-            found["negatives"] = (self.rows - self.positives, minimum.negatives)
-        return ", ".join(f"{has:,} {what} (at least {least:,})" for what, (has, least) in found.items() if has < least)
+            counts["positives"] = (self.positives, minimum.positives)
+            counts["negatives"] = (self.rows - self.positives, minimum.negatives)
+        return ", ".join(f"{has:,} {what} (at least {least:,})" for what, (has, least) in counts.items() if has < least)
 
     @cached_property
     def groups(self) -> dict[str, Groups]:
@@ -89,7 +89,7 @@ class Panel:
 
     def measured(self, terms: tuple[tuple[float, Measure], ...]) -> Measured:
         """The weighted sum of measures, paired: all of them on these rows."""
-        return combine([(weight, self._measure(each)) for weight, each in terms], self.units)
+        return combine([(weight, self._measure(term)) for weight, term in terms], self.units)
 
     def tested(self, terms: tuple[tuple[float, Measure], ...], *, constant: float, sign: Sign) -> Shown:
         """The test of `sum of terms sign constant` on these rows."""
@@ -105,12 +105,12 @@ class Panel:
     def influence(self, name: str, model: str) -> tuple[float, Floats, str]:
         """A metric that has influence functions: its value and their sums per unit of the whole window, with a note when it
         is undefined here."""
-        found = self.metric(name, model)
-        if found.is_resampled:
+        measured = self.metric(name, model)
+        if measured.is_resampled:
             raise MetricError(f"{name}: has no influence functions, so it cannot be compared between groups of rows")
         sums = np.zeros(int(self.codes.max()) + 1)
-        sums[np.unique(self.codes)] = found.parts if not found.note else np.nan
-        return found.value, sums, found.note
+        sums[np.unique(self.codes)] = measured.parts if not measured.note else np.nan
+        return measured.value, sums, measured.note
 
     def _measure(self, measure: Measure) -> Measured:
         if measure.kind == "disagreement":
@@ -121,12 +121,12 @@ class Panel:
 
     def _cancels(self, terms: tuple[tuple[float, Measure], ...]) -> bool:
         """Whether the sum is 0 by itself: models that scored every row alike are one model."""
-        left: dict[tuple[str, str], float] = {}
-        for weight, each in terms:
-            first, *others = (self._alike[model] for model in each.models)
-            if each.kind != "disagreement" or others != [first]:
-                left[each.metric, first] = left.get((each.metric, first), 0.0) + weight
-        return not any(left.values())
+        weights: dict[tuple[str, str], float] = {}
+        for weight, term in terms:
+            first, *others = (self._alike[model] for model in term.models)
+            if term.kind != "disagreement" or others != [first]:
+                weights[term.metric, first] = weights.get((term.metric, first), 0.0) + weight
+        return not any(weights.values())
 
     @cached_property
     def _parts(self) -> dict[tuple[str, str], "Panel"]:
@@ -140,7 +140,7 @@ class Panel:
     def _alike(self) -> dict[str, str]:
         """For each model the first one that has the same scores."""
         return {
-            name: next(other for other, known in self.scores.items() if np.array_equal(known, values))
+            name: next(other for other, scores in self.scores.items() if np.array_equal(scores, values))
             for name, values in self.scores.items()
         }
 
@@ -192,5 +192,5 @@ def panel(
 
 def _groups(values: pl.Series) -> Groups:
     frame = pl.DataFrame({"level": values}).with_row_index("row")
-    found = frame.group_by("level").agg(pl.col("row"), pl.len().alias("rows")).sort(["rows", "level"], descending=[True, False])
-    return {level: np.asarray(index, dtype=np.int64) for level, index, _ in found.iter_rows()}
+    groups = frame.group_by("level").agg(pl.col("row"), pl.len().alias("rows")).sort(["rows", "level"], descending=[True, False])
+    return {level: np.asarray(index, dtype=np.int64) for level, index, _ in groups.iter_rows()}

@@ -26,13 +26,13 @@ def outcome_again(claim: ClaimFacts, *, level: float) -> Outcome:
     if form is None or claim.missing is None:
         return "UNDECIDED"
     rows: Sequence[HypothesisFacts] = claim.parts or (claim,)
-    tests = [_test(each, form) for each in rows]
+    tests = [_test(row, form) for row in rows]
     kind, against = claim.kind, holm([test.p_disproof for test in tests])
     outcomes = [
         decided(kind, test.is_defined, proof=test.p_proof, against=p, level=level)
-        if _agrees(each, test, p=test.p_proof if kind == "prove" else p, form=form, level=level)
+        if _agrees(row, test, p=test.p_proof if kind == "prove" else p, form=form, level=level)
         else "UNDECIDED"
-        for each, test, p in zip(rows, tests, against, strict=True)
+        for row, test, p in zip(rows, tests, against, strict=True)
     ]
     return outcome_of(outcomes, claim.missing)
 
@@ -70,11 +70,11 @@ def _test(numbers: HypothesisFacts, form: Comparison, constant: float | None = N
 
 def _may_cancel(form: Comparison) -> bool:
     """Whether the form is 0 for models that are alike."""
-    left: dict[str, float] = {}
-    for weight, each in form.terms:
-        if each.kind != "disagreement":
-            left[each.metric] = left.get(each.metric, 0.0) + weight
-    return not any(left.values())
+    weights: dict[str, float] = {}
+    for weight, measure in form.terms:
+        if measure.kind != "disagreement":
+            weights[measure.metric] = weights.get(measure.metric, 0.0) + weight
+    return not any(weights.values())
 
 
 def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison, level: float) -> bool:
@@ -82,9 +82,9 @@ def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison
     if not test.is_defined:
         return False
     expected = {"p": p, "low": test.value - test.below(level), "high": test.value + test.above(level)}
-    found = {name: _number(getattr(numbers, name)) for name in expected}
-    found |= {name: _scaled(found[name], form) for name in ("low", "high")}
-    return all(isclose(found[name], expected[name], rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for name in expected)
+    recorded = {name: _number(getattr(numbers, name)) for name in expected}
+    recorded |= {name: _scaled(recorded[name], form) for name in ("low", "high")}
+    return all(isclose(recorded[name], expected[name], rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for name in expected)
 
 
 def _scaled(number: float, form: Comparison) -> float:

@@ -28,10 +28,10 @@ def _reasons(product: Product, verdict: VerdictFacts, *, has_champion: bool) -> 
     if verdict.is_first is not (not has_champion):
         yield "the verdict is that of a first release" if has_champion else "the verdict compares with a champion"
     applying = gates.claims_that_apply(has_champion=has_champion)
-    for name, expected in _told(gates, applying, verdict).items():
-        if (said := getattr(verdict, name)) != expected:
-            yield f"the verdict says {name} {said!r}, and product.yaml {expected!r}"
-    names = [each.name for each in verdict.claims]
+    for name, expected in _declared_values(gates, applying, verdict).items():
+        if (value := getattr(verdict, name)) != expected:
+            yield f"the verdict says {name} {value!r}, and product.yaml {expected!r}"
+    names = [claim.name for claim in verdict.claims]
     if sorted(names) != sorted(claim.name for claim in applying):
         yield f"the verdict judges {', '.join(names) or 'nothing'}, not each claim of product.yaml once"
     judged = dict(zip(names, verdict.claims, strict=True))
@@ -41,7 +41,7 @@ def _reasons(product: Product, verdict: VerdictFacts, *, has_champion: bool) -> 
         yield "the verdict says that the candidate is proven better than the anchor, which its numbers do not show"
 
 
-def _told(gates: GateSpec, applying: tuple[ClaimSpec, ...], verdict: VerdictFacts) -> dict[str, object]:
+def _declared_values(gates: GateSpec, applying: tuple[ClaimSpec, ...], verdict: VerdictFacts) -> dict[str, object]:
     """What a verdict says that follows from product.yaml alone."""
     names = {claim.name for claim in applying}
     return {

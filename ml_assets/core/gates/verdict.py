@@ -46,17 +46,17 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that is not finite is null."""
-        told = {name: value for name, value in vars(self).items() if name not in ("claims", "reasons", "not_asked")}
-        claims = [each.to_dict() for each in self.claims]
-        return told | {"claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
+        fields = {name: value for name, value in vars(self).items() if name not in ("claims", "reasons", "not_asked")}
+        claims = [claim.to_dict() for claim in self.claims]
+        return fields | {"claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
 
 
 def gate_digest(product: Product) -> str:
     """The digest of what a verdict was asked: the gates block and the decision threshold."""
-    asked = product.section("gates", "decision")
-    for claim in asked["gates"]["claims"]:
+    question = product.section("gates", "decision")
+    for claim in question["gates"]["claims"]:
         claim["require"] = None  # a key that claims had: without it, every window asked so far would be charged a second time
-    return digest_json(asked)
+    return digest_json(question)
 
 
 def judge(
@@ -105,10 +105,10 @@ def _too_little(lacks: str) -> str:
 def _decide(results: Sequence[ClaimResult], lacks: str) -> tuple[Decision, tuple[str, ...]]:
     if lacks:
         return "INCONCLUSIVE", (lacks,)
-    reasons = tuple(f"{each.name}: {each.message}" for each in results if each.outcome != "PASS")
-    if any(each.outcome == "FAIL" for each in results):
+    reasons = tuple(f"{result.name}: {result.message}" for result in results if result.outcome != "PASS")
+    if any(result.outcome == "FAIL" for result in results):
         return "REJECT", reasons
-    if reasons or not any(each.kind == "prove" for each in results):
+    if reasons or not any(result.kind == "prove" for result in results):
         return "INCONCLUSIVE", reasons or ("nothing was proven",)
     return "ACCEPT", ()
 
@@ -143,7 +143,7 @@ def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> st
 def _wrong(claim: ClaimSpec) -> str:
     """That the claim does not hold, in words."""
     form = claim.form
-    shape = [(weight, each.kind, each.metric, each.models, each.column) for weight, each in form.terms]
+    shape = [(weight, measure.kind, measure.metric, measure.models, measure.column) for weight, measure in form.terms]
     metric = form.measures[0].metric
     if shape == [(1.0, "metric", metric, ("candidate",), ""), (-1.0, "metric", metric, ("champion",), "")]:
         is_margin = (form.constant <= 0) == (form.sign == ">")

@@ -31,23 +31,23 @@ Node = Mapping[str, Any]
 def lineage_page(answer: Mapping[str, Any]) -> str:
     """What a thing was made from: one box per asset, and one for the thing itself."""
     subject, nodes = answer["subject"], answer["manifests"]
-    asked = subject["manifest"]
+    subject_id = subject["manifest"]
     groups: dict[str, list[Node]] = {}
     for node in nodes:
-        groups.setdefault("subject" if node["manifest"] == asked else node["asset"], []).append(node)
-    of = {node["manifest"]: key for key, group in groups.items() for node in group}
-    boxes = [_made(key, group) for key, group in groups.items()] + _delivered(nodes)
+        groups.setdefault("subject" if node["manifest"] == subject_id else node["asset"], []).append(node)
+    box_of = {node["manifest"]: key for key, group in groups.items() for node in group}
+    boxes = [_made_box(key, group) for key, group in groups.items()] + _delivered_boxes(nodes)
     tables = sum(box.tone == "delivered" for box in boxes)
-    told = f"{len(nodes)} manifests, down to {tables} delivered tables"
-    arrows = _count((_source(given, of), of[node["manifest"]]) for node in nodes for given in node["inputs"])
-    return _page(f"What made {name_of(subject)}", told, boxes, arrows, "subject")
+    lead = f"{len(nodes)} manifests, down to {tables} delivered tables"
+    arrows = _count((_source(source, box_of), box_of[node["manifest"]]) for node in nodes for source in node["inputs"])
+    return _page(f"What made {name_of(subject)}", lead, boxes, arrows, "subject")
 
 
 def impact_page(answer: Mapping[str, Any]) -> str:
     """What a thing touched: one box per asset, and one for each environment that answers because of it."""
     subject = answer["subject"]
     asset = subject["asset"]
-    boxes = [_used(name, rows, answer["releases"], is_asked=name == asset) for name, rows in answer["manifests"].items()]
+    boxes = [_used_box(name, rows, answer["releases"], is_subject=name == asset) for name, rows in answer["manifests"].items()]
     counts = {(edge["from"], edge["to"]): edge["count"] for edge in answer["edges"]}
     if subject.get("delivered_sha256"):
         rows = [[subject["partition"], subject["delivered_sha256"]]]
@@ -61,8 +61,8 @@ def impact_page(answer: Mapping[str, Any]) -> str:
             parts = [Table("Answers now", ["release", "since", "by"], rows)]
             boxes.append(Box(key, 7, environment, now["release"], "", "bad", parts))
             counts[asset.removeprefix("landing/").split("/")[0] + "/release", key] = 1
-    told = f"{len(answer['releases'])} releases were made from it, which gave {answer['predictions']} predictions"
-    return _page(f"What {name_of(subject)} touched", told, boxes, counts, asset)
+    lead = f"{len(answer['releases'])} releases were made from it, which gave {answer['predictions']} predictions"
+    return _page(f"What {name_of(subject)} touched", lead, boxes, counts, asset)
 
 
 def name_of(subject: Mapping[str, Any]) -> str:
@@ -73,8 +73,8 @@ def name_of(subject: Mapping[str, Any]) -> str:
 
 
 def _page(title: str, lead: str, boxes: Sequence[Box], counts: Mapping[tuple[str, str], int], first: str) -> str:
-    known = {box.key for box in boxes}
-    pairs = {pair: n for pair, n in counts.items() if pair[0] != pair[1] and known.issuperset(pair)}
+    keys = {box.key for box in boxes}
+    pairs = {pair: n for pair, n in counts.items() if pair[0] != pair[1] and keys.issuperset(pair)}
     arrows = [Arrow(a, b, f"{n} from {a} to {b}") for (a, b), n in pairs.items()]
     ordered = sorted(boxes, key=lambda box: (box.column, box.title))
     return page(title=title, lead=lead, columns=dict(COLUMNS.values()), boxes=ordered, arrows=arrows, first=first)
@@ -92,11 +92,11 @@ def _count(pairs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     return counts
 
 
-def _source(given: Mapping[str, Any], of: Mapping[str, str]) -> str:
-    return of[given["manifest"]] if given["manifest"] else str(given["asset"])
+def _source(source: Mapping[str, Any], box_of: Mapping[str, str]) -> str:
+    return box_of[source["manifest"]] if source["manifest"] else str(source["asset"])
 
 
-def _made(key: str, nodes: Sequence[Node]) -> Box:
+def _made_box(key: str, nodes: Sequence[Node]) -> Box:
     """A box of what stands for one asset's partitions."""
     node = nodes[-1]
     product, _, stage = node["asset"].partition("/")
@@ -107,7 +107,7 @@ def _made(key: str, nodes: Sequence[Node]) -> Box:
     rows = [_row(n) for n in nodes[:MOST_ROWS]]
     header = ["partition", "data version", "manifest", "code", "commit", "made at", "checks", "recalled"]
     parts: list[Table | Folded] = [Table(f"{product}/{stage}: {len(nodes)} in all", header, rows)]
-    parts += _answers(nodes) + _checks(nodes)
+    parts += _decisions(nodes) + _checks(nodes)
     parts += [Folded(f"Everything about {n['partition'] or stage}", _json(n)) for n in nodes[:MOST_FOLDED]]
     return Box(key, _column(node["asset"]), title, *lines, tone, parts)
 
@@ -115,8 +115,8 @@ def _made(key: str, nodes: Sequence[Node]) -> Box:
 def _row(node: Node) -> list[str]:
     passed = sum(check["passed"] for check in node["checks"].values())
     checks = f"{passed} of {len(node['checks'])} passed" if node["checks"] else ""
-    told = [node["partition"], node["data_version"][:16], node["manifest"][:16], node["code"][:8], commit(node)]
-    return [*told, node["at"][:19], checks, node.get("recalled", "")]
+    cells = [node["partition"], node["data_version"][:16], node["manifest"][:16], node["code"][:8], commit(node)]
+    return [*cells, node["at"][:19], checks, node.get("recalled", "")]
 
 
 def commit(node: Node) -> str:
@@ -124,19 +124,19 @@ def commit(node: Node) -> str:
     return source_text(node["source"])
 
 
-def _answers(nodes: Sequence[Node]) -> list[Table | Folded]:
+def _decisions(nodes: Sequence[Node]) -> list[Table | Folded]:
     rows = [
         [str(n["facts"].get("release", n["partition"])), *(move[name][:200] for name in MOVE)]
         for n in nodes
-        for move in sorted([*n["moves"], *(_as_move(said) for said in n["approvals"])], key=lambda move: str(move["at"]))
+        for move in sorted([*n["moves"], *(_as_move(approval) for approval in n["approvals"])], key=lambda move: str(move["at"]))
     ]
     header = ["release", "environment", "what", "at", "by", "reason"]
     return [Table("Approvals, promotions and rollbacks", header, rows[-MOST_ROWS:])] if rows else []
 
 
-def _as_move(said: Mapping[str, str]) -> dict[str, str]:
+def _as_move(approval: Mapping[str, str]) -> dict[str, str]:
     """A person's decision as a row beside the moves; it is always about production."""
-    return {**said, "environment": "production", "kind": f"{said['kind']} ({said['via']})"}
+    return {**approval, "environment": "production", "kind": f"{approval['kind']} ({approval['via']})"}
 
 
 def _checks(nodes: Sequence[Node]) -> list[Table | Folded]:
@@ -153,13 +153,13 @@ def _values(check: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in check.get("values", {}).items())
 
 
-def _delivered(nodes: Sequence[Node]) -> list[Box]:
+def _delivered_boxes(nodes: Sequence[Node]) -> list[Box]:
     """A box for each delivered table."""
-    found: dict[str, dict[tuple[str, str], None]] = {}
+    files_by_asset: dict[str, dict[tuple[str, str], None]] = {}
     for node in nodes:
-        for given in node["inputs"]:
-            if given["manifest"] is None:
-                found.setdefault(given["asset"], {})[given["partition"], given["data_version"]] = None
+        for source in node["inputs"]:
+            if source["manifest"] is None:
+                files_by_asset.setdefault(source["asset"], {})[source["partition"], source["data_version"]] = None
     return [
         Box(
             asset,
@@ -169,19 +169,19 @@ def _delivered(nodes: Sequence[Node]) -> list[Box]:
             "delivered",
             [Table(f"{asset}: delivered bytes", ["partition", "sha256"], [list(file) for file in list(files)[:MOST_ROWS]])],
         )
-        for asset, files in found.items()
+        for asset, files in files_by_asset.items()
     ]
 
 
-def _used(asset: str, rows: Sequence[Node], releases: Sequence[Node], *, is_asked: bool) -> Box:
-    told = [[row["partition"], row["manifest"], "stands now" if row["is_current"] else "replaced"] for row in rows[:MOST_ROWS]]
-    parts: list[Table | Folded] = [Table(f"{asset}: {len(rows)} in all", ["partition", "manifest", "state"], told)]
+def _used_box(asset: str, rows: Sequence[Node], releases: Sequence[Node], *, is_subject: bool) -> Box:
+    cells = [[row["partition"], row["manifest"], "stands now" if row["is_current"] else "replaced"] for row in rows[:MOST_ROWS]]
+    parts: list[Table | Folded] = [Table(f"{asset}: {len(rows)} in all", ["partition", "manifest", "state"], cells)]
     stage = asset.partition("/")[2]
     lines = _extent([row["partition"] for row in rows])
     if stage == "release":
         counts = [[r["release"], r["at"][:19], str(sum(r["predictions"].values())), _where(r)] for r in releases]
         parts.insert(0, Table("Releases", ["release", "made at", "predictions", "by environment"], counts[:MOST_ROWS]))
-    return Box(asset, _column(asset), stage, *lines, "subject" if is_asked else "plain", parts)
+    return Box(asset, _column(asset), stage, *lines, "subject" if is_subject else "plain", parts)
 
 
 def _where(release: Node) -> str:

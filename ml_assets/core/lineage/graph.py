@@ -42,8 +42,8 @@ class Adjacency:
         first = np.append(self.first, np.int32(len(self.to) + len(starts)))  # one more node, that leads to all starts
         to = np.append(self.to, np.asarray(starts, np.int32))
         graph: Any = csr_matrix((np.ones(len(to)), to, first), shape=(nodes + 1, nodes + 1))
-        found = breadth_first_order(graph, nodes, directed=True, return_predecessors=False)
-        return np.sort(found[1:]).astype(np.int32)
+        visited = breadth_first_order(graph, nodes, directed=True, return_predecessors=False)
+        return np.sort(visited[1:]).astype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ class Graph:
 
     def edges_between_assets(self, nodes: Ints) -> dict[tuple[str, str], int]:
         """How many edges among these nodes go from one asset to another: {(read, reader): count}."""
-        is_there = np.zeros(len(self), bool)
-        is_there[nodes] = True
+        is_selected = np.zeros(len(self), bool)
+        is_selected[nodes] = True
         readers, read, width = self.up.sources(), self.up.to, len(self.names)
-        inside = is_there[readers] & is_there[read]
+        inside = is_selected[readers] & is_selected[read]
         codes = self.assets[read[inside]] * width + self.assets[readers[inside]]
         counts = np.bincount(codes, minlength=width * width)
-        found = [(int(code), int(counts[code])) for code in np.flatnonzero(counts)]
-        return {(self.names[code // width], self.names[code % width]): count for code, count in found}
+        edge_counts = [(int(code), int(counts[code])) for code in np.flatnonzero(counts)]
+        return {(self.names[code // width], self.names[code % width]): count for code, count in edge_counts}
 
     def extended(self, rows: Sequence[tuple[int, str, str, str]], edges: Sequence[tuple[int, int]]) -> "Graph":
         """With later manifests, each (seq, id, asset, partition) in order, and their edges as (consumer, producer) seqs."""
@@ -121,8 +121,8 @@ class Graph:
         )
 
 
-def _encode(known: tuple[str, ...], values: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
+def _encode(words: tuple[str, ...], values: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
     """The values as numbers, and the words that the numbers stand for; known words keep theirs."""
-    numbers = {word: number for number, word in enumerate(known)}
+    numbers = {word: number for number, word in enumerate(words)}
     codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
     return tuple(numbers), codes

@@ -77,9 +77,9 @@ class Manifest:
         """The manifest of its JSON; `entry` is the number of the ledger entry that it was read from."""
         recipe = dict(value["recipe"])
         recipe["inputs"] = tuple(Input(**i) for i in recipe["inputs"])
-        found = cls(Recipe(**recipe), value["snapshot"], value["data_version"], value["facts"])
-        vars(found)["entry"] = entry
-        return found
+        manifest = cls(Recipe(**recipe), value["snapshot"], value["data_version"], value["facts"])
+        vars(manifest)["entry"] = entry
+        return manifest
 
     @cached_property
     def entry(self) -> int | None:

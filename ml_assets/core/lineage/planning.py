@@ -1,4 +1,4 @@
-"""What is stale and why: a comparison of what stands with what would be made now. Pure: everything is given.
+"""Plan what is stale and why: compare the current manifests with what would be made now. Pure: everything is an argument.
 
 State-based: it looks at content and declarations, never at when something ran.
 """
@@ -26,15 +26,15 @@ PATH = tuple(name for name, stage in STAGES.items() if stage.reads)
 
 @dataclass(frozen=True)
 class Definition:
-    """The digests of what decides a stage's output beside its inputs, as declared now."""
+    """The digests of what decides a stage's output besides its inputs, as declared now."""
 
     code: str
     config: str
     environment: str
 
 
-class Standing(NamedTuple):
-    """The manifest that stands for an asset now. `inputs`: data versions by (stage or landing table, partition)."""
+class CurrentManifest(NamedTuple):
+    """The current manifest of an asset. `inputs`: data versions by (stage or landing table, partition)."""
 
     definition: Definition
     data_version: str
@@ -49,7 +49,6 @@ class Cause:
     kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "champion", "recalled", "input"]
     stage: str
     partition: str = ""
-    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,11 +66,11 @@ class Situation:
     """All that a plan looks at.
 
     `delivered`: digests of landing files by table, per partition; `reference` the same for reference tables.
-    `champions`, `anchors`: for an evaluation's partition, the bundles that it should have been compared with (None: nobody).
-    `accepted`: partitions whose standing evaluation is an ACCEPT; `answered`: bundle that answered before a partition.
+    `champions`, `anchors`: for an evaluation's partition, the bundles that it should have been compared with (None: no release).
+    `accepted`: partitions whose current evaluation is an ACCEPT; `answered`: bundle that served before a partition.
     """
 
-    standing: Mapping[Asset, Standing]
+    standing: Mapping[Asset, CurrentManifest]
     definitions: Mapping[str, Definition]
     delivered: Mapping[str, Mapping[str, str]]
     reference: Mapping[str, str]
@@ -220,7 +219,7 @@ class Planner:
         raw = self.found.get(("raw", asset[1]))
         return delivered or self._roots(inputs) or (raw.causes if raw else ()) or (Cause("missing", *asset),)
 
-    def _spoiled(self, asset: Asset, standing: Standing) -> Iterator[Cause]:
+    def _spoiled(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
         """What is wrong with something that would not be made now, whatever it would be made from."""
         if not standing.is_there:
             yield Cause("lost", *asset)
@@ -228,7 +227,7 @@ class Planner:
             if key in self.situation.recalled:
                 yield Cause("recalled", "raw", key)
 
-    def _own(self, asset: Asset, standing: Standing) -> Iterator[Cause]:
+    def _own(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
         now, then = self.situation.definitions[asset[0]], standing.definition
         if not standing.is_there:
             yield Cause("lost", *asset)

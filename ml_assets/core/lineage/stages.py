@@ -41,7 +41,7 @@ def _built_by(module: str, *functions: str) -> tuple[str, ...]:
 
 
 _TABLES = ("numpy", "pandera", "polars")
-_JUDGED = ("catboost", "duckdb", "numpy", "polars", "pyarrow", "scipy")
+_JUDGED = ("catboost", "duckdb", "msgspec", "numpy", "polars", "pyarrow", "scipy")
 _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))
 _EVALUATED = (Read("model"), Read("evaluation"))
@@ -110,7 +110,7 @@ _STAGES = (
         _built_by("release"),
         (Read("features", trained, is_required=False), *_EVALUATED, Read("features")),
         ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories"),
-        ("catboost", *_TABLES),
+        ("catboost", "msgspec", *_TABLES),
         ("contract",),  # the SQL and the lookups that it ships are in the features that it reads
     ),
     Stage(
@@ -129,7 +129,7 @@ _STAGES = (
         (*_JUDGED, "matplotlib"),
     ),
     # the threshold, the features and the time are the bundle's: no section of product.yaml decides
-    Stage("predictions", _built_by("predictions"), (Read("features"),), packages=("msgspec", *_JUDGED)),
+    Stage("predictions", _built_by("predictions"), (Read("features"),), packages=_JUDGED),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
 DATA = ("raw", "reference", "dataset", "quarantine", "features")
@@ -159,12 +159,12 @@ def reads(product: Product, stage: str, partition: str, is_there: Callable[[tupl
     required: list[tuple[str, str]] = []
     available: list[tuple[str, str]] = []
     for read in declared_reads(product, stage):
-        found = keys(product, partition, read.span(product)) if STAGES[read.stage].is_partitioned else [""]
+        span_keys = keys(product, partition, read.span(product)) if STAGES[read.stage].is_partitioned else [""]
         if read.is_required:
-            required += [(read.stage, key) for key in found]
+            required += [(read.stage, key) for key in span_keys]
         else:
-            taken = read.taken(product, [key for key in found if is_there((read.stage, key))])
-            available += [(read.stage, key) for key in taken]
+            selected = read.taken(product, [key for key in span_keys if is_there((read.stage, key))])
+            available += [(read.stage, key) for key in selected]
     return Reads(tuple(required), tuple(available))
 
 
@@ -217,13 +217,13 @@ def file_parts(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -
 
 def _deciding_files(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -> dict[str, bytes]:
     """The bytes of the product's files that decide the stage's output, by name."""
-    found: dict[str, bytes] = {}
+    files: dict[str, bytes] = {}
     if "contract" in stage.files and product.files.contract is not None:
-        found[CONTRACT_FILE] = product.files.contract
+        files[CONTRACT_FILE] = product.files.contract
     if "dbt" in stage.files:
-        found |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
-        found |= shared
-    return found
+        files |= {f"dbt/{name}": content for name, content in product.files.dbt.items()}
+        files |= shared
+    return files
 
 
 def stage_config(product: Product, stage: Stage) -> dict[str, object]:

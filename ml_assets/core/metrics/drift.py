@@ -137,16 +137,16 @@ def _edges(values: Floats) -> Floats:
 
 
 def _number_shares(values: Floats, edges: Floats) -> list[float]:
-    known = values[~np.isnan(values)]
-    counts = np.bincount(np.searchsorted(edges, known, side="left"), minlength=edges.size + 1)
-    return [float(count / values.size) for count in (*counts, values.size - known.size)]
+    present = values[~np.isnan(values)]
+    counts = np.bincount(np.searchsorted(edges, present, side="left"), minlength=edges.size + 1)
+    return [float(count / values.size) for count in (*counts, values.size - present.size)]
 
 
 def _category_shares(series: pl.Series, levels: list[str]) -> list[float]:
     counts = dict(series.cast(pl.String).drop_nulls().value_counts().iter_rows())
-    known = [counts.get(level, 0) for level in levels]
+    level_counts = [counts.get(level, 0) for level in levels]
     missing = series.null_count()
-    return [count / len(series) for count in (*known, len(series) - sum(known) - missing, missing)]
+    return [count / len(series) for count in (*level_counts, len(series) - sum(level_counts) - missing, missing)]
 
 
 def _numbers(series: pl.Series) -> Floats:

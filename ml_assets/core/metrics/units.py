@@ -22,5 +22,5 @@ def units(frame: pl.DataFrame, *, unit: str, time: str) -> pl.Series:
         return frame[time].dt.truncate(CALENDAR[unit])
     if unit in frame.columns:
         return frame[unit]
-    known = ", ".join(["row", *CALENDAR, *frame.columns])
-    raise UnitError(f"unit {unit!r} is not known; allowed: {known}")
+    allowed = ", ".join(["row", *CALENDAR, *frame.columns])
+    raise UnitError(f"unit {unit!r} is not known; allowed: {allowed}")

@@ -17,14 +17,14 @@ class FeaturesRefused(MlAssetsError):
 
 def model_columns(product: Product) -> tuple[str, ...]:
     """The model's input columns: those of the Features contract without key and time, in its order."""
-    known = {*product.features.key, product.features.time}
-    return tuple(name for name in product.contract.Features.to_schema().columns if name not in known)
+    identity = {*product.features.key, product.features.time}
+    return tuple(name for name in product.contract.Features.to_schema().columns if name not in identity)
 
 
 def stacked(features: Sequence[Handle], *, product: Product) -> pl.DataFrame:
     """The rows of these features, partition after partition. Raises FeaturesRefused where their columns differ: they were made by
     different SQL, and a cast would hide it."""
-    frames = {each.partition: each.frame("features.parquet") for each in features}
+    frames = {handle.partition: handle.frame("features.parquet") for handle in features}
     first, *others = frames
     for key in others:
         if frames[key].schema != frames[first].schema:
@@ -58,8 +58,8 @@ def assemble(
         "features.sql": sql.encode(),
     }
     files |= {f"lookups/{name}.parquet": parquet_bytes(frame.sort(frame.columns)) for name, frame in lookups.items()}
-    known = joined[product.features.label].is_not_null().sum()
-    return Output(files, {"rows": joined.height, "labelled": int(known), "lookups": sorted(lookups)})
+    labelled = joined[product.features.label].is_not_null().sum()
+    return Output(files, {"rows": joined.height, "labelled": int(labelled), "lookups": sorted(lookups)})
 
 
 def _refuse_unless_keyed(frame: pl.DataFrame, requests: pl.DataFrame, *, key: list[str], name: str) -> None:

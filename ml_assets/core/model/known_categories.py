@@ -27,17 +27,17 @@ def known_values(
 ) -> dict[str, list[Any]]:
     """The values of these columns, in order, in the rows that were trained on: those with a label. `trained` are the features and
     the requests of each partition."""
-    found: dict[str, set[Any]] = {column: set() for column in columns}
+    values_of: dict[str, set[Any]] = {column: set() for column in columns}
     for features, requests in trained if columns else ():
         rows = requests.join(labelled(features, label=product.features.label), on=list(product.features.key), how="semi")
-        for column, values in found.items():
+        for column, values in values_of.items():
             values.update(rows[column].drop_nulls().unique())
-    if empty := sorted(column for column, values in found.items() if not values):
+    if empty := sorted(column for column, values in values_of.items() if not values):
         raise NothingKnown(
             f"{product.name}: no row trained on has a value of {', '.join(empty)}, so every request with one would be refused; "
             f"leave {', '.join(empty)} out of endpoint.unknown_categories"
         )
-    return {column: sorted(values) for column, values in found.items()}
+    return {column: sorted(values) for column, values in values_of.items()}
 
 
 def recorded_known(request_json: bytes) -> dict[str, list[Any]]:
@@ -47,15 +47,15 @@ def recorded_known(request_json: bytes) -> dict[str, list[Any]]:
 
 def evenly_spaced(product: Product, requests: pl.DataFrame, *, known: Known, rows: int) -> list[int]:
     """The numbers of at most so many requests, evenly spaced among those that have no unknown category."""
-    takes = np.ones(requests.height, dtype=bool)
+    is_accepted = np.ones(requests.height, dtype=bool)
     for column, values in known.items():
-        takes &= (requests[column].is_null() | requests[column].is_in(values)).to_numpy()
-    taken = np.flatnonzero(takes)
-    if requests.height and not taken.size:
+        is_accepted &= (requests[column].is_null() | requests[column].is_in(values)).to_numpy()
+    accepted = np.flatnonzero(is_accepted)
+    if requests.height and not accepted.size:
         raise NothingKnown(
             f"{product.name}: each of the {requests.height} requests that may try the release has a value of "
             f"{', '.join(sorted(known))} that the training never saw; train on more partitions, or let "
             f"endpoint.unknown_categories score it"
         )
-    spaced = np.unique(np.linspace(0, taken.size - 1, min(rows, taken.size)).astype(int))
-    return [int(number) for number in taken[spaced]]
+    spaced = np.unique(np.linspace(0, accepted.size - 1, min(rows, accepted.size)).astype(int))
+    return [int(number) for number in accepted[spaced]]

@@ -41,10 +41,10 @@ def load_model(source: Path | bytes, task: "Task") -> "CatBoost":
 
 def check_features(model: "CatBoost", features: Features) -> None:
     """Refuse a model that was fitted on other columns, another order or other categories than `features`."""
-    wanted = [feature["name"] for feature in features]
+    names = [feature["name"] for feature in features]
     categories = [position for position, feature in enumerate(features) if feature["kind"] == "category"]
-    if list(model.feature_names_) != wanted:
-        raise ScoringError(f"the model was fitted on {list(model.feature_names_)}, the features are {wanted}")
+    if list(model.feature_names_) != names:
+        raise ScoringError(f"the model was fitted on {list(model.feature_names_)}, the features are {names}")
     if list(model.get_cat_feature_indices()) != categories:
         raise ScoringError(f"the model's categories are columns {model.get_cat_feature_indices()}, not {categories}")
 
@@ -81,10 +81,10 @@ def _predict(model: "CatBoost", rows: Any, *, threads: int) -> "NDArray[np.float
     is_binary = isinstance(model, CatBoostClassifier)
     kind = "Probability" if is_binary else "RawFormulaVal"
     try:
-        found = model.predict(rows, prediction_type=kind, thread_count=threads)
+        predictions = model.predict(rows, prediction_type=kind, thread_count=threads)
     except CatBoostError as error:
         raise ScoringError(f"CatBoost cannot score the rows: {error}") from error
-    return np.ascontiguousarray(found[:, 1] if is_binary else found, dtype=np.float64)
+    return np.ascontiguousarray(predictions[:, 1] if is_binary else predictions, dtype=np.float64)
 
 
 def _column(feature: Mapping[str, str]) -> pl.Expr:

@@ -34,19 +34,19 @@ class Judged:
     @property
     def told(self) -> str:
         """In words."""
-        found = self.bounds
+        bounds = self.bounds
         return (
-            f"{self.verdict}: its loss is {found.mean:+.4g} against the champion's, between {found.lower:.4g} and "
-            f"{found.upper:.4g}; allowed is {self.max_harm:g} ({found.units} units, {self.rows} requests with an outcome)"
+            f"{self.verdict}: its loss is {bounds.mean:+.4g} against the champion's, between {bounds.lower:.4g} and "
+            f"{bounds.upper:.4g}; allowed is {self.max_harm:g} ({bounds.units} units, {self.rows} requests with an outcome)"
         )
 
 
 def pairs(
-    answered: pl.DataFrame, beside: pl.DataFrame, outcomes: pl.DataFrame, *, key: Sequence[str], champion: str
+    answered: pl.DataFrame, shadowed: pl.DataFrame, outcomes: pl.DataFrame, *, key: Sequence[str], champion: str
 ) -> pl.DataFrame:
     """Outcomes with both scores. Both logs have `id`, `at`, `release`, `score` and `request` (JSON): what answered, and what the
     other release, `champion` or candidate, would have answered; `outcomes` has the key."""
-    both = answered.join(beside.select("id", other="score", scorer="release"), on="id", how="inner")
+    both = answered.join(shadowed.select("id", other="score", scorer="release"), on="id", how="inner")
     both = both.filter((pl.col("release") == champion) != (pl.col("scorer") == champion))
     if both.is_empty():
         empty = [pl.Series(name, [], dtype=pl.Float64) for name in _MODELS]
@@ -57,26 +57,26 @@ def pairs(
         "candidate": pl.when(is_champion).then("other").otherwise("score"),
     }
     named = [_as(outcomes.schema[name], pl.col("request").str.json_path_match(f"$.{name}")).alias(name) for name in key]
-    asked = both.sort("at", "id").select(*named, **scores).unique(list(key), keep="last", maintain_order=True)
-    return outcomes.join(asked, on=list(key), how="inner")
+    scored = both.sort("at", "id").select(*named, **scores).unique(list(key), keep="last", maintain_order=True)
+    return outcomes.join(scored, on=list(key), how="inner")
 
 
 def judge(paired: pl.DataFrame, *, task: Task, label: str, time: str, terms: ShadowSpec) -> Judged:
     """The verdict on all pairs so far."""
     truth = pl.col(label).cast(pl.Float64)
     losses = {name: (pl.col(name) - truth) ** 2 if task == "binary" else (pl.col(name) - truth).abs() for name in _MODELS}
-    known = paired.filter(pl.col(label).is_not_null())
+    labelled = paired.filter(pl.col(label).is_not_null())
     failed = pl.when(pl.col("candidate").is_nan()).then(terms.bound).when(pl.col("champion").is_nan()).then(-terms.bound)
     worse = failed.otherwise(losses["candidate"] - losses["champion"])
-    differences = known.select(worse.alias("loss"))["loss"].to_numpy()
-    values = by_unit(differences, units(known, unit=terms.unit, time=time))
-    found = bounds(values, bound=terms.bound, alpha=terms.alpha)
+    differences = labelled.select(worse.alias("loss"))["loss"].to_numpy()
+    values = by_unit(differences, units(labelled, unit=terms.unit, time=time))
+    harm = bounds(values, bound=terms.bound, alpha=terms.alpha)
     verdict: Verdict = "undecided"
-    if found.lower > terms.max_harm:
+    if harm.lower > terms.max_harm:
         verdict = "harm"
-    elif found.upper < terms.max_harm:
+    elif harm.upper < terms.max_harm:
         verdict = "good enough"
-    return Judged(verdict, known.height, found, terms.max_harm)
+    return Judged(verdict, labelled.height, harm, terms.max_harm)
 
 
 _MODELS = ("champion", "candidate")

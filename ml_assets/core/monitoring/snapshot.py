@@ -52,14 +52,14 @@ def observe(
 
 
 def _realised(frame: pl.DataFrame, scores: np.ndarray, product: Product) -> tuple[dict[str, Any], dict[str, bytes]] | None:
-    known = frame[product.features.label].is_not_null()
-    rows = frame.filter(known)
+    is_labelled = frame[product.features.label].is_not_null()
+    rows = frame.filter(is_labelled)
     if rows.is_empty():
         return None
     evaluation = evaluate(
         task=product.task,
         y=rows[product.features.label].cast(pl.Float64),
-        scores={"candidate": scores[known.to_numpy()]},
+        scores={"candidate": scores[is_labelled.to_numpy()]},
         unit=units(rows, unit=product.gates.unit, time=product.features.time),
         slices={},
         threshold=product.decision.threshold if product.decision else None,

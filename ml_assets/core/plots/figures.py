@@ -51,8 +51,8 @@ def distribution_plot(name: str, about: Mapping[str, Any], current: Sequence[flo
     table = list(zip(bin_labels(about), about["shares"], current, strict=True))
     shown = [row for row in table if row[1] > 0 or row[2] > 0]
     if len(shown) > _SHOWN_LEVELS:
-        kept = sorted(shown, key=lambda row: -abs(row[1] - row[2]))[:_SHOWN_LEVELS]
-        shown = [row for row in shown if row in kept]
+        largest = sorted(shown, key=lambda row: -abs(row[1] - row[2]))[:_SHOWN_LEVELS]
+        shown = [row for row in shown if row in largest]
 
     def draw(axes: "Axes") -> None:
         rows = range(len(shown))

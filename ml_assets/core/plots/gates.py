@@ -33,19 +33,19 @@ class Drawn:
 
 def drawn(verdict: VerdictFacts) -> list[Drawn]:
     """The claims that can be drawn, in their order."""
-    found = []
+    intervals = []
     for claim in verdict.claims:
-        given = (claim.estimate, claim.low, claim.high, claim.limit)
-        numbers = [number for number in given if number is not None]
+        recorded = (claim.estimate, claim.low, claim.high, claim.limit)
+        numbers = [number for number in recorded if number is not None]
         error = claim.standard_error
         is_ratio = "ratio(" in claim.text
-        if len(numbers) < len(given) or not error or (is_ratio and min(numbers) <= 0):
+        if len(numbers) < len(recorded) or not error or (is_ratio and min(numbers) <= 0):
             continue
         estimate, low, high, limit = map(log, numbers) if is_ratio else numbers
         towards = 1 / error if claim.sign == ">" else -1 / error
         sides = sorted(_edge((bound - limit) * towards) for bound in (low, high))
-        found.append(Drawn(claim.name, claim.outcome, _edge((estimate - limit) * towards), *sides))
-    return found
+        intervals.append(Drawn(claim.name, claim.outcome, _edge((estimate - limit) * towards), *sides))
+    return intervals
 
 
 def _edge(distance: float) -> float:
@@ -105,8 +105,8 @@ def claims_thumbnail(verdict: VerdictFacts) -> str | None:
         paths += f"<path d='{lines}' stroke='{color}'/>" if lines else ""
     names = "".join(f"<tspan x='0' dy='{step}'>{row.name[:16]}</tspan>" for row in rows)
     text = f"<text y='{6 - step}' style='font:6px Arial'>{names}</text>"
-    shown = inline_svg(f"<path d='M80,0V72' stroke='#333'/>{paths}{text}", name="claims")
-    return shown if len(shown) < INLINE else None
+    picture = inline_svg(f"<path d='M80,0V72' stroke='#333'/>{paths}{text}", name="claims")
+    return picture if len(picture) < INLINE else None
 
 
 def _short(claim: ClaimFacts) -> str:

@@ -55,7 +55,7 @@ def slices(evaluation: Evaluation) -> bytes:
         if evaluation.has_champion:
             axes.axvline(0, color=INK, linewidth=0.8)
         for row, part in enumerate(parts):
-            _dot(axes, row, _shown(part))
+            _dot(axes, row, _estimate_of(part))
         axes.set_yticks(range(len(parts)), [f"{part.column} {shorten(part.level, 12)} ({part.rows:,})" for part in parts])
         axes.set_ylim(-0.6, len(parts) - 0.4)
 
@@ -65,7 +65,7 @@ def slices(evaluation: Evaluation) -> bytes:
     return svg(draw, title=title, x=f"{label}, {evaluation.level:.0%} interval", y="", grid="x")
 
 
-def _shown(part: Slice) -> Estimate:
+def _estimate_of(part: Slice) -> Estimate:
     return part.comparisons[0].difference or part.comparisons[0].candidate
 
 

@@ -92,7 +92,7 @@ def _confusion(evaluation: Evaluation, threshold: float) -> bytes:
 
 def _cell(axes: "Axes", *, row: int, column: int, counts: Mapping[str, int], name: str) -> None:
     """A cell shaded by its share of the actual class, with its count and that share."""
-    total = sum(counts[each] for each in _CELLS[row])
+    total = sum(counts[cell] for cell in _CELLS[row])
     share = counts[name] / total if total else 0.0
     color = COLORS["good" if row == column else "candidate"]
     axes.fill(
@@ -133,4 +133,4 @@ def _over_units(curves: Mapping[str, Curve]) -> bytes:
 def _values(evaluation: Evaluation, metric: str) -> dict[str, str]:
     """The metric of each model as text for the legend."""
     comparison = evaluation.comparison(metric)
-    return {name: f" {each.value:.3f}" for name, each in comparison.estimates.items()} if comparison else {}
+    return {name: f" {estimate.value:.3f}" for name, estimate in comparison.estimates.items()} if comparison else {}

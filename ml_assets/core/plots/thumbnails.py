@@ -110,8 +110,8 @@ def _scale(points: Points) -> tuple[Callable[[float, float], str], tuple[float, 
 
 def _series(name: str, model: str, points: Points, place: Callable[[float, float], str], most: int) -> str:
     step = max(1, -(-len(points) // most))
-    kept = [*points[:-1:step], points[-1]]
-    placed = list(dict.fromkeys(place(x, y) for x, y in kept))
+    thinned = [*points[:-1:step], points[-1]]
+    placed = list(dict.fromkeys(place(x, y) for x, y in thinned))
     color = COLORS.get(model, COLORS["candidate"])
     if name == "predicted_vs_actual":
         dots = "".join(f"M{place}h0" for place in placed)
@@ -121,15 +121,15 @@ def _series(name: str, model: str, points: Points, place: Callable[[float, float
 
 def _line(placed: Sequence[str]) -> str:
     """Path data; level and upright steps take one number."""
-    told = [f"M{placed[0]}"]
-    for before, here in pairwise(placed):
-        (x0, y0), (x, y) = before.split(","), here.split(",")
-        told.append(f"H{x}" if y == y0 else f"V{y}" if x == x0 else f"L{here}")
-    return "".join(told)
+    steps = [f"M{placed[0]}"]
+    for before, after in pairwise(placed):
+        (x0, y0), (x, y) = before.split(","), after.split(",")
+        steps.append(f"H{x}" if y == y0 else f"V{y}" if x == x0 else f"L{after}")
+    return "".join(steps)
 
 
 def _legend(points: Mapping[str, Points]) -> str:
     if len(points) < 2:
         return ""
-    shown = "".join(f"<tspan fill='{COLORS.get(model, COLORS['candidate'])}'> {model}</tspan>" for model in points)
-    return f"<text y='84'>{shown}</text>"
+    names = "".join(f"<tspan fill='{COLORS.get(model, COLORS['candidate'])}'> {model}</tspan>" for model in points)
+    return f"<text y='84'>{names}</text>"

@@ -1,1 +1,1 @@
-"""What is released, whether it may serve, and who served when. Decisions from what is recorded."""
+"""The release bundle, whether it may serve, and which release served when: pure decisions from recorded entries."""

@@ -1,4 +1,4 @@
-"""The release bundle: everything that answers together and is rolled back together, as named files."""
+"""The release bundle: everything that serves together and is rolled back together, as named files."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
 
 GOLDEN_ROWS = 16
-"""Requests whose scores are kept in the bundle, so that whoever loads it can tell that it answers as it should."""
+"""Requests whose scores are kept in the bundle, so that whoever loads it can check that it computes the same."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
     }
     evidence = {"evaluation": parts.evaluation.id, **parts.evaluation.facts}
     if parts.override is not None:
-        evidence["override"] = parts.override.told
+        evidence["override"] = parts.override.facts
     members = {
         "model.cbm": parts.model,
         "features.sql": parts.features_sql,

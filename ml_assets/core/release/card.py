@@ -80,13 +80,13 @@ def _purpose(product: Product) -> str:
 
 
 def _data(about: About) -> str:
-    tables = sorted({name for each in about.used for name in each.delivered})
+    tables = sorted({name for used in about.used for name in used.delivered})
     shown = list(about.used)
     cut = len(shown) - MOST_ROWS
     shown = shown[: MOST_ROWS // 2] + shown[-MOST_ROWS // 2 :] if cut > 0 else shown
     rows = [
-        [each.partition, each.use, f"{each.rows:,}", *(code(each.delivered.get(name, "")[:SHOWN_DIGITS]) for name in tables)]
-        for each in shown
+        [used.partition, used.use, f"{used.rows:,}", *(code(used.delivered.get(name, "")[:SHOWN_DIGITS]) for name in tables)]
+        for used in shown
     ]
     windows = [f"{use} on {_span([e.partition for e in about.used if e.use == use])}" for use in ("trained", "tested")]
     more = f"\n\n{cut} partitions between them are not listed: `ml-assets lineage {about.release}`." if cut > 0 else ""
@@ -131,13 +131,13 @@ def _changes(about: About) -> Iterator[str]:
     before, after = (dict(_inputs(made["model"])) for made in (about.champion, about.made))
     both = before.keys() & after.keys()
     redone = sorted(key for key in both if before[key] != after[key])
-    for told, keys in (
+    for title, keys in (
         ("trained on as well", sorted(after.keys() - before.keys())),
         ("trained on no more", sorted(before.keys() - after.keys())),
         ("trained on with other content", redone),
     ):
         if keys:
-            yield f"{told}: {text(', '.join(keys))}"
+            yield f"{title}: {text(', '.join(keys))}"
     causes = [
         f"{stage}: {text(cause.told)}"
         for stage in COMPARED
@@ -150,7 +150,7 @@ def _changes(about: About) -> Iterator[str]:
 
 
 def _inputs(model: Manifest) -> list[tuple[str, str]]:
-    return [(each.partition, each.data_version) for each in model.recipe.inputs]
+    return [(source.partition, source.data_version) for source in model.recipe.inputs]
 
 
 def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:
@@ -167,7 +167,8 @@ def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:
         yield f"not asked of a first release: {', '.join(map(code, verdict.not_asked))}"
     if verdict.units < FEW_UNITS:
         yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound stands on"
-    unknown = sum(each.rows - each.labelled for each in used)
+    unknown = sum(partition.rows - partition.labelled for partition in used)
     if unknown:
-        yield f"{unknown:,} of {sum(e.rows for e in used):,} rows had no known outcome, and were neither trained nor tested on"
+        rows = sum(partition.rows for partition in used)
+        yield f"{unknown:,} of {rows:,} rows had no known outcome, and were neither trained nor tested on"
     yield "outcomes are known later than scores: how it does once it answers is only seen after that delay"

@@ -1,6 +1,6 @@
-"""What a recorded verdict lets a release do: go on, go on if a person agrees, or nothing; and what an override passes over.
+"""Derive from a recorded verdict whether a release may go on, needs a person to agree, or is withheld, overrides included.
 
-Does not belong here: what a person said (approvals.py), who answers now (promotion.py).
+Does not belong here: people's decisions (approvals.py), which release serves now (promotion.py).
 """
 
 from collections.abc import Mapping
@@ -18,39 +18,40 @@ from ml_assets.spec.product import Product
 
 
 @dataclass(frozen=True)
-class Leave:
-    """`reasons`: why the verdict lets nothing through, empty if it may; `asked`: why a person has to agree first, empty if nobody
-    has to; `overridden`: the reasons that a person passed over. `is_proven`: every claim passed, and nobody had to help."""
+class Clearance:
+    """`reasons`: why the verdict lets nothing through, empty if it lets the release through; `approval_reason`: why a person has
+    to agree first, empty if no one has to; `overridden`: the reasons that a person overrode; `is_proven`: every claim passed
+    without an override."""
 
     reasons: tuple[str, ...]
-    asked: str = ""
+    approval_reason: str = ""
     overridden: tuple[str, ...] = ()
     is_proven: bool = False
 
 
-def leave(product: Product, verdict: VerdictFacts, *, has_champion: bool, override: Override | None = None) -> Leave:
-    """What a recorded verdict lets its candidate do, with the override that was recorded about it, if any.
+def clearance(product: Product, verdict: VerdictFacts, *, has_champion: bool, override: Override | None = None) -> Clearance:
+    """Return what a recorded verdict allows its candidate, given the override recorded about it, if any.
 
-    An override counts for the reasons that it names: one that came up later is not passed over.
+    An override counts for the reasons that it names: one that came up later still counts.
     """
     gates = product.gates
     lacking = tuple(unproven(product, verdict, has_champion=has_champion))
     if not lacking:
-        return Leave((), asked=_asked(product, verdict), is_proven=True)
+        return Clearance((), approval_reason=_approval_reason(product, verdict), is_proven=True)
     if gates.on_inconclusive == "ask" and _is_undecided(product, verdict, has_champion=has_champion):
-        return Leave((), asked=f"the verdict is INCONCLUSIVE: {'; '.join(verdict.reasons)}")
+        return Clearance((), approval_reason=f"the verdict is INCONCLUSIVE: {'; '.join(verdict.reasons)}")
     if override is None or not set(lacking) <= set(override.reasons):
-        return Leave(lacking)
+        return Clearance(lacking)
     by_two = f"{override.by} overrode a {verdict.decision}, and four eyes are asked for" if gates.four_eyes else ""
-    return Leave((), asked=by_two, overridden=lacking)
+    return Clearance((), approval_reason=by_two, overridden=lacking)
 
 
-def _asked(product: Product, verdict: VerdictFacts) -> str:
+def _approval_reason(product: Product, verdict: VerdictFacts) -> str:
     gates = product.gates
     if gates.approve == "person":
         return "gates.approve is person"
-    first = gates.first_release
-    if verdict.is_first and first is not None and first.approve == "person":
+    first_release = gates.first_release
+    if verdict.is_first and first_release is not None and first_release.approve == "person":
         return "it is a first release, and first_release.approve is person"
     return ""
 
@@ -63,26 +64,28 @@ def _is_undecided(product: Product, verdict: VerdictFacts, *, has_champion: bool
         return False
     judged = {claim.name: claim for claim in verdict.claims}
     applying = product.gates.claims_that_apply(has_champion=has_champion)
-    declared = [(each.name, each.kind, each.text) for each in applying]
-    if judged and declared != [(each.name, each.kind, each.text) for each in judged.values()]:
+    declared = [(claim.name, claim.kind, claim.text) for claim in applying]
+    if judged and declared != [(claim.name, claim.kind, claim.text) for claim in judged.values()]:
         return False
     at = level(product.gates.budget)
-    return all(each.outcome != "FAIL" and outcome_again(each, level=at) != "FAIL" for each in judged.values())
+    return all(claim.outcome != "FAIL" and outcome_again(claim, level=at) != "FAIL" for claim in judged.values())
 
 
 def refusals(
     product: Product, *, model: Manifest, evaluation: Manifest, compared: Mapping[str, str], override: Override | None = None
 ) -> list[str]:
-    """Every reason why this evaluation does not let exactly this model be released; empty if it may.
+    """List every reason why this evaluation does not allow exactly this model to be released; empty if it does.
 
-    `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: none answers).
+    `compared`: digests of the bundles that the candidate has to have been compared with now, by role (empty: no release serves).
     """
-    let = leave(product, EvaluationFacts.of(evaluation).verdict, has_champion="champion" in compared, override=override)
-    return [*let.reasons, *misaddressed(model=model, evaluation=evaluation, compared=compared)]
+    verdict_clearance = clearance(
+        product, EvaluationFacts.of(evaluation).verdict, has_champion="champion" in compared, override=override
+    )
+    return [*verdict_clearance.reasons, *misaddressed(model=model, evaluation=evaluation, compared=compared)]
 
 
 def misaddressed(*, model: Manifest, evaluation: Manifest, compared: Mapping[str, str]) -> list[str]:
-    """Why a verdict is about something else than this model against these releases; no decision of a person mends it."""
+    """List why a verdict is not about this model against these releases; no person's decision can make up for that."""
     facts = EvaluationFacts.of(evaluation)
     reasons = []
     if facts.candidate != model.data_version:

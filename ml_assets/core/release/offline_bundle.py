@@ -39,7 +39,7 @@ def own_features(release: Handle, requests: pl.DataFrame, *, is_cast: bool = Tru
 
     about, fields = release.json("bundle.json"), release.json("request.json")
     name = ReleaseFacts.of(release.manifest).release
-    if absent := [each["name"] for each in fields if each["name"] not in requests.columns]:
+    if absent := [field["name"] for field in fields if field["name"] not in requests.columns]:
         raise NotComputable(f"release {name} takes requests with {', '.join(absent)}, which today's requests do not have")
     connection = connect({_lookup(member): release.read(member) for member in release.members if member.startswith(LOOKUPS)})
     try:
@@ -64,15 +64,17 @@ def _computed(
     is_cast: bool,
 ) -> pl.DataFrame:
     key: list[str] = about["key"]
-    columns = [f'CAST("{each["name"]}" AS {SQL_TYPES[each["type"]]}) AS "{each["name"]}"' for each in fields]
-    columns += [f'"{name}"' for name in key if name not in {each["name"] for each in fields}]
+    columns = [f'CAST("{field["name"]}" AS {SQL_TYPES[field["type"]]}) AS "{field["name"]}"' for field in fields]
+    columns += [f'"{name}"' for name in key if name not in {field["name"] for field in fields}]
     connection.register("arriving", requests.to_arrow())
     relation = f'features.main."{about["requests_relation"]}"'
     connection.execute(f"CREATE TABLE {relation} AS SELECT {', '.join(columns)} FROM arriving")
-    wanted = [f'"{name}"' for name in key]
-    wanted += [f'{as_feature(each)} AS "{each["name"]}"' if is_cast else f'"{each["name"]}"' for each in about["features"]]
+    selected = [f'"{name}"' for name in key]
+    selected += [
+        f'{as_feature(feature)} AS "{feature["name"]}"' if is_cast else f'"{feature["name"]}"' for feature in about["features"]
+    ]
     query = only_select(connection, sql)
-    rows: pl.DataFrame = connection.sql(f"SELECT {', '.join(wanted)} FROM ({query}\n) AS computed").pl()
+    rows: pl.DataFrame = connection.sql(f"SELECT {', '.join(selected)} FROM ({query}\n) AS computed").pl()
     if rows.height != requests.height or rows.select(key).n_unique() != rows.height:
         raise FeatureSqlRefused(f"it gives {rows.height} rows for {requests.height} requests")
     return requests.select(key).join(rows, on=key, how="left", maintain_order="left")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, case, func, select
 
-from ml_assets.core.lineage.planning import Asset, Definition, Standing
+from ml_assets.core.lineage.planning import Asset, CurrentManifest, Definition
 from ml_assets.core.release.promotion import Move
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
@@ -25,7 +25,7 @@ class Stands:
     """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT.
     `evaluation_of`: the data version of the evaluation that each release that ever was (by bundle) was made from."""
 
-    current: dict[Asset, Standing]
+    current: dict[Asset, CurrentManifest]
     accepted: frozenset[str]
     evaluation_of: dict[str, str]
 
@@ -46,7 +46,7 @@ def stands(connection: Connection, product: Product, stored: Collection[str]) ->
     there = frozenset(stored)
     made: dict[int, _Made] = {}
     definitions: dict[str, Definition] = {}
-    current: dict[Asset, Standing] = {}
+    current: dict[Asset, CurrentManifest] = {}
     evaluations: dict[str, str] = {}
     words: dict[str, str] = {}  # the driver gives each row texts of its own
     word = words.setdefault
@@ -59,7 +59,7 @@ def stands(connection: Connection, product: Product, stored: Collection[str]) ->
         if several.get(asset, seq) == seq:
             if (definition := definitions.get(decided)) is None:
                 definition = definitions[decided] = Definition(*decided.split(" "))
-            current[asset] = Standing(definition, version, inputs, (snapshot or version) in there)
+            current[asset] = CurrentManifest(definition, version, inputs, (snapshot or version) in there)
             if id is not None:
                 evaluations[asset[1]] = id
     _read_inputs(connection, made)

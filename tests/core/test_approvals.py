@@ -1,0 +1,51 @@
+"""What people said comes to one thing, whatever the order: refused for good, approved by enough, or waiting."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ml_assets.core.release.approvals import NOT_ASKED, Approvals, PersonDecision, approvals, person
+from ml_assets.core.release.promotion import decide
+from tests.core.test_promotion import ASKED
+
+NAMES = st.sampled_from(["anna", "Anna ", "ben", " BEN", "cleo"])
+DECISIONS = st.lists(
+    st.builds(PersonDecision, decision=st.sampled_from(["approved", "refused"]), by=NAMES, reason=st.just("so")), max_size=5
+)
+STATES = st.sampled_from(["not asked", "waits", "approved", "refused"])
+
+
+@given(DECISIONS, st.booleans(), st.just("") | NAMES, st.sampled_from(["", "approve is person"]))
+def test_it_is_refused_by_one_or_approved_by_enough_different_people(
+    decisions: list[PersonDecision], four_eyes: bool, overridden_by: str, approval_reason: str
+) -> None:
+    outcome = approvals(decisions, approval_reason=approval_reason, four_eyes=four_eyes, overridden_by=overridden_by)
+    people = {person(decision.by) for decision in decisions} | ({person(overridden_by)} if overridden_by else set())
+    if any(decision.decision == "refused" for decision in decisions):
+        assert outcome.state == "refused"
+    elif not approval_reason:
+        assert outcome == NOT_ASKED
+    else:
+        assert outcome.state == ("approved" if len(people) >= (2 if four_eyes else 1) else "waits")
+        assert len(outcome.by) == len(people)
+    assert bool(outcome.message) is (outcome.state != "not asked" and bool(decisions or outcome.state == "waits"))
+
+
+@given(DECISIONS, DECISIONS, st.booleans())
+def test_nothing_said_later_undoes_a_refusal(before: list[PersonDecision], after: list[PersonDecision], four_eyes: bool) -> None:
+    no = PersonDecision(decision="refused", by="anna", reason="no")
+    assert approvals([*before, no, *after], approval_reason="because", four_eyes=four_eyes).state == "refused"
+
+
+@given(st.fixed_dictionaries(ASKED), STATES)
+def test_approvals_never_lets_through_what_the_record_does_not(asked: dict[str, Any], state: Any) -> None:
+    without, decided = decide(**asked), decide(**asked, approvals=Approvals(state, "said so"))
+    match state:
+        case "not asked" | "approved":
+            assert decided == without
+        case "waits":
+            assert decided.action == ("wait" if without.action == "promote" else without.action)
+        case "refused":
+            assert decided.action in ("keep", "refuse")
+            assert without.action == "refuse" or decided.action == "keep"
