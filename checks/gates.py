@@ -30,11 +30,11 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
     def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
         evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
-        told = _excused(lineage, product, evaluation) if evaluation else ""
-        if not told and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
-            told = "the release is withheld"  # by the stage itself: nothing is blocked, and what only informs is made
-        for found in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
-            yield found if found.passed or not told else _warn(found, told)
+        excuse = _excused(lineage, product, evaluation) if evaluation else ""
+        if not excuse and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
+            excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and what only informs is made
+        for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
+            yield finding if finding.passed or not excuse else _warn(finding, excuse)
 
     return [gates]
 
@@ -46,31 +46,31 @@ def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
     model = lineage.made_from(evaluation)["model"]
     override = Decisions(lineage.ledger).override(evaluation, model)
     facts = EvaluationFacts.of(evaluation)
-    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    if let.overridden and override:
+    permit = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    if permit.overridden and override:
         return f"overridden by {override.by}: {override.reason}"
-    return f"a person is asked: {product.name} says on_inconclusive: ask" if let.asked else ""
+    return f"a person is asked: {product.name} says on_inconclusive: ask" if permit.asked else ""
 
 
-def _warn(found: dg.AssetCheckResult, told: str) -> dg.AssetCheckResult:
+def _warn(result: dg.AssetCheckResult, excuse: str) -> dg.AssetCheckResult:
     """Not passed, and shown as such; of severity WARN, so that Dagster goes on. In the ledger it stays what it is."""
     return dg.AssetCheckResult(
         passed=False,
-        asset_key=found.asset_key,
-        check_name=found.check_name,
+        asset_key=result.asset_key,
+        check_name=result.check_name,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{found.description} ({told})",
-        metadata=found.metadata,
+        description=f"{result.description} ({excuse})",
+        metadata=result.metadata,
     )
 
 
 def _find(evaluation: Manifest) -> Sequence[Finding]:
     verdict = EvaluationFacts.of(evaluation).verdict
     accepted = verdict.decision == "ACCEPT"
-    short = ", ".join(f"{each.name} {each.outcome}" for each in verdict.claims if each.outcome != "PASS")
+    short = ", ".join(f"{claim.name} {claim.outcome}" for claim in verdict.claims if claim.outcome != "PASS")
     reasons = short or "; ".join(verdict.reasons)
-    told = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
-    findings = [Finding(VERDICT, accepted, told), *map(_claim, verdict.claims)]
+    description = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
+    findings = [Finding(VERDICT, accepted, description), *map(_claim, verdict.claims)]
     return findings + [Finding(name, True, NOT_ASKED) for name in verdict.not_asked]
 
 

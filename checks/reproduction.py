@@ -62,12 +62,12 @@ def _finding(outcome: dict[str, Any]) -> Finding:
     details = {"seconds": outcome["seconds"], "from": outcome["from"]}
     if outcome["equal"]:
         changed = f"; without effect: {'; '.join(outcome['without_effect'])}" if outcome["without_effect"] else ""
-        rows = sum(each["rows"] for each in outcome["predictions"].values())
+        rows = sum(scores["rows"] for scores in outcome["predictions"].values())
         return Finding(REPRODUCIBLE, True, f"the same model and the same {rows} scores{changed}", details=details)
     first = outcome["first"]
     if first is None:
         return Finding(REPRODUCIBLE, False, "the same model gives other scores", details=details)
-    told = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
+    causes = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
     is_declared = not OF_ITSELF & {cause["kind"] for cause in first["causes"]}
-    description = f"{first['stage']} {first['partition']} comes out otherwise: {told}"
+    description = f"{first['stage']} {first['partition']} comes out otherwise: {causes}"
     return Finding(REPRODUCIBLE, False, description, "WARN" if is_declared else "ERROR", details)

@@ -74,7 +74,7 @@ def _drill(ledger: Ledger, snapshots: Snapshots, settings: Settings, product: Pr
     with tempfile.TemporaryDirectory(prefix="ml-assets-drill-") as folder:
         own = copied(ledger, settings, product, Path(folder))
         try:
-            steps = _steps(own, snapshots, product, there=moves[-1], back_to=before)
+            steps = _steps(own, snapshots, product, current=moves[-1], back_to=before)
         except (EndpointError, ServerDied) as error:
             return Finding(ROLLBACK_DRILL, False, f"between {moves[-1].release} and {before.release}: {error}")
     return _finding(steps)
@@ -84,27 +84,27 @@ def copied(ledger: Ledger, settings: Settings, product: Product, folder: Path) -
     """The settings of a home of its own with a copy of the record and its pointer file, above the same store: whatever moves
     there, nothing moves here."""
     own = replace(settings, home=folder, ledger=f"sqlite:///{folder / 'ledger.db'}", mlflow=NOWHERE, keys="", key="")
-    copy = Ledger(own.ledger, witness=own.ledger_head)
+    copy = Ledger(own.ledger, head_checkpoint=own.ledger_head)
     ledger_copy(ledger, copy)
     Endpoints(own.endpoints, copy).settle(product.name, "production")
     copy.close()
     return own
 
 
-def _steps(own: Settings, snapshots: Snapshots, product: Product, *, there: Move, back_to: Move) -> list[Step]:
+def _steps(own: Settings, snapshots: Snapshots, product: Product, *, current: Move, back_to: Move) -> list[Step]:
     from ml_assets.serving.client import http_client as client
     from ml_assets.serving.client.server_process import ServerProcess
 
     argv = [sys.executable, "-m", "ml_assets", "serve", product.name]
-    found: list[Step] = []
+    steps: list[Step] = []
     with ServerProcess(argv, environ=_environ(own)) as server:
-        found.append(Step(there.release, 0.0, _trouble(snapshots, server.base_url, there)))
-        for move in (back_to, there):
+        steps.append(Step(current.release, 0.0, _trouble(snapshots, server.base_url, current)))
+        for move in (back_to, current):
             started = time.monotonic()
             client.rollback(server.base_url, to=move.bundle, reason="a drill", key="")
             trouble = _trouble(snapshots, server.base_url, move)
-            found.append(Step(move.release, time.monotonic() - started, trouble))
-    return found
+            steps.append(Step(move.release, time.monotonic() - started, trouble))
+    return steps
 
 
 def _trouble(snapshots: Snapshots, base_url: str, expected: Move) -> str:
@@ -115,13 +115,13 @@ def _trouble(snapshots: Snapshots, base_url: str, expected: Move) -> str:
     answer = client.predict(base_url, golden["requests"], key="")
     if answer["release"] != expected.release:
         return f"{answer['release']} answers, not {expected.release}"
-    scores = [_score(each) for each in answer["predictions"]]
+    scores = [_score(prediction) for prediction in answer["predictions"]]
     return "" if scores == golden["scores"] else f"{expected.release} scores its golden rows otherwise than recorded"
 
 
 def _score(prediction: dict[str, Any]) -> float:
-    found = prediction.get("probability", prediction.get("value"))
-    return float(found)  # type: ignore[arg-type]
+    score = prediction.get("probability", prediction.get("value"))
+    return float(score)  # type: ignore[arg-type]
 
 
 def _environ(own: Settings) -> dict[str, str]:
@@ -141,5 +141,7 @@ def _finding(steps: list[Step]) -> Finding:
     wrong += [f"{step.release} answered after {step.seconds:.1f} s" for step in steps if step.seconds >= MOST_SECONDS]
     if wrong:
         return Finding(ROLLBACK_DRILL, False, "; ".join(wrong), details=details)
-    told = f"back to {went_back.release} in {went_back.seconds:.2f} s, forth again in {went_forth.seconds:.2f} s, as recorded"
-    return Finding(ROLLBACK_DRILL, True, told, details=details)
+    description = (
+        f"back to {went_back.release} in {went_back.seconds:.2f} s, forth again in {went_forth.seconds:.2f} s, as recorded"
+    )
+    return Finding(ROLLBACK_DRILL, True, description, details=details)

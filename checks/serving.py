@@ -133,9 +133,11 @@ def _recorded(endpoints: Endpoints, product: Product) -> Finding:
     if entry is None:
         return Finding(RECORDED, False, "no release was promoted yet", "WARN")
     expected = entry.body.release
-    told = pointer.read(endpoints.file(product.name, "production"))
-    if told is None or told.bundle != entry.body.bundle:
-        return Finding(RECORDED, False, f"the pointer file names {told.release if told else 'nothing'}, the ledger {expected}")
+    written = pointer.read(endpoints.file(product.name, "production"))
+    if written is None or written.bundle != entry.body.bundle:
+        return Finding(
+            RECORDED, False, f"the pointer file names {written.release if written else 'nothing'}, the ledger {expected}"
+        )
     spec = product.endpoint
     try:
         served = client.release(f"http://{spec.host}:{spec.port}")["release"]

@@ -51,7 +51,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
     head: str = Field(description="The file that remembers the last entry.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Ledger:
-        return Ledger(self.url, witness=Path(self.head))
+        return Ledger(self.url, head_checkpoint=Path(self.head))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Ledger]:

@@ -66,31 +66,31 @@ class Lineage:
     def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
         """What stands for the asset's partition now, to be used. Raises NotMaterialized with the next command, or Recalled
         when it comes from something that was declared bad."""
-        found = self.ledger.current(product.name, stage, partition)
-        if found is None:
+        manifest = self.ledger.current(product.name, stage, partition)
+        if manifest is None:
             raise NotMaterialized(
                 f"{product.name}/{stage} has nothing for {partition or 'the product'} yet; "
                 f"materialize it first: {_command('run', product.name, partition)}"
             )
-        recalls.refuse(self.ledger, [found])
-        return found
+        recalls.refuse(self.ledger, [manifest])
+        return manifest
 
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
         """The manifests that a stage reads for one partition, as core.lineage.stages declares them. What was recalled is left out
         where a stage takes what there is, and refused where it needs just that."""
         bad = memoize(lambda: recalls.derived(self.ledger, product.name))
-        there: dict[tuple[str, str], Manifest] = {}
+        usable: dict[tuple[str, str], Manifest] = {}
 
-        def is_there(asset: tuple[str, str]) -> bool:
-            found = self.ledger.current(product.name, *asset)
-            if found is None or found.id in bad():
+        def is_usable(asset: tuple[str, str]) -> bool:
+            manifest = self.ledger.current(product.name, *asset)
+            if manifest is None or manifest.id in bad():
                 return False
-            there[asset] = found
+            usable[asset] = manifest
             return True
 
-        wanted = stages.reads(product, stage, partition, is_there)
-        required = [self.current(product, name, key) for name, key in wanted.required]
-        return [there[asset] for asset in wanted.available] + required
+        declared = stages.reads(product, stage, partition, is_usable)
+        required = [self.current(product, name, key) for name, key in declared.required]
+        return [usable[asset] for asset in declared.available] + required
 
     def answered(self, product: Product, *, before: str) -> Manifest | None:
         """The release that answered when the partition came in: the last in production as of an earlier one."""
@@ -134,8 +134,8 @@ class Lineage:
     def tested(self, evaluation: Manifest) -> list[Manifest]:
         """The features of the test window, in order; an evaluation also reads those of the partitions before it."""
         keys = EvaluationFacts.of(evaluation).tested
-        found = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
-        return [found[key] for key in keys]
+        by_partition = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
+        return [by_partition[key] for key in keys]
 
     def handle(self, manifest: Manifest) -> Handle:
         """The snapshot as a builder reads it. Raises BlobDamaged when a byte of it is missing or changed."""
@@ -184,24 +184,24 @@ class Lineage:
 
     def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str]) -> None:
         """Refuse to go on, and record that, unless the ledger holds a PASS of every claim for exactly these manifests."""
-        lacking = [(m, found) for m in manifests if (found := self.unproven(m, claims))]
-        reasons = [reason for _, found in lacking for reason in found]
+        lacking = [(m, missing) for m in manifests if (missing := self.unproven(m, claims))]
+        reasons = [reason for _, missing in lacking for reason in missing]
         if reasons:
-            told = [{"stage": m.recipe.stage, "partition": m.partition, "manifest": m.id} for m, _ in lacking]
+            unproven = [{"stage": m.recipe.stage, "partition": m.partition, "manifest": m.id} for m, _ in lacking]
             product = manifests[0].recipe.product
-            self.ledger.append("refusal", {"product": product, **told[0], "unproven": told, "reasons": reasons})
+            self.ledger.append("refusal", {"product": product, **unproven[0], "unproven": unproven, "reasons": reasons})
             raise NotProven("; ".join(reasons))
 
     def unproven(self, manifest: Manifest, claims: Sequence[str]) -> list[str]:
         """Why the claims are not proven for this manifest: one sentence each, none when all passed."""
-        found = self.ledger.evidence(manifest.id)
+        evidence = self.ledger.evidence(manifest.id)
         command = _command("check", manifest.recipe.product, manifest.partition)
         subject = f"{manifest.asset} {manifest.partition}".strip()
         reasons = []
         for claim in claims:
-            if claim not in found:
+            if claim not in evidence:
                 reasons.append(f"{subject}: {claim} was never checked for this content; {command}")
-            elif not found[claim].body.passed:
+            elif not evidence[claim].body.passed:
                 reasons.append(f"{subject}: {claim} failed; {command}")
         return reasons
 

@@ -86,9 +86,9 @@ class Settings:
 
     def environ(self) -> dict[str, str]:
         """These settings as variables: what another process of the project is given to have the same ones."""
-        told = {each.name: getattr(self, each.name) for each in fields(self)}
-        told["products"] = os.pathsep.join(map(str, self.products))
-        return {variable(name): str(value) for name, value in told.items()}
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        values["products"] = os.pathsep.join(map(str, self.products))
+        return {variable(name): str(value) for name, value in values.items()}
 
 
 def variable(name: str) -> str:
@@ -146,5 +146,5 @@ def _without_password(url: str) -> str:
 
 def _refuse_unusable(home: Path) -> None:
     for pattern, reason in _UNUSABLE.items():
-        if found := re.search(pattern, str(home)):
-            raise HomeRefused(f"ML_ASSETS_HOME: {home} has {found.group()!r} in it: {reason}; choose a folder without it")
+        if match := re.search(pattern, str(home)):
+            raise HomeRefused(f"ML_ASSETS_HOME: {home} has {match.group()!r} in it: {reason}; choose a folder without it")

@@ -39,9 +39,9 @@ def build(product: Product) -> dg.SensorDefinition:
     def registry_changes(
         context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage], tracking: dg.ResourceParam[Catalogue]
     ) -> dg.SkipReason:
-        told = reconcile(product, lineage, tracking)
-        context.log.info(f"{product.name}: {told}")
-        return dg.SkipReason(told)
+        message = reconcile(product, lineage, tracking)
+        context.log.info(f"{product.name}: {message}")
+        return dg.SkipReason(message)
 
     return registry_changes
 
@@ -52,15 +52,15 @@ def reconcile(product: Product, lineage: Lineage, tracking: Catalogue) -> str:
         return "nothing is released yet"
     client = tracking.client()
     pointer = lineage.ledger.pointer(product.name, "production")
-    answers = pointer.body.bundle if pointer else None
+    serving = pointer.body.bundle if pointer else None
     now = registry.shown(client, product.name, ALIAS)
-    if (now.bundle if now else None) == answers and (now is None or now.is_ours):
+    if (now.bundle if now else None) == serving and (now is None or now.is_ours):
         return "the alias shows what answers"
-    told = "the alias was behind"
-    if now is not None and not now.is_ours and now.bundle != answers:
-        told = _moved(product, lineage, client, now)
-    registry.show(client, product.name, ALIAS, bundle=answers)
-    return f"{told}; it shows {pointer.body.release if pointer else 'nothing'}, which answers"
+    message = "the alias was behind"
+    if now is not None and not now.is_ours and now.bundle != serving:
+        message = _moved(product, lineage, client, now)
+    registry.show(client, product.name, ALIAS, bundle=serving)
+    return f"{message}; it shows {pointer.body.release if pointer else 'nothing'}, which answers"
 
 
 def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
@@ -93,5 +93,5 @@ def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: Show
 
 
 def _refuse(product: Product, ledger: Ledger, now: Shown, reason: str) -> None:
-    told = {"product": product.name, "stage": "registry", "release": now.bundle, "version": now.version, "via": "mlflow"}
-    ledger.append("refusal", {**told, "by": now.person or NAMELESS, "reasons": [reason]})
+    body = {"product": product.name, "stage": "registry", "release": now.bundle, "version": now.version, "via": "mlflow"}
+    ledger.append("refusal", {**body, "by": now.person or NAMELESS, "reasons": [reason]})

@@ -16,7 +16,7 @@ def build(inputs: Served, product: Product, partition: str) -> Output:
     content = batch_predictions(
         about,
         release.manifest.snapshot,
-        fields=[each["name"] for each in release.json("request.json")],
+        fields=[field["name"] for field in release.json("request.json")],
         requests=requests,
         scores=own_scores(release, requests),
         source=inputs.features.manifest.data_version,

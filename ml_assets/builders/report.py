@@ -68,8 +68,8 @@ def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
         task=product.task,
         label=product.features.label,
         score="score",
-        numeric=[each["name"] for each in features if each["kind"] == "number"],
-        categorical=[each["name"] for each in features if each["kind"] == "category"],
+        numeric=[feature["name"] for feature in features if feature["kind"] == "number"],
+        categorical=[feature["name"] for feature in features if feature["kind"] == "category"],
         seed=product.model.seed,
         left_out=left_out,
     )

@@ -37,9 +37,9 @@ def approve_job(product: Product) -> dg.JobDefinition:
         from ml_assets.services.release_status import answer
 
         decision: Any = "refused" if config.refuse else "approved"
-        found, _ = answer(lineage, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster")
-        told = "; ".join(found.decision.reasons) or f"the path of {found.release.partition} is run next"
-        context.log.info(f"{product.name}: release {found.name} {decision} by {config.by}; {told}")
+        status, _ = answer(lineage, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster")
+        message = "; ".join(status.decision.reasons) or f"the path of {status.release.partition} is run next"
+        context.log.info(f"{product.name}: release {status.name} {decision} by {config.by}; {message}")
 
     @dg.job(
         name=f"{product.name}_approve",

@@ -38,8 +38,8 @@ def rollback_job(product: Product) -> dg.JobDefinition:
 
     @dg.op(name=f"{product.name}__roll_back")
     def roll_back_production(context: dg.OpExecutionContext, config: Rollback, endpoints: dg.ResourceParam[Endpoints]) -> None:
-        pointer, told = roll_back(endpoints, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
-        context.log.info(f"{product.name}: release {pointer.release} answers in production, by {pointer.by}; {told}")
+        pointer, message = roll_back(endpoints, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
+        context.log.info(f"{product.name}: release {pointer.release} answers in production, by {pointer.by}; {message}")
 
     @dg.job(
         name=f"{product.name}_rollback",

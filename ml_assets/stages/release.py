@@ -32,15 +32,15 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "release", key)
         model = lineage.current(product, "model", key)
         trained = lineage.inputs(model)
-        inputs = {each.id: each for each in (*trained, *_own_inputs(lineage, product, key))}
+        inputs = {manifest.id: manifest for manifest in (*trained, *_own_inputs(lineage, product, key))}
         is_evaluated = asset_key(product, "evaluation") in context.job_def.asset_layer.selected_asset_keys
         if is_evaluated and (withheld := _withheld(lineage, product, key)):
             context.log.info(f"{product.name} {key}: withheld: {withheld}")
             return
         override = _refuse_without_evidence(lineage, product, key, run=run)
-        recipe = lineage.recipe(product, "release", key, [each.as_input() for each in inputs.values()])
-        made = lineage.make(recipe, lambda: _bundle(lineage, product, recipe, trained, override), run=run)
-        yield materialized(product, made, _metadata(lineage, made.manifest))
+        recipe = lineage.recipe(product, "release", key, [manifest.as_input() for manifest in inputs.values()])
+        result = lineage.make(recipe, lambda: _bundle(lineage, product, recipe, trained, override), run=run)
+        yield materialized(product, result, _metadata(lineage, result.manifest))
 
     return [release]
 
@@ -56,8 +56,8 @@ def _withheld(lineage: Lineage, product: Product, key: str) -> str:
     model, evaluation, _ = _own_inputs(lineage, product, key)
     facts = EvaluationFacts.of(evaluation)
     override = Decisions(lineage.ledger).override(evaluation, model)
-    let = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    return "; ".join(let.reasons) if facts.verdict.decision != "ACCEPT" else ""
+    permit = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    return "; ".join(permit.reasons) if facts.verdict.decision != "ACCEPT" else ""
 
 
 def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, run: str) -> Override | None:
@@ -80,8 +80,8 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
         )
-    let = leave(product, facts.verdict, has_champion="champion" in compared, override=override)
-    return override if let.overridden else None
+    permit = leave(product, facts.verdict, has_champion="champion" in compared, override=override)
+    return override if permit.overridden else None
 
 
 def _bundle(lineage: Lineage, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None) -> Output:

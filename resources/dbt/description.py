@@ -30,9 +30,9 @@ def described_project(product: Product, cache: Path) -> DbtProject:
     project = DbtProject(cache / f"{product.name}-{project_digest(product)[:32]}")
     if not project.folder.is_dir():
         with scratch(cache) as folder:
-            made = DbtProject(Path(folder) / "made")
-            _make(product, made, Path(folder))
-            publish(made.folder, project.folder)
+            parsed = DbtProject(Path(folder) / "made")
+            _make(product, parsed, Path(folder))
+            publish(parsed.folder, project.folder)
     return project
 
 
@@ -44,8 +44,8 @@ def _make(product: Product, project: DbtProject, folder: Path) -> None:
     _create_empty_sources(product, database)
     outcome = invoke("run", project, database)
     raise_if_failed(outcome, product=product.name)
-    told = _describe(product, project, outcome, _column_types(database))
-    (project.folder / DESCRIPTION).write_text(json.dumps(told, indent=1))
+    description = _describe(product, project, outcome, _column_types(database))
+    (project.folder / DESCRIPTION).write_text(json.dumps(description, indent=1))
 
 
 def _create_empty_sources(product: Product, database: Path) -> None:
@@ -66,10 +66,10 @@ def _column_types(database: Path) -> Types:
     query = f"SELECT {columns} FROM information_schema.columns ORDER BY ordinal_position"
     with connect(database, read_only=True) as connection:
         rows = connection.execute(query).fetchall()
-    found: Types = {}
+    types: Types = {}
     for schema, table, column, kind in rows:
-        found.setdefault(table if schema == "main" else f"{schema}.{table}", {})[column] = kind
-    return found
+        types.setdefault(table if schema == "main" else f"{schema}.{table}", {})[column] = kind
+    return types
 
 
 def _describe(product: Product, project: DbtProject, outcome: Outcome, types: Types) -> dict[str, Any]:

@@ -72,10 +72,10 @@ def copy_project(product: Product, folder: Path) -> None:
         target.write_bytes(content)
 
 
-def publish(made: Path, final: Path) -> None:
+def publish(finished: Path, final: Path) -> None:
     """Rename a finished folder into place; if another process was first, its folder is the same and stays."""
     try:
-        made.rename(final)
+        finished.rename(final)
     except OSError:
         if not final.is_dir():
             raise
@@ -116,10 +116,10 @@ def _tests(model: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
 
 
 def _test_name(test: Any, *, where: str) -> str:
-    told = test if isinstance(test, dict) else {test: None}
-    name = told.get("name") or next((value.get("name") for value in told.values() if isinstance(value, dict)), None)
+    declared = test if isinstance(test, dict) else {test: None}
+    name = declared.get("name") or next((value.get("name") for value in declared.values() if isinstance(value, dict)), None)
     if not isinstance(name, str) or not name:
-        kind = next(iter(told))
+        kind = next(iter(declared))
         raise DbtProjectError(f"{where}: the data test {kind} has no `name:`; its name is the asset check's name")
     return name
 

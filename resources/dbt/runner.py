@@ -148,5 +148,5 @@ def _node(result: Any) -> Node:
     )
 
 
-def _one_line(told: object) -> str:
-    return " ".join(str(told).split())
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

@@ -73,9 +73,9 @@ class Endpoints:
                 f"{product}: there is no {f'release {to}' if to else 'earlier release'} to go back to; "
                 f"answered so far: {', '.join(known) or 'none'}"
             )
-        answered = next(entry for entry in reversed(entries) if entry.body.bundle == target.bundle)
+        entry = next(entry for entry in reversed(entries) if entry.body.bundle == target.bundle)
         now = moves[-1].bundle
-        move = msgspec.structs.replace(answered.body, previous=now, by=by, reason=reason)
+        move = msgspec.structs.replace(entry.body, previous=now, by=by, reason=reason)
         release = self.ledger.manifest(move.manifest)
         assert release is not None
         return self._record("rollback", move, expected=now, release=release)
@@ -85,11 +85,11 @@ class Endpoints:
 
         The ledger is asked again after writing: another process may have moved the endpoint, and written, in between.
         """
-        told: Pointer | None = None
-        while (now := self._now(product, environment)) is not None and now != told:
+        written: Pointer | None = None
+        while (now := self._now(product, environment)) is not None and now != written:
             pointers.write(self.file(product, environment), now)
-            told = now
-        return told
+            written = now
+        return written
 
     def _now(self, product: str, environment: str) -> Pointer | None:
         entry = self.ledger.pointer(product, environment)
@@ -123,7 +123,7 @@ def as_pointer(entry: Record[MoveRecord], shadow: Record[ShadowRecord] | None = 
         by=entry.body.by,
         reason=entry.body.reason,
         previous=entry.body.previous,
-        shadow=shadows.as_shadow(shadow, beside=entry) if shadow else None,
+        shadow=shadows.as_shadow(shadow, move=entry) if shadow else None,
     )
 
 

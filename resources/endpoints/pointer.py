@@ -42,19 +42,19 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> Pointer | None:
     """The pointer, or None when nothing was ever promoted."""
     try:
-        found = path.read_bytes()
+        payload = path.read_bytes()
     except FileNotFoundError:
         return None
     try:
-        return msgspec.json.decode(found, type=Pointer)
+        return msgspec.json.decode(payload, type=Pointer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PointerError(f"{path}: not a pointer: {error}") from error
 
 
 def content(pointer: Pointer) -> bytes:
     """The bytes of a file that holds it."""
-    told = {name: value for name, value in msgspec.structs.asdict(pointer).items() if name != "shadow" or value is not None}
-    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+    values = {name: value for name, value in msgspec.structs.asdict(pointer).items() if name != "shadow" or value is not None}
+    return msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n"
 
 
 def write(path: Path, pointer: Pointer) -> None:

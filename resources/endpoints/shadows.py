@@ -59,7 +59,7 @@ def start(
 
     def may_start(connection: Connection) -> None:
         recalls.refuse_within(connection, manifests=[release])
-        _refuse_unless_answering(connection, champion)
+        _refuse_unless_serving(connection, champion)
         if (running := _running(connection, champion)) is not None:
             raise ShadowRefused(f"{running.body.release} is {place(running)} already; end that first")
 
@@ -84,43 +84,45 @@ def stop(
 
 def newest(ledger: Ledger, product: str, environment: str) -> Record[ShadowRecord] | None:
     """What was recorded last about a shadow of this endpoint."""
-    found = [e for e in ledger.records(ShadowRecord, _IS_SHADOW) if _is_of(e, product, environment)]
-    return found[-1] if found else None
+    records = [e for e in ledger.records(ShadowRecord, _IS_SHADOW) if _is_of(e, product, environment)]
+    return records[-1] if records else None
 
 
 def running(ledger: Ledger, product: str, environment: str = "production") -> Record[ShadowRecord] | None:
     """The start of the shadow that runs now."""
     entry, last = ledger.pointer(product, environment), newest(ledger, product, environment)
-    return last if entry and last and is_beside(last, entry) else None
+    return last if entry and last and is_next_to(last, entry) else None
 
 
 def ended(
     ledger: Ledger, release: Manifest, champion: Record[MoveRecord], *, is_canary: bool = False
 ) -> Record[ShadowRecord] | None:
     """How the last shadow, or canary, of this release beside this champion ended; None when there was none, or it runs."""
-    words = [e for e in ledger.records(ShadowRecord, _IS_SHADOW) if e.body.bundle == release.snapshot]
-    words = [w for w in words if w.body.champion == champion.body.bundle and bool(w.body.share) == is_canary]
-    return words[-1] if words and words[-1].body.action == "stop" else None
+    records = [e for e in ledger.records(ShadowRecord, _IS_SHADOW) if e.body.bundle == release.snapshot]
+    records = [
+        record for record in records if record.body.champion == champion.body.bundle and bool(record.body.share) == is_canary
+    ]
+    return records[-1] if records and records[-1].body.action == "stop" else None
 
 
-def is_beside(shadow: Record[ShadowRecord], move: Record[MoveRecord]) -> bool:
+def is_next_to(shadow: Record[ShadowRecord], move: Record[MoveRecord]) -> bool:
     """Whether this word about a shadow lets one run beside what the move made answer."""
     return shadow.body.action == "start" and shadow.body.champion == move.body.bundle and shadow.seq > move.seq
 
 
-def as_shadow(shadow: Record[ShadowRecord], *, beside: Record[MoveRecord]) -> Shadow | None:
+def as_shadow(shadow: Record[ShadowRecord], *, move: Record[MoveRecord]) -> Shadow | None:
     """The pointer's part about a shadow; None when none runs."""
-    if not is_beside(shadow, beside):
+    if not is_next_to(shadow, move):
         return None
-    said = shadow.body
+    body = shadow.body
     return Shadow(
-        release=said.release,
-        bundle=said.bundle,
-        as_of=said.as_of,
+        release=body.release,
+        bundle=body.bundle,
+        as_of=body.as_of,
         since=shadow.at,
-        by=said.by,
-        reason=said.reason,
-        share=said.share,
+        by=body.by,
+        reason=body.reason,
+        share=body.share,
     )
 
 
@@ -134,16 +136,16 @@ def _is_of(shadow: Record[ShadowRecord], product: str, environment: str) -> bool
     return (shadow.body.product, shadow.body.environment) == (product, environment)
 
 
-def _words(connection: Connection, *where: Any) -> list[Record[ShadowRecord]]:
+def _records(connection: Connection, *where: Any) -> list[Record[ShadowRecord]]:
     return [read(entry, ShadowRecord) for entry in entries_where(connection, _IS_SHADOW, *where)]
 
 
 def _running(connection: Connection, champion: Record[MoveRecord]) -> Record[ShadowRecord] | None:
-    words = [each for each in _words(connection) if _is_of(each, champion.body.product, champion.body.environment)]
-    return words[-1] if words and is_beside(words[-1], champion) else None
+    records = [record for record in _records(connection) if _is_of(record, champion.body.product, champion.body.environment)]
+    return records[-1] if records and is_next_to(records[-1], champion) else None
 
 
-def _refuse_unless_answering(connection: Connection, champion: Record[MoveRecord]) -> None:
+def _refuse_unless_serving(connection: Connection, champion: Record[MoveRecord]) -> None:
     columns = schema.pointers.c
     where = (columns.product == champion.body.product, columns.environment == champion.body.environment)
     moves = select(columns.seq).where(*where, columns.seq > champion.seq)
@@ -152,6 +154,6 @@ def _refuse_unless_answering(connection: Connection, champion: Record[MoveRecord
 
 
 def _refuse_unless_running(connection: Connection, *, started: Record[ShadowRecord]) -> None:
-    words = _words(connection, schema.entries.c.seq > started.seq)
-    if any(_is_of(each, started.body.product, started.body.environment) for each in words):
+    records = _records(connection, schema.entries.c.seq > started.seq)
+    if any(_is_of(record, started.body.product, started.body.environment) for record in records):
         raise ShadowRefused(f"{started.body.release} is not {place(started)} any more: that ended already")

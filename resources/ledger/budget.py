@@ -20,7 +20,7 @@ from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.records import Record, read, stored
 
-_Asked: TypeAlias = Record[LookRecord] | Record[VerdictRecord]
+_Record: TypeAlias = Record[LookRecord] | Record[VerdictRecord]
 
 
 class WindowRetired(MlAssetsError):
@@ -99,7 +99,7 @@ class Budget:
 
         def is_new(connection: Connection) -> None:
             known = _window(product, look.window, _entries(connection, product.name, look.window))
-            if any(each.comparison == look.comparison and each.decision == decision for each in known.looks):
+            if any(earlier.comparison == look.comparison and earlier.decision == decision for earlier in known.looks):
                 raise _Known
 
         with contextlib.suppress(_Known):
@@ -114,32 +114,32 @@ class Budget:
         """Every window that was asked anything, in the order of its partitions."""
         with self.ledger.engine.connect() as connection:
             entries = _entries(connection, product.name, None)
-        by_window: dict[tuple[str, ...], list[_Asked]] = {}
+        by_window: dict[tuple[str, ...], list[_Record]] = {}
         for entry in entries:
             by_window.setdefault(tuple(sorted(set(entry.body.window))), []).append(entry)
-        return [_window(product, tested, found) for tested, found in sorted(by_window.items(), key=lambda each: each[0][-1])]
+        return [_window(product, tested, records) for tested, records in sorted(by_window.items(), key=lambda item: item[0][-1])]
 
 
 class _Known(Exception):
     """The same was recorded before."""
 
 
-def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[_Asked]:
+def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[_Record]:
     columns = schema.looks.c
     seqs = select(columns.seq).where(columns.product == product)
     if tested is not None:
         seqs = seqs.where(columns.window == schema.window_key(tested))
     entries = entries_where(connection, schema.entries.c.seq.in_(seqs))
-    return [_asked(entry) for entry in entries]
+    return [_record(entry) for entry in entries]
 
 
-def _asked(entry: Entry) -> _Asked:
+def _record(entry: Entry) -> _Record:
     if entry.kind == "look":
         return read(entry, LookRecord)
     return read(entry, VerdictRecord)
 
 
-def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Asked]) -> Window:
+def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Record]) -> Window:
     """The state of a window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
     looks: dict[str, Look] = {}
     for entry in entries:

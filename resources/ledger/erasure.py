@@ -54,8 +54,8 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
     entry = next(iter(ledger.entries(schema.entries.c.seq == seq)), None)
     if entry is None:
         raise ErasureRefused(f"the ledger has no entry {seq}")
-    if told := why_kept(entry):
-        raise ErasureRefused(f"entry {seq} ({entry.kind}, {entry.at}) cannot be erased: {told}")
+    if message := why_kept(entry):
+        raise ErasureRefused(f"entry {seq} ({entry.kind}, {entry.at}) cannot be erased: {message}")
     digest = digest_json(entry.body)
 
     def replace_body(connection: Connection) -> None:
@@ -70,8 +70,8 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
     try:
         erasure = ledger.append("erasure", body, guard=replace_body)
     except ProgrammingError as error:
-        told = str(error.orig).splitlines()[0]
-        raise ErasureRefused(f"entry {seq}: only the owner of the ledger's tables may erase ({told})") from error
+        message = str(error.orig).splitlines()[0]
+        raise ErasureRefused(f"entry {seq}: only the owner of the ledger's tables may erase ({message})") from error
     return Erased(erasure, _wipe(ledger))
 
 

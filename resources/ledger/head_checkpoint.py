@@ -12,7 +12,7 @@ from ml_assets.errors import MlAssetsError
 from resources.store.blobs import write_atomically
 
 
-class WitnessDamaged(MlAssetsError):
+class HeadCheckpointDamaged(MlAssetsError):
     """The file is not one that `remember` wrote."""
 
 
@@ -33,9 +33,9 @@ def read(path: Path) -> Head | None:
         head = Head(**json.loads(content))
         is_whole = canonical_json(head._asdict()) == content and type(head.seq) is int and len(head.hash) == 64
     except (ValueError, TypeError) as error:
-        raise WitnessDamaged(f"{path}: not what was written") from error
+        raise HeadCheckpointDamaged(f"{path}: not what was written") from error
     if not is_whole:
-        raise WitnessDamaged(f"{path}: not what was written")
+        raise HeadCheckpointDamaged(f"{path}: not what was written")
     return head
 
 
@@ -48,5 +48,5 @@ def remember(path: Path, head: Head) -> None:
         known = read(path)
         if known is None or known.seq < head.seq:
             write_atomically(path, canonical_json(head._asdict()))
-    except (WitnessDamaged, OSError):
+    except (HeadCheckpointDamaged, OSError):
         return  # a damaged one is left as it is for `ml-assets verify` to find

@@ -32,7 +32,7 @@ class Recall(msgspec.Struct, frozen=True):
     at: str = ""
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """In words: what was recalled, by whom, when and why."""
         named = f"release {self.name}" if self.what == "release" else f"raw {self.partition}"
         on = f" on {self.at[:10]}" if self.at else ""
@@ -79,14 +79,14 @@ def recalled_partitions(ledger: Ledger, product: str, delivered: Mapping[str, Ma
 
     `delivered`: digests of the landing files by table, per partition; where it has none, what was read last counts.
     """
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for recall in recalls(ledger, product):
         files = (delivered or {}).get(recall.partition)
         raw = ledger.current(product, "raw", recall.partition)
         now = {f"landing/{product}/{table}": digest for table, digest in files.items()} if files else raw and _delivered(raw)
         if recall.what == "partition" and now == dict(recall.delivered):
-            found[recall.partition] = recall.reason
-    return found
+            reasons[recall.partition] = recall.reason
+    return reasons
 
 
 def derived(ledger: Ledger, product: str) -> dict[str, Recall]:
@@ -131,7 +131,7 @@ def _reason(manifest: Manifest, recall: Recall) -> str:
     if manifest.snapshot == recall.release:
         outs = ["only new data, code or configuration makes another release"]
     subject = f"{manifest.asset} {partition}".strip()
-    return f"{subject} may not be used: it is or was made from {recall.told}; {', or '.join(outs)}"
+    return f"{subject} may not be used: it is or was made from {recall.description}; {', or '.join(outs)}"
 
 
 def _delivered(raw: Manifest) -> dict[str, str]:
@@ -154,9 +154,9 @@ def _derived(connection: Connection, product: str) -> dict[str, Recall]:
 def _descendants(connection: Connection, recall: Recall) -> list[str]:
     manifests, inputs = schema.manifests.c, schema.inputs.c
     seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
-    found = select(manifests.seq).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
-    found = found.union(select(inputs.consumer).join(found, inputs.producer == found.c.seq))
-    query = select(manifests.id).where(manifests.seq.in_(select(found.c.seq))).order_by(manifests.seq)
+    tree = select(manifests.seq).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
+    tree = tree.union(select(inputs.consumer).join(tree, inputs.producer == tree.c.seq))
+    query = select(manifests.id).where(manifests.seq.in_(select(tree.c.seq))).order_by(manifests.seq)
     return list(connection.scalars(query))
 
 

@@ -124,6 +124,6 @@ def _is_plain(name: str) -> bool:
 
 
 def _holds(folder: Path, members: Mapping[str, str]) -> bool:
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
-    is_plain = found.keys() == members.keys() and not any(path.is_symlink() for path in found.values())
-    return folder.is_dir() and is_plain and all(digest_file(found[name]) == digest for name, digest in members.items())
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    is_plain = files.keys() == members.keys() and not any(path.is_symlink() for path in files.values())
+    return folder.is_dir() and is_plain and all(digest_file(files[name]) == digest for name, digest in members.items())

@@ -45,13 +45,13 @@ def show(client: "MlflowClient", name: str, alias: str, *, bundle: str | None) -
 
 def shown(client: "MlflowClient", name: str, alias: str) -> Shown | None:
     """Where the alias is now; None where it is nowhere."""
-    found = client.search_registered_models(f"name = '{name}'")
-    number = dict(found[0].aliases).get(alias) if found else None
+    models = client.search_registered_models(f"name = '{name}'")
+    number = dict(models[0].aliases).get(alias) if models else None
     if number is None:
         return None
     version = next((v for v in versions(client, name) if str(v.version) == str(number)), None)
     tags: Mapping[str, str] = version.tags if version else {}
-    is_ours = found[0].tags.get(PUT.format(alias=alias)) == str(number)
+    is_ours = models[0].tags.get(PUT.format(alias=alias)) == str(number)
     bundle, release, person = (tags.get(tag, "") for tag in ("bundle", "release", APPROVED_BY))
     return Shown(str(number), bundle, release, person, is_ours, str(version.source) if version else "")
 
@@ -66,6 +66,6 @@ def damage(client: "MlflowClient", shown: Shown, members: Mapping[str, str]) -> 
     from mlflow.artifacts import download_artifacts
 
     folder = Path(download_artifacts(artifact_uri=shown.source, tracking_uri=client.tracking_uri))
-    found = {p.relative_to(folder).as_posix(): digest_file(p) for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
-    differing = sorted(name for name in found.keys() | dict(members).keys() if found.get(name) != members.get(name))
+    digests = {p.relative_to(folder).as_posix(): digest_file(p) for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
+    differing = sorted(name for name in digests.keys() | dict(members).keys() if digests.get(name) != members.get(name))
     return f"its files are not the release's: {', '.join(differing)}" if differing else ""
