@@ -15,7 +15,7 @@ from resources.ledger.decisions import Decisions
 from resources.lineage import Lineage
 
 VERDICT = "gates_passed"
-NOT_ASKED = "not asked of a first release: there is no champion"
+NOT_APPLICABLE = "does not apply to a first release: there is no champion"
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -32,7 +32,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
         excuse = _excused(lineage, product, evaluation) if evaluation else ""
         if not excuse and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
-            excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and what only informs is made
+            excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and the leaves still run
         for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
             yield finding if finding.passed or not excuse else _warn(finding, excuse)
 
@@ -40,7 +40,8 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
 
 def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
-    """Why what did not pass stops nothing: a person overrode the verdict, or is to be asked; empty if it stops the path."""
+    """Return why a check that did not pass doesn't stop the path: a person overrode the verdict, or has to decide; empty if it
+    does stop it."""
     from ml_assets.core.release.clearance import leave
 
     model = lineage.made_from(evaluation)["model"]
@@ -49,11 +50,11 @@ def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
     permit = leave(product, facts.verdict, has_champion=facts.champion is not None, override=override)
     if permit.overridden and override:
         return f"overridden by {override.by}: {override.reason}"
-    return f"a person is asked: {product.name} says on_inconclusive: ask" if permit.asked else ""
+    return f"a person decides: {product.name} says on_inconclusive: ask" if permit.asked else ""
 
 
 def _warn(result: dg.AssetCheckResult, excuse: str) -> dg.AssetCheckResult:
-    """Not passed, and shown as such; of severity WARN, so that Dagster goes on. In the ledger it stays what it is."""
+    """The result, still not passed, with severity WARN so that Dagster goes on. The evidence in the ledger stays as it is."""
     return dg.AssetCheckResult(
         passed=False,
         asset_key=result.asset_key,
@@ -71,7 +72,7 @@ def _find(evaluation: Manifest) -> Sequence[Finding]:
     reasons = short or "; ".join(verdict.reasons)
     description = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
     findings = [Finding(VERDICT, accepted, description), *map(_claim, verdict.claims)]
-    return findings + [Finding(name, True, NOT_ASKED) for name in verdict.not_asked]
+    return findings + [Finding(name, True, NOT_APPLICABLE) for name in verdict.not_asked]
 
 
 def _claim(claim: ClaimFacts) -> Finding:

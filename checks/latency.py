@@ -104,7 +104,7 @@ def _measured(snapshots: Snapshots, server: StagingServer, entry: Record[MoveRec
 
 
 def _judged(staging: StagingSpec, attempts: list[dict[str, Any]], compared: Mapping[str, Any], *, is_first: bool) -> Finding:
-    """What the best attempt shows: the last one, unless all of them failed."""
+    """The finding of the best attempt: the last one, unless all of them failed."""
     best = min(attempts, key=lambda attempt: attempt["ratio"] or 0.0)
     details = {**compared, **_numbers(best), "attempts": attempts}
     description = f"p99 is {best['candidate_p99_ms']:.2f} ms"
@@ -118,7 +118,7 @@ def _judged(staging: StagingSpec, attempts: list[dict[str, Any]], compared: Mapp
 
 
 def _numbers(attempt: Mapping[str, Any]) -> dict[str, float]:
-    """An attempt's figures; there is one alone where nothing is compared."""
+    """An attempt's figures; just the candidate's if nothing is compared."""
     return {name: attempt[name] for name in ("candidate_p99_ms", "champion_p99_ms", "ratio") if attempt[name] is not None}
 
 

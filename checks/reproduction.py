@@ -24,10 +24,10 @@ from resources.settings import Settings
 
 MOST_SECONDS = 1800
 OF_ITSELF = {"row order", "data", "not deterministic"}
-"""Causes that nobody declared; everything else is a change of code, configuration or libraries since the release."""
+"""Causes that no one declared; everything else is a change of code, configuration or libraries since the release."""
 
 PROOF = Proof("release", (REPRODUCIBLE,), (f"{__name__}:_finding",), is_reused=False)
-"""What decides lies outside of the release's own stage: what was found before says nothing about today's code."""
+"""Evidence is never reused: the code that decides is outside the release's own stage, and may have changed since."""
 
 
 class NotTried(MlAssetsError):

@@ -28,14 +28,14 @@ from resources.store.snapshots import Snapshots
 
 MOST_SECONDS = 5.0
 NOWHERE = "http://127.0.0.1:9"
-"""The port of `discard`, where nobody listens: MLflow and every proxy are there during a drill."""
+"""The port of `discard`, where nothing listens: MLflow and every proxy are there during a drill."""
 
 PROOF = Proof("endpoint/production", (ROLLBACK_DRILL,), (f"{__name__}:_finding",), is_reused=False)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One move of the drill: what answered then, and after how many seconds; `trouble` is empty when all was as recorded."""
+    """One move of the drill: the release that served then, after how many seconds; `trouble` is empty if all was as recorded."""
 
     release: str
     seconds: float
@@ -44,7 +44,7 @@ class Step:
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """The drill of a product's production endpoint."""
-    about = f"A server goes back to the release before and forth again within {MOST_SECONDS:g} s, answering as recorded."
+    about = f"A server goes back to the release before and forward again within {MOST_SECONDS:g} s, with the recorded scores."
     spec = check_spec(product, "endpoint/production", ROLLBACK_DRILL, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__rollback_drill", specs=[spec])
@@ -108,15 +108,15 @@ def _steps(own: Settings, snapshots: Snapshots, product: Product, *, current: Mo
 
 
 def _trouble(snapshots: Snapshots, base_url: str, expected: Move) -> str:
-    """Ask for the golden rows of the release that should answer: what differs from the record."""
+    """Score the golden rows of the release that should serve. Returns what differs from the record, empty if nothing does."""
     from ml_assets.serving.client import http_client as client
 
     golden = json.loads(snapshots.read(expected.bundle, "golden.json"))
     answer = client.predict(base_url, golden["requests"], key="")
     if answer["release"] != expected.release:
-        return f"{answer['release']} answers, not {expected.release}"
+        return f"{answer['release']} serves, not {expected.release}"
     scores = [_score(prediction) for prediction in answer["predictions"]]
-    return "" if scores == golden["scores"] else f"{expected.release} scores its golden rows otherwise than recorded"
+    return "" if scores == golden["scores"] else f"{expected.release} scores its golden rows differently from the record"
 
 
 def _score(prediction: dict[str, Any]) -> float:
@@ -142,6 +142,6 @@ def _finding(steps: list[Step]) -> Finding:
     if wrong:
         return Finding(ROLLBACK_DRILL, False, "; ".join(wrong), details=details)
     description = (
-        f"back to {went_back.release} in {went_back.seconds:.2f} s, forth again in {went_forth.seconds:.2f} s, as recorded"
+        f"back to {went_back.release} in {went_back.seconds:.2f} s, forward again in {went_forth.seconds:.2f} s, as recorded"
     )
     return Finding(ROLLBACK_DRILL, True, description, details=details)

@@ -1,4 +1,4 @@
-"""What answers is what was computed offline, fast enough, and what answers is what the ledger says."""
+"""The endpoint gives the scores that were computed offline, fast enough, and serves the release that the ledger names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -93,7 +93,7 @@ def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: st
     served = np.array([p[score] for p in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}
     if answer["release"] != (name := ReleaseFacts.of(release).release):
-        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {name}", details=details)
+        return Finding(SMOKE, False, f"{answer['release']} serves in staging, not {name}", details=details)
     if not np.array_equal(served, offline[chosen]):
         furthest = float(np.abs(served - offline[chosen]).max()) if len(served) == len(chosen) else float("inf")
         return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)
@@ -143,4 +143,4 @@ def _recorded(endpoints: Endpoints, product: Product) -> Finding:
         served = client.release(f"http://{spec.host}:{spec.port}")["release"]
     except client.EndpointUnreachable:
         return Finding(RECORDED, True, f"{expected} is recorded and pointed to; no server runs on port {spec.port}")
-    return Finding(RECORDED, served == expected, f"{served} answers on port {spec.port}, {expected} is recorded")
+    return Finding(RECORDED, served == expected, f"{served} serves on port {spec.port}, {expected} is recorded")

@@ -93,7 +93,7 @@ def _modules(root: Path, package: str) -> Iterator[tuple[str, Path]]:
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
-    """What shows that a file was written again: the change time of its inode, which nobody can set back, its size and number."""
+    """The inode's change time, which no one can set back, its size and its number: they show that a file was written again."""
     stat = path.stat()
     return stat.st_ctime_ns, stat.st_size, stat.st_ino
 

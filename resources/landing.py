@@ -62,7 +62,7 @@ class Landing:
         return sorted(self.file(product, table, key) for table, keys in strays.items() for key in keys)
 
     def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
-        """Deliver a file: written aside, then renamed, so that nobody sees half of it."""
+        """Deliver a file: written aside, then renamed, so that no one sees half of it."""
         path = self.file(product, table, partition)
         write_atomically(path, content)
         return path

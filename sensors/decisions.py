@@ -1,6 +1,6 @@
 """A person's decision that has not taken effect yet launches the path of its partition, once per decision.
 
-It compares what is recorded with what stands, whoever recorded it and however: nothing is lost with a missed tick.
+It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def build(product: Product) -> dg.SensorDefinition:
     def decisions(context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage]) -> dg.SensorResult | dg.SkipReason:
         requests = list(_requests(product, lineage))
         if not requests:
-            return dg.SkipReason("every decision has taken effect, or is waited for")
+            return dg.SkipReason("every decision has taken effect, or waits for another one")
         return dg.SensorResult(run_requests=requests)
 
     return decisions

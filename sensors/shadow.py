@@ -49,7 +49,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
 
 def _promotion(product: Product, lineage: Lineage) -> dg.RunRequest | None:
-    """A run of the path for a release that was good enough in the shadow and does not answer yet."""
+    """A run of the path for a release that was good enough in the shadow and doesn't serve yet."""
     champion = lineage.ledger.pointer(product.name, "production")
     last = shadows.newest(lineage.ledger, product.name, "production")
     if champion is None or last is None or last.body.outcome != "good enough":

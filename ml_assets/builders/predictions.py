@@ -10,7 +10,7 @@ MEMBER = "predictions.parquet"
 
 
 def build(inputs: Served, product: Product, partition: str) -> Output:
-    """One row for each request; nothing in it depends on when it is made."""
+    """One row for each request; nothing in it depends on the time of the run."""
     release, requests = inputs.release, inputs.features.frame("requests.parquet")
     about = release.json("bundle.json")
     content = batch_predictions(

@@ -1,4 +1,4 @@
-"""tracking: what MLflow shows of an evaluation. A catalogue for people: nothing reads it to decide anything."""
+"""tracking: an evaluation as MLflow shows it. A catalogue for people: nothing reads it to decide anything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

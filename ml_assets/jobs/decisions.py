@@ -22,11 +22,11 @@ class Approve(dg.Config):
 
 
 class Override(dg.Config):
-    """A decision to let a candidate through in spite of its verdict."""
+    """A decision to release a candidate in spite of its verdict."""
 
     partition: str = Field(description="The partition whose evaluation is overridden.")
-    by: str = Field(description="Who decides; told wherever the release is.")
-    reason: str = Field(description="Why; told wherever the release is.")
+    by: str = Field(description="Who decides; it is recorded, and shown with the release.")
+    reason: str = Field(description="Why; it is recorded, and shown with the release.")
 
 
 def approve_job(product: Product) -> dg.JobDefinition:
@@ -53,7 +53,7 @@ def approve_job(product: Product) -> dg.JobDefinition:
 
 
 def override_job(product: Product) -> dg.JobDefinition:
-    """`<product>_override`: override what the verdict of a partition lacks."""
+    """`<product>_override`: override the verdict of a partition."""
 
     @dg.op(name=f"{product.name}__record_override")
     def record_override(context: dg.OpExecutionContext, config: Override, lineage: dg.ResourceParam[Lineage]) -> None:
@@ -64,7 +64,7 @@ def override_job(product: Product) -> dg.JobDefinition:
 
     @dg.job(
         name=f"{product.name}_override",
-        description="Let the candidate of a partition through in spite of its verdict: a separate, named, recorded act.",
+        description="Release the candidate of a partition in spite of its verdict: a separate, named, recorded act.",
         tags={"product": product.name},
     )
     def override() -> None:

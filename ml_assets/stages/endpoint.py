@@ -1,4 +1,4 @@
-"""endpoint: which release answers in staging and in production, since when and by whose decision."""
+"""endpoint: the release that serves in staging and in production, since when and by whose decision."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from ml_assets.services.release_status import Standing
 
 KEPT = "kept"
-"""How the told decision begins when nothing was moved."""
+"""The first word of a recorded decision when nothing was moved."""
 
 
 NOTHING = "nothing"
-"""The data version of an endpoint while nothing answers."""
+"""The data version of an endpoint while nothing serves."""
 
 
 class PromotionRefused(MlAssetsError):
-    """The record does not let this release answer."""
+    """The record does not allow this release to serve."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
@@ -38,7 +38,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 
 def _staging(product: Product) -> dg.AssetsDefinition:
-    description = "The release that answers in staging, where it is tried over HTTP."
+    description = "The release that serves in staging, where it is tried over HTTP."
 
     @dg.asset(**declaration(product, "endpoint/staging", description, after="release", kinds={"http"}))
     def endpoint_staging(
@@ -63,7 +63,7 @@ def _staging(product: Product) -> dg.AssetsDefinition:
 
 
 def _production(product: Product) -> dg.AssetsDefinition:
-    description = "The release that answers in production."
+    description = "The release that serves in production."
 
     @dg.asset(**declaration(product, "endpoint/production", description, after="endpoint/staging", kinds={"http"}))
     def endpoint_production(
@@ -89,7 +89,8 @@ def released(context: dg.AssetExecutionContext, lineage: Lineage, product: Produ
 
 
 def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest, *, run: str) -> str:
-    """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
+    """Let the release serve in production if the record proves that it may, else keep the one that does; return what was done.
+    Raises PromotionRefused with every reason."""
     from ml_assets.services.release_status import standing
 
     status = standing(lineage, product, release)
@@ -106,7 +107,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     moves = moves_of(lineage.ledger, product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
-            tell_server(product, status.name)  # again: a run that was killed after its move told nobody
+            tell_server(product, status.name)  # again: a run that was killed after its move did not reload the server
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {status.name}`"
@@ -126,7 +127,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
 
 
 def _whose(status: "Standing", *, run: str) -> tuple[str, str]:
-    """By whose decision it answers, and why: the run's where nobody was asked."""
+    """Return by whose decision it serves, and why: the run's if no person decided."""
     release = status.release
     verdict = f"{EvaluationFacts.of(status.evaluation).verdict.decision} as of {release.partition}"
     override, approvals = status.override, status.consent
@@ -138,9 +139,9 @@ def _whose(status: "Standing", *, run: str) -> tuple[str, str]:
 
 
 def _result(endpoints: Endpoints, product: Product, environment: str, message: str) -> dg.MaterializeResult[Any]:
-    """What answers now, and what came of this run; nothing may answer yet while a first release waits."""
+    """The release that serves now, and the decision of this run; nothing serves yet while a first release waits."""
     pointer = endpoints.settle(product.name, environment)
-    metadata: dict[str, Any] = {"release": "nothing answers", "decision": message}
+    metadata: dict[str, Any] = {"release": "nothing serves", "decision": message}
     if pointer is not None:
         metadata |= {name: getattr(pointer, name) for name in ("release", "as_of", "since", "by")}
         metadata["lineage"] = dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`")

@@ -68,7 +68,7 @@ def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str
 
 
 def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
-    """What decides first, then small pictures, and the numbers that are plotted over partitions."""
+    """The verdict and its reasons first, then small pictures, and the numbers that are plotted over partitions."""
     from ml_assets.core.plots.gates import claims_table, claims_thumbnail
     from ml_assets.core.plots.thumbnails import comparison
 

@@ -1,4 +1,4 @@
-"""raw and reference: what the source delivered, row for row, with the delivered bytes kept beside it."""
+"""raw and reference: what the source delivered, row for row, with the delivered bytes kept next to it."""
 
 from typing import Any
 

@@ -18,12 +18,12 @@ from resources.lineage import Lineage
 
 
 class ReleaseRefused(MlAssetsError):
-    """The evidence does not let exactly this model be released."""
+    """The evidence does not allow a release of exactly this model."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The release asset. In a run that evaluates too it is skipped while the verdict lets nothing through: not proven is an
-    outcome, not a fault."""
+    """The release asset. In a run that evaluates too it is skipped unless the verdict, or a person, allows a release: not proven
+    is an outcome, not a fault."""
     description = "An immutable bundle with its evidence."
 
     @dg.asset(**declaration(product, "release", description, kinds={"catboost"}), output_required=False)
@@ -50,7 +50,7 @@ def _own_inputs(lineage: Lineage, product: Product, key: str) -> list[Manifest]:
 
 
 def _withheld(lineage: Lineage, product: Product, key: str) -> str:
-    """Why the verdict alone lets nothing through; empty where it does, or a person did."""
+    """Return why the verdict does not allow a release; empty if it does, or a person overrode it."""
     from ml_assets.core.release.clearance import leave
 
     model, evaluation, _ = _own_inputs(lineage, product, key)
@@ -61,7 +61,8 @@ def _withheld(lineage: Lineage, product: Product, key: str) -> str:
 
 
 def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, run: str) -> Override | None:
-    """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
+    """Return the override that allows the release, if it takes one. Records a refusal and raises ReleaseRefused, with every
+    reason, if the record does not allow it."""
     from ml_assets.core.release.clearance import leave, refusals
     from ml_assets.services.generation import mixed_generations
     from ml_assets.services.release_status import unrecorded

@@ -1,4 +1,4 @@
-"""report: an evaluation as people look at it. A leaf: nothing is made from it, and it runs after all that decides."""
+"""report: an evaluation as people look at it. A leaf: nothing is built from it, and it runs after every stage that decides."""
 
 from typing import Any
 

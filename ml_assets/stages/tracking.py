@@ -1,4 +1,4 @@
-"""tracking: the evaluation as an MLflow run, and its release as a registered version. A leaf, after all that decides."""
+"""tracking: the evaluation as an MLflow run, and its release as a registered version. A leaf, after every stage that decides."""
 
 from typing import Any
 

@@ -37,7 +37,7 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """What one data test found: `failures` counts the rows that break it, None when it could not be run."""
+    """The result of one data test: `failures` counts the rows that break it, None if it could not be run."""
 
     __test__ = False
 

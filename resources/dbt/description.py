@@ -1,4 +1,4 @@
-"""What a dbt project says without data: parsed once and run once, over empty sources that the contract types."""
+"""The description of a dbt project: parsed once and run once, over empty sources that the contract types."""
 
 import json
 from collections.abc import Iterable
@@ -73,7 +73,7 @@ def _column_types(database: Path) -> Types:
 
 
 def _describe(product: Product, project: DbtProject, outcome: Outcome, types: Types) -> dict[str, Any]:
-    """The features relation's columns, their lineage, and the lookups: the models it reads besides the requests."""
+    """The features relation's columns, their lineage, and the lookups: the models that it reads, without the requests."""
     features = f"{product.name}_features"
     manifest = _nodes(project)
     about = {name: column.description for name, column in manifest[features].columns.items()}
@@ -95,7 +95,7 @@ def _nodes(project: DbtProject) -> dict[str, Any]:
 def _refuse_unless(product: Product, *, reads: set[str], tests: set[str], types: Types) -> None:
     name = product.name
     if missing := sorted({f"{name}_{part}" for part in ("requests", "labels", "features")} - types.keys()):
-        raise DbtProjectError(f"{name}: there is no dbt model {', '.join(missing)}")
+        raise DbtProjectError(f"{name}: the dbt model {', '.join(missing)} is missing")
     if sources := sorted(reads - types.keys()):
         allowed = f"it may read {name}_requests and lookup models only"
         raise DbtProjectError(f"{name}_features reads {', '.join(sources)}; {allowed}")

@@ -44,7 +44,7 @@ class DbtProject:
         return self.folder / MANIFEST
 
     def description(self) -> dict[str, Any]:
-        """What `describe` found when the project was parsed: columns and their lineage."""
+        """The columns and their lineage, as described when the project was parsed."""
         return dict(json.loads((self.folder / DESCRIPTION).read_bytes()))
 
 
@@ -126,7 +126,7 @@ def _test_name(test: Any, *, where: str) -> str:
 
 @cache
 def _shared_files() -> dict[str, bytes]:
-    """What all products' projects have in common, read once: what was digested is what dbt gets."""
+    """The files that all products' projects share, read once, so that dbt gets the bytes that were digested."""
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for name in _SHARED for path in _files(ROOT / name)}
 
 

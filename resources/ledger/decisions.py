@@ -1,7 +1,7 @@
-"""What people decided, in the ledger: approvals and refusals of a release, and overrides of a verdict.
+"""People's decisions in the ledger: approvals and refusals of a release, and overrides of a verdict.
 
 A decision is about exactly the bytes and the evaluation that it names. Belongs here: writing and reading decisions. Does not:
-whether one is asked for (ml_assets.services.release_status).
+whether one is required (ml_assets.services.release_status).
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ class Decisions:
     ledger: Ledger
 
     def statements(self, release: Manifest, evaluation: Manifest) -> list[Said]:
-        """What people said about exactly this release, oldest first."""
+        """The approvals and refusals of exactly this release and evaluation, oldest first."""
         with self.ledger.engine.connect() as connection:
             return _statements(connection, release, evaluation)
 
@@ -50,7 +50,7 @@ class Decisions:
     def answer(
         self, product: Product, release: Manifest, evaluation: Manifest, *, decision: Answer, by: str, reason: str, via: Via
     ) -> Record[ApprovalRecord]:
-        """Record that a person approves or refuses the release. Refused is final, and nobody approves twice."""
+        """Record that a person approves or refuses the release. A refusal is final, and no one approves twice."""
         who, why = signed(by, reason, what=f"{decision}")
         name = ReleaseFacts.of(release).release
         body = ApprovalRecord(
@@ -70,11 +70,11 @@ class Decisions:
             if refused := next((statement for statement in statements if statement.decision == "refused"), None):
                 raise DecisionRefused(
                     f"{product.name}: release {name} was refused by {refused.by} ({refused.reason}); that is final for this "
-                    f"release. A changed candidate is judged anew"
+                    f"release. A changed candidate is judged again"
                 )
             same = next((statement for statement in statements if person(statement.by) == person(who)), None)
             if decision == "approved" and same is not None:
-                second = "; four eyes are asked for: somebody else has to" if product.gates.four_eyes else ""
+                second = "; four eyes are required: somebody else has to" if product.gates.four_eyes else ""
                 raise DecisionRefused(f"{product.name}: {same.by} approved release {name} already{second}")
 
         return read(self.ledger.append("approval", body, guard=may_say), ApprovalRecord)
@@ -82,7 +82,7 @@ class Decisions:
     def overrule(
         self, product: Product, evaluation: Manifest, model: Manifest, *, reasons: Sequence[str], by: str, reason: str, via: Via
     ) -> Record[OverrideRecord]:
-        """Record that a person lets the model through in spite of these reasons."""
+        """Record that a person overrides a verdict in spite of these reasons. Raises DecisionRefused."""
         who, why = signed(by, reason, what="override")
         body = OverrideRecord(
             product=evaluation.recipe.product,
@@ -104,7 +104,7 @@ class Decisions:
 
 
 def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
-    """Decisions as an audit tells them: of each release by its digest, of each evaluation by its manifest."""
+    """Decisions as an audit shows them: those about a release by its digest, those about an evaluation by its manifest."""
     rows: dict[str, list[dict[str, str]]] = {}
     for decision in decisions:
         body = decision.body
@@ -115,10 +115,10 @@ def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
 
 
 def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
-    """Who and why, trimmed. Raises DecisionRefused where either says nothing."""
+    """Return who and why, trimmed. Raises DecisionRefused if either is empty or longer than LONGEST characters."""
     fields = {"by": by.strip(), "reason": reason.strip()}
     if empty := [name for name, value in fields.items() if not value]:
-        raise DecisionRefused(f"{what}: {' and '.join(empty)} must say something; it is recorded who decided, and why")
+        raise DecisionRefused(f"{what}: {' and '.join(empty)} must not be empty; who decided, and why, is recorded")
     if too_long := [name for name, value in fields.items() if len(value) > LONGEST]:
         raise DecisionRefused(f"{what}: {' and '.join(too_long)} may have at most {LONGEST} characters")
     return fields["by"], fields["reason"]

@@ -64,7 +64,7 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
         with _changeable(connection):
             query = update(schema.entries).where(*where).values(body=canonical_json(tombstone(digest)).decode())
             if connection.execute(query).rowcount != 1:
-                raise LedgerConflict(f"entry {seq} was erased by somebody else meanwhile")
+                raise LedgerConflict(f"entry {seq} was erased by somebody else in the meantime")
 
     body = {"seq": seq, BODY_SHA256: digest, "by": who, "reason": why}
     try:
@@ -76,7 +76,7 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
 
 
 def why_kept(entry: Entry) -> str:
-    """Why the body has to stay, "" where it may go."""
+    """Return why the body has to stay; "" if it may go."""
     if entry.kind not in ERASABLE:
         return f"{entry.kind} entries are needed: {NEEDED.get(entry.kind, 'nothing says that they are not')}"
     match rule_of(entry):
@@ -91,7 +91,7 @@ def why_kept(entry: Entry) -> str:
 
 @contextmanager
 def _changeable(connection: Connection) -> Iterator[None]:
-    """Lift what refuses changes of the entries, inside of the transaction: nobody else ever sees it lifted."""
+    """Lift what refuses changes of the entries, inside the transaction: no one else ever sees it lifted."""
     lift, restore = schema.lift_entries(connection.dialect.name)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete=ON")  # what is freed is overwritten with zeros

@@ -1,4 +1,4 @@
-"""What one home remembers of the ledger: its newest entry. The chain alone cannot show that its end was cut off.
+"""The ledger's newest entry, as one home remembers it. The chain alone cannot show that its end was cut off.
 
 It is written after the entry is committed, so after a crash it may be behind the ledger, and never before it.
 """
@@ -24,7 +24,7 @@ class Head(NamedTuple):
 
 
 def read(path: Path) -> Head | None:
-    """What was remembered, or None when nothing ever was."""
+    """Return the remembered head, or None if there is no file yet. Raises HeadCheckpointDamaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def read(path: Path) -> Head | None:
 def remember(path: Path, head: Head) -> None:
     """Remember a newer head; an older one, which a slower process brings, changes nothing.
 
-    What the head stands for is committed: a disk that fails here leaves the witness behind, as a crash does.
+    The entry itself is committed: a disk that fails here leaves the checkpoint behind the ledger, as a crash does.
     """
     try:
         known = read(path)

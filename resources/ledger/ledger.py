@@ -1,4 +1,4 @@
-"""The ledger: one append-only, hash-chained record of what was made, shown, decided and moved.
+"""The ledger: one append-only, hash-chained record of what was built, proven, decided and moved.
 
 Each entry's hash covers its content and the hash before it (resources.ledger.chain), so any changed, removed or reordered
 entry shows. Writers take the database's write lock first: several processes can append, one at a time.
@@ -121,7 +121,7 @@ class Ledger:
         return next((m for m in reversed(self._manifests(*where)) if ReleaseFacts.of(m).release == name), None)
 
     def current(self, product: str, stage: str, partition: str = "") -> Manifest | None:
-        """The manifest that an asset's partition stands for now."""
+        """The current manifest of an asset's partition; None if it was never published."""
         with self.engine.connect() as connection:
             id = _current(connection, product, stage, partition)
         return self.manifest(id) if id else None
@@ -169,21 +169,21 @@ class Ledger:
     def move_pointer(
         self, kind: Kind, move: MoveRecord, *, expected: str | None, guard: Guard | None = None
     ) -> Record[MoveRecord]:
-        """Move an endpoint if `expected` (a release, or None) is what answers at this moment; else LedgerConflict."""
+        """Move an endpoint if `expected` (a bundle's digest, or None) serves at this moment. Raises LedgerConflict otherwise."""
 
-        def still_answering(connection: Connection) -> None:
+        def still_serving(connection: Connection) -> None:
             columns = schema.pointers.c
             where = (columns.product == move.product, columns.environment == move.environment)
             query = select(columns.release).where(*where).order_by(columns.seq.desc()).limit(1)
             if (now := connection.scalar(query)) != expected:
                 raise LedgerConflict(
-                    f"{move.product}: in {move.environment} release {_short(now)} answers, not {_short(expected)} as "
-                    "the decision assumed; materialize evaluation again to compare with what answers now"
+                    f"{move.product}: in {move.environment} release {_short(now)} serves, not {_short(expected)} as "
+                    "the decision assumed; materialize evaluation again to compare with the release that serves now"
                 )
             if guard is not None:
                 guard(connection)
 
-        return read(self.append(kind, move, guard=still_answering), MoveRecord)
+        return read(self.append(kind, move, guard=still_serving), MoveRecord)
 
     def entries(self, *where: Any) -> list[Entry]:
         """Entries that match, oldest first."""

@@ -1,4 +1,4 @@
-"""Recalls: what was declared bad, and with it everything that was made from it. Who reads or promotes asks here first."""
+"""Recalls: what was declared bad, and everything that was made from it. Every read and promotion checks here first."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from resources.ledger.records import read
 
 
 class Recalled(MlAssetsError):
-    """What is to be used was made from something that was recalled."""
+    """A manifest that was to be used is recalled, or was made from what is."""
 
 
 class Recall(msgspec.Struct, frozen=True):
@@ -33,7 +33,7 @@ class Recall(msgspec.Struct, frozen=True):
 
     @property
     def description(self) -> str:
-        """In words: what was recalled, by whom, when and why."""
+        """A clause that says what was recalled, by whom, when and why."""
         named = f"release {self.name}" if self.what == "release" else f"raw {self.partition}"
         on = f" on {self.at[:10]}" if self.at else ""
         return f"{named}, which {self.by} recalled{on}: {self.reason!r}"
@@ -96,7 +96,7 @@ def derived(ledger: Ledger, product: str) -> dict[str, Recall]:
 
 
 def descendants(ledger: Ledger, recall: Recall) -> list[Manifest]:
-    """What is declared bad and everything that was ever made from it, oldest first."""
+    """The manifests that were recalled and all that were ever made from them, oldest first."""
     with ledger.engine.connect() as connection:
         ids = _descendants(connection, recall)
     return [manifest for id in ids if (manifest := ledger.manifest(id)) is not None]
@@ -124,7 +124,7 @@ def refuse_within(connection: Connection, manifests: Iterable[Manifest]) -> None
 
 def _reason(manifest: Manifest, recall: Recall) -> str:
     product, partition = manifest.recipe.product, manifest.partition
-    outs = [f"make it again without: `ml-assets run {product} --partition {partition}`"]
+    outs = [f"build it again without that: `ml-assets run {product} --partition {partition}`"]
     if recall.what == "partition":
         again = f"deliver {recall.partition} again, with other content: `ml-assets deliver {product} TABLE FILE"
         outs = [f"{again} --partition {recall.partition}`", *(outs if partition != recall.partition else [])]

@@ -21,7 +21,7 @@ class BlobDamaged(MlAssetsError):
 
 
 class Blobs(Protocol):
-    """What a snapshot store needs of the place where bytes lie."""
+    """The interface of a place that stores bytes for snapshots."""
 
     def put(self, content: bytes) -> str:
         """Store the bytes and return their digest; they are durable when this returns."""

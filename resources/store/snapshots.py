@@ -1,4 +1,4 @@
-"""Snapshots: immutable sets of named files. What flows between stages is the digest of one."""
+"""Snapshots: immutable sets of named files. Stages hand each other the digest of one."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ class Snapshots:
     def write(self, files: Mapping[str, bytes]) -> Snapshot:
         """Store the files, members first, so that a snapshot that can be named is whole."""
         if other := [name for name in files if not _is_plain(name)]:
-            raise MemberRefused(f"{other[0]!r} is no member name: relative, with '/', without '.' and '..' parts")
+            raise MemberRefused(f"{other[0]!r} isn't a member name: relative, with '/', without '.' and '..' parts")
         members = {name: self.blobs.put(content) for name, content in sorted(files.items())}
         return Snapshot(self.blobs.put(canonical_json({"members": members})), members)
 
