@@ -1,1 +1,1 @@
-"""The claims: asset checks that are green when true. What they show is recorded as evidence, which later stages require."""
+"""The claims: asset checks that are green when true. Their results are recorded as evidence, which later stages require."""

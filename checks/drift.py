@@ -37,8 +37,8 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
 
 def _columns(product: Product, monitoring: Manifest) -> Finding:
     drifted, limit = MonitoringFacts.of(monitoring).drifted, product.monitoring.column_psi
-    told = f"PSI above {limit}: {', '.join(drifted)}" if drifted else f"every column's PSI is at most {limit}"
-    return Finding("columns_stable", not drifted, told, "WARN", {"limit": limit, "drifted": len(drifted)})
+    description = f"PSI above {limit}: {', '.join(drifted)}" if drifted else f"every column's PSI is at most {limit}"
+    return Finding("columns_stable", not drifted, description, "WARN", {"limit": limit, "drifted": len(drifted)})
 
 
 def _score(product: Product, monitoring: Manifest) -> Finding:
@@ -55,5 +55,5 @@ def _realised(product: Product, monitoring: Manifest) -> Finding:
     if value is None:
         return Finding(claim, False, f"{spec.metric} is not defined on these outcomes", "WARN")
     drop = -METRICS[spec.metric].advantage(value, facts.promised)
-    told = f"{spec.metric} {value:.4f}, {facts.promised:.4f} on its test window, may drop by {spec.max_drop}"
-    return Finding(claim, drop <= spec.max_drop, told, "WARN", {"value": value, "promised": facts.promised, "drop": drop})
+    description = f"{spec.metric} {value:.4f}, {facts.promised:.4f} on its test window, may drop by {spec.max_drop}"
+    return Finding(claim, drop <= spec.max_drop, description, "WARN", {"value": value, "promised": facts.promised, "drop": drop})

@@ -15,7 +15,7 @@ from resources.ledger.decisions import Decisions
 from resources.lineage import Lineage
 
 VERDICT = "gates_passed"
-NOT_ASKED = "not asked of a first release: there is no champion"
+NOT_APPLICABLE = "does not apply to a first release: there is no champion"
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -30,48 +30,49 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
     def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
         evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
-        told = _excused(lineage, product, evaluation) if evaluation else ""
-        if not told and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
-            told = "the release is withheld"  # by the stage itself: nothing is blocked, and what only informs is made
-        for found in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
-            yield found if found.passed or not told else _warn(found, told)
+        excuse = _excused(lineage, product, evaluation) if evaluation else ""
+        if not excuse and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
+            excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and the leaves still run
+        for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
+            yield finding if finding.passed or not excuse else _warn(finding, excuse)
 
     return [gates]
 
 
 def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
-    """Why what did not pass stops nothing: a person overrode the verdict, or is to be asked; empty if it stops the path."""
+    """Return why a check that did not pass doesn't stop the path: a person overrode the verdict, or has to decide; empty if it
+    does stop it."""
     from ml_assets.core.release.clearance import clearance
 
     model = lineage.made_from(evaluation)["model"]
     override = Decisions(lineage.ledger).override(evaluation, model)
     facts = EvaluationFacts.of(evaluation)
-    verdict_clearance = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    if verdict_clearance.overridden and override:
+    permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    if permit.overridden and override:
         return f"overridden by {override.by}: {override.reason}"
-    return f"a person is asked: {product.name} says on_inconclusive: ask" if verdict_clearance.approval_reason else ""
+    return f"a person decides: {product.name} says on_inconclusive: ask" if permit.approval_reason else ""
 
 
-def _warn(found: dg.AssetCheckResult, told: str) -> dg.AssetCheckResult:
-    """Not passed, and shown as such; of severity WARN, so that Dagster goes on. In the ledger it stays what it is."""
+def _warn(result: dg.AssetCheckResult, excuse: str) -> dg.AssetCheckResult:
+    """The result, still not passed, with severity WARN so that Dagster goes on. The evidence in the ledger stays as it is."""
     return dg.AssetCheckResult(
         passed=False,
-        asset_key=found.asset_key,
-        check_name=found.check_name,
+        asset_key=result.asset_key,
+        check_name=result.check_name,
         severity=dg.AssetCheckSeverity.WARN,
-        description=f"{found.description} ({told})",
-        metadata=found.metadata,
+        description=f"{result.description} ({excuse})",
+        metadata=result.metadata,
     )
 
 
 def _find(evaluation: Manifest) -> Sequence[Finding]:
     verdict = EvaluationFacts.of(evaluation).verdict
     accepted = verdict.decision == "ACCEPT"
-    short = ", ".join(f"{each.name} {each.outcome}" for each in verdict.claims if each.outcome != "PASS")
+    short = ", ".join(f"{claim.name} {claim.outcome}" for claim in verdict.claims if claim.outcome != "PASS")
     reasons = short or "; ".join(verdict.reasons)
-    told = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
-    findings = [Finding(VERDICT, accepted, told), *map(_claim, verdict.claims)]
-    return findings + [Finding(name, True, NOT_ASKED) for name in verdict.not_asked]
+    description = f"{verdict.decision}: {reasons}" if reasons else verdict.decision
+    findings = [Finding(VERDICT, accepted, description), *map(_claim, verdict.claims)]
+    return findings + [Finding(name, True, NOT_APPLICABLE) for name in verdict.not_asked]
 
 
 def _claim(claim: ClaimFacts) -> Finding:

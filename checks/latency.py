@@ -70,8 +70,8 @@ def _find(lineage: Lineage, product: Product, server: StagingServer, staged: Rec
                 break
     except MlAssetsError as error:
         against = f" against {champion.body.release}" if champion else ""
-        told = f"{staged.body.release} cannot be measured{against}: {error}"
-        return Finding(LATENCY_HOLDS, False, told, details={**compared, "attempts": attempts})
+        message = f"{staged.body.release} cannot be measured{against}: {error}"
+        return Finding(LATENCY_HOLDS, False, message, details={**compared, "attempts": attempts})
     return _judged(product.staging, attempts, compared, is_first=serving is None)
 
 
@@ -85,13 +85,13 @@ def _attempt(
     measured = [_measured(snapshots, server, entry) for entry in (staged, champion) if entry]
     server.serve(as_pointer(staged))  # starts it, where no check did
     measure_in_turns(server.base_url, measured)
-    candidate_ms, *champion_ms = (each.p99_ms for each in measured)
+    candidate_ms, *champion_ms = (release.p99_ms for release in measured)
     return {
         "at": at,
         "candidate_p99_ms": round(candidate_ms, 3),
         "champion_p99_ms": round(champion_ms[0], 3) if champion_ms else None,
         "ratio": round(candidate_ms / champion_ms[0], 3) if champion_ms else None,
-        "requests": sum(each.requests for each in measured),
+        "requests": sum(release.requests for release in measured),
     }
 
 
@@ -104,21 +104,21 @@ def _measured(snapshots: Snapshots, server: StagingServer, entry: Record[MoveRec
 
 
 def _judged(staging: StagingSpec, attempts: list[dict[str, Any]], compared: Mapping[str, Any], *, is_first: bool) -> Finding:
-    """What the best attempt shows: the last one, unless all of them failed."""
+    """The finding of the best attempt: the last one, unless all of them failed."""
     best = min(attempts, key=lambda attempt: attempt["ratio"] or 0.0)
     details = {**compared, **_numbers(best), "attempts": attempts}
-    told = f"p99 is {best['candidate_p99_ms']:.2f} ms"
+    description = f"p99 is {best['candidate_p99_ms']:.2f} ms"
     if best["ratio"] is None:
         why = "no release serves yet" if is_first else "this is the release that serves"
-        return Finding(LATENCY_HOLDS, True, f"{told}; {why}, so there is no ratio", details=details)
+        return Finding(LATENCY_HOLDS, True, f"{description}; {why}, so there is no ratio", details=details)
     champion, tried = compared["champion_release"], f" in the best of {len(attempts)} attempts" if len(attempts) > 1 else ""
-    told += f", {best['ratio']:.2f} times that of {champion} ({best['champion_p99_ms']:.2f} ms){tried}"
+    description += f", {best['ratio']:.2f} times that of {champion} ({best['champion_p99_ms']:.2f} ms){tried}"
     limit = f"at most {staging.p99_ratio:g} times is allowed"
-    return Finding(LATENCY_HOLDS, best["ratio"] <= staging.p99_ratio, f"{told}; {limit}", details=details)
+    return Finding(LATENCY_HOLDS, best["ratio"] <= staging.p99_ratio, f"{description}; {limit}", details=details)
 
 
 def _numbers(attempt: Mapping[str, Any]) -> dict[str, float]:
-    """An attempt's figures; there is one alone where nothing is compared."""
+    """An attempt's figures; just the candidate's if nothing is compared."""
     return {name: attempt[name] for name in ("candidate_p99_ms", "champion_p99_ms", "ratio") if attempt[name] is not None}
 
 
@@ -130,7 +130,7 @@ def _with_table(result: dg.AssetCheckResult) -> dg.AssetCheckResult:
         and isinstance(attempts.value, list)
         and attempts.value
     ):
-        rows = [{"at": each["at"], **_numbers(each), "requests": each["requests"]} for each in attempts.value]
+        rows = [{"at": attempt["at"], **_numbers(attempt), "requests": attempt["requests"]} for attempt in attempts.value]
         shown["attempts"] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
     return dg.AssetCheckResult(
         passed=result.passed,

@@ -24,10 +24,10 @@ from resources.settings import Settings
 
 MOST_SECONDS = 1800
 OF_ITSELF = {"row order", "data", "not deterministic"}
-"""Causes that nobody declared; everything else is a change of code, configuration or libraries since the release."""
+"""Causes that no one declared; everything else is a change of code, configuration or libraries since the release."""
 
 PROOF = Proof("release", (REPRODUCIBLE,), (f"{__name__}:_finding",), is_reused=False)
-"""What decides lies outside of the release's own stage: what was found before says nothing about today's code."""
+"""Evidence is never reused: the code that decides is outside the release's own stage, and may have changed since."""
 
 
 class NotTried(MlAssetsError):
@@ -62,12 +62,12 @@ def _finding(outcome: dict[str, Any]) -> Finding:
     details = {"seconds": outcome["seconds"], "from": outcome["from"]}
     if outcome["equal"]:
         changed = f"; without effect: {'; '.join(outcome['without_effect'])}" if outcome["without_effect"] else ""
-        rows = sum(each["rows"] for each in outcome["predictions"].values())
+        rows = sum(scores["rows"] for scores in outcome["predictions"].values())
         return Finding(REPRODUCIBLE, True, f"the same model and the same {rows} scores{changed}", details=details)
     first = outcome["first"]
     if first is None:
         return Finding(REPRODUCIBLE, False, "the same model gives other scores", details=details)
-    told = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
+    causes = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
     is_declared = not OF_ITSELF & {cause["kind"] for cause in first["causes"]}
-    description = f"{first['stage']} {first['partition']} comes out otherwise: {told}"
+    description = f"{first['stage']} {first['partition']} comes out otherwise: {causes}"
     return Finding(REPRODUCIBLE, False, description, "WARN" if is_declared else "ERROR", details)

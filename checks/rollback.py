@@ -28,14 +28,14 @@ from resources.store.snapshots import Snapshots
 
 MOST_SECONDS = 5.0
 NOWHERE = "http://127.0.0.1:9"
-"""The port of `discard`, where nobody listens: MLflow and every proxy are there during a drill."""
+"""The port of `discard`, where nothing listens: MLflow and every proxy are there during a drill."""
 
 PROOF = Proof("endpoint/production", (ROLLBACK_DRILL,), (f"{__name__}:_finding",), is_reused=False)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One move of the drill: what answered then, and after how many seconds; `trouble` is empty when all was as recorded."""
+    """One move of the drill: the release that served then, after how many seconds; `trouble` is empty if all was as recorded."""
 
     release: str
     seconds: float
@@ -44,7 +44,7 @@ class Step:
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """The drill of a product's production endpoint."""
-    about = f"A server goes back to the release before and forth again within {MOST_SECONDS:g} s, answering as recorded."
+    about = f"A server goes back to the release before and forward again within {MOST_SECONDS:g} s, with the recorded scores."
     spec = check_spec(product, "endpoint/production", ROLLBACK_DRILL, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__rollback_drill", specs=[spec])
@@ -74,7 +74,7 @@ def _drill(ledger: Ledger, snapshots: Snapshots, settings: Settings, product: Pr
     with tempfile.TemporaryDirectory(prefix="ml-assets-drill-") as folder:
         own = copied(ledger, settings, product, Path(folder))
         try:
-            steps = _steps(own, snapshots, product, there=moves[-1], back_to=before)
+            steps = _steps(own, snapshots, product, current=moves[-1], back_to=before)
         except (EndpointError, ServerDied) as error:
             return Finding(ROLLBACK_DRILL, False, f"between {moves[-1].release} and {before.release}: {error}")
     return _finding(steps)
@@ -84,44 +84,44 @@ def copied(ledger: Ledger, settings: Settings, product: Product, folder: Path) -
     """The settings of a home of its own with a copy of the record and its pointer file, above the same store: whatever moves
     there, nothing moves here."""
     own = replace(settings, home=folder, ledger=f"sqlite:///{folder / 'ledger.db'}", mlflow=NOWHERE, keys="", key="")
-    copy = Ledger(own.ledger, witness=own.ledger_head)
+    copy = Ledger(own.ledger, head_checkpoint=own.ledger_head)
     ledger_copy(ledger, copy)
     Endpoints(own.endpoints, copy).settle(product.name, "production")
     copy.close()
     return own
 
 
-def _steps(own: Settings, snapshots: Snapshots, product: Product, *, there: Move, back_to: Move) -> list[Step]:
+def _steps(own: Settings, snapshots: Snapshots, product: Product, *, current: Move, back_to: Move) -> list[Step]:
     from ml_assets.serving.client import http_client as client
     from ml_assets.serving.client.server_process import ServerProcess
 
     argv = [sys.executable, "-m", "ml_assets", "serve", product.name]
-    found: list[Step] = []
+    steps: list[Step] = []
     with ServerProcess(argv, environ=_environ(own)) as server:
-        found.append(Step(there.release, 0.0, _trouble(snapshots, server.base_url, there)))
-        for move in (back_to, there):
+        steps.append(Step(current.release, 0.0, _trouble(snapshots, server.base_url, current)))
+        for move in (back_to, current):
             started = time.monotonic()
             client.rollback(server.base_url, to=move.bundle, reason="a drill", key="")
             trouble = _trouble(snapshots, server.base_url, move)
-            found.append(Step(move.release, time.monotonic() - started, trouble))
-    return found
+            steps.append(Step(move.release, time.monotonic() - started, trouble))
+    return steps
 
 
 def _trouble(snapshots: Snapshots, base_url: str, expected: Move) -> str:
-    """Ask for the golden rows of the release that should answer: what differs from the record."""
+    """Score the golden rows of the release that should serve. Returns what differs from the record, empty if nothing does."""
     from ml_assets.serving.client import http_client as client
 
     golden = json.loads(snapshots.read(expected.bundle, "golden.json"))
     answer = client.predict(base_url, golden["requests"], key="")
     if answer["release"] != expected.release:
-        return f"{answer['release']} answers, not {expected.release}"
-    scores = [_score(each) for each in answer["predictions"]]
-    return "" if scores == golden["scores"] else f"{expected.release} scores its golden rows otherwise than recorded"
+        return f"{answer['release']} serves, not {expected.release}"
+    scores = [_score(prediction) for prediction in answer["predictions"]]
+    return "" if scores == golden["scores"] else f"{expected.release} scores its golden rows differently from the record"
 
 
 def _score(prediction: dict[str, Any]) -> float:
-    found = prediction.get("probability", prediction.get("value"))
-    return float(found)  # type: ignore[arg-type]
+    score = prediction.get("probability", prediction.get("value"))
+    return float(score)  # type: ignore[arg-type]
 
 
 def _environ(own: Settings) -> dict[str, str]:
@@ -141,5 +141,7 @@ def _finding(steps: list[Step]) -> Finding:
     wrong += [f"{step.release} answered after {step.seconds:.1f} s" for step in steps if step.seconds >= MOST_SECONDS]
     if wrong:
         return Finding(ROLLBACK_DRILL, False, "; ".join(wrong), details=details)
-    told = f"back to {went_back.release} in {went_back.seconds:.2f} s, forth again in {went_forth.seconds:.2f} s, as recorded"
-    return Finding(ROLLBACK_DRILL, True, told, details=details)
+    description = (
+        f"back to {went_back.release} in {went_back.seconds:.2f} s, forward again in {went_forth.seconds:.2f} s, as recorded"
+    )
+    return Finding(ROLLBACK_DRILL, True, description, details=details)

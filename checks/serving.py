@@ -1,4 +1,4 @@
-"""What answers is what was computed offline, fast enough, and what answers is what the ledger says."""
+"""The endpoint gives the scores that were computed offline, fast enough, and serves the release that the ledger names."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -93,7 +93,7 @@ def _compare(lineage: Lineage, product: Product, release: Manifest, base_url: st
     served = np.array([p[score] for p in answer["predictions"]])
     details = {"rows": len(chosen), "release": answer["release"]}
     if answer["release"] != (name := ReleaseFacts.of(release).release):
-        return Finding(SMOKE, False, f"{answer['release']} answers in staging, not {name}", details=details)
+        return Finding(SMOKE, False, f"{answer['release']} serves in staging, not {name}", details=details)
     if not np.array_equal(served, offline[chosen]):
         furthest = float(np.abs(served - offline[chosen]).max()) if len(served) == len(chosen) else float("inf")
         return Finding(SMOKE, False, f"{len(chosen)} answers differ from offline by up to {furthest:g}", details=details)
@@ -133,12 +133,14 @@ def _recorded(endpoints: Endpoints, product: Product) -> Finding:
     if entry is None:
         return Finding(RECORDED, False, "no release was promoted yet", "WARN")
     expected = entry.body.release
-    told = pointer.read(endpoints.file(product.name, "production"))
-    if told is None or told.bundle != entry.body.bundle:
-        return Finding(RECORDED, False, f"the pointer file names {told.release if told else 'nothing'}, the ledger {expected}")
+    written = pointer.read(endpoints.file(product.name, "production"))
+    if written is None or written.bundle != entry.body.bundle:
+        return Finding(
+            RECORDED, False, f"the pointer file names {written.release if written else 'nothing'}, the ledger {expected}"
+        )
     spec = product.endpoint
     try:
         served = client.release(f"http://{spec.host}:{spec.port}")["release"]
     except client.EndpointUnreachable:
         return Finding(RECORDED, True, f"{expected} is recorded and pointed to; no server runs on port {spec.port}")
-    return Finding(RECORDED, served == expected, f"{served} answers on port {spec.port}, {expected} is recorded")
+    return Finding(RECORDED, served == expected, f"{served} serves on port {spec.port}, {expected} is recorded")

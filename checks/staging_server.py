@@ -15,7 +15,7 @@ from resources.settings import Settings
 
 
 class StagingServer:
-    """Serves what it is told to, whatever serves in the real home, where nothing moves. The process starts on first use."""
+    """Serves any release, whichever serves in the real home, where nothing moves. The process starts on first use."""
 
     def __init__(self, settings: Settings, product: Product) -> None:
         self.base_url = ""

@@ -40,8 +40,8 @@ def build_defs(products: Mapping[str, Product], resources: Mapping[str, Any]) ->
     """The definitions of these products on these resources (`resources_of`, or others for some of its keys); builds values only,
     opens nothing."""
     return dg.Definitions(
-        assets=_each(STAGES, products),
-        asset_checks=_each(CHECKS, products),
+        assets=_definitions(STAGES, products),
+        asset_checks=_definitions(CHECKS, products),
         jobs=[job(product) for product in products.values() for job in JOBS],
         sensors=[sensor.build(product) for product in products.values() for sensor in SENSORS],
         resources=resources,
@@ -49,8 +49,8 @@ def build_defs(products: Mapping[str, Product], resources: Mapping[str, Any]) ->
     )
 
 
-def _each(modules: Iterable[ModuleType], products: Mapping[str, Product]) -> list[Any]:
-    return [made for product in products.values() for module in modules for made in module.build(product)]
+def _definitions(modules: Iterable[ModuleType], products: Mapping[str, Product]) -> list[Any]:
+    return [definition for product in products.values() for module in modules for definition in module.build(product)]
 
 
 @dg.definitions

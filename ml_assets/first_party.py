@@ -36,7 +36,7 @@ class SourceTree:
     @classmethod
     def read(cls, root: Path, packages: Sequence[str] = PACKAGES) -> "SourceTree":
         """Every module of these packages below `root`."""
-        paths = dict(found for package in packages for found in _modules(root, package))
+        paths = dict(module for package in packages for module in _modules(root, package))
         marks = {name: _mark(path) for name, path in paths.items()}
         return cls(paths, {name: path.read_bytes() for name, path in paths.items()}, marks)
 
@@ -64,17 +64,17 @@ class _Guard(MetaPathFinder):
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
         if name in TREE.paths and TREE.has_changed(name):
-            raise CodeChanged(_told([name]))
+            raise CodeChanged(_message([name]))
         return None
 
 
 def refuse_changes() -> None:
     """Raise CodeChanged if a source file is not what this process started with: what it would record did not run."""
     if changed := TREE.changed():
-        raise CodeChanged(_told(changed))
+        raise CodeChanged(_message(changed))
 
 
-def _told(changed: Sequence[str]) -> str:
+def _message(changed: Sequence[str]) -> str:
     named = ", ".join(changed[:SHOWN]) + (f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else "")
     return (
         f"the code changed since this process started: {named}. Restart it: in Dagster reload the code location, "
@@ -93,7 +93,7 @@ def _modules(root: Path, package: str) -> Iterator[tuple[str, Path]]:
 
 
 def _mark(path: Path) -> tuple[int, int, int]:
-    """What shows that a file was written again: the change time of its inode, which nobody can set back, its size and number."""
+    """The inode's change time, which no one can set back, its size and its number: they show that a file was written again."""
     stat = path.stat()
     return stat.st_ctime_ns, stat.st_size, stat.st_ino
 

@@ -17,7 +17,7 @@ from resources.store.blobs import write_atomically
 
 
 class _Kept(msgspec.Struct):
-    """`parser`: what a text's units depend on besides the text; `digest`: of the modules' JSON."""
+    """`parser`: what a text's units depend on apart from the text; `digest`: of the modules' JSON."""
 
     parser: str
     digest: str

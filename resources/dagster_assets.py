@@ -1,4 +1,4 @@
-"""The Dagster side that every stage shares: keys, partitions, dependencies and how a made thing is reported."""
+"""The Dagster side that every stage shares: keys, partitions, dependencies and the result that is reported."""
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +60,7 @@ def unfinished_apis() -> Iterator[None]:
 
 
 class Declaration(TypedDict):
-    """What Dagster is told of an asset that follows from the product and the stage."""
+    """The part of an asset's definition that follows from the product and the stage."""
 
     key: dg.AssetKey
     deps: Sequence[dg.AssetDep]
@@ -72,7 +72,7 @@ class Declaration(TypedDict):
 
 def declaration(product: Product, stage: str, description: str, *, kinds: set[str], after: str = "") -> Declaration:
     """The arguments of `dg.asset`, or of an `AssetSpec`, for a stage: its key, dependencies, group, kinds and partitions. An
-    endpoint, which is no stage of core.lineage.stages, comes `after` another asset."""
+    endpoint, which isn't a stage of core.lineage.stages, comes `after` another asset."""
     is_partitioned = stage in STAGES and STAGES[stage].is_partitioned
     return {
         "key": asset_key(product, stage),
@@ -84,29 +84,29 @@ def declaration(product: Product, stage: str, description: str, *, kinds: set[st
     }
 
 
-def materialized(product: Product, made: Made, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
-    """Report a made thing to Dagster: its data version, whether it was reused, and its manifest."""
-    manifest = made.manifest
-    told: dict[str, Any] = {
-        "reused": dg.MetadataValue.bool(made.reused),
+def materialized(product: Product, result: Made, metadata: Mapping[str, Any] | None = None) -> dg.MaterializeResult[Any]:
+    """Report a stage's result to Dagster: its data version, whether it was reused, and its manifest."""
+    manifest = result.manifest
+    provenance: dict[str, Any] = {
+        "reused": dg.MetadataValue.bool(result.reused),
         "data_version": manifest.data_version,
         "manifest": manifest.id,
         "lineage": dg.MetadataValue.md(f"`ml-assets lineage {manifest.id[:12]}`"),
         "impact": dg.MetadataValue.md(f"`ml-assets impact {manifest.id[:12]}`"),
-        "inputs": inputs_table(made),
+        "inputs": inputs_table(result),
     }
     return dg.MaterializeResult(
         asset_key=asset_key(product, manifest.recipe.stage),
         data_version=dg.DataVersion(manifest.data_version),
-        metadata={**(metadata or {}), **told},
+        metadata={**(metadata or {}), **provenance},
     )
 
 
-def inputs_table(made: Made) -> dg.TableMetadataValue:
-    """The inputs of a manifest, one row each: what Dagster's own provenance does not keep per partition."""
+def inputs_table(result: Made) -> dg.TableMetadataValue:
+    """The inputs of a manifest, one row each, which Dagster's own provenance doesn't keep per partition."""
     rows = [
         dg.TableRecord({"asset": i.asset, "partition": i.partition, "data_version": i.data_version[:16]})
-        for i in made.manifest.recipe.inputs
+        for i in result.manifest.recipe.inputs
     ]
     columns = [dg.TableColumn(name, "string") for name in ("asset", "partition", "data_version")]
     return dg.MetadataValue.table(rows, schema=dg.TableSchema(columns=columns))

@@ -51,7 +51,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
     head: str = Field(description="The file that remembers the last entry.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Ledger:
-        return Ledger(self.url, witness=Path(self.head))
+        return Ledger(self.url, head_checkpoint=Path(self.head))
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Ledger]:
@@ -64,7 +64,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
 
 
 class LineageResource(ConfigurableResourceFactory[Lineage]):
-    """Snapshots and ledger together: makes each thing once, and knows what it was made from."""
+    """Snapshots and ledger together: builds each output once, and knows its inputs."""
 
     snapshots: dg.ResourceDependency[Snapshots]
     ledger: dg.ResourceDependency[Ledger]
@@ -97,7 +97,7 @@ class DbtResource(ConfigurableResourceFactory[Dbt]):
 
 
 class TrackingResource(ConfigurableResourceFactory[Catalogue]):
-    """MLflow, the catalogue of runs and released versions; asked on use alone, through dagster-mlflow."""
+    """MLflow, the catalogue of runs and released versions; connected to on first use, through dagster-mlflow."""
 
     url: str = Field(description="The tracking server, or its database.")
     artifacts: str = Field(description="The folder of new experiments' artifacts.")
@@ -132,7 +132,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
 
 
 def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
-    """Every resource of these settings by its key. One that is `replaced` is replaced in those too that are made of it."""
+    """Every resource of these settings by its key. A `replaced` one is also replaced in the resources that use it."""
     cache, products = str(current.cache), [str(folder) for folder in current.products]
     store, ledger_url, mlflow = (_url(current, name) for name in ("store", "ledger", "mlflow"))
     snapshots = replaced.get("snapshots") or SnapshotsResource(url=store, cache=cache)

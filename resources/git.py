@@ -38,8 +38,8 @@ class Sources:
         return source(ROOT, product=self._folder(product), stated=self.commit)
 
     def _folder(self, product: str) -> Path | None:
-        found = (file.parent.resolve() for root in self.products for file in root.glob(f"*/{SPEC_FILE}"))
-        return next((folder for folder in found if folder.name == product), None)
+        folders = (file.parent.resolve() for root in self.products for file in root.glob(f"*/{SPEC_FILE}"))
+        return next((folder for folder in folders if folder.name == product), None)
 
 
 def source(code: Path, *, product: Path | None = None, stated: str = "") -> Source:

@@ -29,7 +29,7 @@ class Repository:
         return cls(Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip()).resolve())
 
     def commit(self, ref: str) -> str:
-        """The commit that a name stands for."""
+        """The commit that a name refers to."""
         return _git(self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
 
     def base(self, ref: str | None) -> str:

@@ -51,9 +51,9 @@ class Landing:
     def entries(self, product: Product) -> dict[str, dict[str, os.DirEntry[str]]]:
         """The file of each table, per delivered partition, in order: each folder is listed once, no file is opened."""
         tables = {table: self._entries(product, table) for table in product.delivery.tables}
-        complete = set.intersection(*(set(found) for found in tables.values()))
+        complete = set.intersection(*(set(files) for files in tables.values()))
         keys = sorted(_partitions(product, complete))
-        return {key: {table: found[key] for table, found in tables.items()} for key in keys}
+        return {key: {table: files[key] for table, files in tables.items()} for key in keys}
 
     def stray(self, product: Product) -> list[Path]:
         """Files in the product's folders whose names are no partition of it."""
@@ -62,7 +62,7 @@ class Landing:
         return sorted(self.file(product, table, key) for table, keys in strays.items() for key in keys)
 
     def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
-        """Deliver a file: written aside, then renamed, so that nobody sees half of it."""
+        """Deliver a file: written aside, then renamed, so that no one sees half of it."""
         path = self.file(product, table, partition)
         write_atomically(path, content)
         return path
@@ -72,8 +72,8 @@ class Landing:
         folder = self.root / product.name / table
         if not folder.is_dir():
             return {}
-        with os.scandir(folder) as found:
-            named = (entry for entry in found if entry.name.endswith(suffix) and entry.name[0] != ".")
+        with os.scandir(folder) as listing:
+            named = (entry for entry in listing if entry.name.endswith(suffix) and entry.name[0] != ".")
             return {entry.name.removesuffix(suffix): entry for entry in named if entry.is_file()}
 
     def _all_there(self, product: Product, files: Mapping[str, Path]) -> dict[str, Path]:

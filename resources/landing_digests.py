@@ -1,4 +1,4 @@
-"""What is delivered, by content: digests of landing files, remembered so that an unchanged file is not read again."""
+"""Digests of delivered files, remembered so that an unchanged file is not read again."""
 
 import json
 import os
@@ -18,7 +18,7 @@ SETTLED_NS = 1_000_000_000
 
 @dataclass
 class FileDigests:
-    """Digests of delivered files, kept with size, times and inode. The time of the last change of the inode, which nobody
+    """Digests of delivered files, kept with size, times and inode. The time of the last change of the inode, which no one
     can set back, shows a file that was changed in place and given its old date again."""
 
     path: Path

@@ -1,4 +1,4 @@
-"""Making things once: look a recipe up, compute only when its output is not there and intact, record what was made."""
+"""Building each output once: look a recipe up, compute only if its output is missing or damaged, record the manifest."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,16 +25,16 @@ from resources.store.snapshots import Snapshots
 
 
 class NotMaterialized(MlAssetsError):
-    """A stage reads a partition that nothing has made yet."""
+    """A stage reads a partition that was never built."""
 
 
 class NotProven(MlAssetsError):
-    """What a stage reads lacks a passing result of a claim that must hold before it may be used."""
+    """An input lacks a passing result of a claim that must hold before it may be used."""
 
 
 @dataclass(frozen=True)
 class Made:
-    """What stands for an asset's partition now, and whether it was there already."""
+    """The current manifest of an asset's partition, and whether it was reused."""
 
     manifest: Manifest
     reused: bool
@@ -42,58 +42,58 @@ class Made:
 
 @dataclass(frozen=True)
 class Baselines:
-    """Who a candidate is compared with; both are None until a first release answers."""
+    """The releases that a candidate is compared with; both are None until a first release serves."""
 
     champion: Manifest | None
     anchor: Manifest | None
 
     @property
     def by_role(self) -> dict[str, Manifest]:
-        """Those that there are."""
+        """Those that exist, by role."""
         named = {"champion": self.champion, "anchor": self.anchor}
         return {role: release for role, release in named.items() if release is not None}
 
 
 @dataclass(frozen=True)
 class Lineage:
-    """The store and the ledger together. `run` names who makes things, in the record (a Dagster run id); `sources` says
-    whose commit a product's code and declaration are."""
+    """The store and the ledger together. In its methods `run` is the Dagster run id that is recorded; `sources` returns the
+    commits of a product's code and declaration."""
 
     snapshots: Snapshots
     ledger: Ledger
     sources: Callable[[str], Source | None] = lambda product: None
 
     def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
-        """What stands for the asset's partition now, to be used. Raises NotMaterialized with the next command, or Recalled
-        when it comes from something that was declared bad."""
-        found = self.ledger.current(product.name, stage, partition)
-        if found is None:
+        """The current manifest of the asset's partition, to be used. Raises NotMaterialized with the next command, or Recalled
+        if it comes from something that was declared bad."""
+        manifest = self.ledger.current(product.name, stage, partition)
+        if manifest is None:
             raise NotMaterialized(
                 f"{product.name}/{stage} has nothing for {partition or 'the product'} yet; "
                 f"materialize it first: {_command('run', product.name, partition)}"
             )
-        recalls.refuse(self.ledger, [found])
-        return found
+        recalls.refuse(self.ledger, [manifest])
+        return manifest
 
     def reads(self, product: Product, stage: str, partition: str) -> list[Manifest]:
-        """The manifests that a stage reads for one partition, as core.lineage.stages declares them. What was recalled is left out
-        where a stage takes what there is, and refused where it needs just that."""
+        """The manifests that a stage reads for one partition, as core.lineage.stages declares them. Recalled ones are left out
+        where a stage takes what is available, and refused where it requires them. Raises NotMaterialized and Recalled."""
         bad = memoize(lambda: recalls.derived(self.ledger, product.name))
-        there: dict[tuple[str, str], Manifest] = {}
+        usable: dict[tuple[str, str], Manifest] = {}
 
-        def is_there(asset: tuple[str, str]) -> bool:
-            found = self.ledger.current(product.name, *asset)
-            if found is None or found.id in bad():
+        def is_usable(asset: tuple[str, str]) -> bool:
+            manifest = self.ledger.current(product.name, *asset)
+            if manifest is None or manifest.id in bad():
                 return False
-            there[asset] = found
+            usable[asset] = manifest
             return True
 
-        wanted = stages.reads(product, stage, partition, is_there)
-        required = [self.current(product, name, key) for name, key in wanted.required]
-        return [there[asset] for asset in wanted.available] + required
+        declared = stages.reads(product, stage, partition, is_usable)
+        required = [self.current(product, name, key) for name, key in declared.required]
+        return [usable[asset] for asset in declared.available] + required
 
-    def answered(self, product: Product, *, before: str) -> Manifest | None:
-        """The release that answered when the partition came in: the last in production as of an earlier one."""
+    def served(self, product: Product, *, before: str) -> Manifest | None:
+        """The release that served when the partition came in: the last in production as of an earlier one."""
         move = self.ledger.pointer(product.name, "production", before=before)
         return self.ledger.manifest(move.body.manifest) if move else None
 
@@ -102,8 +102,8 @@ class Lineage:
         to and did not roll back, of those as of this partition or an earlier one; none that was recalled or comes from what
         was. The anchor is the last of them that was proven better than the anchor before it.
 
-        `question` is the evaluation's recipe key without them. A release that came out of this very question is passed over:
-        asked again, the question has the same answer.
+        `question` is the evaluation's recipe key without them. A release that came out of this very question is skipped:
+        the same question again has the same answer.
         """
         entries = self.ledger.moves(product.name, "production")
         manifests = {entry.body.bundle: entry.body.manifest for entry in entries}
@@ -123,7 +123,7 @@ class Lineage:
         return Baselines(champion, champion)
 
     def inputs(self, manifest: Manifest) -> list[Manifest]:
-        """What it was made from, in the order read; delivered files have no manifest."""
+        """The manifests of its inputs, in the order read; delivered files have none."""
         sources = [self.ledger.manifest(i.manifest) for i in manifest.recipe.inputs if i.manifest]
         return [source for source in sources if source is not None]
 
@@ -134,8 +134,8 @@ class Lineage:
     def tested(self, evaluation: Manifest) -> list[Manifest]:
         """The features of the test window, in order; an evaluation also reads those of the partitions before it."""
         keys = EvaluationFacts.of(evaluation).tested
-        found = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
-        return [found[key] for key in keys]
+        by_partition = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
+        return [by_partition[key] for key in keys]
 
     def handle(self, manifest: Manifest) -> Handle:
         """The snapshot as a builder reads it. Raises BlobDamaged when a byte of it is missing or changed."""
@@ -143,7 +143,7 @@ class Lineage:
 
     def recipe(self, product: Product, stage: str, partition: str, inputs: Sequence[Input]) -> Recipe:
         """The recipe of a stage's partition from what is declared and these inputs. Raises CodeChanged when code or declaration
-        are not what this process started with: it would name something else than what runs."""
+        are not what this process started with, because the recipe would then name code that doesn't run."""
         if changes := changed_since_start(product):
             raise CodeChanged(changes)
         spec = stages.STAGES[stage]
@@ -178,30 +178,30 @@ class Lineage:
         return Made(manifest, reused=False)
 
     def _stands_for(self, known: Manifest, recipe: Recipe) -> bool:
-        """Whether what was made before can be this recipe's output: not if it has equal content from a recalled source."""
+        """Whether a recorded manifest can be this recipe's output: not if its equal content comes from a recalled source."""
         same = set(known.recipe.inputs) == set(recipe.inputs)
         return same or known.id not in recalls.derived(self.ledger, recipe.product)
 
     def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str]) -> None:
-        """Refuse to go on, and record that, unless the ledger holds a PASS of every claim for exactly these manifests."""
-        lacking = [(m, found) for m in manifests if (found := self.unproven(m, claims))]
-        reasons = [reason for _, found in lacking for reason in found]
+        """Record a refusal and raise NotProven, unless the ledger holds a PASS of every claim for exactly these manifests."""
+        lacking = [(m, missing) for m in manifests if (missing := self.unproven(m, claims))]
+        reasons = [reason for _, missing in lacking for reason in missing]
         if reasons:
-            told = [{"stage": m.recipe.stage, "partition": m.partition, "manifest": m.id} for m, _ in lacking]
+            unproven = [{"stage": m.recipe.stage, "partition": m.partition, "manifest": m.id} for m, _ in lacking]
             product = manifests[0].recipe.product
-            self.ledger.append("refusal", {"product": product, **told[0], "unproven": told, "reasons": reasons})
+            self.ledger.append("refusal", {"product": product, **unproven[0], "unproven": unproven, "reasons": reasons})
             raise NotProven("; ".join(reasons))
 
     def unproven(self, manifest: Manifest, claims: Sequence[str]) -> list[str]:
-        """Why the claims are not proven for this manifest: one sentence each, none when all passed."""
-        found = self.ledger.evidence(manifest.id)
+        """One sentence for each claim that is not proven for this manifest; none if all passed."""
+        evidence = self.ledger.evidence(manifest.id)
         command = _command("check", manifest.recipe.product, manifest.partition)
         subject = f"{manifest.asset} {manifest.partition}".strip()
         reasons = []
         for claim in claims:
-            if claim not in found:
+            if claim not in evidence:
                 reasons.append(f"{subject}: {claim} was never checked for this content; {command}")
-            elif not found[claim].body.passed:
+            elif not evidence[claim].body.passed:
                 reasons.append(f"{subject}: {claim} failed; {command}")
         return reasons
 

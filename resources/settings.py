@@ -11,7 +11,7 @@ from ml_assets.errors import MlAssetsError
 
 ROOT = Path(__file__).resolve().parent.parent
 MLFLOW_UI = "http://127.0.0.1:5000"
-"""Where `ml-assets dev` starts the MLflow UI unless told otherwise."""
+"""Where `ml-assets dev` starts the MLflow UI by default."""
 
 _UNUSABLE = {
     r"[\[*?]": "Dagster takes it for a pattern, and would not find its settings",
@@ -59,7 +59,7 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """The folder of what can be made again."""
+        """The folder of files that can be computed again."""
         return self.home / "cache"
 
     @property
@@ -73,7 +73,7 @@ class Settings:
         return self.home / "ledger.head"
 
     def pointer(self, product: str, environment: str) -> Path:
-        """The file that says which release answers in one environment."""
+        """The file that says which release serves in one environment."""
         return pointer_file(self.endpoints, product, environment)
 
     def predictions(self, product: str) -> Path:
@@ -81,14 +81,14 @@ class Settings:
         return self.home / "predictions" / product
 
     def shadow_predictions(self, product: str) -> Path:
-        """The folder of what releases scored in the shadow of the one that answered."""
+        """The folder of the scores of shadow releases."""
         return self.home / "shadow" / product
 
     def environ(self) -> dict[str, str]:
-        """These settings as variables: what another process of the project is given to have the same ones."""
-        told = {each.name: getattr(self, each.name) for each in fields(self)}
-        told["products"] = os.pathsep.join(map(str, self.products))
-        return {variable(name): str(value) for name, value in told.items()}
+        """These settings as environment variables, for another process of the project."""
+        values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
+        values["products"] = os.pathsep.join(map(str, self.products))
+        return {variable(name): str(value) for name, value in values.items()}
 
 
 def variable(name: str) -> str:
@@ -146,5 +146,5 @@ def _without_password(url: str) -> str:
 
 def _refuse_unusable(home: Path) -> None:
     for pattern, reason in _UNUSABLE.items():
-        if found := re.search(pattern, str(home)):
-            raise HomeRefused(f"ML_ASSETS_HOME: {home} has {found.group()!r} in it: {reason}; choose a folder without it")
+        if match := re.search(pattern, str(home)):
+            raise HomeRefused(f"ML_ASSETS_HOME: {home} has {match.group()!r} in it: {reason}; choose a folder without it")

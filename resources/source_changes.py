@@ -5,7 +5,7 @@ from ml_assets.spec.product import Product
 
 
 def changed_since_start(product: Product) -> str:
-    """What changed and what to do about it, in a sentence; empty where nothing did."""
+    """Return a sentence that says what changed and what to do about it; empty if nothing did."""
     try:
         refuse_changes()
     except CodeChanged as error:

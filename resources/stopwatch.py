@@ -1,11 +1,11 @@
-"""What a piece of work took. It is recorded next to a manifest to estimate costs, and decides nothing."""
+"""The time that a piece of work took. It is recorded next to a manifest to estimate costs, and decides nothing."""
 
 import os
 import time
 
 
 class Stopwatch:
-    """Counts from when it is made."""
+    """Counts from its creation."""
 
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), _cpu()

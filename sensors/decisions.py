@@ -1,6 +1,6 @@
 """A person's decision that has not taken effect yet launches the path of its partition, once per decision.
 
-It compares what is recorded with what stands, whoever recorded it and however: nothing is lost with a missed tick.
+It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def build(product: Product) -> dg.SensorDefinition:
     def decisions(context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage]) -> dg.SensorResult | dg.SkipReason:
         requests = list(_requests(product, lineage))
         if not requests:
-            return dg.SkipReason("every decision has taken effect, or is waited for")
+            return dg.SkipReason("every decision has taken effect, or waits for another one")
         return dg.SensorResult(run_requests=requests)
 
     return decisions
@@ -38,16 +38,16 @@ def build(product: Product) -> dg.SensorDefinition:
 
 def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
     ledger, decisions = lineage.ledger, Decisions(lineage.ledger)
-    told = [entry for entry in decisions.told() if entry.body.product == product.name]
-    if not told:
+    recorded = [entry for entry in decisions.history() if entry.body.product == product.name]
+    if not recorded:
         return
-    for each in standings(lineage, product):
-        said = decisions.said(each.release, each.evaluation)
-        newest = said[-1].entry if said else each.override.entry if each.override else ""
-        if newest and each.decision.action == "promote":
-            yield _request(each.release.partition, newest)
+    for status in standings(lineage, product):
+        statements = decisions.statements(status.release, status.evaluation)
+        newest = statements[-1].entry if statements else status.override.entry if status.override else ""
+        if newest and status.decision.action == "promote":
+            yield _request(status.release.partition, newest)
     bad = derived(ledger, product.name)
-    for key in sorted({entry.body.partition for entry in told if isinstance(entry.body, OverrideRecord)}):
+    for key in sorted({entry.body.partition for entry in recorded if isinstance(entry.body, OverrideRecord)}):
         evaluation = ledger.current(product.name, "evaluation", key)
         release = ledger.current(product.name, "release", key)
         if evaluation is None or evaluation.id in bad:

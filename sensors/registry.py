@@ -1,7 +1,7 @@
 """Somebody moved the alias `production` in MLflow, or it lags behind: it shows again what the ledger says.
 
 Moved to a release that waits for approval, that is an approval. Moved to anything else, it is recorded as a refusal. The registry
-never decides: either way the alias is put back on what answers, and follows when something else does.
+never decides: either way the alias is put back on the release that serves, and follows when another one does.
 """
 
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TICK_SECONDS = 30
 ALIAS = "production"
 NAMELESS = "mlflow"
-"""Who moved an alias when the version does not say: MLflow keeps no record of that."""
+"""The person who moved an alias when the version does not say: MLflow keeps no record of that."""
 
 
 def build(product: Product) -> dg.SensorDefinition:
@@ -39,32 +39,32 @@ def build(product: Product) -> dg.SensorDefinition:
     def registry_changes(
         context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage], tracking: dg.ResourceParam[Catalogue]
     ) -> dg.SkipReason:
-        told = reconcile(product, lineage, tracking)
-        context.log.info(f"{product.name}: {told}")
-        return dg.SkipReason(told)
+        message = reconcile(product, lineage, tracking)
+        context.log.info(f"{product.name}: {message}")
+        return dg.SkipReason(message)
 
     return registry_changes
 
 
 def reconcile(product: Product, lineage: Lineage, tracking: Catalogue) -> str:
-    """Take up what a person did to the alias, and let it show what answers; what was done, in words."""
+    """Record what a person did to the alias, and put it on the release that serves. Returns what was done, in words."""
     if not lineage.ledger.partitions(product.name, "release"):
         return "nothing is released yet"
     client = tracking.client()
     pointer = lineage.ledger.pointer(product.name, "production")
-    answers = pointer.body.bundle if pointer else None
+    serving = pointer.body.bundle if pointer else None
     now = registry.shown(client, product.name, ALIAS)
-    if (now.bundle if now else None) == answers and (now is None or now.is_ours):
-        return "the alias shows what answers"
-    told = "the alias was behind"
-    if now is not None and not now.is_ours and now.bundle != answers:
-        told = _moved(product, lineage, client, now)
-    registry.show(client, product.name, ALIAS, bundle=answers)
-    return f"{told}; it shows {pointer.body.release if pointer else 'nothing'}, which answers"
+    if (now.bundle if now else None) == serving and (now is None or now.is_ours):
+        return "the alias is on the release that serves"
+    message = "the alias lagged behind"
+    if now is not None and not now.is_ours and now.bundle != serving:
+        message = _moved(product, lineage, client, now)
+    registry.show(client, product.name, ALIAS, bundle=serving)
+    return f"{message}; {pointer.body.release if pointer else 'nothing'} serves"
 
 
 def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
-    """The alias is where no one but a person put it."""
+    """Record a person's move of the alias as an approval or a refusal. Returns what was done, in words."""
     what = f"the alias was moved to version {now.version} ({now.release or 'no release of ours'})"
     try:
         if reason := _unfit(product, lineage, client, now):
@@ -78,20 +78,20 @@ def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Show
 
 
 def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
-    """Why the version cannot be approved, whatever waits: it is none of ours, or not what was registered."""
+    """Return why the version cannot be approved, whatever waits: it isn't ours, or not what was registered."""
     known = [m for m in lineage.ledger.by_prefix(now.bundle) if m.recipe.stage == "release"] if len(now.bundle) == 64 else []
     if not any(m.snapshot == now.bundle and m.recipe.product == product.name for m in known):
-        return "it is unknown: the ledger has no release of this version"
+        return "it is unknown: the ledger has no release with this version's bundle"
     if not lineage.snapshots.is_intact(now.bundle):
         return "its bundle in the store is missing or damaged"
     members = lineage.snapshots.open(now.bundle).members
     if damage := registry.damage(client, now, members):
         return damage
     if product.gates.four_eyes and not now.person.strip():
-        return f"four eyes are asked for, and nobody is named: set the version's tag {registry.APPROVED_BY!r} before moving it"
+        return f"four eyes are required, and no one is named: set the version's tag {registry.APPROVED_BY!r} before moving it"
     return ""
 
 
 def _refuse(product: Product, ledger: Ledger, now: Shown, reason: str) -> None:
-    told = {"product": product.name, "stage": "registry", "release": now.bundle, "version": now.version, "via": "mlflow"}
-    ledger.append("refusal", {**told, "by": now.person or NAMELESS, "reasons": [reason]})
+    body = {"product": product.name, "stage": "registry", "release": now.bundle, "version": now.version, "via": "mlflow"}
+    ledger.append("refusal", {**body, "by": now.person or NAMELESS, "reasons": [reason]})

@@ -34,29 +34,29 @@ def build(product: Product) -> dg.SensorDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> dg.RunRequest | dg.SkipReason:
         running = shadows.running(lineage.ledger, product.name)
-        told = "nothing is in the shadow, and there is no canary"
+        message = "nothing is in the shadow, and there is no canary"
         if running is not None:
-            known = [each.id for each in outcomes(lineage.ledger, product, after=running.body.as_of)]
+            known = [outcome.id for outcome in outcomes(lineage.ledger, product, after=running.body.as_of)]
             mark = digest_json([running.hash, *known])
             if mark == context.cursor:
                 return dg.SkipReason(f"no new outcomes for {running.body.release}")
-            told = f"{running.body.release}: {look(lineage, endpoints, settings, product, running).told}"
-            context.log.info(f"{product.name}: {told}")
+            message = f"{running.body.release}: {look(lineage, endpoints, settings, product, running).told}"
+            context.log.info(f"{product.name}: {message}")
             context.update_cursor(mark)
-        return _promotion(product, lineage) or dg.SkipReason(told)
+        return _promotion(product, lineage) or dg.SkipReason(message)
 
     return shadow_outcomes
 
 
 def _promotion(product: Product, lineage: Lineage) -> dg.RunRequest | None:
-    """A run of the path for a release that was good enough in the shadow and does not answer yet."""
+    """A run of the path for a release that was good enough in the shadow and doesn't serve yet."""
     champion = lineage.ledger.pointer(product.name, "production")
     last = shadows.newest(lineage.ledger, product.name, "production")
     if champion is None or last is None or last.body.outcome != "good enough":
         return None
     if last.body.champion != champion.body.bundle:
         return None
-    for each in standings(lineage, product):
-        if each.release.snapshot == last.body.bundle and each.decision.action == "promote":
-            return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=each.release.partition)
+    for status in standings(lineage, product):
+        if status.release.snapshot == last.body.bundle and status.decision.action == "promote":
+            return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=status.release.partition)
     return None

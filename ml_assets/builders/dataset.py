@@ -9,7 +9,7 @@ from ml_assets.spec.product import Product
 
 
 def audited(raw: Handle, product: Product, partition: str) -> Audit:
-    """One raw partition held against the contract."""
+    """The audit of one raw partition against the contract."""
     frames = {table: raw.frame(f"{table}.parquet") for table in product.delivery.tables}
     return audit(frames, product=product, partition_window=partitions_of(product).window(partition))
 

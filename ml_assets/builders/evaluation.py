@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compared:
-    """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which tell
-    what levels it should hold; `releases`: what the candidate is compared with, by role (champion, anchor)."""
+    """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
+    what levels it should hold; `releases`: those that the candidate is compared with, by role (champion, anchor)."""
 
     model: Handle
     tested: Sequence[Handle]
@@ -58,10 +58,10 @@ def candidate_scores(model: Handle, rows: pl.DataFrame, product: Product) -> "np
 
 
 def _release_scores(inputs: Compared, rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
-    """The scores of champion and anchor, joined to the rows by key; a release with both roles is asked once."""
+    """The scores of champion and anchor, joined to the rows by key; a release with both roles scores once."""
     key = list(product.features.key)
-    requests = pl.concat([each.frame("requests.parquet") for each in inputs.tested], how="vertical_relaxed")
-    asked = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
-    by_release = {each.manifest.snapshot: each for each in inputs.releases.values()}
-    scores = {digest: own_scores(each, asked) for digest, each in by_release.items()}
-    return {role: scores[each.manifest.snapshot] for role, each in inputs.releases.items()}
+    requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")
+    own_requests = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
+    by_release = {handle.manifest.snapshot: handle for handle in inputs.releases.values()}
+    scores = {digest: own_scores(handle, own_requests) for digest, handle in by_release.items()}
+    return {role: scores[handle.manifest.snapshot] for role, handle in inputs.releases.items()}

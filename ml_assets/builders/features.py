@@ -13,28 +13,28 @@ from resources.dbt.build import Built, Dbt
 
 def build(inputs: Sequence[Handle], product: Product, partition: str, dbt: Dbt) -> Output:
     """The features of one partition from these datasets and reference tables; `dbt` runs the product's models."""
-    made = run_models(sources(inputs, product), product, partition, dbt)
+    relations = run_models(sources(inputs, product), product, partition, dbt)
     return assemble(
         product=product,
-        requests=made.requests,
-        labels=made.labels,
-        features=made.features,
-        lookups=made.lookups,
-        sql=made.features_sql,
+        requests=relations.requests,
+        labels=relations.labels,
+        features=relations.features,
+        lookups=relations.lookups,
+        sql=relations.features_sql,
     )
 
 
-def run_models(found: Mapping[str, Sequence[Path]], product: Product, partition: str, dbt: Dbt) -> Built:
+def run_models(files: Mapping[str, Sequence[Path]], product: Product, partition: str, dbt: Dbt) -> Built:
     """The relations of one partition from the Parquet files of each dbt source."""
     start, end = partitions_of(product).window(partition)
-    return dbt.build(product, sources=found, partition=(partition, start, end))
+    return dbt.build(product, sources=files, partition=(partition, start, end))
 
 
 def sources(inputs: Sequence[Handle], product: Product) -> dict[str, list[Path]]:
     """The Parquet files of each dbt source ("dataset.<table>", "reference.<table>"), in the order of the inputs."""
-    found: dict[str, list[Path]] = {}
-    for each in inputs:
-        stage = each.manifest.recipe.stage
+    files: dict[str, list[Path]] = {}
+    for handle in inputs:
+        stage = handle.manifest.recipe.stage
         for table in product.delivery.reference if stage == "reference" else product.delivery.tables:
-            found.setdefault(f"{stage}.{table}", []).append(each.members[f"{table}.parquet"])
-    return found
+            files.setdefault(f"{stage}.{table}", []).append(handle.members[f"{table}.parquet"])
+    return files

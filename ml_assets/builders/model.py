@@ -24,7 +24,7 @@ def build(inputs: Sequence[Handle], product: Product, partition: str, progress: 
         "importance": [list(pair) for pair in fitted.importance],
     }
     files = {"model.cbm": fitted.content, "model.json": json.dumps(about, indent=1).encode()}
-    facts = {"rows": fitted.rows, "train": [each.partition for each in inputs], "loss": fitted.learning_curve[-1]}
+    facts = {"rows": fitted.rows, "train": [handle.partition for handle in inputs], "loss": fitted.learning_curve[-1]}
     return Output(files, facts, data_version=fitted.fingerprint)
 
 

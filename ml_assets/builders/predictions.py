@@ -10,13 +10,13 @@ MEMBER = "predictions.parquet"
 
 
 def build(inputs: Served, product: Product, partition: str) -> Output:
-    """One row for each request; nothing in it depends on when it is made."""
+    """One row for each request; nothing in it depends on the time of the run."""
     release, requests = inputs.release, inputs.features.frame("requests.parquet")
     about = release.json("bundle.json")
     content = batch_predictions(
         about,
         release.manifest.snapshot,
-        fields=[each["name"] for each in release.json("request.json")],
+        fields=[field["name"] for field in release.json("request.json")],
         requests=requests,
         scores=own_scores(release, requests),
         source=inputs.features.manifest.data_version,

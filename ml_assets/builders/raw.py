@@ -10,7 +10,7 @@ from ml_assets.spec.product import Product
 
 
 def build(files: Mapping[str, File], product: Product, partition: str) -> Output:
-    """The rows of each table as they were delivered. Raises DeliveryError for a file that is no table."""
+    """The rows of each table as they were delivered. Raises DeliveryError for a file that isn't a table."""
     tables = product.delivery.tables
     frames = {name: read_delivery(file.content, table=tables[name], name=str(file.path)) for name, file in files.items()}
     members = {f"{name}.parquet": parquet_bytes(frame) for name, frame in frames.items()}

@@ -1,4 +1,4 @@
-"""release: the bundle of a candidate that was let through, with its evidence."""
+"""release: the bundle of an accepted or overridden candidate, with its evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,9 +55,9 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
 
 
 def known(trained: Sequence[Handle], product: Product, columns: Sequence[str]) -> dict[str, list[object]]:
-    """What the rows trained on hold in these request columns."""
+    """The values of these request columns in the training rows, by column."""
 
-    def both(each: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return each.frame("features.parquet"), each.frame("requests.parquet")
+    def both(handle: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return handle.frame("features.parquet"), handle.frame("requests.parquet")
 
-    return known_values(product, columns, (both(each) for each in trained))
+    return known_values(product, columns, (both(handle) for handle in trained))

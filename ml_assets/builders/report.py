@@ -23,14 +23,14 @@ PAGE = "report.html"
 
 @dataclass(frozen=True)
 class Reported:
-    """An `evaluation`, and what it `compared`."""
+    """An `evaluation`, and the models and rows that it `compared`."""
 
     evaluation: Handle
     compared: Compared
 
 
 def build(inputs: Reported, product: Product, partition: str) -> Output:
-    """The pictures and the page. What cannot be drawn is listed with its reason, and the rest is drawn."""
+    """The pictures and the page. A part that cannot be drawn is listed with its reason; the others are drawn."""
     files: dict[str, bytes] = {}
     left_out: list[str] = []
     about, verdict = inputs.compared.model.json("model.json"), EvaluationFacts.of(inputs.evaluation.manifest).verdict
@@ -68,8 +68,8 @@ def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
         task=product.task,
         label=product.features.label,
         score="score",
-        numeric=[each["name"] for each in features if each["kind"] == "number"],
-        categorical=[each["name"] for each in features if each["kind"] == "category"],
+        numeric=[feature["name"] for feature in features if feature["kind"] == "number"],
+        categorical=[feature["name"] for feature in features if feature["kind"] == "category"],
         seed=product.model.seed,
         left_out=left_out,
     )

@@ -1,4 +1,4 @@
-"""tracking: what MLflow shows of an evaluation. A catalogue for people: nothing reads it to decide anything."""
+"""tracking: an evaluation as MLflow shows it. A catalogue for people: nothing reads it to decide anything."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def build(inputs: Evaluated, product: Product, partition: str) -> Logged:
         curves={f"train_{about['loss']}": about["learning_curve"]},
         texts=texts,
         tables={
-            "inputs/features.json": {each.partition: each.data_version for each in model.recipe.inputs},
+            "inputs/features.json": {source.partition: source.data_version for source in model.recipe.inputs},
             "feature_importance.json": dict(about["importance"]),
         },
     )

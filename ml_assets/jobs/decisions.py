@@ -22,11 +22,11 @@ class Approve(dg.Config):
 
 
 class Override(dg.Config):
-    """A decision to let a candidate through in spite of its verdict."""
+    """A decision to release a candidate in spite of its verdict."""
 
     partition: str = Field(description="The partition whose evaluation is overridden.")
-    by: str = Field(description="Who decides; told wherever the release is.")
-    reason: str = Field(description="Why; told wherever the release is.")
+    by: str = Field(description="Who decides; it is recorded, and shown with the release.")
+    reason: str = Field(description="Why; it is recorded, and shown with the release.")
 
 
 def approve_job(product: Product) -> dg.JobDefinition:
@@ -37,9 +37,9 @@ def approve_job(product: Product) -> dg.JobDefinition:
         from ml_assets.services.release_status import answer
 
         decision: Any = "refused" if config.refuse else "approved"
-        found, _ = answer(lineage, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster")
-        told = "; ".join(found.decision.reasons) or f"the path of {found.release.partition} is run next"
-        context.log.info(f"{product.name}: release {found.name} {decision} by {config.by}; {told}")
+        status, _ = answer(lineage, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster")
+        message = "; ".join(status.decision.reasons) or f"the path of {status.release.partition} is run next"
+        context.log.info(f"{product.name}: release {status.name} {decision} by {config.by}; {message}")
 
     @dg.job(
         name=f"{product.name}_approve",
@@ -53,7 +53,7 @@ def approve_job(product: Product) -> dg.JobDefinition:
 
 
 def override_job(product: Product) -> dg.JobDefinition:
-    """`<product>_override`: override what the verdict of a partition lacks."""
+    """`<product>_override`: override the verdict of a partition."""
 
     @dg.op(name=f"{product.name}__record_override")
     def record_override(context: dg.OpExecutionContext, config: Override, lineage: dg.ResourceParam[Lineage]) -> None:
@@ -64,7 +64,7 @@ def override_job(product: Product) -> dg.JobDefinition:
 
     @dg.job(
         name=f"{product.name}_override",
-        description="Let the candidate of a partition through in spite of its verdict: a separate, named, recorded act.",
+        description="Release the candidate of a partition in spite of its verdict: a separate, named, recorded act.",
         tags={"product": product.name},
     )
     def override() -> None:

@@ -10,7 +10,7 @@ from resources.dagster_assets import asset_key
 
 def path_job(product: Product) -> UnresolvedAssetJobDefinition:
     """`<product>_path`: everything of the product, raw to monitoring, for one partition, with its checks; without those
-    that fit the model a second time or try a rollback, on which nothing waits."""
+    that fit the model a second time or try a rollback, because nothing waits for them."""
     slow = {"release": REPRODUCIBLE, "endpoint/production": ROLLBACK_DRILL}
     left_out = dg.AssetSelection.checks(*(dg.AssetCheckKey(asset_key(product, stage), claim) for stage, claim in slow.items()))
     return dg.define_asset_job(
@@ -27,6 +27,6 @@ def checks_job(product: Product) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         f"{product.name}_checks",
         selection=assets - assets.without_checks(),
-        description="The asset checks alone, on what stands now.",
+        description="The asset checks alone, on the current snapshots.",
         tags={"product": product.name},
     )

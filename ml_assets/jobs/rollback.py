@@ -1,4 +1,4 @@
-"""Rolling production back: what the command and Dagster's job `<product>_rollback` do, with and without a server that runs."""
+"""Rolling production back, by the command or by Dagster's job `<product>_rollback`, whether a server runs or not."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Rollback(dg.Config):
-    """A decision to let an earlier release answer again."""
+    """A decision to let an earlier release serve again."""
 
     by: str = Field(description="Who decides; it is recorded.")
     reason: str = Field(description="Why; it is recorded.")
@@ -23,7 +23,8 @@ class Rollback(dg.Config):
 
 
 def roll_back(endpoints: Endpoints, product: Product, *, to: str | None, by: str, reason: str) -> "tuple[Pointer, str]":
-    """Let an earlier release answer in production, and ask the server to swap; what answers now, and what the server said."""
+    """Let an earlier release serve in production, and ask the server to swap. Returns the new pointer and the server's answer.
+    Raises DecisionRefused and NothingToRollBackTo."""
     from ml_assets.services.notify_server import tell_server
     from resources.ledger.decisions import signed
 
@@ -34,16 +35,16 @@ def roll_back(endpoints: Endpoints, product: Product, *, to: str | None, by: str
 
 
 def rollback_job(product: Product) -> dg.JobDefinition:
-    """`<product>_rollback`: let an earlier release answer in production again."""
+    """`<product>_rollback`: let an earlier release serve in production again."""
 
     @dg.op(name=f"{product.name}__roll_back")
     def roll_back_production(context: dg.OpExecutionContext, config: Rollback, endpoints: dg.ResourceParam[Endpoints]) -> None:
-        pointer, told = roll_back(endpoints, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
-        context.log.info(f"{product.name}: release {pointer.release} answers in production, by {pointer.by}; {told}")
+        pointer, message = roll_back(endpoints, product, to=config.to.strip() or None, by=config.by, reason=config.reason)
+        context.log.info(f"{product.name}: release {pointer.release} serves in production, by {pointer.by}; {message}")
 
     @dg.job(
         name=f"{product.name}_rollback",
-        description="Let an earlier release answer in production again. What is taken off is not promoted again by itself.",
+        description="Let an earlier release serve in production again. The one rolled back is not promoted again by itself.",
         tags={"product": product.name},
     )
     def rollback() -> None:

@@ -64,7 +64,7 @@ def standing(lineage: Lineage, product: Product, release: Manifest) -> Standing:
     if facts.candidate != model.data_version:
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and let.overridden else ""
-    said = Decisions(lineage.ledger).said(release, evaluation)
+    said = Decisions(lineage.ledger).statements(release, evaluation)
     agreed = approvals(said, approval_reason=let.approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
     answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []

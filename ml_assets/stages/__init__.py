@@ -1,1 +1,1 @@
-"""The assets, one file a stage: read, call a builder, return. Belongs here: what Dagster is told. Does not: what is computed."""
+"""The assets, one file per stage: read, call a builder, return. Belongs here: Dagster's side. Does not: what is computed."""

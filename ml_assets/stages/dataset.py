@@ -24,7 +24,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
     @dg.multi_asset(name=f"{product.name}__dataset", specs=specs, partitions_def=partitions_def(product))
     def dataset(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
-        for made in make_dataset(lineage, product, context.partition_key, run=context.run.run_id):
-            yield materialized(product, made, tables_shown(lineage.snapshots, product, made.manifest))
+        for result in make_dataset(lineage, product, context.partition_key, run=context.run.run_id):
+            yield materialized(product, result, tables_shown(lineage.snapshots, product, result.manifest))
 
     return [dataset]

@@ -1,4 +1,4 @@
-"""endpoint: which release answers in staging and in production, since when and by whose decision."""
+"""endpoint: the release that serves in staging and in production, since when and by whose decision."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from ml_assets.services.release_status import Standing
 
 KEPT = "kept"
-"""How the told decision begins when nothing was moved."""
+"""The first word of a recorded decision when nothing was moved."""
 
 
 NOTHING = "nothing"
-"""The data version of an endpoint while nothing answers."""
+"""The data version of an endpoint while nothing serves."""
 
 
 class PromotionRefused(MlAssetsError):
-    """The record does not let this release answer."""
+    """The record does not allow this release to serve."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
@@ -38,7 +38,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 
 def _staging(product: Product) -> dg.AssetsDefinition:
-    description = "The release that answers in staging, where it is tried over HTTP."
+    description = "The release that serves in staging, where it is tried over HTTP."
 
     @dg.asset(**declaration(product, "endpoint/staging", description, after="release", kinds={"http"}))
     def endpoint_staging(
@@ -57,13 +57,13 @@ def _staging(product: Product) -> dg.AssetsDefinition:
                 reason=f"released as of {release.partition}",
                 expected=before.bundle if before else None,
             )
-        return _answering(endpoints, product, "staging", f"{KEPT}: tried before" if tried else "to be tried")
+        return _result(endpoints, product, "staging", f"{KEPT}: tried before" if tried else "to be tried")
 
     return endpoint_staging
 
 
 def _production(product: Product) -> dg.AssetsDefinition:
-    description = "The release that answers in production."
+    description = "The release that serves in production."
 
     @dg.asset(**declaration(product, "endpoint/production", description, after="endpoint/staging", kinds={"http"}))
     def endpoint_production(
@@ -74,9 +74,9 @@ def _production(product: Product) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[Any]:
         release = released(context, lineage, product)
         endpoints.settle(product.name, "production")
-        told = promote(lineage, endpoints, settings, product, release, run=context.run.run_id)
-        context.log.info(f"{product.name} {ReleaseFacts.of(release).release}: {told}")
-        return _answering(endpoints, product, "production", told)
+        message = promote(lineage, endpoints, settings, product, release, run=context.run.run_id)
+        context.log.info(f"{product.name} {ReleaseFacts.of(release).release}: {message}")
+        return _result(endpoints, product, "production", message)
 
     return endpoint_production
 
@@ -89,11 +89,12 @@ def released(context: dg.AssetExecutionContext, lineage: Lineage, product: Produ
 
 
 def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest, *, run: str) -> str:
-    """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
+    """Let the release serve in production if the record proves that it may, else keep the one that does; return what was done.
+    Raises PromotionRefused with every reason."""
     from ml_assets.services.release_status import standing
 
-    found = standing(lineage, product, release)
-    decision = found.decision
+    status = standing(lineage, product, release)
+    decision = status.decision
     if decision.action == "refuse":
         body = {
             "product": product.name,
@@ -102,17 +103,17 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
             "release": release.snapshot,
         }
         lineage.ledger.append("refusal", {**body, "reasons": list(decision.reasons), "run": run})
-        raise PromotionRefused(f"{product.name}: release {found.name} may not serve: {'; '.join(decision.reasons)}")
+        raise PromotionRefused(f"{product.name}: release {status.name} may not serve: {'; '.join(decision.reasons)}")
     moves = moves_of(lineage.ledger, product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
-            tell_server(product, found.name)  # again: a run that was killed after its move told nobody
+            tell_server(product, status.name)  # again: a run that was killed after its move did not reload the server
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
-        return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
-    if held := shadowing.held(lineage, endpoints, settings, product, release):
-        return f"{KEPT}: {held}"
-    by, reason = _whose(found, run=run)
+        return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {status.name}`"
+    if hold := shadowing.held(lineage, endpoints, settings, product, release):
+        return f"{KEPT}: {hold}"
+    by, reason = _whose(status, run=run)
     endpoints.move(
         "promotion",
         release,
@@ -120,27 +121,27 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
         by=by,
         reason=reason,
         expected=moves[-1].bundle if moves else None,
-        is_proven=found.is_proven,
+        is_proven=status.is_proven,
     )
-    return f"promoted; {tell_server(product, found.name)}"
+    return f"promoted; {tell_server(product, status.name)}"
 
 
-def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
-    """By whose decision it answers, and why: the run's where nobody was asked."""
-    release = found.release
-    verdict = f"{EvaluationFacts.of(found.evaluation).verdict.decision} as of {release.partition}"
-    override, consent = found.override, found.consent
-    people = consent.by or ((override.by,) if override else ())
+def _whose(status: "Standing", *, run: str) -> tuple[str, str]:
+    """Return by whose decision it serves, and why: the run's if no person decided."""
+    release = status.release
+    verdict = f"{EvaluationFacts.of(status.evaluation).verdict.decision} as of {release.partition}"
+    override, approvals = status.override, status.consent
+    people = approvals.by or ((override.by,) if override else ())
     if not people:
         return f"dagster run {run}", verdict
     because = f"override of {verdict} by {override.by}: {override.reason}" if override else verdict
-    return " and ".join(people), "; ".join(filter(None, [because, consent.message, f"dagster run {run}"]))
+    return " and ".join(people), "; ".join(filter(None, [because, approvals.message, f"dagster run {run}"]))
 
 
-def _answering(endpoints: Endpoints, product: Product, environment: str, told: str) -> dg.MaterializeResult[Any]:
-    """What answers now, and what came of this run; nothing may answer yet while a first release waits."""
+def _result(endpoints: Endpoints, product: Product, environment: str, message: str) -> dg.MaterializeResult[Any]:
+    """The release that serves now, and the decision of this run; nothing serves yet while a first release waits."""
     pointer = endpoints.settle(product.name, environment)
-    metadata: dict[str, Any] = {"release": "nothing answers", "decision": told}
+    metadata: dict[str, Any] = {"release": "nothing serves", "decision": message}
     if pointer is not None:
         metadata |= {name: getattr(pointer, name) for name in ("release", "as_of", "since", "by")}
         metadata["lineage"] = dg.MetadataValue.md(f"`ml-assets lineage {pointer.bundle[:12]}`")
@@ -150,5 +151,5 @@ def _answering(endpoints: Endpoints, product: Product, environment: str, told: s
     return dg.MaterializeResult(
         asset_key=asset_key(product, f"endpoint/{environment}"),
         data_version=dg.DataVersion(pointer.bundle if pointer else NOTHING),
-        metadata={**metadata, "reused": dg.MetadataValue.bool(told.startswith(KEPT))},
+        metadata={**metadata, "reused": dg.MetadataValue.bool(message.startswith(KEPT))},
     )

@@ -30,13 +30,13 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
         recipe = lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
-        made = lineage.make(recipe, lambda: _evaluate(lineage, product, comparison, key, run=run), run=run)
-        facts = EvaluationFacts.of(made.manifest)
+        result = lineage.make(recipe, lambda: _evaluate(lineage, product, comparison, key, run=run), run=run)
+        facts = EvaluationFacts.of(result.manifest)
         # only now: a verdict whose evaluation was never recorded uses up no promotion
         look = Look(facts.tested, facts.look.comparison, facts.look.number, facts.verdict.gate, "", run)
         Budget(lineage.ledger).settle(product, look, facts.verdict.decision)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
-        return materialized(product, made, _metadata(lineage.snapshots, product, made.manifest))
+        return materialized(product, result, _metadata(lineage.snapshots, product, result.manifest))
 
     return [evaluation]
 
@@ -54,7 +54,7 @@ def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str
             f"then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
         )
     look = charge(lineage, product, compared, run=run)
-    made = build(read, product, key)
+    output = build(read, product, key)
     facts = {
         "candidate": compared.model.data_version,
         "champion": None,
@@ -64,11 +64,11 @@ def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str
         "question": compared.question,
         "look": {"number": look.number, "comparison": look.comparison},
     }
-    return replace(made, facts={**made.facts, **facts})
+    return replace(output, facts={**output.facts, **facts})
 
 
 def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
-    """What decides first, then small pictures, and the numbers that are plotted over partitions."""
+    """The verdict and its reasons first, then small pictures, and the numbers that are plotted over partitions."""
     from ml_assets.core.plots.gates import claims_table, claims_thumbnail
     from ml_assets.core.plots.thumbnails import comparison
 

@@ -32,25 +32,27 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     ) -> dg.MaterializeResult[Any]:
         key, run = context.partition_key, context.run.run_id
         is_trained = asset_key(product, "model") in context.job_def.asset_layer.selected_asset_keys
-        told = _told(context, lineage.snapshots, dbt, product)
-        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, told=told)
-        made = make_features(lineage, dbt, product, key, run=run)
-        return materialized(product, made, features_shown(lineage.snapshots, dbt, product, made.manifest))
+        events = _events(context, lineage.snapshots, dbt, product)
+        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, told=events)
+        result = make_features(lineage, dbt, product, key, run=run)
+        return materialized(product, result, features_shown(lineage.snapshots, dbt, product, result.manifest))
 
     return [features]
 
 
-def _told(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, product: Product) -> Told:
+def _events(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, product: Product) -> Told:
     """A rebuild of other partitions, as events of this run: their materializations and their checks' results."""
 
-    def made(made: Made) -> None:
-        is_features = made.manifest.recipe.stage == "features"
-        shown = partial(features_shown, snapshots, dbt) if is_features else partial(tables_shown, snapshots)
-        result = materialized(product, made, shown(product, made.manifest))
-        tags = {"dagster/data_version": made.manifest.data_version}
-        partition = made.manifest.partition or None
-        assert result.asset_key is not None
-        context.log_event(dg.AssetMaterialization(result.asset_key, partition=partition, metadata=result.metadata, tags=tags))
+    def log_materialization(result: Made) -> None:
+        is_features = result.manifest.recipe.stage == "features"
+        metadata = partial(features_shown, snapshots, dbt) if is_features else partial(tables_shown, snapshots)
+        materialization = materialized(product, result, metadata(product, result.manifest))
+        tags = {"dagster/data_version": result.manifest.data_version}
+        partition = result.manifest.partition or None
+        assert materialization.asset_key is not None
+        context.log_event(
+            dg.AssetMaterialization(materialization.asset_key, partition=partition, metadata=materialization.metadata, tags=tags)
+        )
 
     def checked(manifest: Manifest, finding: Finding, is_reused: bool) -> None:
         key = asset_key(product, manifest.recipe.stage)
@@ -67,4 +69,4 @@ def _told(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, pro
             )
         )
 
-    return Told(say=lambda words: context.log.info(f"{product.name}: {words}"), made=made, checked=checked)
+    return Told(say=lambda words: context.log.info(f"{product.name}: {words}"), made=log_materialization, checked=checked)

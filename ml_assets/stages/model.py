@@ -41,8 +41,10 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         lineage.require_proven(inputs, features_claims(product))
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
         progress = _progress(context, product)
-        made = lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id)
-        yield materialized(product, made, _metadata(lineage.snapshots, made.manifest))
+        result = lineage.make(
+            recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id
+        )
+        yield materialized(product, result, _metadata(lineage.snapshots, result.manifest))
 
     return [model]
 

@@ -26,19 +26,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         from ml_assets.builders.monitoring import Served, build
 
         key = context.partition_key
-        release = lineage.answered(product, before=key)
+        release = lineage.served(product, before=key)
         if release is None:
             context.log.info(f"{key}: no release as of an earlier partition serves, nothing to monitor")
             return
         refuse_stale(lineage, product, "monitoring", key)
         features = lineage.current(product, "features", key)
         recipe = lineage.recipe(product, "monitoring", key, [features.as_input(), release.as_input()])
-        made = lineage.make(
+        result = lineage.make(
             recipe,
             lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
             run=context.run.run_id,
         )
-        yield materialized(product, made, _metadata(lineage.snapshots, release, made.manifest))
+        yield materialized(product, result, _metadata(lineage.snapshots, release, result.manifest))
 
     return [monitoring]
 
@@ -48,7 +48,7 @@ def _metadata(snapshots: Snapshots, champion: Manifest, manifest: Manifest) -> d
     drift = json.loads(snapshots.read(manifest.snapshot, "drift.json"))
     is_known = "metrics.json" in snapshot.members
     measured = pictures(json.loads(snapshots.read(manifest.snapshot, "metrics.json"))) if is_known else {}
-    values = {name: each["candidate"].value for name, each in (facts.metrics or {}).items()}
+    values = {name: by_role["candidate"].value for name, by_role in (facts.metrics or {}).items()}
     return {
         "release": ReleaseFacts.of(champion).release,
         "drifted": ", ".join(facts.drifted) or "none",

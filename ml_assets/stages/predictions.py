@@ -22,19 +22,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         from ml_assets.builders.predictions import build
 
         key = context.partition_key
-        release = lineage.answered(product, before=key)
+        release = lineage.served(product, before=key)
         if release is None:
             context.log.info(f"{key}: no release as of an earlier partition serves, nothing scores")
             return
         refuse_stale(lineage, product, "predictions", key)
         features = lineage.current(product, "features", key)
         recipe = lineage.recipe(product, "predictions", key, [features.as_input(), release.as_input()])
-        made = lineage.make(
+        result = lineage.make(
             recipe,
             lambda: build(Served(lineage.handle(features), lineage.handle(release)), product, key),
             run=context.run.run_id,
         )
-        facts = PredictionsFacts.of(made.manifest)
-        yield materialized(product, made, {"release": facts.scored_by, "rows": facts.rows})
+        facts = PredictionsFacts.of(result.manifest)
+        yield materialized(product, result, {"release": facts.scored_by, "rows": facts.rows})
 
     return [predictions]

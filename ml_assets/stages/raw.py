@@ -1,4 +1,4 @@
-"""raw and reference: what the source delivered, row for row, with the delivered bytes kept beside it."""
+"""raw and reference: what the source delivered, row for row, with the delivered bytes kept next to it."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult[Any]:
         clear_home(settings)  # the path begins here
-        made = make_raw(lineage, landing, product, context.partition_key, run=context.run.run_id)
-        return materialized(product, made, tables_shown(lineage.snapshots, product, made.manifest))
+        result = make_raw(lineage, landing, product, context.partition_key, run=context.run.run_id)
+        return materialized(product, result, tables_shown(lineage.snapshots, product, result.manifest))
 
     return [raw, *([_reference(product)] if product.delivery.reference else [])]
 
@@ -38,7 +38,7 @@ def _reference(product: Product) -> dg.AssetsDefinition:
     def reference(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], landing: dg.ResourceParam[Landing]
     ) -> dg.MaterializeResult[Any]:
-        made = make_reference(lineage, landing, product, run=context.run.run_id)
-        return materialized(product, made, tables_shown(lineage.snapshots, product, made.manifest))
+        result = make_reference(lineage, landing, product, run=context.run.run_id)
+        return materialized(product, result, tables_shown(lineage.snapshots, product, result.manifest))
 
     return reference

@@ -18,12 +18,12 @@ from resources.lineage import Lineage
 
 
 class ReleaseRefused(MlAssetsError):
-    """The evidence does not let exactly this model be released."""
+    """The evidence does not allow a release of exactly this model."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The release asset. In a run that evaluates too it is skipped while the verdict lets nothing through: not proven is an
-    outcome, not a fault."""
+    """The release asset. In a run that evaluates too it is skipped unless the verdict, or a person, allows a release: not proven
+    is an outcome, not a fault."""
     description = "An immutable bundle with its evidence."
 
     @dg.asset(**declaration(product, "release", description, kinds={"catboost"}), output_required=False)
@@ -32,15 +32,15 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "release", key)
         model = lineage.current(product, "model", key)
         trained = lineage.inputs(model)
-        inputs = {each.id: each for each in (*trained, *_own_inputs(lineage, product, key))}
+        inputs = {manifest.id: manifest for manifest in (*trained, *_own_inputs(lineage, product, key))}
         is_evaluated = asset_key(product, "evaluation") in context.job_def.asset_layer.selected_asset_keys
         if is_evaluated and (withheld := _withheld(lineage, product, key)):
             context.log.info(f"{product.name} {key}: withheld: {withheld}")
             return
         override = _refuse_without_evidence(lineage, product, key, run=run)
-        recipe = lineage.recipe(product, "release", key, [each.as_input() for each in inputs.values()])
-        made = lineage.make(recipe, lambda: _bundle(lineage, product, recipe, trained, override), run=run)
-        yield materialized(product, made, _metadata(lineage, made.manifest))
+        recipe = lineage.recipe(product, "release", key, [manifest.as_input() for manifest in inputs.values()])
+        result = lineage.make(recipe, lambda: _bundle(lineage, product, recipe, trained, override), run=run)
+        yield materialized(product, result, _metadata(lineage, result.manifest))
 
     return [release]
 
@@ -50,18 +50,19 @@ def _own_inputs(lineage: Lineage, product: Product, key: str) -> list[Manifest]:
 
 
 def _withheld(lineage: Lineage, product: Product, key: str) -> str:
-    """Why the verdict alone lets nothing through; empty where it does, or a person did."""
+    """Return why the verdict does not allow a release; empty if it does, or a person overrode it."""
     from ml_assets.core.release.clearance import clearance
 
     model, evaluation, _ = _own_inputs(lineage, product, key)
     facts = EvaluationFacts.of(evaluation)
     override = Decisions(lineage.ledger).override(evaluation, model)
-    verdict_clearance = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    return "; ".join(verdict_clearance.reasons) if facts.verdict.decision != "ACCEPT" else ""
+    permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    return "; ".join(permit.reasons) if facts.verdict.decision != "ACCEPT" else ""
 
 
 def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, run: str) -> Override | None:
-    """Refuse, and record it, what the record does not let through; returns the override by which it is let through, if any."""
+    """Return the override that allows the release, if it takes one. Records a refusal and raises ReleaseRefused, with every
+    reason, if the record does not allow it."""
     from ml_assets.core.release.clearance import clearance, refusals
     from ml_assets.services.generation import mixed_generations
     from ml_assets.services.release_status import unrecorded
@@ -80,8 +81,8 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
             f"{product.name} {key}: refused to release model {model.data_version[:12]}: {'; '.join(reasons)}. "
             f"The evaluation: `ml-assets lineage {evaluation.id[:12]}`"
         )
-    verdict_clearance = clearance(product, facts.verdict, has_champion="champion" in compared, override=override)
-    return override if verdict_clearance.overridden else None
+    permit = clearance(product, facts.verdict, has_champion="champion" in compared, override=override)
+    return override if permit.overridden else None
 
 
 def _bundle(lineage: Lineage, product: Product, recipe: Recipe, trained: Sequence[Manifest], override: Override | None) -> Output:

@@ -1,4 +1,4 @@
-"""report: an evaluation as people look at it. A leaf: nothing is made from it, and it runs after all that decides."""
+"""report: an evaluation as people look at it. A leaf: nothing is built from it, and it runs after every stage that decides."""
 
 from typing import Any
 
@@ -25,19 +25,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "report", key)
         evaluation = lineage.current(product, "evaluation", key)
         compared = compared_before(lineage, product, evaluation)
-        inputs = {each.id: each for each in (compared.model, evaluation, *compared.before, *compared.tested)}
-        recipe = lineage.recipe(product, "report", key, [each.as_input() for each in inputs.values()])
-        made = lineage.make(
+        inputs = {manifest.id: manifest for manifest in (compared.model, evaluation, *compared.before, *compared.tested)}
+        recipe = lineage.recipe(product, "report", key, [manifest.as_input() for manifest in inputs.values()])
+        result = lineage.make(
             recipe,
             lambda: build(Reported(lineage.handle(evaluation), compared.read(lineage)), product, key),
             run=context.run.run_id,
         )
-        left_out = ReportFacts.of(made.manifest).left_out
+        left_out = ReportFacts.of(result.manifest).left_out
         metadata = {
-            "plots": plots(lineage.snapshots, made.manifest),
+            "plots": plots(lineage.snapshots, result.manifest),
             "not_drawn": "; ".join(left_out) or "nothing",
             "page": dg.MetadataValue.md(f"`ml-assets report {product.name} --partition {key}`"),
         }
-        return materialized(product, made, metadata)
+        return materialized(product, result, metadata)
 
     return [report]

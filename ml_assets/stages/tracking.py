@@ -1,4 +1,4 @@
-"""tracking: the evaluation as an MLflow run, and its release as a registered version. A leaf, after all that decides."""
+"""tracking: the evaluation as an MLflow run, and its release as a registered version. A leaf, after every stage that decides."""
 
 from typing import Any
 
@@ -32,17 +32,17 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
         key = context.partition_key
         what = tracked(lineage, product, key)
-        inputs = [each.as_input() for each in (what.model, what.evaluation, what.release) if each is not None]
+        inputs = [manifest.as_input() for manifest in (what.model, what.evaluation, what.release) if manifest is not None]
         recipe = lineage.recipe(product, "tracking", key, inputs)
-        made = lineage.make(recipe, lambda: log(context, lineage, tracking, product, what), run=context.run.run_id)
+        result = lineage.make(recipe, lambda: log(context, lineage, tracking, product, what), run=context.run.run_id)
         show(lineage, tracking, product, what.release)
-        facts, ui = TrackingFacts.of(made.manifest), settings.mlflow_ui
+        facts, ui = TrackingFacts.of(result.manifest), settings.mlflow_ui
         page = f"{ui}/#/models/{product.name}/versions/{facts.version}{TRAINING_VIEW}"
         metadata = {
             "mlflow_run": run_page(ui, facts),
             "registered": dg.MetadataValue.url(page) if facts.version else "no version: nothing was released",
             "report": run_page(ui, facts, artifact="evaluation/report.html"),
         }
-        return materialized(product, made, metadata)
+        return materialized(product, result, metadata)
 
     return [tracking]

@@ -37,7 +37,7 @@ class Built:
 
 @dataclass(frozen=True, kw_only=True)
 class TestResult:
-    """What one data test found: `failures` counts the rows that break it, None when it could not be run."""
+    """The result of one data test: `failures` counts the rows that break it, None if it could not be run."""
 
     __test__ = False
 
@@ -93,7 +93,7 @@ class Dbt:
 
     def columns(self, product: Product) -> tuple[Column, ...]:
         """The columns of the features relation. Needs no data."""
-        return tuple(Column(**told) for told in described_project(product, self.cache).description()["columns"])
+        return tuple(Column(**column) for column in described_project(product, self.cache).description()["columns"])
 
     def column_lineage(self, product: Product) -> dict[str, tuple[tuple[str, str], ...]]:
         """For each column of the features relation the columns that it comes from, as (source, "table.column")."""
@@ -104,8 +104,8 @@ class Dbt:
 def _refuse_missing(product: Product, sources: Mapping[str, Sequence[Path]], key: str) -> None:
     given = {name for name, paths in sources.items() if paths}
     if missing := sorted({f"dataset.{table}" for table in product.delivery.tables} - given):
-        told = f"{product.name}: no file for {', '.join(missing)} in {key}"
-        raise DbtFailed(f"{told}; materialize the dataset of {key} first")
+        message = f"{product.name}: no file for {', '.join(missing)} in {key}"
+        raise DbtFailed(f"{message}; materialize the dataset of {key} first")
 
 
 def _create_sources(connection: "duckdb.DuckDBPyConnection", sources: Mapping[str, Sequence[Path]], partition: Partition) -> None:

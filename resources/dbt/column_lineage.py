@@ -1,4 +1,4 @@
-"""Which source columns each column of a model comes from, read off its compiled SQL. Knows neither dbt nor Dagster.
+"""The source columns of each column of a model, read off its compiled SQL. Knows neither dbt nor Dagster.
 
 dagster-dbt tells this only in the event stream of a dbt subprocess, per model; here it is static, up to the sources, and kept
 with the parsed project. tests/stages/test_column_lineage_oracle.py holds the two equal.

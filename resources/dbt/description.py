@@ -1,4 +1,4 @@
-"""What a dbt project says without data: parsed once and run once, over empty sources that the contract types."""
+"""The description of a dbt project: parsed once and run once, over empty sources that the contract types."""
 
 import json
 from collections.abc import Iterable
@@ -30,9 +30,9 @@ def described_project(product: Product, cache: Path) -> DbtProject:
     project = DbtProject(cache / f"{product.name}-{project_digest(product)[:32]}")
     if not project.folder.is_dir():
         with scratch(cache) as folder:
-            made = DbtProject(Path(folder) / "made")
-            _make(product, made, Path(folder))
-            publish(made.folder, project.folder)
+            parsed = DbtProject(Path(folder) / "made")
+            _make(product, parsed, Path(folder))
+            publish(parsed.folder, project.folder)
     return project
 
 
@@ -44,8 +44,8 @@ def _make(product: Product, project: DbtProject, folder: Path) -> None:
     _create_empty_sources(product, database)
     outcome = invoke("run", project, database)
     raise_if_failed(outcome, product=product.name)
-    told = _describe(product, project, outcome, _column_types(database))
-    (project.folder / DESCRIPTION).write_text(json.dumps(told, indent=1))
+    description = _describe(product, project, outcome, _column_types(database))
+    (project.folder / DESCRIPTION).write_text(json.dumps(description, indent=1))
 
 
 def _create_empty_sources(product: Product, database: Path) -> None:
@@ -66,14 +66,14 @@ def _column_types(database: Path) -> Types:
     query = f"SELECT {columns} FROM information_schema.columns ORDER BY ordinal_position"
     with connect(database, read_only=True) as connection:
         rows = connection.execute(query).fetchall()
-    found: Types = {}
+    types: Types = {}
     for schema, table, column, kind in rows:
-        found.setdefault(table if schema == "main" else f"{schema}.{table}", {})[column] = kind
-    return found
+        types.setdefault(table if schema == "main" else f"{schema}.{table}", {})[column] = kind
+    return types
 
 
 def _describe(product: Product, project: DbtProject, outcome: Outcome, types: Types) -> dict[str, Any]:
-    """The features relation's columns, their lineage, and the lookups: the models it reads besides the requests."""
+    """The features relation's columns, their lineage, and the lookups: the models that it reads, without the requests."""
     features = f"{product.name}_features"
     manifest = _nodes(project)
     about = {name: column.description for name, column in manifest[features].columns.items()}
@@ -95,7 +95,7 @@ def _nodes(project: DbtProject) -> dict[str, Any]:
 def _refuse_unless(product: Product, *, reads: set[str], tests: set[str], types: Types) -> None:
     name = product.name
     if missing := sorted({f"{name}_{part}" for part in ("requests", "labels", "features")} - types.keys()):
-        raise DbtProjectError(f"{name}: there is no dbt model {', '.join(missing)}")
+        raise DbtProjectError(f"{name}: the dbt model {', '.join(missing)} is missing")
     if sources := sorted(reads - types.keys()):
         allowed = f"it may read {name}_requests and lookup models only"
         raise DbtProjectError(f"{name}_features reads {', '.join(sources)}; {allowed}")

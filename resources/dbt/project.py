@@ -44,7 +44,7 @@ class DbtProject:
         return self.folder / MANIFEST
 
     def description(self) -> dict[str, Any]:
-        """What `describe` found when the project was parsed: columns and their lineage."""
+        """The columns and their lineage, as described when the project was parsed."""
         return dict(json.loads((self.folder / DESCRIPTION).read_bytes()))
 
 
@@ -72,10 +72,10 @@ def copy_project(product: Product, folder: Path) -> None:
         target.write_bytes(content)
 
 
-def publish(made: Path, final: Path) -> None:
+def publish(finished: Path, final: Path) -> None:
     """Rename a finished folder into place; if another process was first, its folder is the same and stays."""
     try:
-        made.rename(final)
+        finished.rename(final)
     except OSError:
         if not final.is_dir():
             raise
@@ -116,17 +116,17 @@ def _tests(model: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
 
 
 def _test_name(test: Any, *, where: str) -> str:
-    told = test if isinstance(test, dict) else {test: None}
-    name = told.get("name") or next((value.get("name") for value in told.values() if isinstance(value, dict)), None)
+    declared = test if isinstance(test, dict) else {test: None}
+    name = declared.get("name") or next((value.get("name") for value in declared.values() if isinstance(value, dict)), None)
     if not isinstance(name, str) or not name:
-        kind = next(iter(told))
+        kind = next(iter(declared))
         raise DbtProjectError(f"{where}: the data test {kind} has no `name:`; its name is the asset check's name")
     return name
 
 
 @cache
 def _shared_files() -> dict[str, bytes]:
-    """What all products' projects have in common, read once: what was digested is what dbt gets."""
+    """The files that all products' projects share, read once, so that dbt gets the bytes that were digested."""
     return {path.relative_to(ROOT).as_posix(): path.read_bytes() for name in _SHARED for path in _files(ROOT / name)}
 
 

@@ -33,7 +33,7 @@ class DbtFailed(MlAssetsError):
 
 @dataclass(frozen=True, kw_only=True)
 class Node:
-    """What dbt says of one model or test."""
+    """The result of one model or test."""
 
     status: str
     message: str
@@ -63,10 +63,10 @@ def parse(project: Path, folder: Path) -> bytes:
 
 
 def invoke(command: str, project: "DbtProject", database: Path) -> Outcome:
-    """`dbt run` or `dbt test` on a database file. Compiled files go beside it."""
+    """`dbt run` or `dbt test` on a database file. Compiled files go next to it."""
     args = [command, *_places(project.path, database), "--no-write-json", "--no-populate-cache"]
     with _alone():
-        # read anew each time: dbt marks in a manifest what it has compiled
+        # read again each time: dbt marks in a manifest what it has compiled
         manifest = read_manifest(project)
         try:
             done = _invoke(manifest, args)
@@ -148,5 +148,5 @@ def _node(result: Any) -> Node:
     )
 
 
-def _one_line(told: object) -> str:
-    return " ".join(str(told).split())
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())

@@ -1,4 +1,4 @@
-"""Moving an endpoint: the ledger records who answers; a pointer file, which the server reads, follows it."""
+"""Moving an endpoint: the ledger records which release serves; a pointer file, which the server reads, follows it."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from resources.settings import pointer_file
 
 
 class NothingToRollBackTo(MlAssetsError):
-    """No earlier release, or none of that name, answered in this environment."""
+    """No earlier release, or none of that name, served in this environment."""
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Endpoints:
         expected: str | None,
         is_proven: bool = False,
     ) -> Pointer:
-        """Record that the release answers from now on, if `expected` (a bundle's digest) answers still and the release was
-        not recalled; then tell the server. A crash between the two is mended by `settle`. `is_proven`: it is an anchor now."""
+        """Record that the release serves from now on, if `expected` (a bundle's digest) still serves; then write the pointer
+        file. A crash between the two is mended by `settle`. `is_proven`: it is an anchor now. Raises LedgerConflict, Recalled."""
         move = MoveRecord(
             product=release.recipe.product,
             environment=environment,
@@ -62,8 +62,8 @@ class Endpoints:
         return self._record(kind, move, expected=expected, release=release)
 
     def rollback(self, product: str, *, to: str | None, by: str, reason: str, environment: str = "production") -> Pointer:
-        """Let an earlier release answer: the one before, or the one named `to` (name or digest). What was recalled is
-        passed over, and refused when it is named."""
+        """Let an earlier release serve again: the one before, or the one named `to` (name or digest). Recalled releases are
+        skipped. Raises NothingToRollBackTo, and Recalled if the one named `to` was."""
         entries = self.ledger.moves(product, environment)
         moves = [as_move(entry) for entry in entries]
         target = back(moves, to=to, recalled=() if to else recalled_bundles(self.ledger, product, environment))
@@ -71,25 +71,25 @@ class Endpoints:
             known = dict.fromkeys(move.release for move in (moves if to else stack(moves)))
             raise NothingToRollBackTo(
                 f"{product}: there is no {f'release {to}' if to else 'earlier release'} to go back to; "
-                f"answered so far: {', '.join(known) or 'none'}"
+                f"served so far: {', '.join(known) or 'none'}"
             )
-        answered = next(entry for entry in reversed(entries) if entry.body.bundle == target.bundle)
+        entry = next(entry for entry in reversed(entries) if entry.body.bundle == target.bundle)
         now = moves[-1].bundle
-        move = msgspec.structs.replace(answered.body, previous=now, by=by, reason=reason)
+        move = msgspec.structs.replace(entry.body, previous=now, by=by, reason=reason)
         release = self.ledger.manifest(move.manifest)
         assert release is not None
         return self._record("rollback", move, expected=now, release=release)
 
     def settle(self, product: str, environment: str) -> Pointer | None:
-        """Make the pointer file say what the ledger says; what it says now (None: nothing ever answered).
+        """Make the pointer file say what the ledger says, and return its content (None: nothing ever served).
 
-        The ledger is asked again after writing: another process may have moved the endpoint, and written, in between.
+        The ledger is read again after writing: another process may have moved the endpoint, and written, in between.
         """
-        told: Pointer | None = None
-        while (now := self._now(product, environment)) is not None and now != told:
+        written: Pointer | None = None
+        while (now := self._now(product, environment)) is not None and now != written:
             pointers.write(self.file(product, environment), now)
-            told = now
-        return told
+            written = now
+        return written
 
     def _now(self, product: str, environment: str) -> Pointer | None:
         entry = self.ledger.pointer(product, environment)
@@ -99,7 +99,7 @@ class Endpoints:
         not_recalled = partial(recalls.refuse_within, manifests=[release])
         entry = self.ledger.move_pointer(kind, move, expected=expected, guard=not_recalled)
         self.settle(move.product, move.environment)
-        return as_pointer(entry)  # a shadow beside what answered before ends with it
+        return as_pointer(entry)  # a shadow next to the release that served before ends with it
 
 
 def moves_of(ledger: Ledger, product: str, environment: str) -> list[Move]:
@@ -108,13 +108,13 @@ def moves_of(ledger: Ledger, product: str, environment: str) -> list[Move]:
 
 
 def recalled_bundles(ledger: Ledger, product: str, environment: str) -> frozenset[str]:
-    """The bundles that served at some time and were recalled, or made from what was."""
+    """The digests of the bundles that served at some time and were recalled, or made from what was."""
     bad = recalls.derived(ledger, product)
     return frozenset(e.body.bundle for e in ledger.moves(product, environment) if e.body.manifest in bad)
 
 
 def as_pointer(entry: Record[MoveRecord], shadow: Record[ShadowRecord] | None = None) -> Pointer:
-    """What the pointer file says after this move, and after what was recorded last about a shadow."""
+    """The content of the pointer file after this move and the newest record about a shadow."""
     return Pointer(
         release=entry.body.release,
         bundle=entry.body.bundle,
@@ -123,7 +123,7 @@ def as_pointer(entry: Record[MoveRecord], shadow: Record[ShadowRecord] | None = 
         by=entry.body.by,
         reason=entry.body.reason,
         previous=entry.body.previous,
-        shadow=shadows.as_shadow(shadow, beside=entry) if shadow else None,
+        shadow=shadows.as_shadow(shadow, move=entry) if shadow else None,
     )
 
 

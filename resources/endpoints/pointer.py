@@ -1,4 +1,4 @@
-"""Which release answers: one small JSON file per product and environment, replaced as a whole or not at all."""
+"""The release that serves: one small JSON file per product and environment, replaced as a whole or not at all."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ class PointerError(MlAssetsError):
 
 
 class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A release that scores the same requests beside the one that answers; `share` of them it answers itself (a canary)."""
+    """A release that scores the same requests as the one that serves; it answers `share` (0 to 1) of them itself (a canary)."""
 
     release: str
     bundle: str
@@ -25,7 +25,7 @@ class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The release that answers, since when, and by whose decision."""
+    """The release that serves, since when (UTC, ISO 8601), and by whose decision."""
 
     release: str
     bundle: str
@@ -35,26 +35,26 @@ class Pointer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by: str
     reason: str
     previous: str | None = None
-    """Digest of the bundle that answered before."""
+    """Digest of the bundle that served before."""
     shadow: Shadow | None = None
 
 
 def read(path: Path) -> Pointer | None:
-    """The pointer, or None when nothing was ever promoted."""
+    """Return the pointer, or None if nothing was ever promoted. Raises PointerError."""
     try:
-        found = path.read_bytes()
+        payload = path.read_bytes()
     except FileNotFoundError:
         return None
     try:
-        return msgspec.json.decode(found, type=Pointer)
+        return msgspec.json.decode(payload, type=Pointer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PointerError(f"{path}: not a pointer: {error}") from error
 
 
 def content(pointer: Pointer) -> bytes:
-    """The bytes of a file that holds it."""
-    told = {name: value for name, value in msgspec.structs.asdict(pointer).items() if name != "shadow" or value is not None}
-    return msgspec.json.format(msgspec.json.encode(told), indent=2) + b"\n"
+    """The bytes of its file."""
+    values = {name: value for name, value in msgspec.structs.asdict(pointer).items() if name != "shadow" or value is not None}
+    return msgspec.json.format(msgspec.json.encode(values), indent=2) + b"\n"
 
 
 def write(path: Path, pointer: Pointer) -> None:

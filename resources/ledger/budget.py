@@ -1,4 +1,4 @@
-"""How often a test window was asked, and what came of it: charged in the ledger before a verdict is known.
+"""The looks at each test window and their verdicts. A look is charged in the ledger before its verdict is known.
 
 A window is the partitions that are tested, whatever their content: a redelivery gives no fresh rows to choose on. The same
 comparison again is free. A window is retired when its looks or its promotions are used up; the next partition opens another.
@@ -20,11 +20,11 @@ from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.records import Record, read, stored
 
-_Asked: TypeAlias = Record[LookRecord] | Record[VerdictRecord]
+_Record: TypeAlias = Record[LookRecord] | Record[VerdictRecord]
 
 
 class WindowRetired(MlAssetsError):
-    """The test window was asked as often as the product allows, or let through as many as it may."""
+    """The test window has had as many looks, or as many promotions, as the product allows."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Window:
-    """What one test window has been asked, oldest first, and what it may be asked still."""
+    """The looks at one test window, oldest first, and its limits."""
 
     partitions: tuple[str, ...]
     looks: tuple[Look, ...]
@@ -56,12 +56,12 @@ class Window:
 
     @property
     def left(self) -> int:
-        """How many different comparisons it can still be asked."""
+        """The number of looks that are left."""
         return 0 if self.ships >= self.most_ships else max(0, self.most_looks - len(self.looks))
 
     @property
     def why_retired(self) -> str:
-        """Why nothing can be asked any more; empty while something can."""
+        """The reason why no look is left; empty while there is one."""
         if self.ships >= self.most_ships:
             return f"it let through {self.ships} of at most {self.most_ships}"
         return "" if self.left else f"{len(self.looks)} of {self.most_looks} looks are used"
@@ -74,7 +74,7 @@ class Budget:
     ledger: Ledger
 
     def charge(self, product: Product, *, tested: Sequence[str], comparison: str, gate: str, run: str) -> Look:
-        """Charge a look at the window, or find the one that the same comparison was charged before. Raises WindowRetired."""
+        """Charge a look at the window, or return the one that the same comparison was charged before. Raises WindowRetired."""
         body = LookRecord(product=product.name, window=tuple(tested), comparison=comparison, gate=gate, run=run)
 
         def may_look(connection: Connection) -> None:
@@ -85,7 +85,7 @@ class Budget:
                 raise WindowRetired(_retired(product, window))
 
         try:
-            with contextlib.suppress(_Known):  # asked before: free, and found below
+            with contextlib.suppress(_Known):  # charged before: free, and returned below
                 self.ledger.append("look", body, guard=may_look)
         except WindowRetired as error:
             refusal = {**stored(body), "stage": "evaluation", "partition": tested[-1], "reasons": [str(error)]}
@@ -99,47 +99,47 @@ class Budget:
 
         def is_new(connection: Connection) -> None:
             known = _window(product, look.window, _entries(connection, product.name, look.window))
-            if any(each.comparison == look.comparison and each.decision == decision for each in known.looks):
+            if any(earlier.comparison == look.comparison and earlier.decision == decision for earlier in known.looks):
                 raise _Known
 
         with contextlib.suppress(_Known):
             self.ledger.append("verdict", body, guard=is_new)
 
     def window(self, product: Product, tested: Sequence[str]) -> Window:
-        """What the window of these partitions has been asked."""
+        """The window of these partitions."""
         with self.ledger.engine.connect() as connection:
             return _window(product, tuple(tested), _entries(connection, product.name, tested))
 
     def windows(self, product: Product) -> list[Window]:
-        """Every window that was asked anything, in the order of its partitions."""
+        """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:
             entries = _entries(connection, product.name, None)
-        by_window: dict[tuple[str, ...], list[_Asked]] = {}
+        by_window: dict[tuple[str, ...], list[_Record]] = {}
         for entry in entries:
             by_window.setdefault(tuple(sorted(set(entry.body.window))), []).append(entry)
-        return [_window(product, tested, found) for tested, found in sorted(by_window.items(), key=lambda each: each[0][-1])]
+        return [_window(product, tested, records) for tested, records in sorted(by_window.items(), key=lambda item: item[0][-1])]
 
 
 class _Known(Exception):
-    """The same was recorded before."""
+    """The same entry was recorded before."""
 
 
-def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[_Asked]:
+def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[_Record]:
     columns = schema.looks.c
     seqs = select(columns.seq).where(columns.product == product)
     if tested is not None:
         seqs = seqs.where(columns.window == schema.window_key(tested))
     entries = entries_where(connection, schema.entries.c.seq.in_(seqs))
-    return [_asked(entry) for entry in entries]
+    return [_record(entry) for entry in entries]
 
 
-def _asked(entry: Entry) -> _Asked:
+def _record(entry: Entry) -> _Record:
     if entry.kind == "look":
         return read(entry, LookRecord)
     return read(entry, VerdictRecord)
 
 
-def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Asked]) -> Window:
+def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Record]) -> Window:
     """The state of a window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
     looks: dict[str, Look] = {}
     for entry in entries:

@@ -16,7 +16,7 @@ ERASED = "erased"
 BODY_SHA256 = "body_sha256"
 
 Rule = Literal["body", "digest", "erased"]
-"""What a hash was found right by: the body itself (before), its digest (now), or the digest that a tombstone names."""
+"""The rule that a hash is right by: over the body itself (before), its digest (now), or the digest that a tombstone names."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def rule_of(entry: Entry) -> Rule | None:
 
 
 def tombstone(body_sha256: str) -> dict[str, Any]:
-    """What stands in the place of a body that was erased."""
+    """The body that replaces an erased one."""
     return {ERASED: {BODY_SHA256: body_sha256}}
 
 

@@ -81,5 +81,5 @@ def is_guarded(connection: Connection) -> bool:
         "SELECT c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid "
         "WHERE t.tgname = c.relname || '_append_only' AND t.tgenabled = 'O'"
     )
-    found: set[str] = set(connection.exec_driver_sql(query).scalars())
-    return found >= {table.name for table in schema.metadata.sorted_tables}
+    guarded: set[str] = set(connection.exec_driver_sql(query).scalars())
+    return guarded >= {table.name for table in schema.metadata.sorted_tables}

@@ -1,7 +1,7 @@
-"""What people decided, in the ledger: approvals and refusals of a release, and overrides of a verdict.
+"""People's decisions in the ledger: approvals and refusals of a release, and overrides of a verdict.
 
 A decision is about exactly the bytes and the evaluation that it names. Belongs here: writing and reading decisions. Does not:
-whether one is asked for (ml_assets.services.release_status).
+whether one is required (ml_assets.services.release_status).
 """
 
 from collections.abc import Sequence
@@ -35,22 +35,22 @@ class Decisions:
 
     ledger: Ledger
 
-    def said(self, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
-        """What people said about exactly this release, oldest first."""
+    def statements(self, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
+        """The approvals and refusals of exactly this release and evaluation, oldest first."""
         with self.ledger.engine.connect() as connection:
-            return _said(connection, release, evaluation)
+            return _statements(connection, release, evaluation)
 
     def override(self, evaluation: Manifest, model: Manifest) -> Override | None:
         """The newest override of exactly this evaluation of this model."""
         subject = (evaluation.recipe.product, evaluation.id, model.data_version)
         overrides = self.ledger.records(OverrideRecord, schema.entries.c.kind == "override")
-        found = [e for e in overrides if (e.body.product, e.body.evaluation, e.body.model) == subject]
-        return _as_override(found[-1]) if found else None
+        matching = [e for e in overrides if (e.body.product, e.body.evaluation, e.body.model) == subject]
+        return _as_override(matching[-1]) if matching else None
 
     def answer(
         self, product: Product, release: Manifest, evaluation: Manifest, *, decision: Answer, by: str, reason: str, via: Via
     ) -> Record[ApprovalRecord]:
-        """Record that a person approves or refuses the release. Refused is final, and nobody approves twice."""
+        """Record that a person approves or refuses the release. A refusal is final, and no one approves twice."""
         who, why = signed(by, reason, what=f"{decision}")
         name = ReleaseFacts.of(release).release
         body = ApprovalRecord(
@@ -66,15 +66,15 @@ class Decisions:
         )
 
         def may_say(connection: Connection) -> None:
-            said = _said(connection, release, evaluation)
-            if refused := next((each for each in said if each.decision == "refused"), None):
+            statements = _statements(connection, release, evaluation)
+            if refused := next((statement for statement in statements if statement.decision == "refused"), None):
                 raise DecisionRefused(
                     f"{product.name}: release {name} was refused by {refused.by} ({refused.reason}); that is final for this "
-                    f"release. A changed candidate is judged anew"
+                    f"release. A changed candidate is judged again"
                 )
-            same = next((each for each in said if person(each.by) == person(who)), None)
+            same = next((statement for statement in statements if person(statement.by) == person(who)), None)
             if decision == "approved" and same is not None:
-                second = "; four eyes are asked for: somebody else has to" if product.gates.four_eyes else ""
+                second = "; four eyes are required: somebody else has to" if product.gates.four_eyes else ""
                 raise DecisionRefused(f"{product.name}: {same.by} approved release {name} already{second}")
 
         return read(self.ledger.append("approval", body, guard=may_say), ApprovalRecord)
@@ -82,7 +82,7 @@ class Decisions:
     def overrule(
         self, product: Product, evaluation: Manifest, model: Manifest, *, reasons: Sequence[str], by: str, reason: str, via: Via
     ) -> Record[OverrideRecord]:
-        """Record that a person lets the model through in spite of these reasons."""
+        """Record that a person overrides a verdict in spite of these reasons. Raises DecisionRefused."""
         who, why = signed(by, reason, what="override")
         body = OverrideRecord(
             product=evaluation.recipe.product,
@@ -97,37 +97,37 @@ class Decisions:
         )
         return read(self.ledger.append("override", body), OverrideRecord)
 
-    def told(self) -> list[Decided]:
+    def history(self) -> list[Decided]:
         """Every decision, oldest first."""
         entries = self.ledger.entries(schema.entries.c.kind.in_(("approval", "override")))
         return [_decided(entry) for entry in entries]
 
 
 def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
-    """Decisions as an audit tells them: of each release by its digest, of each evaluation by its manifest."""
-    found: dict[str, list[dict[str, str]]] = {}
-    for each in decisions:
-        said = each.body
-        kind, subject = ("override", said.evaluation) if isinstance(said, OverrideRecord) else (said.decision, said.bundle)
-        told = {"kind": kind, "at": each.at, "by": said.by, "reason": said.reason, "via": said.via}
-        found.setdefault(subject, []).append(told)
-    return found
+    """Decisions as an audit shows them: those about a release by its digest, those about an evaluation by its manifest."""
+    rows: dict[str, list[dict[str, str]]] = {}
+    for decision in decisions:
+        body = decision.body
+        kind, subject = ("override", body.evaluation) if isinstance(body, OverrideRecord) else (body.decision, body.bundle)
+        row = {"kind": kind, "at": decision.at, "by": body.by, "reason": body.reason, "via": body.via}
+        rows.setdefault(subject, []).append(row)
+    return rows
 
 
 def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
-    """Who and why, trimmed. Raises DecisionRefused where either says nothing."""
-    found = {"by": by.strip(), "reason": reason.strip()}
-    if empty := [name for name, value in found.items() if not value]:
-        raise DecisionRefused(f"{what}: {' and '.join(empty)} must say something; it is recorded who decided, and why")
-    if too_long := [name for name, value in found.items() if len(value) > LONGEST]:
+    """Return who and why, trimmed. Raises DecisionRefused if either is empty or longer than LONGEST characters."""
+    fields = {"by": by.strip(), "reason": reason.strip()}
+    if empty := [name for name, value in fields.items() if not value]:
+        raise DecisionRefused(f"{what}: {' and '.join(empty)} must not be empty; who decided, and why, is recorded")
+    if too_long := [name for name, value in fields.items() if len(value) > LONGEST]:
         raise DecisionRefused(f"{what}: {' and '.join(too_long)} may have at most {LONGEST} characters")
-    return found["by"], found["reason"]
+    return fields["by"], fields["reason"]
 
 
-def _said(connection: Connection, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
+def _statements(connection: Connection, release: Manifest, evaluation: Manifest) -> list[PersonDecision]:
     subject = (release.recipe.product, release.snapshot, evaluation.id)
     approvals = (read(entry, ApprovalRecord) for entry in entries_where(connection, schema.entries.c.kind == "approval"))
-    return [_as_said(e) for e in approvals if (e.body.product, e.body.bundle, e.body.evaluation) == subject]
+    return [_as_statement(e) for e in approvals if (e.body.product, e.body.bundle, e.body.evaluation) == subject]
 
 
 def _decided(entry: Entry) -> Decided:
@@ -136,11 +136,11 @@ def _decided(entry: Entry) -> Decided:
     return read(entry, OverrideRecord)
 
 
-def _as_said(entry: Record[ApprovalRecord]) -> PersonDecision:
-    said = entry.body
-    return PersonDecision(decision=said.decision, by=said.by, reason=said.reason, via=said.via, at=entry.at, entry=entry.hash)
+def _as_statement(entry: Record[ApprovalRecord]) -> PersonDecision:
+    body = entry.body
+    return PersonDecision(decision=body.decision, by=body.by, reason=body.reason, via=body.via, at=entry.at, entry=entry.hash)
 
 
 def _as_override(entry: Record[OverrideRecord]) -> Override:
-    said = entry.body
-    return Override(reasons=said.reasons, by=said.by, reason=said.reason, via=said.via, at=entry.at, entry=entry.hash)
+    body = entry.body
+    return Override(reasons=body.reasons, by=body.by, reason=body.reason, via=body.via, at=entry.at, entry=entry.hash)

@@ -54,8 +54,8 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
     entry = next(iter(ledger.entries(schema.entries.c.seq == seq)), None)
     if entry is None:
         raise ErasureRefused(f"the ledger has no entry {seq}")
-    if told := why_kept(entry):
-        raise ErasureRefused(f"entry {seq} ({entry.kind}, {entry.at}) cannot be erased: {told}")
+    if message := why_kept(entry):
+        raise ErasureRefused(f"entry {seq} ({entry.kind}, {entry.at}) cannot be erased: {message}")
     digest = digest_json(entry.body)
 
     def replace_body(connection: Connection) -> None:
@@ -64,19 +64,19 @@ def erase(ledger: Ledger, seq: int, *, by: str, reason: str) -> Erased:
         with _changeable(connection):
             query = update(schema.entries).where(*where).values(body=canonical_json(tombstone(digest)).decode())
             if connection.execute(query).rowcount != 1:
-                raise LedgerConflict(f"entry {seq} was erased by somebody else meanwhile")
+                raise LedgerConflict(f"entry {seq} was erased by somebody else in the meantime")
 
     body = {"seq": seq, BODY_SHA256: digest, "by": who, "reason": why}
     try:
         erasure = ledger.append("erasure", body, guard=replace_body)
     except ProgrammingError as error:
-        told = str(error.orig).splitlines()[0]
-        raise ErasureRefused(f"entry {seq}: only the owner of the ledger's tables may erase ({told})") from error
+        message = str(error.orig).splitlines()[0]
+        raise ErasureRefused(f"entry {seq}: only the owner of the ledger's tables may erase ({message})") from error
     return Erased(erasure, _wipe(ledger))
 
 
 def why_kept(entry: Entry) -> str:
-    """Why the body has to stay, "" where it may go."""
+    """Return why the body has to stay; "" if it may go."""
     if entry.kind not in ERASABLE:
         return f"{entry.kind} entries are needed: {NEEDED.get(entry.kind, 'nothing says that they are not')}"
     match rule_of(entry):
@@ -91,7 +91,7 @@ def why_kept(entry: Entry) -> str:
 
 @contextmanager
 def _changeable(connection: Connection) -> Iterator[None]:
-    """Lift what refuses changes of the entries, inside of the transaction: nobody else ever sees it lifted."""
+    """Lift what refuses changes of the entries, inside the transaction: no one else ever sees it lifted."""
     lift, restore = schema.lift_entries(connection.dialect.name)
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA secure_delete=ON")  # what is freed is overwritten with zeros

@@ -1,4 +1,4 @@
-"""What one home remembers of the ledger: its newest entry. The chain alone cannot show that its end was cut off.
+"""The ledger's newest entry, as one home remembers it. The chain alone cannot show that its end was cut off.
 
 It is written after the entry is committed, so after a crash it may be behind the ledger, and never before it.
 """
@@ -12,7 +12,7 @@ from ml_assets.errors import MlAssetsError
 from resources.store.blobs import write_atomically
 
 
-class WitnessDamaged(MlAssetsError):
+class HeadCheckpointDamaged(MlAssetsError):
     """The file is not one that `remember` wrote."""
 
 
@@ -24,7 +24,7 @@ class Head(NamedTuple):
 
 
 def read(path: Path) -> Head | None:
-    """What was remembered, or None when nothing ever was."""
+    """Return the remembered head, or None if there is no file yet. Raises HeadCheckpointDamaged."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -33,20 +33,20 @@ def read(path: Path) -> Head | None:
         head = Head(**json.loads(content))
         is_whole = canonical_json(head._asdict()) == content and type(head.seq) is int and len(head.hash) == 64
     except (ValueError, TypeError) as error:
-        raise WitnessDamaged(f"{path}: not what was written") from error
+        raise HeadCheckpointDamaged(f"{path}: not what was written") from error
     if not is_whole:
-        raise WitnessDamaged(f"{path}: not what was written")
+        raise HeadCheckpointDamaged(f"{path}: not what was written")
     return head
 
 
 def remember(path: Path, head: Head) -> None:
     """Remember a newer head; an older one, which a slower process brings, changes nothing.
 
-    What the head stands for is committed: a disk that fails here leaves the witness behind, as a crash does.
+    The entry itself is committed: a disk that fails here leaves the checkpoint behind the ledger, as a crash does.
     """
     try:
         known = read(path)
         if known is None or known.seq < head.seq:
             write_atomically(path, canonical_json(head._asdict()))
-    except (WitnessDamaged, OSError):
+    except (HeadCheckpointDamaged, OSError):
         return  # a damaged one is left as it is for `ml-assets verify` to find

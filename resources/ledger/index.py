@@ -57,12 +57,12 @@ def _index_manifest(connection: Connection, entry: Entry) -> None:
 
 def _seqs(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
     """The entry of each of these manifests, in as few queries as SQLite's limit on variables asks for."""
-    found: dict[str, int] = {}
+    seqs: dict[str, int] = {}
     for first in range(0, len(ids), MOST_VARIABLES):
         columns = schema.manifests.c
         query = select(columns.id, columns.seq).where(columns.id.in_(ids[first : first + MOST_VARIABLES]))
-        found.update((row.id, row.seq) for row in connection.execute(query))
-    return found
+        seqs.update((row.id, row.seq) for row in connection.execute(query))
+    return seqs
 
 
 def asset_of(manifest: Manifest) -> dict[str, str]:

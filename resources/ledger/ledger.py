@@ -1,4 +1,4 @@
-"""The ledger: one append-only, hash-chained record of what was made, shown, decided and moved.
+"""The ledger: one append-only, hash-chained record of what was built, proven, decided and moved.
 
 Each entry's hash covers its content and the hash before it (resources.ledger.chain), so any changed, removed or reordered
 entry shows. Writers take the database's write lock first: several processes can append, one at a time.
@@ -22,7 +22,7 @@ from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, Publi
 from ml_assets.core.lineage.source import Source
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
-from resources.ledger import head_checkpoint as witness
+from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database
@@ -61,10 +61,10 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The record at a database URL (SQLite or PostgreSQL). `witness` is a file that remembers the newest entry."""
+    """The record at a database URL (SQLite or PostgreSQL). `head_checkpoint` is a file that remembers the newest entry."""
 
     url: str
-    witness: Path | None = None
+    head_checkpoint: Path | None = None
 
     @cached_property
     def engine(self) -> Engine:
@@ -121,7 +121,7 @@ class Ledger:
         return next((m for m in reversed(self._manifests(*where)) if ReleaseFacts.of(m).release == name), None)
 
     def current(self, product: str, stage: str, partition: str = "") -> Manifest | None:
-        """The manifest that an asset's partition stands for now."""
+        """The current manifest of an asset's partition; None if it was never published."""
         with self.engine.connect() as connection:
             id = _current(connection, product, stage, partition)
         return self.manifest(id) if id else None
@@ -138,8 +138,8 @@ class Ledger:
         columns = schema.manifests.c
         where = (columns.product == product, columns.stage == stage)
         seqs = select(columns.seq).where(*where).order_by(columns.seq.desc()).limit(newest)
-        found = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
-        return [entry.body.seconds["cpu"] for entry in found if entry.body.seconds]
+        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:
         """Record what a claim showed for exactly one manifest (`subject` is its id)."""
@@ -149,8 +149,8 @@ class Ledger:
         """The newest evidence of each claim about one manifest."""
         columns = schema.evidence.c
         newest = select(func.max(columns.seq)).where(columns.subject == subject).group_by(columns.claim)
-        found = self.records(EvidenceRecord, schema.entries.c.seq.in_(newest))
-        return {entry.body.claim: entry for entry in found}
+        records = self.records(EvidenceRecord, schema.entries.c.seq.in_(newest))
+        return {entry.body.claim: entry for entry in records}
 
     def pointer(self, product: str, environment: str, *, before: str | None = None) -> Record[MoveRecord] | None:
         """The newest move of an endpoint; with `before`, the newest one to a release as of an earlier partition."""
@@ -169,21 +169,21 @@ class Ledger:
     def move_pointer(
         self, kind: Kind, move: MoveRecord, *, expected: str | None, guard: Guard | None = None
     ) -> Record[MoveRecord]:
-        """Move an endpoint if `expected` (a release, or None) is what answers at this moment; else LedgerConflict."""
+        """Move an endpoint if `expected` (a bundle's digest, or None) serves at this moment. Raises LedgerConflict otherwise."""
 
-        def still_answering(connection: Connection) -> None:
+        def still_serving(connection: Connection) -> None:
             columns = schema.pointers.c
             where = (columns.product == move.product, columns.environment == move.environment)
             query = select(columns.release).where(*where).order_by(columns.seq.desc()).limit(1)
             if (now := connection.scalar(query)) != expected:
                 raise LedgerConflict(
-                    f"{move.product}: in {move.environment} release {_short(now)} answers, not {_short(expected)} as "
-                    "the decision assumed; materialize evaluation again to compare with what answers now"
+                    f"{move.product}: in {move.environment} release {_short(now)} serves, not {_short(expected)} as "
+                    "the decision assumed; materialize evaluation again to compare with the release that serves now"
                 )
             if guard is not None:
                 guard(connection)
 
-        return read(self.append(kind, move, guard=still_answering), MoveRecord)
+        return read(self.append(kind, move, guard=still_serving), MoveRecord)
 
     def entries(self, *where: Any) -> list[Entry]:
         """Entries that match, oldest first."""
@@ -195,17 +195,17 @@ class Ledger:
         return [read(entry, body) for entry in self.entries(*where)]
 
     def _remember(self, entry: Entry) -> None:
-        if self.witness is not None:
-            witness.remember(self.witness, witness.Head(entry.seq, entry.hash))
+        if self.head_checkpoint is not None:
+            head_checkpoint.remember(self.head_checkpoint, head_checkpoint.Head(entry.seq, entry.hash))
 
     def _manifest(self, *where: Any) -> Manifest | None:
-        found = self._manifests(*where)
-        return found[-1] if found else None
+        manifests = self._manifests(*where)
+        return manifests[-1] if manifests else None
 
     def _manifests(self, *where: Any) -> list[Manifest]:
         seqs = select(schema.manifests.c.seq).where(*where)
-        found = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
-        return [Manifest.from_dict(entry.body.manifest, entry=entry.seq) for entry in found]
+        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [Manifest.from_dict(entry.body.manifest, entry=entry.seq) for entry in records]
 
 
 def entries_where(connection: Connection, *where: Any) -> list[Entry]:

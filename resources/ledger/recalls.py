@@ -1,4 +1,4 @@
-"""Recalls: what was declared bad, and with it everything that was made from it. Who reads or promotes asks here first."""
+"""Recalls: what was declared bad, and everything that was made from it. Every read and promotion checks here first."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from resources.ledger.records import read
 
 
 class Recalled(MlAssetsError):
-    """What is to be used was made from something that was recalled."""
+    """A manifest that was to be used is recalled, or was made from what is."""
 
 
 class Recall(msgspec.Struct, frozen=True):
@@ -32,8 +32,8 @@ class Recall(msgspec.Struct, frozen=True):
     at: str = ""
 
     @property
-    def told(self) -> str:
-        """In words: what was recalled, by whom, when and why."""
+    def description(self) -> str:
+        """A clause that says what was recalled, by whom, when and why."""
         named = f"release {self.name}" if self.what == "release" else f"raw {self.partition}"
         on = f" on {self.at[:10]}" if self.at else ""
         return f"{named}, which {self.by} recalled{on}: {self.reason!r}"
@@ -79,14 +79,14 @@ def recalled_partitions(ledger: Ledger, product: str, delivered: Mapping[str, Ma
 
     `delivered`: digests of the landing files by table, per partition; where it has none, what was read last counts.
     """
-    found: dict[str, str] = {}
+    reasons: dict[str, str] = {}
     for recall in recalls(ledger, product):
         files = (delivered or {}).get(recall.partition)
         raw = ledger.current(product, "raw", recall.partition)
         now = {f"landing/{product}/{table}": digest for table, digest in files.items()} if files else raw and _delivered(raw)
         if recall.what == "partition" and now == dict(recall.delivered):
-            found[recall.partition] = recall.reason
-    return found
+            reasons[recall.partition] = recall.reason
+    return reasons
 
 
 def derived(ledger: Ledger, product: str) -> dict[str, Recall]:
@@ -96,7 +96,7 @@ def derived(ledger: Ledger, product: str) -> dict[str, Recall]:
 
 
 def descendants(ledger: Ledger, recall: Recall) -> list[Manifest]:
-    """What is declared bad and everything that was ever made from it, oldest first."""
+    """The manifests that were recalled and all that were ever made from them, oldest first."""
     with ledger.engine.connect() as connection:
         ids = _descendants(connection, recall)
     return [manifest for id in ids if (manifest := ledger.manifest(id)) is not None]
@@ -124,14 +124,14 @@ def refuse_within(connection: Connection, manifests: Iterable[Manifest]) -> None
 
 def _reason(manifest: Manifest, recall: Recall) -> str:
     product, partition = manifest.recipe.product, manifest.partition
-    outs = [f"make it again without: `ml-assets run {product} --partition {partition}`"]
+    outs = [f"build it again without that: `ml-assets run {product} --partition {partition}`"]
     if recall.what == "partition":
         again = f"deliver {recall.partition} again, with other content: `ml-assets deliver {product} TABLE FILE"
         outs = [f"{again} --partition {recall.partition}`", *(outs if partition != recall.partition else [])]
     if manifest.snapshot == recall.release:
         outs = ["only new data, code or configuration makes another release"]
     subject = f"{manifest.asset} {partition}".strip()
-    return f"{subject} may not be used: it is or was made from {recall.told}; {', or '.join(outs)}"
+    return f"{subject} may not be used: it is or was made from {recall.description}; {', or '.join(outs)}"
 
 
 def _delivered(raw: Manifest) -> dict[str, str]:
@@ -154,9 +154,9 @@ def _derived(connection: Connection, product: str) -> dict[str, Recall]:
 def _descendants(connection: Connection, recall: Recall) -> list[str]:
     manifests, inputs = schema.manifests.c, schema.inputs.c
     seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
-    found = select(manifests.seq).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
-    found = found.union(select(inputs.consumer).join(found, inputs.producer == found.c.seq))
-    query = select(manifests.id).where(manifests.seq.in_(select(found.c.seq))).order_by(manifests.seq)
+    tree = select(manifests.seq).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
+    tree = tree.union(select(inputs.consumer).join(tree, inputs.producer == tree.c.seq))
+    query = select(manifests.id).where(manifests.seq.in_(select(tree.c.seq))).order_by(manifests.seq)
     return list(connection.scalars(query))
 
 

@@ -49,7 +49,7 @@ def read(entry: Entry, body: type[Body]) -> Record[Body]:
     try:
         parsed = msgspec.convert(_UPCASTS.get(entry.kind, dict)(entry.body), body)
     except msgspec.ValidationError as error:
-        raise EntryMalformed(f"{what}: {error}; `ml-assets verify` tells whether it was changed") from error
+        raise EntryMalformed(f"{what}: {error}; `ml-assets verify` says whether it was changed") from error
     return Record(entry.seq, entry.at, entry.kind, entry.hash, parsed)
 
 

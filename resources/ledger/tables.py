@@ -1,4 +1,4 @@
-"""The ledger's tables. `entries` is the record; the others are indexes that can be made again from it."""
+"""The ledger's tables. `entries` is the record; the others are indexes that can be rebuilt from it."""
 
 from collections.abc import Sequence
 
@@ -94,7 +94,7 @@ looks = Table(
 
 
 def window_key(tested: Sequence[str]) -> str:
-    """A test window as the table `looks` names it: its partitions, in whatever order they were told."""
+    """A test window as the table `looks` names it: its partitions, sorted, each once."""
     return " ".join(sorted(set(tested)))
 
 

@@ -25,7 +25,7 @@ class StoreRefused(MlAssetsError):
 
 
 class Blobs(Protocol):
-    """What a snapshot store needs of the place where bytes lie."""
+    """The interface of a place that stores bytes for snapshots."""
 
     def put(self, content: bytes) -> str:
         """Store the bytes and return their digest; they are durable when this returns."""
@@ -107,8 +107,8 @@ class LocalBlobs:
         path = self.locate(digest)
         if not path.is_file():
             raise BlobDamaged(f"snapshot file {digest[:12]} is missing; `ml-assets verify` lists what else is")
-        if (found := digest_file(path)) != digest:
-            raise BlobDamaged(f"snapshot file {digest[:12]} was changed: its bytes now hash to {found[:12]}")
+        if (actual := digest_file(path)) != digest:
+            raise BlobDamaged(f"snapshot file {digest[:12]} was changed: its bytes now hash to {actual[:12]}")
         return path
 
     def keep(self, digest: str) -> bool:
@@ -174,8 +174,8 @@ class RemoteBlobs:
             content = self.filesystem.cat_file(self.locate(digest))
         except FileNotFoundError as error:
             raise BlobDamaged(f"snapshot file {digest[:12]} is missing from {self.root}") from error
-        if (found := sha256(content)) != digest:
-            raise BlobDamaged(f"snapshot file {digest[:12]} was changed in {self.root}: its bytes hash to {found[:12]}")
+        if (actual := sha256(content)) != digest:
+            raise BlobDamaged(f"snapshot file {digest[:12]} was changed in {self.root}: its bytes hash to {actual[:12]}")
         self.cache.put(content)
         return self.cache.locate(digest)
 

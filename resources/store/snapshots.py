@@ -1,4 +1,4 @@
-"""Snapshots: immutable sets of named files. What flows between stages is the digest of one."""
+"""Snapshots: immutable sets of named files. Stages hand each other the digest of one."""
 
 import json
 import shutil
@@ -38,7 +38,7 @@ class Snapshots:
     def write(self, files: Mapping[str, bytes]) -> Snapshot:
         """Store the files, members first, so that a snapshot that can be named is whole."""
         if other := [name for name in files if not _is_plain(name)]:
-            raise MemberRefused(f"{other[0]!r} is no member name: relative, with '/', without '.' and '..' parts")
+            raise MemberRefused(f"{other[0]!r} isn't a member name: relative, with '/', without '.' and '..' parts")
         members = {name: self.blobs.put(content) for name, content in sorted(files.items())}
         return Snapshot(self.blobs.put(canonical_json({"members": members})), members)
 
@@ -124,6 +124,6 @@ def _is_plain(name: str) -> bool:
 
 
 def _holds(folder: Path, members: Mapping[str, str]) -> bool:
-    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
-    is_plain = found.keys() == members.keys() and not any(path.is_symlink() for path in found.values())
-    return folder.is_dir() and is_plain and all(digest_file(found[name]) == digest for name, digest in members.items())
+    files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    is_plain = files.keys() == members.keys() and not any(path.is_symlink() for path in files.values())
+    return folder.is_dir() and is_plain and all(digest_file(files[name]) == digest for name, digest in members.items())

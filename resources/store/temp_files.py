@@ -1,7 +1,7 @@
-"""What a killed process leaves half-written, and its removal while others write.
+"""Temporary files that a killed process leaves behind, and their removal while others write.
 
-Who writes something unfinished into a folder holds a shared lock on the folder, which ends with the process: what is
-unfinished in a folder that nobody holds is left over.
+A process that writes a temporary file into a folder holds a shared lock on the folder, which ends with the process: a temporary
+file in a folder that no process has locked is left over.
 """
 
 import fcntl
@@ -15,14 +15,14 @@ from pathlib import Path
 from resources.settings import Settings, local_folder
 
 UNFINISHED = ".writing-"
-"""How the name of an unfinished file or folder begins; with a dot, so that nobody looks at it."""
+"""How the name of an unfinished file or folder begins; with a dot, so that it is ignored."""
 
 
 @contextmanager
 def writing_into(folder: Path) -> Iterator[None]:
-    """Let nobody take for left over what is unfinished in the folder."""
+    """Keep other processes from removing the folder's unfinished files."""
     with _opened(folder) as handle:
-        with suppress(OSError):  # a file system without locks: there, nobody gets the other lock either
+        with suppress(OSError):  # a file system without locks: there, no process gets the other lock either
             fcntl.flock(handle, fcntl.LOCK_SH)
         yield
 
@@ -51,7 +51,7 @@ def clear_home(settings: Settings) -> None:
 
 
 def _with_unfinished(root: Path) -> Iterator[Path]:
-    """The folders below that hold something unfinished. What others remove meanwhile is passed over."""
+    """The folders below that hold something unfinished. Folders that others remove in the meantime are skipped."""
     for folder, folders, files in os.walk(root):
         if any(name.startswith(UNFINISHED) for name in (*folders, *files)):
             yield Path(folder)
@@ -59,11 +59,11 @@ def _with_unfinished(root: Path) -> Iterator[Path]:
 
 
 def clear_folder(folder: Path) -> None:
-    """Remove what is unfinished in a folder, unless somebody writes there now: then a later run will."""
+    """Remove the unfinished files of a folder, unless a process writes there now: then a later run will."""
     with suppress(OSError), _opened(folder) as handle:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for path in folder.glob(f"{UNFINISHED}*"):
-            with suppress(OSError):  # one that cannot be removed keeps none of the others
+            with suppress(OSError):  # one that cannot be removed must not keep the others
                 if path.is_dir():
                     shutil.rmtree(path)
                 else:

@@ -30,7 +30,7 @@ _KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 @dataclass(frozen=True)
 class Logged:
-    """What a run shows: `curves` are values by step, `texts` and `tables` (as JSON) files by their path in its artifacts."""
+    """The content of a run: `curves` are values by step, `texts` and `tables` (as JSON) files by their path in its artifacts."""
 
     parameters: Mapping[str, Any]
     metrics: Mapping[str, float]

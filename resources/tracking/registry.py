@@ -1,4 +1,4 @@
-"""What the MLflow registry shows of who answers, and what somebody moved there by hand.
+"""The MLflow registry's view of the release that serves, and what somebody moved there by hand.
 
 The alias of an environment is a view of the ledger. A tag of the registered model says which version it was put on last, so
 that an alias that lags behind can be told from one that a person moved.
@@ -23,7 +23,7 @@ APPROVED_BY = "approved_by"
 
 @dataclass(frozen=True)
 class Shown:
-    """The version that an alias is on. `is_ours`: it was put there by `show`, and lags behind if it is not who answers."""
+    """The version that an alias is on. `is_ours`: it was put there by `show`, and lags behind if another release serves."""
 
     version: str
     bundle: str
@@ -34,7 +34,7 @@ class Shown:
 
 
 def show(client: "MlflowClient", name: str, alias: str, *, bundle: str | None) -> None:
-    """Put the alias on the version of this bundle; off every version where nothing answers."""
+    """Put the alias on the version of this bundle; off every version if nothing serves."""
     known = next((v for v in versions(client, name) if bundle and v.tags.get("bundle") == bundle), None)
     if known is not None:
         client.set_registered_model_alias(name, alias, known.version)
@@ -44,14 +44,14 @@ def show(client: "MlflowClient", name: str, alias: str, *, bundle: str | None) -
 
 
 def shown(client: "MlflowClient", name: str, alias: str) -> Shown | None:
-    """Where the alias is now; None where it is nowhere."""
-    found = client.search_registered_models(f"name = '{name}'")
-    number = dict(found[0].aliases).get(alias) if found else None
+    """Return the version that the alias is on; None if it is on none."""
+    models = client.search_registered_models(f"name = '{name}'")
+    number = dict(models[0].aliases).get(alias) if models else None
     if number is None:
         return None
     version = next((v for v in versions(client, name) if str(v.version) == str(number)), None)
     tags: Mapping[str, str] = version.tags if version else {}
-    is_ours = found[0].tags.get(PUT.format(alias=alias)) == str(number)
+    is_ours = models[0].tags.get(PUT.format(alias=alias)) == str(number)
     bundle, release, person = (tags.get(tag, "") for tag in ("bundle", "release", APPROVED_BY))
     return Shown(str(number), bundle, release, person, is_ours, str(version.source) if version else "")
 
@@ -62,10 +62,10 @@ def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
 
 
 def damage(client: "MlflowClient", shown: Shown, members: Mapping[str, str]) -> str:
-    """How the files of a version differ from the release's members (digest by name); empty if they are just those."""
+    """Return how the files of a version differ from the release's members (digest by name); empty if they don't."""
     from mlflow.artifacts import download_artifacts
 
     folder = Path(download_artifacts(artifact_uri=shown.source, tracking_uri=client.tracking_uri))
-    found = {p.relative_to(folder).as_posix(): digest_file(p) for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
-    differing = sorted(name for name in found.keys() | dict(members).keys() if found.get(name) != members.get(name))
+    digests = {p.relative_to(folder).as_posix(): digest_file(p) for p in folder.rglob("*") if p.is_file() and not p.is_symlink()}
+    differing = sorted(name for name in digests.keys() | dict(members).keys() if digests.get(name) != members.get(name))
     return f"its files are not the release's: {', '.join(differing)}" if differing else ""

@@ -89,7 +89,7 @@ def test_a_rollback_to_what_never_answered_or_answers_now_is_refused(workspace: 
 
 
 def test_where_nothing_answered_nothing_can_be_gone_back_to(workspace: Workspace) -> None:
-    with pytest.raises(NothingToRollBackTo, match="answered so far: none"):
+    with pytest.raises(NothingToRollBackTo, match="served so far: none"):
         back(workspace)
 
 

@@ -7,23 +7,23 @@ from pathlib import Path
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from resources.ledger import head_checkpoint as witness
-from resources.ledger.head_checkpoint import Head, WitnessDamaged
+from resources.ledger import head_checkpoint
+from resources.ledger.head_checkpoint import Head, HeadCheckpointDamaged
 from tests.support.faults import disk_fails
 from tests.support.records import damage, manifest, pointing
 
 
 def test_it_is_the_newest_entry_after_every_way_to_append(workspace: Workspace) -> None:
     path = workspace.settings.home / "ledger.head"
-    assert witness.read(path) is None
+    assert head_checkpoint.read(path) is None
     workspace.ledger.append("refusal", {})
-    heads = [witness.read(path)]
+    heads = [head_checkpoint.read(path)]
     workspace.ledger.publish(manifest(), run="r")
-    heads.append(witness.read(path))
+    heads.append(head_checkpoint.read(path))
     workspace.ledger.publish(manifest(), run="again")  # records nothing
-    heads.append(witness.read(path))
+    heads.append(head_checkpoint.read(path))
     workspace.ledger.move_pointer("promotion", pointing("a"), expected=None)
-    heads.append(witness.read(path))
+    heads.append(head_checkpoint.read(path))
     entries = workspace.ledger.entries()
     assert heads == [Head(entries[n].seq, entries[n].hash) for n in (0, 2, 2, 3)]
 
@@ -31,21 +31,21 @@ def test_it_is_the_newest_entry_after_every_way_to_append(workspace: Workspace) 
 def test_it_never_goes_back(tmp_path: Path) -> None:
     path = tmp_path / "head"
     for seq in (3, 1, 2):
-        witness.remember(path, Head(seq, f"{seq:064x}"))
-    assert witness.read(path) == Head(3, f"{3:064x}")
+        head_checkpoint.remember(path, Head(seq, f"{seq:064x}"))
+    assert head_checkpoint.read(path) == Head(3, f"{3:064x}")
 
 
 def test_a_damaged_one_is_kept_for_verify_to_find(tmp_path: Path) -> None:
     path = tmp_path / "head"
-    witness.remember(path, Head(1, "a" * 64))
+    head_checkpoint.remember(path, Head(1, "a" * 64))
     for at in range(path.stat().st_size):
         before = path.read_bytes()
         damage(path, at=at, by=128)
-        with pytest.raises(WitnessDamaged):
-            witness.read(path)
-        witness.remember(path, Head(2, "b" * 64))
-        with pytest.raises(WitnessDamaged):
-            witness.read(path)
+        with pytest.raises(HeadCheckpointDamaged):
+            head_checkpoint.read(path)
+        head_checkpoint.remember(path, Head(2, "b" * 64))
+        with pytest.raises(HeadCheckpointDamaged):
+            head_checkpoint.read(path)
         path.write_bytes(before)
 
 
@@ -54,6 +54,6 @@ def test_an_entry_that_is_committed_stands_when_the_disk_then_fails(workspace: W
     with disk_fails(at=1, code=errno.ENOSPC), suppress(OSError):
         workspace.ledger.append("refusal", {"more": 1})
     assert len(workspace.ledger.entries()) == 2
-    assert witness.read(workspace.settings.home / "ledger.head") == Head(1, workspace.ledger.entries()[0].hash)
+    assert head_checkpoint.read(workspace.settings.home / "ledger.head") == Head(1, workspace.ledger.entries()[0].hash)
     workspace.ledger.append("refusal", {})
-    assert witness.read(workspace.settings.home / "ledger.head") == Head(3, workspace.ledger.entries()[2].hash)
+    assert head_checkpoint.read(workspace.settings.home / "ledger.head") == Head(3, workspace.ledger.entries()[2].hash)

@@ -167,11 +167,11 @@ def test_an_entry_that_cannot_be_kept_leaves_nothing(ledger: Ledger, kind: Any, 
 
 
 def test_a_pointer_moves_only_from_what_it_was_expected_at(ledger: Ledger) -> None:
-    with pytest.raises(LedgerConflict, match="release none answers, not a as the decision assumed"):
+    with pytest.raises(LedgerConflict, match="release none serves, not a as the decision assumed"):
         ledger.move_pointer("promotion", pointing("b"), expected="a")
     first = ledger.move_pointer("promotion", pointing("a"), expected=None)
     for wrong in (None, "b", "a "):
-        with pytest.raises(LedgerConflict, match="release a answers"):
+        with pytest.raises(LedgerConflict, match="release a serves"):
             ledger.move_pointer("promotion", pointing("b"), expected=wrong)
     assert ledger.moves("trains", "production") == [first]
     second = ledger.move_pointer("promotion", pointing("b"), expected="a")

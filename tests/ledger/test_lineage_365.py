@@ -108,7 +108,7 @@ def year(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Year]:
     at.edit("product.yaml", *YEAR)
     (at.declared / "dbt" / "schema.yml").write_text(ONE_TEST)
     keys = partitions_of(at.product).keys("2013-01-01", AS_OF)
-    # no witness: it is written again for each of thousands of entries
+    # no head checkpoint: it is written again for each of thousands of entries
     made = Year(at, at.product, Lineage(at.space.snapshots, Ledger(at.space.settings.ledger)), keys[:-1])
     for key in keys:
         _record_day(made, key)

@@ -85,7 +85,7 @@ def test_exactly_what_was_made_from_recalled_content_is_refused(workspace: Works
 def test_a_refusal_tells_why_by_whom_and_the_way_out(workspace: Workspace, months: Months, product: Product) -> None:
     months.recall(JANUARY)
     told = r"^trains/features 2013-02 may not be used: it is or was made from raw 2013-01, which ana recalled on 20\S+: "
-    ways = r"deliver 2013-01 again, .*`ml-assets deliver trains TABLE FILE --partition 2013-01`, or make it again without: "
+    ways = r"deliver 2013-01 again, .*`ml-assets deliver trains TABLE FILE --partition 2013-01`, or build it again without that: "
     with pytest.raises(Recalled, match=f"{told}'a broken clock'; {ways}`ml-assets run trains --partition 2013-02`$"):
         workspace.lineage.current(product, "features", FEBRUARY)
 

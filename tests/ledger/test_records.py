@@ -69,7 +69,7 @@ def test_a_wrong_shape_is_refused_with_the_entry_and_the_field(change: dict[str,
     with pytest.raises(EntryMalformed) as refused:
         read(entry(body), MoveRecord)
     assert str(refused.value).startswith("ledger entry 12 (promotion, ")
-    assert f": {problem}; `ml-assets verify` tells" in str(refused.value)
+    assert f": {problem}; `ml-assets verify` says" in str(refused.value)
 
 
 def test_fields_that_are_not_known_are_passed_over() -> None:

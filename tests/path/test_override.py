@@ -227,7 +227,7 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     assert run.errors == {}
     assert run.failed_checks >= {"gates_passed", "floor"}
     assert run.success
-    assert "a person is asked" in run.told["gates_passed"]
+    assert "a person decides" in run.told["gates_passed"]
     assert run.made["endpoint/production"] is False
     assert people.job("approve", {"release": people.release, **WHO}) == ""
     assert people.home.run(SECOND).success

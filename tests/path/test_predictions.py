@@ -82,7 +82,7 @@ def test_logged_predictions_are_the_offline_scores_of_the_paths_features(served:
 def test_batch_predictions_have_the_logs_columns_and_the_offline_scores(served: Served) -> None:
     space, flights = served.space, served.days.flights
     made = space.lineage.current(flights, "predictions", DAYS[-1])
-    champion = space.lineage.answered(flights, before=DAYS[-1])
+    champion = space.lineage.served(flights, before=DAYS[-1])
     features = space.lineage.current(flights, "features", DAYS[-1])
     assert champion is not None
     assert champion.partition == DAYS[-2]

@@ -77,8 +77,8 @@ def test_the_job_lets_the_release_before_answer_and_records_who_and_why(days: Da
     ("config", "told"),
     [
         ({"by": "Ada", "reason": "a typo", "to": "2013-01-09.cafebabe"}, "there is no release 2013-01-09.cafebabe"),
-        ({"by": " ", "reason": "nobody"}, "by must say something"),
-        ({"by": "Ada", "reason": ""}, "reason must say something"),
+        ({"by": " ", "reason": "nobody"}, "by must not be empty"),
+        ({"by": "Ada", "reason": ""}, "reason must not be empty"),
     ],
 )
 def test_a_rollback_to_nothing_or_by_nobody_moves_nothing(

@@ -195,12 +195,12 @@ def judged_release(lineage: Lineage, name: str, as_of: str) -> Manifest:
 
 def test_who_answered_before_a_partition_is_known_after_later_ones_and_rollbacks(workspace: Workspace, product: Product) -> None:
     january, february = release("one", "2013-01"), release("two", "2013-02")
-    assert workspace.lineage.answered(product, before="2013-03") is None
+    assert workspace.lineage.served(product, before="2013-03") is None
     answers(workspace, january, february)
-    asked = {key: workspace.lineage.answered(product, before=key) for key in ("2013-01", "2013-02", "2013-03")}
+    asked = {key: workspace.lineage.served(product, before=key) for key in ("2013-01", "2013-02", "2013-03")}
     assert asked == {"2013-01": None, "2013-02": january, "2013-03": february}
     workspace.endpoints.rollback("trains", to=None, by="me", reason="a test")
-    assert workspace.lineage.answered(product, before="2013-03") == january
+    assert workspace.lineage.served(product, before="2013-03") == january
 
 
 def test_a_candidate_is_compared_with_who_answers_but_never_with_what_came_of_the_same_question(

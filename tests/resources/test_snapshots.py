@@ -56,7 +56,7 @@ def test_a_member_that_is_not_there_is_named_with_those_that_are(snapshots: Snap
 
 @pytest.mark.parametrize("name", ["", "/a", "../a", "a/../../b", "a//b", "a/", "./a", "."])
 def test_a_member_lies_inside_its_snapshot(snapshots: Snapshots, name: str) -> None:
-    with pytest.raises(MemberRefused, match="no member name"):
+    with pytest.raises(MemberRefused, match="a member name"):
         snapshots.write({name: b"", "good": b""})
     assert list(snapshots.blobs.digests()) == []
 

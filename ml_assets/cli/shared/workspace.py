@@ -42,7 +42,7 @@ class Workspace:
     def ledger(self) -> "Ledger":
         from resources.ledger.ledger import Ledger
 
-        return Ledger(self.settings.ledger, witness=self.settings.ledger_head)
+        return Ledger(self.settings.ledger, head_checkpoint=self.settings.ledger_head)
 
     @cached_property
     def lineage(self) -> "Lineage":

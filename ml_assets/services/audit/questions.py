@@ -66,7 +66,7 @@ class Audit:
             made = _entries(connection, graph.seqs[reached].tolist())
             checks = _checks(connection, [entry.body["id"] for entry in made])
             moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
-        decisions = by_subject(Decisions(self.ledger).told())
+        decisions = by_subject(Decisions(self.ledger).history())
         nodes = [_node(entry, checks, moves, decisions) for entry in made]
         self._add_recalls(nodes)
         return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
@@ -100,7 +100,7 @@ class Audit:
             for recall in known[product]:
                 is_this = recall.release == node["snapshot"] if recall.what == "release" else stage == "raw"
                 if is_this and (recall.what == "release" or recall.delivered == delivered):
-                    node["recalled"] = recall.told
+                    node["recalled"] = recall.description
 
     def _releases(self, connection: Connection, graph: Graph, reached: Ints, counts: Counts) -> list[Answer]:
         nodes = graph.by_asset(reached).get(f"{self.subject.product}/release")

@@ -178,7 +178,7 @@ class LedgerCheck:
         then = f"{RESTORE}, or delete {self.witness} when the ledger was meant to be replaced"
         try:
             head = witness.read(self.witness)
-        except witness.WitnessDamaged:
+        except witness.HeadCheckpointDamaged:
             self.findings.add("changed", where, "is not what was written", f"delete {self.witness} when the ledger is clean")
             return
         if head is None:
