@@ -12,6 +12,6 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, prefix="gates.")
+@click.group(cls=LazyGroup, folders={"gates": COMMANDS})
 def command() -> None:
     """What the gates of a product promise, and whether they keep it."""
