@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ml_assets.core.release.records import OverrideRecord
-from ml_assets.services.release_status import standings
+from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
 from resources.ledger.decisions import Decisions
 from resources.ledger.recalls import derived
@@ -41,7 +41,7 @@ def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
     told = [entry for entry in decisions.told() if entry.body.product == product.name]
     if not told:
         return
-    for each in standings(lineage, product):
+    for each in release_statuses(lineage, product):
         said = decisions.said(each.release, each.evaluation)
         newest = said[-1].entry if said else each.override.entry if each.override else ""
         if newest and each.decision.action == "promote":

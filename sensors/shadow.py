@@ -6,7 +6,7 @@ It compares what is recorded with what is known, so nothing is lost with a misse
 import dagster as dg
 
 from ml_assets.core.digests import digest_json
-from ml_assets.services.release_status import standings
+from ml_assets.services.release_status import release_statuses
 from ml_assets.services.shadow_trials import look, outcomes
 from ml_assets.spec.product import Product
 from resources.endpoints import shadows
@@ -56,7 +56,7 @@ def _promotion(product: Product, lineage: Lineage) -> dg.RunRequest | None:
         return None
     if last.body.champion != champion.body.bundle:
         return None
-    for each in standings(lineage, product):
+    for each in release_statuses(lineage, product):
         if each.release.snapshot == last.body.bundle and each.decision.action == "promote":
             return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=each.release.partition)
     return None

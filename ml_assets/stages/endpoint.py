@@ -10,7 +10,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
-from ml_assets.services.notify_server import tell_server
+from ml_assets.services.notify_server import notify_server
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration
 from resources.endpoints.moves import Endpoints, moves_of
@@ -18,7 +18,7 @@ from resources.lineage import Lineage
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_assets.services.release_status import Standing
+    from ml_assets.services.release_status import ReleaseStatus
 
 KEPT = "kept"
 """How the told decision begins when nothing was moved."""
@@ -90,9 +90,9 @@ def released(context: dg.AssetExecutionContext, lineage: Lineage, product: Produ
 
 def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest, *, run: str) -> str:
     """Let the release answer in production if the record proves that it may; otherwise keep, or refuse with every reason."""
-    from ml_assets.services.release_status import standing
+    from ml_assets.services.release_status import release_status
 
-    found = standing(lineage, product, release)
+    found = release_status(lineage, product, release)
     decision = found.decision
     if decision.action == "refuse":
         body = {
@@ -106,7 +106,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     moves = moves_of(lineage.ledger, product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
-            tell_server(product, found.name)  # again: a run that was killed after its move told nobody
+            notify_server(product, found.name)  # again: a run that was killed after its move told nobody
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {found.name}`"
@@ -122,10 +122,10 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
         expected=moves[-1].bundle if moves else None,
         is_proven=found.is_proven,
     )
-    return f"promoted; {tell_server(product, found.name)}"
+    return f"promoted; {notify_server(product, found.name)}"
 
 
-def _whose(found: "Standing", *, run: str) -> tuple[str, str]:
+def _whose(found: "ReleaseStatus", *, run: str) -> tuple[str, str]:
     """By whose decision it answers, and why: the run's where nobody was asked."""
     release = found.release
     verdict = f"{EvaluationFacts.of(found.evaluation).verdict.decision} as of {release.partition}"

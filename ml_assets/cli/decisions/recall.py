@@ -110,7 +110,7 @@ def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet
 
 
 def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
-    from ml_assets.services.notify_server import tell_server
+    from ml_assets.services.notify_server import notify_server
 
     if step.to is None:
         return f"{step.now} goes on serving"
@@ -118,7 +118,7 @@ def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "C
     space.endpoints.settle(product.name, step.environment)
     reason = f"recall of {recall.name or recall.partition}: {recall.reason}"
     pointer = space.endpoints.rollback(product.name, to=None, by=recall.by, reason=reason, environment=step.environment)
-    server = f"; {tell_server(product, pointer.release)}" if step.environment == "production" else ""
+    server = f"; {notify_server(product, pointer.release)}" if step.environment == "production" else ""
     return f"rolled back to {pointer.release}{server}"
 
 
