@@ -2,7 +2,7 @@
 
 Runs from a checkout alone (standard library, no install). What a pull request's run left behind is untrusted: `vet` copies only
 Markdown that can do nothing but be read, and pictures that can do nothing but be seen. Belongs here: what CI does with a finished
-report. Does not: making one (ml_assets/cli/report.py).
+report. Does not: making one (ml_assets/cli/review/report.py).
 """
 
 import json

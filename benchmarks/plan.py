@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import plan_dvc, plan_home
 from benchmarks.child import Spent, run, spend
 from benchmarks.tables import spread, table
-from ml_assets.cli.plan import STALE
+from ml_assets.cli.path.plan import STALE
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, load_all
 from resources.settings import settings

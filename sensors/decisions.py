@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ml_assets.core.release.records import OverrideRecord
-from ml_assets.services.release_status import standings
+from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
 from resources.ledger.decisions import Decisions
 from resources.ledger.recalls import derived
@@ -41,7 +41,7 @@ def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
     recorded = [entry for entry in decisions.history() if entry.body.product == product.name]
     if not recorded:
         return
-    for status in standings(lineage, product):
+    for status in release_statuses(lineage, product):
         statements = decisions.statements(status.release, status.evaluation)
         newest = statements[-1].entry if statements else status.override.entry if status.override else ""
         if newest and status.decision.action == "promote":

@@ -6,7 +6,7 @@ It compares what is recorded with what is known, so nothing is lost with a misse
 import dagster as dg
 
 from ml_assets.core.digests import digest_json
-from ml_assets.services.release_status import standings
+from ml_assets.services.release_status import release_statuses
 from ml_assets.services.shadow_trials import look, outcomes
 from ml_assets.spec.product import Product
 from resources.endpoints import shadows
@@ -34,7 +34,7 @@ def build(product: Product) -> dg.SensorDefinition:
         settings: dg.ResourceParam[Settings],
     ) -> dg.RunRequest | dg.SkipReason:
         running = shadows.running(lineage.ledger, product.name)
-        message = "nothing is in the shadow, and there is no canary"
+        message = "no release is on trial, neither as a shadow nor as a canary"
         if running is not None:
             known = [outcome.id for outcome in outcomes(lineage.ledger, product, after=running.body.as_of)]
             mark = digest_json([running.hash, *known])
@@ -56,7 +56,7 @@ def _promotion(product: Product, lineage: Lineage) -> dg.RunRequest | None:
         return None
     if last.body.champion != champion.body.bundle:
         return None
-    for status in standings(lineage, product):
+    for status in release_statuses(lineage, product):
         if status.release.snapshot == last.body.bundle and status.decision.action == "promote":
             return dg.RunRequest(run_key=f"shadow:{last.hash}", partition_key=status.release.partition)
     return None

@@ -13,58 +13,69 @@ from resources.environment import pin
 from resources.settings import settings
 
 COMMANDS = {
-    "deliver": "Put a delivered file into the landing folder, whole or not at all.",
-    "run": "Run the whole path for a partition.",
-    "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
-    "status": "Show what stands for each partition and who answers.",
-    "serve": "Serve a product's release over HTTP.",
-    "lineage": "Show what made a release, model, partition or prediction.",
-    "explain": "Show why a prediction is what it is: features, contributions, release.",
-    "impact": "Show what used a partition, a table or a delivered file, and what answers because of it.",
-    "verify": "Check that no byte of the store or the ledger is missing, changed or added.",
-    "card": "Print the model card of a release.",
-    "approve": "Let a release that waits for a person answer.",
-    "refuse": "Keep a release that waits for a person from answering, for good.",
-    "override": "Let a model through in spite of its verdict, by a named person's decision.",
-    "rollback": "Let an earlier release answer again.",
-    "shadow": "Show the release that is tried beside the one that answers, in its shadow or as a canary, or end that.",
-    "recall": "Declare a partition or release bad, and act on all that used it.",
-    "reproduce": "Rebuild a release from its delivered bytes, and compare.",
-    "export": "Export lineage to other tools, or the ledger for an audit.",
-    "erase": "Erase the body of one ledger entry, so that the chain still verifies.",
-    "plan": "Show what would run now, and why.",
-    "schema": "Print the JSON Schema of product.yaml, for editors.",
-    "gates": "Prove what the gates of a product promise, and show their budget.",
-    "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
-    "report": "Write the evaluation report of a partition as Markdown, with plots.",
-    "demo": "Replay a year of New York flights down the whole path.",
-    "dev": "Start Dagster, MLflow and the endpoints together.",
+    "path": {
+        "deliver": "Put a delivered file into the landing folder, whole or not at all.",
+        "run": "Run the whole path for a partition.",
+        "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
+        "plan": "Show what would run now, and why.",
+        "demo": "Replay a year of New York flights down the whole path.",
+    },
+    "serving": {
+        "serve": "Serve a product's release over HTTP.",
+        "dev": "Start Dagster, MLflow and the endpoints together.",
+        "status": "Show the current state of each partition and the release that serves.",
+        "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",
+    },
+    "decisions": {
+        "approve": "Approve a release that waits for a person, so that it serves.",
+        "refuse": "Refuse a release that waits for a person, for good.",
+        "override": "Let a model through in spite of its verdict, by a named person's decision.",
+        "rollback": "Let an earlier release serve again.",
+        "recall": "Declare a partition or release bad, and act on all that used it.",
+    },
+    "audit": {
+        "lineage": "Show what made a release, model, partition or prediction.",
+        "impact": "Show what used a partition, a table or a delivered file, down to the releases that serve.",
+        "explain": "Explain a prediction: its features, their contributions, its release.",
+        "card": "Print the model card of a release.",
+        "verify": "Check that no byte of the store or the ledger is missing, changed or added.",
+        "reproduce": "Rebuild a release from its delivered bytes, and compare.",
+        "export": "Export lineage to other tools, or the ledger for an audit.",
+        "erase": "Erase the body of one ledger entry, so that the chain still verifies.",
+    },
+    "review": {
+        "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
+        "report": "Write the evaluation report of a partition as Markdown, with plots.",
+        "schema": "Print the JSON Schema of product.yaml, for editors.",
+    },
+    "gates": {"gates": "Prove what the gates of a product promise, and show their budget."},
 }
-PLACES = {"ci": "review.ci"}
-"""Commands whose module lies in a folder."""
+"""The commands of each folder, with their help. A folder's own name is the command that groups the rest of it."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands live in modules of their own names: `table` is {name: help}, `prefix` begins a module's name."""
+    """A group whose commands are modules of their own names: `folders` is {folder of `ml_assets/cli`: {command: help}}."""
 
-    def __init__(self, *args: Any, table: Mapping[str, str] = COMMANDS, prefix: str = "", **options: Any) -> None:
+    def __init__(self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.table, self.prefix = table, prefix
+        self.folders = folders
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.table)
+        return [name for commands in self.folders.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.table:
+        folder = next((folder for folder, commands in self.folders.items() if cmd_name in commands), None)
+        if folder is None:
             return None
-        module: Any = importlib.import_module(f"ml_assets.cli.{self.prefix}{PLACES.get(cmd_name, cmd_name)}")
+        module: Any = importlib.import_module(f"ml_assets.cli.{folder}" + ("" if cmd_name == folder else f".{cmd_name}"))
         command: click.Command = module.command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.table.items()))
+        """List the commands by folder, without importing them."""
+        for folder, commands in self.folders.items():
+            with formatter.section(folder.capitalize()):
+                formatter.write_dl(list(commands.items()))
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

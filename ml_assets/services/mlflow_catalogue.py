@@ -14,7 +14,7 @@ from resources.tracking.mlflow_catalogue import Catalogue
 if TYPE_CHECKING:
     import dagster as dg
 
-    from ml_assets.services.release_status import Standing
+    from ml_assets.services.release_status import ReleaseStatus
 
 PRODUCTION = "production"
 
@@ -58,9 +58,9 @@ def log(context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalog
 
 def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest, mlflow_run: str) -> str:
     """A version of the registered model, with what a person needs there to decide; the same release once."""
-    from ml_assets.services.release_status import standing
+    from ml_assets.services.release_status import release_status
 
-    found = standing(lineage, product, release)
+    found = release_status(lineage, product, release)
     verdict = EvaluationFacts.of(found.evaluation).verdict
     tags = {
         "bundle": release.snapshot,
@@ -78,15 +78,15 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
     return tracking.register(product.name, run_id=mlflow_run, folder=folder, tags=tags, description=card)
 
 
-def _approval(found: "Standing") -> str:
-    return ": ".join(filter(None, [found.consent.state, found.consent.message]))
+def _approval(status: "ReleaseStatus") -> str:
+    return ": ".join(filter(None, [status.approvals.state, status.approvals.message]))
 
 
 def show(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest | None) -> None:
     """Let MLflow show where the release stands with people, and which version serves in production."""
-    from ml_assets.services.release_status import standing
+    from ml_assets.services.release_status import release_status
 
-    if release is not None and (found := standing(lineage, product, release)).consent.state != "not asked":
+    if release is not None and (found := release_status(lineage, product, release)).approvals.state != "not asked":
         tracking.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)
     pointer = lineage.ledger.pointer(product.name, PRODUCTION)
     if pointer is not None:

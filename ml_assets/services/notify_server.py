@@ -1,17 +1,17 @@
-"""Asking the production server, if one runs, to read its pointer again."""
+"""Notify the production server, if one runs, that its pointer moved."""
 
 from ml_assets.spec.product import Product
 
 
-def tell_server(product: Product, release: str) -> str:
+def notify_server(product: Product, release: str) -> str:
     """Ask the production server, if one runs, to swap to what its pointer says now."""
     from ml_assets.serving.client import http_client as client
 
     spec = product.endpoint
     try:
-        answered = client.reload(f"http://{spec.host}:{spec.port}")
+        reply = client.reload(f"http://{spec.host}:{spec.port}")
     except client.EndpointUnreachable:
         return f"no server runs on port {spec.port}; it will read the pointer when it starts"
-    if answered["release"] != release:
-        return f"the server on port {spec.port} answers with {answered['release']}: does it serve another home?"
+    if reply["release"] != release:
+        return f"the server on port {spec.port} answers with {reply['release']}: does it serve another home?"
     return f"the server on port {spec.port} answers with {release}"

@@ -1,4 +1,4 @@
-"""What a recall touches, and what follows from it: where to roll back to, and which partitions to run again without it."""
+"""The reach of a recall, and what follows from it: where to roll back to, and which partitions to run again without it."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class NothingToRecall(MlAssetsError):
 
 @dataclass(frozen=True)
 class Rollback:
-    """An environment in which something bad answers, and what to go back to (None: nothing clean ever answered)."""
+    """An environment in which a bad release serves, and what to go back to (None: no clean release ever served)."""
 
     environment: str
     now: str
@@ -56,20 +56,20 @@ def find(ledger: Ledger, product: Product, what: str, *, reason: str, by: str) -
     if raw is not None:
         return recalls.of_partition(raw, reason=reason, by=by)
     named = [m for m in [ledger.release_named(what)] if m is not None]
-    found = named or (ledger.by_prefix(what) if len(what) >= 6 else [])
-    releases = {m.snapshot: m for m in found if m.recipe.stage == "release" and m.recipe.product == product.name}
+    matches = named or (ledger.by_prefix(what) if len(what) >= 6 else [])
+    releases = {m.snapshot: m for m in matches if m.recipe.stage == "release" and m.recipe.product == product.name}
     if len(releases) != 1:
-        told = "several releases" if releases else "neither a partition that was read nor a release"
-        raise NothingToRecall(f"{product.name}: {what!r} names {told}; `ml-assets status {product.name}` lists both")
+        problem = "several releases" if releases else "neither a partition that was read nor a release"
+        raise NothingToRecall(f"{product.name}: {what!r} names {problem}; `ml-assets status {product.name}` lists both")
     return recalls.of_release(next(iter(releases.values())), reason=reason, by=by)
 
 
 def consequences(ledger: Ledger, product: Product, recall: Recall) -> Consequences:
-    """What the recall, recorded or not, touches now and asks for."""
+    """Return what the recall, recorded or not, touches now and what it requires."""
     made = recalls.descendants(ledger, recall)
     bad = {*recalls.derived(ledger, product.name), *(manifest.id for manifest in made)}
     gone = set(recalls.recalled_partitions(ledger, product.name))
-    if recall.what == "partition" and _stands(ledger, product, recall):
+    if recall.what == "partition" and _is_current(ledger, product, recall):
         gone.add(recall.partition)
     return Consequences(
         recall=recall,
@@ -80,16 +80,16 @@ def consequences(ledger: Ledger, product: Product, recall: Recall) -> Consequenc
     )
 
 
-def _stands(ledger: Ledger, product: Product, recall: Recall) -> bool:
+def _is_current(ledger: Ledger, product: Product, recall: Recall) -> bool:
     raw = ledger.current(product.name, "raw", recall.partition)
     return raw is not None and recalls.of_partition(raw, reason="", by="").is_about(recall)
 
 
 def _by_stage(manifests: Collection[Manifest]) -> dict[str, list[str]]:
-    found: dict[str, set[str]] = {}
+    partitions_by_stage: dict[str, set[str]] = {}
     for manifest in manifests:
-        found.setdefault(manifest.recipe.stage, set()).add(manifest.partition)
-    return {stage: sorted(partitions) for stage, partitions in found.items()}
+        partitions_by_stage.setdefault(manifest.recipe.stage, set()).add(manifest.partition)
+    return {stage: sorted(partitions) for stage, partitions in partitions_by_stage.items()}
 
 
 def _rollback(ledger: Ledger, product: Product, environment: str, bad: Collection[str]) -> Rollback | None:
@@ -106,8 +106,8 @@ def _again(ledger: Ledger, product: Product, bad: Collection[str], gone: Collect
     was."""
 
     def is_bad(stage: str, key: str) -> bool:
-        standing = ledger.current(product.name, stage, key)
-        return standing is not None and standing.id in bad
+        manifest = ledger.current(product.name, stage, key)
+        return manifest is not None and manifest.id in bad
 
     known = [key for key in ledger.partitions(product.name, "raw") if key not in gone]
     if not known:

@@ -1,4 +1,4 @@
-"""Where a release stands: everything that is recorded about it, recomputed, and what follows from it now.
+"""The status of a release: everything that is recorded about it, recomputed, and what follows from it now.
 
 One place for the endpoint, the commands, the jobs and the sensors, so that none of them lets through what another refuses.
 """
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReleaseStatus:
     """A release with its evaluation, what the verdict lets it do, what people said, and what to do with it now."""
 
     release: Manifest
     evaluation: Manifest
     override: Override | None
-    leave: "Clearance"
-    consent: Approvals
+    clearance: "Clearance"
+    approvals: Approvals
     decision: Decision
 
     @property
@@ -48,24 +48,26 @@ class Standing:
     @cached_property
     def is_proven(self) -> bool:
         """Whether it becomes an anchor when it is promoted: shown to be better by its verdict alone."""
-        return self.leave.is_proven and EvaluationFacts.of(self.evaluation).verdict.is_better
+        return self.clearance.is_proven and EvaluationFacts.of(self.evaluation).verdict.is_better
 
 
-def standing(lineage: Lineage, product: Product, release: Manifest) -> Standing:
-    """Recompute from the record whether the release may answer: its verdict, what people decided, and who answers now."""
+def release_status(lineage: Lineage, product: Product, release: Manifest) -> ReleaseStatus:
+    """Recompute from the record whether the release may serve: its verdict, what people decided, and what serves now."""
     from ml_assets.core.release.clearance import clearance
 
-    made = lineage.made_from(release)
-    evaluation, model = made["evaluation"], made["model"]
+    inputs = lineage.made_from(release)
+    evaluation, model = inputs["evaluation"], inputs["model"]
     facts = EvaluationFacts.of(evaluation)
     override = Decisions(lineage.ledger).override(evaluation, model)
-    let = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    reasons = [*let.reasons, *unrecorded(lineage, product, evaluation)]
+    permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
+    reasons = [*permit.reasons, *unrecorded(lineage, product, evaluation)]
     if facts.candidate != model.data_version:
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
-    overrode = override.by if override and let.overridden else ""
-    said = Decisions(lineage.ledger).statements(release, evaluation)
-    agreed = approvals(said, approval_reason=let.approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    overrode = override.by if override and permit.overridden else ""
+    statements = Decisions(lineage.ledger).statements(release, evaluation)
+    approved = approvals(
+        statements, approval_reason=permit.approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode
+    )
     moves = moves_of(lineage.ledger, product.name, "production")
     answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
@@ -79,17 +81,17 @@ def standing(lineage: Lineage, product: Product, release: Manifest) -> Standing:
             *latency_outdated(lineage.ledger, product, release),
         ],
         recalled=recalled_bundles(lineage.ledger, product.name, "production"),
-        approvals=agreed,
+        approvals=approved,
         is_verdict_used=any(
-            each.partition == release.partition and evaluation.id in [given.manifest for given in each.recipe.inputs]
-            for each in answering
+            served.partition == release.partition and evaluation.id in [given.manifest for given in served.recipe.inputs]
+            for served in answering
         ),
     )
-    return Standing(release, evaluation, override if let.overridden else None, let, agreed, decision)
+    return ReleaseStatus(release, evaluation, override if permit.overridden else None, permit, approved, decision)
 
 
 def unrecorded(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
-    """Why the verdict that an evaluation names is not the one that was given: no decision of a person mends that."""
+    """Why the verdict that an evaluation names is not the one that was given; no person's decision can fix that."""
     facts = EvaluationFacts.of(evaluation)
     reasons = []
     given = json.loads(lineage.snapshots.read(evaluation.snapshot, "verdict.json"))
@@ -102,40 +104,40 @@ def unrecorded(lineage: Lineage, product: Product, evaluation: Manifest) -> list
     return reasons
 
 
-def standings(lineage: Lineage, product: Product) -> list[Standing]:
-    """Those releases that could still come to answer, oldest partition first: of each partition not before what answers the one
-    that stands for it, without what was recalled."""
+def release_statuses(lineage: Lineage, product: Product) -> list[ReleaseStatus]:
+    """The releases that could still come to serve, oldest partition first: the current one of each partition that is not before
+    the release that serves, without those that were recalled."""
     now = lineage.ledger.pointer(product.name, "production")
     keys = [key for key in lineage.ledger.partitions(product.name, "release") if now is None or key >= now.body.as_of]
     bad = recalls.derived(lineage.ledger, product.name) if keys else {}
-    found = [lineage.ledger.current(product.name, "release", key) for key in keys]
-    return [standing(lineage, product, each) for each in found if each is not None and each.id not in bad]
+    releases = [lineage.ledger.current(product.name, "release", key) for key in keys]
+    return [release_status(lineage, product, release) for release in releases if release is not None and release.id not in bad]
 
 
-def waiting(lineage: Lineage, product: Product) -> list[Standing]:
+def waiting(lineage: Lineage, product: Product) -> list[ReleaseStatus]:
     """The releases that only lack a person's approval."""
-    return [each for each in standings(lineage, product) if each.decision.action == "wait"]
+    return [status for status in release_statuses(lineage, product) if status.decision.action == "wait"]
 
 
 def answer(
     lineage: Lineage, product: Product, named: str, *, decision: Answer, by: str, reason: str, via: Via
-) -> tuple[Standing, Record[ApprovalRecord]]:
+) -> tuple[ReleaseStatus, Record[ApprovalRecord]]:
     """Approve or refuse the waiting release of this name or digest, and record it; what cannot count is recorded as a refusal."""
     signed(by, reason, what=decision)
-    told = {"stage": "approval", "release": named, "decision": decision}
+    attempt = {"stage": "approval", "release": named, "decision": decision}
     try:
-        found = _answerable(lineage, product, named, decision)
+        status = _answerable(lineage, product, named, decision)
         entry = Decisions(lineage.ledger).answer(
-            product, found.release, found.evaluation, decision=decision, by=by, reason=reason, via=via
+            product, status.release, status.evaluation, decision=decision, by=by, reason=reason, via=via
         )
     except DecisionRefused as error:
-        _refuse(lineage.ledger, product, {**told, "by": by, "via": via}, error)
+        _refuse(lineage.ledger, product, {**attempt, "by": by, "via": via}, error)
         raise
-    return standing(lineage, product, found.release), entry
+    return release_status(lineage, product, status.release), entry
 
 
 def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, reason: str, via: Via) -> Record[OverrideRecord]:
-    """Override what the partition's verdict lacks, and record it; what no person can mend is recorded as a refusal."""
+    """Override what the partition's verdict lacks, and record it; what no person can fix is recorded as a refusal."""
     from ml_assets.core.release.clearance import clearance
 
     signed(by, reason, what="override")
@@ -150,8 +152,8 @@ def overrule(lineage: Lineage, product: Product, partition: str, *, by: str, rea
             raise DecisionRefused(f"{product.name} {partition}: nothing to override: {why}")
         return Decisions(lineage.ledger).overrule(product, evaluation, model, reasons=lacking, by=by, reason=reason, via=via)
     except DecisionRefused as error:
-        told = {"stage": "override", "partition": partition, "evaluation": evaluation.id, "by": by, "via": via}
-        _refuse(lineage.ledger, product, told, error)
+        attempt = {"stage": "override", "partition": partition, "evaluation": evaluation.id, "by": by, "via": via}
+        _refuse(lineage.ledger, product, attempt, error)
         raise
 
 
@@ -169,22 +171,26 @@ def _refuse_unmendable(lineage: Lineage, product: Product, *, evaluation: Manife
         )
 
 
-def _answerable(lineage: Lineage, product: Product, named: str, decision: Answer) -> Standing:
-    """The release that waits under this name; to be refused, also one that was approved and does not answer yet."""
-    every = standings(lineage, product)
-    found = next((each for each in every if _is_named(each.release, named)), None)
-    hint = _hint(lineage, product, every)
-    if found is None:
+def _answerable(lineage: Lineage, product: Product, named: str, decision: Answer) -> ReleaseStatus:
+    """The release that waits under this name; to be refused, also one that was approved and does not serve yet."""
+    statuses = release_statuses(lineage, product)
+    chosen = next((status for status in statuses if _is_named(status.release, named)), None)
+    hint = _hint(lineage, product, statuses)
+    if chosen is None:
         raise DecisionRefused(f"{product.name}: no release {named!r} waits for approval{hint}")
-    may_refuse = decision == "refused" and found.consent.state == "approved" and found.decision.action == "promote"
-    if found.decision.action == "wait" or found.consent.state == "refused" or may_refuse:
-        return found
-    why = "; ".join(found.decision.reasons) or "it needs no approval any more"
-    raise DecisionRefused(f"{product.name}: release {found.name} does not wait for approval: {why}{hint}")
+    may_refuse = decision == "refused" and chosen.approvals.state == "approved" and chosen.decision.action == "promote"
+    if chosen.decision.action == "wait" or chosen.approvals.state == "refused" or may_refuse:
+        return chosen
+    why = "; ".join(chosen.decision.reasons) or "it needs no approval any more"
+    raise DecisionRefused(f"{product.name}: release {chosen.name} does not wait for approval: {why}{hint}")
 
 
-def _hint(lineage: Lineage, product: Product, every: list[Standing] | None = None) -> str:
-    names = [each.name for each in (standings(lineage, product) if every is None else every) if each.decision.action == "wait"]
+def _hint(lineage: Lineage, product: Product, statuses: list[ReleaseStatus] | None = None) -> str:
+    names = [
+        status.name
+        for status in (release_statuses(lineage, product) if statuses is None else statuses)
+        if status.decision.action == "wait"
+    ]
     return f". Waiting: {', '.join(names)}" if names else ". Nothing waits"
 
 
@@ -192,5 +198,5 @@ def _is_named(release: Manifest, name: str) -> bool:
     return name == ReleaseFacts.of(release).release or (len(name) >= SHORTEST_PREFIX and release.snapshot.startswith(name))
 
 
-def _refuse(ledger: Ledger, product: Product, told: Mapping[str, Any], error: DecisionRefused) -> None:
-    ledger.append("refusal", {"product": product.name, **told, "reasons": [str(error)]})
+def _refuse(ledger: Ledger, product: Product, attempt: Mapping[str, Any], error: DecisionRefused) -> None:
+    ledger.append("refusal", {"product": product.name, **attempt, "reasons": [str(error)]})

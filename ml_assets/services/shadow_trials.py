@@ -1,5 +1,5 @@
-"""A release is tried beside the one that answers before it answers itself, where the product declares so: in its shadow, as a
-canary that answers a share, or first the one and then the other.
+"""Trials of a release next to the one that serves, before it serves itself, where the product declares so: as a shadow, as a
+canary that serves a share, or first the one and then the other.
 
 Level-triggered: whoever calls compares what is recorded with what is known now. Nothing here promotes; a release that is shown
 to be good enough is no longer held back, and passes the usual lock.
@@ -13,7 +13,7 @@ from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
-from ml_assets.services.notify_server import tell_server
+from ml_assets.services.notify_server import notify_server
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import CanarySpec, ShadowSpec
 from resources.endpoints import shadows
@@ -28,10 +28,10 @@ JUDGE = "the judge of shadows"
 
 
 def held(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest) -> str | None:
-    """Why the release may not answer yet, in words; None when nothing holds it back. Starts what is declared: its shadow, then,
+    """Why the release may not serve yet, in words; None when nothing holds it back. Starts what is declared: its shadow, then,
     when that was good enough, its canary."""
     champion = lineage.ledger.pointer(product.name, "production")
-    declared = [each for each in (product.endpoint.shadow, product.endpoint.canary) if each is not None]
+    declared = [terms for terms in (product.endpoint.shadow, product.endpoint.canary) if terms is not None]
     if not declared or champion is None:
         return None
     if (running := shadows.running(lineage.ledger, product.name)) is not None:
@@ -61,16 +61,16 @@ def _start(endpoints: Endpoints, product: Product, release: Manifest, champion: 
         reason=f"{ReleaseFacts.of(release).release} is to be tried beside {champion.body.release}",
         share=share,
     )
-    return f"{shadows.place(started)} from now on; {_told(endpoints, product)}"
+    return f"{shadows.place(started)} from now on; {_notified(endpoints, product)}"
 
 
 def look(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, running: Record[ShadowRecord]) -> Judged:
     """Judge the shadow on all outcomes so far, and end it, recorded with the evidence, when that is decided."""
     judged = judged_now(lineage, settings, product, running)
     if judged.verdict != "undecided":
-        evidence, told = judged.evidence, judged.told
-        shadows.stop(lineage.ledger, running, outcome=judged.verdict, evidence=evidence, by=JUDGE, reason=told)
-        _told(endpoints, product)
+        evidence, reason = judged.evidence, judged.told
+        shadows.stop(lineage.ledger, running, outcome=judged.verdict, evidence=evidence, by=JUDGE, reason=reason)
+        _notified(endpoints, product)
     return judged
 
 
@@ -84,14 +84,14 @@ def stop(
     by: str,
     reason: str,
 ) -> str:
-    """End the shadow by a person's decision; what the server said."""
+    """End the shadow by a person's decision; return the server's reply."""
     judged = judged_now(lineage, settings, product, running)
     shadows.stop(lineage.ledger, running, outcome="stopped", evidence=judged.evidence, by=by, reason=reason)
-    return _told(endpoints, product)
+    return _notified(endpoints, product)
 
 
 def judged_now(lineage: Lineage, settings: Settings, product: Product, running: Record[ShadowRecord]) -> Judged:
-    """What is known now about a running shadow; nothing is recorded. Outcomes are those of partitions after the release's own,
+    """Judge a running shadow on what is known now; record nothing. Outcomes are those of partitions after the release's own,
     which it was chosen on."""
     import polars as pl
 
@@ -102,14 +102,14 @@ def judged_now(lineage: Lineage, settings: Settings, product: Product, running: 
     since = pl.col("at") >= pl.lit(running.at[:26]).str.to_datetime(time_unit="us")
     ours = pl.col("release").is_in([champion, body.release])
     answered = read(settings.predictions(product.name)).filter(since, ours, pl.col("environment") == "production")
-    beside = read(settings.shadow_predictions(product.name)).filter(since, ours)
-    found = outcomes(lineage.ledger, product, after=body.as_of)
-    frames = (lineage.snapshots.frame(each.snapshot, "features.parquet") for each in found)
-    paired = [pairs(answered, beside, frame, key=spec.key, champion=champion) for frame in frames]
-    known = pl.concat(paired) if paired else _nothing(product)
+    shadowed = read(settings.shadow_predictions(product.name)).filter(since, ours)
+    features = outcomes(lineage.ledger, product, after=body.as_of)
+    frames = (lineage.snapshots.frame(manifest.snapshot, "features.parquet") for manifest in features)
+    paired = [pairs(answered, shadowed, frame, key=spec.key, champion=champion) for frame in frames]
+    rows = pl.concat(paired) if paired else _nothing(product)
     assert body.terms is not None
     return judge(
-        known, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**msgspec.structs.asdict(body.terms))
+        rows, task=product.task, label=spec.label, time=spec.time, terms=ShadowSpec(**msgspec.structs.asdict(body.terms))
     )
 
 
@@ -117,8 +117,8 @@ def outcomes(ledger: Ledger, product: Product, *, after: str) -> list[Manifest]:
     """The features, with their labels, of later partitions, oldest first; without what was recalled."""
     bad = recalls.derived(ledger, product.name)
     keys = [key for key in ledger.partitions(product.name, "features") if key > after]
-    found = [ledger.current(product.name, "features", key) for key in keys]
-    return [each for each in found if each is not None and each.id not in bad]
+    features = [ledger.current(product.name, "features", key) for key in keys]
+    return [manifest for manifest in features if manifest is not None and manifest.id not in bad]
 
 
 def _nothing(product: Product) -> Any:
@@ -128,7 +128,7 @@ def _nothing(product: Product) -> Any:
     return pl.DataFrame(schema={product.features.time: pl.Datetime("us"), **dict.fromkeys(numbers, pl.Float64())})
 
 
-def _told(endpoints: Endpoints, product: Product) -> str:
+def _notified(endpoints: Endpoints, product: Product) -> str:
     pointer = endpoints.settle(product.name, "production")
     assert pointer is not None
-    return tell_server(product, pointer.release)
+    return notify_server(product, pointer.release)

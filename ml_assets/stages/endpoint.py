@@ -10,7 +10,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
-from ml_assets.services.notify_server import tell_server
+from ml_assets.services.notify_server import notify_server
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration
 from resources.endpoints.moves import Endpoints, moves_of
@@ -18,7 +18,7 @@ from resources.lineage import Lineage
 from resources.settings import Settings
 
 if TYPE_CHECKING:
-    from ml_assets.services.release_status import Standing
+    from ml_assets.services.release_status import ReleaseStatus
 
 KEPT = "kept"
 """The first word of a recorded decision when nothing was moved."""
@@ -91,9 +91,9 @@ def released(context: dg.AssetExecutionContext, lineage: Lineage, product: Produ
 def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest, *, run: str) -> str:
     """Let the release serve in production if the record proves that it may, else keep the one that does; return what was done.
     Raises PromotionRefused with every reason."""
-    from ml_assets.services.release_status import standing
+    from ml_assets.services.release_status import release_status
 
-    status = standing(lineage, product, release)
+    status = release_status(lineage, product, release)
     decision = status.decision
     if decision.action == "refuse":
         body = {
@@ -107,7 +107,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
     moves = moves_of(lineage.ledger, product.name, "production")
     if decision.action == "keep":
         if moves and moves[-1].bundle == release.snapshot:
-            tell_server(product, status.name)  # again: a run that was killed after its move did not reload the server
+            notify_server(product, status.name)  # again: a run that was killed after its move did not reload the server
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {status.name}`"
@@ -123,14 +123,14 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
         expected=moves[-1].bundle if moves else None,
         is_proven=status.is_proven,
     )
-    return f"promoted; {tell_server(product, status.name)}"
+    return f"promoted; {notify_server(product, status.name)}"
 
 
-def _whose(status: "Standing", *, run: str) -> tuple[str, str]:
+def _whose(status: "ReleaseStatus", *, run: str) -> tuple[str, str]:
     """Return by whose decision it serves, and why: the run's if no person decided."""
     release = status.release
     verdict = f"{EvaluationFacts.of(status.evaluation).verdict.decision} as of {release.partition}"
-    override, approvals = status.override, status.consent
+    override, approvals = status.override, status.approvals
     people = approvals.by or ((override.by,) if override else ())
     if not people:
         return f"dagster run {run}", verdict

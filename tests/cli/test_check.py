@@ -135,6 +135,9 @@ def test_nothing_to_check_is_no_pass_either(tmp_path: Path) -> None:
     done = empty.ml_assets("check", "flights")
     assert done.returncode == 1
     assert "nothing is delivered" in done.stderr
+    done = empty.ml_assets("check", "flights", "--partition", FIRST)
+    assert done.returncode == 1
+    assert f"flights {FIRST}: nothing to check yet; `ml-assets run flights --partition {FIRST}` makes it" in done.stderr
     unknown = empty.ml_assets("check", "trains")
     assert (unknown.returncode, unknown.stderr) == (1, "error: there is no product 'trains'; there are: flights\n")
 

@@ -1,4 +1,4 @@
-"""`ml-assets demo`: what it tells, that a second time computes nothing, and that what answers is what it says."""
+"""`ml-assets demo`: what it prints, that a second time computes nothing, and that the release that serves is the one it names."""
 
 import os
 import re
@@ -30,7 +30,7 @@ def test_what_is_made_is_told_and_a_second_time_computes_nothing(
 ) -> None:
     ran = ci_run(tmp_path_factory)
     first = ran.said[OF_CI]
-    assert re.search(r"^2013-01 +29,076 +0 .*no candidate +nobody$", first, re.MULTILINE)
+    assert re.search(r"^2013-01 +29,076 +0 .*no candidate +no one$", first, re.MULTILINE)
     assert "5 made, 0 reused" in first
     (answers,) = re.findall(r"^2013-04 .* ACCEPT +(\S+)$", first, re.MULTILINE)
     for command in ("make dev", f"ml-assets lineage {answers}", "ml-assets status flights", "ml-assets rollback flights"):
@@ -38,5 +38,5 @@ def test_what_is_made_is_told_and_a_second_time_computes_nothing(
     assert "35 assets were made." in first
     copy_home(ran.home, tmp_path / "home")
     second = demo(tmp_path / "home")
-    assert "Nothing was computed: everything was there already" in second
+    assert "Nothing was computed: everything was up to date" in second
     assert " made, " not in second, "no run was launched"

@@ -146,4 +146,4 @@ def test_a_service_waits_for_what_it_needs(tmp_path: Path, told: list[str]) -> N
     threading.Timer(1, needed.touch).start()
     signal_when(told, "all ready")
     run_together([waiting], logs=tmp_path, environ=os.environ, tell=told.append)
-    assert any("starts when a first release answers" in line for line in told)
+    assert any("starts when a first release serves" in line for line in told)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ml_assets.cli.plan import STALE
+from ml_assets.cli.path.plan import STALE
 from ml_assets.core.lineage.stages import LEAVES
 from tests.support import plans
 from tests.support.homes.flights_months import MONTHS, NEXT, Months, copies, copy, month, months, with_column

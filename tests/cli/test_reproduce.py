@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
-from ml_assets.cli.reproduce import reproduce
+from ml_assets.cli.audit.reproduce import reproduce
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.core.lineage import stages
 from ml_assets.core.model import features

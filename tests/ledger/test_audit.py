@@ -208,7 +208,7 @@ def test_the_text_of_an_impact_counts_releases_and_predictions(ask: Any, workspa
     text = ask("impact", "trains/raw:2013-02").output
     assert text.startswith("trains/raw 2013-02 was used by\n  trains/dataset ")
     assert "2 releases were made from it; they gave 3 predictions" in text
-    assert "production: 2013-03.aaaaaaaa answers since" in text
+    assert "production: 2013-03.aaaaaaaa serves since" in text
     assert ask("impact", "trains/model:2013-03").exit_code == 0
     assert "no release was made from it" not in text
 

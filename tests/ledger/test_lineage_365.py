@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from ml_assets.cli import cli
-from ml_assets.cli.plan import STALE
+from ml_assets.cli.path.plan import STALE
 from ml_assets.core.contract.schema import polars_schema
 from ml_assets.core.digests import sha256
 from ml_assets.core.frames import parquet_bytes

@@ -139,4 +139,4 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
     )
     refused = days.ml_assets("shadow", "flights", "--stop", "--reason", "a test")
     assert refused.returncode == 1
-    assert "nothing is in the shadow, and there is no canary" in refused.stderr
+    assert "no release is on trial, neither as a shadow nor as a canary" in refused.stderr

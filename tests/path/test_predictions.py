@@ -133,7 +133,7 @@ def test_a_prediction_is_explained_without_registry_network_and_ledger(served: S
 
 def test_what_cannot_be_explained_says_why(served: Served) -> None:
     unknown = prediction_id()
-    for asked, why in (("2013", "is no prediction id"), (unknown, f"holds {unknown}; its server may not have written it yet")):
+    for asked, why in (("2013", "is not a prediction id"), (unknown, f"holds {unknown}; its server may not have written it yet")):
         done = ml_assets(served.days, "explain", asked)
         assert done.returncode == 1
         assert why in done.stderr

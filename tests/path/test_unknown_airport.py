@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.cli.reproduce import reproduce
+from ml_assets.cli.audit.reproduce import reproduce
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.core.release.bundle import as_requests

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
-from ml_assets.cli.serve import configured_keys
+from ml_assets.cli.serving.serve import configured_keys
 from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.http.api_keys import KeysRefused, matching_key, new_key, parse_keys
 from ml_assets.serving.http.body_io import Request

@@ -160,7 +160,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("ml_assets.serving.log.batch_predictions", "6b1ff1d6", "6b1ff1d7"),
         "predictions",
     ),
-    "the command line": (change("ml_assets.cli.run", "progress.close()", "progress.close(); print()"), NOTHING),
+    "the command line": (change("ml_assets.cli.path.run", "progress.close()", "progress.close(); print()"), NOTHING),
     "progress on the command line": (change("ml_assets.cli.shared.progress", 'BAR = "·"', 'BAR = "."'), NOTHING),
     "a sensor": (change("sensors.new_data", "MOST_RUNS = 25", "MOST_RUNS = 5"), NOTHING),
     "a check": (change("ml_assets.services.proofs.leakage", "return", "print(); return"), NOTHING),

@@ -37,7 +37,7 @@ WARM = (
     "evidently",
     "matplotlib.figure",
     "ml_assets.builders.report",
-    "ml_assets.cli.run",
+    "ml_assets.cli.path.run",
     "ml_assets.core.evaluation.evidently_report",
     "ml_assets.definitions",
     "ml_assets.services.mlflow_catalogue",

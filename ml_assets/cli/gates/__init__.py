@@ -7,11 +7,11 @@ from ml_assets.cli import LazyGroup
 COMMANDS = {
     "verify": "Judge a stored pair again at its very boundary, and show how often it is let through.",
     "bite": "Sabotage models and data, and show which gate catches what.",
-    "backtest": "Hold the past against a proposed gates block.",
-    "budget": "Show what each test window was asked, and what it may be asked still.",
+    "backtest": "Try a proposed gates block on the past.",
+    "budget": "Show the looks at each test window, and how many are left.",
 }
 
 
-@click.group(cls=LazyGroup, table=COMMANDS, prefix="gates.")
+@click.group(cls=LazyGroup, folders={"gates": COMMANDS})
 def command() -> None:
-    """What the gates of a product promise, and whether they keep it."""
+    """Show what the gates of a product promise, and whether they keep it."""

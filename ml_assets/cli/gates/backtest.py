@@ -30,11 +30,11 @@ def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -
 
     Candidates are judged on stored scores against the champion and anchor that the block's own verdicts would have made; nothing
     is retrained for that, charged or recorded. Then planted candidates, whose worth is known, take the place of the real ones;
-    the same by `unit: row` stands beside.
+    the same by `unit: row` is shown next to it.
 
     Exit code 1 when a diagnosis is an error: VACUOUS (the block), COIN-FLIP, UNDER-POWERED, LEAKY MARGIN, CREEP of the
-    first metric, WRONG UNIT where it is certain, BUDGET where nothing could pass, ALWAYS FIRED where a claim stops what answers
-    too. The others are warnings: VACUOUS of one claim, NEVER FIRED, SEED-SIZED MARGIN.
+    first metric, WRONG UNIT where it is certain, BUDGET where nothing could pass, ALWAYS FIRED where a claim stops the release
+    that serves too. The others are warnings: VACUOUS of one claim, NEVER FIRED, SEED-SIZED MARGIN.
     """
     from ml_assets.core.gate_lab.diagnoses import diagnose
     from ml_assets.services.gate_lab.past_findings import past
@@ -47,17 +47,17 @@ def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -
     spec = under(product_named(product, space.settings), policy)
     steps = list(walk(cases(space.lineage, spec)))
     plants, leaking = planted(steps), leaks(steps, windows=windows)
-    found = diagnose(past(steps, plants, leaking))
-    errors = [each for each in found if each.is_error]
+    diagnoses = diagnose(past(steps, plants, leaking))
+    errors = [diagnosis for diagnosis in diagnoses if diagnosis.is_error]
     spent = round(time.monotonic() - begun, 1)
     if as_json:
         rows = {"partitions": [step.to_dict() for step in steps], "planted": _planted_rows(plants, leaking)}
-        told: dict[str, Any] = {"product": product, **rows, "diagnoses": [each.to_dict() for each in found]}
-        click.echo(json.dumps({**told, "errors": len(errors), "seconds": spent}, indent=1))
+        outcome: dict[str, Any] = {"product": product, **rows, "diagnoses": [diagnosis.to_dict() for diagnosis in diagnoses]}
+        click.echo(json.dumps({**outcome, "errors": len(errors), "seconds": spent}, indent=1))
     else:
-        click.echo("\n".join(_lines(steps, _planted_rows(plants, leaking), found)))
+        click.echo("\n".join(_lines(steps, _planted_rows(plants, leaking), diagnoses)))
         click.echo(
-            f"{product}: {len(steps)} partitions, {len(errors)} errors, {len(found) - len(errors)} warnings, {spent:.0f} s"
+            f"{product}: {len(steps)} partitions, {len(errors)} errors, {len(diagnoses) - len(errors)} warnings, {spent:.0f} s"
         )
     sys.exit(1 if errors else 0)
 
@@ -86,14 +86,14 @@ def _planted_rows(plants: "Sequence[Planted]", leaks: "Sequence[Leak]") -> list[
     ]
 
 
-def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], found: "Sequence[Diagnosis]") -> Iterator[str]:
+def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], diagnoses: "Sequence[Diagnosis]") -> Iterator[str]:
     gates = steps[0].case.product.gates
     budget = f"alpha {gates.budget.alpha:g}, {gates.budget.looks} looks, {gates.budget.ships} ships"
     yield f"unit {gates.unit}, {budget}: level {100 * steps[0].verdict.level:.3g} % a look; nothing is charged or recorded"
     for step in steps:
         yield ""
         yield _heading(step)
-        yield from (f"  {_told(claim)}" for claim in step.verdict.claims)
+        yield from (f"  {_claim_line(claim)}" for claim in step.verdict.claims)
         if not step.verdict.claims:
             yield from (f"  {reason}" for reason in step.verdict.reasons)
     if planted:
@@ -103,22 +103,22 @@ def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], found: "Seque
             by_unit, by_row = (f"{row[name]} of {row['tries']}" for name in ("accepted", "accepted_by_row"))
             yield f"{row['planted']:<26}{by_unit:>14}{by_row:>14}  {row['truth']}"
     yield ""
-    for each in found:
-        yield f"{'ERROR  ' if each.is_error else 'warning'} {each.code:<18}{each.claim}: {each.told}"
-    if not found:
+    for diagnosis in diagnoses:
+        yield f"{'ERROR  ' if diagnosis.is_error else 'warning'} {diagnosis.code:<18}{diagnosis.claim}: {diagnosis.told}"
+    if not diagnoses:
         yield "nothing is wrong with the block that the past shows"
 
 
 def _heading(step: "Step") -> str:
-    told = step.to_dict()
-    answered = f"{step.champion.partition} answered" if step.champion else "nothing answered"
+    row = step.to_dict()
+    served = f"{step.champion.partition} served" if step.champion else "no release served"
     if step.answering is not None:
-        answered += f" ({step.case.product.gates.metric} {step.answering:.4f})"
+        served += f" ({step.case.product.gates.metric} {step.answering:.4f})"
     anchor = f", anchor {step.anchor.partition}" if step.anchor else ""
-    return f"{step.case.partition} {step.verdict.decision}: {answered}{anchor}; then {told['answers'] or 'nothing'} answers"
+    return f"{step.case.partition} {step.verdict.decision}: {served}{anchor}; then {row['answers'] or 'no release'} serves"
 
 
-def _told(claim: "ClaimResult") -> str:
+def _claim_line(claim: "ClaimResult") -> str:
     if claim.outcome != "PASS":
         return f"{claim.name:<20} {claim.outcome}: {claim.message}"
     return f"{claim.name:<20} PASS {claim.estimate:.4f} [{claim.low:.4f}, {claim.high:.4f}] {claim.sign} {claim.limit:g}"

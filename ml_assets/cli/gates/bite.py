@@ -37,10 +37,10 @@ def command(
 
     Models and scores are judged in memory as candidates against the stored champion and anchor: no look is charged and nothing
     is recorded. Data goes through the contract's audit, evidence through what release and endpoint ask; what has to be
-    written is written to a scratch folder. A gate counts only if it lets what answers now through, against itself.
+    written is written to a scratch folder. A gate counts only if it lets the release that serves now through, against itself.
 
     Exit code 1 when a mutant is let through: a finding, with the gate to add. A model that is proven to be worse by less than the
-    declared margin is let through rightly. A/A pairs, of one recipe with different seeds, show how often each claim blocks
+    declared margin is rightly let through. A/A pairs, of one recipe with different seeds, show how often each claim blocks
     for nothing; they change no exit code.
     """
     from ml_assets.services.gate_lab.stored_comparisons import case_of, under
@@ -61,10 +61,10 @@ def command(
                 click.echo(_line(bite))
         pairs = _pairs(on, draws) if not only or "A/A" in only else []
         findings = [bite for bite in bites if bite.is_finding]
-        told: dict[str, Any] = {"product": product, "partition": on.case.partition, "control": on.control.decision}
+        outcome: dict[str, Any] = {"product": product, "partition": on.case.partition, "control": on.control.decision}
     if as_json:
-        told |= {"mutants": [bite.to_dict() for bite in bites], "pairs": pairs, "findings": [bite.mutant for bite in findings]}
-        click.echo(json.dumps({**told, "seconds": round(time.monotonic() - begun, 1)}, indent=1))
+        outcome |= {"mutants": [bite.to_dict() for bite in bites], "pairs": pairs, "findings": [bite.mutant for bite in findings]}
+        click.echo(json.dumps({**outcome, "seconds": round(time.monotonic() - begun, 1)}, indent=1))
     else:
         click.echo("\n".join(_summary(bites, pairs)))
         click.echo(
@@ -96,8 +96,8 @@ def _scratch(keep: bool) -> Iterator[Path]:
         click.echo(f"scratch: {folder}", err=True)
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="ml-assets-bite-", ignore_cleanup_errors=True) as made:
-        yield Path(made)
+    with tempfile.TemporaryDirectory(prefix="ml-assets-bite-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
 
 
 def _bitten(on: "Subject", only: tuple[str, ...]) -> "Iterator[Bite]":
@@ -119,19 +119,19 @@ def _pairs(on: "Subject", draws: int) -> list[dict[str, Any]]:
 
 def _heading(on: "Subject") -> Iterator[str]:
     gates = on.product.gates
-    answers = EvaluationFacts.of(on.case.evaluation).champion
-    against = answers.release if answers else "no champion: a first release"
+    champion = EvaluationFacts.of(on.case.evaluation).champion
+    against = champion.release if champion else "no champion: a first release"
     yield f"{on.product.name} {on.case.partition}: sabotage against {against}"
     yield f"judged in memory, by {len(gates.claims)} claims on {gates.unit}s; no look is charged, nothing is recorded"
     if not on.control.is_accept:
-        yield f"what answers, against itself, is {on.control.decision}; what stops it tells no mutant apart:"
+        yield f"the release that serves, against itself, is {on.control.decision}; what stops it tells no mutant apart:"
         yield from (f"  {reason}" for reason in on.control.reasons)
     yield ""
     yield f"{'mutant':<25}{'caught by':<40}{'s':>5}  first reason"
 
 
 def _line(bite: "Bite") -> str:
-    by = ", ".join(dict.fromkeys(each.by for each in bite.catches))
+    by = ", ".join(dict.fromkeys(catch.by for catch in bite.catches))
     by = by if len(by) <= 38 else f"{by[:37]}…"
     shown = by if bite.fate == "caught" else bite.fate.upper() if bite.is_finding else f"({bite.fate})"
     line = f"{bite.mutant:<25}{shown:<40}{bite.seconds:>5.1f}  {bite.reason}"

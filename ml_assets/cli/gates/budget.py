@@ -1,4 +1,4 @@
-"""`ml-assets gates budget`: what each test window was asked, what it may be asked still, and when the next one is due."""
+"""`ml-assets gates budget`: the looks at each test window, how many are left, and when the next window is due."""
 
 import json
 from typing import Any
@@ -20,11 +20,11 @@ def command(product: str, as_json: bool) -> None:
     space = workspace()
     spec = product_named(product, space.settings)
     windows = Budget(space.ledger).windows(spec)
-    told = {"product": product, **_declared(spec), "windows": [_told(each) for each in windows], "next": _next(space, spec)}
+    outcome = {"product": product, **_declared(spec), "windows": [_row(window) for window in windows], "next": _next(space, spec)}
     if as_json:
-        click.echo(json.dumps(told, indent=1))
+        click.echo(json.dumps(outcome, indent=1))
         return
-    _print(spec, told)
+    _print(spec, outcome)
 
 
 def _declared(product: Product) -> dict[str, Any]:
@@ -40,7 +40,7 @@ def _declared(product: Product) -> dict[str, Any]:
     }
 
 
-def _told(window: Window) -> dict[str, Any]:
+def _row(window: Window) -> dict[str, Any]:
     looks = [
         {"number": look.number, "at": look.at, "run": look.run, "gate": look.gate, "decision": look.decision}
         for look in window.looks
@@ -63,19 +63,21 @@ def _next(space: Workspace, product: Product) -> str | None:
     return key if calendar.contains(key) else None
 
 
-def _print(product: Product, told: dict[str, Any]) -> None:
+def _print(product: Product, outcome: dict[str, Any]) -> None:
     click.echo(
-        f"{product.name}: each test window may be asked {told['looks']} times and let through {told['ships']}; "
-        f"{100 * told['alpha']:g} % over a window is {100 * told['level']:.3g} % a look ({told['nodes']} nodes)\n"
+        f"{product.name}: each test window may be looked at {outcome['looks']} times and let through {outcome['ships']}; "
+        f"{100 * outcome['alpha']:g} % over a window is {100 * outcome['level']:.3g} % a look ({outcome['nodes']} nodes)\n"
     )
     rows = [
         [
             " to ".join(dict.fromkeys((window["window"][0], window["window"][-1]))),
-            f"{len(window['looks'])} of {told['looks']}",
+            f"{len(window['looks'])} of {outcome['looks']}",
             ", ".join(look["decision"] or "no verdict yet" for look in window["looks"]),
             f"{window['left']} left" if window["left"] else f"retired: {window['retired']}",
         ]
-        for window in told["windows"]
+        for window in outcome["windows"]
     ]
-    click.echo(columns([["test window", "looks", "verdicts", "budget"], *rows]) if rows else "no window was asked anything yet")
-    click.echo(f"\nnext window: opens with {told['next']}" if told["next"] else "\nnext window: none, the last partition is in")
+    click.echo(columns([["test window", "looks", "verdicts", "budget"], *rows]) if rows else "no window was looked at yet")
+    click.echo(
+        f"\nnext window: opens with {outcome['next']}" if outcome["next"] else "\nnext window: none, the last partition is in"
+    )

@@ -28,7 +28,7 @@ ROLES = ("candidate", "champion", "anchor")
 @click.option("--partition", "-p", help="Partition key; the newest evaluation that had a champion if not given.")
 @click.option("--samples", type=click.IntRange(min=50), default=500, show_default=True, help="How many windows to judge.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, partition: str | None, samples: int, seed: int, as_json: bool) -> None:
     """Judge stored rows of PRODUCT again and again, each claim at the pair's own difference, and count what is let through.
 
@@ -49,14 +49,14 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
         raise click.ClickException(f"{product} {evaluation.partition}: no claim is proven on all rows, so none has a boundary")
     effects = design_effects(panel, claims, _candidate_units(frame, spec))
     units, tell = panel.units.count, _Progress(samples, is_quiet=as_json or not sys.stderr.isatty())
-    found = at_boundary(panel, claims, level=level(spec.gates.budget), units=units, samples=samples, seed=seed, tell=tell)
+    boundaries = at_boundary(panel, claims, level=level(spec.gates.budget), units=units, samples=samples, seed=seed, tell=tell)
     wrong = wrong_units(effects, unit=spec.gates.unit)
-    is_kept = all(each.holds for each in found) and not wrong
-    told = _told(spec, evaluation, found, effects, rows=panel.rows, units=units, samples=samples, seed=seed)
+    is_kept = all(boundary.holds for boundary in boundaries) and not wrong
+    outcome = _outcome(spec, evaluation, boundaries, effects, rows=panel.rows, units=units, samples=samples, seed=seed)
     if as_json:
-        click.echo(json.dumps({"is_kept": is_kept, **told}, indent=1))
+        click.echo(json.dumps({"is_kept": is_kept, **outcome}, indent=1))
     else:
-        _print(spec, evaluation, found, effects, wrong, units=units)
+        _print(spec, evaluation, boundaries, effects, wrong, units=units)
     sys.exit(0 if is_kept else 1)
 
 
@@ -64,9 +64,9 @@ def _evaluation(space: Workspace, product: Product, partition: str | None) -> Ma
     if partition:
         return space.lineage.current(product, "evaluation", partition)
     for key in reversed(space.ledger.partitions(product.name, "evaluation")):
-        found = space.lineage.current(product, "evaluation", key)
-        if EvaluationFacts.of(found).champion is not None:
-            return found
+        evaluation = space.lineage.current(product, "evaluation", key)
+        if EvaluationFacts.of(evaluation).champion is not None:
+            return evaluation
     raise click.ClickException(
         f"{product.name}: no evaluation had a champion yet; --partition takes one of a first release, with its absolute claims"
     )
@@ -77,14 +77,14 @@ def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints
     from ml_assets.core.metrics.estimates import unit_codes
     from ml_assets.core.metrics.units import units
 
-    calendar = {each: units(frame, unit=each, time=product.features.time) for each in ("row", "hour", "day", "week")}
+    calendar = {unit: units(frame, unit=unit, time=product.features.time) for unit in ("row", "hour", "day", "week")}
     known = {*product.features.key, product.features.time, product.features.label, *ROLES}
     stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
     return {name: unit_codes(values, rows=frame.height) for name, values in (calendar | stored).items()}
 
 
 class _Progress:
-    """Writes how many windows were judged over one line of a terminal."""
+    """Shows how many windows were judged, on one line of a terminal."""
 
     def __init__(self, of: int, *, is_quiet: bool) -> None:
         self.of, self.is_quiet = of, is_quiet
@@ -94,8 +94,8 @@ class _Progress:
             click.echo(f"\r\x1b[K{done} of {self.of} windows judged" + ("\n" if done == self.of else ""), nl=False, err=True)
 
 
-def _told(
-    product: Product, evaluation: Manifest, found: "Sequence[Boundary]", effects: "Sequence[DesignEffect]", **numbers: int
+def _outcome(
+    product: Product, evaluation: Manifest, boundaries: "Sequence[Boundary]", effects: "Sequence[DesignEffect]", **numbers: int
 ) -> dict[str, Any]:
     return {
         "product": product.name,
@@ -103,17 +103,17 @@ def _told(
         "unit": product.gates.unit,
         **numbers,
         "claims": [
-            {**vars(each), "share": each.share, "low": each.interval[0], "high": each.interval[1], "holds": each.holds}
-            for each in found
+            {**vars(row), "share": row.share, "low": row.interval[0], "high": row.interval[1], "holds": row.holds}
+            for row in boundaries
         ],
-        "design_effects": [{**vars(each), "is_large": each.is_large} for each in effects],
+        "design_effects": [{**vars(row), "is_large": row.is_large} for row in effects],
     }
 
 
 def _print(
     product: Product,
     evaluation: Manifest,
-    found: "Sequence[Boundary]",
+    boundaries: "Sequence[Boundary]",
     effects: "Sequence[DesignEffect]",
     wrong: "Sequence[DesignEffect]",
     *,
@@ -122,28 +122,28 @@ def _print(
     unit = product.gates.unit
     click.echo(f"{product.name} {evaluation.partition}: windows of {units} units ({unit}), each claim at its pool value\n")
     header = ["CLAIM", "BOUNDARY", "LET THROUGH", "SHARE", "99 % INTERVAL", "LEVEL", "KEPT"]
-    click.echo(columns([header, *map(_row, found)]))
+    click.echo(columns([header, *map(_row, boundaries)]))
     click.echo("\nVariance by unit over that of independent rows:\n")
-    names = list(dict.fromkeys(each.unit for each in effects))
-    by_claim = {each.claim: {e.unit: e.effect for e in effects if e.claim == each.claim} for each in effects}
+    names = list(dict.fromkeys(effect.unit for effect in effects))
+    by_claim = {effect.claim: {e.unit: e.effect for e in effects if e.claim == effect.claim} for effect in effects}
     table = [[claim, *(f"{of[name]:.1f}" if name in of else "" for name in names)] for claim, of in by_claim.items()]
     click.echo(columns([["CLAIM", *names], *table]))
     if wrong:
-        worst = max(wrong, key=lambda each: each.effect)
+        worst = max(wrong, key=lambda effect: effect.effect)
         click.echo(
             f"\nWRONG UNIT: rows are not independent: by {worst.unit} the variance of {worst.claim} is {worst.effect:.1f} times "
             f"that of rows. Declare `unit: {worst.unit}` in {product.name}/product.yaml"
         )
 
 
-def _row(each: "Boundary") -> list[str]:
-    let_through = f"{each.accepted} of {each.samples}"
-    numbers = [f"{each.constant:.5f}", let_through, _percent(each.share), _range(each), _percent(each.level)]
-    return [each.claim, *numbers, "yes" if each.holds else "NO"]
+def _row(boundary: "Boundary") -> list[str]:
+    accepted = f"{boundary.accepted} of {boundary.samples}"
+    numbers = [f"{boundary.constant:.5f}", accepted, _percent(boundary.share), _range(boundary), _percent(boundary.level)]
+    return [boundary.claim, *numbers, "yes" if boundary.holds else "NO"]
 
 
-def _range(each: "Boundary") -> str:
-    low, high = each.interval
+def _range(boundary: "Boundary") -> str:
+    low, high = boundary.interval
     return f"{_percent(low)} to {_percent(high)}"
 
 

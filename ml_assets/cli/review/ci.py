@@ -43,9 +43,9 @@ class _Command(click.Command):
 @click.option("--output", "-o", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), default="report")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of report.md.")
 def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool) -> None:
-    """Show what changed by meaning, what that makes stale, and refuse what asks less and does not say so.
+    """Show what changed in meaning and what that makes stale, and refuse a weakening that is not declared.
 
-    Writes report.md and report.json. Exit code 0: nothing asks less than before, or a commit's trailer says why it may
+    Writes report.md and report.json. Exit code 0: nothing is weakened, or a commit's trailer gives the reason
     (`Weakens: flights/floor: reason`); 1: a declaration cannot be read; 3: the tool failed; 4: something is weakened.
     """
     import msgspec
@@ -59,10 +59,10 @@ def command(products: tuple[str, ...], base: str | None, output: Path, as_json: 
     current = settings()
     repository = Repository.around(Path.cwd())
     with ast_cache(current.home / "cache" / "code.json", SOURCE):
-        found = review(repository, current.products, ref=base, products=products)
-    record = msgspec.json.format(msgspec.json.encode(found), indent=1).decode() + "\n"
+        result = review(repository, current.products, ref=base, products=products)
+    record = msgspec.json.format(msgspec.json.encode(result), indent=1).decode() + "\n"
     output.mkdir(parents=True, exist_ok=True)
     (output / "report.json").write_text(record, encoding="utf-8")
-    (output / "report.md").write_text(page(found), encoding="utf-8")
-    click.echo(record if as_json else page(found), nl=False)
-    sys.exit(found.exit_code)
+    (output / "report.md").write_text(page(result), encoding="utf-8")
+    click.echo(record if as_json else page(result), nl=False)
+    sys.exit(result.exit_code)

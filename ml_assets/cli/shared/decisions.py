@@ -1,4 +1,4 @@
-"""What the commands of a person's decision share: record it, run the path of its partition, and tell what came of it."""
+"""What the commands of a person's decision share: record it, run the path of its partition, and print the outcome."""
 
 import json
 import sys
@@ -20,32 +20,34 @@ def decide(product: str, release: str, *, decision: Answer, by: str, reason: str
 
     space = workspace()
     spec = product_named(product, space.settings)
-    found, entry = answer(space.lineage, spec, release, decision=decision, by=by, reason=reason, via="cli")
+    status, entry = answer(space.lineage, spec, release, decision=decision, by=by, reason=reason, via="cli")
     body = entry.body
-    told = {"decision": body.decision, "name": body.release, "release": body.bundle, "by": body.by, "reason": body.reason}
-    said = f"{product}: release {found.name} {body.decision} by {body.by}"
-    go_on(space, spec, found.release.partition, told=told, said=said, as_json=as_json)
+    outcome = {"decision": body.decision, "name": body.release, "release": body.bundle, "by": body.by, "reason": body.reason}
+    message = f"{product}: release {status.name} {body.decision} by {body.by}"
+    go_on(space, spec, status.release.partition, decision=outcome, message=message, as_json=as_json)
 
 
-def go_on(space: Workspace, product: Product, partition: str, *, told: Mapping[str, Any], said: str, as_json: bool) -> None:
-    """Run the path, in which the decision takes effect, and say who answers then. Exit code 1 when a step of it fails."""
+def go_on(
+    space: Workspace, product: Product, partition: str, *, decision: Mapping[str, Any], message: str, as_json: bool
+) -> None:
+    """Run the path, in which the decision takes effect, and print which release serves then. Exit code 1 when a step fails."""
     from ml_assets.services.release_status import waiting
 
     if not as_json:
-        click.echo(said)
+        click.echo(message)
     progress = Progress(f"{product.name} {partition}", partition=partition, quiet=as_json)
     result = run_job(space, product, "path", tags={"dagster/partition": partition}, listener=progress)
     progress.close()
     pointer = space.ledger.pointer(product.name, "production")
-    answers = pointer.body.release if pointer else None
-    waits = {each.name: each.decision.reasons[0] for each in waiting(space.lineage, product)}
-    outcome = {**told, "run": result.run_id, "success": result.success, "failures": progress.failures}
+    serving = pointer.body.release if pointer else None
+    waits = {status.name: status.decision.reasons[0] for status in waiting(space.lineage, product)}
+    outcome = {**decision, "run": result.run_id, "success": result.success, "failures": progress.failures}
     if as_json:
-        click.echo(json.dumps({"product": product.name, **outcome, "answers": answers, "waits": waits}, indent=1))
+        click.echo(json.dumps({"product": product.name, **outcome, "answers": serving, "waits": waits}, indent=1))
     else:
         for failure in progress.failures:
             click.echo(f"  {failure}", err=True)
         for name, why in waits.items():
             click.echo(f"{product.name}: release {name} {why}")
-        click.echo(f"{product.name}: {f'release {answers}' if answers else 'nothing'} answers in production")
+        click.echo(f"{product.name}: {f'release {serving}' if serving else 'no release'} serves in production")
     sys.exit(0 if result.success else 1)

@@ -91,13 +91,13 @@ def run_together(services: Sequence[Service], *, logs: Path, environ: Mapping[st
     Either way nothing that was started is left."""
     logs.mkdir(parents=True, exist_ok=True)
     together = _Together(services, logs, environ, tell)
-    before = {each: signal.signal(each, together.end) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    before = {signum: signal.signal(signum, together.end) for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         together.wait()
     finally:
         together.stop()
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 @dataclass
@@ -118,7 +118,7 @@ class _Together:
     def wait(self) -> None:
         """Start what may start, tell when all of it answers, and raise when one ends."""
         for service in (s for s in self.services if not s.may_start):
-            self.tell(f"{service.name:<20} starts when a first release answers: `make demo` makes one")
+            self.tell(f"{service.name:<20} starts when a first release serves: `make demo` makes one")
         self.tell(f"logs                 {self.logs}")
         while not self.is_ending:
             for service in self.services:
@@ -175,7 +175,7 @@ def _group_lives(process: subprocess.Popen[bytes]) -> bool:
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Send a signal to the process's group; False when nobody is left in it."""
+    """Send a signal to the process's group; False when no process is left in it."""
     try:
         os.killpg(process.pid, number)
     except ProcessLookupError:

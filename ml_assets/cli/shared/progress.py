@@ -10,13 +10,13 @@ BAR = "·"
 SHOWN = ("rebuilding", "stale snapshots", "rebuild.most")
 """Lines of the log that are shown: what is brought up to date first, and what that costs."""
 REFUSED = frozenset({"WindowRetired"})
-"""Errors that are a gate's answer, like a failed check."""
+"""Errors by which a gate refuses, like a failed check."""
 
 
-def is_rebuilt(step: str | None, stage: str, partition: str | None, wanted: str) -> bool:
+def is_rebuilt(step: str | None, stage: str, partition: str | None, requested: str) -> bool:
     """Whether an event of the step is about an input that it brought up to date, not about the asset that it is for."""
     is_features = (step or "").endswith("__features")
-    return is_features and (stage != "features" or (partition or wanted) != wanted)
+    return is_features and (stage != "features" or (partition or requested) != requested)
 
 
 class Progress:
@@ -33,12 +33,12 @@ class Progress:
         self.seconds: dict[str, float] = {}
         self._quiet, self._started = quiet, time.monotonic()
         self._mark = self._started
-        self._tell(f"{title}  ")
+        self._print(f"{title}  ")
 
     def __call__(self, entry: Any) -> None:
         event = entry.dagster_event
         if event is None:
-            self._said(entry.user_message)
+            self._logged(entry.user_message)
         elif event.event_type_value == "ASSET_MATERIALIZATION":
             self._materialized(event)
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
@@ -57,7 +57,7 @@ class Progress:
             return
         made = sum(how == "made" for how in self.stages.values())
         rebuilt = f", {self.rebuilt} rebuilt" if self.rebuilt else ""
-        self._tell(f" {made} made, {len(self.stages) - made} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
+        self._print(f" {made} made, {len(self.stages) - made} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
 
     def _materialized(self, event: Any) -> None:
         materialization = event.step_materialization_data.materialization
@@ -69,7 +69,7 @@ class Progress:
         self.stages[stage] = "reused" if reused is not None and reused.value else "made"
         now = time.monotonic()
         self.seconds[stage], self._mark = now - self._mark, now
-        self._tell(f"{stage}{'=' if self.stages[stage] == 'reused' else ''} ")
+        self._print(f"{stage}{'=' if self.stages[stage] == 'reused' else ''} ")
 
     def _checked(self, event: Any) -> None:
         evaluation = event.asset_check_evaluation_data
@@ -78,27 +78,27 @@ class Progress:
             if is_rebuilt(event.step_key, "/".join(evaluation.asset_key.path[1:]), evaluation.partition, self._partition):
                 where = f"{where} {evaluation.partition or ''}".strip()
             level = "failed" if evaluation.severity.value == "ERROR" else "warns"
-            told = f"{where}: {evaluation.check_name} {level}: {evaluation.description}"
+            failure = f"{where}: {evaluation.check_name} {level}: {evaluation.description}"
             if level == "failed":
-                self.refusals.append(told)
-            self._tell("✗ " if level == "failed" else "! ")
+                self.refusals.append(failure)
+            self._print("✗ " if level == "failed" else "! ")
 
     def _failed(self, event: Any) -> None:
         error = event.step_failure_data.error
         cause = error.cause or error
         if "AssetCheckFailedError" in error.message:
             return
-        told = self.refusals if cause.cls_name in REFUSED else self.errors
-        told.append(f"{event.step_key}: {cause.message.strip()}")
-        self._tell("✗ ")
+        failures = self.refusals if cause.cls_name in REFUSED else self.errors
+        failures.append(f"{event.step_key}: {cause.message.strip()}")
+        self._print("✗ ")
 
-    def _said(self, message: str) -> None:
+    def _logged(self, message: str) -> None:
         if " trees, " in message:
-            self._tell(BAR)
+            self._print(BAR)
         elif any(words in message for words in SHOWN):
-            self._tell(f"\n  {message}\n  ")
+            self._print(f"\n  {message}\n  ")
 
-    def _tell(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         if not self._quiet:
             click.echo(text, nl=False)
             sys.stdout.flush()

@@ -1,5 +1,5 @@
-"""What a reference that a person types names: a release, a partition, a table, delivered bytes, a digest or a prediction; and
-how an answer about it is shown."""
+"""Resolve what a person types: a release, a partition, a table, delivered bytes, a digest or a prediction; and
+show the answer about it."""
 
 import json
 import re
@@ -30,12 +30,12 @@ class UnknownReference(MlAssetsError):
 
 def resolve(space: Workspace, reference: str) -> Subject:
     """The one thing that a reference names. Raises UnknownReference, which lists the things when there are several."""
-    found = _asset(space, reference) or _release(space, reference) or _prediction(space, reference)
-    if found is None and DIGEST.fullmatch(reference):
-        found = _digest(space, reference)
-    if found is None:
+    subject = _asset(space, reference) or _release(space, reference) or _prediction(space, reference)
+    if subject is None and DIGEST.fullmatch(reference):
+        subject = _digest(space, reference)
+    if subject is None:
         raise UnknownReference(f"{reference!r} names nothing in the ledger; give {FORMS}")
-    return found
+    return subject
 
 
 def _subject(space: Workspace, manifests: Sequence[Manifest], prediction: Mapping[str, Any] | None = None) -> Subject:
@@ -53,21 +53,21 @@ def _asset(space: Workspace, reference: str) -> Subject | None:
     if product == "landing":
         columns = schema.inputs.c
         return _delivered(space, columns.asset == asset, columns.partition == partition, is_newest=True)
-    found = space.ledger.current(product, stage, partition) if stage else None
-    return _subject(space, [found]) if found else None
+    manifest = space.ledger.current(product, stage, partition) if stage else None
+    return _subject(space, [manifest]) if manifest else None
 
 
 def _release(space: Workspace, reference: str) -> Subject | None:
-    found = space.ledger.release_named(reference)
-    return _subject(space, [found]) if found else None
+    manifest = space.ledger.release_named(reference)
+    return _subject(space, [manifest]) if manifest else None
 
 
 def _prediction(space: Workspace, reference: str) -> Subject | None:
     from ml_assets.serving.log.reader import find_in_any
 
     record = find_in_any(space.settings.home / "predictions", reference)
-    made = space.ledger.release_named(record["release"]) if record else None
-    return _subject(space, [made], record) if made is not None else None
+    manifest = space.ledger.release_named(record["release"]) if record else None
+    return _subject(space, [manifest], record) if manifest is not None else None
 
 
 def _digest(space: Workspace, prefix: str) -> Subject | None:

@@ -1,4 +1,4 @@
-"""What a partition and a release came to, as rows and as a text table."""
+"""The state of partitions and releases, as rows and as a text table."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from ml_assets.spec.product import Product
 
 
 def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
-    """What the ledger holds for one partition; None where a stage has nothing."""
-    found = {s: space.ledger.current(product.name, s, key) for s in ("raw", "quarantine", "evaluation", "release")}
-    raw, quarantine, evaluated, released = found.values()
+    """The ledger's record of one partition; None where a stage has none."""
+    manifests = {s: space.ledger.current(product.name, s, key) for s in ("raw", "quarantine", "evaluation", "release")}
+    raw, quarantine, evaluated, released = manifests.values()
     evaluation = EvaluationFacts.of(evaluated) if evaluated else None
     metric = product.gates.metric
     measured: dict[str, Any] = msgspec.to_builtins(evaluation.metrics.get(metric, {})) if evaluation else {}
@@ -28,11 +28,11 @@ def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
     }
 
 
-def table(product: Product, rows: list[dict[str, Any]], answers: dict[str, str] | None = None) -> str:
-    """The rows as a text table; with `answers`, a column of who answered after each partition."""
+def table(product: Product, rows: list[dict[str, Any]], serving: dict[str, str] | None = None) -> str:
+    """The rows as a text table; with `serving`, a column of the release that served after each partition."""
     metric = product.gates.metric
     header = ["partition", "rows", "quarantined", f"{metric} candidate", f"{metric} champion", "verdict"]
-    header += ["answers" if answers is not None else "release"]
+    header += ["serves" if serving is not None else "release"]
     lines = [
         [
             r["partition"],
@@ -41,7 +41,7 @@ def table(product: Product, rows: list[dict[str, Any]], answers: dict[str, str] 
             _interval(r["candidate"]),
             _interval(r["champion"]),
             r["verdict"] or "no candidate",
-            (answers.get(r["partition"], "") if answers is not None else r["release"]) or "nobody",
+            (serving.get(r["partition"], "") if serving is not None else r["release"]) or "no one",
         ]
         for r in rows
     ]

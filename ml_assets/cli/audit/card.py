@@ -12,7 +12,7 @@ CARD = "card.md"
 
 
 class NoCard(MlAssetsError):
-    """What was named is no release, or one from before there were cards."""
+    """The reference names no release, or one that was made before model cards existed."""
 
 
 @click.command()
@@ -22,10 +22,10 @@ def command(release: str, output: Path | None) -> None:
     """Print the model card of RELEASE (a name, digest or PRODUCT/release:PARTITION) as Markdown: what a person reads before
     approving it."""
     space = workspace()
-    found = resolve(space, release).manifest
-    if found is None or CARD not in space.snapshots.open(found.snapshot).members:
+    manifest = resolve(space, release).manifest
+    if manifest is None or CARD not in space.snapshots.open(manifest.snapshot).members:
         raise NoCard(f"{release!r} has no model card; releases have one: `ml-assets status PRODUCT` lists them")
-    content = space.snapshots.read(found.snapshot, CARD).decode()
+    content = space.snapshots.read(manifest.snapshot, CARD).decode()
     if output is None:
         click.echo(content, nl=False)
     else:

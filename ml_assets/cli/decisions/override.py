@@ -1,4 +1,4 @@
-"""`ml-assets override`: let a model through whose verdict does not, by a named person's decision."""
+"""`ml-assets override`: let a model through in spite of its verdict, by a named person's decision."""
 
 import click
 
@@ -9,13 +9,13 @@ from ml_assets.cli.shared.decisions import go_on
 @click.command()
 @click.argument("product")
 @click.option("--partition", "-p", required=True, help="The partition whose evaluation is overridden.")
-@click.option("--by", required=True, help="Who decides; it is recorded, and told wherever the release is.")
-@click.option("--reason", required=True, help="Why; it is recorded, and told wherever the release is.")
+@click.option("--by", required=True, help="Who decides; it is recorded, and shown wherever the release is.")
+@click.option("--reason", required=True, help="Why; it is recorded, and shown wherever the release is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, partition: str, by: str, reason: str, as_json: bool) -> None:
     """Override the verdict on PRODUCT's candidate as of a partition, and run its path, so that it is released.
 
-    It counts for exactly this model and evaluation, and for what the verdict lacks now. It does not mend a verdict about another
+    It counts for exactly this model and evaluation, and for what the verdict lacks now. It does not fix a verdict about another
     model or champion, a recall, a damaged bundle or a failed smoke test. Such a release never becomes the anchor.
     """
     from ml_assets.services.release_status import overrule
@@ -23,6 +23,7 @@ def command(product: str, partition: str, by: str, reason: str, as_json: bool) -
     space = workspace()
     spec = product_named(product, space.settings)
     entry = overrule(space.lineage, spec, partition, by=by, reason=reason, via="cli")
-    told = {"decision": "override", "partition": partition, "passed_over": list(entry.body.reasons)}
-    said = f"{product} {partition}: overridden by {entry.body.by}: {'; '.join(entry.body.reasons)}"
-    go_on(space, spec, partition, told={**told, "by": entry.body.by, "reason": entry.body.reason}, said=said, as_json=as_json)
+    outcome = {"decision": "override", "partition": partition, "passed_over": list(entry.body.reasons)}
+    outcome |= {"by": entry.body.by, "reason": entry.body.reason}
+    message = f"{product} {partition}: overridden by {entry.body.by}: {'; '.join(entry.body.reasons)}"
+    go_on(space, spec, partition, decision=outcome, message=message, as_json=as_json)

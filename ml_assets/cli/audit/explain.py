@@ -1,4 +1,4 @@
-"""`ml-assets explain`: why a prediction is what it is."""
+"""`ml-assets explain`: the features of a prediction, and what each contributed."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,10 @@ class OtherScore(MlAssetsError):
 @click.argument("prediction_id")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(prediction_id: str, as_json: bool) -> None:
-    """Show the request of PREDICTION_ID, its features, what each added to the score, and who answered.
+    """Show the request of PREDICTION_ID, its features, what each added to the score, and the release that served.
 
-    The logged request is scored again by the bundle that answered, from its own features, model and lookups; it needs the home
-    (and the store), not Dagster, MLflow or the ledger. That the score is not the served one is an error.
+    The logged request is scored again by the bundle that served it, from its own features, model and lookups; it needs the home
+    (and the store), not Dagster, MLflow or the ledger. A score that differs from the served one is an error.
     """
     explained = explanation(workspace(), prediction_id)
     click.echo(json.dumps(explained, indent=1) if as_json else "\n".join(lines(explained)))
@@ -41,7 +41,7 @@ def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
     from ml_assets.serving.release.explanation import explain
 
     if not is_prediction_id(prediction_id):
-        raise UnknownPrediction(f"{prediction_id!r} is no prediction id; an answer of `POST /predict` holds one for each row")
+        raise UnknownPrediction(f"{prediction_id!r} is not a prediction id; an answer of `POST /predict` holds one for each row")
     record = find_in_any(space.settings.home / "predictions", prediction_id)
     if record is None:
         about = "its server may not have written it yet (wait a second), or was killed before it did"
@@ -50,7 +50,7 @@ def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
     explained = explain(load(folder, digests=space.snapshots.open(record["bundle"]).members), record["request"])
     if explained.score != record["score"]:
         scores = f"{record['score']!r} was served, {explained.score!r} comes out now"
-        raise OtherScore(f"{prediction_id}: {scores}; `ml-assets verify` tells whether the store was changed")
+        raise OtherScore(f"{prediction_id}: {scores}; `ml-assets verify` shows whether the store was changed")
     return {**record, **asdict(explained), "lineage": f"ml-assets lineage {prediction_id}"}
 
 

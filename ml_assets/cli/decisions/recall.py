@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("product")
 @click.argument("what", metavar="PARTITION|RELEASE")
-@click.option("--reason", required=True, help="Why; it is recorded, and told to whoever runs into it.")
+@click.option("--reason", required=True, help="Why; it is recorded, and shown to whoever meets it.")
 @click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
 @click.option("--apply", "is_applied", is_flag=True, help="Record the recall, roll back and run again; else only show.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
@@ -36,7 +36,7 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
     space = workspace()
     spec = product_named(product, space.settings)
     follows = consequences(space.ledger, spec, find(space.ledger, spec, what, reason=reason, by=by))
-    outcome = _told(space, follows)
+    outcome = _outcome(space, follows)
     if not as_json:
         _print(outcome, is_applied=is_applied)
     failures: list[str] = []
@@ -48,13 +48,13 @@ def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, 
     sys.exit(1 if failures else 0)
 
 
-def _told(space: Workspace, follows: "Consequences") -> dict[str, Any]:
+def _outcome(space: Workspace, follows: "Consequences") -> dict[str, Any]:
     """The recall, what it touched and what it asks for, as JSON values."""
     from ml_assets.serving.log.reader import count_predictions
 
     counts = count_predictions(space.settings.predictions(follows.recall.product))
-    given = {name: n for name in follows.releases if (n := counts[name, "production"])}
-    return {**msgspec.to_builtins(follows), "predictions": given}
+    predictions = {name: n for name in follows.releases if (n := counts[name, "production"])}
+    return {**msgspec.to_builtins(follows), "predictions": predictions}
 
 
 def _print(outcome: dict[str, Any], *, is_applied: bool) -> None:
@@ -64,24 +64,24 @@ def _print(outcome: dict[str, Any], *, is_applied: bool) -> None:
     for stage, partitions in outcome["touched"].items():
         click.echo(f"  {stage:<12}{len(partitions):>5}  {_shortened(partitions)}")
     click.echo(f"  releases: {', '.join(outcome['releases']) or 'none'}")
-    given = outcome["predictions"]
-    each = "".join(f"; {count} by {name}" for name, count in given.items())
-    click.echo(f"  predictions given in production: {sum(given.values())}{each}")
+    predictions = outcome["predictions"]
+    by_release = "".join(f"; {count} by {name}" for name, count in predictions.items())
+    click.echo(f"  predictions given in production: {sum(predictions.values())}{by_release}")
     click.echo("\nto do:" if not is_applied else "\ndoing:")
     for step in outcome["rollbacks"]:
         to = (
             f"roll back to {step['to']}"
             if step["to"]
-            else "nothing clean ever answered: it goes on until a clean one is promoted"
+            else "no clean release ever served: it serves until a clean one is promoted"
         )
-        click.echo(f"  {step['environment']}: {step['now']} answers: {to}")
+        click.echo(f"  {step['environment']}: {step['now']} serves: {to}")
     again = outcome["again"]
     if again["partitions"]:
         click.echo(f"  run again without it: {', '.join(again['partitions'])}")
     elif again["blocked"]:
         click.echo(f"  no clean candidate can be made: {again['blocked']}")
     elif not outcome["rollbacks"]:
-        click.echo("  nothing: no release that answers and no newest candidate was made from it")
+        click.echo("  nothing: no release that serves and no newest candidate was made from it")
     if not is_applied:
         click.echo("\nNothing was recorded. The same with --apply does it.")
 
@@ -99,27 +99,27 @@ def _apply(space: Workspace, product: Product, follows: "Consequences", *, quiet
     if not quiet:
         click.echo("  recorded" if is_new else "  was recalled already")
     for step in follows.rollbacks:
-        told = _roll_back(space, product, step, follows)
+        message = _roll_back(space, product, step, follows)
         if not quiet:
-            click.echo(f"  {step.environment}: {told}")
+            click.echo(f"  {step.environment}: {message}")
     runs = [_run_again(space, product, key, quiet=quiet) for key in follows.again.partitions]
-    answers = {name: _answering(space, product, name) for name in ("production", "staging")}
+    serving = {name: _serving(space, product, name) for name in ("production", "staging")}
     if not quiet:
-        click.echo(f"\n{product.name}: in production answers {answers['production'] or 'nothing'}")
-    return {"recorded": is_new, "runs": runs, "answers": answers}
+        click.echo(f"\n{product.name}: {serving['production'] or 'no release'} serves in production")
+    return {"recorded": is_new, "runs": runs, "answers": serving}
 
 
 def _roll_back(space: Workspace, product: Product, step: "Rollback", follows: "Consequences") -> str:
-    from ml_assets.services.notify_server import tell_server
+    from ml_assets.services.notify_server import notify_server
 
     if step.to is None:
-        return f"{step.now} goes on to answer"
+        return f"{step.now} goes on serving"
     recall = follows.recall
     space.endpoints.settle(product.name, step.environment)
     reason = f"recall of {recall.name or recall.partition}: {recall.reason}"
     pointer = space.endpoints.rollback(product.name, to=None, by=recall.by, reason=reason, environment=step.environment)
-    told = f"; {tell_server(product, pointer.release)}" if step.environment == "production" else ""
-    return f"rolled back to {pointer.release}{told}"
+    server = f"; {notify_server(product, pointer.release)}" if step.environment == "production" else ""
+    return f"rolled back to {pointer.release}{server}"
 
 
 def _run_again(space: Workspace, product: Product, key: str, *, quiet: bool) -> dict[str, Any]:
@@ -128,10 +128,10 @@ def _run_again(space: Workspace, product: Product, key: str, *, quiet: bool) -> 
     progress.close()
     for failure in progress.failures if not quiet else []:
         click.echo(f"    {failure}")
-    told = {"partition": key, "run": result.run_id, "success": result.success, "stages": progress.stages}
-    return {**told, "refusals": progress.refusals, "errors": progress.errors}
+    outcome = {"partition": key, "run": result.run_id, "success": result.success, "stages": progress.stages}
+    return {**outcome, "refusals": progress.refusals, "errors": progress.errors}
 
 
-def _answering(space: Workspace, product: Product, environment: str) -> str | None:
+def _serving(space: Workspace, product: Product, environment: str) -> str | None:
     entry = space.ledger.pointer(product.name, environment)
     return entry.body.release if entry else None

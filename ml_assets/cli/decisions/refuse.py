@@ -1,4 +1,4 @@
-"""`ml-assets refuse`: keep a release that waits for a person from answering, for good."""
+"""`ml-assets refuse`: refuse a release that waits for a person, for good."""
 
 import getpass
 

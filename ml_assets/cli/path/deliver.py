@@ -20,9 +20,9 @@ class DeliveryRefused(MlAssetsError):
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--partition", "-p", default="", help="Partition key; not given for a reference table.")
 def command(product: str, table: str, file: Path, partition: str) -> None:
-    """Deliver FILE as TABLE of PRODUCT: copied aside, then renamed, so that no reader sees half of it.
+    """Deliver FILE as TABLE of PRODUCT: copied under a temporary name, then renamed, so that no reader sees half of it.
 
-    The sensor launches the path once all tables of a partition are there; `ml-assets run` does so by hand.
+    The sensor launches the path once all tables of a partition are delivered; `ml-assets run` does so by hand.
     """
     space = workspace()
     spec = product_named(product, space.settings)

@@ -25,7 +25,7 @@ PORT = click.IntRange(1, 65535)
 def command(dagster_port: int, mlflow_port: int) -> None:
     """Start everything on the project's home and stop it together on Ctrl-C, SIGTERM, or when one part ends.
 
-    A product's endpoint starts with the first release that answers.
+    A product's endpoint starts with the first release that serves.
     """
     space = workspace()
     current = space.settings
@@ -54,7 +54,7 @@ def _mlflow(current: Settings, port: int) -> Service:
 
 
 def _endpoint(space: Workspace, product: Product) -> Service:
-    """The pointer file, which the server needs, is there once a release answers."""
+    """The pointer file, which the server needs, exists once a release serves."""
     space.endpoints.settle(product.name, "production")
     argv = (sys.executable, "-m", "ml_assets", "serve", product.name)
     spec = product.endpoint
@@ -72,9 +72,9 @@ def _endpoint(space: Workspace, product: Product) -> Service:
 def _environ(current: Settings, mlflow_ui: str) -> dict[str, str]:
     """The environment of this process with the settings spelled out, so that every part has the same ones."""
     folders = os.pathsep.join(map(str, current.products))
-    told = {"HOME": current.home, "LANDING": current.landing, "STORE": current.store, "LEDGER": current.ledger}
-    told |= {"MLFLOW": current.mlflow, "MLFLOW_UI": mlflow_ui, "PRODUCTS": folders}
-    spelled = {f"ML_ASSETS_{name}": str(value) for name, value in told.items()}
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    values = {"HOME": current.home, "LANDING": current.landing, "STORE": current.store, "LEDGER": current.ledger}
+    values |= {"MLFLOW": current.mlflow, "MLFLOW_UI": mlflow_ui, "PRODUCTS": folders}
+    spelled = {f"ML_ASSETS_{name}": str(value) for name, value in values.items()}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    return {**quiet, **kept, "DAGSTER_HOME": str(current.dagster_home), **spelled}
+    return {**quiet, **inherited, "DAGSTER_HOME": str(current.dagster_home), **spelled}

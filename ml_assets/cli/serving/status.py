@@ -1,4 +1,4 @@
-"""`ml-assets status`: what stands for each partition, and who answers."""
+"""`ml-assets status`: the current state of each partition, and the release that serves."""
 
 import json
 
@@ -14,7 +14,7 @@ from ml_assets.spec.product import Product
 @click.argument("product")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def command(product: str, as_json: bool) -> None:
-    """Show one row per partition of PRODUCT: rows, quarantined, metrics, verdict, release; and who answers."""
+    """Show one row per partition of PRODUCT: rows, quarantined, metrics, verdict, release; and the releases that serve."""
     space = workspace()
     spec = product_named(product, space.settings)
     rows = [row(space, spec, key) for key in space.ledger.partitions(product, "raw")]
@@ -26,15 +26,15 @@ def command(product: str, as_json: bool) -> None:
         return
     click.echo(table(spec, rows))
     for name, release in answers.items():
-        click.echo(f"{name}: {release or 'nothing answers'}")
+        click.echo(f"{name}: {release or 'no release serves'}")
     for name, why in waits.items():
         click.echo(f"{name} {why}; `ml-assets approve {product} {name}`")
 
 
 def _waits(space: Workspace, product: Product) -> dict[str, str]:
-    """The releases that wait for approval, and why. Where nobody is ever asked, none is looked for."""
+    """The releases that wait for approval, and why. Where no approval is ever required, the ledger is not searched."""
     if not (product.gates.is_ever_approved or product.gates.four_eyes):
         return {}
     from ml_assets.services.release_status import waiting
 
-    return {each.name: each.decision.reasons[0] for each in waiting(space.lineage, product)}
+    return {status.name: status.decision.reasons[0] for status in waiting(space.lineage, product)}

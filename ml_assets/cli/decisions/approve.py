@@ -1,4 +1,4 @@
-"""`ml-assets approve`: let a release that waits for a person answer."""
+"""`ml-assets approve`: approve a release that waits for a person."""
 
 import getpass
 
@@ -14,7 +14,7 @@ from ml_assets.cli.shared.decisions import decide
 @click.option("--reason", default="read the model card", show_default=True, help="Why; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, release: str, by: str, reason: str, as_json: bool) -> None:
-    """Approve RELEASE (name or digest) of PRODUCT, and run its path, so that it answers.
+    """Approve RELEASE (name or digest) of PRODUCT, and run its path, so that it serves.
 
     It counts for exactly these bytes and their evaluation. Read first: `ml-assets card RELEASE`.
     """

@@ -26,7 +26,7 @@ SHOWN = 40
 @click.option("--partition", "-p", help="Only this partition.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(product: str | None, partition: str | None, as_json: bool) -> None:
-    """Compare what stands with what code, configuration and delivered data would make now, by content.
+    """Compare the current snapshots with what code, configuration and delivered data would make now, by content.
 
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
@@ -37,7 +37,7 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
     if product and partition:
         partition_named(space, product_named(product, space.settings), partition)
     with _nothing_collected():
-        plans = {each.name: _plan(space, each, partition) for each in products}
+        plans = {spec.name: _plan(space, spec, partition) for spec in products}
     if as_json:
         click.echo(json.dumps(plans, indent=1))
     else:
@@ -48,7 +48,7 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """A large plan is a million small objects that are in use until it is told: there is no garbage to look for."""
+    """A large plan is a million small objects that are in use until it is printed: there is no garbage to look for."""
     gc.disable()
     try:
         yield
@@ -61,19 +61,19 @@ def _plan(space: Workspace, product: Product, partition: str | None) -> dict[str
 
     planned = make_plan(space.lineage, space.landing, product, cache=space.settings.cache)
     items = [item for item in planned if partition in (None, item.partition)]
-    told = {cause: tell(space.ledger, product, cause) for item in items for cause in item.causes}
-    causes = Counter(told[cause] for item in items for cause in item.causes)
-    return {"run": [_row(item, told) for item in items], "causes": dict(causes.most_common())}
+    causes_in_words = {cause: tell(space.ledger, product, cause) for item in items for cause in item.causes}
+    counts = Counter(causes_in_words[cause] for item in items for cause in item.causes)
+    return {"run": [_row(item, causes_in_words) for item in items], "causes": dict(counts.most_common())}
 
 
-def _row(item: "Item", told: dict[Any, str]) -> dict[str, Any]:
-    because = list(dict.fromkeys(told[cause] for cause in item.causes))
+def _row(item: "Item", causes_in_words: dict[Any, str]) -> dict[str, Any]:
+    because = list(dict.fromkeys(causes_in_words[cause] for cause in item.causes))
     return {"stage": item.stage, "partition": item.partition, "state": item.state, "causes": because}
 
 
 def _print(name: str, plan: dict[str, Any]) -> None:
     if not plan["run"]:
-        click.echo(f"{name}: nothing to do, everything stands as code, configuration and data would make it now")
+        click.echo(f"{name}: nothing to do, everything is current: code, configuration and data would make the same now")
         return
     click.echo(f"{name}: {len(plan['run'])} to run")
     for row in plan["run"][:SHOWN]:

@@ -37,7 +37,7 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
     type=click.IntRange(min=1),
     default=1,
     show_default=True,
-    help="Processes that answer, for as many cores. They share the port, the libraries' memory and every swap.",
+    help="Processes that serve, one for each core to use. They share the port, the libraries' memory and every swap.",
 )
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Written with pid and URL once requests are taken.")
 @click.option(
@@ -49,10 +49,10 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
     help="Print a new API key and the line that configures it; serve nothing.",
 )
 def command(product: str, *, environment: str, host: str | None, port: int | None, workers: int, ready_file: Path | None) -> None:
-    """Serve what answers for PRODUCT: POST /predict, GET /livez /readyz /version /metrics /openapi.json.
+    """Serve the release of PRODUCT: POST /predict, GET /livez /readyz /version /metrics /openapi.json.
 
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
-    API keys are asked for where ML_ASSETS_KEYS holds their hashes, or names a file of them. With ML_ASSETS_COMPILED=false, DuckDB
+    API keys are required where ML_ASSETS_KEYS holds their hashes, or names a file of them. With ML_ASSETS_COMPILED=false, DuckDB
     and CatBoost compute every row: slower, with the same scores. /version says which engines compute.
     """
     from ml_assets.serving.http.listen_address import Place
@@ -115,18 +115,18 @@ def configured_keys(setting: str) -> "tuple[Key, ...]":
     if not setting or setting.startswith(("predict:", "admin:")):
         return parse_keys(setting)
     try:
-        found = parse_keys(Path(setting).read_text())
+        keys = parse_keys(Path(setting).read_text())
     except OSError as error:
         raise KeysRefused(f"the file of ML_ASSETS_KEYS cannot be read: {error.strerror}") from error
-    if not found:
-        raise KeysRefused("the file of ML_ASSETS_KEYS holds no key: without one anybody could ask")
-    return found
+    if not keys:
+        raise KeysRefused("the file of ML_ASSETS_KEYS holds no key: without one, anyone could send requests")
+    return keys
 
 
 def earlier(space: "Workspace", product: str, environment: str) -> "list[Pointer]":
     """The releases that a rollback would go back through, newest first.
 
-    A server answers with the first of them that is whole when it starts and the bytes of the one that should answer are not.
+    A server that starts while the current release is damaged serves the first of them that is intact.
     """
     from ml_assets.core.release.promotion import stack
     from resources.endpoints.moves import as_pointer, moves_of, recalled_bundles

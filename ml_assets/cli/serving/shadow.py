@@ -1,4 +1,4 @@
-"""`ml-assets shadow`: what is tried in the shadow of the release that answers, or as its canary, and what is known of it."""
+"""`ml-assets shadow`: the release on trial next to the one that serves, as a shadow or a canary, and what is known about it."""
 
 import getpass
 import json
@@ -27,18 +27,20 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
     running = shadows.running(space.ledger, product)
     if running is None:
         if is_stopped:
-            raise shadows.ShadowRefused(f"{product}: nothing is in the shadow, and there is no canary")
-        nothing = f"{product}: nothing is in the shadow, and there is no canary"
+            raise shadows.ShadowRefused(f"{product}: no release is on trial, neither as a shadow nor as a canary")
+        nothing = f"{product}: no release is on trial, neither as a shadow nor as a canary"
         click.echo(json.dumps({"release": None}) if as_json else nothing)
         return
-    judged = shadowing.judged_now(space.lineage, space.settings, spec, running)
-    told = {"release": running.body.release, "since": running.at, "share": running.body.share}
-    told |= {"terms": msgspec.to_builtins(running.body.terms), "found": judged.evidence}
+    judgement = shadowing.judged_now(space.lineage, space.settings, spec, running)
+    outcome = {"release": running.body.release, "since": running.at, "share": running.body.share}
+    outcome |= {"terms": msgspec.to_builtins(running.body.terms), "found": judgement.evidence}
     if is_stopped:
         who, why = signed(by, reason, what="stop")
-        told["server"] = shadowing.stop(space.lineage, space.endpoints, space.settings, spec, running, by=who, reason=why)
+        outcome["server"] = shadowing.stop(space.lineage, space.endpoints, space.settings, spec, running, by=who, reason=why)
     if as_json:
-        click.echo(json.dumps({**told, "stopped": is_stopped}, indent=1))
+        click.echo(json.dumps({**outcome, "stopped": is_stopped}, indent=1))
     else:
         ended = f"; ended by {by}" if is_stopped else ""
-        click.echo(f"{product}: {running.body.release} is {shadows.place(running)} since {running.at[:16]}{ended}; {judged.told}")
+        click.echo(
+            f"{product}: {running.body.release} is {shadows.place(running)} since {running.at[:16]}{ended}; {judgement.told}"
+        )

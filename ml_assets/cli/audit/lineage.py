@@ -36,41 +36,41 @@ def command(reference: str, as_json: bool, html: Path | None) -> None:
     subject = resolve(space, reference)
     if subject.manifest is None:
         then = f"what they made: `ml-assets impact {reference}`"
-        raise NothingMadeIt(f"{reference!r} is delivered bytes, nothing made them; {then}")
+        raise NothingMadeIt(f"{reference!r} is delivered bytes, which nothing made; {then}")
     answer = Audit(space.ledger, space.settings.cache, subject).lineage()
     show(answer, lines=lines, page=lineage_page, html=html, as_json=as_json)
 
 
 def lines(answer: Mapping[str, Any]) -> Iterator[str]:
-    """The answer as text: who answered, the tree, what each thing was made with, and what was shown about it."""
+    """The answer as text: the release that served, the tree, what each thing was made with, and what was shown about it."""
     nodes = {node["manifest"]: node for node in answer["manifests"]}
-    asked = nodes[answer["subject"]["manifest"]]
-    yield from _heading(answer["subject"], asked)
-    yield from _trees(nodes, asked)
+    subject = nodes[answer["subject"]["manifest"]]
+    yield from _heading(answer["subject"], subject)
+    yield from _trees(nodes, subject)
     yield ""
     yield from _made_with(answer["manifests"])
-    yield from _shown(answer["manifests"], asked)
+    yield from _shown(answer["manifests"], subject)
 
 
-def _heading(subject: Mapping[str, Any], asked: Node) -> Iterator[str]:
-    """What answered, who let it, and what people decided about it; nothing for what never answers."""
+def _heading(subject: Mapping[str, Any], node: Node) -> Iterator[str]:
+    """The release that served, its moves, and what people decided about it; nothing for what is not a release."""
     if not subject["release"]:
         return
     yield name_of(subject)
     if prediction := subject["prediction"]:
         yield f"  gave {prediction['score']} at {prediction['at']} in {prediction['environment']}, id {prediction['id']}"
         yield f"  asked {json.dumps(prediction['request'])}"
-    for said in asked["approvals"]:
-        yield f"  {said['kind']} at {said['at'][:19]} by {said['by']} ({said['via']}): {said['reason']}"
-    for move in asked["moves"]:
+    for approval in node["approvals"]:
+        yield f"  {approval['kind']} at {approval['at'][:19]} by {approval['by']} ({approval['via']}): {approval['reason']}"
+    for move in node["moves"]:
         yield f"  {move['environment']}: {move['kind']} at {move['at'][:19]} by {move['by']}: {move['reason']}"
     yield ""
 
 
-def _trees(nodes: Mapping[str, Node], asked: Node) -> Iterator[str]:
-    """One tree for what was asked, and one for each earlier release that it was compared with, directly or not."""
+def _trees(nodes: Mapping[str, Node], subject: Node) -> Iterator[str]:
+    """One tree for the subject, and one for each earlier release that it was compared with, directly or not."""
     shown: set[str] = set()
-    trees = [asked]
+    trees = [subject]
     for root in trees:  # grows while it is gone through
         left = [(root, "", "")]
         while left:
@@ -92,8 +92,8 @@ def _branches(nodes: Mapping[str, Node], node: Node, rest: str) -> Iterator[tupl
 
 
 def _delivered(given: Mapping[str, Any]) -> Node:
-    told = {name: given[name] for name in ("asset", "partition", "data_version")}
-    return {**told, "manifest": f"{given['asset']} {given['data_version']}", "inputs": [], "facts": {}, "code": None}
+    identity = {name: given[name] for name in ("asset", "partition", "data_version")}
+    return {**identity, "manifest": f"{given['asset']} {given['data_version']}", "inputs": [], "facts": {}, "code": None}
 
 
 def _label(node: Node) -> str:
@@ -105,9 +105,9 @@ def _label(node: Node) -> str:
     verdict = f"  {facts['verdict']['decision']}" if "verdict" in facts else ""
     failed = [claim for claim, check in checks.items() if not check["passed"]]
     passed = f"  checks {len(checks) - len(failed)}/{len(checks)}" if checks else ""
-    told = f"  failed: {', '.join(failed)}" if failed else ""
+    failures = f"  failed: {', '.join(failed)}" if failed else ""
     recalled = f"  RECALLED: {node['recalled']}" if "recalled" in node else ""
-    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{name}{verdict}{passed}{told}{recalled}"
+    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{name}{verdict}{passed}{failures}{recalled}"
 
 
 def _made_with(nodes: list[Node]) -> Iterator[str]:
@@ -129,9 +129,12 @@ def _made_with(nodes: list[Node]) -> Iterator[str]:
             yield f"    parameters  {json.dumps(details['config'], sort_keys=True)}"
 
 
-def _shown(nodes: list[Node], asked: Node) -> Iterator[str]:
-    """Every check of what was asked and of its direct inputs of the same partition; of the others those that failed."""
-    near = {asked["manifest"], *(given["manifest"] for given in asked["inputs"] if given["partition"] == asked["partition"])}
+def _shown(nodes: list[Node], subject: Node) -> Iterator[str]:
+    """Every check of the subject and of its direct inputs of the same partition; of the others those that failed."""
+    near = {
+        subject["manifest"],
+        *(given["manifest"] for given in subject["inputs"] if given["partition"] == subject["partition"]),
+    }
     rows = [
         (node, claim, check)
         for node in reversed(nodes)
@@ -142,7 +145,7 @@ def _shown(nodes: list[Node], asked: Node) -> Iterator[str]:
         yield ""
         yield "checks (of what lies further away only those that failed; --json lists all)"
     for node, claim, check in rows:
-        told = {name: str(value) for name, value in check.get("values", {}).items()}
-        values = "".join(f", {name} {value}" for name, value in told.items() if len(value) <= LONGEST_VALUE)
+        texts = {name: str(value) for name, value in check.get("values", {}).items()}
+        values = "".join(f", {name} {value}" for name, value in texts.items() if len(value) <= LONGEST_VALUE)
         result = "passed" if check["passed"] else "FAILED"
         yield f"  {result}  {node['asset']} {node['partition']}  {claim}: {check.get('description', '')}{values}"

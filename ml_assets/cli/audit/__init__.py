@@ -1,0 +1,1 @@
+"""Commands that answer an audit: lineage, integrity, reproduction, export."""

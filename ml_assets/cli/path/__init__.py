@@ -1,0 +1,1 @@
+"""Commands that take partitions down the path."""
