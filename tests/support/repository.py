@@ -16,7 +16,18 @@ FROM {{ ref('trains_requests') }} AS requests
 """
 LABELS = "SELECT trip, delay > 5 AS is_late FROM {{ source('trains', 'trips') }}\n"
 REQUESTS = "SELECT trip, line, distance FROM {{ source('trains', 'trips') }}\n"
-DBT = {"trains_features.sql": FEATURES, "trains_labels.sql": LABELS, "trains_requests.sql": REQUESTS}
+TESTS = """\
+version: 2
+models:
+  - name: trains_features
+    data_tests:
+      - unique_together: {name: features_are_unique, arguments: {columns: [trip]}}
+    columns:
+      - name: distance
+        data_tests:
+          - not_null: {name: distance_is_known}
+"""
+DBT = {"schema.yml": TESTS, "trains_features.sql": FEATURES, "trains_labels.sql": LABELS, "trains_requests.sql": REQUESTS}
 
 
 @dataclass(frozen=True)

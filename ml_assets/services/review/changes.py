@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import yaml
+
 from ml_assets.core.changes.contract import contract_changes
+from ml_assets.core.changes.data_tests import data_test_changes
 from ml_assets.core.changes.declaration import declaration_changes
 from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.review import TRAILER, Review, reviewed
@@ -24,8 +27,22 @@ JUDGING = (
     "ml_assets.services.claims:staging_claims",
 )
 """What decides whether a candidate may serve: all that these functions reach."""
-PROOFS = ("checks", "ml_assets.services.proofs")
-"""What looks at data and releases for the asset checks: the packages' own code, not what it reaches."""
+PROOFS = (
+    "checks",
+    "ml_assets.services.comparisons",
+    "ml_assets.services.evidence",
+    "ml_assets.services.latency_evidence",
+    "ml_assets.services.proofs",
+    "ml_assets.services.release_status",
+    "ml_assets.stages.endpoint",
+    "ml_assets.stages.evaluation",
+    "ml_assets.stages.release",
+    "resources.ledger.budget",
+    "resources.ledger.decisions",
+)
+"""What looks at data and releases, records it, and asks the record: these modules' own code, not what it reaches."""
+OWN_DBT = "dbt/"
+"""How the names of a product's own dbt files begin; the others are shared by all products."""
 
 
 def review(repository: Repository, roots: Sequence[Path], *, ref: str | None, products: Sequence[str] = ()) -> Review:
@@ -65,12 +82,20 @@ def _changes(base: Side, head: Side, name: str) -> Iterator[Change]:
 
 
 def _files(base: Side, head: Side, name: str) -> Iterator[Change]:
-    """The contract and the dbt files that say something else."""
+    """The contract, the dbt files and the data tests that say something else."""
+    old, new = base.products[name], head.products[name]
     for file in changed_files(base, head, name, STAGES["features"]):
         if file == CONTRACT_FILE:
-            yield from _contract(base.products[name], head.products[name])
-        else:
+            yield from _contract(old, new)
+        elif file.startswith(OWN_DBT):
             yield Change(product=name, name=file, effect="changed")
+        else:
+            reason = "data tests and how dbt runs them depend on it, and nothing says which of the two asks more"
+            yield Change(product=name, name=file, effect="weakened", reason=reason)
+    try:
+        yield from data_test_changes(name, old.files.dbt, new.files.dbt)
+    except yaml.YAMLError as error:
+        yield Change(product=name, name="dbt", effect="weakened", reason=f"a file is not YAML: {' '.join(str(error).split())}")
 
 
 def _contract(old: Product, new: Product) -> Iterator[Change]:
