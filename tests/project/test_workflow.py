@@ -54,7 +54,8 @@ def test_the_tests_run_in_a_job_of_their_own() -> None:
 
 def test_the_commands_of_ci_leave_a_summary_with_verdict_metrics_and_published_plots(ran: Path) -> None:
     summary = (ran / "summary.md").read_text()
-    assert summary.startswith("## ✅ flights 2013-04: ACCEPT")
+    assert summary.startswith("## ✅ UNCHANGED: ")
+    assert "\n## ✅ flights 2013-04: ACCEPT\n" in summary
     assert "against the champion" in summary
     assert "| `roc_auc` (higher is better) |" in summary
     shown = re.findall(r"!\[([\w ]+)\]\(https://asset\.cml\.dev/(\w+)\?[^)]+\)", summary)
