@@ -13,6 +13,9 @@ from resources.dagster_assets import asset_key, unfinished_apis
 from resources.dbt.build import Dbt
 from resources.store.snapshots import Snapshots
 
+FEATURES_SQL = "features.sql"
+"""The member of a features snapshot that holds the SQL that made it."""
+
 
 def tables_shown(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
     """The metadata of one snapshot of tables: raw, reference, dataset or quarantine."""
@@ -59,8 +62,15 @@ def features_shown(snapshots: Snapshots, dbt: Dbt, product: Product, manifest: M
         "share_labelled": facts.labelled / facts.rows if facts.rows else 0.0,
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
-        "compiled_sql": _sql(snapshots.read(manifest.snapshot, "features.sql").decode()),
+        **_compiled(snapshots, manifest),
     }
+
+
+def _compiled(snapshots: Snapshots, manifest: Manifest) -> dict[str, Any]:
+    """The compiled SQL. It informs: a snapshot without it, as another version may have written, stops nothing."""
+    if FEATURES_SQL not in snapshots.open(manifest.snapshot).members:
+        return {}
+    return {"compiled_sql": _sql(snapshots.read(manifest.snapshot, FEATURES_SQL).decode())}
 
 
 def _sql(text: str) -> dg.MarkdownMetadataValue:
