@@ -111,7 +111,7 @@ def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_o
     model.chmod(0o644)
     model.write_bytes(b"CBM1 damaged")
     with serve(days) as server:
-        eventually(lambda: b"is not in memory" in Path(server._stderr.name).read_bytes(), what="the trouble")
+        eventually(lambda: b"isn't in memory" in Path(server._stderr.name).read_bytes(), what="the trouble")
         version = client.release(server.base_url)
         assert (version["release"], version["kept_in_memory"]) == (second, None)
         assert client.predict(server.base_url, golden(days, second)[0])["release"] == second
