@@ -129,7 +129,7 @@ def test_dbt_gets_the_files_as_they_were_when_the_product_was_loaded(tmp_path: P
     product = own_copy(tmp_path / "products", {})
     digest, names = project_digest(product), test_names(product)
     for name in ("flights_features.sql", "schema.yml", "../contract.py"):
-        (product.folder / "dbt" / name).write_text("no longer what was loaded")
+        (product.folder / "dbt" / name).write_text("# no longer what was loaded")
     copy_project(product, tmp_path / "project")
     assert (project_digest(product), test_names(product)) == (digest, names)
     assert (tmp_path / "project/models/flights/flights_features.sql").read_bytes() == product.files.dbt["flights_features.sql"]

@@ -244,7 +244,10 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         "features evaluation monitoring predictions",
     ),
     "how dbt is run": (change("resources.dbt.runner", '"--no-populate-cache"', '"--populate-cache"'), "features"),
-    "the folder of dbt's project": (change("resources.dbt.project", "made.rename(final)", "made.replace(final)"), NOTHING),
+    "the folder of dbt's project": (
+        change("resources.dbt.project", "finished.rename(final)", "finished.replace(final)"),
+        NOTHING,
+    ),
     "where a column comes from": (
         change("resources.dbt.column_lineage", "tuple(sorted(_leaves", "tuple(reversed(_leaves"),
         NOTHING,
