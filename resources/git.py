@@ -79,22 +79,18 @@ def tracked(folder: Path) -> Tracked | str | None:
     return None if changes is None else Tracked(Path(top[0]).resolve(), {"commit": head[0], "is_dirty": bool(changes)})
 
 
-def git_environ() -> dict[str, str]:
-    """The environment for a git that answers for the folder that it is given, and locks nothing."""
-    return {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | {"GIT_OPTIONAL_LOCKS": "0"}
+def run_git(folder: Path, *arguments: str, given: bytes = b"", seconds: float = SECONDS) -> subprocess.CompletedProcess[bytes]:
+    """Run a git that answers for the folder that it is given, and locks nothing. Raises OSError where there is no git, and
+    TimeoutExpired."""
+    environ = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE} | {"GIT_OPTIONAL_LOCKS": "0"}
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, env=environ, input=given, capture_output=True, timeout=seconds, check=False)
 
 
 def _git(folder: Path, *arguments: str) -> list[str] | None:
     """The lines that git printed, or None where it failed."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            env=git_environ(),
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        done = run_git(folder, *arguments)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.splitlines() if done.returncode == 0 else None
+    return os.fsdecode(done.stdout).splitlines() if done.returncode == 0 else None

@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
-from resources.git import git_environ
+from resources.git import run_git
 
 SECONDS = 120
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
@@ -34,7 +34,14 @@ class Repository:
 
     def base(self, ref: str | None) -> str:
         """The commit that the work tree is compared with: where it left `ref`, or else the default branch."""
-        return _git(self.root, "merge-base", "HEAD", self.commit(ref or self.default_branch)).decode().strip()
+        other = self.commit(ref or self.default_branch)
+        try:
+            return _git(self.root, "merge-base", "HEAD", other).decode().strip()
+        except GitRefused:
+            raise GitRefused(
+                f"{self.root}: HEAD and {ref or self.default_branch} have no commit in common; in a shallow clone fetch the "
+                f"history (`git fetch --unshallow`, on GitHub `fetch-depth: 0`), or name another commit: --base REF"
+            ) from None
 
     @cached_property
     def default_branch(self) -> str:
@@ -84,18 +91,13 @@ def _batch(answer: bytes) -> Iterator[tuple[str, bytes]]:
         at = end + 2 + int(size)
 
 
-def _git(folder: Path, *arguments: str, given: bytes | None = None) -> bytes:
+def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
     try:
-        done = subprocess.run(
-            ["git", "-C", str(folder), *arguments],
-            env=git_environ(),
-            input=given,
-            capture_output=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        done = run_git(folder, *arguments, given=given, seconds=SECONDS)
     except FileNotFoundError:
         raise GitRefused("git is not installed; a change is compared with a commit") from None
+    except subprocess.TimeoutExpired:
+        raise GitRefused(f"{folder}: git {arguments[0]} took longer than {SECONDS} s") from None
     if done.returncode:
         problem = done.stderr.decode("utf-8", "replace").strip() or f"git {' '.join(arguments[:2])} found nothing"
         raise GitRefused(f"{folder}: {problem}; name the commit to compare with: --base REF")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from ml_assets.errors import MlAssetsError
 from resources.ledger import tables as schema
@@ -38,9 +38,12 @@ def _connected(url: str) -> Connection:
             f"ML_ASSETS_LEDGER: {_without_password(url)} is no database that is known here: {error}; give "
             f"sqlite:////folder/ledger.db, or postgresql+psycopg://user@host/name with the extra `postgres` installed"
         ) from None
-    except OperationalError as error:
+    except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
-        raise LedgerRefused(f"ML_ASSETS_LEDGER: {_without_password(url)} cannot be opened: {reason}") from None
+        raise LedgerRefused(
+            f"ML_ASSETS_LEDGER: {_without_password(url)} cannot be opened: {reason}; "
+            f"if the file is damaged, restore it from a copy"
+        ) from None
 
 
 def _without_password(url: str) -> str:

@@ -10,6 +10,7 @@ from tests.support.repository import Team, team
 
 JUDGED = ["model", "evaluation", "report", "release", "tracking"]
 ALL = ["features", *JUDGED, "monitoring", "predictions"]
+OTHER_TYPE = [f"contract.{model}.departs_at.greater_than_or_equal_to" for model in ("Request", "Features")]
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -84,7 +85,7 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
             None,
             0,
         ),
-        ("contract.py", '"min_rows": 2', '"min_rows": 1', {"contract.trips.min_rows": "weakened"}, None, 4),
+        ("contract.py", '"min_rows": 2', '"min_rows": 1', {"contract.trips.Config.min_rows": "weakened"}, None, 4),
         (
             "contract.py",
             '"max_missing": 0.25',
@@ -93,6 +94,8 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
             None,
             0,
         ),
+        ("contract.py", "ge=datetime(2013, 1, 1)", "ge=1", dict.fromkeys(OTHER_TYPE, "weakened"), None, 4),
+        ("contract.py", '"min_rows": 2', '"min_row": 2', {"contract": "weakened"}, None, 4),
         ("contract.py", "% 2 == 1", "% 2 == 0", {"contract.trips.trip.odd": "weakened"}, None, 4),
         (
             "contract.py",
@@ -166,7 +169,14 @@ def test_what_the_tool_cannot_do_is_no_verdict(trains: Team, tmp_path: Path) -> 
     (outside := tmp_path / "outside").mkdir()
     nowhere = trains.ci(cwd=outside)
     assert nowhere.code == 3
-    assert "Traceback" not in nowhere.stderr + unknown.stderr
+    unwritable = trains.ci("--output", "/proc/x")
+    assert (unwritable.code, unwritable.stderr) == (3, "error: /proc/x: No such file or directory\n")
+    trains.git("checkout", "--quiet", "--orphan", "apart")
+    trains.commit("Begin anew")
+    apart = trains.ci()
+    assert apart.code == 3
+    assert "HEAD and main have no commit in common; in a shallow clone fetch the history" in apart.stderr
+    assert "Traceback" not in nowhere.stderr + unknown.stderr + apart.stderr
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,12 @@ def test_a_ledger_that_cannot_be_opened_is_named_without_its_password(folder: Pa
     assert "secret" not in error
 
 
+def test_a_file_that_is_no_ledger_is_named(folder: Path) -> None:
+    (folder / "damaged.db").write_bytes(b"not a database" * 100)
+    error = ml_assets(folder, "status", "trains", ML_ASSETS_LEDGER=f"sqlite:///{folder}/damaged.db")
+    assert "damaged.db cannot be opened: file is not a database; if the file is damaged, restore it from a copy" in error
+
+
 def test_a_store_without_a_driver_is_named(folder: Path) -> None:
     error = ml_assets(folder, "plan", "trains", ML_ASSETS_STORE="bogus://bucket/x")
     assert "ML_ASSETS_STORE: bogus:// cannot be opened" in error

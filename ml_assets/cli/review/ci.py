@@ -32,6 +32,8 @@ class _Command(click.Command):
             click.echo(f"error: {error}", err=True)
         except (click.exceptions.Exit, click.Abort):
             raise
+        except OSError as error:
+            click.echo(f"error: {error.filename or 'a file'}: {error.strerror or error}", err=True)
         except Exception:  # noqa: BLE001 - Python's own exit code, 1, would be a verdict
             click.echo(f"error: ml-assets ci failed, and judged nothing\n{traceback.format_exc()}", err=True)
         sys.exit(FAILED)

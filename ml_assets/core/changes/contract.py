@@ -14,6 +14,8 @@ from ml_assets.core.contract.schema import rules_of
 
 RuleValues = dict[str, Any]
 """What a contract says, by dotted name of the rule."""
+CONFIG = "Config"
+"""Where a pandera model declares what is of the whole table; no column can have this name."""
 _STRICT = ordered(False, "filter", True)
 _BOUNDS: Mapping[str, Mapping[str, Rule]] = {
     "greater_than_or_equal_to": {"min_value": higher},
@@ -56,11 +58,12 @@ def _rule_values(module: ModuleType, text: bytes) -> RuleValues:
 def _table(table: str, model: Any, code: Code) -> Iterator[tuple[str, Any]]:
     rules, schema = rules_of(model), model.to_schema()
     yield table, "declared"
-    yield f"{table}.min_rows", rules.min_rows
-    yield f"{table}.max_quarantined", rules.max_quarantined
-    yield f"{table}.strict", schema.strict
+    yield f"{table}.{CONFIG}", "declared"
+    yield f"{table}.{CONFIG}.min_rows", rules.min_rows
+    yield f"{table}.{CONFIG}.max_quarantined", rules.max_quarantined
+    yield f"{table}.{CONFIG}.strict", schema.strict
     for reason, columns in rules.keys.items():
-        yield f"{table}.{reason}", sorted(columns)
+        yield f"{table}.{CONFIG}.{reason}", sorted(columns)
     for name, column in schema.columns.items():
         at = f"{table}.{name}"
         yield at, str(rules.dtypes[name])
@@ -123,7 +126,15 @@ def _bounds(check: str) -> Rule:
         if not isinstance(old, dict) or not isinstance(new, dict):
             return "weakened"
         names = [name for name in {*old, *new} if old.get(name) != new.get(name)]
-        effects = {limits.get(name, incomparable)(old.get(name), new.get(name)) for name in names}
+        effects = {_limit(limits.get(name, incomparable), old.get(name), new.get(name)) for name in names}
         return "strengthened" if effects == {"strengthened"} else "weakened"
 
     return rule
+
+
+def _limit(rule: Rule, old: Any, new: Any) -> Effect:
+    """A limit that is not there, or of another type than it was, is compared with nothing."""
+    try:
+        return rule(old, new)
+    except TypeError:
+        return "weakened"

@@ -12,6 +12,7 @@ from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.review import TRAILER, Review, reviewed
 from ml_assets.core.changes.side import Side
 from ml_assets.core.changes.staleness import changed_code, changed_files, changed_packages, stale_stages
+from ml_assets.core.contract.schema import ContractError
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.services.review.sides import base_side, head_side
 from ml_assets.spec.files import CONTRACT_FILE
@@ -100,9 +101,8 @@ def _files(base: Side, head: Side, name: str) -> Iterator[Change]:
 
 def _contract(old: Product, new: Product) -> Iterator[Change]:
     """The rules that say something else. Executes both contracts."""
+    texts = (old.files.contract or b"", new.files.contract or b"")
     try:
-        modules = old.contract, new.contract
-    except ProductError as error:
+        yield from contract_changes(new.name, old.contract, new.contract, texts=texts)
+    except (ProductError, ContractError) as error:
         yield Change(product=new.name, name="contract", effect="weakened", reason=f"cannot be compared: {error}")
-        return
-    yield from contract_changes(new.name, *modules, texts=(old.files.contract or b"", new.files.contract or b""))
