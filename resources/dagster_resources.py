@@ -39,9 +39,10 @@ class SnapshotsResource(ConfigurableResourceFactory[Snapshots]):
 
     url: str = Field(description="file:///folder, or any scheme that fsspec has a driver for.")
     cache: str = Field(description="The folder of verified copies and checkouts.")
+    upstream: str = Field(default="", description="The store of a home that is only read, for what this one lacks.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Snapshots:
-        return open_snapshots(self.url, cache=Path(self.cache))
+        return open_snapshots(self.url, cache=Path(self.cache), upstream=self.upstream)
 
 
 class LedgerResource(ConfigurableResourceFactory[Ledger]):
@@ -71,10 +72,11 @@ class LineageResource(ConfigurableResourceFactory[Lineage]):
     products: list[str] = Field(description="The folders of products, whose commits are recorded.")
     commit: str = Field(default="", description="The commit of code that is run from no checkout.")
     cache: str = Field(description="The folder where the code as it was taken apart is kept.")
+    upstream: str = Field(default="", description="The ledger of a home that is only read: what was made there is reused.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Lineage:
         sources = Sources([Path(folder) for folder in self.products], self.commit)
-        return open_lineage(self.snapshots, self.ledger, sources, cache=Path(self.cache))
+        return open_lineage(self.snapshots, self.ledger, sources, cache=Path(self.cache), upstream=self.upstream)
 
 
 class EndpointsResource(ConfigurableResourceFactory[Endpoints]):
@@ -135,13 +137,21 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
     """Every resource of these settings by its key. A `replaced` one is also replaced in the resources that use it."""
     cache, products = str(current.cache), [str(folder) for folder in current.products]
     store, ledger_url, mlflow = (_url(current, name) for name in ("store", "ledger", "mlflow"))
-    snapshots = replaced.get("snapshots") or SnapshotsResource(url=store, cache=cache)
+    upstream = {name: _url(current, f"upstream_{name}") for name in ("store", "ledger")}
+    snapshots = replaced.get("snapshots") or SnapshotsResource(url=store, cache=cache, upstream=upstream["store"])
     ledger = replaced.get("ledger") or LedgerResource(url=ledger_url, head=str(current.ledger_head))
     return {
         "landing": LandingResource(folder=str(current.landing)),
         "snapshots": snapshots,
         "ledger": ledger,
-        "lineage": LineageResource(snapshots=snapshots, ledger=ledger, products=products, commit=current.commit, cache=cache),
+        "lineage": LineageResource(
+            snapshots=snapshots,
+            ledger=ledger,
+            products=products,
+            commit=current.commit,
+            cache=cache,
+            upstream=upstream["ledger"],
+        ),
         "endpoints": EndpointsResource(ledger=ledger, folder=str(current.endpoints)),
         "dbt": DbtResource(cache=str(current.cache / "dbt")),
         "tracking": TrackingResource(url=mlflow, artifacts=str(current.mlflow_artifacts)),

@@ -1,7 +1,9 @@
 """The files of a commit as values, without a work tree: what a change is compared with."""
 
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +60,18 @@ class Repository:
     def is_dirty(self) -> bool:
         """Whether the work tree holds what no commit does."""
         return bool(_git(self.root, "status", "--porcelain", "--untracked-files=normal"))
+
+    @contextmanager
+    def worktree(self, commit: str, folder: Path) -> Iterator[Path]:
+        """A work tree of the commit in a new folder below `folder`, removed at the end."""
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as parent:
+            place = Path(parent).resolve() / "tree"
+            _git(self.root, "worktree", "add", "--quiet", "--detach", str(place), commit)
+            try:
+                yield place
+            finally:
+                _git(self.root, "worktree", "remove", "--force", str(place))
 
     def files(self, commit: str, under: Sequence[Path]) -> dict[Path, bytes]:
         """The files of a commit below some folders or at some paths of the repository, by absolute path. Links are left out."""

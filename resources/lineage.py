@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache as memoize
 from pathlib import Path
+from typing import cast
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
@@ -57,11 +58,13 @@ class Baselines:
 @dataclass(frozen=True)
 class Lineage:
     """The store and the ledger together. In its methods `run` is the Dagster run id that is recorded; `sources` returns the
-    commits of a product's code and declaration."""
+    commits of a product's code and declaration. `upstream` is the ledger of a home that is only read, whose snapshots are
+    among `snapshots`: what was made there is not made again."""
 
     snapshots: Snapshots
     ledger: Ledger
     sources: Callable[[str], Source | None] = lambda product: None
+    upstream: Ledger | None = None
 
     def current(self, product: Product, stage: str, partition: str = "") -> Manifest:
         """The current manifest of the asset's partition, to be used. Raises NotMaterialized with the next command, or Recalled
@@ -165,7 +168,7 @@ class Lineage:
 
     def make(self, recipe: Recipe, build: Callable[[], Output], *, run: str) -> Made:
         """Reuse the recipe's output if it is recorded and intact; otherwise build, store, record and publish it."""
-        known = self.ledger.by_key(recipe.key)
+        known = self.ledger.by_key(recipe.key) or self._taken_over(recipe, run=run)
         if known is not None and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
             self.ledger.publish(known, run=run)
             return Made(known, reused=True)
@@ -176,6 +179,17 @@ class Lineage:
         manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
         self.ledger.publish(manifest, run=run, source=self.sources(recipe.product), seconds=seconds)
         return Made(manifest, reused=False)
+
+    def _taken_over(self, recipe: Recipe, *, run: str) -> Manifest | None:
+        """What upstream made by this recipe, recorded here with its evidence; nothing that is recalled there."""
+        known = self.upstream.by_key(recipe.key) if self.upstream else None
+        if self.upstream is None or known is None or known.id in recalls.derived(self.upstream, recipe.product):
+            return None
+        there = self.upstream.record_of(known).body
+        self.ledger.publish(known, run=run, source=cast("Source | None", there.source), seconds=there.seconds)
+        for evidence in self.upstream.evidence(known.id).values():
+            self.ledger.append("evidence", evidence.body)
+        return known
 
     def _stands_for(self, known: Manifest, recipe: Recipe) -> bool:
         """Whether a recorded manifest can be this recipe's output: not if its equal content comes from a recalled source."""
@@ -206,12 +220,15 @@ class Lineage:
         return reasons
 
 
-def open_lineage(snapshots: Snapshots, ledger: Ledger, sources: Callable[[str], Source | None], *, cache: Path) -> Lineage:
-    """The lineage of a store and a ledger, with the code of every stage read; what it was taken apart into is kept in `cache`."""
+def open_lineage(
+    snapshots: Snapshots, ledger: Ledger, sources: Callable[[str], Source | None], *, cache: Path, upstream: str = ""
+) -> Lineage:
+    """The lineage of a store and a ledger, with the code of every stage read; what it was taken apart into is kept in `cache`.
+    `upstream` is the URL of the ledger beside it that is only read."""
     with ast_cache(cache / "code.json", stages.SOURCE):
         for stage in stages.STAGES.values():
             stages.closure(*stage.builders)
-    return Lineage(snapshots, ledger, sources)
+    return Lineage(snapshots, ledger, sources, Ledger(upstream, is_read_only=True) if upstream else None)
 
 
 def _command(verb: str, product: str, partition: str) -> str:

@@ -35,7 +35,8 @@ class Settings:
     people find MLflow: links in Dagster's metadata begin with it. `keys` are the endpoints' API keys, hashed: lines, or
     a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
     run from no checkout; an image sets it when it is built. `compiled` is whether endpoints compile the releases that they serve,
-    which makes them faster and changes no score."""
+    which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read beside
+    this one and never written: what is recorded there is not made again."""
 
     home: Path
     landing: Path
@@ -48,6 +49,8 @@ class Settings:
     keys: str = ""
     key: str = field(default="", repr=False)
     compiled: bool = True
+    upstream_store: str = ""
+    upstream_ledger: str = ""
 
     @property
     def dagster_home(self) -> Path:
@@ -71,6 +74,13 @@ class Settings:
     def ledger_head(self) -> Path:
         """The checkpoint of the ledger's last entry."""
         return self.home / "ledger.head"
+
+    @property
+    def recorded(self) -> dict[str, str]:
+        """The URLs of the store and the ledger that hold what was delivered and made: upstream's, or else the home's own."""
+        if self.upstream_ledger:
+            return {"store": self.upstream_store, "ledger": self.upstream_ledger}
+        return {"store": self.store, "ledger": self.ledger}
 
     def pointer(self, product: str, environment: str) -> Path:
         """The file that says which release serves in one environment."""
@@ -102,6 +112,7 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
     home = Path(env.get("ML_ASSETS_HOME") or ROOT / ".ml_assets").resolve()
     _refuse_unusable(home)
     folders = env.get("ML_ASSETS_PRODUCTS") or str(ROOT / "ml_assets" / "products")
+    upstream = Path(env["ML_ASSETS_UPSTREAM"]).resolve() if env.get("ML_ASSETS_UPSTREAM") else None
     mlflow = env.get("ML_ASSETS_MLFLOW") or f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"
     return Settings(
         home=home,
@@ -117,6 +128,8 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         keys=env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
         compiled=_switch(env, "ML_ASSETS_COMPILED"),
+        upstream_store=env.get("ML_ASSETS_UPSTREAM_STORE") or ((upstream / "store").as_uri() if upstream else ""),
+        upstream_ledger=env.get("ML_ASSETS_UPSTREAM_LEDGER") or (f"sqlite:///{upstream / 'ledger.db'}" if upstream else ""),
     )
 
 

@@ -45,6 +45,8 @@ COMMANDS = {
     },
     "review": {
         "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
+        "walk": "Train and score past windows by this code, as files: one side of what `ci` compares.",
+        "judge": "Judge two walks by this code and its gates: the other half of what `ci` does.",
         "report": "Write the evaluation report of a partition as Markdown, with plots.",
         "schema": "Print the JSON Schema of product.yaml, for editors.",
     },

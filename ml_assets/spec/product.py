@@ -18,6 +18,7 @@ from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, needs_threshold
 from ml_assets.spec.sections import (
+    CiSpec,
     DecisionSpec,
     DeliverySpec,
     EndpointSpec,
@@ -64,6 +65,7 @@ class Product(Section):
     staging: StagingSpec | None = None
     monitoring: MonitoringSpec
     rebuild: RebuildSpec = RebuildSpec()
+    ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 
     @field_validator("decision")

@@ -244,6 +244,14 @@ class StagingSpec(Section):
     attempts: int = Field(default=3, ge=1, le=10)
 
 
+class CiSpec(Section):
+    """How a change is judged before it is merged: on how many past windows, the newest that are retired, and whether a verdict
+    that is not reached lets it pass."""
+
+    windows: int = Field(default=3, ge=1, le=100)
+    on_inconclusive: Literal["pass", "fail"] = "pass"
+
+
 class MonitoringSpec(Section):
     """The limits of drift and of the realised metric, above which monitoring warns."""
 

@@ -1,9 +1,11 @@
 """The database under the ledger: made and opened so that it only grows, and locked so that one writer appends at a time."""
 
+import os
+import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from ml_assets.errors import MlAssetsError
@@ -28,6 +30,23 @@ def open_database(url: str) -> Engine:
             for statement in schema.append_only(engine.dialect.name):
                 connection.execute(text(statement))
     return engine
+
+
+def open_read_only(url: str) -> Engine:
+    """An engine on a ledger that somebody else writes: nothing of it is made or locked. Raises LedgerRefused."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, isolation_level="REPEATABLE READ")
+    file = Path(make_url(url).database or "")
+    if not file.is_file():
+        raise LedgerRefused(f"ML_ASSETS_UPSTREAM: there is no ledger {file}; name a home that holds one")
+    # in a folder that cannot be written nobody writes, and SQLite could not make its lock beside the file
+    options = "mode=ro" if os.access(file.parent, os.W_OK) else "mode=ro&immutable=1"
+    address = f"{file.absolute().as_uri()}?{options}"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+    return create_engine("sqlite://", creator=connect, poolclass=QueuePool)
 
 
 def _connected(url: str) -> Connection:

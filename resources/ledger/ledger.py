@@ -25,7 +25,7 @@ from ml_assets.errors import MlAssetsError
 from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
-from resources.ledger.database import lock, open_database
+from resources.ledger.database import lock, open_database, open_read_only
 from resources.ledger.index import add_rows, asset_of
 from resources.ledger.records import Body, Record, read, stored
 
@@ -61,14 +61,16 @@ def _now() -> str:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The record at a database URL (SQLite or PostgreSQL). `head_checkpoint` is a file that remembers the newest entry."""
+    """The record at a database URL (SQLite or PostgreSQL). `head_checkpoint` is a file that remembers the newest entry. One that
+    somebody else writes (`is_read_only`) has to be there, and stays as it is."""
 
     url: str
     head_checkpoint: Path | None = None
+    is_read_only: bool = False
 
     @cached_property
     def engine(self) -> Engine:
-        return open_database(self.url)
+        return open_read_only(self.url) if self.is_read_only else open_database(self.url)
 
     def close(self) -> None:
         """Give back the database connections; the next use opens new ones."""
@@ -105,6 +107,11 @@ class Ledger:
 
     def manifest(self, id: str) -> Manifest | None:
         return self._manifest(schema.manifests.c.id == id)
+
+    def record_of(self, manifest: Manifest) -> Record[ManifestRecord]:
+        """The entry of a manifest that is recorded here: who made it, from which commit, how long it took."""
+        seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)
+        return self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))[-1]
 
     def by_key(self, key: str) -> Manifest | None:
         """The newest manifest of this recipe key."""

@@ -184,6 +184,30 @@ class RemoteBlobs:
             yield name.rsplit("/", 1)[-1]
 
 
+@dataclass(frozen=True)
+class Above:
+    """Blobs that are written to a place of one's own, and read from there or from below."""
+
+    own: Blobs
+    below: Blobs
+
+    def put(self, content: bytes) -> str:
+        return self.own.put(content)
+
+    def path(self, digest: str) -> Path:
+        try:
+            return self.own.path(digest)
+        except BlobDamaged:
+            return self.below.path(digest)
+
+    def keep(self, digest: str) -> bool:
+        """What lies below is not written to, so nothing is put back there: what can be read is good enough."""
+        return is_readable(self, digest)
+
+    def digests(self) -> Iterator[str]:
+        return self.own.digests()
+
+
 def open_blobs(url: str, *, cache: Path) -> Blobs:
     """Blobs at a URL: `file:///folder`, or any other scheme that fsspec has a driver for."""
     if (folder := local_folder(url)) is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.digests import canonical_json, digest_file
 from ml_assets.errors import MlAssetsError
-from resources.store.blobs import BlobDamaged, Blobs, open_blobs
+from resources.store.blobs import Above, BlobDamaged, Blobs, open_blobs
 from resources.store.temp_files import unfinished_folder
 
 if TYPE_CHECKING:
@@ -114,9 +114,10 @@ class Snapshots:
         return folder
 
 
-def open_snapshots(url: str, *, cache: Path) -> Snapshots:
-    """The snapshots of the store at a URL; copies and checkouts lie in `cache`."""
-    return Snapshots(open_blobs(url, cache=cache / "blobs"), cache / "checkouts")
+def open_snapshots(url: str, *, cache: Path, upstream: str = "") -> Snapshots:
+    """The snapshots of the store at a URL; copies and checkouts lie in `cache`. What it lacks is read from `upstream`."""
+    blobs = open_blobs(url, cache=cache / "blobs")
+    return Snapshots(Above(blobs, open_blobs(upstream, cache=cache / "upstream")) if upstream else blobs, cache / "checkouts")
 
 
 def _is_plain(name: str) -> bool:

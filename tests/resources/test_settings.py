@@ -84,6 +84,6 @@ def test_by_default_the_process_is_asked(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_a_workspace_makes_nothing_before_it_is_used(workspace: Workspace, home: Path) -> None:
-    for name in ("landing", "snapshots", "ledger", "lineage", "endpoints"):
+    for name in ("landing", "snapshots", "ledger", "endpoints"):
         assert getattr(workspace, name) is getattr(workspace, name)
     assert list(home.iterdir()) == []

@@ -36,10 +36,11 @@ class Team:
 
     root: Path
     home: Path
+    product_name: str = "trains"
 
     @property
     def product(self) -> Path:
-        return self.root / "products" / "trains"
+        return self.root / "products" / self.product_name
 
     def git(self, *arguments: str) -> str:
         """Run git with an author of its own."""
@@ -101,7 +102,12 @@ def team(folder: Path) -> Team:
     (made.product / "contract.py").write_text(trains.CONTRACT)
     for name, sql in DBT.items():
         (made.product / "dbt" / name).write_text(sql)
+    return repository(made, "The trains")
+
+
+def repository(made: Team, message: str) -> Team:
+    """A main branch with what lies in the folder, and a branch `change` that is checked out."""
     made.git("init", "--quiet", "--initial-branch", "main")
-    made.commit("The trains")
+    made.commit(message)
     made.git("switch", "--quiet", "--create", "change")
     return made

@@ -44,24 +44,30 @@ class _Command(click.Command):
 @click.option("--base", metavar="REF", help="Compare with where this left REF; the default branch if not given.")
 @click.option("--output", "-o", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), default="report")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of report.md.")
-def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool) -> None:
-    """Show what changed in meaning and what that makes stale, and refuse a weakening that is not declared.
+@click.option("--without-models", is_flag=True, help="Name what changed; train and compare nothing.")
+def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool, without_models: bool) -> None:
+    """Judge a change: what it means, what it makes stale, and its models against base's on the same past rows.
 
-    Writes report.md and report.json. Exit code 0: nothing is weakened, or a commit's trailer gives the reason
-    (`Weakens: flights/floor: reason`); 1: a declaration cannot be read; 3: the tool failed; 4: something is weakened.
+    Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md and
+    report.json. Exit code 0: accepted, or undecided where `ci: {on_inconclusive: pass}`; 1: rejected; 3: the tool failed; 4:
+    something is weakened and no commit's trailer gives the reason (`Weakens: flights/floor: reason`); 5: undecided where
+    the policy is `fail`.
     """
     import msgspec
 
     from ml_assets.core.changes.page import page
-    from ml_assets.core.lineage.stages import SOURCE
-    from ml_assets.services.review.changes import review
-    from resources.ast_cache import ast_cache
+    from ml_assets.services.review.review import review
     from resources.git_trees import Repository
 
-    current = settings()
     repository = Repository.around(Path.cwd())
-    with ast_cache(current.home / "cache" / "code.json", SOURCE):
-        result = review(repository, current.products, ref=base, products=products)
+    result = review(
+        repository,
+        settings(),
+        ref=base,
+        products=products,
+        is_compared=not without_models,
+        say=lambda words: click.echo(words, err=True),
+    )
     record = msgspec.json.format(msgspec.json.encode(result), indent=1).decode() + "\n"
     output.mkdir(parents=True, exist_ok=True)
     (output / "report.json").write_text(record, encoding="utf-8")

@@ -36,7 +36,7 @@ class Workspace:
     def snapshots(self) -> "Snapshots":
         from resources.store.snapshots import open_snapshots
 
-        return open_snapshots(self.settings.store, cache=self.settings.cache)
+        return open_snapshots(self.settings.store, cache=self.settings.cache, upstream=self.settings.upstream_store)
 
     @cached_property
     def ledger(self) -> "Ledger":
@@ -50,7 +50,8 @@ class Workspace:
         from resources.lineage import open_lineage
 
         sources = Sources(self.settings.products, self.settings.commit)
-        return open_lineage(self.snapshots, self.ledger, sources, cache=self.settings.cache)
+        upstream = self.settings.upstream_ledger
+        return open_lineage(self.snapshots, self.ledger, sources, cache=self.settings.cache, upstream=upstream)
 
     @cached_property
     def endpoints(self) -> "Endpoints":

@@ -4,12 +4,13 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from ml_assets.core.changes.comparison_page import parts
 from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.review import TRAILER, Review, change_id
 from ml_assets.core.changes.staleness import StaleStage
 from ml_assets.core.markdown import code, table, text
 
-SIGNS = {"UNCHANGED": "✅", "INCONCLUSIVE": "❔", "REJECT": "❌", "WEAKENED": "⛔"}
+SIGNS = {"UNCHANGED": "✅", "ACCEPT": "✅", "INCONCLUSIVE": "❔", "REJECT": "❌", "WEAKENED": "⛔"}
 EFFECTS = {"weakened": "**weakened**", "strengthened": "strengthened", "changed": "changed"}
 MOST_CAUSES = 6
 
@@ -29,6 +30,8 @@ def _parts(review: Review) -> Iterator[str]:
     if review.changes:
         yield "### What changed"
         yield table(["product", "what", "effect", "before", "after", "why"], [_row(change) for change in review.changes])
+    for comparison in review.comparisons:
+        yield from parts(comparison)
     if review.acknowledged:
         yield "### Acknowledged"
         rows = [[text(f"{item.product}/{item.name}"), text(item.reason)] for item in review.acknowledged]
@@ -37,7 +40,12 @@ def _parts(review: Review) -> Iterator[str]:
         yield f"Trailers that acknowledge nothing: {', '.join(code(trailer) for trailer in review.unread)}"
     if review.stale:
         yield "### What merging makes again"
-        yield table(["product", "stage", "because of"], [_stale_row(stage) for stage in review.stale])
+        yield table(["product", "stage", "partitions", "CPU s", "because of"], [_stale_row(stage) for stage in review.stale])
+    if review.serving:
+        serving = ", ".join(f"{text(product)}: {code(release)}" for product, release in review.serving.items())
+        yield f"Until a new release passes its gates, these serve on: {serving}."
+    if review.seconds is not None:
+        yield f"Judged in {review.seconds:.0f} CPU seconds."
 
 
 def _how_to_acknowledge(review: Review) -> str:
@@ -58,4 +66,5 @@ def _value(value: Any) -> str:
 
 def _stale_row(stage: StaleStage) -> list[str]:
     more = [f"and {len(stage.causes) - MOST_CAUSES} more"] if len(stage.causes) > MOST_CAUSES else []
-    return [text(stage.product), code(stage.stage), text("; ".join([*stage.causes[:MOST_CAUSES], *more]))]
+    counts = ["" if stage.partitions is None else str(stage.partitions), "" if stage.seconds is None else f"{stage.seconds:.0f}"]
+    return [text(stage.product), code(stage.stage), *counts, text("; ".join([*stage.causes[:MOST_CAUSES], *more]))]

@@ -1,17 +1,19 @@
-"""A change as a whole: what differs, what that makes stale, what was acknowledged, and what follows."""
+"""A change as a whole: what differs, what that makes stale, how its models compare, what was acknowledged, and what follows."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from ml_assets.core.changes.comparison import Comparison
 from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.staleness import StaleStage
 
-PROTOCOL = 1
-Outcome: TypeAlias = Literal["UNCHANGED", "INCONCLUSIVE", "REJECT", "WEAKENED"]
-EXIT_CODES: dict[Outcome, int] = {"UNCHANGED": 0, "INCONCLUSIVE": 0, "REJECT": 1, "WEAKENED": 4}
+VERSION = 2
+Outcome: TypeAlias = Literal["UNCHANGED", "ACCEPT", "INCONCLUSIVE", "REJECT", "WEAKENED"]
+EXIT_CODES: dict[Outcome, int] = {"UNCHANGED": 0, "ACCEPT": 0, "INCONCLUSIVE": 0, "REJECT": 1, "WEAKENED": 4}
+EXIT_UNDECIDED = 5
 TRAILER = "Weakens"
 _ACKNOWLEDGED = re.compile(r"^(?P<product>[a-z][a-z0-9_]*)/(?P<name>[^:]+?)\s*:\s*(?P<reason>\S.*)$")
 
@@ -24,56 +26,81 @@ class Acknowledgement(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Review(msgspec.Struct, frozen=True, kw_only=True):
-    """`base`, `head`: commits; `is_dirty`: the work tree holds more than `head`. `unread`: trailers that name nothing that was
-    weakened, or give no reason. `problems`: declarations that cannot be read."""
+class Acknowledged(msgspec.Struct, frozen=True):
+    """`given`: by `product/name` of what is weakened; `unread`: trailers that name nothing weakened, or give no reason."""
 
-    protocol: int = PROTOCOL
+    given: Mapping[str, Acknowledgement] = {}
+    unread: tuple[str, ...] = ()
+
+    def names(self, product: str) -> set[str]:
+        """What of one product is acknowledged."""
+        return {each.name for each in self.given.values() if each.product == product}
+
+
+class Review(msgspec.Struct, frozen=True, kw_only=True):
+    """`base`, `head`: commits; `is_dirty`: the work tree holds more than `head`. `serving`: the release that production answers
+    with, by product. `unread`: trailers that name nothing that was weakened, or give no reason. `problems`: declarations that
+    cannot be read. `on_inconclusive`: the strictest policy of base's products."""
+
+    version: int = VERSION
     base: str
     head: str
     is_dirty: bool
     outcome: Outcome
     reasons: tuple[str, ...]
+    on_inconclusive: Literal["pass", "fail"] = "pass"
     changes: tuple[Change, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     stale: tuple[StaleStage, ...] = ()
+    serving: Mapping[str, str] = {}
     acknowledged: tuple[Acknowledgement, ...] = ()
     unread: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    seconds: float | None = None
 
     @property
     def exit_code(self) -> int:
+        if self.outcome == "INCONCLUSIVE" and self.on_inconclusive == "fail":
+            return EXIT_UNDECIDED
         return EXIT_CODES[self.outcome]
 
 
-def reviewed(
+def acknowledged(changes: Sequence[Change], trailers: Iterable[str]) -> Acknowledged:
+    """What the trailers acknowledge of what is weakened."""
+    weakened = {change_id(change) for change in changes if change.effect == "weakened"}
+    parsed = {text: _acknowledgement(text) for text in trailers}
+    given = {f"{a.product}/{a.name}": a for a in parsed.values() if a is not None and f"{a.product}/{a.name}" in weakened}
+    unread = [text for text, a in parsed.items() if a is None or f"{a.product}/{a.name}" not in weakened]
+    return Acknowledged(given, tuple(unread))
+
+
+def decided(
     *,
-    base: str,
-    head: str,
-    is_dirty: bool,
     changes: Sequence[Change],
     stale: Sequence[StaleStage],
-    trailers: Iterable[str] = (),
+    comparisons: Sequence[Comparison],
+    given: Acknowledged,
     problems: Sequence[str] = (),
-) -> Review:
-    """The review with its outcome. A weakening that nobody named by `product/name` with a reason decides before all else."""
-    named = {change_id(change) for change in changes if change.effect == "weakened"}
-    parsed = {text: _acknowledgement(text) for text in trailers}
-    acknowledged = {f"{a.product}/{a.name}": a for a in parsed.values() if a is not None and f"{a.product}/{a.name}" in named}
-    unread = [text for text, a in parsed.items() if a is None or f"{a.product}/{a.name}" not in named]
-    open_ones = [change for change in changes if change.effect == "weakened" and change_id(change) not in acknowledged]
-    outcome, reasons = _outcome(problems, open_ones, changes, stale)
-    return Review(
-        base=base,
-        head=head,
-        is_dirty=is_dirty,
-        outcome=outcome,
-        reasons=tuple(reasons),
-        changes=tuple(changes),
-        stale=tuple(stale),
-        acknowledged=tuple(acknowledged.values()),
-        unread=tuple(unread),
-        problems=tuple(problems),
-    )
+) -> tuple[Outcome, tuple[str, ...]]:
+    """The outcome and its reasons, strictest first. A weakening that nobody named with a reason decides before the models do."""
+    open_ones = [change for change in changes if change.effect == "weakened" and change_id(change) not in given.given]
+    weakened = [f"{change_id(change)} is weakened and not acknowledged" for change in open_ones]
+    by_outcome: dict[str, list[str]] = {"REJECT": [], "INCONCLUSIVE": [], "ACCEPT": []}
+    for each in comparisons:
+        reasons = [f"{each.product}: {reason}" for reason in each.reasons]
+        by_outcome[each.outcome] += reasons or [f"{each.product}: every claim holds"]
+    rejected, open_questions = by_outcome["REJECT"], by_outcome["INCONCLUSIVE"]
+    if problems:
+        return "REJECT", tuple(f"cannot be read: {problem}" for problem in problems)
+    if weakened:
+        return "WEAKENED", (*weakened, *rejected)
+    if not changes and not stale:
+        return "UNCHANGED", ("nothing that decides a model, a gate or a policy means something else",)
+    if rejected:
+        return "REJECT", tuple(rejected)
+    if open_questions:
+        return "INCONCLUSIVE", tuple(open_questions)
+    return "ACCEPT", tuple(by_outcome["ACCEPT"])
 
 
 def change_id(change: Change) -> str:
@@ -84,15 +111,3 @@ def change_id(change: Change) -> str:
 def _acknowledgement(text: str) -> Acknowledgement | None:
     match = _ACKNOWLEDGED.match(text)
     return Acknowledgement(**match.groupdict()) if match else None
-
-
-def _outcome(
-    problems: Sequence[str], open_ones: Sequence[Change], changes: Sequence[Change], stale: Sequence[StaleStage]
-) -> tuple[Outcome, list[str]]:
-    if problems:
-        return "REJECT", [f"cannot be read: {problem}" for problem in problems]
-    if open_ones:
-        return "WEAKENED", [f"{change_id(change)} is weakened and not acknowledged" for change in open_ones]
-    if not changes and not stale:
-        return "UNCHANGED", ["nothing that decides a model, a gate or a policy means something else"]
-    return "INCONCLUSIVE", ["the models of both sides were not compared; after the merge, promotion decides"]

@@ -89,6 +89,8 @@ RULES: Mapping[str, Rule] = {
     "monitoring.max_drop": lower,
     "monitoring.ignore": fewer,
     "rebuild": free,
+    "ci.windows": higher,
+    "ci.on_inconclusive": ordered("pass", "fail"),
 }
 """By dotted key; a rule for a section is for all below it."""
 CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging"})

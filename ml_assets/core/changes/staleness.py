@@ -10,12 +10,15 @@ from ml_assets.core.lineage.stages import STAGES, Stage, declared_reads, file_pa
 from ml_assets.spec.product import Product
 
 
-class StaleStage(msgspec.Struct, frozen=True):
-    """A stage of a product that is made again, and the root causes in words."""
+class StaleStage(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage of a product that is made again, and the root causes in words. `partitions`: how many of production's are;
+    `seconds`: what that is estimated to take by recorded times, in CPU seconds. None where nothing is recorded."""
 
     product: str
     stage: str
     causes: tuple[str, ...]
+    partitions: int | None = None
+    seconds: float | None = None
 
 
 def stale_stages(base: Side, head: Side, name: str) -> list[StaleStage]:
@@ -26,7 +29,7 @@ def stale_stages(base: Side, head: Side, name: str) -> list[StaleStage]:
         reads = {read.stage: None for read in declared_reads(head.products[name], stage.name)}
         causes += [f"reads {read}" for read in reads if read in stages]
         if causes:
-            stages[stage.name] = StaleStage(name, stage.name, tuple(causes))
+            stages[stage.name] = StaleStage(product=name, stage=stage.name, causes=tuple(causes))
     return list(stages.values())
 
 

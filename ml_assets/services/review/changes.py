@@ -1,7 +1,7 @@
-"""Put a review together: every product's declaration, contract, SQL and code on both sides."""
+"""What differs between two sides: every product's declaration, contract, SQL and code."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 
 import yaml
 
@@ -9,15 +9,12 @@ from ml_assets.core.changes.contract import contract_changes
 from ml_assets.core.changes.data_tests import data_test_changes
 from ml_assets.core.changes.declaration import declaration_changes
 from ml_assets.core.changes.record import Change
-from ml_assets.core.changes.review import TRAILER, Review, reviewed
 from ml_assets.core.changes.side import Side
-from ml_assets.core.changes.staleness import changed_code, changed_files, changed_packages, stale_stages
+from ml_assets.core.changes.staleness import StaleStage, changed_code, changed_files, changed_packages, stale_stages
 from ml_assets.core.contract.schema import ContractError
 from ml_assets.core.lineage.stages import STAGES
-from ml_assets.services.review.sides import base_side, head_side
 from ml_assets.spec.files import CONTRACT_FILE
 from ml_assets.spec.product import Product, ProductError
-from resources.git_trees import Repository
 
 JUDGING = (
     "ml_assets.core.evaluation.snapshot:judge_candidate",
@@ -46,20 +43,26 @@ OWN_DBT = "dbt/"
 """How the names of a product's own dbt files begin; the others are shared by all products."""
 
 
-def review(repository: Repository, roots: Sequence[Path], *, ref: str | None, products: Sequence[str] = ()) -> Review:
-    """The work tree against the commit where it left `ref` (by default the default branch). Raises GitRefused."""
-    commit = repository.base(ref)
-    head = head_side(repository, roots)
-    base = base_side(repository, commit, roots, head)
+@dataclass(frozen=True)
+class Differences:
+    """Both sides of the products that are looked at, and what differs between them."""
+
+    base: Side
+    head: Side
+    changes: Sequence[Change]
+    stale: Sequence[StaleStage]
+    problems: Sequence[str]
+
+
+def differences(base: Side, head: Side, products: Sequence[str] = ()) -> Differences:
+    """What differs, of all products or of some."""
     names = [name for name in dict.fromkeys([*base.products, *base.problems, *head.products]) if not products or name in products]
     both = [name for name in names if name in base.products and name in head.products]
-    return reviewed(
-        base=commit,
-        head=repository.commit("HEAD"),
-        is_dirty=repository.is_dirty,
+    return Differences(
+        base,
+        head,
         changes=[change for name in names for change in _changes(base, head, name)],
         stale=[stage for name in both for stage in stale_stages(base, head, name)],
-        trailers=repository.trailers(commit, TRAILER),
         problems=[problem for name, problem in head.problems.items() if not products or name in products],
     )
 

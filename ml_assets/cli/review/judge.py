@@ -1,0 +1,24 @@
+"""`ml-assets judge`: two walks side by side, by this code and this declaration's gates. `ml-assets ci` runs it with base's."""
+
+from pathlib import Path
+
+import click
+
+from ml_assets.cli.shared.context import product_named
+from resources.settings import settings
+
+_FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
+
+
+@click.command()
+@click.argument("product")
+@click.option("--protocol", type=click.IntRange(1, 1), required=True, help="The version of the files: 1.")
+@click.option("--base", type=_FOLDER, required=True, help="What base's walk wrote: champion, labels, units and slices.")
+@click.option("--head", type=_FOLDER, required=True, help="What head's walk wrote: the candidate.")
+@click.option("--gates", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Gates to judge by instead, as JSON.")
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
+def command(*, product: str, protocol: int, base: Path, head: Path, gates: Path | None, output: Path) -> None:
+    """Judge what two walks of PRODUCT scored, on the rows that both have, and write judged.json (docs/ci.md)."""
+    from ml_assets.services.review.files import read_walk, write_judged
+
+    write_judged(output, product_named(product, settings()), base=read_walk(base), head=head, gates=gates)

@@ -1,0 +1,93 @@
+"""A comparison of models as Markdown: claims, metrics of head and base with intervals, slices, features, checks."""
+
+from collections.abc import Iterator, Mapping
+
+from ml_assets.core.changes.comparison import Comparison
+from ml_assets.core.changes.protocol import Judged
+from ml_assets.core.lineage.facts import EstimateFacts
+from ml_assets.core.lineage.verdict_facts import ClaimFacts
+from ml_assets.core.markdown import code, table, text
+
+MARKS = {"PASS": "✅", "FAIL": "❌", "UNDECIDED": "❔"}
+SHOWN = 20
+
+
+def parts(comparison: Comparison) -> Iterator[str]:
+    """The blocks of one product. Empty for one of which nothing was compared."""
+    judged = comparison.judged
+    if judged is None:
+        return
+    yield f"### {text(comparison.product)}: head against base"
+    yield _about(comparison, judged)
+    yield table(["", "claim of base", "found"], [_claim_row(claim) for claim in judged.verdict.claims])
+    if comparison.by_head is not None and _differs(comparison):
+        yield f"By head's own gates it is {comparison.by_head.decision}:"
+        yield table(["", "claim of head", "found"], [_claim_row(claim) for claim in comparison.by_head.claims])
+    yield table(["metric", "head", "base", "difference"], [_row([code(m)], e) for m, e in judged.metrics.items()])
+    if judged.slices:
+        rows = [_row([f"{text(s.column)} = {code(s.level)}", f"{s.rows:,}"], s.estimates) for s in judged.slices[:SHOWN]]
+        yield table([f"{judged.metric} by slice", "rows", "head", "base", "difference"], rows)
+    yield from _data(comparison)
+    yield "; ".join(
+        f"{name}: {effort.built} snapshots made, {effort.reused} reused, {effort.seconds:.0f} CPU s"
+        for name, effort in comparison.effort.items()
+    )
+
+
+def _about(comparison: Comparison, judged: Judged) -> str:
+    counts = judged.counts
+    one_sided = [f"{n:,} rows only {side} has" for side, n in (("base", counts.base_only), ("head", counts.head_only)) if n]
+    windows = ", ".join(code(window) for window in comparison.windows)
+    rows = ", ".join([f"{counts.both:,} rows that both score", *one_sided])
+    return (
+        f"Walk-forward over the retired windows {windows}: {rows}; {judged.verdict.units:,} {text(judged.verdict.unit)} units. "
+        f"Development evidence: it charges no budget and promotes nothing."
+    )
+
+
+def _claim_row(claim: ClaimFacts) -> list[str]:
+    return [MARKS.get(claim.outcome, "❔"), f"{text(claim.name)}: {text(claim.kind)} {code(claim.text)}", text(claim.message)]
+
+
+def _differs(comparison: Comparison) -> bool:
+    claims = [
+        {(claim.name, claim.kind, claim.text) for claim in verdict.claims}
+        for verdict in (comparison.judged.verdict if comparison.judged else None, comparison.by_head)
+        if verdict is not None
+    ]
+    return claims[0] != claims[-1]
+
+
+def _row(first: list[str], estimates: Mapping[str, EstimateFacts]) -> list[str]:
+    return [*first, *(_estimate(estimates.get(role), role) for role in ("candidate", "champion", "difference"))]
+
+
+def _estimate(estimate: EstimateFacts | None, role: str) -> str:
+    if estimate is None or estimate.value is None:
+        return "-"
+    sign = "+" if role == "difference" else ""
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:{sign}.4f}"
+    return f"{estimate.value:{sign}.4f} [{estimate.low:{sign}.4f}, {estimate.high:{sign}.4f}]"
+
+
+def _data(comparison: Comparison) -> Iterator[str]:
+    if comparison.moved:
+        rows = [
+            [
+                code(moved.feature),
+                moved.effect,
+                "" if moved.share is None else f"{moved.share:.1%} of the rows",
+                *("" if mean is None else f"{mean:.4g}" for mean in (moved.base_mean, moved.head_mean)),
+            ]
+            for moved in comparison.moved[:SHOWN]
+        ]
+        yield table(["feature", "effect", "differs on", "mean in base", "mean in head"], rows)
+    refused = {name: sides for name, sides in comparison.refused.items() if sides[0] != sides[1]}
+    if refused:
+        rows = [[code(name), f"{base:,}", f"{head:,}"] for name, (base, head) in refused.items()]
+        yield table(["rows refused by the contract", "base", "head"], rows)
+    for title, checks in (("fails in head", comparison.failed), ("fails in both", comparison.failed_before)):
+        if checks:
+            rows = [[code(c.stage), code(c.partition), text(c.claim or "contract"), text(c.description)] for c in checks[:SHOWN]]
+            yield table(["stage", "partition", f"check that {title}", "why"], rows)

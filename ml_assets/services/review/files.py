@@ -1,0 +1,70 @@
+"""The files of the protocol (core.changes.protocol). What another process wrote is checked before it is used."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import polars as pl
+
+from ml_assets.core.changes.judging import NotComparable, SideRows, judged
+from ml_assets.core.changes.protocol import PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
+from ml_assets.core.frames import parquet_bytes
+from ml_assets.spec.product import Product
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+MOST_BYTES = 1 << 30
+"""A file of the protocol that is larger is not read."""
+
+
+def write_walk(folder: Path, side: SideRows) -> None:
+    """Write what one side walked; walk.json last, so that a folder that has one is whole."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / ROWS).write_bytes(parquet_bytes(side.rows))
+    (folder / SCORES).write_bytes(parquet_bytes(pl.DataFrame([side.windows.alias(WINDOW), side.scores.alias(SCORE)])))
+    (folder / WALKED).write_bytes(msgspec.json.encode(side.walked))
+
+
+def read_walk(folder: Path) -> SideRows:
+    """What one side walked. Raises NotComparable for files that are not those of the protocol."""
+    walked = read_record(folder / WALKED, Walked)
+    scores = _table(folder / SCORES, {WINDOW: pl.String, SCORE: pl.Float64})
+    rows = _table(folder / ROWS, {})
+    return SideRows(walked, rows, scores[WINDOW], scores[SCORE])
+
+
+def write_judged(file: Path, product: Product, *, base: SideRows, head: Path, gates: Path | None) -> None:
+    """Judge the walk in the folder `head` against base's, by the product's gates or by those of a file. Raises NotComparable."""
+    asked = read_record(gates, Gates) if gates else Gates()
+    file.write_bytes(msgspec.json.encode(judged(base, read_walk(head), product, asked)))
+
+
+def read_record(file: Path, record: type[Record]) -> Record:
+    """A JSON file of this protocol as its record. Raises NotComparable."""
+    try:
+        found = msgspec.json.decode(_bytes(file), type=record)
+    except msgspec.MsgspecError as error:
+        raise NotComparable(f"{file.name}: is not what the protocol says: {error}") from None
+    if getattr(found, "protocol", PROTOCOL) != PROTOCOL:
+        raise NotComparable(f"{file.name}: is of another protocol than {PROTOCOL}")
+    return found
+
+
+def _table(file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(BytesIO(_bytes(file)))
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise NotComparable(f"{file.name}: is no table: {str(error).splitlines()[0]}") from None
+    for name, type_ in types.items():
+        if frame.schema.get(name) != type_ or frame[name].null_count():
+            raise NotComparable(f"{file.name}: {name} is not {type_} without gaps")
+    return frame
+
+
+def _bytes(file: Path) -> bytes:
+    if file.is_symlink() or not file.is_file():
+        raise NotComparable(f"{file.name} is missing")
+    if file.stat().st_size > MOST_BYTES:
+        raise NotComparable(f"{file.name} is larger than {MOST_BYTES} bytes")
+    return file.read_bytes()

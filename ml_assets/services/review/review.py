@@ -1,0 +1,136 @@
+"""Put a review together: what differs, what that costs, how the models compare, and what follows."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ml_assets.core.changes.comparison import Comparison, not_compared
+from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided
+from ml_assets.core.changes.staleness import StaleStage
+from ml_assets.core.lineage.stages import DATA, SOURCE
+from ml_assets.services.review.changes import Differences, differences
+from ml_assets.services.review.side_process import Say
+from ml_assets.services.review.sides import base_side, head_side
+from resources.ast_cache import ast_cache
+from resources.git_trees import Repository
+from resources.settings import Settings
+from resources.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
+
+MODELLED = frozenset({*DATA, "model"})
+"""The stages that decide what a model is and how it scores."""
+RECENT = 5
+"""Builds of a stage whose recorded times an estimate is made of."""
+
+
+def review(
+    repository: Repository,
+    current: Settings,
+    *,
+    ref: str | None,
+    products: Sequence[str] = (),
+    is_compared: bool = True,
+    say: Say = lambda _: None,
+) -> Review:
+    """The work tree against the commit where it left `ref` (by default the default branch). Models are compared where a change
+    reaches them, unless `is_compared` is False. Raises GitRefused, and EnvironmentNotMade for base's libraries."""
+    clock = Stopwatch()
+    commit = repository.base(ref)
+    with ast_cache(current.cache / "code.json", SOURCE):
+        head = head_side(repository, current.products)
+        found = differences(base_side(repository, commit, current.products, head), head, products)
+    given = acknowledged(found.changes, repository.trailers(commit, TRAILER))
+    reviewing = _Reviewing(repository, current, commit, found, given, say)
+    comparisons = [*reviewing.comparisons(is_compared=is_compared)]
+    stale, serving = _reach(current, found)
+    outcome, reasons = decided(
+        changes=found.changes, stale=found.stale, comparisons=comparisons, given=given, problems=found.problems
+    )
+    return Review(
+        base=commit,
+        head=repository.commit("HEAD"),
+        is_dirty=repository.is_dirty,
+        outcome=outcome,
+        reasons=reasons,
+        on_inconclusive="fail" if any(p.ci.on_inconclusive == "fail" for p in found.base.products.values()) else "pass",
+        changes=tuple(found.changes),
+        comparisons=tuple(comparisons),
+        stale=tuple(stale),
+        serving=serving,
+        acknowledged=tuple(given.given.values()),
+        unread=given.unread,
+        problems=tuple(found.problems),
+        seconds=clock.seconds()["cpu"],
+    )
+
+
+@dataclass(frozen=True)
+class _Reviewing:
+    repository: Repository
+    current: Settings
+    commit: str
+    found: Differences
+    given: Acknowledged
+    say: Say
+
+    def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
+        """Of every product that changes at all. One whose models stay what they are is accepted by that."""
+        found = self.found
+        touched = dict.fromkeys([*(each.product for each in found.changes), *(each.product for each in found.stale)])
+        modelled = {stage.product for stage in found.stale if stage.stage in MODELLED}
+        asked: list[str] = []
+        for name in touched:
+            if name not in found.base.products or name not in found.head.products:
+                yield not_compared(name, "INCONCLUSIVE", "only one side has it; after the merge, promotion decides")
+            elif name not in modelled:
+                yield not_compared(name, "ACCEPT", "no model comes out differently")
+            elif not is_compared:
+                yield not_compared(name, "INCONCLUSIVE", "the models were not compared; after the merge, promotion decides")
+            else:
+                asked.append(name)
+        if asked:
+            yield from self._walked(asked)
+
+    def _walked(self, names: Sequence[str]) -> Iterator[Comparison]:
+        from ml_assets.services.review.models import Question, arena
+        from resources.ledger.database import LedgerRefused
+
+        base, head = self.found.base.products, self.found.head.products
+        try:
+            with arena(self.repository, self.commit, self.current, say=self.say) as both:
+                for name in names:
+                    yield both.compare(Question(base[name], head[name], self.given.names(name)))
+        except LedgerRefused as error:
+            for name in names:
+                yield not_compared(name, "INCONCLUSIVE", f"there is no data to compare the models on: {error}")
+
+
+def _reach(current: Settings, found: Differences) -> tuple[list[StaleStage], dict[str, str]]:
+    """What merging makes again, with how much of it there is and what it takes; and the release that serves meanwhile."""
+    from resources.ledger.database import LedgerRefused
+    from resources.ledger.ledger import Ledger
+
+    if not found.stale:
+        return [], {}
+    ledger = Ledger(current.recorded["ledger"], is_read_only=True)
+    try:
+        moves = {name: ledger.pointer(name, "production") for name in {stage.product for stage in found.stale}}
+        serving = {name: move.body.release for name, move in moves.items() if move is not None}
+        return [_counted(ledger, stage) for stage in found.stale], serving
+    except LedgerRefused:
+        return [*found.stale], {}
+    finally:
+        ledger.close()
+
+
+def _counted(ledger: "Ledger", stage: StaleStage) -> StaleStage:
+    """Every partition of data is made again; of the others what the next training run makes."""
+    known = ledger.partitions(stage.product, stage.stage)
+    count = len(known) if stage.stage in DATA else min(1, len(known))
+    times = ledger.build_seconds(stage.product, stage.stage, RECENT)
+    return msgspec.structs.replace(stage, partitions=count, seconds=median(times) * count if times else None)

@@ -1,0 +1,67 @@
+"""One side of a comparison as processes of its own: its code, its products, its libraries, its home."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from resources.settings import variable
+
+KEPT_LINES = 20
+"""The last lines that are kept of what a process says."""
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a process ended, and its last lines."""
+
+    code: int
+    lines: tuple[str, ...]
+
+    @property
+    def problem(self) -> str:
+        """The error that it told, or else its last line."""
+        told = [line.removeprefix("error: ") for line in self.lines if line.startswith(("error: ", "Error: "))]
+        return (told or self.lines or (f"exit code {self.code}",))[-1]
+
+
+@dataclass(frozen=True)
+class SideProcess:
+    """`code` is the folder that the project's packages lie in; `python` has the libraries; results go to `home`, and what was
+    delivered and made before is read from the store and ledger of `upstream`, by URL."""
+
+    name: str
+    code: Path
+    python: Path
+    products: tuple[Path, ...]
+    home: Path
+    upstream: Mapping[str, str]
+
+    def run(self, *arguments: str, say: Say) -> Ended:
+        """Run `ml-assets` with these arguments to its end; `say` hears each line that it prints, with the side's name."""
+        # -P: neither the folder that a review is started in nor a script's own may stand for the project's packages
+        command = [str(self.python), "-P", "-m", "ml_assets", *arguments]
+        lines: list[str] = []
+        with subprocess.Popen(
+            command, env=self._environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            assert process.stdout is not None
+            for line in map(str.rstrip, process.stdout):
+                if line:
+                    say(f"{self.name}: {line}")
+                    lines = [*lines[-KEPT_LINES:], line]
+        return Ended(process.returncode, tuple(lines))
+
+    def _environ(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
+        own = {"home": str(self.home), "products": os.pathsep.join(map(str, self.products))}
+        own |= {f"upstream_{part}": url for part, url in self.upstream.items()}
+        return kept | {variable(name): value for name, value in own.items()} | {"PYTHONPATH": str(self.code)}
+
+
+def this_python() -> Path:
+    """The interpreter of this process."""
+    return Path(sys.executable)

@@ -1,0 +1,217 @@
+"""A walk: what this process's code and a product's declaration make of past windows, from delivered bytes to scores.
+
+It works in a home of its own above one that is only read, so nothing there becomes current, is charged, or is promoted.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from ml_assets.builders import dataset, features, model, raw, reference
+from ml_assets.core.changes.judging import SideRows
+from ml_assets.core.changes.protocol import SCORE, WINDOW, Check, Walked, Window
+from ml_assets.core.contract.breaches import ContractBreached
+from ml_assets.core.lineage.facts import ModelFacts, QuarantineFacts
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Manifest, Output
+from ml_assets.core.lineage.planning import Asset
+from ml_assets.core.lineage.stages import reads, test_keys
+from ml_assets.errors import MlAssetsError
+from ml_assets.services.build_snapshots import kept_files
+from ml_assets.services.proofs.data import prove_all
+from ml_assets.spec.product import Product
+from resources.dbt.build import Dbt
+from resources.ledger import recalls
+from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage, Made
+from resources.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    import numpy as np
+    import polars as pl
+
+RUN = "walk"
+Say = Callable[[str], None]
+
+
+class NothingDelivered(MlAssetsError):
+    """The home that is read has no data of a window."""
+
+
+@dataclass
+class Walker:
+    """`lineage` is where results go; `source` is the ledger that says what was delivered."""
+
+    lineage: Lineage
+    source: Ledger
+    dbt: Dbt
+    product: Product
+    say: Say = lambda _: None
+    done: dict[Asset, Made] = field(default_factory=dict)
+    breaches: dict[str, ContractBreached] = field(default_factory=dict)
+
+    def made(self, stage: str, key: str) -> Manifest:
+        """The snapshot of a stage's partition, with all that it reads made first; each once. Raises what its builder raises."""
+        asset = (stage, key)
+        if asset not in self.done:
+            if stage == "dataset" and key in self.breaches:
+                raise self.breaches[key]
+            try:
+                self.done[asset] = self._make(stage, key)
+            except ContractBreached as error:
+                self.breaches.setdefault(key, error)
+                raise
+        return self.done[asset].manifest
+
+    def inputs(self, stage: str, key: str) -> list[Manifest]:
+        """What the stage reads: of what is not required, the partitions that were delivered and can be built."""
+        declared = reads(self.product, stage, key, self._can_be_read)
+        return [self.made(*asset) for asset in (*declared.available, *declared.required)]
+
+    def handle(self, manifest: Manifest) -> Handle:
+        return self.lineage.handle(manifest)
+
+    def _can_be_read(self, asset: Asset) -> bool:
+        stage, key = asset
+        if self._delivered("raw", key) is None:
+            return False
+        try:
+            self.made(stage, key)
+        except ContractBreached:
+            return False
+        return True
+
+    def _delivered(self, stage: str, key: str) -> Manifest | None:
+        found = self.source.current(self.product.name, stage, key)
+        return None if found is None or found.id in self._recalled else found
+
+    @cached_property
+    def _recalled(self) -> frozenset[str]:
+        return frozenset(recalls.derived(self.source, self.product.name))
+
+    def _make(self, stage: str, key: str) -> Made:
+        if stage in ("raw", "reference"):
+            return self._read(stage, key)
+        inputs = self.inputs(stage, key)
+        if not inputs:
+            raise NothingDelivered(f"{self.product.name}: {stage} {key}: fewer partitions than window.minimum can be trained on")
+        recipe = self.lineage.recipe(self.product, stage, key, [each.as_input() for each in inputs])
+        result = self.lineage.make(recipe, lambda: self._built(stage, key, [*map(self.handle, inputs)]), run=RUN)
+        if not result.reused:
+            self.say(f"made {stage} {key}")
+        return result
+
+    def _read(self, stage: str, key: str) -> Made:
+        recorded = self._delivered(stage, key)
+        if recorded is None:
+            what = f"{self.product.name}: {stage} {key}".rstrip()
+            raise NothingDelivered(f"{what}: nothing was delivered to the home that is read")
+        recipe = self.lineage.recipe(self.product, stage, key, recorded.recipe.inputs)
+        build = raw.build if stage == "raw" else reference.build
+        return self.lineage.make(recipe, lambda: build(kept_files(self.lineage.snapshots, recorded), self.product, key), run=RUN)
+
+    def _built(self, stage: str, key: str, handles: Sequence[Handle]) -> Output:
+        match stage:
+            case "dataset":
+                return dataset.build(dataset.audited(handles[0], self.product, key), self.product, key)
+            case "quarantine":
+                return dataset.build_quarantine(dataset.audited(handles[0], self.product, key), self.product, key)
+            case "features":
+                return features.build(handles, self.product, key, self.dbt)
+            case "model":
+                return model.build(handles, self.product, key)
+        raise AssertionError(stage)
+
+
+def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
+    """Train and score each window that ends with one of these partitions, and check the data of the windows. A window whose data
+    break the contract is left out, and a check says so. Raises what keeps every window from being built."""
+    import numpy as np
+    import polars as pl
+
+    clock = Stopwatch()
+    walked: list[tuple[Window, pl.DataFrame, np.ndarray]] = []
+    expected: dict[str, dict[str, None]] = {}
+    for key in partitions:
+        walker.say(f"window {key}")
+        try:
+            window, rows, scores, levels = _window(walker, key)
+        except ContractBreached:
+            continue
+        walked.append((window, rows, scores))
+        for column, names in levels.items():
+            expected.setdefault(column, {}).update(dict.fromkeys(names))
+    if not walked:
+        raise next(iter(walker.breaches.values()))
+    keys = {key for partition in partitions for key in test_keys(walker.product, partition)}
+    checks = [*_breaches(walker), *_checks(walker, keys)]
+    made = walker.done.values()
+    summary = Walked(
+        product=walker.product.name,
+        windows=tuple(window for window, _, _ in walked),
+        expected={column: tuple(names) for column, names in expected.items()},
+        checks=tuple(checks),
+        refused=_refused(walker, keys),
+        built=sum(not each.reused for each in made),
+        reused=sum(each.reused for each in made),
+        seconds=clock.seconds()["cpu"],
+    )
+    return SideRows(
+        summary,
+        pl.concat([rows for _, rows, _ in walked]),
+        pl.Series(WINDOW, [window.partition for window, rows, _ in walked for _ in range(rows.height)], dtype=pl.String),
+        pl.Series(SCORE, np.concatenate([scores for _, _, scores in walked]), dtype=pl.Float64),
+    )
+
+
+def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, np.ndarray, dict[str, list[str]]]":
+    from ml_assets.builders.evaluation import candidate_scores
+    from ml_assets.core.evaluation.snapshot import levels_of, refuse_seen_rows
+    from ml_assets.core.model.features import stacked
+    from ml_assets.core.model.training import labelled
+
+    product = walker.product
+    tested = [walker.made("features", each) for each in test_keys(product, key)]
+    fitted = walker.made("model", key)
+    trained = ModelFacts.of(fitted).train
+    refuse_seen_rows(product, tested=[each.partition for each in tested], trained={"candidate": trained})
+    before = [walker.handle(walker.made("features", each)) for each in trained[-product.window.test :]]
+    rows = stacked([*map(walker.handle, tested)], product=product)
+    scores = candidate_scores(walker.handle(fitted), rows, product)
+    levels = levels_of(labelled(stacked(before, product=product), label=product.features.label), product=product)
+    window = Window(partition=key, tested=tuple(each.partition for each in tested), trained=trained, model=fitted.data_version)
+    return window, rows, scores, levels
+
+
+def _breaches(walker: Walker) -> Iterator[Check]:
+    """The partitions whose delivery breaks the contract as a whole."""
+    for key, error in sorted(walker.breaches.items()):
+        yield Check(stage="dataset", partition=key, description=str(error))
+
+
+def _checks(walker: Walker, keys: Collection[str]) -> Iterator[Check]:
+    """What the checks of dataset and features find in the partitions of the windows."""
+    for asset, made in sorted(walker.done.items()):
+        stage, key = asset
+        if stage in ("dataset", "features") and key in keys:
+            if stage == "dataset":
+                walker.made("quarantine", key)
+            for finding, _ in prove_all(walker.lineage, walker.dbt, walker.product, made.manifest, run=RUN):
+                yield Check(
+                    stage=stage,
+                    partition=key,
+                    claim=finding.claim,
+                    passed=finding.passed,
+                    severity=finding.severity,
+                    description=finding.description,
+                )
+
+
+def _refused(walker: Walker, keys: Collection[str]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for (stage, key), made in walker.done.items():
+        if stage == "quarantine" and key in keys:
+            for table, rows in QuarantineFacts.of(made.manifest).rows.items():
+                counts[table] = counts.get(table, 0) + rows
+    return counts
