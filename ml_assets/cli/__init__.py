@@ -48,7 +48,7 @@ COMMANDS = {
         "walk": "Train and score past windows by this code, as files: one side of what `ci` compares.",
         "judge": "Judge two walks by this code and its gates: the other half of what `ci` does.",
         "report": "Write the evaluation report of a partition as Markdown, with plots.",
-        "schema": "Print the JSON Schema of product.yaml, for editors.",
+        "schema": "Print the JSON Schema of product.yaml, or of report.json.",
     },
     "gates": {"gates": "Prove what the gates of a product promise, and show their budget."},
 }

@@ -59,10 +59,15 @@ class Team:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
 
-    def ci(self, *arguments: str, code: Path | None = None, cwd: Path | None = None) -> "Answer":
-        """`ml-assets ci` in the repository, by the code of this checkout or of another one."""
+    @property
+    def environ(self) -> dict[str, str]:
+        """The settings of the team's home and products."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "DAGSTER_"))}
-        environ = kept | {"ML_ASSETS_HOME": str(self.home), "ML_ASSETS_PRODUCTS": str(self.root / "products")}
+        return kept | {"ML_ASSETS_HOME": str(self.home), "ML_ASSETS_PRODUCTS": str(self.root / "products")}
+
+    def ci(self, *arguments: str, code: Path | None = None, cwd: Path | None = None, **variables: str) -> "Answer":
+        """`ml-assets ci` in the repository, by the code of this checkout or of another one."""
+        environ = self.environ | variables
         start = f"import sys; sys.path.insert(0, {str(code)!r})\n" if code else ""
         program = f"{start}from ml_assets.cli import main\nmain()"
         command = [sys.executable, "-c", program, "ci", "--output", str(self.home / "report"), *arguments]

@@ -48,29 +48,25 @@ class _Command(click.Command):
 def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool, without_models: bool) -> None:
     """Judge a change: what it means, what it makes stale, and its models against base's on the same past rows.
 
-    Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md and
-    report.json. Exit code 0: accepted, or undecided where `ci: {on_inconclusive: pass}`; 1: rejected; 3: the tool failed; 4:
-    something is weakened and no commit's trailer gives the reason (`Weakens: flights/floor: reason`); 5: undecided where
-    the policy is `fail`.
-    """
-    import msgspec
+    Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md, report.json,
+    junit.xml and plots.
 
+    Exit code 0: accepted, or undecided where `ci: {on_inconclusive: pass}`; 1: rejected; 3: the tool failed; 4: something is
+    weakened and no commit's trailer gives the reason (`Weakens: flights/floor: reason`); 5: undecided, and the policy is `fail`.
+    """
     from ml_assets.core.changes.page import page
+    from ml_assets.services.review import report_folder
     from ml_assets.services.review.review import review
     from resources.git_trees import Repository
 
-    repository = Repository.around(Path.cwd())
-    result = review(
-        repository,
+    result, pictures = review(
+        Repository.around(Path.cwd()),
         settings(),
         ref=base,
         products=products,
         is_compared=not without_models,
         say=lambda words: click.echo(words, err=True),
     )
-    record = msgspec.json.format(msgspec.json.encode(result), indent=1).decode() + "\n"
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "report.json").write_text(record, encoding="utf-8")
-    (output / "report.md").write_text(page(result), encoding="utf-8")
-    click.echo(record if as_json else page(result), nl=False)
+    report_folder.write(result, pictures, output)
+    click.echo(report_folder.as_json(result) if as_json else page(result), nl=False)
     sys.exit(result.exit_code)

@@ -19,6 +19,8 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")
 def command(*, product: str, protocol: int, base: Path, head: Path, gates: Path | None, output: Path) -> None:
     """Judge what two walks of PRODUCT scored, on the rows that both have, and write judged.json (docs/ci.md)."""
-    from ml_assets.services.review.files import read_walk, write_judged
+    from ml_assets.core.changes.judging import judged
+    from ml_assets.services.review.files import read_gates, read_walk, write_record
 
-    write_judged(output, product_named(product, settings()), base=read_walk(base), head=head, gates=gates)
+    spec = product_named(product, settings())
+    write_record(output, judged(read_walk(base), read_walk(head), spec, read_gates(gates)))

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
-from ml_assets.core.changes.protocol import JUDGED
+from ml_assets.core.changes.protocol import JUDGED, PRODUCTION
 
 
 @click.command()
@@ -20,11 +20,14 @@ def command(
 ) -> None:
     """Train and score PRODUCT on past windows, from the bytes that were delivered to the home that ML_ASSETS_UPSTREAM names.
 
-    Writes walk.json, features.parquet and scores.parquet (docs/ci.md), and with --head judged.json: the other walk as candidate
-    against this one. Nothing is charged, and nothing upstream is changed: all that is made lies in the home of ML_ASSETS_HOME.
+    Writes walk.json, features.parquet and scores.parquet (docs/ci.md). With --head also judged.json, the other walk as candidate
+    against this one, and production.json, against the release that serves. Nothing is charged, and nothing upstream is changed:
+    all that is made lies in the home of ML_ASSETS_HOME.
     """
+    from ml_assets.core.changes.judging import judged
     from ml_assets.core.lineage.partitions import partitions_of
-    from ml_assets.services.review.files import write_judged, write_walk
+    from ml_assets.services.review.files import read_gates, read_walk, write_record, write_walk
+    from ml_assets.services.review.production import against_production
     from ml_assets.services.review.walk import Walker, walk
 
     space = workspace()
@@ -36,4 +39,6 @@ def command(
     own = walk(walker, keys)
     write_walk(output, own)
     if head is not None:
-        write_judged(output / JUDGED, spec, base=own, head=head, gates=gates)
+        asked, other = read_gates(gates), read_walk(head)
+        write_record(output / JUDGED, judged(own, other, spec, asked))
+        write_record(output / PRODUCTION, against_production(walker, own, other, asked))

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_assets.core.changes.protocol import Check, Judged, Moved, Walked
+from ml_assets.core.changes.protocol import Check, Judged, Moved, Production, Walked
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 
 Outcome: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
@@ -21,7 +21,8 @@ class Effort(msgspec.Struct, frozen=True, kw_only=True):
 
 class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     """One product. `windows`: their last partitions; `judged`: by base's gates; `by_head`: the verdict of head's own gates;
-    `failed`: checks that fail in head and not in base; `failed_before`: in both; `refused`: refused rows by table and side."""
+    `failed`: checks that fail in head and not in base; `failed_before`: in both; `pictures`: names of files; `refused`: refused
+    rows by table, of base and of head."""
 
     product: str
     outcome: Outcome
@@ -29,9 +30,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     windows: tuple[str, ...] = ()
     judged: Judged | None = None
     by_head: VerdictFacts | None = None
+    production: Production | None = None
     moved: tuple[Moved, ...] = ()
     failed: tuple[Check, ...] = ()
     failed_before: tuple[Check, ...] = ()
+    pictures: tuple[str, ...] = ()
     refused: Mapping[str, tuple[int, int]] = {}
     effort: Mapping[str, Effort] = {}
 
@@ -47,7 +50,7 @@ def compared(base: Walked, head: Walked, *, judged: Judged, by_head: VerdictFact
         outcome=outcome,
         reasons=tuple(reasons),
         windows=tuple(window.partition for window in base.windows),
-        judged=judged,
+        judged=msgspec.structs.replace(judged, evaluation={}),
         by_head=by_head,
         moved=tuple(moved),
         failed=failed,

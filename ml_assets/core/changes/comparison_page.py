@@ -27,11 +27,31 @@ def parts(comparison: Comparison) -> Iterator[str]:
     if judged.slices:
         rows = [_row([f"{text(s.column)} = {code(s.level)}", f"{s.rows:,}"], s.estimates) for s in judged.slices[:SHOWN]]
         yield table([f"{judged.metric} by slice", "rows", "head", "base", "difference"], rows)
+    yield from _production(comparison)
+    if comparison.pictures:
+        yield "\n".join(f"![{name}]({name})" for name in comparison.pictures)
+        yield "In the pictures the candidate is head and the champion is base."
     yield from _data(comparison)
     yield "; ".join(
         f"{name}: {effort.built} snapshots made, {effort.reused} reused, {effort.seconds:.0f} CPU s"
         for name, effort in comparison.effort.items()
     )
+
+
+def _production(comparison: Comparison) -> Iterator[str]:
+    found = comparison.production
+    if found is None:
+        return
+    if found.judged is None:
+        named = f"Production, release {code(found.release)}" if found.release else "Production"
+        yield f"{named}: not compared, {text(found.note)}."
+        return
+    windows = ", ".join(code(window) for window in found.windows)
+    yield (
+        f"#### Head against production, release {code(found.release)}\n\n"
+        f"On {windows}, which it was not trained on. It was let through on windows like these, so they flatter it."
+    )
+    yield table(["metric", "head", "production", "difference"], [_row([code(m)], e) for m, e in found.judged.metrics.items()])
 
 
 def _about(comparison: Comparison, judged: Judged) -> str:

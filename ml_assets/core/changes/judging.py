@@ -44,13 +44,15 @@ def judged(base: SideRows, head: SideRows, product: Product, gates: Gates) -> Ju
         "anchor": joint[_SCORE].to_numpy(),
     }
     result = judge_candidate(joint, scores, product=spec, expected=base.walked.expected, has_champion=True)
+    evaluation = result.evaluation.to_dict()
     record = {
         "product": product.name,
         "verdict": result.verdict.to_dict(),
         "metrics": metrics(result.evaluation),
         "metric": result.evaluation.overall[0].metric,
-        "slices": [_slice(part) for part in result.evaluation.to_dict()["slices"][:SHOWN_SLICES]],
+        "slices": [_slice(part) for part in evaluation["slices"][:SHOWN_SLICES]],
         "counts": counts,
+        "evaluation": evaluation,
     }
     return msgspec.convert(record, Judged)
 

@@ -2,7 +2,8 @@
 a reader passes over fields that it does not know.
 
 `walk` writes walk.json (`Walked`), features.parquet (the labelled and unlabelled rows of all windows) and scores.parquet (in the
-same order: the window and the score of each row). `judge` reads two of them and writes judged.json (`Judged`).
+same order: the window and the score of each row). `judge` reads two of them and writes judged.json (`Judged`); base's walk does
+that itself, and writes production.json (`Production`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from ml_assets.core.lineage.verdict_facts import VerdictFacts
 
 PROTOCOL = 1
 WALKED, ROWS, SCORES, JUDGED = "walk.json", "features.parquet", "scores.parquet", "judged.json"
+PRODUCTION = "production.json"
 WINDOW, SCORE = "window", "score"
 Metrics = Mapping[str, Mapping[str, EstimateFacts]]
 """Estimates by metric and by role: candidate, champion, difference."""
@@ -73,6 +75,16 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     labels_changed: int = 0
 
 
+class Production(msgspec.Struct, frozen=True, kw_only=True):
+    """The release that production answers with, as base finds it. `windows`: those that it was not trained on; it was let through
+    on some of them, so they flatter it. `judged`: head against it there; `note`: why that could not be."""
+
+    release: str = ""
+    windows: tuple[str, ...] = ()
+    judged: "Judged | None" = None
+    note: str = ""
+
+
 class SliceShown(msgspec.Struct, frozen=True, kw_only=True):
     """One level of one column: the first metric on its rows."""
 
@@ -83,7 +95,8 @@ class SliceShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side's gates say of head against base on the joined rows. `metric` is the one that slices are measured by."""
+    """What one side's gates say of head against base on the joined rows. `metric` is the one that slices are measured by;
+    `evaluation` is all that was measured (core.evaluation.result), for pictures."""
 
     protocol: int = PROTOCOL
     product: str
@@ -92,6 +105,7 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     metric: str
     slices: tuple[SliceShown, ...] = ()
     counts: Counts
+    evaluation: Mapping[str, Any] = {}
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):

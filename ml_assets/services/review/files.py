@@ -8,10 +8,9 @@ from typing import TypeVar
 import msgspec
 import polars as pl
 
-from ml_assets.core.changes.judging import NotComparable, SideRows, judged
+from ml_assets.core.changes.judging import NotComparable, SideRows
 from ml_assets.core.changes.protocol import PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
 from ml_assets.core.frames import parquet_bytes
-from ml_assets.spec.product import Product
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 MOST_BYTES = 1 << 30
@@ -34,10 +33,14 @@ def read_walk(folder: Path) -> SideRows:
     return SideRows(walked, rows, scores[WINDOW], scores[SCORE])
 
 
-def write_judged(file: Path, product: Product, *, base: SideRows, head: Path, gates: Path | None) -> None:
-    """Judge the walk in the folder `head` against base's, by the product's gates or by those of a file. Raises NotComparable."""
-    asked = read_record(gates, Gates) if gates else Gates()
-    file.write_bytes(msgspec.json.encode(judged(base, read_walk(head), product, asked)))
+def write_record(file: Path, record: msgspec.Struct) -> None:
+    """Write a record of the protocol as JSON."""
+    file.write_bytes(msgspec.json.encode(record))
+
+
+def read_gates(file: Path | None) -> Gates:
+    """The gates of a file; without one, the product's own. Raises NotComparable."""
+    return read_record(file, Gates) if file else Gates()
 
 
 def read_record(file: Path, record: type[Record]) -> Record:

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -12,7 +12,8 @@ from ml_assets.core.changes.acknowledged import acknowledged_gates, own_gates
 from ml_assets.core.changes.comparison import Comparison, compared, not_compared
 from ml_assets.core.changes.judging import NotComparable
 from ml_assets.core.changes.movement import movements
-from ml_assets.core.changes.protocol import JUDGED, PROTOCOL, WALKED, Gates, Judged
+from ml_assets.core.changes.pictures import pictures
+from ml_assets.core.changes.protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, Gates, Judged, Production
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.first_party import TREE
@@ -38,13 +39,15 @@ class Question:
 
 @dataclass(frozen=True)
 class Arena:
-    """Where comparisons are made: both sides' processes, the ledger that says what was delivered, a folder for their files."""
+    """Where comparisons are made: both sides' processes, the ledger that says what was delivered, a folder for their files.
+    `pictures` gets what is drawn, by file name."""
 
     base: SideProcess
     head: SideProcess
     source: Ledger
     folder: Path
     say: Say
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
     def compare(self, question: Question) -> Comparison:
         """Walk both sides over the retired windows and judge them. What keeps it from a verdict is among its reasons."""
@@ -79,9 +82,12 @@ class Arena:
         judged = read_record(self._folder(self.base, name) / JUDGED, Judged)
         moved = movements(base, head, question.base)
         own = own_gates(question.head)
-        return compared(
-            base.walked, head.walked, judged=judged, by_head=None if own == gates else self._by_head(name), moved=moved
-        )
+        drawn = pictures(judged)
+        self.pictures.update(drawn)
+        by_head = None if own == gates else self._by_head(name)
+        result = compared(base.walked, head.walked, judged=judged, by_head=by_head, moved=moved)
+        production = read_record(self._folder(self.base, name) / PRODUCTION, Production)
+        return msgspec.structs.replace(result, pictures=tuple(drawn), production=production)
 
     def _by_head(self, product: str) -> VerdictFacts | None:
         """What head's own gates say; None where its code cannot judge."""

@@ -1,7 +1,7 @@
 """Put a review together: what differs, what that costs, how the models compare, and what follows."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -36,9 +36,12 @@ def review(
     products: Sequence[str] = (),
     is_compared: bool = True,
     say: Say = lambda _: None,
-) -> Review:
-    """The work tree against the commit where it left `ref` (by default the default branch). Models are compared where a change
-    reaches them, unless `is_compared` is False. Raises GitRefused, and EnvironmentNotMade for base's libraries."""
+) -> tuple[Review, dict[str, bytes]]:
+    """The review of the work tree against the commit where it left `ref` (by default the default branch), and its pictures.
+
+    Models are compared where a change reaches them, unless `is_compared` is False. Raises GitRefused, and EnvironmentNotMade for
+    base's libraries.
+    """
     clock = Stopwatch()
     commit = repository.base(ref)
     with ast_cache(current.cache / "code.json", SOURCE):
@@ -51,7 +54,7 @@ def review(
     outcome, reasons = decided(
         changes=found.changes, stale=found.stale, comparisons=comparisons, given=given, problems=found.problems
     )
-    return Review(
+    result = Review(
         base=commit,
         head=repository.commit("HEAD"),
         is_dirty=repository.is_dirty,
@@ -67,6 +70,7 @@ def review(
         problems=tuple(found.problems),
         seconds=clock.seconds()["cpu"],
     )
+    return result, reviewing.pictures
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,7 @@ class _Reviewing:
     found: Differences
     given: Acknowledged
     say: Say
+    pictures: dict[str, bytes] = field(default_factory=dict)
 
     def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
         """Of every product that changes at all. One whose models stay what they are is accepted by that."""
@@ -105,6 +110,7 @@ class _Reviewing:
             with arena(self.repository, self.commit, self.current, say=self.say) as both:
                 for name in names:
                     yield both.compare(Question(base[name], head[name], self.given.names(name)))
+                self.pictures.update(both.pictures)
         except LedgerRefused as error:
             for name in names:
                 yield not_compared(name, "INCONCLUSIVE", f"there is no data to compare the models on: {error}")
