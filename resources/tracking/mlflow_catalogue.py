@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.lineage.facts import TrackingFacts
+from ml_assets.errors import MlAssetsError
 from resources.dagster_assets import unfinished_apis
 from resources.environment import pin_variables
 
@@ -26,6 +27,10 @@ TRAINING_VIEW = "?workflowType=machine_learning"
 """Ends an address of the UI that shows trained models, not language-model traces."""
 _KIND = {"mlflow.experimentKind": "custom_model_development"}
 """The same for an experiment's own page."""
+
+
+class TrackingRefused(MlAssetsError):
+    """MLflow cannot be reached, or does not take what is logged."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,21 @@ class Catalogue:
                 status = "FINISHED"
             finally:
                 mlflow.end_run(status)
+
+    def log_run(self, experiment: str, name: str, logged: Logged) -> str:
+        """Log a run that belongs to no Dagster run; its id. Raises TrackingRefused where MLflow does not take it."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self._prepare(experiment)
+            import mlflow
+
+            mlflow.set_tracking_uri(self.url)
+            mlflow.set_experiment(experiment)
+            with mlflow.start_run(run_name=name):
+                return log(mlflow, logged)["mlflow_run"]
+        except MlflowException as error:
+            raise TrackingRefused(f"{experiment}: MLflow took no run: {str(error).splitlines()[0]}") from error
 
     def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str], description: str = "") -> str:
         """Register the release's files as a new version of the product's model; the same release only once.

@@ -6,6 +6,7 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.changes.protocol import JUDGED, PRODUCTION
+from ml_assets.spec.assignments import with_values
 
 
 @click.command()
@@ -14,9 +15,17 @@ from ml_assets.core.changes.protocol import JUDGED, PRODUCTION
 @click.option("--window", "-w", "windows", multiple=True, required=True, help="The last partition of a window; give it for each.")
 @click.option("--head", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A walk to judge against this one.")
 @click.option("--gates", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Gates to judge by, as JSON.")
+@click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of product.yaml: model.depth=6.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), required=True, help="The folder to write into.")
 def command(
-    *, product: str, protocol: int, windows: tuple[str, ...], head: Path | None, gates: Path | None, output: Path
+    *,
+    product: str,
+    protocol: int,
+    windows: tuple[str, ...],
+    head: Path | None,
+    gates: Path | None,
+    assignments: tuple[str, ...],
+    output: Path,
 ) -> None:
     """Train and score PRODUCT on past windows, from the bytes that were delivered to the home that ML_ASSETS_UPSTREAM names.
 
@@ -31,7 +40,7 @@ def command(
     from ml_assets.services.review.walk import Walker, walk
 
     space = workspace()
-    spec = product_named(product, space.settings)
+    spec = with_values(product_named(product, space.settings), assignments)
     if space.lineage.upstream is None:
         raise click.UsageError("ML_ASSETS_UPSTREAM names no home; walk reads what was delivered there")
     keys = [partitions_of(spec).require(window) for window in windows]

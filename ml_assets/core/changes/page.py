@@ -1,7 +1,7 @@
 """A review as Markdown for a pull request: the verdict first, then what changed, then what is made again."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ml_assets.core.changes.comparison_page import parts
@@ -29,7 +29,7 @@ def _parts(review: Review) -> Iterator[str]:
         yield _how_to_acknowledge(review)
     if review.changes:
         yield "### What changed"
-        yield table(["product", "what", "effect", "before", "after", "why"], [_row(change) for change in review.changes])
+        yield changes_table(review.changes)
     for comparison in review.comparisons:
         yield from parts(comparison)
     if review.acknowledged:
@@ -46,6 +46,11 @@ def _parts(review: Review) -> Iterator[str]:
         yield f"Until a new release passes its gates, these serve on: {serving}."
     if review.seconds is not None:
         yield f"Judged in {review.seconds:.0f} CPU seconds."
+
+
+def changes_table(changes: Sequence[Change]) -> str:
+    """What changed, a row each."""
+    return table(["product", "what", "effect", "before", "after", "why"], [_row(change) for change in changes])
 
 
 def _how_to_acknowledge(review: Review) -> str:

@@ -30,11 +30,18 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class Question:
-    """One product on both sides, and what of its gates the change acknowledges that it weakens."""
+    """One product on both sides, and what of its gates the change acknowledges that it weakens. `assignments` make head of what
+    its product.yaml says (spec.assignments)."""
 
     base: Product
     head: Product
     acknowledged: Collection[str]
+    assignments: tuple[str, ...] = ()
+
+    @property
+    def head_options(self) -> list[str]:
+        """The assignments as options of a command."""
+        return [f"--set={assignment}" for assignment in self.assignments]
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Arena:
         self.say(f"{name}: comparing on {', '.join(windows)}")
         gates = acknowledged_gates(question.base, question.head, question.acknowledged)
         (gates_file := self.folder / f"{name}.gates.json").write_bytes(msgspec.json.encode(gates))
-        head = self._walk(self.head, name, windows)
+        head = self._walk(self.head, name, windows, *question.head_options)
         judging = () if head.code else (f"--head={self._folder(self.head, name)}", f"--gates={gates_file}")
         base = self._walk(self.base, name, windows, *judging)
         if base.code and not (self._folder(self.base, name) / WALKED).is_file():
@@ -84,16 +91,17 @@ class Arena:
         own = own_gates(question.head)
         drawn = pictures(judged)
         self.pictures.update(drawn)
-        by_head = None if own == gates else self._by_head(name)
+        by_head = None if own == gates else self._by_head(question)
         result = compared(base.walked, head.walked, judged=judged, by_head=by_head, moved=moved)
         production = read_record(self._folder(self.base, name) / PRODUCTION, Production)
         return msgspec.structs.replace(result, pictures=tuple(drawn), production=production)
 
-    def _by_head(self, product: str) -> VerdictFacts | None:
+    def _by_head(self, question: Question) -> VerdictFacts | None:
         """What head's own gates say; None where its code cannot judge."""
+        product = question.base.name
         file = self.folder / f"{product}.{JUDGED}"
         walks = [f"--{side.name}={self._folder(side, product)}" for side in (self.base, self.head)]
-        ended = self.head.run("judge", product, *_PROTOCOL, *walks, f"--output={file}", say=self.say)
+        ended = self.head.run("judge", product, *_PROTOCOL, *walks, f"--output={file}", *question.head_options, say=self.say)
         return None if ended.code else read_record(file, Judged).verdict
 
     def _folder(self, side: SideProcess, product: str) -> Path:

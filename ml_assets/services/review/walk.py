@@ -17,6 +17,7 @@ from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.planning import Asset
 from ml_assets.core.lineage.stages import reads, test_keys
+from ml_assets.core.model.training import TrainingRefused
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.build_snapshots import kept_files
 from ml_assets.services.proofs.data import prove_all
@@ -120,8 +121,16 @@ class Walker:
             case "features":
                 return features.build(handles, self.product, key, self.dbt)
             case "model":
-                return model.build(handles, self.product, key)
+                return self._fitted(key, handles)
         raise AssertionError(stage)
+
+    def _fitted(self, key: str, handles: Sequence[Handle]) -> Output:
+        from catboost import CatBoostError
+
+        try:
+            return model.build(handles, self.product, key)
+        except CatBoostError as error:  # a parameter that it does not have, or not in this combination
+            raise TrainingRefused(f"{self.product.name}: model {key}: CatBoost: {str(error).splitlines()[0]}") from error
 
 
 def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:

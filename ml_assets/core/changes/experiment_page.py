@@ -1,0 +1,23 @@
+"""An experiment as Markdown: what was tried, and how it compares."""
+
+from collections.abc import Iterator, Sequence
+
+from ml_assets.core.changes.comparison import Comparison
+from ml_assets.core.changes.comparison_page import parts
+from ml_assets.core.changes.page import changes_table
+from ml_assets.core.changes.record import Change
+from ml_assets.core.markdown import code, text
+
+
+def page(comparison: Comparison, changes: Sequence[Change], base: str) -> str:
+    """The whole report."""
+    return "\n\n".join(_blocks(comparison, changes, base)) + "\n"
+
+
+def _blocks(comparison: Comparison, changes: Sequence[Change], base: str) -> Iterator[str]:
+    yield f"## {comparison.outcome}: {text(comparison.product)} against {code(base[:12])}"
+    if comparison.reasons:
+        yield "\n".join(f"- {text(reason)}" for reason in comparison.reasons)
+    if changes:
+        yield changes_table(changes)
+    yield from parts(comparison)
