@@ -129,7 +129,9 @@ class Walker:
 
         try:
             return model.build(handles, self.product, key)
-        except CatBoostError as error:  # a parameter that it does not have, or not in this combination
+        except (CatBoostError, TypeError) as error:  # a parameter that it does not have, or not in this combination
+            if isinstance(error, TypeError) and "unexpected keyword argument" not in str(error):
+                raise
             raise TrainingRefused(f"{self.product.name}: model {key}: CatBoost: {str(error).splitlines()[0]}") from error
 
 
