@@ -118,11 +118,11 @@ class _Reviewing:
 
 def _reach(current: Settings, found: Differences) -> tuple[list[StaleStage], dict[str, str]]:
     """What merging makes again, with how much of it there is and what it takes; and the release that serves meanwhile."""
+    if not found.stale:
+        return [], {}
     from resources.ledger.database import LedgerRefused
     from resources.ledger.ledger import Ledger
 
-    if not found.stale:
-        return [], {}
     ledger = Ledger(current.recorded["ledger"], is_read_only=True)
     try:
         moves = {name: ledger.pointer(name, "production") for name in {stage.product for stage in found.stale}}
