@@ -11,6 +11,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from tests.support import trains
+from tests.support.shared import of_session, share_parsed_projects
 
 LONGEST_FIRST = (
     "test_workflow",
@@ -66,6 +67,19 @@ def pytest_collection_finish() -> None:
 def pytest_unconfigure() -> None:
     """Else DuckDB calls what is left at the end a leak, over some fifty lines."""
     gc.unfreeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_objects_to_collect() -> None:
+    """What earlier files imported and left stays too: an endpoint collects all there is at each swap, a second for a million."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def parsed_projects(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """dbt parses each project once in a session: the homes of all workers share what it parsed."""
+    share_parsed_projects(of_session(tmp_path_factory.getbasetemp()) / "parsed-projects")
 
 
 @pytest.fixture

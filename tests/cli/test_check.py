@@ -26,12 +26,8 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
 
 
 def checked(days: Days, *options: str, day: str = SECOND) -> Result:
-    """A check of a day; in this process, because most of a quick command is imports."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("ML_ASSETS_HOME", "ML_ASSETS_PRODUCTS"):
-            patch.setenv(name, days.environ[name])
-        patch.setenv("DAGSTER_HOME", "")
-        return CliRunner().invoke(cli, ["check", "flights", "--partition", day, *options])
+    """A check of a day."""
+    return days.invoke("check", "flights", "--partition", day, *options)
 
 
 def check(days: Days, *, day: str = SECOND) -> tuple[int, dict[str, Any]]:
@@ -95,6 +91,7 @@ def test_a_check_of_what_is_well_passes_makes_nothing_and_takes_warnings_as_such
     assert made_so_far(days) == before
 
 
+@pytest.mark.long
 def test_one_check_of_severity_error_that_blocks_nothing_fails_it(days: Days) -> None:
     pointer = days.home / "endpoints" / "flights" / "production.json"
     release = json.loads(pointer.read_bytes())["release"]

@@ -25,6 +25,8 @@ def demo(home: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_what_is_made_is_told_and_a_second_time_computes_nothing(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:

@@ -26,13 +26,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return team(tmp_path_factory.mktemp("mistakes")).root.parent
 
 
-@pytest.mark.parametrize("command", ["run", "check", "plan"])
 @pytest.mark.parametrize(
-    ("key", "message"),
+    ("command", "key", "message"),
     [
-        ("2012-12", "'2012-12' is not a partition of this product: its partitions by month start at 2013-01"),
-        ("2013-4", "'2013-4' is not the key of a partition by month; a good one is 2013-01"),
-        ("2013-13", "'2013-13' is not the key of a partition by month; a good one is 2013-01"),
+        ("run", "2012-12", "'2012-12' is not a partition of this product: its partitions by month start at 2013-01"),
+        ("check", "2013-4", "'2013-4' is not the key of a partition by month; a good one is 2013-01"),
+        ("plan", "2013-13", "'2013-13' is not the key of a partition by month; a good one is 2013-01"),
     ],
 )
 def test_a_partition_that_the_calendar_does_not_have_is_named(folder: Path, command: str, key: str, message: str) -> None:

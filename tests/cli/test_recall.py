@@ -76,6 +76,7 @@ def test_the_newest_month_is_recalled_and_replaced_by_a_new_delivery(copy: Home)
     assert copy.get("evaluation", THIRD).facts["champion"]["release"] == second
 
 
+@pytest.mark.long
 def test_an_old_month_is_recalled_and_a_model_without_it_takes_over(copy: Home) -> None:
     third = copy.get("release", THIRD)
     told = recall(copy, FIRST, "--apply")

@@ -126,6 +126,7 @@ def test_rows_in_another_order_are_named(copy: Home, monkeypatch: pytest.MonkeyP
     assert outcome["first"]["differs"] == []
 
 
+@pytest.mark.long
 def test_another_library_version_is_named_with_or_without_effect(copy: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         was = stages._version

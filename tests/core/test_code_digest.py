@@ -23,6 +23,7 @@ from ml_assets.first_party import TREE
 from ml_assets.spec.product import Product, load
 from tests.support import trains
 from tests.support.homes.shop import DAYS, deliver, shop
+from tests.support.shared import parse_alone
 
 PYTHON = """\
 import math
@@ -322,6 +323,7 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     # its page is a million calls of Evidently's, and takes no other function of ours
     patch.setattr("ml_assets.builders.report.evidently_report", lambda *_, **__: b"")
     made = shop(tmp_path_factory.mktemp("traced"))
+    parse_alone(made.folder)
     deliver(made, *DAYS[:3])
     for day in DAYS[:3]:
         run = made.run(day, leaves=("report",))

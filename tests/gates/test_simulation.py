@@ -52,7 +52,7 @@ def test_days_of_these_worlds_are_good_or_bad_together(task: str) -> None:
 
 
 @pytest.mark.parametrize("task", CLAIMS)
-@pytest.mark.parametrize("units", [20, 30, 60])
+@pytest.mark.parametrize("units", [20, pytest.param(30, marks=pytest.mark.long), pytest.param(60, marks=pytest.mark.long)])
 def test_what_just_fails_to_hold_is_let_through_within_the_level(task: str, units: int) -> None:
     for found in boundary(task, units=units, samples=800, level=0.05):
         assert found.holds, found
@@ -100,7 +100,7 @@ def test_skewed_units_prove_no_more_than_the_level(tail: str, units: int, monkey
         assert clopper_pearson(let_through(), 4000, confidence=0.99)[0] > 0.07
 
 
-@pytest.mark.parametrize("slices", [5, 20])
+@pytest.mark.parametrize("slices", [5, pytest.param(20, marks=pytest.mark.long)])
 def test_models_that_differ_by_chance_are_not_vetoed_more_often_than_the_level(slices: int) -> None:
     """The veto at its hardest: the limit is the truth in every slice, and Holm keeps the level over all of them."""
     vetoed, samples, at = 0, 500, 0.05

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import polars as pl
+import pytest
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
@@ -112,6 +113,7 @@ def test_changed_outcomes_of_a_month_make_anew_what_depends_on_them(copy: Home) 
     assert now["evaluation"].facts["champion"]["release"] == was["release"].facts["release"]
 
 
+@pytest.mark.long
 def test_a_change_that_no_feature_sees_ends_at_the_features(copy: Home) -> None:
     features = copy.get("features", THIRD)
     copy.deliver(THIRD, {"weather": with_column(month(THIRD)["weather"], "wind_gust", b"20.5", every=50)})
@@ -132,6 +134,7 @@ def test_after_a_rollback_the_former_release_answers_and_a_rerun_does_not_bring_
     assert len(copy.space.ledger.moves("flights", "production")) == moves
 
 
+@pytest.mark.long
 def test_other_parameters_for_the_same_month_are_compared_with_what_answers_now(copy: Home, tmp_path: Path) -> None:
     answering = copy.get("release", THIRD)
     copy.edit("product.yaml", *MORE)

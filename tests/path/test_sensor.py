@@ -23,6 +23,7 @@ from resources.settings import ROOT
 from sensors import new_data
 from tests.support import command_line
 from tests.support.command_line import Days
+from tests.support.shared import link_parsed_projects
 
 A, B = b"trip\n1\n", b"trip\n3\n"
 DAY = "2013-01-01"
@@ -178,6 +179,7 @@ def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     """Flights by day under the real daemon, which loads the project as `ml-assets dev` does."""
     monkeypatch.setenv("DAGSTER_HOME", "")
     made = command_line.made(tmp_path)
+    link_parsed_projects(made.home)
     with open_instance(made.open().settings):
         command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
         environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}
@@ -206,8 +208,25 @@ def _until(found: Callable[[], bool], *, within: float, what: str, log: Path) ->
         time.sleep(0.5)
 
 
-def test_the_daemon_runs_the_path_of_a_delivery_once(days: Days, tmp_path: Path) -> None:
+def test_the_daemon_runs_the_path_of_a_delivery(days: Days, tmp_path: Path) -> None:
+    assert_the_daemon_runs_the_path(days, tmp_path / "daemon.log")
+
+
+@pytest.mark.long
+def test_the_daemon_runs_no_delivery_twice_over_several_ticks(days: Days, tmp_path: Path) -> None:
     log, space = tmp_path / "daemon.log", days.open()
+    assert_the_daemon_runs_the_path(days, log)
+    with open_instance(space.settings) as instance:
+        before = len(_ticks(instance))
+        days.deliver(DAY)
+        _until(lambda: len(_ticks(instance)) >= before + 2, within=60, what="two more ticks", log=log)
+        assert len(instance.get_runs()) == 1
+        events = instance.fetch_materializations(dg.AssetKey(["flights", "raw"]), limit=10).records
+        assert len(events) == 1
+
+
+def assert_the_daemon_runs_the_path(days: Days, log: Path) -> None:
+    space = days.open()
     days.deliver(DAY)
     with open_instance(space.settings) as instance:
         _until(lambda: len(instance.get_runs()) == 1, within=90, what="the launch", log=log)
@@ -217,12 +236,6 @@ def test_the_daemon_runs_the_path_of_a_delivery_once(days: Days, tmp_path: Path)
         raw = space.ledger.current("flights", "raw", DAY)
         assert raw is not None
         assert raw.facts["rows"]["flights"] > 100
-        before = len(_ticks(instance))
-        days.deliver(DAY)
-        _until(lambda: len(_ticks(instance)) >= before + 2, within=60, what="two more ticks", log=log)
-        assert len(instance.get_runs()) == 1
-        events = instance.fetch_materializations(dg.AssetKey(["flights", "raw"]), limit=10).records
-        assert len(events) == 1
     space.ledger.close()
 
 

@@ -25,6 +25,7 @@ from tests.support.homes.weather_days import TEMPERATURE, days
 from tests.support.killed_runs import Ended, Runner, runner
 from tests.support.plans import planned
 from tests.support.records import broken
+from tests.support.shared import parse_alone
 from tests.support.verified_home import contents
 
 pytestmark = pytest.mark.timeout(900)
@@ -103,6 +104,7 @@ def first_killing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killing]
 
 def prepared(folder: Path, *partitions: str) -> Iterator[Killing]:
     at = home(folder / "home", load(TEMPERATURE))
+    parse_alone(at.folder)
     at.edit("product.yaml", *SMALL)
     (folder / "tmp").mkdir()
     with runner({**os.environ, **at.space.settings.environ(), "TMPDIR": str(folder / "tmp")}, store=at.folder / "store") as warm:
@@ -234,14 +236,8 @@ def kill(killing: Killing, *, kills: int, in_a_row: int = 2) -> int:
     return killed
 
 
-def test_a_run_killed_at_random_moments_leaves_what_is_recorded_whole_and_the_next_run_completes(killing: Killing) -> None:
-    assert kill(killing, kills=2) >= 1
-
-
-@pytest.mark.long
-def test_a_run_killed_while_it_writes_into_the_store_leaves_what_is_recorded_whole_and_the_next_run_completes(
-    killing: Killing,
-) -> None:
+def killed_while_it_writes(killing: Killing) -> None:
+    """Kill a run at two random writes, one after the other, and complete it."""
     seed = new_seed()
     first, second = random.Random(seed).sample(range(1, killing.writes), 2)
     print(f"SIGKILL_SEED={seed} kills at write {first}, then at {second}, of {killing.writes}")  # noqa: T201
@@ -249,6 +245,19 @@ def test_a_run_killed_while_it_writes_into_the_store_leaves_what_is_recorded_who
     assert killing.killed(writes=first)
     killing.killed(writes=second)
     killing.complete()
+
+
+def test_the_first_run_of_a_home_killed_while_it_writes_leaves_what_is_recorded_whole_and_the_next_run_completes(
+    first_killing: Killing,
+) -> None:
+    killed_while_it_writes(first_killing)
+
+
+@pytest.mark.long
+def test_a_run_that_promotes_killed_while_it_writes_leaves_what_is_recorded_whole_and_the_next_run_completes(
+    killing: Killing,
+) -> None:
+    killed_while_it_writes(killing)
 
 
 def test_what_is_unfinished_is_removed_unless_somebody_writes_there_or_it_is_not_ours(tmp_path: Path) -> None:

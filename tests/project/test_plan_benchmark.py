@@ -58,11 +58,13 @@ def test_every_snapshot_is_whole_and_every_stage_stands_for_its_recipe(space: Wo
     assert planned(space, product) == []
 
 
+@pytest.mark.long
 def test_the_measured_command_says_nothing_to_do_and_sees_a_changed_delivery(space: Workspace, product: Product) -> None:
     spent = plan.sees_a_change(space, product)
     assert spent.cpu > 0
 
 
+@pytest.mark.long
 def test_a_plan_that_says_otherwise_is_no_measurement(space: Workspace, product: Product) -> None:
     space.landing.put(product, "weather", plan_home.START, b"other")
     with pytest.raises(ChildFailed, match="exit code 2"):

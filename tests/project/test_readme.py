@@ -22,7 +22,7 @@ ELSEWHERE = {
     "make demo": "tests/cli/test_demo.py",
     "make test": "tests/project/test_readme.py",
     "make dev": "tests/cli/test_dev.py",
-    ".venv/bin/ml-assets check flights --partition 2013-04": "tests/project/test_workflow.py",
+    ".venv/bin/ml-assets check flights --partition 2013-04": "tests/cli/test_check.py",
 }
 """Commands that another test proves; `make test` by the fact that this runs, the check as a command of ci.yml."""
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -19,6 +19,7 @@ from resources.settings import HomeRefused, settings
 from resources.store.temp_files import UNFINISHED, clear_folder
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, Row, csv_bytes, deliver, rows, shop
+from tests.support.shared import parse_alone
 
 STAGES = ("raw", "dataset", "features", "model", "evaluation")
 TO_FEATURES = ("raw", "dataset", "quarantine", "features")
@@ -87,6 +88,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     for name in ("cwd", "HOME", "tmp"):
         (base / name).mkdir()
     made = shop(base / ODD, dbt=HOURS_BY_EPOCH)
+    parse_alone(made.folder)
     deliver(made, *DAYS[:2], came_back=_impossible_once)
     own = {"HOME": base / "HOME", "TMPDIR": base / "tmp", "ML_ASSETS_HOME": made.folder}
     own["ML_ASSETS_PRODUCTS"] = made.declared.parent
@@ -173,7 +175,7 @@ start = datetime(2024, 3, 1)
 sources = {"dataset.orders": [folder / "orders.parquet"]}
 partition = ("2024-03-01", start, start + timedelta(1))
 dbt_runner.pin_variables = lambda: None  # what is left is the profile's setting
-built = Dbt(folder / "cache").build(load(folder / "products/shop"), sources=sources, partition=partition)
+built = Dbt(folder / "cache" / "dbt").build(load(folder / "products/shop"), sources=sources, partition=partition)
 print(json.dumps({"host": host, "ours": ours, "dbt": built.features.sort("placed_at")["hour"].to_list()}))
 """
 

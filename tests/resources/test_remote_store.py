@@ -18,6 +18,7 @@ from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
 from tests.support import command_line
 from tests.support.records import damage, recipe
+from tests.support.shared import link_parsed_projects
 
 FILES = {"rows.txt": b"rows", "more.txt": b"more"}
 
@@ -84,13 +85,12 @@ def test_a_scratch_store_reads_copies_and_puts_nothing_back(space: Workspace, tm
 
 def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     days = command_line.made(tmp_path)
+    link_parsed_projects(days.home)
     days.deliver("2013-01-01")
-    days.deliver("2013-01-02")
     for name, value in {**days.environ, "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}.items():
         monkeypatch.setenv(name, value)
     invoke = CliRunner().invoke
-    for day in ("2013-01-01", "2013-01-02"):
-        assert invoke(cli, ["run", "flights", "--partition", day]).exit_code == 0
+    assert invoke(cli, ["run", "flights", "--partition", "2013-01-01"]).exit_code == 0
     space = Workspace(settings())
     for stage in ("raw", "dataset", "features"):
         manifest = space.lineage.current(days.flights, stage, "2013-01-01")

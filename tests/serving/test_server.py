@@ -4,17 +4,19 @@ import http.client
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -46,16 +48,35 @@ class World:
         return ServerProcess([*self.store.argv, *options], seconds=60)
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    store = Store(tmp_path)
+def made(folder: Path) -> World:
+    store = Store(folder)
     releases = {}
     for seed, name in enumerate(("r1", "r2"), start=1):
-        release = train(tmp_path / name, name=name, seed=seed)
-        releases[name] = Release(name, store.add(tmp_path / name), "binary", release.model)
+        release = train(folder / name, name=name, seed=seed)
+        releases[name] = Release(name, store.add(folder / name), "binary", release.model)
     world = World(store, releases, {name: release.scores(FRAME) for name, release in releases.items()})
     world.point("r1")
     return world
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return made(tmp_path)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A server that several tests ask. It serves the first release, and refuses or takes back what a test points it to."""
+
+    world: World
+    base_url: str
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    world = made(tmp_path_factory.mktemp("served"))
+    with world.serve() as server:
+        yield Served(world, server.base_url)
 
 
 def probabilities(answer: dict[str, Any]) -> list[float]:
@@ -193,35 +214,43 @@ def flip_a_byte(path: Path) -> None:
     ],
     ids=["flipped", "empty", "missing", "extra", "gone"],
 )
-def test_a_damaged_bundle_is_refused_and_the_old_release_keeps_answering(world: World, harm: Callable[[Path], object]) -> None:
-    with world.serve() as server:
-        harm(world.store.home / "bundles" / world.releases["r2"].digest)
-        world.point("r2")
-        status, content = post(server.base_url, b"", path="/reload")
-        assert (status, content["release"]) == (409, "r1")
-        assert content["reason"]
-        assert probabilities(client.predict(server.base_url, ROWS)) == world.offline["r1"]
-        assert client.release(server.base_url)["release"] == "r1"
-        assert client.ready(server.base_url)["release"] == "r1"
+def test_a_damaged_bundle_is_refused_and_the_old_release_keeps_answering(served: Served, harm: Callable[[Path], object]) -> None:
+    world, base_url = served.world, served.base_url
+    digest = copied(world.store, world.releases["r2"].digest)
+    harm(world.store.home / "bundles" / digest)
+    world.store.point("r2", digest)
+    status, content = post(base_url, b"", path="/reload")
+    assert (status, content["release"]) == (409, "r1")
+    assert content["reason"]
+    assert probabilities(client.predict(base_url, ROWS)) == world.offline["r1"]
+    assert client.release(base_url)["release"] == "r1"
+    assert client.ready(base_url)["release"] == "r1"
 
 
-def test_a_pointer_that_names_another_release_than_the_bundle_is_refused(world: World) -> None:
-    with world.serve() as server:
-        world.store.point("r7", world.releases["r2"].digest)
-        with pytest.raises(EndpointRefused, match="r7") as caught:
-            client.reload(server.base_url)
-        assert caught.value.status == 409
-        world.store.pointer.write_text("{")
-        assert post(server.base_url, b"", path="/reload")[0] == 409
+def copied(store: Store, digest: str) -> str:
+    """The same bundle under another digest, to be damaged."""
+    folder, other = store.home / "bundles", uuid4().hex
+    shutil.copytree(folder / digest, folder / other)
+    shutil.copy(folder / f"{digest}.json", folder / f"{other}.json")
+    return other
 
 
-def test_reload_of_the_same_bundle_takes_over_the_new_decision(world: World) -> None:
-    with world.serve() as server:
-        before = client.release(server.base_url)
-        pointer = pointers.read(world.store.pointer)
-        assert pointer
-        pointers.write(world.store.pointer, msgspec.structs.replace(pointer, by="operator", reason="confirmed"))
-        assert client.reload(server.base_url) == {**before, "by": "operator", "reason": "confirmed"}
+def test_a_pointer_that_names_another_release_than_the_bundle_is_refused(served: Served) -> None:
+    served.world.store.point("r7", served.world.releases["r2"].digest)
+    with pytest.raises(EndpointRefused, match="r7") as caught:
+        client.reload(served.base_url)
+    assert caught.value.status == 409
+    served.world.store.pointer.write_text("{")
+    assert post(served.base_url, b"", path="/reload")[0] == 409
+
+
+def test_reload_of_the_same_bundle_takes_over_the_new_decision(served: Served) -> None:
+    before = client.release(served.base_url)
+    served.world.point("r1")
+    pointer = pointers.read(served.world.store.pointer)
+    assert pointer
+    pointers.write(served.world.store.pointer, msgspec.structs.replace(pointer, by="operator", reason="confirmed"))
+    assert client.reload(served.base_url) == {**before, "by": "operator", "reason": "confirmed"}
 
 
 def test_nothing_promoted_is_not_ready_and_a_promotion_changes_that(world: World) -> None:

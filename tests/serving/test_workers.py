@@ -179,7 +179,14 @@ def test_the_workers_end_when_the_process_that_started_them_is_killed(world: Wor
         assert status_of_ready(server.base_url) is None
 
 
-@pytest.mark.parametrize(("of_the_first", "of_the_second"), [((), TWO), (TWO, ()), (TWO, TWO)], ids=["1-2", "2-1", "2-2"])
+@pytest.mark.parametrize(
+    ("of_the_first", "of_the_second"),
+    [
+        pytest.param((), TWO, id="1-2", marks=pytest.mark.long),
+        pytest.param(TWO, (), id="2-1", marks=pytest.mark.long),
+        pytest.param(TWO, TWO, id="2-2"),
+    ],
+)
 def test_a_port_is_of_one_server(world: World, of_the_first: tuple[str, ...], of_the_second: tuple[str, ...]) -> None:
     with world.serve(*of_the_first) as server:
         port = server.base_url.rpartition(":")[2]
@@ -197,6 +204,7 @@ def test_workers_that_cannot_start_end_the_server_with_their_reason(tmp_path: Pa
         pass
 
 
+@pytest.mark.long
 def test_a_server_of_several_workers_that_has_nothing_to_serve_lives_and_is_not_ready(world: World) -> None:
     world.store.pointer.unlink()
     ready = world.store.home / "ready.json"

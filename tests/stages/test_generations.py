@@ -200,7 +200,9 @@ CHANGES: dict[str, tuple[Callable[[Home, pytest.MonkeyPatch], None], set[tuple[s
 }
 
 
-@pytest.mark.parametrize("what", CHANGES)
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=pytest.mark.long) if what == "a section of product.yaml" else what for what in CHANGES]
+)
 def test_every_kind_of_change_is_rebuilt_before_training(copy: Home, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     change, expected = CHANGES[what]
     change(copy, monkeypatch)

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,6 +22,7 @@ from ml_assets.spec.product import Product
 from tests.support import plans
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, deliver, shop
+from tests.support.shared import parse_alone
 
 Texts = Mapping[str, str]
 Edit = Callable[[Texts], Texts]
@@ -300,14 +302,15 @@ def test_no_code_that_only_serves_asks_or_draws_is_in_a_models_digest() -> None:
 
 def stale(edit: Edit) -> set[str]:
     """The stages whose code digest the edit changes."""
-    return {name for name, digest in digests(edit).items() if digest != digests(None)[name]}
+    return {name for name, digest in digests(edit).items() if digest != unedited()[name]}
 
 
-def digests(edit: Edit | None) -> Mapping[str, str]:
-    return _digests(edit) if edit else _digests(lambda texts: texts)
+@cache
+def unedited() -> Mapping[str, str]:
+    return digests(lambda texts: texts)
 
 
-def _digests(edit: Edit) -> Mapping[str, str]:
+def digests(edit: Edit) -> Mapping[str, str]:
     code = edited(edit)
     return {name: code.closure(*stage.builders).digest for name, stage in STAGES.items()}
 
@@ -393,6 +396,7 @@ def test_what_is_exempt_changes_no_data(half: int, plain: Home, tmp_path: Path, 
     for which in [*MUTANTS][half::2]:
         mutate(monkeypatch, which)
     made = shop(tmp_path)
+    parse_alone(made.folder)
     deliver(made, *DAYS[:2])
     assert made.run(DAYS[0], only=DATA[:4]).success
     assert made.run(DAYS[1], only=DATA).success

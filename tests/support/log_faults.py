@@ -37,7 +37,7 @@ from tests.support.faults import SYSTEM_CALLS, die_at
 from tests.support.logged import Asked, log, predicted
 
 CALLS = (*SYSTEM_CALLS, "rename", "unlink", "remove")
-FLUSHED, PARTS, IN_PART = (40, 80, 120), 6, 40
+FLUSHED, PARTS, IN_PART = (40, 80), 3, 40
 SHARES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9, 0.97)
 """Of the largest file's size: where in a file the writer is killed."""
 
@@ -54,7 +54,7 @@ def made(first: int, count: int) -> Predictions:
 
 
 def flush(folder: Path, tell: Tell) -> None:
-    """A log that takes three batches, each once the one before is written, and stops; tells how many records it wrote."""
+    """A log that takes two batches, each once the one before is written, and stops; tells how many records it wrote."""
     kept = PredictionLog(folder, flush_seconds=0.001)
     first = 0
     for count in FLUSHED:

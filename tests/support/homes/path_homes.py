@@ -25,6 +25,7 @@ from resources.dagster_assets import asset_key
 from resources.dagster_resources import resources_of
 from resources.endpoints import pointer
 from resources.settings import settings
+from tests.support.shared import link_parsed_projects
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "model_versions": "source"}
@@ -150,6 +151,7 @@ class Home:
 def home(folder: Path, product: Product) -> Home:
     """A new home with a copy of the product, its dbt models beside its declaration."""
     made = Home(folder, product.name)
+    link_parsed_projects(folder)
     shutil.copytree(product.folder, made.declared, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(dbt_folder(product.folder), made.declared / "dbt", dirs_exist_ok=True)
     return made

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
+from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs
 from ml_assets.errors import MlAssetsError
 from resources.dagster_resources import resources_of
@@ -98,7 +99,7 @@ def _two_months(folder: Path) -> None:
     made.deliver("", year().reference())
     for key in (FIRST, SECOND):
         made.deliver(key, month(key))
-        run = made.run(key, leaves=("tracking",))
+        run = made.run(key, leaves=LEAVES)
     made.close()
     (folder / "run.pickle").write_bytes(pickle.dumps(run))
 
