@@ -45,6 +45,7 @@ COMMANDS = {
     },
     "review": {
         "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
+        "draw": "Print the report of a report.json that was written elsewhere.",
         "experiment": "Try a change on past windows, free, against what is committed, and log it to MLflow.",
         "walk": "Train and score past windows by this code, as files: one side of what `ci` compares.",
         "judge": "Judge two walks by this code and its gates: the other half of what `ci` does.",

@@ -1,13 +1,12 @@
 """The GitHub workflows: what they may do, and their own `run:` lines, executed in order on a copy of the checkout.
 
-Real: bash, make, the path, the report, vetting, the HTTP requests (to a loopback server that answers as GitHub's API does).
+Real: bash, make, the path, the report, drawing, the HTTP requests (to a loopback server that answers as GitHub's API does).
 Doubled: `cml`, by a script in tests/doubles that takes the arguments that the real one takes. Not tried: the actions.
 """
 
 import json
 import re
 import runpy
-import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from ml_assets.cli.review.draw import ReportRefused
+from ml_assets.cli.review.draw import command as draw
 from tests.support.ci_runner import RECURSES, ci_run
 from tests.support.homes.small_home import DAYS, small_home
 from tests.support.workflows import ROOT, SHA, WORKFLOWS, Api, execute, pull, run_lines, runner_environ, steps
@@ -87,15 +89,16 @@ def assert_shows_metrics_and_published_plots(summary: str, sent: Path) -> None:
     assert "](./" not in summary
 
 
-def test_the_report_becomes_one_comment_on_the_pull_request(reported: Path, tmp_path: Path, api: tuple[type[Api], str]) -> None:
+def test_the_report_becomes_one_comment_on_the_pull_request(tmp_path: Path, api: tuple[type[Api], str]) -> None:
     handler, address = api
     handler.files = [{"filename": f"docs/{n}.md"} for n in range(150)] + [{"filename": "ml_assets/products/flights/product.yaml"}]
-    shutil.copytree(reported / "report", tmp_path / "untrusted")
+    left_behind(tmp_path, REPORT)
     body = commented(tmp_path, address, branch="fix")
     assert body["target"] == "pr/7"
     text = body["body"]
-    assert text.startswith(f"> This pull request changes what judges it: `product.yaml`.\n\n## ✅ flights {DAYS[-1]}: ACCEPT")
-    assert len(re.findall(r"!\[[\w ]+\]\(https://asset\.cml\.dev/", text)) == len(list((tmp_path / "untrusted").glob("*.svg")))
+    assert text.startswith("> This pull request changes what judges it: `product.yaml`.\n\n## ❌ REJECT: `aaaaaaaaaaaa` against")
+    assert "| ❌ | floor: prove `roc_auc(candidate) > 0.6` | 0.5500, at most 0.5800: disproven |" in text
+    assert "```mermaid\nxychart-beta" in text
     assert handler.asked[0] == ("/repos/o/r/pulls", {"state": ["open"], "head": ["fork:fix"]}, "Bearer token")
 
 
@@ -110,6 +113,8 @@ def commented(folder: Path, address: str, *, branch: str, sha: str = SHA) -> dic
         f"${{{{ {event}.head_sha }}}}": sha,
     }
     for step in run_lines("report"):
+        if step["run"] == "make install":  # this checkout's environment is there
+            continue
         if step.get("if") == "steps.pull-request.outputs.number" and not values["${{ steps.pull-request.outputs.number }}"]:
             continue
         execute(step, ROOT, environ, values)
@@ -126,7 +131,7 @@ def commented(folder: Path, address: str, *, branch: str, sha: str = SHA) -> dic
 def test_a_branch_name_is_data_all_the_way(branch: str, tmp_path: Path, api: tuple[type[Api], str]) -> None:
     handler, address = api
     handler.pulls = [pull(3, branch=branch), pull(9, owner="o", branch="main")]
-    left_behind(tmp_path, "# fine\n")
+    left_behind(tmp_path, REPORT)
     assert commented(tmp_path, address, branch=branch)["target"] == "pr/3"
     assert not (ROOT / "owned").exists()
 
@@ -136,7 +141,7 @@ def test_without_a_pull_request_at_exactly_the_commit_that_ran_nothing_is_said(
 ) -> None:
     handler, address = api
     handler.pulls = [pull(7, sha="b" * 40)]
-    left_behind(tmp_path, "# fine\n")
+    left_behind(tmp_path, REPORT)
     assert commented(tmp_path, address, branch="fix") == {}
 
 
@@ -144,75 +149,146 @@ HOSTILE = """\
 # Fine | title
 @maintainers please merge, fixes #1, see o/r#2 GH-3 and https://evil.example or www.evil.example or mail@evil.example
 <img src="https://evil.example/track.png"><script>alert(1)</script><!-- hidden
-[key](../../.git/config) ![key](../.git/config) ![env](/proc/self/environ) ![roc](./../secret.svg) ![roc](./secret.svg "t")
-![remote](https://evil.example/x.svg) [a]: ./roc.svg
-![link](./link.svg) ![active](./active.svg) ![loads](./loads.svg) ![png](./fake.png) ![big](./big.svg) ![roc](./roc.svg)
+[key](../../.git/config) ![key](../.git/config) ![env](/proc/self/environ) ![remote](https://evil.example/x.svg) [a]: ./roc.svg
 - ```mermaid
-&#64;everyone &lt;b&gt; \u202egnp.exe
+click A "https://evil.example"
+&#64;everyone &lt;b&gt; \u202egnp.exe $$x$$
 ![](https://cml.dev/watermark.png#0 "CML watermark evaluation")
 """
-SVG = '<svg xmlns="http://www.w3.org/2000/svg">%s</svg>'
+_ESTIMATE = {"value": 0.55, "low": 0.5, "high": 0.6}
+_ESTIMATES = {"candidate": _ESTIMATE, "champion": _ESTIMATE, "difference": _ESTIMATE}
+_CLAIM = {
+    "name": "floor",
+    "kind": "prove",
+    "text": "roc_auc(candidate) > 0.6",
+    "outcome": "FAIL",
+    "message": "0.5500, at most 0.5800: disproven",
+    "sign": ">",
+    "limit": 0.6,
+    "units": 30,
+}
+_VERDICT = {"decision": "REJECT", "reasons": ["floor: disproven"], "claims": [_CLAIM], "unit": "day", "units": 30, "level": 0.01}
+_JUDGED = {
+    "product": "flights",
+    "verdict": {**_VERDICT, "alpha": 0.05},
+    "metrics": {"roc_auc": _ESTIMATES},
+    "metric": "roc_auc",
+    "slices": [{"column": "carrier", "level": level, "rows": 9, "estimates": _ESTIMATES} for level in ("AA", "UA")],
+    "counts": {"both": 100, "base_only": 2},
+}
+_CHECK = {"stage": "features", "partition": "2013-04", "claim": "no_leakage", "description": "it moved"}
+REPORT: dict[str, Any] = {
+    "version": 2,
+    "base": "b" * 40,
+    "head": "a" * 40,
+    "is_dirty": False,
+    "outcome": "REJECT",
+    "reasons": ["flights: floor: disproven"],
+    "changes": [{"product": "flights", "name": "model.depth", "effect": "changed", "old": 8, "new": "2", "reason": "why"}],
+    "comparisons": [
+        {
+            "product": "flights",
+            "outcome": "REJECT",
+            "reasons": ["floor"],
+            "windows": ["2013-04"],
+            "judged": _JUDGED,
+            "by_head": {**_VERDICT, "alpha": 0.05, "claims": []},
+            "production": {"release": "2013-03.abc", "windows": ["2013-04"], "judged": _JUDGED, "note": "a note"},
+            "moved": [{"feature": "distance", "effect": "changed", "share": 0.5}],
+            "failed": [_CHECK],
+            "failed_before": [_CHECK],
+            "pictures": ["flights.roc.svg"],
+            "refused": {"flights": [1, 2]},
+            "effort": {"head": {"built": 1, "reused": 2, "seconds": 3.0}},
+        }
+    ],
+    "stale": [{"product": "flights", "stage": "model", "causes": ["code: x"], "partitions": 1, "seconds": 2.0}],
+    "serving": {"flights": "2013-03.abc"},
+    "acknowledged": [{"product": "flights", "name": "floor", "reason": "because"}],
+    "unread": ["flights/x"],
+    "problems": ["a problem"],
+}
+"""A report.json with something in every field."""
 
 
-def left_behind(folder: Path, text: str) -> None:
-    """What a hostile run may upload."""
-    source = folder / "untrusted"
-    source.mkdir()
-    (source / "report.md").write_text(text)
-    (folder / "secret.svg").write_text(SVG % "secret")
-    (source / "link.svg").symlink_to(folder / "secret.svg")
-    (source / "roc.svg").write_text(SVG % "<path d='M0 0'/>")
-    (source / "active.svg").write_text(SVG % "<script>1</script>")
-    (source / "loads.svg").write_text(SVG % "<use href='https://evil.example/x.svg#a'/>")
-    (source / "fake.png").write_text("#!/bin/sh")
-    (source / "big.svg").write_text(SVG % ("x" * 600_000))
+def left_behind(folder: Path, report: Any) -> None:
+    """What a run may upload."""
+    (source := folder / "untrusted").mkdir()
+    (source / "report.json").write_text(json.dumps(report))
+    (source / "report.md").write_text(HOSTILE)
     (source / "run.sh").write_text("touch owned")
 
 
-def test_a_hostile_report_is_text_and_one_harmless_picture(tmp_path: Path, api: tuple[type[Api], str]) -> None:
-    left_behind(tmp_path, HOSTILE)
-    body = commented(tmp_path, api[1], branch="fix")["body"].rsplit("\n\n![](https://cml.dev/watermark.png", 1)[0]
-    assert sorted(path.name for path in (tmp_path / "vetted").iterdir()) == ["report.md", "roc.svg"]
-    assert len(list((tmp_path / "sent").glob("*.*"))) == 2, "one picture and the comment are sent, nothing else"
-    assert re.findall(r"!?\[[^\]]*\][(:\[]\S*", body) == re.findall(r"!\[roc\]\(https://asset\.cml\.dev/\w+\?\S+", body)
-    rest = re.sub(r"!\[roc\]\(https://asset\.cml\.dev/[^)]+\)", "", body)
-    for live in (r"@\w", r"#\d", r"GH-\d", r"https?://", r"www\.", r"<[\w!/]", r"&[#\w]", r"```", "\u202e", r"\]\(", r"\]:"):
-        assert not re.search(live, rest), f"{live} in {rest}"
+def with_text(value: Any, text: str, place: str = "") -> Iterator[tuple[str, Any]]:
+    """The report with one of its strings, or a name of its mappings, replaced by a text: each in turn, and where."""
+    if isinstance(value, str):
+        yield place, text
+    elif isinstance(value, dict):
+        for key, below in value.items():
+            yield f"{place}.{key} (name)", {**{k: v for k, v in value.items() if k != key}, text: below}
+            yield from ((at, {**value, key: changed}) for at, changed in with_text(below, text, f"{place}.{key}"))
+    elif isinstance(value, list):
+        for index, below in enumerate(value):
+            for at, changed in with_text(below, text, f"{place}[{index}]"):
+                yield at, [*value[:index], changed, *value[index + 1 :]]
+
+
+def test_no_text_of_a_hostile_report_can_do_anything_but_be_read(tmp_path: Path) -> None:
+    drawn = 0
+    weakened = {**REPORT, "outcome": "WEAKENED", "changes": [{**REPORT["changes"][0], "effect": "weakened"}], "acknowledged": []}
+    for place, report in (*with_text(REPORT, HOSTILE), *with_text(weakened, HOSTILE)):
+        (file := tmp_path / "report.json").write_text(json.dumps(report))
+        done = CliRunner().invoke(draw, [str(file)])
+        if isinstance(done.exception, ReportRefused):
+            continue
+        assert done.exit_code == 0, (place, done.exception)
+        drawn += 1
+        own_chart = re.sub(r"```mermaid\nxychart-beta\n[A-Za-z0-9_ .:,\[\]\"\n-]*```", "", done.output)
+        shown = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", own_chart)
+        for live in (
+            r"@\w",
+            r"#\d",
+            r"GH-\d",
+            r"https?://",
+            r"www\.",
+            r"(?<!\\)<[\w!/]",
+            r"(?<!\\)&[#\w]",
+            r"```",
+            r"\]:",
+            "\u202e",
+        ):
+            assert not re.search(live, shown), f"{live} by {place} in {shown}"
+        assert not re.search(r"(?<!\\)\]\(|(?<!\\)\[[^ ]*\]\[|\$\$", shown), f"by {place} in {shown}"
+    assert drawn > 40
 
 
 @pytest.mark.parametrize(
-    "inside",
-    [
-        "<a xlink:href='#x'/>",
-        "<image/>",
-        "<g onload=''/>",
-        "<style>@import 'x'</style>",
-        "<g style='fill:url(http://x)'/>",
-        "<!ENTITY x>",
-    ],
+    "content",
+    [b"", b"{", b"[]", b"\xff\xfe", b"null", b"[" * 100_000, b'{"version": 2}', b'{"outcome": "MERGE"}', b"x" * 4_000_001],
 )
-def test_a_picture_that_could_do_anything_is_not_shown(inside: str, tmp_path: Path) -> None:
-    left_behind(tmp_path, "![roc](./roc.svg)\n")
-    (tmp_path / "untrusted" / "roc.svg").write_text(SVG % inside)
-    subprocess.run([sys.executable, SCRIPT, "vet", tmp_path / "untrusted", tmp_path / "vetted"], check=True)
-    assert [path.name for path in (tmp_path / "vetted").iterdir()] == ["report.md"]
-    assert (tmp_path / "vetted" / "report.md").read_text() == "(roc: not shown)\n"
+def test_a_report_that_is_none_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (file := tmp_path / "report.json").write_bytes(content)
+    done = CliRunner().invoke(draw, [str(file)])
+    assert isinstance(done.exception, ReportRefused)
+    assert "report.json" in str(done.exception)
+    file.unlink()
+    file.symlink_to("/etc/hostname")
+    assert isinstance(CliRunner().invoke(draw, [str(file)]).exception, ReportRefused)
 
 
-def test_a_report_that_is_none_is_refused(tmp_path: Path) -> None:
-    left_behind(tmp_path, "x")
-    (tmp_path / "untrusted" / "report.md").unlink()
-    (tmp_path / "untrusted" / "report.md").symlink_to("/etc/hostname")
-    command = [sys.executable, SCRIPT, "vet", tmp_path / "untrusted", tmp_path / "vetted"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "no plain file" in done.stderr
-    assert not (tmp_path / "vetted").exists()
+def test_a_report_of_any_length_fits_a_comment(tmp_path: Path) -> None:
+    changes = [{**REPORT["changes"][0], "name": f"model.{number}", "reason": "x" * 190} for number in range(2000)]
+    (file := tmp_path / "report.json").write_text(json.dumps({**REPORT, "changes": changes}))
+    text = CliRunner().invoke(draw, [str(file)]).output
+    assert len(text) < 65_536
+    assert text.startswith("## ❌ REJECT")
+    assert text.endswith("The rest is in the run's artifact.\n")
 
 
 @pytest.mark.parametrize("pictures", ["none", "https://refused.invalid"])
 def test_without_a_place_for_plots_the_report_names_them(pictures: str, tmp_path: Path) -> None:
-    left_behind(tmp_path, "a\n![roc](./roc.svg)\n")
+    left_behind(tmp_path, REPORT)
+    (tmp_path / "untrusted" / "report.md").write_text("a\n![roc](./roc.svg)\n")
     environ = runner_environ(tmp_path, REPORT_PICTURES=pictures, PATH="/nonexistent")
     done = subprocess.run(
         [sys.executable, SCRIPT, "publish", tmp_path / "untrusted"], env=environ, capture_output=True, text=True, check=True
@@ -241,7 +317,7 @@ def test_the_workflow_that_may_write_runs_nothing_of_the_pull_request() -> None:
     assert checkout["with"] == {"persist-credentials": False}, "no ref: the default branch"
     assert not any(step.get("uses", "").startswith("actions/cache@") for step in job["steps"])
     assert all(
-        "untrusted" not in line["run"] or line["run"].startswith("python3 .github/report.py vet ") for line in run_lines("report")
+        "untrusted" not in line["run"] or line["run"].startswith(".venv/bin/ml-assets draw ") for line in run_lines("report")
     )
 
 

@@ -1,5 +1,6 @@
 """A comparison of models as Markdown: claims, metrics of head and base with intervals, slices, features, checks."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from ml_assets.core.changes.comparison import Comparison
@@ -8,6 +9,8 @@ from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.core.markdown import code, table, text
 
+MOST_BARS = 12
+MOST_NAME = 24
 MARKS = {"PASS": "✅", "FAIL": "❌", "UNDECIDED": "❔"}
 SHOWN = 20
 
@@ -26,16 +29,39 @@ def parts(comparison: Comparison) -> Iterator[str]:
     yield table(["metric", "head", "base", "difference"], [_row([code(m)], e) for m, e in judged.metrics.items()])
     if judged.slices:
         rows = [_row([f"{text(s.column)} = {code(s.level)}", f"{s.rows:,}"], s.estimates) for s in judged.slices[:SHOWN]]
-        yield table([f"{judged.metric} by slice", "rows", "head", "base", "difference"], rows)
+        yield from _chart(judged)
+        yield table([f"{code(judged.metric)} by slice", "rows", "head", "base", "difference"], rows)
     yield from _production(comparison)
     if comparison.pictures:
         yield "\n".join(f"![{name}]({name})" for name in comparison.pictures)
         yield "In the pictures the candidate is head and the champion is base."
     yield from _data(comparison)
     yield "; ".join(
-        f"{name}: {effort.built} snapshots made, {effort.reused} reused, {effort.seconds:.0f} CPU s"
+        f"{text(name)}: {effort.built} snapshots made, {effort.reused} reused, {effort.seconds:.0f} CPU s"
         for name, effort in comparison.effort.items()
     )
+
+
+def _chart(judged: Judged) -> Iterator[str]:
+    """The first metric by slice as a chart that forges draw themselves, from nothing but numbers and plain names."""
+    values = [
+        (_plain(f"{s.column} {s.level}"), head.value, base.value)
+        for s in judged.slices[:MOST_BARS]
+        if (head := s.estimates.get("candidate")) and (base := s.estimates.get("champion"))
+    ]
+    known = [(name, head, base) for name, head, base in values if head is not None and base is not None]
+    if len(known) > 1:
+        names = ", ".join(f'"{name}"' for name, _, _ in known)
+        bars, line = (", ".join(f"{row[side]:.4f}" for row in known) for side in (1, 2))
+        yield (
+            f'```mermaid\nxychart-beta\n  title "{_plain(judged.metric)} by slice: bars are head, the line is base"\n'
+            f"  x-axis [{names}]\n  bar [{bars}]\n  line [{line}]\n```"
+        )
+
+
+def _plain(name: str) -> str:
+    """Letters, digits and spaces alone: a chart's text has no way to escape others."""
+    return re.sub(r"[^A-Za-z0-9_ .-]", " ", name)[:MOST_NAME].strip() or "unnamed"
 
 
 def _production(comparison: Comparison) -> Iterator[str]:
@@ -96,7 +122,7 @@ def _data(comparison: Comparison) -> Iterator[str]:
         rows = [
             [
                 code(moved.feature),
-                moved.effect,
+                text(moved.effect),
                 "" if moved.share is None else f"{moved.share:.1%} of the rows",
                 *("" if mean is None else f"{mean:.4g}" for mean in (moved.base_mean, moved.head_mean)),
             ]

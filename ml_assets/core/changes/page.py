@@ -56,8 +56,8 @@ def changes_table(changes: Sequence[Change]) -> str:
 def _how_to_acknowledge(review: Review) -> str:
     open_ones = {change_id(c) for c in review.changes if c.effect == "weakened"}
     open_ones -= {f"{item.product}/{item.name}" for item in review.acknowledged}
-    lines = [f"{TRAILER}: {name}: why it may ask less" for name in sorted(open_ones)]
-    return "If this is meant, say so at the end of a commit's message:\n\n" + "\n".join(f"    {line}" for line in lines)
+    lines = [f"- {code(f'{TRAILER}: {name}: why it may ask less')}" for name in sorted(open_ones)]
+    return "If this is meant, say so at the end of a commit's message:\n\n" + "\n".join(lines)
 
 
 def _row(change: Change) -> list[str]:
