@@ -11,13 +11,20 @@ import msgspec
 import polars as pl
 import pytest
 
+from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.changes.judging import NotComparable, SideRows, judged
 from ml_assets.core.changes.protocol import Gates, Walked, Window
 from ml_assets.core.changes.review import Review
+from ml_assets.core.release.records import MoveRecord
+from ml_assets.services.build_snapshots import make_raw
 from ml_assets.services.review.files import read_walk, write_walk
+from ml_assets.services.review.walk import Walker
 from ml_assets.services.review.windows import retired_windows
 from ml_assets.spec.product import load
+from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
+from resources.settings import settings
+from tests.support.homes.shop import csv_bytes, rows
 from tests.support.homes.walked_home import DAYS, WINDOWS, made, shop_team
 from tests.support.repository import Answer, Team
 
@@ -126,6 +133,54 @@ def test_only_windows_that_no_candidate_can_be_asked_about_are_scored(shop: Team
     assert retired_windows(ledger, two_days) == []
 
 
+def test_what_is_recalled_is_neither_walked_nor_taken_over(shop: Team, tmp_path: Path) -> None:
+    shutil.copytree(shop.home, tmp_path / "read", ignore=shutil.ignore_patterns("ci", "report", "cache"))
+    shop.git("switch", "--quiet", "main")
+    product = load(shop.product)
+    environ = {**shop.environ, "ML_ASSETS_HOME": str(tmp_path / "own"), "ML_ASSETS_UPSTREAM": str(tmp_path / "read")}
+    ledger = Ledger(f"sqlite:///{tmp_path / 'read' / 'ledger.db'}")
+    first, last = (ledger.current("shop", "raw", day) for day in (DAYS[0], DAYS[-1]))
+    features = ledger.current("shop", "features", DAYS[0])
+    assert first is not None
+    assert last is not None
+    assert features is not None
+
+    def trained() -> list[str]:
+        space = Workspace(settings(environ))
+        assert space.lineage.upstream is not None
+        walker = Walker(space.lineage, space.lineage.upstream, space.dbt, product)
+        return [each.partition for each in walker.inputs("model", DAYS[-1])]
+
+    assert trained() == list(DAYS[:-1])
+    for raw in (first, last):
+        recalls.record(ledger, recalls.of_partition(raw, reason="it was doubled", by="ann"))
+    assert trained() == list(DAYS[1:-1])
+    assert retired_windows(ledger, product) == list(WINDOWS[:-1])
+    with pytest.raises(ZeroDivisionError):
+        Workspace(settings(environ | {"ML_ASSETS_HOME": str(tmp_path / "other")})).lineage.make(
+            features.recipe, lambda: 1 // 0, run="r"
+        )
+
+
+def test_a_partition_is_scored_when_every_window_that_holds_it_is_retired(shop: Team, tmp_path: Path) -> None:
+    shutil.copytree(shop.home, tmp_path / "home", ignore=shutil.ignore_patterns("ci", "report", "cache"))
+    shop.git("switch", "--quiet", "main")
+    product = load(shop.product)
+    two_days = product.model_copy(update={"window": product.window.model_copy(update={"test": 2})})
+    space = Workspace(settings({**shop.environ, "ML_ASSETS_HOME": str(tmp_path / "home")}))
+    for day in ("2024-03-05", "2024-03-06"):
+        (tmp_path / "home" / "landing" / "shop" / "orders" / f"{day}.csv").write_bytes(csv_bytes(rows(day)))
+        make_raw(space.lineage, space.landing, product, day, run="delivered")
+    assert retired_windows(space.ledger, two_days) == []
+    served = {"product": "shop", "environment": "production", "bundle": "b", "release": "r", "manifest": "m"}
+    move = MoveRecord(**served, as_of="2024-03-05", previous=None, by="ann", reason="", is_proven=True)
+    space.ledger.move_pointer("promotion", move, expected=None)
+    # 2024-03-04 is in the window of 2024-03-05 too, which can be asked again
+    assert retired_windows(space.ledger, two_days) == ["2024-03-03"]
+    assert retired_windows(space.ledger, product) == list(DAYS[1:])
+    space.ledger.close()
+
+
 def test_a_home_upstream_lends_what_it_made_and_is_not_written(shop: Team, tmp_path: Path) -> None:
     judge(shop, (SPEC, "depth: 3", "depth: 2"))
     upstream = tmp_path / "upstream"
@@ -164,7 +219,13 @@ def test_rows_are_joined_by_key_and_what_only_one_side_has_is_counted(shop: Team
     base = side(shop, scores=[0.2, 0.8] * 60)
     head = side(shop, scores=[0.8, 0.2] * 60, keys=[str(n) for n in range(10, 130)], labels=[1, *[n % 2 for n in range(1, 120)]])
     found = judged(base, head, product, Gates())
-    assert msgspec.structs.asdict(found.counts) == {"both": 110, "base_only": 10, "head_only": 10, "labels_changed": 1}
+    assert msgspec.structs.asdict(found.counts) == {
+        "both": 110,
+        "base_only": 10,
+        "head_only": 10,
+        "labels_changed": 1,
+        "scores_changed": 110,
+    }
     assert found.metrics["roc_auc"]["candidate"].value == 0.0
     assert found.metrics["roc_auc"]["champion"].value == 1.0
 

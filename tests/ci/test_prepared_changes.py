@@ -147,7 +147,7 @@ PREPARED = {
         0,
         "ACCEPT",
         {SQL: "changed"},
-        "shop: every model came out equal",
+        "shop: every score came out equal",
     ),
     "documentation": Prepared((), 0, "UNCHANGED", {}, "nothing that decides", compares=False),
     "a changed label": Prepared(

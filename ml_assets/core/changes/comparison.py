@@ -44,7 +44,7 @@ def compared(base: Walked, head: Walked, *, judged: Judged, by_head: VerdictFact
     failing = {check.subject: check for check in head.checks if check.is_failure}
     before = {check.subject for check in base.checks if check.is_failure}
     failed = tuple(check for subject, check in failing.items() if subject not in before)
-    outcome, reasons = _outcome(base, head, judged, failed, is_same=_models(base) == _models(head) and not moved)
+    outcome, reasons = _outcome(base, head, judged, failed)
     return Comparison(
         product=base.product,
         outcome=outcome,
@@ -71,26 +71,24 @@ def not_compared(product: str, outcome: Outcome, *reasons: str, windows: Sequenc
     return Comparison(product=product, outcome=outcome, reasons=reasons, windows=tuple(windows))
 
 
-def _outcome(base: Walked, head: Walked, judged: Judged, failed: Sequence[Check], *, is_same: bool) -> tuple[Outcome, list[str]]:
+def _outcome(base: Walked, head: Walked, judged: Judged, failed: Sequence[Check]) -> tuple[Outcome, list[str]]:
     counts, verdict = judged.counts, judged.verdict
     reasons = [f"{check.claim or 'contract'} fails in {check.stage} {check.partition}: {check.description}" for check in failed]
     is_whole = not counts.base_only and _windows(base) == _windows(head)
     if counts.base_only:
         reasons.append(f"head does not score {counts.base_only:,} rows that base scores")
+    if _windows(base) != _windows(head):
+        reasons.append("head walked other windows than base")
     if counts.labels_changed:
         reasons.append(f"the label of {counts.labels_changed:,} of {counts.both:,} rows means something else; judged on base's")
     if failed:
         return "REJECT", reasons
-    if is_same and is_whole and not counts.labels_changed:
-        return "ACCEPT", ["every model came out equal"]
+    if is_whole and not counts.labels_changed and not counts.scores_changed:
+        return "ACCEPT", ["every score came out equal"]
     reasons += verdict.reasons
     if verdict.decision == "ACCEPT" and (not is_whole or counts.labels_changed):
         return "INCONCLUSIVE", reasons
     return verdict.decision, reasons
-
-
-def _models(side: Walked) -> dict[str, str]:
-    return {window.partition: window.model for window in side.windows}
 
 
 def _windows(side: Walked) -> list[tuple[str, tuple[str, ...]]]:

@@ -104,6 +104,7 @@ def _joined(base: SideRows, head: SideRows, product: Product) -> tuple[pl.DataFr
         base_only=rows.height - joint.height,
         head_only=other.join(every, on=[*key, _WINDOW], how="anti").height,
         labels_changed=int(was.ne_missing(now).sum()),
+        scores_changed=int((joint[_SCORE] != joint[_OTHER_SCORE]).sum()),
     )
 
 

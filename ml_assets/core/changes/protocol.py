@@ -67,12 +67,14 @@ class Walked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows that were joined by key (`both`), and rows whose key only one side has. `labels_changed` is of the joined ones."""
+    """Rows that were joined by key (`both`), and rows whose key only one side has. `labels_changed` and `scores_changed` are of
+    the joined ones."""
 
     both: int
     base_only: int = 0
     head_only: int = 0
     labels_changed: int = 0
+    scores_changed: int = 0
 
 
 class Production(msgspec.Struct, frozen=True, kw_only=True):
