@@ -80,6 +80,7 @@ def test_the_champion_is_scored_with_the_lookups_that_it_ships(copy: Home) -> No
     assert expected != others, "today's lookups would give other scores"
 
 
+@pytest.mark.long
 def test_a_feature_column_that_the_sql_drops_does_not_stop_the_champion_from_being_scored(copy: Home) -> None:
     copy.edit("dbt/shop_features.sql", (r"r\.items, ", ""))
     copy.edit("contract.py", (rf"{ITEMS}    typical", "    typical"))
