@@ -65,7 +65,7 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-long: install  ## the longer suites, with printed seeds
+long: install debian  ## the longer suites, with printed seeds
 	$(BIN)/python -m pytest -m long
 
 bench: install  ## time per stage, and the path against a plain script

@@ -102,6 +102,7 @@ def test_one_check_of_severity_error_that_blocks_nothing_fails_it(days: Days) ->
     assert (code, told["passed"], failed(told)) == (1, False, {"answers_as_recorded"})
 
 
+@pytest.mark.long
 def test_a_damaged_byte_and_a_broken_dbt_test_each_fail_their_check(days: Days) -> None:
     model = blob(days, "release", "profile.json")
     schema = days.products / "flights" / "dbt" / "schema.yml"

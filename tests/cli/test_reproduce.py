@@ -175,6 +175,7 @@ def checked(at: Home) -> tuple[int, dict[str, Any]]:
     return done.exit_code, rows["reproducible"]
 
 
+@pytest.mark.long
 def test_the_checks_reproduce_and_tell_a_declared_change_from_a_model_that_is_not_the_same(copy: Home) -> None:
     found = reproduced(copy)
     assert found.passed, found.description

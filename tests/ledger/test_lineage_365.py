@@ -307,6 +307,7 @@ def told(many: ManyDays) -> tuple[int, dict[str, Any]]:
     return done.exit_code, plan
 
 
+@pytest.mark.long
 def test_dagster_trains_again_when_one_old_day_changes_and_only_then(many: ManyDays, tmp_path: Path) -> None:
     """More than a hundred partitions upstream: from there on Dagster itself compares no data versions. The days that look back on
     the changed one are rebuilt first."""

@@ -101,19 +101,17 @@ STATEMENTS = [
 ]
 
 
-FORBIDDEN = [(table, each) for table in TABLES for each in STATEMENTS if "CONFLICT" not in each or table != "inputs"]
-"""No row of inputs can be in conflict: it has no unique column."""
-
-
-@pytest.mark.parametrize(("table", "statement"), FORBIDDEN)
-def test_the_database_itself_refuses_to_change_a_row(ledger: Ledger, table: str, statement: str) -> None:
+@pytest.mark.parametrize("table", TABLES)
+def test_the_database_itself_refuses_to_change_a_row(ledger: Ledger, table: str) -> None:
     fill(ledger)
     columns = schema.metadata.tables[table].columns
     unique = next((c.name for c in columns if c.primary_key), columns.keys()[0])
     with ledger.engine.connect() as connection:
         before = connection.execute(text(f"SELECT * FROM {table}")).fetchall()
-    with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
-        connection.execute(text(statement.format(table, unique)))
+    # no row of inputs can be in conflict: it has no unique column
+    for statement in (each for each in STATEMENTS if "CONFLICT" not in each or table != "inputs"):
+        with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
+            connection.execute(text(statement.format(table, unique)))
     with ledger.engine.connect() as connection:
         assert before
         assert connection.execute(text(f"SELECT * FROM {table}")).fetchall() == before
@@ -149,11 +147,11 @@ Ledger(sys.argv[1]).append("refusal", {})
 """
 
 
-def test_six_processes_make_the_ledger_at_once(url: str) -> None:
-    openers = [subprocess.Popen([sys.executable, "-c", OPENER, url], cwd=ROOT) for _ in range(6)]
-    assert [opener.wait() for opener in openers] == [0] * 6
+def test_processes_make_the_ledger_at_once(url: str) -> None:
+    openers = [subprocess.Popen([sys.executable, "-c", OPENER, url], cwd=ROOT) for _ in range(3)]
+    assert [opener.wait() for opener in openers] == [0] * 3
     ledger = Ledger(url)
-    assert (len(ledger.entries()), broken(ledger)) == (6, [])
+    assert (len(ledger.entries()), broken(ledger)) == (3, [])
     ledger.close()
 
 

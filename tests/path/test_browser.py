@@ -45,6 +45,7 @@ def test_an_evaluation_shows_its_verdict_and_curves_without_a_click(ui: str, dri
     assert keep_screenshot(driver, "evaluation").stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/assets/flights/report?view=overview")
     buttons = eventually(lambda: driver.find_elements(By.XPATH, "//*[text()='[Show Markdown]']"), what="the metadata table")
@@ -56,6 +57,7 @@ def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> Non
     keep_screenshot(driver, "plots")
 
 
+@pytest.mark.long
 def test_the_checks_of_an_evaluation_are_green(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/assets/flights/evaluation?view=checks")
     eventually(lambda: {"gates_passed", "not_worse", "floor", "Passed"} <= texts(driver), what="the gates")

@@ -181,6 +181,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert f"override at {release.facts['override']['at'][:19]} by anna (cli): {WHO['reason']}" in lineage
 
 
+@pytest.mark.long
 def test_the_override_job_and_the_sensor_release_it_once(turned_down: People) -> None:
     assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
     (entry,) = turned_down.entries("override")

@@ -113,7 +113,6 @@ def test_changed_outcomes_of_a_month_make_anew_what_depends_on_them(copy: Home) 
     assert now["evaluation"].facts["champion"]["release"] == was["release"].facts["release"]
 
 
-@pytest.mark.long
 def test_a_change_that_no_feature_sees_ends_at_the_features(copy: Home) -> None:
     features = copy.get("features", THIRD)
     copy.deliver(THIRD, {"weather": with_column(month(THIRD)["weather"], "wind_gust", b"20.5", every=50)})

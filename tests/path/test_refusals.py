@@ -111,6 +111,7 @@ def test_the_same_release_answers_once_it_was_tried(untried: After, tmp_path: Pa
     assert tried.answering() == tried.get("release", THIRD).facts["release"]
 
 
+@pytest.mark.long
 def test_a_selection_without_checks_gets_as_far_as_what_needs_them(months: Months, copy: Home) -> None:
     copy.deliver(NEXT, month(NEXT))
     bare = copy.run(NEXT, without=[])

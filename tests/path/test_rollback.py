@@ -116,6 +116,7 @@ def test_the_drill_finds_that_the_release_before_is_damaged(days: Days, space: W
     assert first.release in (found.description or "")
 
 
+@pytest.mark.long
 def test_the_drill_finds_that_going_back_is_too_slow(days: Days, space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drill, "MOST_SECONDS", 0.001)
     found = drilled(days, space)

@@ -247,6 +247,7 @@ def killed_while_it_writes(killing: Killing) -> None:
     killing.complete()
 
 
+@pytest.mark.long
 def test_the_first_run_of_a_home_killed_while_it_writes_leaves_what_is_recorded_whole_and_the_next_run_completes(
     first_killing: Killing,
 ) -> None:

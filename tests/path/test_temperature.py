@@ -13,6 +13,7 @@ from ml_assets.spec.product import load
 from tests.support.homes.path_homes import Home, Run, home
 from tests.support.homes.weather_days import TEMPERATURE, days
 
+pytestmark = pytest.mark.long
 SMALL = (
     (r"window: \{.*\}", "window: {train: 6, test: 2, minimum: 2}"),
     (r"unit: day", "unit: row"),
@@ -102,7 +103,6 @@ def test_a_day_again_computes_nothing(taken: tuple[Home, dict[str, Run]]) -> Non
     assert at.counts() == before
 
 
-@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_a_model_of_ninety_days_among_more_than_a_hundred(tmp_path: Path) -> None:
     at = home(tmp_path, load(TEMPERATURE))

@@ -112,17 +112,20 @@ def test_variables_of_mlflow_that_are_set_between_runs_do_not_stop_training(
     made.close()
 
 
+@pytest.mark.long
 def test_a_hostile_environment_changes_no_data_version(clean: Home, hostile: Hostile) -> None:
     for stage in STAGES:
         versions = [made.get(stage, DAYS[1]).data_version for made in (clean, hostile.home)]
         assert versions[0] == versions[1], stage
 
 
+@pytest.mark.long
 def test_a_hostile_environment_releases_and_promotes_the_same_release(clean: Home, hostile: Hostile) -> None:
     assert clean.answering() is not None
     assert hostile.home.answering() == clean.answering()
 
 
+@pytest.mark.long
 def test_features_are_in_utc_in_a_home_of_another_time_zone(hostile: Hostile) -> None:
     manifest = hostile.home.get("features", DAYS[1])
     frame = hostile.home.space.snapshots.frame(manifest.snapshot, "features.parquet")
@@ -130,11 +133,13 @@ def test_features_are_in_utc_in_a_home_of_another_time_zone(hostile: Hostile) ->
     assert frame["hour"].to_list() == frame["placed_at"].dt.hour().to_list()
 
 
+@pytest.mark.long
 def test_nothing_is_written_outside_the_home(hostile: Hostile) -> None:
     assert sorted(path.name for path in hostile.base.iterdir()) == sorted(["cwd", "HOME", "tmp", ODD])
     assert [path for name in ("cwd", "HOME", "tmp") for path in (hostile.base / name).rglob("*")] == []
 
 
+@pytest.mark.long
 def test_what_a_narrow_umask_makes_its_owner_can_use(hostile: Hostile) -> None:
     made = [path for name in ("store", "dagster", "cache", "mlflow") for path in (hostile.home.folder / name).rglob("*")]
     assert made

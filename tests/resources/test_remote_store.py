@@ -83,6 +83,7 @@ def test_a_scratch_store_reads_copies_and_puts_nothing_back(space: Workspace, tm
     assert scratch.is_intact(own.digest)
 
 
+@pytest.mark.long
 def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     days = command_line.made(tmp_path)
     link_parsed_projects(days.home)

@@ -96,7 +96,7 @@ body = row | st.fixed_dictionaries({"rows": st.lists(row, min_size=1, max_size=2
 body |= st.fixed_dictionaries({"rows": st.lists(row | broken_row, max_size=5)})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(body)
 def test_any_request_gets_the_same_answer_from_both_paths(servers: Servers, body: dict[str, Any]) -> None:
     status, content = servers.both(json.dumps(body).encode())

@@ -299,6 +299,7 @@ def test_a_server_that_dies_says_why(tmp_path: Path) -> None:
     assert slow.process.returncode is not None
 
 
+@pytest.mark.long
 def test_a_taken_port_is_named(world: World) -> None:
     with world.serve() as server:
         port = server.base_url.rpartition(":")[2]
@@ -307,7 +308,9 @@ def test_a_taken_port_is_named(world: World) -> None:
     assert f"127.0.0.1:{port}: Address already in use" in taken.stderr
 
 
-@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "workers"])
+@pytest.mark.parametrize(
+    "options", [pytest.param((), id="one"), pytest.param(("--workers", "2"), id="workers", marks=pytest.mark.long)]
+)
 def test_a_server_ends_with_the_process_that_started_it(world: World, options: tuple[str, ...]) -> None:
     ready = world.store.home / "ready.json"
     argv = [sys.executable, "-c", ORPHAN, *world.store.argv, *options, "--ready-file", str(ready)]

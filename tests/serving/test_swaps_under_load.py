@@ -85,6 +85,7 @@ def test_a_kill_under_load_leaves_whole_records_and_the_acknowledged_release(wor
         assert answer["predictions"][0]["probability"] == kept["score"]
 
 
+@pytest.mark.long
 def test_a_server_that_is_killed_while_it_loads_serves_the_pointer_after(world: World) -> None:
     with world.serve() as server:
         world.point("r2")

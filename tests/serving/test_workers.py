@@ -258,6 +258,7 @@ def test_what_else_listens_on_the_port_is_named(world: World) -> None:
     assert f"127.0.0.1:{port}: Address already in use" in taken.stderr
 
 
+@pytest.mark.long
 def test_a_worker_that_dies_again_and_again_is_started_ever_more_rarely(world: World) -> None:
     with world.serve(*TWO) as server:
         dying, stays = processes(server)

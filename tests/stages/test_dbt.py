@@ -60,6 +60,7 @@ def test_dbt_leaves_logging_and_open_files_as_they_were(dbt: Dbt, built: Built, 
     assert len(list(Path("/proc/self/fd").iterdir())) <= files
 
 
+@pytest.mark.long
 def test_dbt_prints_nothing_and_installs_no_root_handler(tmp_path: Path) -> None:
     code = (
         "import logging\nfrom pathlib import Path\n"

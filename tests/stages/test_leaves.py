@@ -54,6 +54,7 @@ def judged(made: Home, *also: str) -> Run:
 # --- cases
 
 
+@pytest.mark.long
 def test_one_class_window(plain: Home, tmp_path: Path) -> None:
     made = plain.copy(tmp_path / "copy")
     deliver(made, THIRD, came_back=0)
@@ -84,6 +85,7 @@ def test_boolean_and_float_labels_are_judged_as_0_and_1(plain: Home, tmp_path: P
     made.close()
 
 
+@pytest.mark.long
 def test_boolean_feature_and_large_numbers(tmp_path: Path) -> None:
     large = 2**53 - 20
     kinds = [(r"items: int = pa.Field\(", "items: bool = pa.Field("), (r"amount: float = pa.Field\(", "amount: int = pa.Field(")]

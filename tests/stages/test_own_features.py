@@ -80,6 +80,7 @@ def test_the_champion_is_scored_with_the_lookups_that_it_ships(copy: Home) -> No
     assert expected != others, "today's lookups would give other scores"
 
 
+@pytest.mark.long
 def test_a_feature_column_that_the_sql_drops_does_not_stop_the_champion_from_being_scored(copy: Home) -> None:
     copy.edit("dbt/shop_features.sql", (r"r\.items, ", ""))
     copy.edit("contract.py", (rf"{ITEMS}    typical", "    typical"))
@@ -93,6 +94,7 @@ def test_a_feature_column_that_the_sql_drops_does_not_stop_the_champion_from_bei
     assert copy.answering() == copy.get("release", THIRD).facts["release"]
 
 
+@pytest.mark.long
 def test_a_champion_whose_request_column_is_gone_leaves_the_verdict_to_a_person(copy: Home) -> None:
     copy.edit("dbt/shop_features.sql", (r"r\.items, ", ""))
     copy.edit("dbt/shop_requests.sql", (", items", ""))

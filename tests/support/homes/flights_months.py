@@ -16,6 +16,7 @@ from tests.support.shared import made_once
 
 MONTHS = ("2013-01", "2013-02", "2013-03")
 NEXT = "2013-04"
+DATA = ("raw", "reference", "dataset", "quarantine", "features")
 TOO_FAR = b"99999"
 SMALL = (
     (r"iterations: 100", "iterations: 5"),
@@ -76,22 +77,39 @@ def with_column(content: bytes, name: str, value: bytes, *, every: int = 1) -> b
     return b"\n".join([header, *rows, b""])
 
 
-def _three_months(folder: Path) -> None:
+def _two_months_of_data(folder: Path) -> None:
+    """The first two months up to their features, whatever the model and the gates will be."""
     made = home(folder / "home", flights())
-    made.edit("product.yaml", *SMALL)
     made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
     made.deliver("", year().reference())
-    runs = {}
-    for key in MONTHS:
-        made.deliver(key, month(key))
-        runs[key] = made.run(key, leaves=LEAVES)
+    first, second, _ = MONTHS
+    made.deliver(first, month(first))
+    run = made.run(first)
+    made.deliver(second, month(second))
+    assert made.run(second, only=DATA).success
     made.close()
-    (folder / "runs.pickle").write_bytes(pickle.dumps(runs))
+    (folder / "first.pickle").write_bytes(pickle.dumps(run))
+
+
+def with_data(base: Path, folder: Path) -> tuple[Home, Run]:
+    """A new home that has the data of the first two months, and the first month's run."""
+    made = made_once(base, "two-months-of-data", _two_months_of_data)
+    return Home(made / "home", flights().name).copy(folder), pickle.loads((made / "first.pickle").read_bytes())
 
 
 @cache
 def _own_copy(base: Path) -> Months:
-    folder = made_once(base, "three-months", _three_months)
+    def three_months(folder: Path) -> None:
+        made, first = with_data(base, folder / "home")
+        made.edit("product.yaml", *SMALL)
+        runs = {MONTHS[0]: first}
+        for key in MONTHS[1:]:
+            made.deliver(key, month(key))
+            runs[key] = made.run(key, leaves=LEAVES)
+        made.close()
+        (folder / "runs.pickle").write_bytes(pickle.dumps(runs))
+
+    folder = made_once(base, "three-months", three_months)
     own = Home(folder / "home", flights().name).copy(base / "three-months")
     return Months(own, pickle.loads((folder / "runs.pickle").read_bytes()))
 

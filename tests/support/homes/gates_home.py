@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from tests.support.homes.flights_days import flights
-from tests.support.homes.flights_months import MONTHS, month, year
+from tests.support.homes.flights_months import MONTHS, month, with_data, year
 from tests.support.homes.path_homes import Home, home
 
 GATES = {
@@ -34,11 +34,10 @@ STAGES = ["raw", "reference", "dataset", "quarantine", "features", "model", "eva
 
 
 @cache
-def _made(folder: Path) -> Home:
-    made = home(folder / "gates-home", flights())
+def _made(base: Path) -> Home:
+    made, _ = with_data(base, base / "gates-home")
     file = made.declared / "product.yaml"
     file.write_text(_with(_with(file.read_text(), "gates", GATES), "model", MODEL))
-    made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
     _run(made, month)
     return made
 

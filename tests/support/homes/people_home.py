@@ -19,8 +19,8 @@ from ml_assets.errors import MlAssetsError
 from resources.dagster_resources import resources_of
 from resources.ledger.ledger import Entry
 from tests.support.homes.flights_days import flights
-from tests.support.homes.flights_months import month, year
-from tests.support.homes.path_homes import QUIET, Home, Run, home
+from tests.support.homes.flights_months import with_data
+from tests.support.homes.path_homes import QUIET, Home, Run
 from tests.support.shared import made_once
 
 FIRST, SECOND = "2013-01", "2013-02"
@@ -92,21 +92,16 @@ def told(done: Result) -> Any:
     return json.loads(done.output)
 
 
-def _two_months(folder: Path) -> None:
-    made = home(folder / "home", flights())
-    made.edit("product.yaml", *SMALL)
-    made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
-    made.deliver("", year().reference())
-    for key in (FIRST, SECOND):
-        made.deliver(key, month(key))
-        run = made.run(key, leaves=LEAVES)
-    made.close()
-    (folder / "run.pickle").write_bytes(pickle.dumps(run))
-
-
 @cache
 def _waiting(base: Path) -> People:
-    return _own_copy(base, made_once(base, "waiting", _two_months))
+    def release(folder: Path) -> None:
+        made, _ = with_data(base, folder / "home")
+        made.edit("product.yaml", *SMALL)
+        run = made.run(SECOND, leaves=LEAVES)
+        made.close()
+        (folder / "run.pickle").write_bytes(pickle.dumps(run))
+
+    return _own_copy(base, made_once(base, "waiting", release))
 
 
 @cache
