@@ -9,7 +9,8 @@ from click.testing import CliRunner, Result
 from ml_assets.cli import cli
 from ml_assets.core.lineage import stages
 from ml_assets.services.stale_evaluations import made_by_other_code, stale_evaluations
-from tests.support.command_line import Days
+from resources.ledger import tables as schema
+from tests.support.command_line import Days, replace_in
 from tests.support.homes.small_home import DAYS, small_home
 
 pytestmark = pytest.mark.timeout(600)
@@ -90,4 +91,29 @@ def test_other_code_and_other_libraries_are_named_as_such(days: Days, monkeypatc
         assert stale
         assert stale.made_by == "made by other configuration and libraries"
         assert any(cause.startswith("library: catboost ") and cause.endswith('-> "9.9"') for cause in stale.causes)
+    space.ledger.close()
+
+
+def test_run_stale_makes_the_newest_path_and_what_it_reads_again_and_asks_no_older_window(days: Days) -> None:
+    replace_in(days.products / "flights" / "contract.py", {'"min_rows": 100': '"min_rows": 99'})
+    space = days.open()
+    looks = len(space.ledger.entries(schema.entries.c.kind == "look"))
+    older = space.ledger.current("flights", "evaluation", SECOND)
+    assert command(days, "run", "flights", "--stale", "--partition", SECOND).exit_code == 2
+    done = command(days, "run", "flights", "--stale")
+    assert done.exit_code == 0, done.output
+    first, *causes = done.output.splitlines()
+    assert "stale snapshots are made again" in first
+    assert "CPU seconds by recorded times" in first
+    assert "no older test window is asked again" in first
+    assert [line for line in causes if line.endswith(CAUSE)]
+    assert [line for line in causes if "code of dataset changed: contract.py" in line]
+    assert set(stale_evaluations(space.lineage, days.flights)) == {SECOND}
+    assert len(space.ledger.entries(schema.entries.c.kind == "look")) == looks + 1
+    assert space.ledger.current("flights", "evaluation", SECOND) == older
+    entries = len(space.ledger.entries())
+    again = command(days, "run", "flights", "--stale")
+    assert (again.exit_code, again.output.startswith(f"flights {THIRD}: nothing to do")) == (0, True)
+    assert json.loads(command(days, "run", "flights", "--stale", "--json").output)["run"] is None
+    assert len(space.ledger.entries()) == entries
     space.ledger.close()
