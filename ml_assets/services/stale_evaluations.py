@@ -61,22 +61,20 @@ def stale_evaluations(lineage: Lineage, product: Product) -> dict[str, Staleness
     }
 
 
-def made_by_other_code(lineage: Lineage, product: Product, evaluation: Manifest) -> Staleness | None:
-    """The same of any evaluation, also one that was replaced: what it and all that it was made from record, against what is
-    declared now; None if nothing differs."""
-    otherwise = [
-        (manifest, kind) for manifest in _upstream(lineage, evaluation) for kind in declared_otherwise(product, manifest)
-    ]
-    words = dict.fromkeys(declared_change(product, manifest, kind) for manifest, kind in otherwise)
+def made_by_other_code(lineage: Lineage, product: Product, manifest: Manifest) -> Staleness | None:
+    """The same of any evaluation or release, also one that was replaced: what it and all that it was made from record, against
+    what is declared now; None if nothing differs."""
+    otherwise = [(source, kind) for source in _upstream(lineage, manifest) for kind in declared_otherwise(product, source)]
+    words = dict.fromkeys(declared_change(product, source, kind) for source, kind in otherwise)
     kinds = {kind for _, kind in otherwise}
-    return Staleness(product.name, evaluation.partition, kinds, list(words)) if words else None
+    return Staleness(product.name, manifest.partition, kinds, list(words)) if words else None
 
 
-def _upstream(lineage: Lineage, evaluation: Manifest) -> Iterator[Manifest]:
-    """The evaluation and all that its candidate and its rows were made from, each once; not the releases it compares with."""
-    waiting, known = [evaluation], {evaluation.id}
+def _upstream(lineage: Lineage, manifest: Manifest) -> Iterator[Manifest]:
+    """The manifest and all that its model and its rows were made from, each once; not the releases that it was compared with."""
+    waiting, known = [manifest], {manifest.id}
     while waiting:
-        yield (manifest := waiting.pop(0))
-        sources = [m for m in lineage.inputs(manifest) if m.recipe.stage != "release" and m.id not in known]
+        yield (nearest := waiting.pop(0))
+        sources = [m for m in lineage.inputs(nearest) if m.recipe.stage != "release" and m.id not in known]
         known |= {source.id for source in sources}
         waiting += sources

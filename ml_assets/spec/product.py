@@ -27,6 +27,7 @@ from ml_assets.spec.sections import (
     MonitoringSpec,
     Name,
     PartitionSpec,
+    PromoteSpec,
     RebuildSpec,
     ReferenceSpec,
     Section,
@@ -62,6 +63,7 @@ class Product(Section):
     gates: GateSpec
     endpoint: EndpointSpec
     staging: StagingSpec | None = None
+    promote: PromoteSpec | None = None
     monitoring: MonitoringSpec
     rebuild: RebuildSpec = RebuildSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))

@@ -244,6 +244,12 @@ class StagingSpec(Section):
     attempts: int = Field(default=3, ge=1, le=10)
 
 
+class PromoteSpec(Section):
+    """What a release must come from before production may serve it: `clean` is a commit without uncommitted changes."""
+
+    commit: Literal["clean"]
+
+
 class MonitoringSpec(Section):
     """The limits of drift and of the realised metric, above which monitoring warns."""
 

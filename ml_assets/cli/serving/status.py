@@ -31,15 +31,21 @@ def command(product: str, as_json: bool) -> None:
     rows = [_row(space, spec, key, stale) for key in space.ledger.partitions(product, "raw")]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
     answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
-    waits = _waits(space, spec)
+    waits, withheld = _waits(space, spec), _withheld(space, spec)
     if as_json:
-        click.echo(json.dumps({"product": product, "partitions": rows, "answers": answers, "waits": waits}, indent=1))
+        click.echo(
+            json.dumps(
+                {"product": product, "partitions": rows, "answers": answers, "waits": waits, "withheld": withheld}, indent=1
+            )
+        )
         return
     for line in _stale_lines(stale.values()):
         click.echo(line)
     click.echo(table(spec, [r | {"verdict": f"{r['verdict']} (stale)"} if r["stale"] else r for r in rows]))
     for name, release in answers.items():
         click.echo(f"{name}: {release or 'no release serves'}")
+    for name, why in withheld.items():
+        click.echo(f"{name} is {why}")
     for name, why in waits.items():
         click.echo(f"{name} {why}; `ml-assets approve {product} {name}`")
 
@@ -65,3 +71,12 @@ def _waits(space: Workspace, product: Product) -> dict[str, str]:
     from ml_assets.services.release_status import waiting
 
     return {status.name: status.decision.reasons[0] for status in waiting(space.lineage, product)}
+
+
+def _withheld(space: Workspace, product: Product) -> dict[str, str]:
+    """The releases that come from no clean commit, where the product asks for one, and why."""
+    if product.promote is None:
+        return {}
+    from ml_assets.services.release_status import withheld
+
+    return {status.name: status.decision.reasons[0] for status in withheld(space.lineage, product)}
