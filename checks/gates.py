@@ -9,6 +9,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.services.evidence import Finding, Proof
+from ml_assets.services.stale_evaluations import stale_evaluations
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
 from resources.ledger.decisions import Decisions
@@ -31,10 +32,16 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
         evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
         excuse = _excused(lineage, product, evaluation) if evaluation else ""
-        if not excuse and asset_key(product, "release") in context.job_def.asset_layer.selected_asset_keys:
+        selected = context.job_def.asset_layer.selected_asset_keys
+        is_made_here = asset_key(product, "evaluation") in selected  # then it is current, or the run was refused
+        stale = None if is_made_here else stale_evaluations(lineage, product).get(partition_of(context))
+        if not excuse and asset_key(product, "release") in selected:
             excuse = "the release is withheld"  # by the stage itself: nothing is blocked, and the leaves still run
         for finding in proven_of(context, lineage.ledger, product, proof, manifest=evaluation, find=_find):
-            yield finding if finding.passed or not excuse else _warn(finding, excuse)
+            if finding.passed and stale:
+                yield _warn(finding, stale.message)
+            else:
+                yield finding if finding.passed or not excuse else _warn(finding, excuse)
 
     return [gates]
 
@@ -54,7 +61,7 @@ def _excused(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
 
 
 def _warn(result: dg.AssetCheckResult, excuse: str) -> dg.AssetCheckResult:
-    """The result, still not passed, with severity WARN so that Dagster goes on. The evidence in the ledger stays as it is."""
+    """The result as not passed, with severity WARN so that Dagster goes on. The evidence in the ledger stays as it is."""
     return dg.AssetCheckResult(
         passed=False,
         asset_key=result.asset_key,

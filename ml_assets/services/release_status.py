@@ -17,6 +17,7 @@ from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.latency_evidence import latency_outdated
+from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of, recalled_bundles
 from resources.ledger import recalls
@@ -80,6 +81,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
             *lineage.unproven(release, release_claims(product)),
             *latency_outdated(lineage.ledger, product, release),
         ],
+        withheld=withheld_by_commit(lineage, product, release),
         recalled=recalled_bundles(lineage.ledger, product.name, "production"),
         approvals=approved,
         is_verdict_used=any(
@@ -112,6 +114,12 @@ def release_statuses(lineage: Lineage, product: Product) -> list[ReleaseStatus]:
     bad = recalls.derived(lineage.ledger, product.name) if keys else {}
     releases = [lineage.ledger.current(product.name, "release", key) for key in keys]
     return [release_status(lineage, product, release) for release in releases if release is not None and release.id not in bad]
+
+
+def withheld(lineage: Lineage, product: Product) -> list[ReleaseStatus]:
+    """The releases that the product keeps out of production only for the commit that they come from."""
+    statuses = release_statuses(lineage, product)
+    return [s for s in statuses if set(s.decision.reasons) & {*withheld_by_commit(lineage, product, s.release)}]
 
 
 def waiting(lineage: Lineage, product: Product) -> list[ReleaseStatus]:

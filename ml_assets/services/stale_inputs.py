@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.lineage.planning import Asset, Item
+from ml_assets.core.lineage.planning import PATH, Asset, Item
 from ml_assets.core.lineage.stages import DATA, reads, test_keys, train_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.build_snapshots import make_dataset, make_features, make_raw, make_reference
@@ -52,10 +52,7 @@ def bring_up_to_date(
 ) -> list[Item]:
     """Rebuild what is stale of all that the features of the partition read and, with `is_trained`, of the features that its
     candidate is trained and tested on. What was rebuilt, in order. Raises InputStale, which names the partition."""
-    needed = set(_read_by_features(product, partition))
-    if is_trained:
-        for key in {*train_keys(product, partition), *test_keys(product, partition)} - {partition}:
-            needed |= {("features", key), *_read_by_features(product, key)}
+    needed = _needed(product, partition, is_trained=is_trained)
     items = [item for item in stale_before(lineage, product, "features") if (item.stage, item.partition) in needed]
     if not items:
         return []
@@ -72,6 +69,15 @@ def bring_up_to_date(
             for finding, is_known in prove_all(lineage, dbt, product, made.manifest, run=run):
                 told.checked(made.manifest, finding, is_known)
     return items
+
+
+def stale_of_path(lineage: Lineage, product: Product, partition: str) -> tuple[list[Item], list[Item]]:
+    """What is stale of the partition's path and of all that it reads, so that a run of it makes it again; and what else is stale,
+    which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
+    needed = _needed(product, partition, is_trained=True)
+    stale = stale_before(lineage, product, PATH[-1])
+    made = [item for item in stale if item.partition == partition or (item.stage, item.partition) in needed]
+    return made, [item for item in stale if item not in made]
 
 
 def refuse_stale(lineage: Lineage, product: Product, stage: str, partition: str) -> None:
@@ -99,14 +105,17 @@ def estimated_seconds(ledger: Ledger, product: Product, items: Sequence[Item]) -
     return sum(typical.get(item.stage, 0.0) for item in items) if typical else None
 
 
+def estimated_cost(ledger: Ledger, product: Product, items: Sequence[Item]) -> str:
+    """The estimate in words."""
+    seconds = estimated_seconds(ledger, product, items)
+    return f"about {seconds:.0f} CPU seconds by recorded times" if seconds is not None else "an unknown time: none is recorded"
+
+
 def _announce(ledger: Ledger, product: Product, items: Sequence[Item], told: Told) -> None:
     partitions = sorted({item.partition for item in items} - {""})
     told.say(f"{len(items)} stale snapshots of {len(partitions)} partitions are rebuilt first")
     if len(items) > product.rebuild.most:
-        seconds = estimated_seconds(ledger, product, items)
-        cost = (
-            f"about {seconds:.0f} CPU seconds by recorded times" if seconds is not None else "an unknown time: none is recorded"
-        )
+        cost = estimated_cost(ledger, product, items)
         told.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
 
 
@@ -135,6 +144,16 @@ def _read_by(product: Product, stage: str, partition: str) -> Iterator[Asset]:
         yield from _read_by(product, *asset)
     if stage == "dataset":
         yield ("quarantine", partition)
+
+
+def _needed(product: Product, partition: str, *, is_trained: bool) -> set[Asset]:
+    """All that the features of the partition read and, with `is_trained`, the features that its candidate is trained and tested
+    on, with what those read."""
+    needed = set(_read_by_features(product, partition))
+    if is_trained:
+        for key in {*train_keys(product, partition), *test_keys(product, partition)} - {partition}:
+            needed |= {("features", key), *_read_by_features(product, key)}
+    return needed
 
 
 def _read_by_features(product: Product, partition: str) -> Iterator[Asset]:

@@ -28,6 +28,7 @@ from ml_assets.spec.sections import (
     MonitoringSpec,
     Name,
     PartitionSpec,
+    PromoteSpec,
     RebuildSpec,
     ReferenceSpec,
     Section,
@@ -63,6 +64,7 @@ class Product(Section):
     gates: GateSpec
     endpoint: EndpointSpec
     staging: StagingSpec | None = None
+    promote: PromoteSpec | None = None
     monitoring: MonitoringSpec
     rebuild: RebuildSpec = RebuildSpec()
     ci: CiSpec = CiSpec()

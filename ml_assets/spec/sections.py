@@ -252,6 +252,12 @@ class CiSpec(Section):
     on_inconclusive: Literal["pass", "fail"] = "pass"
 
 
+class PromoteSpec(Section):
+    """What a release must come from before production may serve it: `clean` is a commit without uncommitted changes."""
+
+    commit: Literal["clean"]
+
+
 class MonitoringSpec(Section):
     """The limits of drift and of the realised metric, above which monitoring warns."""
 

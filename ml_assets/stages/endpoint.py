@@ -11,6 +11,7 @@ from ml_assets.services import shadow_trials as shadowing
 from ml_assets.services.claims import staging_claims
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.notify_server import notify_server
+from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration
 from resources.endpoints.moves import Endpoints, moves_of
@@ -57,7 +58,8 @@ def _staging(product: Product) -> dg.AssetsDefinition:
                 reason=f"released as of {release.partition}",
                 expected=before.bundle if before else None,
             )
-        return _result(endpoints, product, "staging", f"{KEPT}: tried before" if tried else "to be tried")
+        withheld = "".join(f"; {reason}" for reason in withheld_by_commit(lineage, product, release))
+        return _result(endpoints, product, "staging", f"{KEPT}: tried before{withheld}" if tried else f"to be tried{withheld}")
 
     return endpoint_staging
 

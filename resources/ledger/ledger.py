@@ -113,6 +113,11 @@ class Ledger:
         seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)
         return self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))[-1]
 
+    def source(self, id: str) -> Mapping[str, Any] | None:
+        """Where code and product of a manifest came from, as it was recorded (core.lineage.source); None where nothing was."""
+        seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == id)
+        return next((entry.body.source for entry in self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))), None)
+
     def by_key(self, key: str) -> Manifest | None:
         """The newest manifest of this recipe key."""
         return self._manifest(schema.manifests.c.key == key)

@@ -91,12 +91,18 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
         ("monitoring.max_drop", 0.5, {"monitoring.max_drop": "weakened"}),
         ("monitoring.ignore", [], {"monitoring.ignore": "strengthened"}),
         ("monitoring.ignore", ["stop"], {"monitoring.ignore": "weakened"}),
+        ("promote", {"commit": "clean"}, {"promote": "strengthened"}),
         ("rebuild.most", 3, {"rebuild.most": "changed"}),
     ],
 )
 def test_a_key_that_changes_is_named_with_what_it_does(product: Product, path: str, value: Any, effects: dict[str, str]) -> None:
     found = declaration_changes(product, edited(product, path, value))
     assert {change.name: change.effect for change in found} == effects
+
+
+def test_to_ask_for_no_clean_commit_any_more_is_weakened(product: Product) -> None:
+    asking = edited(product, "promote", {"commit": "clean"})
+    assert [(c.name, c.effect) for c in declaration_changes(asking, product)] == [("promote", "weakened")]
 
 
 def test_what_is_only_written_otherwise_is_no_change(product: Product) -> None:

@@ -47,6 +47,15 @@ def test_a_release_packed_again_under_the_verdict_of_what_answers_stays_out_and_
     assert decide(**asked, is_verdict_used=True).action == "keep"
 
 
+@given(st.fixed_dictionaries(ASKED))
+def test_what_the_product_withholds_is_kept_out_where_it_would_be_promoted_and_fails_nothing(asked: dict[str, Any]) -> None:
+    decision, withheld = decide(**asked), decide(**asked, withheld=["its commit is dirty"])
+    if decision.action == "promote":
+        assert (withheld.action, withheld.reasons) == ("keep", ("its commit is dirty",))
+    else:
+        assert withheld == decision
+
+
 @given(st.fixed_dictionaries(ASKED | {"recalled": st.sets(BUNDLES)}))
 def test_what_was_recalled_is_neither_promoted_nor_gone_back_to_nor_compared_with(asked: dict[str, Any]) -> None:
     if decide(**asked).action == "promote":

@@ -6,7 +6,10 @@ import click
 
 from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.references import resolve
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.product import load_all
 
 CARD = "card.md"
 
@@ -20,14 +23,25 @@ class NoCard(MlAssetsError):
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
 def command(release: str, output: Path | None) -> None:
     """Print the model card of RELEASE (a name, digest or PRODUCT/release:PARTITION) as Markdown: what a person reads before
-    approving it."""
+    approving it. Where other code, configuration or libraries would evaluate it now, that comes first."""
     space = workspace()
     manifest = resolve(space, release).manifest
     if manifest is None or CARD not in space.snapshots.open(manifest.snapshot).members:
         raise NoCard(f"{release!r} has no model card; releases have one: `ml-assets status PRODUCT` lists them")
-    content = space.snapshots.read(manifest.snapshot, CARD).decode()
+    content = _warning(space, manifest) + space.snapshots.read(manifest.snapshot, CARD).decode()
     if output is None:
         click.echo(content, nl=False)
     else:
         output.write_text(content, encoding="utf-8")
         click.echo(f"wrote {output}")
+
+
+def _warning(space: Workspace, release: Manifest) -> str:
+    """What stands above the card of a release whose evaluation would not be made like this now. A product that isn't declared any
+    more has no code to compare with."""
+    from ml_assets.services.stale_evaluations import made_by_other_code
+
+    product = load_all(space.settings.products).get(release.recipe.product)
+    evaluation = space.lineage.made_from(release).get("evaluation")
+    stale = made_by_other_code(space.lineage, product, evaluation) if product and evaluation else None
+    return stale.markdown if stale else ""

@@ -16,9 +16,11 @@ from ml_assets.cli.shared.context import partition_named, product_named, run_job
 def command(product: str, partition: str | None, as_json: bool) -> None:
     """Run every asset check of PRODUCT on one partition's current snapshots, again, without materializing anything.
 
-    Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run.
+    Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run. What a stale evaluation has
+    shown is no pass but a warning: the next run makes another one.
     """
     from checks.evidence import RECHECK
+    from ml_assets.services.stale_evaluations import stale_evaluations
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -37,11 +39,15 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
             failures.append(f"{event.step_key}: {(error.cause or error).message.strip()}")
 
     run_job(space, spec, "checks", tags={"dagster/partition": key, RECHECK: "true"}, listener=listen)
+    stale = stale_evaluations(space.lineage, spec).get(key)
     failed = [r for r in results if not r["passed"] and r["severity"] == "ERROR"]
     if as_json:
         outcome = {"product": product, "partition": key, "checks": results, "errors": failures}
-        click.echo(json.dumps({**outcome, "passed": not failed and not failures}, indent=1))
+        why = stale.message if stale else None
+        click.echo(json.dumps({**outcome, "passed": not failed and not failures, "stale": why}, indent=1))
     else:
+        if stale:
+            click.secho(f"{product} {key}: the evaluation was {stale.message}", fg="yellow")
         _print(results, failures)
         click.echo(f"{product} {key}: {len(results)} checks, {len(failed)} failed, {len(failures)} could not be run")
     sys.exit(1 if failed or failures or not results else 0)

@@ -3,26 +3,42 @@
 import json
 import sys
 import time
+from collections import Counter
 from typing import Any
 
 import click
 
 from ml_assets.cli.shared.context import partition_named, product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.spec.product import Product
 
 
 @click.command()
 @click.argument("product")
 @click.option("--partition", "-p", help="Partition key; the newest delivered one if not given.")
+@click.option("--stale", is_flag=True, help="Run the newest partition if it or what it reads is stale; say first what, and why.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(product: str, partition: str | None, as_json: bool) -> None:
+def command(product: str, partition: str | None, stale: bool, as_json: bool) -> None:
     """Run the path of PRODUCT, raw to endpoint and monitoring, by the job that sensors launch too.
+
+    With --stale nothing is done where neither the path of the newest partition nor what it reads is stale. No older
+    evaluation is made again, so no look at an older test window is charged.
 
     Exit code 1 when a step fails or a blocking check stops the path.
     """
+    if stale and partition:
+        raise click.UsageError(
+            f"--stale is of the newest partition; `ml-assets run {product} --partition {partition}` runs that one"
+        )
     space = workspace()
     spec = product_named(product, space.settings)
     key = partition_named(space, spec, partition)
+    if stale and not _announce_stale(space, spec, key, quiet=as_json):
+        if as_json:
+            nothing: dict[str, Any] = {"run": None, "success": True, "seconds": 0.0, "stages": {}, "failures": []}
+            click.echo(json.dumps({"product": product, "partition": key, **nothing}, indent=1))
+        return
     progress = Progress(f"{product} {key}", partition=key, quiet=as_json)
     started = time.monotonic()
     result = run_job(space, spec, "path", tags={"dagster/partition": key}, listener=progress)
@@ -38,3 +54,22 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
     for failure in progress.failures if not as_json else []:
         click.echo(f"  {failure}", err=True)
     sys.exit(0 if result.success else 1)
+
+
+def _announce_stale(space: Workspace, product: Product, key: str, *, quiet: bool) -> int:
+    """Say what a run of the newest partition makes again, what that costs and why; how many snapshots it is."""
+    from ml_assets.services.planning.plan import tell
+    from ml_assets.services.stale_inputs import estimated_cost, stale_of_path
+
+    made, others = stale_of_path(space.lineage, product, key)
+    reads = sum(item.partition != key for item in made)
+    left = f"; {len(others)} stale snapshots of other partitions stay: no older test window is asked again" if others else ""
+    lines = [f"{product.name} {key}: nothing to do, neither its path nor what it reads is stale{left}"]
+    if made:
+        cost = estimated_cost(space.ledger, product, made)
+        lines = [f"{product.name} {key}: {len(made)} stale snapshots are made again, {reads} of them what it reads; {cost}{left}"]
+        counts = Counter(cause for item in made for cause in item.causes)
+        lines += [f"  {count:>6}  {tell(space.ledger, product, cause)}" for cause, count in counts.most_common()]
+    if not quiet:
+        click.echo("\n".join(lines))
+    return len(made)

@@ -26,10 +26,11 @@ PAGE = "report.html"
 def command(product: str, partition: str | None, output: Path) -> None:
     """Write the evaluation of PRODUCT for review into a folder: report.md, its plots, and Evidently's report.html.
 
-    The verdict comes first, with its reasons; then claims, metrics with intervals, slices and plots. Exit code 0 whatever the
-    verdict: `ml-assets check` is what fails.
+    The verdict comes first, with its reasons; then claims, metrics with intervals, slices and plots. Above it is said where other
+    code, configuration or libraries would evaluate now. Exit code 0 whatever the verdict: `ml-assets check` is what fails.
     """
     from ml_assets.core.evaluation.review import review
+    from ml_assets.services.stale_evaluations import stale_evaluations
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -40,7 +41,11 @@ def command(product: str, partition: str | None, output: Path) -> None:
     measured = json.loads(space.snapshots.read(evaluation.snapshot, "metrics.json"))
     output.mkdir(parents=True, exist_ok=True)
     plots = _write_members(space, evaluation, output)
-    (output / "report.md").write_text(review(evaluation, measured, plots), encoding="utf-8")
+    stale = stale_evaluations(space.lineage, spec).get(evaluation.partition)
+    page = (stale.markdown if stale else "") + review(evaluation, measured, plots)
+    (output / "report.md").write_text(page, encoding="utf-8")
+    if stale:
+        click.echo(f"{product} {evaluation.partition}: {stale.message}", err=True)
     click.echo(output / "report.md")
 
 

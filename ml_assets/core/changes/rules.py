@@ -83,6 +83,7 @@ RULES: Mapping[str, Rule] = {
     "endpoint.canary.share": incomparable,
     "staging.p99_ratio": lower,
     "staging.attempts": lower,
+    "promote.commit": incomparable,
     "monitoring.score_psi": lower,
     "monitoring.column_psi": lower,
     "monitoring.metric": incomparable,
@@ -93,7 +94,7 @@ RULES: Mapping[str, Rule] = {
     "ci.on_inconclusive": ordered("pass", "fail"),
 }
 """By dotted key; a rule for a section is for all below it."""
-CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging"})
+CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote"})
 """Sections that may be absent: declaring one asks more, removing it less."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
 """What other parts of the declaration have to be looked at for: core.changes.declaration."""

@@ -42,5 +42,22 @@ def source_text(recorded: Mapping[str, Any] | None) -> str:
     return f"{code or 'unknown'}; product {'' if state == NOT_VERSIONED else 'commit '}{state or 'unknown'}"
 
 
+def not_clean(recorded: Mapping[str, Any] | None) -> list[str]:
+    """Why the source is no commit as it is, one phrase each for code and product; what is not known is not clean."""
+    phrases = ((name, _not_clean(commit)) for name, commit in as_source(recorded).items())
+    return [f"its {name} {phrase}" for name, phrase in phrases if phrase]
+
+
+def _not_clean(commit: Any) -> str:
+    """`commit` is a Commit, a phrase where there is none, or None where git could not be asked."""
+    if not commit:
+        return "comes from an unknown commit"
+    if isinstance(commit, str):
+        return f"is {commit}"
+    if commit["is_dirty"] is None:
+        return f"is said to be commit {commit['commit'][:SHORT]}, and nobody could look whether its files differ"
+    return f"is commit {commit['commit'][:SHORT]} with uncommitted changes" if commit["is_dirty"] else ""
+
+
 def _text(commit: Commit | None) -> str:
     return f"{commit['commit'][:SHORT]}{' with changes' if commit['is_dirty'] else ''}" if commit else ""

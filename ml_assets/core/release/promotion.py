@@ -41,12 +41,14 @@ def decide(
     champion: str | None,
     moves: Sequence[Move],
     unproven: Sequence[str],
+    withheld: Sequence[str] = (),
     recalled: Collection[str] = (),
     approvals: Approvals = NOT_ASKED,
     is_verdict_used: bool = False,
 ) -> Decision:
     """Decide about a release `bundle` whose verdict compared it with `champion`, given all moves so far (oldest first).
 
+    `withheld`: why the product keeps it out of production although it is proven; the release that serves goes on serving.
     `approvals` sums up people's decisions: a release that lacks only their approval waits, one that anyone refused stays out.
     `is_verdict_used`: the same evaluation let the release that serves through, so this one is the same model, packed again.
 
@@ -72,6 +74,8 @@ def decide(
         reasons.append(f"its verdict compares with {_short(champion)}, but {_short(now)} serves now")
     if reasons:
         return Decision("refuse", tuple(reasons))
+    if withheld:
+        return Decision("keep", tuple(withheld))
     return Decision("wait", (approvals.message,)) if approvals.state == "waits" else Decision("promote", ())
 
 

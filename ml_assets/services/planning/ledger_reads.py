@@ -14,8 +14,11 @@ from ml_assets.core.lineage.planning import Asset, CurrentManifest, Definition
 from ml_assets.core.release.promotion import Move
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
+from resources.ledger.ledger import Ledger
 from resources.store.blobs import Blobs, LocalBlobs
 
+DeclaredKind = Literal["code", "config", "environment"]
+"""What decides a stage's output besides its inputs."""
 _Made = tuple[Asset, str, dict[Asset, str]]
 """A manifest's asset, its data version and what it read."""
 
@@ -82,6 +85,14 @@ def production_moves(connection: Connection, product: Product) -> list[Move]:
     rows = _rows(connection, query.where(p.product == product.name, p.environment == "production"))
     kinds: Mapping[str, Literal["promotion", "rollback"]] = {"rollback": "rollback"}
     return [Move(bundle, "", as_of, kinds.get(kind, "promotion"), bool(proven)) for bundle, as_of, kind, proven in rows]
+
+
+def made_otherwise(ledger: Ledger, product: Product, stage: str, kind: DeclaredKind, now: str) -> str | None:
+    """The id of the newest manifest of a stage whose code, configuration or environment has another digest than `now`."""
+    m = schema.manifests.c
+    query = select(m.id).where(m.product == product.name, m.stage == stage, m[kind] != now).order_by(m.seq.desc()).limit(1)
+    with ledger.engine.connect() as connection:
+        return connection.scalar(query)
 
 
 def _published_last(connection: Connection, product: Product) -> dict[Asset, int]:

@@ -4,14 +4,15 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.release.serving_history import answered, champions
 from ml_assets.services.planning import nothing_to_do
-from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
+from ml_assets.services.planning.ledger_reads import DeclaredKind, made_otherwise, production_moves, stands, stored
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache
@@ -21,6 +22,7 @@ from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
 
+DECLARED_KINDS: tuple[DeclaredKind, ...] = get_args(DeclaredKind)
 SHOWN = 6
 """Names of what changed that are listed for one cause."""
 LONGEST = 120
@@ -115,7 +117,8 @@ def tell(ledger: Ledger, product: Product, cause: Cause) -> str:
             return f"{where} has other content than what was read"
         case "recalled":
             return f"{where} was recalled"
-    return _declared(ledger, product, cause)
+        case "code" | "config" | "environment" as kind:
+            return _declared(ledger, product, cause.stage, kind)
 
 
 def _stands(ledger: Ledger, product: Product, cause: Cause) -> bool:
@@ -123,24 +126,34 @@ def _stands(ledger: Ledger, product: Product, cause: Cause) -> bool:
     return ledger.current(product.name, stage, cause.partition) is not None
 
 
-def _declared(ledger: Ledger, product: Product, cause: Cause) -> str:
-    """Compare what a standing manifest recorded of its declaration with what is declared now."""
-    keys = ledger.partitions(product.name, cause.stage)
-    then = ledger.current(product.name, cause.stage, keys[-1]) if keys else None
-    if then is None:
-        return f"{cause.kind} of {cause.stage} changed"
-    stage = stages.STAGES[cause.stage]
+def _declared(ledger: Ledger, product: Product, stage: str, kind: DeclaredKind) -> str:
+    """Compare what the newest manifest that was made otherwise recorded of its declaration with what is declared now."""
+    now = getattr(_definition(product, stages.STAGES[stage]), kind)
+    id = made_otherwise(ledger, product, stage, kind, now)
+    then = ledger.manifest(id) if id else None
+    return f"{kind} of {stage} changed" if then is None else declared_change(product, then, kind)
+
+
+def declared_change(product: Product, then: Manifest, kind: DeclaredKind) -> str:
+    """What is declared otherwise now than where this manifest was made, in words."""
+    stage = stages.STAGES[then.recipe.stage]
     now = {
         "config": stages.stage_config(product, stage),
         "environment": stages.environment(stage),
         "code": stages.stage_code_parts(product, stage),
-    }[cause.kind]
-    changes = list(_differences(then.recipe.details.get(cause.kind, {}), now))
-    names = {"config": "product.yaml", "environment": "library", "code": f"code of {cause.stage}"}
-    if cause.kind == "code":
+    }[kind]
+    changes = list(_differences(then.recipe.details.get(kind, {}), now))
+    names = {"config": "product.yaml", "environment": "library", "code": f"code of {stage.name}"}
+    if kind == "code":
         return f"{names['code']} changed: {_few([path for path, _, _ in changes], ', ') or 'its files'}"
     told = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
-    return f"{names[cause.kind]}: {told or f'{cause.kind} of {cause.stage} changed'}"
+    return f"{names[kind]}: {told or f'{kind} of {stage.name} changed'}"
+
+
+def declared_otherwise(product: Product, manifest: Manifest) -> list[DeclaredKind]:
+    """The kinds of declaration by which this manifest's recipe differs from what its stage would be made with now."""
+    now = _definition(product, stages.STAGES[manifest.recipe.stage])
+    return [kind for kind in DECLARED_KINDS if getattr(manifest.recipe, kind) != getattr(now, kind)]
 
 
 def _differences(old: Any, new: Any, path: str = "") -> Any:
