@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, text
+from sqlalchemy import Connection, Engine, QueuePool, create_engine, event, make_url, select, text
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from ml_assets.errors import MlAssetsError
@@ -34,6 +34,19 @@ def open_database(url: str) -> Engine:
 
 def open_read_only(url: str) -> Engine:
     """An engine on a ledger that somebody else writes: nothing of it is made or locked. Raises LedgerRefused."""
+    try:
+        engine = _read_only_engine(url)
+        with engine.connect() as connection:
+            connection.execute(select(schema.entries.c.seq).limit(1))
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise LedgerRefused(f"{_without_password(url)} is no database that is known here: {error}") from None
+    except DBAPIError as error:
+        reason = str(error.orig).strip().splitlines()[0]
+        raise LedgerRefused(f"the ledger {_without_password(url)} cannot be read: {reason}") from None
+    return engine
+
+
+def _read_only_engine(url: str) -> Engine:
     if make_url(url).get_backend_name() != "sqlite":
         return create_engine(url, isolation_level="REPEATABLE READ")
     file = Path(make_url(url).database or "")

@@ -118,6 +118,17 @@ def test_data_that_nobody_delivered_leave_the_models_to_promotion(shop: Team, tm
     )
 
 
+@pytest.mark.parametrize("ledger", [b"no database", b""])
+def test_a_ledger_that_cannot_be_read_is_named_without_a_traceback(shop: Team, tmp_path: Path, ledger: bytes) -> None:
+    judge(shop, (SPEC, "depth: 3", "depth: 2"))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "ledger.db").write_bytes(ledger)
+    answer = shop.ci(ML_ASSETS_UPSTREAM=str(tmp_path / "broken"))
+    assert (answer.code, answer.report["outcome"]) == (0, "INCONCLUSIVE"), answer.stderr
+    assert "broken/ledger.db cannot be read: " in answer.report["reasons"][0]
+    assert "Traceback" not in answer.stderr
+
+
 def test_only_windows_that_no_candidate_can_be_asked_about_are_scored(shop: Team, tmp_path: Path) -> None:
     shutil.copy(shop.home / "ledger.db", tmp_path / "ledger.db")
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
