@@ -20,6 +20,10 @@ class BlobDamaged(MlAssetsError):
     """A stored blob is missing, or its bytes are not those that its name says."""
 
 
+class BlobMissing(BlobDamaged):
+    """A blob is not in the store at all."""
+
+
 class StoreRefused(MlAssetsError):
     """The URL of the store is one that cannot be opened."""
 
@@ -106,7 +110,7 @@ class LocalBlobs:
     def path(self, digest: str) -> Path:
         path = self.locate(digest)
         if not path.is_file():
-            raise BlobDamaged(f"snapshot file {digest[:12]} is missing; `ml-assets verify` lists what else is")
+            raise BlobMissing(f"snapshot file {digest[:12]} is missing; `ml-assets verify` lists what else is")
         if (actual := digest_file(path)) != digest:
             raise BlobDamaged(f"snapshot file {digest[:12]} was changed: its bytes now hash to {actual[:12]}")
         return path
@@ -173,7 +177,7 @@ class RemoteBlobs:
         try:
             content = self.filesystem.cat_file(self.locate(digest))
         except FileNotFoundError as error:
-            raise BlobDamaged(f"snapshot file {digest[:12]} is missing from {self.root}") from error
+            raise BlobMissing(f"snapshot file {digest[:12]} is missing from {self.root}") from error
         if (actual := sha256(content)) != digest:
             raise BlobDamaged(f"snapshot file {digest[:12]} was changed in {self.root}: its bytes hash to {actual[:12]}")
         self.cache.put(content)
@@ -186,7 +190,8 @@ class RemoteBlobs:
 
 @dataclass(frozen=True)
 class Above:
-    """Blobs that are written to a place of one's own, and read from there or from below."""
+    """Blobs that are written to a place of one's own, and read from there, or from below where they are missing: what was
+    changed here is damage, and nothing below hides it."""
 
     own: Blobs
     below: Blobs
@@ -197,7 +202,7 @@ class Above:
     def path(self, digest: str) -> Path:
         try:
             return self.own.path(digest)
-        except BlobDamaged:
+        except BlobMissing:
             return self.below.path(digest)
 
     def keep(self, digest: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -286,7 +287,7 @@ def test_scores_that_are_none_and_keys_of_another_type_are_refused(shop: Team) -
 def test_walk_and_judge_say_what_they_lack(shop: Team) -> None:
     def told(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
-            [shutil.which("ml-assets") or "ml-assets", *arguments], capture_output=True, text=True, env=shop.environ, check=False
+            [sys.executable, "-m", "ml_assets", *arguments], capture_output=True, text=True, env=shop.environ, check=False
         )
         return done.returncode, done.stderr
 

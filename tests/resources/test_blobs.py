@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.digests import sha256
-from resources.store.blobs import BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, open_blobs, write_atomically
+from resources.store.blobs import Above, BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, open_blobs, write_atomically
 from tests.support.faults import BROKEN_DISK, FULL_DISK, disk_fails
 from tests.support.records import damage, flip
 
@@ -337,3 +337,17 @@ def test_bytes_are_on_disk_before_their_name_and_both_before_a_write_returns(
         ("replace", str(folder / DIGEST)),
         ("fsync", str(folder)),
     ]
+
+
+def test_above_a_store_what_is_missing_is_read_below_and_what_was_changed_is_damage(local: LocalBlobs, tmp_path: Path) -> None:
+    own = LocalBlobs(tmp_path / "own")
+    both = Above(own, local)
+    local.put(CONTENT)
+    assert both.path(DIGEST) == local.locate(DIGEST)
+    both.put(CONTENT)
+    assert both.path(DIGEST) == own.locate(DIGEST)
+    damage(own.locate(DIGEST))
+    with pytest.raises(BlobDamaged, match="was changed"):
+        both.path(DIGEST)
+    assert not both.keep(DIGEST)
+    assert local.path(DIGEST).read_bytes() == CONTENT
