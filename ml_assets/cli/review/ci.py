@@ -11,6 +11,7 @@ from ml_assets.errors import MlAssetsError
 from resources.settings import settings
 
 FAILED = 3
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 class _Command(click.Command):
@@ -45,7 +46,20 @@ class _Command(click.Command):
 @click.option("--output", "-o", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), default="report")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of report.md.")
 @click.option("--without-models", is_flag=True, help="Name what changed; train and compare nothing.")
-def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool, without_models: bool) -> None:
+@click.option("--head", metavar="COMMIT", help="Judge this commit, of which nothing is run; takes --walked.")
+@click.option("--walked", metavar="DIRECTORY", type=_FOLDER, help="What --keep-walk of that commit's own run left.")
+@click.option("--keep-walk", metavar="DIRECTORY", type=_FOLDER, help="Keep what head scored there, for --walked of another run.")
+def command(
+    *,
+    products: tuple[str, ...],
+    base: str | None,
+    output: Path,
+    as_json: bool,
+    without_models: bool,
+    head: str | None,
+    walked: Path | None,
+    keep_walk: Path | None,
+) -> None:
     """Judge a change: what it means, what it makes stale, and its models against base's on the same past rows.
 
     Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md, report.json,
@@ -56,15 +70,19 @@ def command(products: tuple[str, ...], base: str | None, output: Path, as_json: 
     """
     from ml_assets.core.changes.page import page
     from ml_assets.services.review import report_folder
-    from ml_assets.services.review.review import review
+    from ml_assets.services.review.review import Elsewhere, review
     from resources.git_trees import Repository
 
+    if (head is None) != (walked is None):
+        raise click.UsageError("--head and --walked belong together: the commit, and what its own run scored")
     result, pictures = review(
         Repository.around(Path.cwd()),
         settings(),
         ref=base,
         products=products,
         is_compared=not without_models,
+        elsewhere=Elsewhere(head, walked) if head and walked else None,
+        keep_walks=keep_walk,
         say=lambda words: click.echo(words, err=True),
     )
     report_folder.write(result, pictures, output)
