@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ml_assets.cli.review.draw import ReportRefused
 from ml_assets.cli.review.draw import command as draw
+from ml_assets.services.review.report_folder import ReportRefused
 from tests.support.ci_runner import RECURSES, ci_run
 from tests.support.homes.small_home import DAYS, small_home
 from tests.support.workflows import ROOT, SHA, WORKFLOWS, Api, execute, pull, run_lines, runner_environ, steps
