@@ -1,12 +1,18 @@
 """A review becomes a commit status that lets nothing merge that it should not."""
 
+import subprocess
+
 import msgspec
 import pytest
 
+from ml_assets.core.changes.comment import JUDGES, judges_note
 from ml_assets.core.changes.review import Acknowledgement, Outcome, Review
 from ml_assets.core.changes.status import Approvals, status_of
+from resources.settings import ROOT
 
 SHA = "a" * 40
+ELSEWHERE = {".gitlab-ci.yml", "CODEOWNERS", "requirements.txt"}
+"""Judges that are in other repositories than this one."""
 
 
 def review(outcome: Outcome, *reasons: str, **more: object) -> Review:
@@ -92,3 +98,14 @@ def test_who_is_waited_for_is_named_however_much_is_acknowledged() -> None:
     description = status_of(acknowledged(*(f"trains/claim{n}" for n in range(50))), approvals("* @ann")).description
     assert len(description) <= 140
     assert description.endswith("waits for a code owner's approval: @ann")
+
+
+def test_what_judges_a_change_is_named_by_path() -> None:
+    touched = ["docs/a.md", ".github/CODEOWNERS", "products/trains/product.yaml", "my_checks/a.py", "subproduct.yaml"]
+    assert judges_note(touched) == "This change touches what judges it: `.github/`, `CODEOWNERS`, `product.yaml`."
+    assert judges_note(touched[:1]) == ""
+
+
+def test_every_judge_is_a_path_of_this_checkout() -> None:
+    paths = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert {judge for judge in JUDGES if not any(judges_note([path]).count(f"`{judge}`") for path in paths)} == ELSEWHERE

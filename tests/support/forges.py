@@ -67,6 +67,7 @@ class GitHubStandIn(StandIn):
 
     pulls: list[dict[str, Any]] = field(default_factory=list)
     reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    runs: list[dict[str, Any]] = field(default_factory=list)
 
     def add_pull(self, number: int, sha: str, *, author: str = "eve", base: str = "main") -> None:
         self.pulls.append({"number": number, "user": {"login": author}, "head": {"sha": sha}, "base": {"ref": base}})
@@ -91,6 +92,9 @@ class GitHubStandIn(StandIn):
                 return 200, [p for p in self.pulls if p["base"]["ref"] == query["base"]]
             case ["GET", "pulls", number, "reviews"]:
                 return 200, self.reviews.get(int(number), [])
+            case ["GET", "actions", "workflows", "ci.yml", "runs"]:
+                assert (query["event"], query["status"]) == ("pull_request", "completed")
+                return 200, {"workflow_runs": [run for run in self.runs if run["head_sha"] == query["head_sha"]]}
             case ["GET", "contents", *name]:
                 assert query["ref"] == "main"
                 return self.owners_file("/".join(name))
