@@ -58,6 +58,12 @@ class Repository:
         raise GitRefused(f"{self.root} has none of {', '.join(DEFAULT_BRANCHES)}; name the commit to compare with: --base REF")
 
     @property
+    def default_branch_name(self) -> str:
+        """The default branch by the name that it has on the forge."""
+        name = _git(self.root, "rev-parse", "--abbrev-ref", self.default_branch).decode().strip()
+        return name.removeprefix("origin/")
+
+    @property
     def is_dirty(self) -> bool:
         """Whether the work tree holds what no commit does."""
         return bool(_git(self.root, "status", "--porcelain", "--untracked-files=normal"))
