@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from ml_assets.errors import MlAssetsError
 from resources.settings import ROOT
 from tests.support.forges import TOKEN, GitHubStandIn, running
 from tests.support.homes.shop import csv_bytes, rows
-from tests.support.homes.walked_home import shop_team
+from tests.support.homes.walked_home import made, shop_team
 from tests.support.repository import Team, team
 from tests.support.workflows import execute, runner_environ
 
@@ -152,8 +153,9 @@ def test_on_gitlab_a_merge_requests_code_gets_no_token_of_ours(own: Team) -> Non
         assert [rule["if"] for rule in found[job]["rules"]] == ['$CI_PIPELINE_SOURCE == "merge_request_event"']
 
 
-def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: Path) -> None:
-    """The commands of all three jobs, in order: main's home, a pull request's run, and the run that derives and posts."""
+@pytest.mark.parametrize("is_replayed", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: Path, is_replayed: bool) -> None:
+    """The jobs' commands, in order: main's home, or a prepared one; a pull request's run; the run that derives and posts."""
     if "--keep-walk" not in CliRunner().invoke(cli, ["ci", "--help"]).stdout:
         pytest.skip("`ml-assets ci` keeps no walks yet")
     own = shop_team(tmp_path)
@@ -162,11 +164,14 @@ def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: 
     init(own, "github")
     own.commit("Judge changes")
     environ = runner_environ(tmp_path, ML_ASSETS_PRODUCTS="products")
-    for day in ("2024-03-01", "2024-03-02", "2024-03-03"):
-        (folder := tmp_path / "upstream" / "landing" / "shop" / "orders").mkdir(parents=True, exist_ok=True)
-        (folder / f"{day}.csv").write_bytes(csv_bytes(rows(day, count=400)))
-    [bring] = steps(own, WORKFLOWS[0], "home")
-    execute(bring, own.root, environ)
+    if is_replayed:
+        for day in ("2024-03-01", "2024-03-02", "2024-03-03"):
+            (folder := tmp_path / "upstream" / "landing" / "shop" / "orders").mkdir(parents=True, exist_ok=True)
+            (folder / f"{day}.csv").write_bytes(csv_bytes(rows(day, count=400)))
+        [bring] = steps(own, WORKFLOWS[0], "home")
+        execute(bring, own.root, environ)
+    else:
+        made(replace(own, home=tmp_path / "upstream"))
 
     own.git("switch", "--quiet", "--create", "less")
     own.write("product.yaml", "roc_auc(candidate) > 0.7", "roc_auc(candidate) > 0.6")

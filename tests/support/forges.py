@@ -92,7 +92,7 @@ class GitHubStandIn(StandIn):
                 return 200, [p for p in self.pulls if p["base"]["ref"] == query["base"]]
             case ["GET", "pulls", number, "reviews"]:
                 return 200, self.reviews.get(int(number), [])
-            case ["GET", "actions", "workflows", "ci.yml", "runs"]:
+            case ["GET", "actions", "workflows", "ci.yml" | "ml-assets.yml", "runs"]:
                 assert (query["event"], query["status"]) == ("pull_request", "completed")
                 return 200, {"workflow_runs": [run for run in self.runs if run["head_sha"] == query["head_sha"]]}
             case ["GET", "contents", *name]:
