@@ -18,7 +18,7 @@ from ml_assets.cli import cli
 from ml_assets.core.changes.code_owners import Dialect, owners
 from ml_assets.errors import MlAssetsError
 from resources.settings import ROOT
-from tests.support.forges import TOKEN, GitHubStandIn, running
+from tests.support.forges import TOKEN, Fault, GitHubStandIn, GitLabStandIn, StandIn, running
 from tests.support.homes.shop import csv_bytes, rows
 from tests.support.homes.walked_home import made, shop_team
 from tests.support.repository import Team, team
@@ -120,7 +120,7 @@ def test_every_other_call_of_ci_is_as_it_was() -> None:
 
 def test_the_templates_are_data_of_the_package() -> None:
     package = ROOT / "ml_assets"
-    [globs] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"].values()
+    globs = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["ml_assets"]
     packed = {path for glob in globs for path in package.glob(glob)}
     assert [path for path in (package / "templates").rglob("*") if path.is_file() and path not in packed] == []
 
@@ -153,47 +153,97 @@ def test_on_gitlab_a_merge_requests_code_gets_no_token_of_ours(own: Team) -> Non
         assert [rule["if"] for rule in found[job]["rules"]] == ['$CI_PIPELINE_SOURCE == "merge_request_event"']
 
 
+needs_walks = pytest.mark.skipif(
+    "--keep-walk" not in CliRunner().invoke(cli, ["ci", "--help"]).stdout, reason="`ml-assets ci` keeps no walks yet"
+)
+
+
+@needs_walks
 @pytest.mark.parametrize("is_replayed", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: Path, is_replayed: bool) -> None:
     """The jobs' commands, in order: main's home, or a prepared one; a pull request's run; the run that derives and posts."""
-    if "--keep-walk" not in CliRunner().invoke(cli, ["ci", "--help"]).stdout:
-        pytest.skip("`ml-assets ci` keeps no walks yet")
-    own = shop_team(tmp_path)
-    (own.root / "requirements.txt").write_text("ml-assets\n")
-    own.git("switch", "--quiet", "main")
-    init(own, "github")
-    own.commit("Judge changes")
+    own = shop(tmp_path, "github")
     environ = runner_environ(tmp_path, ML_ASSETS_PRODUCTS="products")
     if is_replayed:
+        own.git("switch", "--quiet", "main")
         for day in ("2024-03-01", "2024-03-02", "2024-03-03"):
             (folder := tmp_path / "upstream" / "landing" / "shop" / "orders").mkdir(parents=True, exist_ok=True)
             (folder / f"{day}.csv").write_bytes(csv_bytes(rows(day, count=400)))
         [bring] = steps(own, WORKFLOWS[0], "home")
         execute(bring, own.root, environ)
+        own.git("switch", "--quiet", "less")
     else:
         made(replace(own, home=tmp_path / "upstream"))
 
-    own.git("switch", "--quiet", "--create", "less")
-    own.write("product.yaml", "roc_auc(candidate) > 0.7", "roc_auc(candidate) > 0.6")
-    own.commit("Ask less\n\nWeakens: shop/floor: a new season")
-    own.git("update-ref", "refs/remotes/origin/main", "main")
     [judge] = steps(own, WORKFLOWS[0], "change")
     execute(judge, own.root, environ, {"${{ github.base_ref }}": "main"})
     shutil.move(tmp_path / "change", tmp_path / "untrusted")
 
-    head = own.git("rev-parse", "HEAD").strip()
-    origin = tmp_path / "origin.git"
-    own.git("clone", "--quiet", "--mirror", ".", str(origin))
-    own.git("switch", "--quiet", "main")
-    own.git("remote", "add", "origin", str(origin))
-    forge = GitHubStandIn(runs=[{"id": 5, "head_sha": head}], code_owners={".github/CODEOWNERS": "* @ann"})
+    head = trusted_clone(own)
+    forge = GitHubStandIn(
+        runs=[{"id": 5, "head_sha": head}], code_owners={".github/CODEOWNERS": (own.root / ".github" / "CODEOWNERS").read_text()}
+    )
     forge.add_pull(3, head)
     with running(forge) as address:
         values = {"${{ github.token }}": TOKEN, "${{ github.event.workflow_run.head_sha }}": head}
         environ |= {"GITHUB_API_URL": address, "GITHUB_GRAPHQL_URL": f"{address}/graphql"}
         for step in steps(own, WORKFLOWS[2], "report"):
             execute(step, own.root, environ, values)
+    assert_waits_for_ann(own, forge, head, 3)
+
+
+@needs_walks
+@pytest.mark.long
+def test_the_jobs_of_a_team_on_gitlab_judge_its_change(tmp_path: Path) -> None:
+    """The script of `change` in a merge request's pipeline, then that of `post` on main, which gets the artifact."""
+    own = shop(tmp_path, "gitlab")
+    made(replace(own, home=tmp_path / "upstream"))
+    settings = {"ML_ASSETS_PRODUCTS": "products", "ML_ASSETS_UPSTREAM": str(tmp_path / "upstream")}
+    environ = runner_environ(tmp_path, ML_ASSETS_HOME=str(tmp_path / "own"), **settings)
+    jobs = yaml.safe_load((own.root / ".gitlab-ci.yml").read_text())
+    base = own.git("merge-base", "main", "HEAD").strip()
+    execute({"run": "\n".join(jobs["change"]["script"])}, own.root, environ | {"CI_MERGE_REQUEST_DIFF_BASE_SHA": base})
+    artifact = shutil.make_archive(str(tmp_path / "artifacts"), "zip", own.root, "change")
+    shutil.rmtree(own.root / "change")
+
+    head = trusted_clone(own)
+    own.git("--git-dir", str(tmp_path / "origin.git"), "update-ref", "refs/merge-requests/3/head", head)
+    forge = GitLabStandIn(code_owners={"CODEOWNERS": (own.root / "CODEOWNERS").read_text()})
+    forge.add_request(3, head)
+    forge.jobs[103] = [{"id": 5, "name": "change", "artifacts_file": {"filename": "artifacts.zip"}}]
+    forge.faults.append(Fault("/jobs/5/artifacts", 200, body=Path(artifact).read_bytes()))
+    with running(forge) as address:
+        environ |= {"CI_API_V4_URL": f"{address}/api/v4", "CI_PROJECT_ID": "9", "GITLAB_TOKEN": TOKEN}
+        execute({"run": "\n".join(jobs["post"]["script"])}, own.root, environ)
+    assert_waits_for_ann(own, forge, head, 3)
+
+
+def shop(folder: Path, forge: str) -> Team:
+    """The shop's repository with what `ci init` writes, and a branch that is checked out and acknowledges that it asks less."""
+    own = shop_team(folder)
+    (own.root / "requirements.txt").write_text("ml-assets\n")
+    own.git("switch", "--quiet", "main")
+    init(own, forge)
+    own.commit("Judge changes")
+    own.git("switch", "--quiet", "--create", "less")
+    own.write("product.yaml", "roc_auc(candidate) > 0.7", "roc_auc(candidate) > 0.6")
+    own.commit("Ask less\n\nWeakens: shop/floor: a new season")
+    own.git("update-ref", "refs/remotes/origin/main", "main")
+    return own
+
+
+def trusted_clone(own: Team) -> str:
+    """Make the repository that of a job on the main branch, which has a remote; the commit of the change."""
+    head = own.git("rev-parse", "less").strip()
+    origin = own.root.with_name("origin.git")
+    own.git("clone", "--quiet", "--mirror", ".", str(origin))
+    own.git("switch", "--quiet", "main")
+    own.git("remote", "add", "origin", str(origin))
+    return head
+
+
+def assert_waits_for_ann(own: Team, forge: StandIn, head: str, number: int) -> None:
     assert own.git("branch", "--show-current").strip() == "main"
     assert forge.statuses[head][0]["state"] == "pending", forge.comments
-    assert "a code owner's approval: @ann" in forge.statuses[head][0]["description"]
-    assert "### Acknowledged" in forge.comments[3][0]["body"]
+    assert "shop/floor acknowledged; waits for a code owner's approval: @ann" in forge.statuses[head][0]["description"]
+    assert "### Acknowledged" in forge.comments[number][0]["body"]
