@@ -12,6 +12,7 @@ from ml_assets.errors import MlAssetsError
 from resources.git import run_git
 
 SECONDS = 120
+FETCHED = "refs/ml-assets/fetched"
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
@@ -57,6 +58,12 @@ class Repository:
         raise GitRefused(f"{self.root} has none of {', '.join(DEFAULT_BRANCHES)}; name the commit to compare with: --base REF")
 
     @property
+    def default_branch_name(self) -> str:
+        """The default branch by the name that it has on the forge."""
+        name = _git(self.root, "rev-parse", "--abbrev-ref", self.default_branch).decode().strip()
+        return name.removeprefix("origin/")
+
+    @property
     def is_dirty(self) -> bool:
         """Whether the work tree holds what no commit does."""
         return bool(_git(self.root, "status", "--porcelain", "--untracked-files=normal"))
@@ -93,6 +100,16 @@ class Repository:
         form = f"%(trailers:key={key},valueonly,unfold,separator=%x00)%x00"
         text = _git(self.root, "log", f"--format={form}", f"{base}..{self.commit(head)}").decode("utf-8", "replace")
         return [value.strip() for value in text.split("\0") if value.strip()]
+
+    def changed_paths(self, base: str, head: str) -> list[str]:
+        """The paths of the files that two commits have differently; of a renamed file both."""
+        listed = _git(self.root, "diff", "--name-only", "--no-renames", "-z", base, head, "--")
+        return [path for path in listed.decode("utf-8", "replace").split("\0") if path]
+
+    def fetch(self, name: str) -> str:
+        """The commit that a name has in the remote `origin`, fetched as objects: nothing is checked out, and no branch moves."""
+        _git(self.root, "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--", "origin", f"+{name}:{FETCHED}")
+        return self.commit(FETCHED)
 
 
 def _batch(answer: bytes) -> Iterator[tuple[str, bytes]]:

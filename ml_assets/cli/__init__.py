@@ -47,6 +47,7 @@ COMMANDS = {
     },
     "review": {
         "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
+        "post": "Post the report of a change to GitHub or GitLab: one comment, and a commit status.",
         "draw": "Print the report of a report.json that was written elsewhere.",
         "experiment": "Try a change on past windows, free, against what is committed, and log it to MLflow.",
         "walk": "Train and score past windows by this code, as files: one side of what `ci` compares.",

@@ -1,20 +1,15 @@
-"""A GitHub runner for the workflows' commands: their steps, its environment, and an API server on loopback."""
+"""A GitHub runner for the workflows' commands: their steps, and its environment."""
 
-import json
 import os
-import re
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlparse
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = {path.stem: yaml.safe_load(path.read_text()) for path in (ROOT / ".github" / "workflows").glob("*.yml")}
-SHA = "a" * 40
 
 
 def steps(workflow: str) -> list[dict[str, Any]]:
@@ -24,38 +19,6 @@ def steps(workflow: str) -> list[dict[str, Any]]:
 def run_lines(workflow: str) -> list[dict[str, Any]]:
     """The steps with a command, in order."""
     return [step for step in steps(workflow) if "run" in step]
-
-
-class Api(BaseHTTPRequestHandler):
-    """The two questions that report.yml asks GitHub."""
-
-    pulls: list[dict[str, Any]]
-    files: list[dict[str, Any]]
-    asked: list[tuple[str, dict[str, list[str]], str]]
-
-    def do_GET(self) -> None:
-        url = urlparse(self.path)
-        query = parse_qs(url.query)
-        self.asked.append((url.path, query, self.headers.get("Authorization", "")))
-        answer = json.dumps(self._page(url.path, query)).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def _page(self, path: str, query: dict[str, list[str]]) -> list[dict[str, Any]]:
-        if path == "/repos/o/r/pulls":
-            return [p for p in self.pulls if f"{p['owner']}:{p['branch']}" == query["head"][0]]
-        assert re.fullmatch(r"/repos/o/r/pulls/\d+/files", path)
-        start = (int(query["page"][0]) - 1) * 100
-        return self.files[start : start + 100]
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Quiet."""
-
-
-def pull(number: int, *, owner: str = "fork", branch: str = "fix", sha: str = SHA) -> dict[str, Any]:
-    return {"number": number, "owner": owner, "branch": branch, "head": {"sha": sha}}
 
 
 def runner_environ(folder: Path, **more: str) -> dict[str, str]:

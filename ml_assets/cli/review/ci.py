@@ -3,12 +3,15 @@
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from ml_assets.errors import MlAssetsError
 from resources.settings import settings
+
+if TYPE_CHECKING:
+    from ml_assets.services.review.forge_setup import ForgeName
 
 FAILED = 3
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -17,9 +20,11 @@ _FOLDER = click.Path(path_type=Path, file_okay=False)
 class _Command(click.Command):
     """Ends with 3 where the tool itself fails, so that no failure looks like a verdict."""
 
-    def make_context(self, *args: Any, **options: Any) -> click.Context:
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **options: Any) -> click.Context:
+        if args[:1] == ["init"]:  # a product is never called that here: `ml-assets ci -- init` judges one that is
+            return init.make_context(f"{info_name} init", args[1:], *rest, **options)
         try:
-            return super().make_context(*args, **options)
+            return super().make_context(info_name, args, *rest, **options)
         except click.UsageError as error:
             error.show()
         sys.exit(FAILED)
@@ -38,6 +43,29 @@ class _Command(click.Command):
         except Exception:  # noqa: BLE001 - Python's own exit code, 1, would be a verdict
             click.echo(f"error: ml-assets ci failed, and judged nothing\n{traceback.format_exc()}", err=True)
         sys.exit(FAILED)
+
+
+@click.command()
+@click.argument("forge", type=click.Choice(["github", "gitlab"]))
+@click.option("--owner", "owners", multiple=True, required=True, metavar="@NAME", help="Who approves of weakenings; repeatable.")
+@click.option("--requirements", metavar="FILE", default="requirements.txt", show_default=True, help="What pins ml-assets.")
+@click.option("--force", is_flag=True, help="Write over files that differ.")
+def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: bool) -> None:
+    """Write the workflows and CODEOWNERS that let FORGE judge the changes of this repository of products.
+
+    The products are those of ML_ASSETS_PRODUCTS. No file that differs is written over without --force. Prints what was written,
+    and what to do by hand.
+    """
+    from ml_assets.services.review.forge_setup import setup, write
+    from resources.git_trees import Repository
+
+    if wrong := [owner for owner in owners if not owner.startswith("@")]:
+        raise click.BadParameter(f"{wrong[0]!r} is no name with @", param_hint="--owner")
+    repository = Repository.around(Path.cwd())
+    found = setup(repository, forge, roots=settings().products, requirements=requirements, owners=owners)
+    for path in write(repository, found.files(repository), force=force):
+        click.echo(f"wrote {path}")
+    click.echo(f"\n{found.by_hand}", nl=False)
 
 
 @click.command(cls=_Command)
@@ -63,7 +91,7 @@ def command(
     """Judge a change: what it means, what it makes stale, and its models against base's on the same past rows.
 
     Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md, report.json,
-    junit.xml and plots.
+    junit.xml and plots. `ml-assets ci init github|gitlab` writes the workflows for it.
 
     Exit code 0: accepted, or undecided where `ci: {on_inconclusive: pass}`; 1: rejected; 3: the tool failed; 4: something is
     weakened and no commit's trailer gives the reason (`Weakens: flights/floor: reason`); 5: undecided, and the policy is `fail`.

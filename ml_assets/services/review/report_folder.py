@@ -8,6 +8,14 @@ import msgspec
 from ml_assets.core.changes.junit import junit
 from ml_assets.core.changes.page import page
 from ml_assets.core.changes.review import Review
+from ml_assets.errors import MlAssetsError
+
+MOST_BYTES = 4_000_000
+JSON = "report.json"
+
+
+class ReportRefused(MlAssetsError):
+    """The file is no report.json, or not of the commit that it should be of."""
 
 
 def as_json(review: Review) -> str:
@@ -22,6 +30,18 @@ def write(review: Review, pictures: Mapping[str, bytes], folder: Path) -> None:
         old.unlink()
     for name, picture in pictures.items():
         (folder / name).write_bytes(picture)
-    (folder / "report.json").write_text(as_json(review), encoding="utf-8")
+    (folder / JSON).write_text(as_json(review), encoding="utf-8")
     (folder / "junit.xml").write_bytes(junit(review))
     (folder / "report.md").write_text(page(review), encoding="utf-8")
+
+
+def read(file: Path) -> Review:
+    """A report.json that may be hostile, held against its schema. Raises ReportRefused."""
+    if file.is_symlink() or not file.is_file() or file.stat().st_size > MOST_BYTES:
+        raise ReportRefused(f"{file.name} is not there, no plain file, or has more than {MOST_BYTES:,} bytes")
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Review)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ReportRefused(
+            f"{file.name} is no report: {error}; `ml-assets schema report.json` prints what it may hold"
+        ) from None
