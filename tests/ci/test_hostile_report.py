@@ -104,7 +104,7 @@ def test_no_text_of_a_hostile_report_can_do_anything_but_be_read(tmp_path: Path)
             continue
         assert done.exit_code == 0, (place, done.exception)
         drawn += 1
-        own_chart = re.sub(r"```mermaid\nxychart-beta\n[A-Za-z0-9_ .:,\[\]\"\n-]*```", "", done.output)
+        own_chart = re.sub(r"```mermaid\nxychart-beta\n[\w .:,\[\]\"\n-]*```", "", done.output)
         shown = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", own_chart)
         for live in (
             r"@\w",

@@ -9,7 +9,7 @@ from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.core.markdown import code, table, text
 
-MOST_BARS = 12
+MOST_LEVELS = 12
 MOST_NAME = 24
 MARKS = {"PASS": "✅", "FAIL": "❌", "UNDECIDED": "❔"}
 SHOWN = 20
@@ -44,24 +44,21 @@ def parts(comparison: Comparison) -> Iterator[str]:
 
 def _chart(judged: Judged) -> Iterator[str]:
     """The first metric by slice as a chart that forges draw themselves, from nothing but numbers and plain names."""
-    values = [
-        (_plain(f"{s.column} {s.level}"), head.value, base.value)
-        for s in judged.slices[:MOST_BARS]
-        if (head := s.estimates.get("candidate")) and (base := s.estimates.get("champion"))
-    ]
-    known = [(name, head, base) for name, head, base in values if head is not None and base is not None]
-    if len(known) > 1:
-        names = ", ".join(f'"{name}"' for name, _, _ in known)
-        bars, line = (", ".join(f"{row[side]:.4f}" for row in known) for side in (1, 2))
-        yield (
-            f'```mermaid\nxychart-beta\n  title "{_plain(judged.metric)} by slice: bars are head, the line is base"\n'
-            f"  x-axis [{names}]\n  bar [{bars}]\n  line [{line}]\n```"
-        )
+    found = [(_plain(f"{each.column} {each.level}"), each.estimates.get("difference")) for each in judged.slices[:MOST_LEVELS]]
+    known = [(name, (d.low, d.value, d.high)) for name, d in found if d is not None]
+    drawn = [(name, values) for name, values in known if None not in values]
+    if len(drawn) > 1:
+        names = ", ".join(f'"{name}"' for name, _ in drawn)
+        lines = [*zip(*(values for _, values in drawn), strict=True), (0.0,) * len(drawn)]
+        shown = "".join(f"  line [{', '.join(f'{value:.4f}' for value in line)}]\n" for line in lines)
+        title = f"{_plain(judged.metric)} by slice: head less base"
+        yield "Of each slice, head less base: the estimate between the ends of its interval. The flat line is no difference."
+        yield f'```mermaid\nxychart-beta\n  title "{title}"\n  x-axis [{names}]\n{shown}```'
 
 
 def _plain(name: str) -> str:
-    """Letters, digits and spaces alone: a chart's text has no way to escape others."""
-    return re.sub(r"[^A-Za-z0-9_ .-]", " ", name)[:MOST_NAME].strip() or "unnamed"
+    """Letters of any script, digits and spaces alone: a chart's text has no way to escape others."""
+    return re.sub(r"[^\w .-]", " ", name)[:MOST_NAME].strip() or "unnamed"
 
 
 def _production(comparison: Comparison) -> Iterator[str]:
