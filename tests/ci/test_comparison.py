@@ -26,10 +26,11 @@ from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.settings import settings
 from tests.support.homes.shop import csv_bytes, rows
-from tests.support.homes.walked_home import DAYS, WINDOWS, made, shop_team
+from tests.support.homes.walked_home import DAYS, ROWS, WINDOWS, made, shop_team
 from tests.support.repository import Answer, Team
 
 SPEC = "product.yaml"
+MOST = "    amount: float = pa.Field(nullable=True, le=90)\n    items: int = pa.Field(nullable=True)\n    came"
 
 
 @pytest.fixture(scope="module")
@@ -315,3 +316,15 @@ def test_windows_whose_labels_nobody_knows_yet_leave_the_models_to_promotion(sho
     answer = shop.ci("--base", "late")
     assert (answer.code, answer.report["outcome"]) == (0, "INCONCLUSIVE"), answer.stdout
     assert f"no row of {', '.join(WINDOWS)} has a known label" in answer.report["reasons"][0]
+
+
+def test_a_contract_is_tried_on_the_newest_partitions_too_though_none_of_them_is_scored(shop: Team) -> None:
+    answer = judge(
+        shop,
+        ("contract.py", "    amount: float = pa.Field(nullable=True)\n    items: int = pa.Field(nullable=True)\n    came", MOST),
+    )
+    (comparison,) = answer.report["comparisons"]
+    dear = sum(row["amount"] > 90 for day in DAYS[-3:] for row in rows(day, count=ROWS))
+    assert comparison["refused"]["orders"] == [0, dear], answer.stderr
+    assert "| rows refused by the contract | base | head |" in answer.stdout
+    assert tuple(comparison["windows"]) == WINDOWS

@@ -53,7 +53,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
 class Walked(msgspec.Struct, frozen=True, kw_only=True):
     """One side's walk. `expected`: levels by column that the rows before the windows had in enough units; `refused`: refused rows
-    by table, over the partitions of the windows; `built`, `reused`: snapshots; `seconds`: CPU seconds."""
+    by table, over the partitions of the windows and the newest ones; `built`, `reused`: snapshots; `seconds`: CPU seconds."""
 
     protocol: int = PROTOCOL
     product: str

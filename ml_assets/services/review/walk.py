@@ -3,6 +3,7 @@
 It works in a home of its own above one that is only read, so nothing there becomes current, is charged, or is promoted.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 RUN = "walk"
+RECENT = 3
+"""Newest partitions that the contract is tried on besides those of the windows."""
 Say = Callable[[str], None]
 
 
@@ -69,6 +72,15 @@ class Walker:
         """What the stage reads: of what is not required, the partitions that were delivered and can be built."""
         declared = reads(self.product, stage, key, self._can_be_read)
         return [self.made(*asset) for asset in (*declared.available, *declared.required)]
+
+    def newest(self) -> list[str]:
+        """The newest delivered partitions: a contract is tried on them too, and nothing of them is scored."""
+        known = self.source.partitions(self.product.name, "raw")
+        delivered = [key for key in known if self._delivered("raw", key) is not None][-RECENT:]
+        for key in delivered:
+            with contextlib.suppress(ContractBreached):  # a check says so
+                self.made("dataset", key)
+        return delivered
 
     def handle(self, manifest: Manifest) -> Handle:
         return self.lineage.handle(manifest)
@@ -136,8 +148,9 @@ class Walker:
 
 
 def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
-    """Train and score each window that ends with one of these partitions, and check the data of the windows. A window whose data
-    break the contract is left out, and a check says so. Raises what keeps every window from being built."""
+    """Train and score each window that ends with one of these partitions, and check the data of the windows and of the newest
+    partitions. A window whose data break the contract is left out, and a check says so. Raises what keeps every window from being
+    built."""
     import numpy as np
     import polars as pl
 
@@ -157,7 +170,7 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
             expected.setdefault(column, {}).update(dict.fromkeys(names))
     if not walked:
         raise next(iter(walker.breaches.values()))
-    keys = {key for partition in partitions for key in test_keys(walker.product, partition)}
+    keys = {key for partition in partitions for key in test_keys(walker.product, partition)} | {*walker.newest()}
     rows = pl.concat([rows for _, rows, _ in walked])
     if labelled(rows, label=walker.product.features.label).is_empty():
         raise NothingDelivered(f"{walker.product.name}: no row of {', '.join(partitions)} has a known label")
@@ -207,7 +220,7 @@ def _breaches(walker: Walker) -> Iterator[Check]:
 
 
 def _checks(walker: Walker, keys: Collection[str]) -> Iterator[Check]:
-    """What the checks of dataset and features find in the partitions of the windows."""
+    """What the checks of dataset and features find in these partitions."""
     for asset, made in sorted(walker.done.items()):
         stage, key = asset
         if stage in ("dataset", "features") and key in keys:
