@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from resources.settings import variable
 
 KEPT_LINES = 20
 """The last lines that are kept of what a process says."""
+INSTALLED = Path(sysconfig.get_path("purelib"))
+"""Where ml-assets lies if it is installed: every environment has its own, whose libraries a path to this one would replace."""
 Say = Callable[[str], None]
 
 
@@ -59,7 +62,8 @@ class SideProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
         own = {"home": str(self.home), "products": os.pathsep.join(map(str, self.products))}
         own |= {f"upstream_{part}": url for part, url in self.upstream.items()}
-        return kept | {variable(name): value for name, value in own.items()} | {"PYTHONPATH": str(self.code)}
+        found = {} if self.code == INSTALLED else {"PYTHONPATH": str(self.code)}
+        return kept | {variable(name): value for name, value in own.items()} | found
 
 
 def this_python() -> Path:
