@@ -18,7 +18,9 @@ from ml_assets.cli import cli
 from ml_assets.core.changes.code_owners import Dialect, owners
 from ml_assets.errors import MlAssetsError
 from resources.settings import ROOT
-from tests.support.forges import TOKEN, Fault, GitHubStandIn, GitLabStandIn, StandIn, running
+from tests.support.forges import TOKEN, Fault, StandIn, running
+from tests.support.github_api import GitHubStandIn
+from tests.support.gitlab_api import GitLabStandIn
 from tests.support.homes.shop import csv_bytes, rows
 from tests.support.homes.walked_home import made, shop_team
 from tests.support.repository import Team, team

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forges import TOKEN, Fault, GitHubStandIn, running
+from tests.support.forges import TOKEN, Fault, running
+from tests.support.github_api import GitHubStandIn
 from tests.support.posted import Change, Posted, change
 
 MARK = "<!-- ml-assets/change "
