@@ -35,14 +35,14 @@ class Repository:
         """The commit that a name refers to."""
         return _git(self.root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}").decode().strip()
 
-    def base(self, ref: str | None) -> str:
-        """The commit that the work tree is compared with: where it left `ref`, or else the default branch."""
+    def base(self, ref: str | None, head: str = "HEAD") -> str:
+        """The commit that `head` is compared with: where it left `ref`, or else the default branch."""
         other = self.commit(ref or self.default_branch)
         try:
-            return _git(self.root, "merge-base", "HEAD", other).decode().strip()
+            return _git(self.root, "merge-base", self.commit(head), other).decode().strip()
         except GitRefused:
             raise GitRefused(
-                f"{self.root}: HEAD and {ref or self.default_branch} have no commit in common; in a shallow clone fetch the "
+                f"{self.root}: {head} and {ref or self.default_branch} have no commit in common; in a shallow clone fetch the "
                 f"history (`git fetch --unshallow`, on GitHub `fetch-depth: 0`), or name another commit: --base REF"
             ) from None
 
@@ -95,10 +95,10 @@ class Repository:
         answer = _git(self.root, "cat-file", "--batch", given="".join(f"{blob}\n" for blob in blobs).encode())
         return dict(_batch(answer))
 
-    def trailers(self, base: str, key: str) -> list[str]:
-        """The values of a trailer in the messages of the commits after `base`."""
+    def trailers(self, base: str, key: str, head: str = "HEAD") -> list[str]:
+        """The values of a trailer in the messages of the commits after `base`, up to `head`."""
         form = f"%(trailers:key={key},valueonly,unfold,separator=%x00)%x00"
-        text = _git(self.root, "log", f"--format={form}", f"{base}..HEAD").decode("utf-8", "replace")
+        text = _git(self.root, "log", f"--format={form}", f"{base}..{self.commit(head)}").decode("utf-8", "replace")
         return [value.strip() for value in text.split("\0") if value.strip()]
 
     def changed_paths(self, base: str, head: str) -> list[str]:

@@ -166,10 +166,12 @@ class Lineage:
             **fitted,
         )
 
-    def make(self, recipe: Recipe, build: Callable[[], Output], *, run: str) -> Made:
-        """Reuse the recipe's output if it is recorded and intact; otherwise build, store, record and publish it."""
-        known = self.ledger.by_key(recipe.key) or self._taken_over(recipe, run=run)
-        if known is not None and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
+    def make(
+        self, recipe: Recipe, build: Callable[[], Output], *, run: str, may_reuse: Callable[[Manifest], bool] = lambda _: True
+    ) -> Made:
+        """Reuse the recipe's output if it is recorded and intact, and `may_reuse`; otherwise build, store, record and publish."""
+        known = self.ledger.by_key(recipe.key) or self._taken_over(recipe)
+        if known and may_reuse(known) and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
             self.ledger.publish(known, run=run)
             return Made(known, reused=True)
         clock = Stopwatch()
@@ -180,16 +182,25 @@ class Lineage:
         self.ledger.publish(manifest, run=run, source=self.sources(recipe.product), seconds=seconds)
         return Made(manifest, reused=False)
 
-    def _taken_over(self, recipe: Recipe, *, run: str) -> Manifest | None:
-        """What upstream made by this recipe, recorded here with its evidence; nothing that is recalled there."""
-        known = self.upstream.by_key(recipe.key) if self.upstream else None
-        if self.upstream is None or known is None or known.id in recalls.derived(self.upstream, recipe.product):
+    def _taken_over(self, recipe: Recipe) -> Manifest | None:
+        """What upstream made by this recipe, of the stages before a verdict; nothing that is recalled there."""
+        if self.upstream is None or recipe.stage not in stages.UNJUDGED:
             return None
-        there = self.upstream.record_of(known).body
-        self.ledger.publish(known, run=run, source=cast("Source | None", there.source), seconds=there.seconds)
-        for evidence in self.upstream.evidence(known.id).values():
-            self.ledger.append("evidence", evidence.body)
+        known = self.upstream.by_key(recipe.key)
+        if known is None or known.id in recalls.derived(self.upstream, recipe.product):
+            return None
+        self.take_over(known, self.upstream)
         return known
+
+    def take_over(self, manifest: Manifest, there: Ledger, *, is_current: bool = True) -> None:
+        """Record what another ledger does, under the run and the source that it names, with what was shown there about data and
+        model. What was shown about an evaluation or a release has to be shown here: it is what a promotion stands on."""
+        record = there.record_of(manifest).body
+        source = cast("Source | None", record.source)
+        self.ledger.publish(manifest, run=record.run, source=source, seconds=record.seconds, is_current=is_current)
+        if manifest.recipe.stage in stages.UNJUDGED:
+            for evidence in there.evidence(manifest.id).values():
+                self.ledger.append("evidence", evidence.body)
 
     def _stands_for(self, known: Manifest, recipe: Recipe) -> bool:
         """Whether a recorded manifest can be this recipe's output: not if its equal content comes from a recalled source."""

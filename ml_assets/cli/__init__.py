@@ -18,6 +18,8 @@ COMMANDS = {
         "run": "Run the whole path for a partition.",
         "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
         "plan": "Show what would run now, and why.",
+        "push": "Carry a release with all that it was made from to another home.",
+        "pull": "Carry a release with all that it was made from here from another home.",
         "demo": "Replay a year of New York flights down the whole path.",
     },
     "serving": {

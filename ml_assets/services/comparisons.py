@@ -102,6 +102,13 @@ def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> 
         )
 
 
+def was_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> bool:
+    """Whether a look was charged here for what the evaluation compared; not if it was made in another home."""
+    facts = EvaluationFacts.of(evaluation)
+    looks = Budget(lineage.ledger).window(product, facts.tested).looks
+    return any(look.comparison == facts.look.comparison for look in looks)
+
+
 def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str) -> Look:
     """A look at the test window, before anything is scored on it."""
     from ml_assets.core.evaluation.snapshot import comparison_digest

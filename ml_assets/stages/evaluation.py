@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
-from ml_assets.services.comparisons import Comparison, charge, compare
+from ml_assets.services.comparisons import Comparison, charge, compare, was_charged
 from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
@@ -30,7 +30,8 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
         recipe = lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
-        result = lineage.make(recipe, lambda: _evaluate(lineage, product, comparison, key, run=run), run=run)
+        build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
+        result = lineage.make(recipe, build, run=run, may_reuse=charged)
         facts = EvaluationFacts.of(result.manifest)
         # only now: a verdict whose evaluation was never recorded uses up no promotion
         look = Look(facts.tested, facts.look.comparison, facts.look.number, facts.verdict.gate, "", run)

@@ -88,10 +88,19 @@ class Ledger:
         return entry
 
     def publish(
-        self, manifest: Manifest, *, run: str, source: Source | None = None, seconds: Mapping[str, float] | None = None
+        self,
+        manifest: Manifest,
+        *,
+        run: str,
+        source: Source | None = None,
+        seconds: Mapping[str, float] | None = None,
+        is_current: bool = True,
     ) -> None:
-        """Record the manifest (once) and make it the current one of its asset and partition. `source` is where code and
-        product came from; `seconds` is what building took, {"wall": …, "cpu": …}."""
+        """Record the manifest (once) and make it the current one of its asset and partition; unless `is_current`, what was
+        current before becomes so again in the same transaction.
+
+        `source` is where code and product came from; `seconds` is what building took, {"wall": …, "cpu": …}.
+        """
         entry = None
         with self.engine.begin() as connection:
             lock(connection)
@@ -99,8 +108,9 @@ class Ledger:
                 body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
                 entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
             current = _current(connection, manifest.recipe.product, manifest.recipe.stage, manifest.partition)
-            if current != manifest.id:
-                published = PublicationRecord(manifest=manifest.id, run=run, **asset_of(manifest))
+            current_ones = [manifest.id] if is_current or current is None else [manifest.id, current]
+            for id in current_ones if current != manifest.id else ():
+                published = PublicationRecord(manifest=id, run=run, **asset_of(manifest))
                 entry = _append(connection, "publication", stored(published))
         if entry is not None:
             self._remember(entry)

@@ -210,7 +210,9 @@ class Above:
         return is_readable(self, digest)
 
     def digests(self) -> Iterator[str]:
-        return self.own.digests()
+        own = set(self.own.digests())
+        yield from own
+        yield from (digest for digest in self.below.digests() if digest not in own)
 
 
 def open_blobs(url: str, *, cache: Path) -> Blobs:

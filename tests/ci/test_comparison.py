@@ -300,3 +300,18 @@ def test_walk_and_judge_say_what_they_lack(shop: Team) -> None:
     code, text = told("judge", "shop", "--protocol", "1", f"--base={empty}", f"--head={empty}", f"--output={empty / 'x'}")
     assert (code, text) == (1, "error: walk.json is missing\n")
     assert json.dumps(text).count("Traceback") == 0
+
+
+def test_windows_whose_labels_nobody_knows_yet_leave_the_models_to_promotion(shop: Team) -> None:
+    shop.git("branch", "--force", "late", "main")
+    shop.git("switch", "--quiet", "late")
+    shop.write(
+        "dbt/shop_labels.sql",
+        "select id, came_back",
+        f"select id, case when placed_at < '{WINDOWS[0]}' then came_back end as came_back",
+    )
+    shop.commit("Know labels late")
+    judge(shop, (SPEC, "depth: 3", "depth: 2"), start="late")
+    answer = shop.ci("--base", "late")
+    assert (answer.code, answer.report["outcome"]) == (0, "INCONCLUSIVE"), answer.stdout
+    assert f"no row of {', '.join(WINDOWS)} has a known label" in answer.report["reasons"][0]

@@ -12,20 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
-from ml_assets.cli.shared.references import resolve
+from ml_assets.cli.shared.references import release_named
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.errors import MlAssetsError
 
 if TYPE_CHECKING:
     from ml_assets.services.clean_rebuild import Rebuilder, Rebuilt
 
 KEPT = {"raw": frozenset[str](), "features": frozenset({"raw", "reference", "dataset", "features"})}
-
-
-class NotARelease(MlAssetsError):
-    """Only a release can be reproduced."""
 
 
 @click.command()
@@ -39,7 +34,7 @@ def command(release: str, start: str, as_json: bool) -> None:
     PRODUCT/release:PARTITION. Exit code 0: the same data, model and predictions; 1: something differs, or an error.
     """
     space = workspace()
-    outcome = reproduce(space, _release(space, release), start=start, quiet=as_json)
+    outcome = reproduce(space, release_named(space, release), start=start, quiet=as_json)
     if as_json:
         click.echo(json.dumps(outcome, indent=1))
     else:
@@ -76,13 +71,6 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
     predictions = {name: {**asdict(scores), "equal": scores.is_equal} for name, scores in compared.items()}
     rows = {"stages": _rows(rebuilt), "predictions": predictions, "first": difference, "without_effect": _without_effect(rebuilt)}
     return {**named, **rows, "seconds": round(time.monotonic() - started, 1)}
-
-
-def _release(space: Workspace, reference: str) -> Manifest:
-    subject = resolve(space, reference)
-    if subject.manifest is None or subject.manifest.recipe.stage != "release":
-        raise NotARelease(f"{reference!r} is {subject.asset} {subject.partition}, not a release; `ml-assets status` lists them")
-    return subject.manifest
 
 
 class _Progress:

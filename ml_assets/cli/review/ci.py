@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ml_assets.services.review.forge_setup import ForgeName
 
 FAILED = 3
+_FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
 class _Command(click.Command):
@@ -73,7 +74,20 @@ def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: 
 @click.option("--output", "-o", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), default="report")
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of report.md.")
 @click.option("--without-models", is_flag=True, help="Name what changed; train and compare nothing.")
-def command(products: tuple[str, ...], base: str | None, output: Path, as_json: bool, without_models: bool) -> None:
+@click.option("--head", metavar="COMMIT", help="Judge this commit, of which nothing is run; takes --walked.")
+@click.option("--walked", metavar="DIRECTORY", type=_FOLDER, help="What --keep-walk of that commit's own run left.")
+@click.option("--keep-walk", metavar="DIRECTORY", type=_FOLDER, help="Keep what head scored there, for --walked of another run.")
+def command(
+    *,
+    products: tuple[str, ...],
+    base: str | None,
+    output: Path,
+    as_json: bool,
+    without_models: bool,
+    head: str | None,
+    walked: Path | None,
+    keep_walk: Path | None,
+) -> None:
     """Judge a change: what it means, what it makes stale, and its models against base's on the same past rows.
 
     Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md, report.json,
@@ -84,15 +98,19 @@ def command(products: tuple[str, ...], base: str | None, output: Path, as_json: 
     """
     from ml_assets.core.changes.page import page
     from ml_assets.services.review import report_folder
-    from ml_assets.services.review.review import review
+    from ml_assets.services.review.review import Elsewhere, review
     from resources.git_trees import Repository
 
+    if (head is None) != (walked is None):
+        raise click.UsageError("--head and --walked belong together: the commit, and what its own run scored")
     result, pictures = review(
         Repository.around(Path.cwd()),
         settings(),
         ref=base,
         products=products,
         is_compared=not without_models,
+        elsewhere=Elsewhere(head, walked) if head and walked else None,
+        keep_walks=keep_walk,
         say=lambda words: click.echo(words, err=True),
     )
     report_folder.write(result, pictures, output)

@@ -28,6 +28,10 @@ class UnknownReference(MlAssetsError):
     """Nothing in the ledger has this name, or several things have."""
 
 
+class NotARelease(MlAssetsError):
+    """The reference names something else than a release."""
+
+
 def resolve(space: Workspace, reference: str) -> Subject:
     """The one thing that a reference names. Raises UnknownReference, which lists the things when there are several."""
     subject = _asset(space, reference) or _release(space, reference) or _prediction(space, reference)
@@ -36,6 +40,14 @@ def resolve(space: Workspace, reference: str) -> Subject:
     if subject is None:
         raise UnknownReference(f"{reference!r} names nothing in the ledger; give {FORMS}")
     return subject
+
+
+def release_named(space: Workspace, reference: str) -> Manifest:
+    """The release that a reference names. Raises UnknownReference and NotARelease."""
+    subject = resolve(space, reference)
+    if subject.manifest is None or subject.manifest.recipe.stage != "release":
+        raise NotARelease(f"{reference!r} is {subject.asset} {subject.partition}, not a release; `ml-assets status` lists them")
+    return subject.manifest
 
 
 def _subject(space: Workspace, manifests: Sequence[Manifest], prediction: Mapping[str, Any] | None = None) -> Subject:

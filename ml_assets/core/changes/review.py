@@ -74,6 +74,12 @@ def acknowledged(changes: Sequence[Change], trailers: Iterable[str]) -> Acknowle
     return Acknowledged(given, tuple(unread))
 
 
+def left_to_owners(given: Acknowledged, changes: Iterable[Change]) -> Acknowledged:
+    """Acknowledged as before, and these changes too: who may approve them decides, whatever a trailer says."""
+    owed = {change_id(c): Acknowledgement(c.product, c.name, f"{c.reason}: a code owner decides") for c in changes}
+    return Acknowledged({**given.given, **owed}, given.unread)
+
+
 def decided(
     *,
     changes: Sequence[Change],

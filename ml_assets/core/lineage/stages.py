@@ -133,6 +133,8 @@ _STAGES = (
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
 DATA = ("raw", "reference", "dataset", "quarantine", "features")
+UNJUDGED = (*DATA, "model")
+"""The stages that come before a verdict: what they make is content alone, the same in every home."""
 """The stages that other partitions read, in path order: what is stale of them is rebuilt before it is used."""
 LEAVES = tuple(stage.name for stage in _STAGES if stage.is_leaf)
 """The stages that only inform: nothing is made from them."""

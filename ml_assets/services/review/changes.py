@@ -40,6 +40,8 @@ PROOFS = (
     "resources.ledger.decisions",
 )
 """What looks at data and releases, records it, and asks the record: these modules' own code, not what it reaches."""
+CONTRACT = "contract"
+UNREAD = "contract.py says something else, and none of its code is executed here"
 OWN_DBT = "dbt/"
 """How the names of a product's own dbt files begin; the others are shared by all products."""
 
@@ -55,20 +57,20 @@ class Differences:
     problems: Sequence[str]
 
 
-def differences(base: Side, head: Side, products: Sequence[str] = ()) -> Differences:
-    """What differs, of all products or of some."""
+def differences(base: Side, head: Side, products: Sequence[str] = (), *, may_execute: bool = True) -> Differences:
+    """What differs, of all products or of some. Contracts are Python, and are compared rule by rule if head's may be executed."""
     names = [name for name in dict.fromkeys([*base.products, *base.problems, *head.products]) if not products or name in products]
     both = [name for name in names if name in base.products and name in head.products]
     return Differences(
         base,
         head,
-        changes=[change for name in names for change in _changes(base, head, name)],
+        changes=[change for name in names for change in _changes(base, head, name, may_execute=may_execute)],
         stale=[stage for name in both for stage in stale_stages(base, head, name)],
         problems=[problem for name, problem in head.problems.items() if not products or name in products],
     )
 
 
-def _changes(base: Side, head: Side, name: str) -> Iterator[Change]:
+def _changes(base: Side, head: Side, name: str, *, may_execute: bool) -> Iterator[Change]:
     if name in head.problems:
         return
     if name not in head.products:
@@ -80,18 +82,20 @@ def _changes(base: Side, head: Side, name: str) -> Iterator[Change]:
         yield Change(product=name, name="product", effect="changed", new=name, reason="a new product")
     else:
         yield from declaration_changes(base.products[name], head.products[name])
-        yield from _files(base, head, name)
+        yield from _files(base, head, name, may_execute=may_execute)
         if modules := [*changed_code(base, head, *JUDGING), *changed_packages(base, head, *PROOFS)]:
             reason = f"what judges a candidate computes otherwise: {', '.join(modules)}"
             yield Change(product=name, name="judging code", effect="weakened", reason=reason)
 
 
-def _files(base: Side, head: Side, name: str) -> Iterator[Change]:
+def _files(base: Side, head: Side, name: str, *, may_execute: bool) -> Iterator[Change]:
     """The contract, the dbt files and the data tests that say something else."""
     old, new = base.products[name], head.products[name]
     for file in changed_files(base, head, name, STAGES["features"]):
         if file == CONTRACT_FILE:
-            yield from _contract(old, new)
+            yield from (
+                _contract(old, new) if may_execute else [Change(product=name, name=CONTRACT, effect="weakened", reason=UNREAD)]
+            )
         elif file.startswith(OWN_DBT):
             yield Change(product=name, name=file, effect="changed")
         else:
@@ -109,4 +113,4 @@ def _contract(old: Product, new: Product) -> Iterator[Change]:
     try:
         yield from contract_changes(new.name, old.contract, new.contract, texts=texts)
     except (ProductError, ContractError) as error:
-        yield Change(product=new.name, name="contract", effect="weakened", reason=f"cannot be compared: {error}")
+        yield Change(product=new.name, name=CONTRACT, effect="weakened", reason=f"cannot be compared: {error}")

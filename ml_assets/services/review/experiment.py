@@ -11,7 +11,7 @@ from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.review.models import Question, arena
 from ml_assets.services.review.side_process import Say
-from ml_assets.services.review.sides import base_side, head_side
+from ml_assets.services.review.sides import commit_side, tree_side
 from ml_assets.spec.assignments import with_values
 from ml_assets.spec.product import Product
 from resources.ast_cache import ast_cache
@@ -41,7 +41,7 @@ def experiment(
     tried = with_values(product, assignments)
     commit = repository.commit(ref)
     with ast_cache(current.cache / "code.json", SOURCE):
-        base = base_side(repository, commit, current.products, head_side(repository, current.products))
+        base = commit_side(repository, commit, current.products, tree_side(repository, current.products))
     if product.name not in base.products:
         why = base.problems.get(product.name, "it is not there")
         raise NothingToCompareWith(f"{product.name} in {ref}: {why}; name a commit that has it: --base REF")

@@ -33,6 +33,13 @@ def read_walk(folder: Path) -> SideRows:
     return SideRows(walked, rows, scores[WINDOW], scores[SCORE])
 
 
+def take_walk(folder: Path, into: Path) -> None:
+    """Copy a walk that somebody else left, as plain files and nothing else of the folder. Raises NotComparable."""
+    into.mkdir(parents=True, exist_ok=True)
+    for name in (ROWS, SCORES, WALKED):
+        (into / name).write_bytes(_bytes(folder / name))
+
+
 def write_record(file: Path, record: msgspec.Struct) -> None:
     """Write a record of the protocol as JSON."""
     file.write_bytes(msgspec.json.encode(record))
@@ -66,7 +73,7 @@ def _table(file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]]) -> 
 
 
 def _bytes(file: Path) -> bytes:
-    if file.is_symlink() or not file.is_file():
+    if file.parent.is_symlink() or file.is_symlink() or not file.is_file():
         raise NotComparable(f"{file.name} is missing")
     if file.stat().st_size > MOST_BYTES:
         raise NotComparable(f"{file.name} is larger than {MOST_BYTES} bytes")

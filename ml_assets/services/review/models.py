@@ -17,7 +17,7 @@ from ml_assets.core.changes.protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.first_party import TREE
-from ml_assets.services.review.files import read_record, read_walk
+from ml_assets.services.review.files import read_record, read_walk, take_walk
 from ml_assets.services.review.side_process import Ended, Say, SideProcess, this_python
 from ml_assets.services.review.sides import LOCK
 from ml_assets.services.review.windows import retired_windows
@@ -47,6 +47,7 @@ class Question:
 @dataclass(frozen=True)
 class Arena:
     """Where comparisons are made: both sides' processes, the ledger that says what was delivered, a folder for their files.
+    `walked` has what head's walks wrote on another machine, by product: head is then not run. Its walks are copied to `kept`.
     `pictures` gets what is drawn, by file name."""
 
     base: SideProcess
@@ -54,6 +55,8 @@ class Arena:
     source: Ledger
     folder: Path
     say: Say
+    walked: Path | None = None
+    kept: Path | None = None
     pictures: dict[str, bytes] = field(default_factory=dict)
 
     def compare(self, question: Question) -> Comparison:
@@ -66,7 +69,7 @@ class Arena:
         self.say(f"{name}: comparing on {', '.join(windows)}")
         gates = acknowledged_gates(question.base, question.head, question.acknowledged)
         (gates_file := self.folder / f"{name}.gates.json").write_bytes(msgspec.json.encode(gates))
-        head = self._walk(self.head, name, windows, *question.head_options)
+        head = self._walk(self.head, name, windows, *question.head_options) if self.walked is None else self._taken(name)
         judging = () if head.code else (f"--head={self._folder(self.head, name)}", f"--gates={gates_file}")
         base = self._walk(self.base, name, windows, *judging)
         if base.code and not (self._folder(self.base, name) / WALKED).is_file():
@@ -79,6 +82,14 @@ class Arena:
         except NotComparable as error:
             return not_compared(name, "INCONCLUSIVE", str(error), windows=windows)
 
+    def _taken(self, product: str) -> Ended:
+        assert self.walked is not None
+        try:
+            take_walk(self.walked / product, self._folder(self.head, product))
+        except NotComparable as error:
+            return Ended(1, (f"its run left no walk that can be read: {error}",))
+        return Ended(0, ())
+
     def _walk(self, side: SideProcess, product: str, windows: Collection[str], *more: str) -> Ended:
         asked = [f"--window={window}" for window in windows]
         return side.run("walk", product, *_PROTOCOL, *asked, f"--output={self._folder(side, product)}", *more, say=self.say)
@@ -87,11 +98,13 @@ class Arena:
         name = question.base.name
         base, head = (read_walk(self._folder(side, name)) for side in (self.base, self.head))
         judged = read_record(self._folder(self.base, name) / JUDGED, Judged)
+        if self.kept:
+            take_walk(self._folder(self.head, name), self.kept / name)
         moved = movements(base, head, question.base)
         own = own_gates(question.head)
         drawn = pictures(judged)
         self.pictures.update(drawn)
-        by_head = None if own == gates else self._by_head(question)
+        by_head = None if own == gates or self.walked else self._by_head(question)
         result = compared(base.walked, head.walked, judged=judged, by_head=by_head, moved=moved)
         production = read_record(self._folder(self.base, name) / PRODUCTION, Production)
         return msgspec.structs.replace(result, pictures=tuple(drawn), production=production)
@@ -118,8 +131,11 @@ _PROTOCOL = ("--protocol", str(PROTOCOL))
 
 
 @contextmanager
-def arena(repository: Repository, commit: str, current: Settings, *, say: Say) -> Iterator[Arena]:
-    """Both sides of a comparison: the work tree, and a commit in a work tree of its own. Raises EnvironmentNotMade."""
+def arena(
+    repository: Repository, commit: str, current: Settings, *, say: Say, walked: Path | None = None, kept: Path | None = None
+) -> Iterator[Arena]:
+    """Both sides of a comparison: the work tree, or what was `walked` elsewhere; and a commit in a work tree of its own. Raises
+    EnvironmentNotMade."""
     upstream = current.recorded
     place = current.home / "ci"
     with repository.worktree(commit, place / "trees") as tree, tempfile.TemporaryDirectory(dir=place) as folder:
@@ -135,6 +151,8 @@ def arena(repository: Repository, commit: str, current: Settings, *, say: Say) -
             source=Ledger(upstream["ledger"], is_read_only=True),
             folder=Path(folder),
             say=say,
+            walked=walked,
+            kept=kept,
         )
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from ml_assets.core.changes.comparison import Comparison, not_compared
-from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided
+from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided, left_to_owners
 from ml_assets.core.changes.staleness import StaleStage
-from ml_assets.core.lineage.stages import DATA, SOURCE
-from ml_assets.services.review.changes import Differences, differences
+from ml_assets.core.lineage.stages import DATA, SOURCE, UNJUDGED
+from ml_assets.services.review.changes import UNREAD, Differences, differences
 from ml_assets.services.review.side_process import Say
-from ml_assets.services.review.sides import base_side, head_side
+from ml_assets.services.review.sides import commit_side, tree_side
 from resources.ast_cache import ast_cache
 from resources.git_trees import Repository
 from resources.settings import Settings
@@ -22,10 +23,17 @@ from resources.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
 
-MODELLED = frozenset({*DATA, "model"})
-"""The stages that decide what a model is and how it scores."""
 RECENT = 5
 """Builds of a stage whose recorded times an estimate is made of."""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A commit that was walked on another machine, with what its walks wrote there, by product. Nothing of it is run here: what
+    it declares is read from git, and its contract, which is Python, is left to a code owner."""
+
+    commit: str
+    walks: Path
 
 
 def review(
@@ -35,20 +43,28 @@ def review(
     ref: str | None,
     products: Sequence[str] = (),
     is_compared: bool = True,
+    elsewhere: Elsewhere | None = None,
+    keep_walks: Path | None = None,
     say: Say = lambda _: None,
 ) -> tuple[Review, dict[str, bytes]]:
-    """The review of the work tree against the commit where it left `ref` (by default the default branch), and its pictures.
+    """The review of the work tree, or of a commit `elsewhere`, against the commit where it left `ref` (by default the default
+    branch), and its pictures.
 
-    Models are compared where a change reaches them, unless `is_compared` is False. Raises GitRefused, and EnvironmentNotMade for
-    base's libraries.
+    Models are compared where a change reaches them, unless `is_compared` is False. What head's walks write is copied to
+    `keep_walks`. Raises GitRefused, and EnvironmentNotMade for base's libraries.
     """
     clock = Stopwatch()
-    commit = repository.base(ref)
+    ref_of_head = elsewhere.commit if elsewhere else "HEAD"
+    commit = repository.base(ref, ref_of_head)
     with ast_cache(current.cache / "code.json", SOURCE):
-        head = head_side(repository, current.products)
-        found = differences(base_side(repository, commit, current.products, head), head, products)
-    given = acknowledged(found.changes, repository.trailers(commit, TRAILER))
-    reviewing = _Reviewing(repository, current, commit, found, given, say)
+        tree = tree_side(repository, current.products)
+        head = commit_side(repository, repository.commit(ref_of_head), current.products, tree) if elsewhere else tree
+        base = commit_side(repository, commit, current.products, tree)
+        found = differences(base, head, products, may_execute=elsewhere is None)
+    given = acknowledged(found.changes, repository.trailers(commit, TRAILER, ref_of_head))
+    if elsewhere:
+        given = left_to_owners(given, [change for change in found.changes if change.reason == UNREAD])
+    reviewing = _Reviewing(repository, current, commit, found, given, say, elsewhere.walks if elsewhere else None, keep_walks)
     comparisons = [*reviewing.comparisons(is_compared=is_compared)]
     stale, serving = _reach(current, found)
     outcome, reasons = decided(
@@ -56,8 +72,8 @@ def review(
     )
     result = Review(
         base=commit,
-        head=repository.commit("HEAD"),
-        is_dirty=repository.is_dirty,
+        head=repository.commit(ref_of_head),
+        is_dirty=elsewhere is None and repository.is_dirty,
         outcome=outcome,
         reasons=reasons,
         on_inconclusive="fail" if any(p.ci.on_inconclusive == "fail" for p in found.base.products.values()) else "pass",
@@ -81,13 +97,15 @@ class _Reviewing:
     found: Differences
     given: Acknowledged
     say: Say
+    walked: Path | None
+    keep_walks: Path | None
     pictures: dict[str, bytes] = field(default_factory=dict)
 
     def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
         """Of every product that changes at all. One whose models stay what they are is accepted by that."""
         found = self.found
         touched = dict.fromkeys([*(each.product for each in found.changes), *(each.product for each in found.stale)])
-        modelled = {stage.product for stage in found.stale if stage.stage in MODELLED}
+        modelled = {stage.product for stage in found.stale if stage.stage in UNJUDGED}
         asked: list[str] = []
         for name in touched:
             if name not in found.base.products or name not in found.head.products:
@@ -107,7 +125,9 @@ class _Reviewing:
 
         base, head = self.found.base.products, self.found.head.products
         try:
-            with arena(self.repository, self.commit, self.current, say=self.say) as both:
+            with arena(
+                self.repository, self.commit, self.current, say=self.say, walked=self.walked, kept=self.keep_walks
+            ) as both:
                 for name in names:
                     yield both.compare(Question(base[name], head[name], self.given.names(name)))
                 self.pictures.update(both.pictures)

@@ -1,4 +1,4 @@
-"""The two sides of a review: the work tree as this process runs it, and a commit of the same repository."""
+"""The sides of a review: the work tree as this process runs it, and commits of the same repository, which are only read."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,8 +16,8 @@ from resources.git_trees import Repository
 LOCK = "requirements.lock"
 
 
-def head_side(repository: Repository, roots: Sequence[Path]) -> Side:
-    """The work tree. What of it lies outside of the repository is the same on both sides."""
+def tree_side(repository: Repository, roots: Sequence[Path]) -> Side:
+    """The work tree. What of it lies outside of the repository is the same on all sides."""
     folders = [file.parent for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}"))]
     products, problems = _loaded(dict.fromkeys(folders))
     lock = repository.root / LOCK
@@ -25,19 +25,19 @@ def head_side(repository: Repository, roots: Sequence[Path]) -> Side:
     return Side(SOURCE, products, problems, shared_dbt_files(), libraries)
 
 
-def base_side(repository: Repository, commit: str, roots: Sequence[Path], head: Side) -> Side:
-    """The files of a commit."""
+def commit_side(repository: Repository, commit: str, roots: Sequence[Path], tree: Side) -> Side:
+    """The files of a commit. `tree` is the work tree's side."""
     code = [TREE.root / package for package in PACKAGES]
     inside = [root for root in roots if root.is_relative_to(repository.root)]
     files = repository.files(commit, [*code, *inside, DBT_MODELS, *SHARED_DBT, repository.root / LOCK])
     folders = {path.parent for path in files if path.name == SPEC_FILE and path.parent.parent in inside}
-    outside = {name: product for name, product in head.products.items() if not product.folder.is_relative_to(repository.root)}
+    outside = {name: product for name, product in tree.products.items() if not product.folder.is_relative_to(repository.root)}
     products, problems = _loaded({folder: ProductFiles.among(files, folder) for folder in sorted(folders)})
     return Side(
         code=_code(files) if code[0].is_relative_to(repository.root) else SOURCE,
         products=outside | products,
         problems=problems,
-        shared_dbt=_shared(files) if DBT_MODELS.is_relative_to(repository.root) else head.shared_dbt,
+        shared_dbt=_shared(files) if DBT_MODELS.is_relative_to(repository.root) else tree.shared_dbt,
         libraries=locked(files.get(repository.root / LOCK, b"")),
     )
 

@@ -141,6 +141,8 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     import numpy as np
     import polars as pl
 
+    from ml_assets.core.model.training import labelled
+
     clock = Stopwatch()
     walked: list[tuple[Window, pl.DataFrame, np.ndarray]] = []
     expected: dict[str, dict[str, None]] = {}
@@ -156,6 +158,9 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     if not walked:
         raise next(iter(walker.breaches.values()))
     keys = {key for partition in partitions for key in test_keys(walker.product, partition)}
+    rows = pl.concat([rows for _, rows, _ in walked])
+    if labelled(rows, label=walker.product.features.label).is_empty():
+        raise NothingDelivered(f"{walker.product.name}: no row of {', '.join(partitions)} has a known label")
     checks = [*_breaches(walker), *_checks(walker, keys)]
     made = walker.done.values()
     summary = Walked(
@@ -170,7 +175,7 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     )
     return SideRows(
         summary,
-        pl.concat([rows for _, rows, _ in walked]),
+        rows,
         pl.Series(WINDOW, [window.partition for window, rows, _ in walked for _ in range(rows.height)], dtype=pl.String),
         pl.Series(SCORE, np.concatenate([scores for _, _, scores in walked]), dtype=pl.Float64),
     )

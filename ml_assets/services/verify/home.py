@@ -31,7 +31,9 @@ def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
         ledger = LedgerCheck(settings.ledger, settings.home / "ledger.head", Path(folder), findings, tell)
         counts = {"entries": ledger.run()}
         blobs = open_blobs(settings.store, cache=Path(folder) / "blobs")
+        upstream = settings.upstream_store
+        below = open_blobs(upstream, cache=Path(folder) / "upstream") if upstream else None
         if not isinstance(blobs, LocalBlobs) or blobs.root.is_dir() or ledger.named:
-            counts["files"] = StoreCheck(blobs, ledger.named, findings, tell).run()
+            counts["files"] = StoreCheck(blobs, below, ledger.named, findings, tell).run()
         counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, findings).run()
     return Verified(counts, tuple(findings.found))

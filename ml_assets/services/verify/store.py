@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ml_assets.core.digests import digest_file, sha256
 from ml_assets.services.verify.findings import Findings, Progress
-from resources.store.blobs import Blobs, LocalBlobs, RemoteBlobs
+from resources.store.blobs import Above, Blobs, LocalBlobs, RemoteBlobs, is_readable
 from resources.store.temp_files import UNFINISHED
 
 NAME = re.compile(r"(?P<folder>[0-9a-f]{2})/(?P<digest>(?P=folder)[0-9a-f]{62})")
@@ -17,9 +17,11 @@ EVERY = 500
 
 @dataclass
 class StoreCheck:
-    """`named`: the snapshots that the ledger names, each with how to call what it is a snapshot of."""
+    """`named`: the snapshots that the ledger names, each with how to call what it is a snapshot of. `below`: where what is not in
+    the store may be too."""
 
     blobs: Blobs
+    below: Blobs | None
     named: Mapping[str, str]
     findings: Findings
     tell: Progress
@@ -73,14 +75,18 @@ class StoreCheck:
         """What a named snapshot needs; reports what of it is not there."""
         if not self._is_there(snapshot, f"the snapshot of {label}", label):
             return {snapshot}
-        path = self.blobs.path(snapshot)
+        path = (Above(self.blobs, self.below) if self.below else self.blobs).path(snapshot)
         members: dict[str, str] = json.loads(path.read_bytes())["members"]
         for name, digest in members.items():
             self._is_there(digest, f"{name} of {label}", label)
         return {snapshot, *members.values()}
 
     def _is_there(self, digest: str, what: str, label: str) -> bool:
-        if digest not in self.whole and digest not in self.damaged:
+        if digest in self.whole or digest in self.damaged:
+            return digest in self.whole
+        if self.below and is_readable(self.below, digest):
+            self.whole.add(digest)
+        else:
             command = f"put it back from a copy, or run it again: `{_run(label)}`"
             self.findings.add("missing", f"store {digest}", f"{what} is missing", command)
             self.damaged.add(digest)
