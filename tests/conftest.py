@@ -25,6 +25,7 @@ LONGEST_FIRST = (
     "test_override",
     "test_refusals",
     "test_ci_command",
+    "test_ci_init",
     "test_sensor",
     "test_reproduce",
     "test_own_features",

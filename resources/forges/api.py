@@ -35,7 +35,7 @@ class Api:
 
     def get(self, path: str, **query: str) -> Any:
         """The JSON below a path. Raises ForgeRefused, and NotFound for 404."""
-        return self._json(self._request("GET", path, params=query))
+        return self._json(self._request("GET", path, params=query), dict)
 
     def pages(self, path: str, **query: str) -> Iterator[Any]:
         """The entries of a list, page by page, 100 to a page."""
@@ -43,7 +43,7 @@ class Api:
         address = path
         for _ in range(MOST_PAGES):
             response = self._request("GET", address, params=parameters)
-            yield from self._json(response)
+            yield from self._json(response, list)
             if following := response.links.get("next", {}).get("url"):
                 address, parameters = self._own(following), {}
             elif page := response.headers.get("X-Next-Page"):
@@ -54,7 +54,7 @@ class Api:
 
     def send(self, method: str, path: str, body: Mapping[str, Any]) -> Any:
         """Send JSON; the JSON that comes back."""
-        return self._json(self._request(method, path, json=body))
+        return self._json(self._request(method, path, json=body), dict)
 
     def download(self, path: str, most_bytes: int) -> bytes:
         """The bytes below a path. A redirect, such as to an object store, is followed once, without the token."""
@@ -101,11 +101,14 @@ class Api:
             raise ForgeRefused(f"{self.forge}: the next page is said to be at {given.netloc}, and not below {self.root}")
         return address
 
-    def _json(self, response: requests.Response) -> Any:
+    def _json(self, response: requests.Response, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
         try:
-            return response.json() if response.content else None
+            found = response.json()
         except requests.JSONDecodeError:
-            raise ForgeRefused(f"{self.forge}: {self.root} does not answer with JSON; is it the address of the API?") from None
+            found = None
+        if not isinstance(found, kind):
+            raise ForgeRefused(f"{self.forge}: {self.root} does not answer as its API does; is that the address of the API?")
+        return found
 
     def _refusal(self, method: str, path: str, response: requests.Response) -> ForgeRefused:
         status = response.status_code

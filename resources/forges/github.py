@@ -81,7 +81,7 @@ class GitHub:
     @cached_property
     def _own_names(self) -> frozenset[str]:
         """The login of the token's owner, which for an app ends with [bot]: no person's login can."""
-        data = (self.graphql.send("POST", "graphql", {"query": "query { viewer { login } }"}) or {}).get("data") or {}
+        data = self.graphql.send("POST", "graphql", {"query": "query { viewer { login } }"}).get("data") or {}
         login = str((data.get("viewer") or {}).get("login") or "").lower()
         if not login:
             raise ForgeRefused("GitHub does not say whose GITHUB_TOKEN is, so no comment can be recognised as its own")

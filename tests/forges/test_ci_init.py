@@ -18,7 +18,9 @@ from ml_assets.cli import cli
 from ml_assets.core.changes.code_owners import Dialect, owners
 from ml_assets.errors import MlAssetsError
 from resources.settings import ROOT
-from tests.support.forges import TOKEN, Fault, GitHubStandIn, GitLabStandIn, StandIn, running
+from tests.support.forges import TOKEN, Fault, StandIn, running
+from tests.support.github_api import GitHubStandIn
+from tests.support.gitlab_api import GitLabStandIn
 from tests.support.homes.shop import csv_bytes, rows
 from tests.support.homes.walked_home import made, shop_team
 from tests.support.repository import Team, team
@@ -153,12 +155,6 @@ def test_on_gitlab_a_merge_requests_code_gets_no_token_of_ours(own: Team) -> Non
         assert [rule["if"] for rule in found[job]["rules"]] == ['$CI_PIPELINE_SOURCE == "merge_request_event"']
 
 
-needs_walks = pytest.mark.skipif(
-    "--keep-walk" not in CliRunner().invoke(cli, ["ci", "--help"]).stdout, reason="`ml-assets ci` keeps no walks yet"
-)
-
-
-@needs_walks
 @pytest.mark.parametrize("is_replayed", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: Path, is_replayed: bool) -> None:
     """The jobs' commands, in order: main's home, or a prepared one; a pull request's run; the run that derives and posts."""
@@ -192,7 +188,6 @@ def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: 
     assert_waits_for_ann(own, forge, head, 3)
 
 
-@needs_walks
 @pytest.mark.long
 def test_the_jobs_of_a_team_on_gitlab_judge_its_change(tmp_path: Path) -> None:
     """The script of `change` in a merge request's pipeline, then that of `post` on main, which gets the artifact."""

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forges import TOKEN, Fault, GitHubStandIn, running
+from tests.support.forges import TOKEN, Fault, running
+from tests.support.github_api import GitHubStandIn
 from tests.support.posted import Change, Posted, change
 
 MARK = "<!-- ml-assets/change "
@@ -177,7 +178,8 @@ def _now(forge: GitHubStandIn, made: Change) -> tuple[str, str]:
         (Fault("POST .*/comments", 422), "422 a fault; nothing more was posted"),
         (Fault("POST .*/comments", 502, body=b"<html>"), "502 Bad Gateway; the forge fails; run the job again"),
         (Fault("", 301, {"Location": "http://127.0.0.1:9/"}), "301 a fault; nothing more was posted"),
-        (Fault("", 200, body=b"<html>"), "does not answer with JSON; is it the address of the API?"),
+        (Fault("", 200, body=b"<html>"), "does not answer as its API does; is that the address of the API?"),
+        (Fault("/pulls$", 200, body={}), "does not answer as its API does; is that the address of the API?"),
         (Fault("", 403, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"}), "too many requests for this token"),
         (Fault("", 429), "too many requests for this token; run the job again in an hour"),
         (Fault("", 400, body={"message": f"the token {TOKEN}\nis odd"}), "the token *** is odd; nothing more was posted"),

@@ -10,7 +10,8 @@ import pytest
 
 from ml_assets.services.review import open_requests
 from ml_assets.services.review.open_requests import unpack
-from tests.support.forges import TOKEN, Fault, GitLabStandIn, StandIn, running
+from tests.support.forges import TOKEN, Fault, StandIn, running
+from tests.support.gitlab_api import GitLabStandIn
 from tests.support.posted import Change, Posted, change
 
 MARK = "<!-- ml-assets/change "

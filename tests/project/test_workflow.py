@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from tests.support.ci_runner import RECURSES, ci_run
-from tests.support.forges import TOKEN, GitHubStandIn, running
+from tests.support.forges import TOKEN, running
+from tests.support.github_api import GitHubStandIn
 from tests.support.homes.small_home import DAYS, small_home
 from tests.support.posted import Change, change
 from tests.support.workflows import ROOT, WORKFLOWS, execute, run_lines, runner_environ, steps

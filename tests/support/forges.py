@@ -1,4 +1,4 @@
-"""GitHub's and GitLab's APIs on loopback: they keep what is posted in memory, page, refuse and fail as the real ones do."""
+"""A forge's API on loopback: it keeps what is posted in memory, pages, refuses and fails as the real ones do."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlparse
+from urllib.parse import parse_qs, urlparse
 
 TOKEN = "ghs_0123456789secret"
 PAGE = 100
@@ -59,142 +59,6 @@ class StandIn:
     def owners_file(self, name: str) -> Answer:
         text = self.code_owners.get(name)
         return (404, {"message": "Not Found"}) if text is None else (200, {"content": base64.b64encode(text.encode()).decode()})
-
-
-@dataclass
-class GitHubStandIn(StandIn):
-    """The repository o/r."""
-
-    pulls: list[dict[str, Any]] = field(default_factory=list)
-    reviews: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    runs: list[dict[str, Any]] = field(default_factory=list)
-
-    def add_pull(self, number: int, sha: str, *, author: str = "eve", base: str = "main") -> None:
-        self.pulls.append({"number": number, "user": {"login": author}, "head": {"sha": sha}, "base": {"ref": base}})
-
-    def add_review(self, number: int, user: str, state: str, sha: str) -> None:
-        self.reviews.setdefault(number, []).append({"user": {"login": user}, "state": state, "commit_id": sha})
-
-    def is_known(self, headers: dict[str, str]) -> bool:
-        return headers.get("Authorization") == f"Bearer {TOKEN}"
-
-    def next_page(self, path: str, query: dict[str, str], page: int) -> dict[str, str]:
-        more = "&".join(f"{name}={value}" for name, value in query.items() if name != "page")
-        return {"Link": f'<{self.address}{path}?{more}&page={page}>; rel="next", <{self.address}{path}>; rel="last"'}
-
-    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
-        if (method, path) == ("POST", "/graphql"):
-            return 200, {"data": {"viewer": {"login": self.known_as}}}
-        match method, *path.removeprefix("/repos/o/r").split("/")[1:]:
-            case ["GET"] if path == "/repos/o/r":
-                return 200, {"default_branch": "main"}
-            case ["GET", "pulls"]:
-                return 200, [p for p in self.pulls if p["base"]["ref"] == query["base"]]
-            case ["GET", "pulls", number, "reviews"]:
-                return 200, self.reviews.get(int(number), [])
-            case ["GET", "actions", "workflows", "ci.yml" | "ml-assets.yml", "runs"]:
-                assert (query["event"], query["status"]) == ("pull_request", "completed")
-                return 200, {"workflow_runs": [run for run in self.runs if run["head_sha"] == query["head_sha"]]}
-            case ["GET", "contents", *name]:
-                assert query["ref"] == "main"
-                return self.owners_file("/".join(name))
-            case ["GET", "issues", number, "comments"]:
-                return 200, self.comments.get(int(number), [])
-            case ["POST", "issues", number, "comments"]:
-                return (201, self.add_comment(int(number), self.known_as, body["body"])) if body["body"] else _invalid("body")
-            case ["PATCH", "issues", "comments", identity]:
-                return self._edit(int(identity), body["body"])
-            case ["POST", "statuses", sha]:
-                return self._status(sha, body)
-        return 404, {"message": "Not Found"}
-
-    def _edit(self, identity: int, body: str) -> Answer:
-        [comment] = [c for every in self.comments.values() for c in every if c["id"] == identity]
-        if comment["user"]["login"] != self.known_as:
-            return 403, {"message": "Resource not accessible by integration"}
-        if len(body) > 65_536:
-            return _invalid("body is too long")
-        comment["body"] = body
-        return 200, comment
-
-    def _status(self, sha: str, body: dict[str, str]) -> Answer:
-        if body["state"] not in ("success", "failure", "pending", "error"):
-            return _invalid("state")
-        if len(body["description"]) > 140 or any(ord(c) > 0xFFFF for c in body["description"]):
-            return _invalid("description")
-        self.statuses.setdefault(sha, []).insert(0, body)
-        return 201, body
-
-
-@dataclass
-class GitLabStandIn(StandIn):
-    """Project 9, on a GitLab whose object store has another address."""
-
-    merge_requests: list[dict[str, Any]] = field(default_factory=list)
-    approvals: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    versions: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    jobs: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
-    store: str = ""
-
-    def add_request(self, number: int, sha: str, *, author: str = "eve", pushed: str = "2026-01-01T10:00:00.000Z") -> None:
-        pipeline = {"id": 100 + number, "project_id": 9, "sha": sha, "status": "success"}
-        request = {"iid": number, "sha": sha, "author": {"username": author}, "target_branch": "main", "head_pipeline": pipeline}
-        self.merge_requests.append(request)
-        self.versions.setdefault(number, []).insert(0, {"head_commit_sha": sha, "created_at": pushed})
-
-    def approve(self, number: int, user: str, at: str | None) -> None:
-        given = {"user": {"username": user}} | ({"approved_at": at} if at else {})
-        self.approvals.setdefault(number, []).append(given)
-
-    def is_known(self, headers: dict[str, str]) -> bool:
-        return headers.get("PRIVATE-TOKEN") == TOKEN
-
-    def next_page(self, path: str, query: dict[str, str], page: int) -> dict[str, str]:
-        return {"X-Next-Page": str(page)}
-
-    def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
-        match method, *path.removeprefix("/api/v4/projects/9").split("/")[1:]:
-            case ["GET", "api", "v4", "user"]:
-                return 200, {"id": len(self.known_as), "username": self.known_as}
-            case ["GET"] if path == "/api/v4/projects/9":
-                return 200, {"default_branch": "main"}
-            case ["GET", "merge_requests"]:
-                return 200, [m for m in self.merge_requests if m["target_branch"] == query["target_branch"]]
-            case ["GET", "merge_requests", number]:
-                return 200, next(m for m in self.merge_requests if m["iid"] == int(number))
-            case ["GET", "merge_requests", number, "notes"]:
-                return 200, self.comments.get(int(number), [])
-            case ["POST", "merge_requests", number, "notes"]:
-                return 201, self.add_comment(int(number), self.known_as, body["body"])
-            case ["PUT", "merge_requests", number, "notes", identity]:
-                [note] = [n for n in self.comments[int(number)] if n["id"] == int(identity)]
-                return (
-                    (403, {"message": "403 Forbidden"}) if note["author"]["username"] != self.known_as else _changed(note, body)
-                )
-            case ["GET", "merge_requests", number, "versions"]:
-                return 200, self.versions[int(number)]
-            case ["GET", "merge_requests", number, "approvals"]:
-                return 200, {"approved_by": self.approvals.get(int(number), [])}
-            case ["GET", "repository", "files", name]:
-                return self.owners_file(unquote(name))
-            case ["GET", "repository", "commits", sha, "statuses"]:
-                return 200, self.statuses.get(sha, [])
-            case ["POST", "statuses", sha]:
-                return self._status(sha, body)
-            case ["GET", "pipelines", number, "jobs"]:
-                return 200, self.jobs.get(int(number), [])
-            case ["GET", "jobs", number, "artifacts"]:
-                return 302, f"{self.store}/{number}"
-        return 404, {"message": "404 Not Found"}
-
-    def _status(self, sha: str, body: dict[str, str]) -> Answer:
-        if body["state"] not in ("success", "failed", "pending", "running", "canceled"):
-            return 400, {"error": "state does not have a valid value"}
-        now = next((s["status"] for s in self.statuses.get(sha, [])), None)
-        if now == body["state"] == "pending":
-            return 400, {"message": "Cannot transition status via :enqueue from :pending"}
-        self.statuses.setdefault(sha, []).insert(0, {**body, "status": body["state"]})
-        return 201, body
 
 
 @contextmanager
@@ -250,12 +114,3 @@ def running(forge: StandIn, token_is_needed: bool = True) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
-
-
-def _invalid(field_name: str) -> Answer:
-    return 422, {"message": "Validation Failed", "errors": [{"field": field_name, "code": "invalid"}]}
-
-
-def _changed(note: dict[str, Any], body: dict[str, str]) -> Answer:
-    note.update(body)
-    return 200, note
