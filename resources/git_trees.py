@@ -56,6 +56,10 @@ class Repository:
             return name
         raise GitRefused(f"{self.root} has none of {', '.join(DEFAULT_BRANCHES)}; name the commit to compare with: --base REF")
 
+    def contains(self, commit: str, other: str) -> bool:
+        """Whether the commit `other` contains the commit; False where git doesn't know one of them."""
+        return run_git(self.root, "merge-base", "--is-ancestor", commit, other, seconds=SECONDS).returncode == 0
+
     @property
     def is_dirty(self) -> bool:
         """Whether the work tree holds what no commit does."""

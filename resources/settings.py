@@ -36,7 +36,8 @@ class Settings:
     a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
     run from no checkout; an image sets it when it is built. `compiled` is whether endpoints compile the releases that they serve,
     which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read beside
-    this one and never written: what is recorded there is not made again."""
+    this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
+    asks, with `dagster_token`."""
 
     home: Path
     landing: Path
@@ -51,6 +52,8 @@ class Settings:
     compiled: bool = True
     upstream_store: str = ""
     upstream_ledger: str = ""
+    dagster_url: str = ""
+    dagster_token: str = field(default="", repr=False)
 
     @property
     def dagster_home(self) -> Path:
@@ -130,6 +133,8 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         compiled=_switch(env, "ML_ASSETS_COMPILED"),
         upstream_store=env.get("ML_ASSETS_UPSTREAM_STORE") or ((upstream / "store").as_uri() if upstream else ""),
         upstream_ledger=env.get("ML_ASSETS_UPSTREAM_LEDGER") or (f"sqlite:///{upstream / 'ledger.db'}" if upstream else ""),
+        dagster_url=env.get("ML_ASSETS_DAGSTER_URL") or "",
+        dagster_token=env.get("ML_ASSETS_DAGSTER_TOKEN") or "",
     )
 
 

@@ -18,6 +18,7 @@ COMMANDS = {
         "run": "Run the whole path for a partition.",
         "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
         "plan": "Show what would run now, and why.",
+        "deploy": "After a merge, have a Dagster deployment run what became stale, once it runs the commit.",
         "demo": "Replay a year of New York flights down the whole path.",
     },
     "serving": {

@@ -1,10 +1,6 @@
 """A delivery launches the path for its partition: once per content, by the sensor alone and by the real daemon."""
 
-import contextlib
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,10 +15,10 @@ from ml_assets.core.lineage.manifests import Input, Output
 from ml_assets.spec.product import Product
 from resources.dagster_instance import open_instance
 from resources.dagster_resources import resources_of
-from resources.settings import ROOT
 from sensors import new_data
 from tests.support import command_line
 from tests.support.command_line import Days
+from tests.support.deployment import daemon
 from tests.support.shared import link_parsed_projects
 
 A, B = b"trip\n1\n", b"trip\n3\n"
@@ -181,24 +177,9 @@ def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     made = command_line.made(tmp_path)
     link_parsed_projects(made.home)
     with open_instance(made.open().settings):
-        command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
         environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}
-        with (tmp_path / "daemon.log").open("wb") as log:
-            daemon = subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-            try:
-                yield made
-            finally:
-                _stop(daemon)
-
-
-def _stop(daemon: subprocess.Popen[bytes]) -> None:
-    """Stop the daemon, and with its process group the code server and runs that it started."""
-    daemon.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        daemon.wait(timeout=10)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(daemon.pid, signal.SIGKILL)
-    daemon.wait()
+        with daemon(environ, tmp_path / "daemon.log"):
+            yield made
 
 
 def _until(found: Callable[[], bool], *, within: float, what: str, log: Path) -> None:

@@ -42,6 +42,11 @@ def source_text(recorded: Mapping[str, Any] | None) -> str:
     return f"{code or 'unknown'}; product {'' if state == NOT_VERSIONED else 'commit '}{state or 'unknown'}"
 
 
+def commits(recorded: Mapping[str, Any] | None) -> list[Commit]:
+    """The commits that are known of the source: the code's, and the product's if it lies elsewhere."""
+    return [state for state in as_source(recorded).values() if isinstance(state, dict)]  # type: ignore[misc]
+
+
 def not_clean(recorded: Mapping[str, Any] | None) -> list[str]:
     """Why the source is no commit as it is, one phrase each for code and product; what is not known is not clean."""
     phrases = ((name, _not_clean(commit)) for name, commit in as_source(recorded).items())
