@@ -64,5 +64,5 @@ def defs() -> dg.Definitions:
     """The products of the settings, on the settings' resources, and the commits that they come from."""
     current = settings()
     pin(current.home)
-    products, source = load_all(current.products), Sources(current.products, current.commit)
+    products, source = load_all(current.products), Sources(current.products, current.commit, current.merged)
     return build_defs(products, resources_of(current), {name: source(name) for name in products})

@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
-from resources.git import run_git
+from resources.git import DEFAULT_BRANCHES, default_branch, run_git
 
 SECONDS = 120
-DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
 class GitRefused(MlAssetsError):
@@ -48,11 +47,7 @@ class Repository:
     @cached_property
     def default_branch(self) -> str:
         """The branch that changes are merged into."""
-        for name in DEFAULT_BRANCHES:
-            try:
-                self.commit(name)
-            except GitRefused:
-                continue
+        if name := default_branch(self.root):
             return name
         raise GitRefused(f"{self.root} has none of {', '.join(DEFAULT_BRANCHES)}; name the commit to compare with: --base REF")
 
