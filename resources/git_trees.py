@@ -53,7 +53,8 @@ class Repository:
 
     def contains(self, commit: str, other: str) -> bool:
         """Whether the commit `other` contains the commit; False where git doesn't know one of them."""
-        return run_git(self.root, "merge-base", "--is-ancestor", commit, other, seconds=SECONDS).returncode == 0
+        question = ("merge-base", "--is-ancestor", "--end-of-options", commit, other)
+        return run_git(self.root, *question, seconds=SECONDS).returncode == 0
 
     @property
     def is_dirty(self) -> bool:

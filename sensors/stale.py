@@ -16,6 +16,8 @@ from resources.lineage import Lineage
 from resources.source_changes import changed_since_start
 
 TICK_SECONDS = 60
+SHOWN = 3
+"""Root causes that a run's tag names."""
 
 
 def build(product: Product, source: Source | None) -> dg.SensorDefinition:
@@ -41,7 +43,8 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         if not found.made:
             return dg.SkipReason(found.summary)
         made_by = digest_json([source, {name: vars(each) for name, each in definitions(product).items()}])
-        tags = {"ml-assets/source": source_text(source), "ml-assets/stale": found.summary}
+        why = "; ".join([found.summary, *(cause for _, cause in found.causes[:SHOWN])])
+        tags = {"ml-assets/source": source_text(source), "ml-assets/stale": why}
         return dg.RunRequest(run_key=f"{partition}:{made_by}", partition_key=partition, tags=tags)
 
     return stale
