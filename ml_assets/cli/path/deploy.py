@@ -28,7 +28,7 @@ def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: f
     What is stale is worked out by the deployment, as `ml-assets run PRODUCT --stale` does: the newest partition of each product.
     Where a run of the same commit goes on or has succeeded, none is launched. ML_ASSETS_DAGSTER_TOKEN is sent as bearer token.
 
-    Exit code 0 when every run succeeded, whatever its verdict; 1 when one failed; 2 for a commit or address that cannot be used;
+    Exit code 0 when every run succeeded, whatever its verdict; 1 when one failed; 2 without an address or a usable commit;
     3 when the webserver gives no answer or the time is over.
     """
     from ml_assets.services.deployment.deploy import Deploy, LimitReached, Outcome
