@@ -8,6 +8,7 @@ import dagster as dg
 
 from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
 from checks import features as feature_checks
+from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
 from ml_assets.jobs.path import checks_job, path_job
 from ml_assets.jobs.rollback import rollback_job
@@ -27,8 +28,9 @@ from ml_assets.stages import (
 )
 from resources.dagster_resources import resources_of
 from resources.environment import pin
+from resources.git import Sources
 from resources.settings import settings
-from sensors import decisions, new_data, registry, shadow
+from sensors import decisions, new_data, registry, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
@@ -36,14 +38,18 @@ JOBS = (path_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, decisions, registry, shadow)
 
 
-def build_defs(products: Mapping[str, Product], resources: Mapping[str, Any]) -> dg.Definitions:
+def build_defs(
+    products: Mapping[str, Product], resources: Mapping[str, Any], sources: Mapping[str, Source] | None = None
+) -> dg.Definitions:
     """The definitions of these products on these resources (`resources_of`, or others for some of its keys); builds values only,
-    opens nothing."""
+    opens nothing. `sources` are the commits that a code location reports, by product."""
+    events = [sensor.build(product) for product in products.values() for sensor in SENSORS]
+    events += [stale.build(product, (sources or {}).get(name)) for name, product in products.items()]
     return dg.Definitions(
         assets=_definitions(STAGES, products),
         asset_checks=_definitions(CHECKS, products),
         jobs=[job(product) for product in products.values() for job in JOBS],
-        sensors=[sensor.build(product) for product in products.values() for sensor in SENSORS],
+        sensors=events,
         resources=resources,
         executor=dg.in_process_executor,
     )
@@ -55,7 +61,8 @@ def _definitions(modules: Iterable[ModuleType], products: Mapping[str, Product])
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The products of the settings, on the settings' resources."""
+    """The products of the settings, on the settings' resources, and the commits that they come from."""
     current = settings()
     pin(current.home)
-    return build_defs(load_all(current.products), resources_of(current))
+    products, source = load_all(current.products), Sources(current.products, current.commit, current.merged)
+    return build_defs(products, resources_of(current), {name: source(name) for name in products})

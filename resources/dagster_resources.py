@@ -71,11 +71,12 @@ class LineageResource(ConfigurableResourceFactory[Lineage]):
     ledger: dg.ResourceDependency[Ledger]
     products: list[str] = Field(description="The folders of products, whose commits are recorded.")
     commit: str = Field(default="", description="The commit of code that is run from no checkout.")
+    merged: bool = Field(default=False, description="Whether that commit is said to be clean and in the default branch.")
     cache: str = Field(description="The folder where the code as it was taken apart is kept.")
     upstream: str = Field(default="", description="The ledger of a home that is only read: what was made there is reused.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Lineage:
-        sources = Sources([Path(folder) for folder in self.products], self.commit)
+        sources = Sources([Path(folder) for folder in self.products], self.commit, self.merged)
         return open_lineage(self.snapshots, self.ledger, sources, cache=Path(self.cache), upstream=self.upstream)
 
 
@@ -119,6 +120,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
     mlflow_ui: str
     products: list[str]
     commit: str = ""
+    merged: bool = False
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
         return Settings(
@@ -130,6 +132,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
             mlflow_ui=self.mlflow_ui,
             products=tuple(map(Path, self.products)),
             commit=self.commit,
+            merged=self.merged,
         )
 
 
@@ -149,6 +152,7 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
             ledger=ledger,
             products=products,
             commit=current.commit,
+            merged=current.merged,
             cache=cache,
             upstream=upstream["ledger"],
         ),
@@ -164,6 +168,7 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
             mlflow_ui=_url(current, "mlflow_ui"),
             products=products,
             commit=current.commit,
+            merged=current.merged,
         ),
         **replaced,
     }

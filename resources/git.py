@@ -18,6 +18,9 @@ _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 """Set in a git hook: they would make git answer for the repository of the hook."""
 
 
+DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
+
+
 class Tracked(NamedTuple):
     """The repository that a folder's files are tracked in, and its commit; dirty only by files of the folder."""
 
@@ -28,28 +31,34 @@ class Tracked(NamedTuple):
 @dataclass(frozen=True)
 class Sources:
     """The source of a product's code and declaration: `products` are the folders of products, `commit` is the code's where it
-    is run from no checkout."""
+    is run from no checkout, and `is_merged` whether it is said to be clean and in the default branch."""
 
     products: Sequence[Path]
     commit: str = ""
+    is_merged: bool = False
 
     def __call__(self, product: str) -> Source:
         """Where the code, and the product if it lies outside of the code's checkout, came from."""
-        return source(ROOT, product=self._folder(product), stated=self.commit)
+        return source(ROOT, product=self._folder(product), stated=self.commit, is_merged=self.is_merged)
 
     def _folder(self, product: str) -> Path | None:
         folders = (file.parent.resolve() for root in self.products for file in root.glob(f"*/{SPEC_FILE}"))
         return next((folder for folder in folders if folder.name == product), None)
 
 
-def source(code: Path, *, product: Path | None = None, stated: str = "") -> Source:
-    """`stated` is the commit of code that is run from no checkout, as an image says it."""
+def source(code: Path, *, product: Path | None = None, stated: str = "", is_merged: bool = False) -> Source:
+    """`stated` is the commit of code that is run from no checkout, as an image says it; it is that of a product in no repository
+    too, which the image holds."""
     own = tracked(code)
     named: Commit | None = {"commit": stated, "is_dirty": None} if stated else None
+    if named is not None and is_merged:
+        named["is_merged"] = True
     found: Source = {"code": own.commit if isinstance(own, Tracked) else named}
     if product is not None and not _comes_with(product, code):
         there = tracked(product)
-        found["product"] = there.commit if isinstance(there, Tracked) else there
+        is_in_image = bool(stated) and not isinstance(own, Tracked) and there == NOT_VERSIONED
+        if not is_in_image:
+            found["product"] = there.commit if isinstance(there, Tracked) else there
     return found
 
 
@@ -76,7 +85,26 @@ def tracked(folder: Path) -> Tracked | str | None:
     if not head or not known:
         return NOT_VERSIONED
     changes = _git(place, "status", "--porcelain", "--untracked-files=normal", "--", ".")
-    return None if changes is None else Tracked(Path(top[0]).resolve(), {"commit": head[0], "is_dirty": bool(changes)})
+    if changes is None:
+        return None
+    commit: Commit = {"commit": head[0], "is_dirty": bool(changes), "is_merged": _is_merged(place, head[0])}
+    return Tracked(Path(top[0]).resolve(), commit)
+
+
+def default_branch(folder: Path) -> str | None:
+    """The branch that changes are merged into; None where there is none of these names."""
+    names = (name for name in DEFAULT_BRANCHES if _git(folder, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}"))
+    return next(names, None)
+
+
+def _is_merged(folder: Path, commit: str) -> bool | None:
+    """Whether the default branch contains the commit; None where the clone has no such branch, or not its whole history."""
+    branch = default_branch(folder)
+    if branch is None:
+        return None
+    if _git(folder, "merge-base", "--is-ancestor", commit, branch) is not None:
+        return True
+    return False if _git(folder, "rev-parse", "--is-shallow-repository") == ["false"] else None
 
 
 def run_git(folder: Path, *arguments: str, given: bytes = b"", seconds: float = SECONDS) -> subprocess.CompletedProcess[bytes]:

@@ -9,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
-from resources.git import run_git
+from resources.git import DEFAULT_BRANCHES, default_branch, run_git
 
 SECONDS = 120
 FETCHED = "refs/ml-assets/fetched"
-DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
 class GitRefused(MlAssetsError):
@@ -49,13 +48,14 @@ class Repository:
     @cached_property
     def default_branch(self) -> str:
         """The branch that changes are merged into."""
-        for name in DEFAULT_BRANCHES:
-            try:
-                self.commit(name)
-            except GitRefused:
-                continue
+        if name := default_branch(self.root):
             return name
         raise GitRefused(f"{self.root} has none of {', '.join(DEFAULT_BRANCHES)}; name the commit to compare with: --base REF")
+
+    def contains(self, commit: str, other: str) -> bool:
+        """Whether the commit `other` contains the commit; False where git doesn't know one of them."""
+        question = ("merge-base", "--is-ancestor", "--end-of-options", commit, other)
+        return run_git(self.root, *question, seconds=SECONDS).returncode == 0
 
     @property
     def default_branch_name(self) -> str:

@@ -34,9 +34,11 @@ class Settings:
     """Paths are absolute; `store`, `ledger` and `mlflow` are URLs that may point outside `home`. `mlflow_ui` is where
     people find MLflow: links in Dagster's metadata begin with it. `keys` are the endpoints' API keys, hashed: lines, or
     a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
-    run from no checkout; an image sets it when it is built. `compiled` is whether endpoints compile the releases that they serve,
+    run from no checkout; an image sets it when it is built, and `merged` if that was from the default branch, without changes.
+    `compiled` is whether endpoints compile the releases that they serve,
     which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read beside
-    this one and never written: what is recorded there is not made again."""
+    this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
+    asks, with `dagster_token`."""
 
     home: Path
     landing: Path
@@ -46,11 +48,14 @@ class Settings:
     mlflow_ui: str
     products: tuple[Path, ...]
     commit: str = ""
+    merged: bool = False
     keys: str = ""
     key: str = field(default="", repr=False)
     compiled: bool = True
     upstream_store: str = ""
     upstream_ledger: str = ""
+    dagster_url: str = ""
+    dagster_token: str = field(default="", repr=False)
 
     @property
     def dagster_home(self) -> Path:
@@ -125,19 +130,22 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         ).rstrip("/"),
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
         commit=(env.get("ML_ASSETS_COMMIT") or "").strip(),
+        merged=_switch(env, "ML_ASSETS_MERGED", default="false"),
         keys=env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
-        compiled=_switch(env, "ML_ASSETS_COMPILED"),
+        compiled=_switch(env, "ML_ASSETS_COMPILED", default="true"),
         upstream_store=env.get("ML_ASSETS_UPSTREAM_STORE") or ((upstream / "store").as_uri() if upstream else ""),
         upstream_ledger=env.get("ML_ASSETS_UPSTREAM_LEDGER") or (f"sqlite:///{upstream / 'ledger.db'}" if upstream else ""),
+        dagster_url=env.get("ML_ASSETS_DAGSTER_URL") or "",
+        dagster_token=env.get("ML_ASSETS_DAGSTER_TOKEN") or "",
     )
 
 
-def _switch(env: Mapping[str, str], name: str) -> bool:
-    """Whether a variable is on: it is unless it says false."""
-    value = env.get(name) or "true"
+def _switch(env: Mapping[str, str], name: str, *, default: str) -> bool:
+    """Whether a variable is on."""
+    value = env.get(name) or default
     if value.lower() not in ("true", "false"):
-        raise SettingRefused(f"{name} is {value!r}; set it to true or false, or leave it out for true")
+        raise SettingRefused(f"{name} is {value!r}; set it to true or false, or leave it out for {default}")
     return value.lower() == "true"
 
 

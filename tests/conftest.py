@@ -30,6 +30,7 @@ LONGEST_FIRST = (
     "test_reproduce",
     "test_own_features",
     "test_leaves",
+    "test_deploy",
     "test_readme",
     "test_workers",
     "test_unknown_airport",

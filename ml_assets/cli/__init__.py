@@ -20,6 +20,7 @@ COMMANDS = {
         "plan": "Show what would run now, and why.",
         "push": "Carry a release with all that it was made from to another home.",
         "pull": "Carry a release with all that it was made from here from another home.",
+        "deploy": "After a merge, have a Dagster deployment run what became stale, once it runs the commit.",
         "demo": "Replay a year of New York flights down the whole path.",
     },
     "serving": {

@@ -253,7 +253,8 @@ class CiSpec(Section):
 
 
 class PromoteSpec(Section):
-    """What a release must come from before production may serve it: `clean` is a commit without uncommitted changes."""
+    """What a release must come from before production may serve it: a commit of the default branch without
+    uncommitted changes (`clean`)."""
 
     commit: Literal["clean"]
 

@@ -1,10 +1,6 @@
 """A delivery launches the path for its partition: once per content, by the sensor alone and by the real daemon."""
 
-import contextlib
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,13 +12,15 @@ import pytest
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.manifests import Input, Output
-from ml_assets.spec.product import Product
+from ml_assets.core.lineage.source import Source
+from ml_assets.first_party import CodeChanged
+from ml_assets.spec.product import Product, load
 from resources.dagster_instance import open_instance
 from resources.dagster_resources import resources_of
-from resources.settings import ROOT
-from sensors import new_data
-from tests.support import command_line
+from sensors import new_data, stale
+from tests.support import command_line, trains
 from tests.support.command_line import Days
+from tests.support.deployment import daemon
 from tests.support.shared import link_parsed_projects
 
 A, B = b"trip\n1\n", b"trip\n3\n"
@@ -174,6 +172,37 @@ def test_many_new_partitions_are_launched_in_order_over_several_ticks(ticks: Tic
     assert ticks.tick() == ["2013-03"]
 
 
+def stale_tick(product: Product, workspace: Workspace, commit: str = "a" * 40) -> dg.RunRequest | dg.SkipReason:
+    """What the sensor of stale paths answers in a code location that was loaded from a commit."""
+    source: Source = {"code": {"commit": commit, "is_dirty": False}}
+    with dg.build_sensor_context(resources=resources_of(workspace.settings)) as context:
+        answer = stale.build(product, source)(context)
+    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+    return answer
+
+
+def test_what_other_declarations_made_stale_launches_the_newest_partition_once_per_commit(ticks: Ticks) -> None:
+    product, space = ticks.product, ticks.workspace
+    assert "nothing is delivered" in str(stale_tick(product, space))
+    for key in ("2013-01", "2013-02"):
+        ticks.deliver(key, A)
+        read = Input("landing/trains/trips", key, sha256(A))
+        space.lineage.make(space.lineage.recipe(product, "raw", key, [read]), lambda: Output({"trips.parquet": b""}), run="r")
+    assert "2013-02: nothing to do" in str(stale_tick(product, space))
+    (product.folder / "product.yaml").write_text(trains.SPEC.replace('[NA, ""]', '["-"]'))
+    with pytest.raises(CodeChanged, match="reload the code location"):
+        stale_tick(product, space)
+    first, again, other = (stale_tick(load(product.folder), space, commit * 40) for commit in "aab")
+    assert isinstance(first, dg.RunRequest)
+    assert isinstance(other, dg.RunRequest)
+    assert first.partition_key == "2013-02"
+    assert first == again, "Dagster drops a run key that it has seen before"
+    assert first.run_key != other.run_key
+    assert first.tags["ml-assets/source"] == "aaaaaaaaaa"
+    assert "stale snapshots are made again" in first.tags["ml-assets/stale"]
+    assert first.tags["ml-assets/stale"].endswith('null_values ["NA", ""] -> ["-"]')
+
+
 @pytest.fixture
 def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     """Flights by day under the real daemon, which loads the project as `ml-assets dev` does."""
@@ -181,24 +210,9 @@ def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     made = command_line.made(tmp_path)
     link_parsed_projects(made.home)
     with open_instance(made.open().settings):
-        command = [sys.executable, "-m", "dagster._daemon", "run", "-w", str(ROOT / "workspace.yaml")]
         environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}
-        with (tmp_path / "daemon.log").open("wb") as log:
-            daemon = subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
-            try:
-                yield made
-            finally:
-                _stop(daemon)
-
-
-def _stop(daemon: subprocess.Popen[bytes]) -> None:
-    """Stop the daemon, and with its process group the code server and runs that it started."""
-    daemon.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        daemon.wait(timeout=10)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(daemon.pid, signal.SIGKILL)
-    daemon.wait()
+        with daemon(environ, tmp_path / "daemon.log"):
+            yield made
 
 
 def _until(found: Callable[[], bool], *, within: float, what: str, log: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.ci_runner import RECURSES, ci_run
+from tests.support.dagster_double import webserver_double
 from tests.support.forges import TOKEN, running
 from tests.support.github_api import GitHubStandIn
 from tests.support.homes.small_home import DAYS, small_home
@@ -22,7 +23,7 @@ from tests.support.posted import Change, change
 from tests.support.workflows import ROOT, WORKFLOWS, execute, run_lines, runner_environ, steps
 
 SCRIPT = ROOT / ".github" / "report.py"
-MOST_MINUTES = {"long": 350}
+MOST_MINUTES = {"long": 350, "deploy": 350}
 """Of a job; GitHub ends one after six hours."""
 pytestmark = pytest.mark.timeout(900)
 
@@ -161,6 +162,44 @@ def test_zizmor_finds_nothing_in_the_workflows() -> None:
     zizmor = [Path(sys.executable).parent / "zizmor", "--offline", "--pedantic", "--config", ROOT / ".github" / "zizmor.yml"]
     done = subprocess.run([*zizmor, ROOT / ".github"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_deployment_follows_a_green_ci_of_the_default_branch_and_a_persons_consent() -> None:
+    workflow = WORKFLOWS["deploy"]
+    assert workflow[True] == {"workflow_run": {"workflows": ["ci"], "types": ["completed"]}}
+    assert workflow["permissions"] == {}
+    [job] = workflow["jobs"].values()
+    assert job["permissions"] == {"contents": "read"}
+    assert job["environment"] == "production"
+    run = "github.event.workflow_run"
+    needed = {
+        f"{run}.event == 'push'",
+        f"{run}.conclusion == 'success'",
+        f"{run}.head_branch == github.event.repository.default_branch",
+        "vars.DAGSTER_URL",
+    }
+    assert set(job["if"].split(" && ")) == needed
+    assert "cancel-in-progress" not in workflow["concurrency"], "a commit whose checks end late would end a newer one's"
+    assert f"${{{{ {run}.event }}}}" in workflow["concurrency"]["group"], "a pull request's run takes no waiting commit's place"
+    [checkout] = [step for step in job["steps"] if step.get("uses", "").startswith("actions/checkout@")]
+    assert checkout["with"]["ref"] == f"${{{{ {run}.head_sha }}}}"
+    assert checkout["with"]["fetch-depth"] == 0, "or it knows no newer commit that the deployment may be at"
+    assert not any(step.get("uses", "").startswith("actions/cache@") for step in job["steps"])
+
+
+def test_the_deployment_is_asked_about_the_commit_with_a_token_that_is_never_shown(tmp_path: Path) -> None:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    values = {
+        "${{ github.event.workflow_run.head_sha }}": commit,
+        "${{ secrets.DAGSTER_TOKEN }}": "not-to-be-seen",
+    }
+    (step,) = [step for step in run_lines("deploy") if step["run"] != "make install"]
+    with webserver_double(commit) as (address, asked):
+        said = execute(step, ROOT, runner_environ(tmp_path), values | {"${{ vars.DAGSTER_URL }}": address}, errors=True)
+    assert "flights: nothing to do: nothing is stale" in said
+    assert {token for _, token in asked} == {"Bearer not-to-be-seen"}
+    assert "not-to-be-seen" not in said
+    assert [name for name, _ in asked] == ["workspaceOrError", "runsOrError", "sensorDryRun"]
 
 
 @pytest.mark.parametrize("workflow", sorted(WORKFLOWS))

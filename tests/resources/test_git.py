@@ -27,14 +27,14 @@ def committed(folder: Path, *files: str) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")
-    git(folder, "init", "-q")
+    git(folder, "init", "-q", "-b", "main")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "one")
     return folder
 
 
-def head(folder: Path, *, is_dirty: bool = False) -> dict[str, Any]:
-    return {"commit": git(folder, "rev-parse", "HEAD"), "is_dirty": is_dirty}
+def head(folder: Path, *, is_dirty: bool = False, is_merged: bool | None = True) -> dict[str, Any]:
+    return {"commit": git(folder, "rev-parse", "HEAD"), "is_dirty": is_dirty, "is_merged": is_merged}
 
 
 @pytest.fixture
@@ -49,6 +49,49 @@ def forgotten() -> None:
 
 def test_a_clean_checkout_is_its_commit(checkout: Path) -> None:
     assert source(checkout) == {"code": head(checkout)}
+
+
+def test_a_commit_is_merged_where_the_default_branch_contains_it(checkout: Path, tmp_path: Path) -> None:
+    def is_merged(folder: Path, *where: str) -> bool | None:
+        git(folder, "switch", "-q", *where)
+        tracked.cache_clear()
+        code = source(folder)["code"]
+        assert code == head(folder, is_merged=code["is_merged"] if code else None)
+        return code["is_merged"] if code else None
+
+    assert is_merged(checkout, "--detach", "main")
+    git(checkout, "switch", "-q", "-c", "change")
+    (checkout / "a.py").write_text("2")
+    git(checkout, "commit", "-q", "-a", "-m", "two")
+    assert [is_merged(checkout, "change"), is_merged(checkout, "--detach", "change")] == [False, False]
+    git(checkout, "switch", "-q", "main")
+    git(checkout, "merge", "-q", "--squash", "change")
+    git(checkout, "commit", "-q", "-m", "two, squashed")
+    assert [is_merged(checkout, "main"), is_merged(checkout, "change")] == [True, False], "the same files, another commit"
+    git(checkout, "switch", "-q", "main")
+    git(checkout, "merge", "-q", "--no-edit", "change")
+    assert is_merged(checkout, "change")
+
+    git(checkout, "switch", "-q", "main")
+    git(tmp_path, "clone", "-q", f"file://{checkout}", "team")
+    assert is_merged(tmp_path / "team", "main")
+    git(tmp_path / "team", "commit", "-q", "--allow-empty", "-m", "not pushed")
+    assert is_merged(tmp_path / "team", "main") is False, "the branch that counts is the one that others have"
+
+
+def test_a_shallow_clone_knows_only_what_it_can_see(checkout: Path, tmp_path: Path) -> None:
+    older = git(checkout, "rev-parse", "HEAD")
+    git(checkout, "commit", "-q", "--allow-empty", "-m", "two")
+    git(tmp_path, "clone", "-q", "--depth", "1", f"file://{checkout}", "shallow")
+    shallow = tmp_path / "shallow"
+    assert source(shallow) == {"code": head(shallow)}
+    git(shallow, "fetch", "-q", "--depth", "1", "origin", older)
+    git(shallow, "switch", "-q", "--detach", older)
+    tracked.cache_clear()
+    assert source(shallow) == {"code": head(shallow, is_merged=None)}
+    git(checkout, "branch", "-m", "main", "trunk")
+    tracked.cache_clear()
+    assert source(checkout) == {"code": head(checkout, is_merged=None)}, "none of the names that a default branch has"
 
 
 @pytest.mark.parametrize("name", ["a.py", "new.py"])
@@ -68,7 +111,13 @@ def test_where_the_project_is_no_checkout_there_is_none(checkout: Path, tmp_path
 
 def test_without_a_checkout_the_commit_is_the_one_that_an_image_states(checkout: Path, tmp_path: Path) -> None:
     assert source(tmp_path, stated="c" * 40) == {"code": {"commit": "c" * 40, "is_dirty": None}}
-    assert source(checkout, stated="c" * 40) == {"code": head(checkout)}  # what lies there counts more than what is said
+    merged = {"code": {"commit": "c" * 40, "is_dirty": None, "is_merged": True}}
+    assert source(tmp_path, stated="c" * 40, is_merged=True) == merged
+    (tmp_path / "mine").mkdir()
+    assert source(tmp_path / "none", product=tmp_path / "mine", stated="c" * 40, is_merged=True) == merged, "it is in the image"
+    assert source(checkout, stated="c" * 40, is_merged=True) == {
+        "code": head(checkout)
+    }  # what lies there counts more than what is said
 
 
 def test_where_git_is_not_installed_there_is_none(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

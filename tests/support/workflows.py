@@ -39,8 +39,11 @@ def runner_environ(folder: Path, **more: str) -> dict[str, str]:
     }
 
 
-def execute(step: dict[str, Any], cwd: Path, environ: dict[str, str], values: dict[str, str] | None = None) -> str:
-    """A step's command as GitHub runs it under `shell: bash`, with its env, whose expressions are looked up in `values`."""
+def execute(
+    step: dict[str, Any], cwd: Path, environ: dict[str, str], values: dict[str, str] | None = None, *, errors: bool = False
+) -> str:
+    """A step's command as GitHub runs it under `shell: bash`, with its env, whose expressions are looked up in `values`. What it
+    printed; with `errors` also on stderr."""
     own = {
         name: (values or {}).get(str(value), "") if "${{" in str(value) else str(value)
         for name, value in step.get("env", {}).items()
@@ -48,4 +51,4 @@ def execute(step: dict[str, Any], cwd: Path, environ: dict[str, str], values: di
     command = ["bash", "--noprofile", "--norc", "-euo", "pipefail", "-c", step["run"]]
     done = subprocess.run(command, cwd=cwd, env=environ | own, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{step['run']}\n{done.stdout[:1500]}\n{done.stderr[-3000:]}"
-    return done.stdout
+    return done.stdout + (done.stderr if errors else "")

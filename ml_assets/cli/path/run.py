@@ -3,7 +3,6 @@
 import json
 import sys
 import time
-from collections import Counter
 from typing import Any
 
 import click
@@ -58,18 +57,9 @@ def command(product: str, partition: str | None, stale: bool, as_json: bool) -> 
 
 def _announce_stale(space: Workspace, product: Product, key: str, *, quiet: bool) -> int:
     """Say what a run of the newest partition makes again, what that costs and why; how many snapshots it is."""
-    from ml_assets.services.planning.plan import tell
-    from ml_assets.services.stale_inputs import estimated_cost, stale_of_path
+    from ml_assets.services.stale_path import stale_path
 
-    made, others = stale_of_path(space.lineage, product, key)
-    reads = sum(item.partition != key for item in made)
-    left = f"; {len(others)} stale snapshots of other partitions stay: no older test window is asked again" if others else ""
-    lines = [f"{product.name} {key}: nothing to do, neither its path nor what it reads is stale{left}"]
-    if made:
-        cost = estimated_cost(space.ledger, product, made)
-        lines = [f"{product.name} {key}: {len(made)} stale snapshots are made again, {reads} of them what it reads; {cost}{left}"]
-        counts = Counter(cause for item in made for cause in item.causes)
-        lines += [f"  {count:>6}  {tell(space.ledger, product, cause)}" for cause, count in counts.most_common()]
+    found = stale_path(space.lineage, product, key)
     if not quiet:
-        click.echo("\n".join(lines))
-    return len(made)
+        click.echo("\n".join([found.summary, *(f"  {count:>6}  {cause}" for count, cause in found.causes)]))
+    return len(found.made)

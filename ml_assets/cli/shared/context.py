@@ -39,18 +39,19 @@ def partition_named(space: Workspace, product: Product, key: str | None) -> str:
     """The partition of this key, which the product's calendar has; the newest one if none is named. Raises PartitionKeyError."""
     from ml_assets.core.lineage.partitions import partitions_of
 
-    return partitions_of(product).require(key) if key else newest_partition(space, product)
+    return partitions_of(product).require(key) if key else _newest_partition(space, product)
 
 
-def newest_partition(space: Workspace, product: Product) -> str:
-    """The newest partition that is delivered or was read."""
-    known = sorted({*space.landing.delivered(product), *space.ledger.partitions(product.name, "raw")})
-    if not known:
+def _newest_partition(space: Workspace, product: Product) -> str:
+    from ml_assets.services.stale_path import newest_partition
+
+    newest = newest_partition(space.landing, space.ledger, product)
+    if newest is None:
         raise click.ClickException(
             f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; "
             f"deliver a partition there, or run `make demo`"
         )
-    return known[-1]
+    return newest
 
 
 def run_job(

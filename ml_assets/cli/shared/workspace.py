@@ -49,7 +49,7 @@ class Workspace:
         from resources.git import Sources
         from resources.lineage import open_lineage
 
-        sources = Sources(self.settings.products, self.settings.commit)
+        sources = Sources(self.settings.products, self.settings.commit, self.settings.merged)
         upstream = self.settings.upstream_ledger
         return open_lineage(self.snapshots, self.ledger, sources, cache=self.settings.cache, upstream=upstream)
 

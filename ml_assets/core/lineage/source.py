@@ -2,17 +2,19 @@
 commit tells people where to look."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 NOT_VERSIONED = "not under version control"
 SHORT = 10
 
 
 class Commit(TypedDict):
-    """A commit, and whether the files differed from it; None where a variable named the commit, and nobody could look."""
+    """A commit, whether the files differed from it, and whether the default branch contained it; None, or nothing, where nobody
+    could look. Where a variable named the commit, `is_merged` is there if one said so, and then the files did not differ."""
 
     commit: str
     is_dirty: bool | None
+    is_merged: NotRequired[bool | None]
 
 
 class Source(TypedDict, total=False):
@@ -42,21 +44,35 @@ def source_text(recorded: Mapping[str, Any] | None) -> str:
     return f"{code or 'unknown'}; product {'' if state == NOT_VERSIONED else 'commit '}{state or 'unknown'}"
 
 
-def not_clean(recorded: Mapping[str, Any] | None) -> list[str]:
-    """Why the source is no commit as it is, one phrase each for code and product; what is not known is not clean."""
-    phrases = ((name, _not_clean(commit)) for name, commit in as_source(recorded).items())
+def commits(recorded: Mapping[str, Any] | None) -> list[Commit]:
+    """The commits that are known of the source: the code's, and the product's if it lies elsewhere."""
+    return [state for state in as_source(recorded).values() if isinstance(state, dict)]  # type: ignore[misc]
+
+
+def not_merged(recorded: Mapping[str, Any] | None) -> list[str]:
+    """Why the source is no commit of the default branch as it is, one phrase each for code and product; what is not known is
+    not merged."""
+    phrases = ((name, _not_merged(commit)) for name, commit in as_source(recorded).items())
     return [f"its {name} {phrase}" for name, phrase in phrases if phrase]
 
 
-def _not_clean(commit: Any) -> str:
+def _not_merged(commit: Any) -> str:
     """`commit` is a Commit, a phrase where there is none, or None where git could not be asked."""
     if not commit:
         return "comes from an unknown commit"
     if isinstance(commit, str):
         return f"is {commit}"
+    named = f"commit {commit['commit'][:SHORT]}"
+    if commit["is_dirty"]:
+        return f"is {named} with uncommitted changes"
+    is_merged = commit.get("is_merged")
+    if is_merged:
+        return ""
     if commit["is_dirty"] is None:
-        return f"is said to be commit {commit['commit'][:SHORT]}, and nobody could look whether its files differ"
-    return f"is commit {commit['commit'][:SHORT]} with uncommitted changes" if commit["is_dirty"] else ""
+        return f"is said to be {named}, and not to be merged: ML_ASSETS_MERGED=true says so where it is"
+    if is_merged is None:
+        return f"is {named}, and git cannot tell whether the default branch contains it: a shallow clone needs its history"
+    return f"is {named}, which the default branch does not contain"
 
 
 def _text(commit: Commit | None) -> str:

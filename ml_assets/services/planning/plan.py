@@ -56,7 +56,7 @@ class Surroundings:
 def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
     """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
     was not read yet, and which release serves, are left aside."""
-    around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, _definitions(product), state="")
+    around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
     items = Planner(product, situation(lineage.ledger, product, around)).plan(until=stage)
     return [item for item in items if item.state == "stale" and {cause.kind for cause in item.causes} != {"champion"}]
 
@@ -67,15 +67,14 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
     files = delivered.partitions(landing, product, digests)
     reference = delivered.reference(landing, product, digests)
     digests.write()
-    names, definitions = stored(lineage.snapshots.blobs), _definitions(product)
+    names, declared = stored(lineage.snapshots.blobs), definitions(product)
     with ast_cache(cache / "code.json", stages.SOURCE), lineage.ledger.engine.connect() as connection:
-        state = nothing_to_do.state(
-            connection, product, stored=names, delivered=files, reference=reference, definitions=definitions
-        )
-    return Surroundings(names, files, reference, definitions, state)
+        state = nothing_to_do.state(connection, product, stored=names, delivered=files, reference=reference, definitions=declared)
+    return Surroundings(names, files, reference, declared, state)
 
 
-def _definitions(product: Product) -> dict[str, Definition]:
+def definitions(product: Product) -> dict[str, Definition]:
+    """What decides each stage's output besides its inputs, as declared now."""
     return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
 
 

@@ -1,0 +1,118 @@
+"""The code locations of a deployment: the products in them, and the commits that they report."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ml_assets.core.lineage.source import Commit, Source, as_source, commits, source_text
+from resources.dagster_webserver import Webserver, WebserverRefused
+
+SUFFIX = "_stale"
+"""Of the sensors of sensors/stale.py, whose metadata name the source."""
+LONGEST = 600
+QUERY = """
+query {
+  workspaceOrError {
+    ... on PythonError { message }
+    ... on Workspace {
+      locationEntries {
+        name
+        loadStatus
+        locationOrLoadError {
+          __typename
+          ... on PythonError { message causes { message } }
+          ... on RepositoryLocation {
+            repositories {
+              name
+              sensors {
+                name
+                targets { pipelineName }
+                metadataEntries { label ... on JsonMetadataEntry { jsonString } }
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+"""
+Contains = Callable[[str, str], bool]
+"""Whether the second commit contains the first."""
+
+
+@dataclass(frozen=True)
+class DeployedProduct:
+    """A product of a code location: where its sensor of stale paths is, the job that this launches, and its source."""
+
+    location: str
+    repository: str
+    product: str
+    sensor: str
+    job: str
+    source: Source
+
+    @property
+    def words(self) -> str:
+        """Its commits in a few words, as its runs are tagged."""
+        return source_text(self.source)
+
+
+@dataclass(frozen=True)
+class Location:
+    """A code location as the webserver has it loaded: its products, or why it has none (`problem`)."""
+
+    name: str
+    problem: str
+    products: Sequence[DeployedProduct] = ()
+
+    def behind(self, commit: str, contains: Contains) -> str:
+        """Why the location does not run the commit as it is, or one that contains it; empty if it does."""
+        if self.problem:
+            return f"location {self.name} {self.problem}"
+        reported = [each for product in self.products for each in commits(product.source)]
+        matching = [each for each in reported if each["commit"] == commit or contains(commit, each["commit"])]
+        if not matching:
+            names = " and ".join(dict.fromkeys(each["commit"] for each in reported)) or "no commit"
+            return f"location {self.name} reports {names}, not {commit}{'' if reported else _UNKNOWN}"
+        return "".join(self._dirty(each) for each in matching if each["is_dirty"])
+
+    def _dirty(self, reported: Commit) -> str:
+        return f"location {self.name} runs commit {reported['commit']} with uncommitted changes"
+
+
+_UNKNOWN = "; where it is loaded from no git checkout, set ML_ASSETS_COMMIT there"
+
+
+def locations(webserver: Webserver, only: Sequence[str]) -> list[Location]:
+    """The locations that have products or failed to load; of these names, if any. Raises WebserverRefused for an unknown name."""
+    workspace = webserver.ask(QUERY)
+    if "locationEntries" not in workspace:
+        raise WebserverRefused(f"{webserver.url}: {workspace.get('message')}")
+    entries = {entry["name"]: entry for entry in workspace["locationEntries"]}
+    if unknown := [name for name in only if name not in entries]:
+        raise WebserverRefused(f"{webserver.url} has no location {', '.join(unknown)}; it has {', '.join(entries) or 'none'}")
+    found = [_location(entry) for name, entry in entries.items() if name in (only or entries)]
+    return [each for each in found if each.problem or each.products]
+
+
+def _location(entry: Any) -> Location:
+    loaded = entry["locationOrLoadError"]
+    if entry["loadStatus"] != "LOADED" or loaded is None:
+        return Location(entry["name"], "is loading")
+    if loaded["__typename"] != "RepositoryLocation":
+        first = [loaded, *loaded["causes"]][-1]["message"].strip()
+        return Location(entry["name"], f"failed to load: {first[:LONGEST]}")
+    pairs = [(repository, sensor) for repository in loaded["repositories"] for sensor in repository["sensors"]]
+    products = [_product(entry["name"], repository["name"], sensor) for repository, sensor in pairs]
+    return Location(entry["name"], "", [product for product in products if product])
+
+
+def _product(location: str, repository: str, sensor: Any) -> DeployedProduct | None:
+    reported = {each["label"]: each.get("jsonString") for each in sensor["metadataEntries"]}
+    if not sensor["name"].endswith(SUFFIX) or "source" not in reported:
+        return None
+    name, job = sensor["name"].removesuffix(SUFFIX), sensor["targets"][0]["pipelineName"]
+    source = as_source(json.loads(reported["source"]) or None)
+    return DeployedProduct(location, repository, name, sensor["name"], job, source)

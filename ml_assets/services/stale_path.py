@@ -1,0 +1,46 @@
+"""What a run of a product's newest partition makes again, in words: for `ml-assets run --stale` and the sensor of stale paths."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ml_assets.core.lineage.planning import Item
+from ml_assets.services.planning.plan import tell
+from ml_assets.services.stale_inputs import estimated_cost, stale_of_path
+from ml_assets.spec.product import Product
+from resources.landing import Landing
+from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage
+
+
+@dataclass(frozen=True)
+class StalePath:
+    """What a run of the partition makes again (`made`) and what is stale besides, which it leaves alone (`others`); `summary` is
+    a line about both, `causes` are the root causes, each with the number of snapshots."""
+
+    made: Sequence[Item]
+    others: Sequence[Item]
+    summary: str
+    causes: Sequence[tuple[int, str]]
+
+
+def newest_partition(landing: Landing, ledger: Ledger, product: Product) -> str | None:
+    """The newest partition that is delivered or was read."""
+    return max({*landing.delivered(product), *ledger.partitions(product.name, "raw")}, default=None)
+
+
+def stale_path(lineage: Lineage, product: Product, partition: str) -> StalePath:
+    """What is stale of the partition's path and of all that it reads."""
+    made, others = stale_of_path(lineage, product, partition)
+    counts = Counter(cause for item in made for cause in item.causes)
+    causes = [(count, tell(lineage.ledger, product, cause)) for cause, count in counts.most_common()]
+    return StalePath(made, others, f"{product.name} {partition}: {_summary(lineage, product, partition, made, others)}", causes)
+
+
+def _summary(lineage: Lineage, product: Product, partition: str, made: Sequence[Item], others: Sequence[Item]) -> str:
+    left = f"; {len(others)} stale snapshots of other partitions stay: no older test window is asked again" if others else ""
+    if not made:
+        return f"nothing to do, neither its path nor what it reads is stale{left}"
+    reads = sum(item.partition != partition for item in made)
+    cost = estimated_cost(lineage.ledger, product, made)
+    return f"{len(made)} stale snapshots are made again, {reads} of them what it reads; {cost}{left}"
