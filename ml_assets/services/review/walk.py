@@ -208,7 +208,8 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, np.ndarray
     before = [walker.handle(walker.made("features", each)) for each in trained[-product.window.test :]]
     rows = stacked([*map(walker.handle, tested)], product=product)
     scores = candidate_scores(walker.handle(fitted), rows, product)
-    levels = levels_of(labelled(stacked(before, product=product), label=product.features.label), product=product)
+    known = labelled(stacked(before, product=product), label=product.features.label)
+    levels = {} if known.is_empty() else levels_of(known, product=product)
     window = Window(partition=key, tested=tuple(each.partition for each in tested), trained=trained, model=fitted.data_version)
     return window, rows, scores, levels
 
