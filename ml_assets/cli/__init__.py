@@ -42,6 +42,7 @@ COMMANDS = {
         "explain": "Explain a prediction: its features, their contributions, its release.",
         "card": "Print the model card of a release.",
         "verify": "Check that no byte of the store or the ledger is missing, changed or added.",
+        "restore": "Go on from an older copy of the ledger, by a named person's decision.",
         "reproduce": "Rebuild a release from its delivered bytes, and compare.",
         "export": "Export lineage to other tools, or the ledger for an audit.",
         "erase": "Erase the body of one ledger entry, so that the chain still verifies.",

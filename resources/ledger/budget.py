@@ -12,7 +12,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection, select
 
 from ml_assets.core.gates.levels import level
-from ml_assets.core.gates.records import LookRecord, VerdictRecord
+from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
 from ml_assets.core.gates.verdict import Decision
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -42,13 +42,14 @@ class Look:
 
 @dataclass(frozen=True)
 class Window:
-    """The looks at one test window, oldest first, and its limits."""
+    """The looks at one test window, oldest first, and its limits; `closed` is why it is retired whatever it was asked."""
 
     partitions: tuple[str, ...]
     looks: tuple[Look, ...]
     most_looks: int
     most_ships: int
     level: float
+    closed: str = ""
 
     @property
     def ships(self) -> int:
@@ -57,11 +58,13 @@ class Window:
     @property
     def left(self) -> int:
         """The number of looks that are left."""
-        return 0 if self.ships >= self.most_ships else max(0, self.most_looks - len(self.looks))
+        return 0 if self.closed or self.ships >= self.most_ships else max(0, self.most_looks - len(self.looks))
 
     @property
     def why_retired(self) -> str:
         """The reason why no look is left; empty while there is one."""
+        if self.closed:
+            return self.closed
         if self.ships >= self.most_ships:
             return f"it let through {self.ships} of at most {self.most_ships}"
         return "" if self.left else f"{len(self.looks)} of {self.most_looks} looks are used"
@@ -78,7 +81,7 @@ class Budget:
         body = LookRecord(product=product.name, window=tuple(tested), comparison=comparison, gate=gate, run=run)
 
         def may_look(connection: Connection) -> None:
-            window = _window(product, tuple(tested), _entries(connection, product.name, tested))
+            window = _window(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
             if any(look.comparison == comparison for look in window.looks):
                 raise _Known
             if window.why_retired:
@@ -98,7 +101,7 @@ class Budget:
         body = VerdictRecord(product=product.name, window=look.window, comparison=look.comparison, decision=decision)
 
         def is_new(connection: Connection) -> None:
-            known = _window(product, look.window, _entries(connection, product.name, look.window))
+            known = _window(product, look.window, _entries(connection, product.name, look.window), [])
             if any(earlier.comparison == look.comparison and earlier.decision == decision for earlier in known.looks):
                 raise _Known
 
@@ -108,16 +111,17 @@ class Budget:
     def window(self, product: Product, tested: Sequence[str]) -> Window:
         """The window of these partitions."""
         with self.ledger.engine.connect() as connection:
-            return _window(product, tuple(tested), _entries(connection, product.name, tested))
+            return _window(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
 
     def windows(self, product: Product) -> list[Window]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:
-            entries = _entries(connection, product.name, None)
+            entries, restored = _entries(connection, product.name, None), _restored(connection)
         by_window: dict[tuple[str, ...], list[_Record]] = {}
         for entry in entries:
             by_window.setdefault(tuple(sorted(set(entry.body.window))), []).append(entry)
-        return [_window(product, tested, records) for tested, records in sorted(by_window.items(), key=lambda item: item[0][-1])]
+        ordered = sorted(by_window.items(), key=lambda item: item[0][-1])
+        return [_window(product, tested, records, restored) for tested, records in ordered]
 
 
 class _Known(Exception):
@@ -139,7 +143,13 @@ def _record(entry: Entry) -> _Record:
     return read(entry, VerdictRecord)
 
 
-def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Record]) -> Window:
+def _restored(connection: Connection) -> list[Record[RestorationRecord]]:
+    return [read(entry, RestorationRecord) for entry in entries_where(connection, schema.entries.c.kind == "restoration")]
+
+
+def _window(
+    product: Product, tested: tuple[str, ...], entries: Iterable[_Record], restored: Sequence[Record[RestorationRecord]]
+) -> Window:
     """The state of a window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
     looks: dict[str, Look] = {}
     for entry in entries:
@@ -150,7 +160,9 @@ def _window(product: Product, tested: tuple[str, ...], entries: Iterable[_Record
         elif known is not None and known.decision != "ACCEPT":
             looks[body.comparison] = replace(known, decision=body.decision)
     budget = product.gates.budget
-    return Window(tested, tuple(looks.values()), budget.looks, budget.ships, level(budget))
+    lost = next((each for each in restored if max(tested) <= each.body.closed.get(product.name, "")), None)
+    closed = f"the ledger was restored on {lost.at[:10]}, and what it was asked before is not known" if lost else ""
+    return Window(tested, tuple(looks.values()), budget.looks, budget.ships, level(budget), closed)
 
 
 def _retired(product: Product, window: Window) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.core.release.approvals import Answer, Override, PersonDecision, Via, person
+from ml_assets.core.release.approvals import Answer, Override, PersonDecision, Via, person, scripts
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -115,12 +115,17 @@ def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
 
 
 def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
-    """Return who and why, trimmed. Raises DecisionRefused if either is empty or longer than LONGEST characters."""
+    """Return who and why, trimmed. Raises DecisionRefused if either shows nothing or is longer than LONGEST characters, and for
+    a name in which letters of another script stand for those that they look like."""
     fields = {"by": by.strip(), "reason": reason.strip()}
-    if empty := [name for name, value in fields.items() if not value]:
+    if empty := [name for name, value in fields.items() if not person(value)]:
         raise DecisionRefused(f"{what}: {' and '.join(empty)} must not be empty; who decided, and why, is recorded")
     if too_long := [name for name, value in fields.items() if len(value) > LONGEST]:
         raise DecisionRefused(f"{what}: {' and '.join(too_long)} may have at most {LONGEST} characters")
+    if len(mixed := scripts(by)) > 1:
+        raise DecisionRefused(
+            f"{what}: by mixes letters of {' and '.join(sorted(mixed))}, which look alike; write it in one script"
+        )
     return fields["by"], fields["reason"]
 
 

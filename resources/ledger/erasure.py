@@ -33,6 +33,7 @@ NEEDED: Mapping[str, str] = {
     "shadow": "it says which release is tried next to the one that serves",
     "recall": "it keeps out what was recalled",
     "erasure": "it shows that a body was erased, and not lost",
+    "restoration": "it says which test windows may have been asked in what was lost",
 }
 
 

@@ -47,6 +47,11 @@ def remember(path: Path, head: Head) -> None:
     try:
         known = read(path)
         if known is None or known.seq < head.seq:
-            write_atomically(path, canonical_json(head._asdict()))
+            replace(path, head)
     except (HeadCheckpointDamaged, OSError):
         return  # a damaged one is left as it is for `ml-assets verify` to find
+
+
+def replace(path: Path, head: Head) -> None:
+    """Remember this head, whatever was remembered before."""
+    write_atomically(path, canonical_json(head._asdict()))

@@ -26,6 +26,7 @@ from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database, open_read_only
+from resources.ledger.head_checkpoint import Head
 from resources.ledger.index import add_rows, asset_of
 from resources.ledger.records import Body, Record, read, stored
 
@@ -46,9 +47,14 @@ Kind = Literal[
     "refusal",
     "recall",
     "erasure",
+    "restoration",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
+
+
+class LedgerRolledBack(MlAssetsError):
+    """The ledger lacks the newest entry that this home remembers: it is an older copy, or another ledger."""
 
 
 class LedgerConflict(MlAssetsError):
@@ -77,10 +83,15 @@ class Ledger:
         if "engine" in self.__dict__:
             self.engine.dispose()
 
-    def append(self, kind: Kind, body: Mapping[str, Any] | msgspec.Struct, *, guard: Guard | None = None) -> Entry:
-        """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all."""
+    def append(
+        self, kind: Kind, body: Mapping[str, Any] | msgspec.Struct, *, guard: Guard | None = None, is_restoring: bool = False
+    ) -> Entry:
+        """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all. Raises
+        LedgerRolledBack, as every way to append does, unless this is what records a restoration."""
         with self.engine.begin() as connection:
             lock(connection)
+            if not is_restoring:
+                self._refuse_rolled_back(connection)
             if guard is not None:
                 guard(connection)
             entry = _append(connection, kind, stored(body))
@@ -104,6 +115,7 @@ class Ledger:
         entry = None
         with self.engine.begin() as connection:
             lock(connection)
+            self._refuse_rolled_back(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
                 body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
                 entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
@@ -216,6 +228,23 @@ class Ledger:
         """Entries that match with their bodies parsed, oldest first. Raises EntryNewer or EntryMalformed."""
         return [read(entry, body) for entry in self.entries(*where)]
 
+    def holds(self, head: Head) -> bool:
+        """Whether an entry is in the chain, as it was."""
+        with self.engine.connect() as connection:
+            return _holds(connection, head)
+
+    def _refuse_rolled_back(self, connection: Connection) -> None:
+        try:
+            head = head_checkpoint.read(self.head_checkpoint) if self.head_checkpoint else None
+        except head_checkpoint.HeadCheckpointDamaged:
+            return  # it says nothing; `ml-assets verify` finds it
+        if head is not None and not _holds(connection, head):
+            raise LedgerRolledBack(
+                f"the ledger does not hold entry {head.seq}, which {self.head_checkpoint} remembers as its newest: it is an "
+                f"older copy, or another ledger. Put the newer one back; if that is lost, "
+                f"`ml-assets restore --by NAME --reason TEXT` records that this one goes on"
+            )
+
     def _remember(self, entry: Entry) -> None:
         if self.head_checkpoint is not None:
             head_checkpoint.remember(self.head_checkpoint, head_checkpoint.Head(entry.seq, entry.hash))
@@ -234,6 +263,10 @@ def entries_where(connection: Connection, *where: Any) -> list[Entry]:
     """Entries that match, oldest first, as seen from inside of a transaction."""
     query = select(schema.entries).where(*where).order_by(schema.entries.c.seq)
     return [_entry(row) for row in connection.execute(query)]
+
+
+def _holds(connection: Connection, head: Head) -> bool:
+    return connection.scalar(select(schema.entries.c.hash).where(schema.entries.c.seq == head.seq)) == head.hash
 
 
 def _short(release: str | None) -> str:

@@ -1,12 +1,15 @@
 """What people said comes to one thing, whatever the order: refused for good, approved by enough, or waiting."""
 
+import unicodedata
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.release.approvals import NOT_ASKED, Approvals, PersonDecision, approvals, person
+from ml_assets.core.release.approvals import NOT_ASKED, Approvals, PersonDecision, approvals, person, scripts
 from ml_assets.core.release.promotion import decide
+from resources.ledger.decisions import DecisionRefused, signed
 from tests.core.test_promotion import ASKED
 
 NAMES = st.sampled_from(["anna", "Anna ", "ben", " BEN", "cleo"])
@@ -49,3 +52,33 @@ def test_approvals_never_lets_through_what_the_record_does_not(asked: dict[str, 
         case "refused":
             assert decided.action in ("keep", "refuse")
             assert without.action == "refuse" or decided.action == "keep"
+
+
+UNSEEN = st.sampled_from("\u200b\u200d\u2060\ufeff\u00ad\u202e\u2066\ufe0f\U000e0101\u034f\u3164\u0000")
+
+
+@given(st.sampled_from(["Zoë Ångström", "anna", "Иван", "李雷", "Straße"]), st.data())
+def test_one_name_written_otherwise_is_no_second_person(name: str, data: st.DataObject) -> None:
+    form: Any = data.draw(st.sampled_from(["NFC", "NFD", "NFKC", "NFKD"]))
+    written = data.draw(st.sampled_from([str.upper, str.lower, str.title]))(unicodedata.normalize(form, name))
+    places = data.draw(st.lists(st.integers(0, len(written)), max_size=3))
+    for place in places:
+        written = written[:place] + data.draw(UNSEEN) + written[place:]
+    assert person(written) == person(f"  {name} ")
+
+
+@given(st.text(UNSEEN))
+def test_a_name_that_shows_nothing_is_nobody(name: str) -> None:
+    assert person(name) == ""
+
+
+@pytest.mark.parametrize("name", ["аnna", "Αnna", "ann\u0430"])
+def test_letters_of_another_script_that_look_alike_sign_nothing(name: str) -> None:
+    assert len(scripts(name)) == 2
+    with pytest.raises(DecisionRefused, match=r"by mixes letters of .* and LATIN, which look alike"):
+        signed(name, "so", what="approval")
+
+
+def test_names_in_one_script_sign() -> None:
+    for name in ("Zoë Ångström", "Иван", "Ελένη", "李雷", "O'Neil-3"):
+        assert signed(f" {name} ", "so", what="approval") == (name, "so")

@@ -1,4 +1,6 @@
-"""What the ledger keeps of test windows: looks that were charged, and the verdicts that came of them. Pure."""
+"""What the ledger keeps of test windows: looks that were charged, the verdicts that came of them, and what was lost. Pure."""
+
+from collections.abc import Mapping
 
 import msgspec
 
@@ -24,3 +26,15 @@ class VerdictRecord(AskedRecord, frozen=True, kw_only=True):
     """The verdict of a look."""
 
     decision: Decision
+
+
+class RestorationRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An older copy of the ledger goes on: `lost` is the entry that a home remembered (`lost_hash`), `kept` the last one that
+    the copy holds. `closed` is the newest delivered partition by product: every window up to it may have been asked."""
+
+    lost: int
+    lost_hash: str
+    kept: int
+    closed: Mapping[str, str]
+    by: str
+    reason: str

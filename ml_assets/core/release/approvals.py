@@ -3,6 +3,7 @@
 Does not belong here: when a person has to be asked (clearance.py), and where decisions are kept (resources.ledger.decisions).
 """
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -50,12 +51,31 @@ class Approvals:
     by: tuple[str, ...] = ()
 
 
+FILLERS = "\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\u2800"
+"""Letters and marks that show nothing."""
 NOT_ASKED = Approvals("not asked")
 
 
 def person(name: str) -> str:
-    """Normalize a name for comparison: `Anna ` and `anna` are one person."""
-    return " ".join(name.split()).casefold()
+    """Normalize a name for comparison: `Anna `, `anna`, and either with letters in another encoding or characters that cannot be
+    seen, are one person. Empty where nothing of it can be seen."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", _seen(name)).casefold())
+    return " ".join(_seen(folded).split())
+
+
+def scripts(name: str) -> set[str]:
+    """Which of the scripts whose letters look alike a name is written in: LATIN, CYRILLIC, GREEK."""
+    return {unicodedata.name(c, "").partition(" ")[0] for c in name if c.isalpha()} & {"LATIN", "CYRILLIC", "GREEK"}
+
+
+def _seen(name: str) -> str:
+    return "".join(character for character in name if not _is_unseen(character))
+
+
+def _is_unseen(character: str) -> bool:
+    """Formats, controls, variation selectors, fillers: what shows nothing of its own."""
+    is_format = unicodedata.category(character) in ("Cf", "Cc", "Cn", "Co", "Cs") and not character.isspace()
+    return is_format or character in FILLERS or "VARIATION SELECTOR" in unicodedata.name(character, "")
 
 
 def approvals(

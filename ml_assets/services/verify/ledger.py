@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, create_engine, func, inspect, make_url, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from ml_assets.core.gates.records import RestorationRecord
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import ManifestRecord
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
@@ -136,6 +137,10 @@ class LedgerCheck:
         if entry.kind == "manifest":
             manifest = Manifest.from_dict(read(entry, ManifestRecord).body.manifest)
             self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
+        elif entry.kind == "restoration":
+            lost = read(entry, RestorationRecord).body
+            told = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
+            self.findings.note("missing", f"ledger entry {entry.seq}", told)
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
             self.moves[move.body.product, move.body.environment] = move
@@ -175,7 +180,7 @@ class LedgerCheck:
     def _witness(self) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
         where = f"witness {self.witness.name}"
-        then = f"{RESTORE}, or delete {self.witness} when the ledger was meant to be replaced"
+        then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one goes on"
         try:
             head = witness.read(self.witness)
         except witness.HeadCheckpointDamaged:
