@@ -26,7 +26,7 @@ from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.settings import settings
 from tests.support.homes.shop import csv_bytes, rows
-from tests.support.homes.walked_home import DAYS, ROWS, WINDOWS, made, shop_team
+from tests.support.homes.walked_home import DAYS, ROWS, WINDOWS, walked_shop
 from tests.support.repository import Answer, Team
 
 SPEC = "product.yaml"
@@ -35,17 +35,17 @@ MOST = "    amount: float = pa.Field(nullable=True, le=90)\n    items: int = pa.
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    team = shop_team(tmp_path_factory.mktemp("compared"))
-    made(team)
-    return team
+    return walked_shop(tmp_path_factory, tmp_path_factory.mktemp("compared"))
 
 
-def judge(team: Team, *edits: tuple[str, str, str], message: str = "Change it", start: str = "main") -> Answer:
+def judge(
+    team: Team, *edits: tuple[str, str, str], message: str = "Change it", start: str = "main", base: str = "main"
+) -> Answer:
     team.git("switch", "--quiet", "--force-create", "change", start)
     for file, old, new in edits:
         team.write(file, old, new)
     team.commit(message)
-    return team.ci()
+    return team.ci("--base", base)
 
 
 def test_one_parameter_rebuilds_nothing_but_the_models_and_the_report_is_whole(shop: Team) -> None:
@@ -103,8 +103,8 @@ def test_an_undecided_change_passes_or_fails_as_base_declares(shop: Team) -> Non
     shop.commit("Learn a little slower")
     failed = shop.ci("--base", "strict")
     assert (failed.code, failed.report["outcome"]) == (5, "INCONCLUSIVE"), failed.stdout
-    judge(shop, (SPEC, "windows: 2", "windows: 1"), (SPEC, "inconclusive: fail", "inconclusive: pass"), start="strict")
-    loosened = shop.ci("--base", "strict")
+    loose = (SPEC, "windows: 2", "windows: 1"), (SPEC, "inconclusive: fail", "inconclusive: pass")
+    loosened = judge(shop, *loose, start="strict", base="strict")
     assert (loosened.code, loosened.effects) == (4, {"ci.windows": "weakened", "ci.on_inconclusive": "weakened"})
 
 
@@ -312,8 +312,7 @@ def test_windows_whose_labels_nobody_knows_yet_leave_the_models_to_promotion(sho
         f"select id, case when placed_at < '{WINDOWS[0]}' then came_back end as came_back",
     )
     shop.commit("Know labels late")
-    judge(shop, (SPEC, "depth: 3", "depth: 2"), start="late")
-    answer = shop.ci("--base", "late")
+    answer = judge(shop, (SPEC, "depth: 3", "depth: 2"), start="late", base="late")
     assert (answer.code, answer.report["outcome"]) == (0, "INCONCLUSIVE"), answer.stdout
     assert f"no row of {', '.join(WINDOWS)} has a known label" in answer.report["reasons"][0]
 

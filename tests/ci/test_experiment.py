@@ -15,15 +15,13 @@ from resources.ledger.ledger import Ledger
 from resources.settings import settings
 from resources.tracking.mlflow_catalogue import Catalogue
 from tests.support.homes.shop import SHOP
-from tests.support.homes.walked_home import WINDOWS, made, shop_team
+from tests.support.homes.walked_home import WINDOWS, walked_shop
 from tests.support.repository import Team
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    team = shop_team(tmp_path_factory.mktemp("tried"))
-    made(team)
-    return team
+    return walked_shop(tmp_path_factory, tmp_path_factory.mktemp("tried"))
 
 
 def tried(team: Team, *arguments: str) -> subprocess.CompletedProcess[str]:

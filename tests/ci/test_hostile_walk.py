@@ -11,7 +11,7 @@ from ml_assets.services.review.models import Arena, Question
 from ml_assets.services.review.side_process import SideProcess
 from ml_assets.spec.product import load
 from resources.ledger.ledger import Ledger
-from tests.support.homes.walked_home import ROWS, WINDOWS, made, shop_team
+from tests.support.homes.walked_home import ROWS, WINDOWS, walked_shop
 from tests.support.repository import Team
 
 WRAPPER = """\
@@ -70,9 +70,7 @@ CASES = {
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    team = shop_team(tmp_path_factory.mktemp("hostile"))
-    made(team)
-    return team
+    return walked_shop(tmp_path_factory, tmp_path_factory.mktemp("hostile"))
 
 
 def compared(team: Team, folder: Path, *, hostile: str, after: str) -> Comparison:

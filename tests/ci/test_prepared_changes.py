@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.support.homes.walked_home import WINDOWS, made, shop_team
+from tests.support.homes.walked_home import WINDOWS, walked_shop
 from tests.support.repository import Answer, Team
 
 SPEC, CONTRACT = "product.yaml", "contract.py"
@@ -162,9 +162,7 @@ PREPARED = {
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    team = shop_team(tmp_path_factory.mktemp("prepared"))
-    made(team)
-    return team
+    return walked_shop(tmp_path_factory, tmp_path_factory.mktemp("prepared"))
 
 
 def judged(team: Team, *edits: Edit, message: str = "Change it") -> Answer:

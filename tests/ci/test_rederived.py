@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from tests.support.homes.walked_home import WINDOWS, made, shop_team
+from tests.support.homes.walked_home import WINDOWS, walked_shop
 from tests.support.repository import Answer, Team
 
 SPEC, CONTRACT = "product.yaml", "contract.py"
@@ -16,30 +17,44 @@ SPEC, CONTRACT = "product.yaml", "contract.py"
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Team:
-    team = shop_team(tmp_path_factory.mktemp("rederived"))
-    made(team)
-    return team
+    return walked_shop(tmp_path_factory, tmp_path_factory.mktemp("rederived"))
 
 
-def both(team: Team, *edits: tuple[str, str, str], tamper: Callable[[Path], object] = lambda _: None) -> tuple[Answer, Answer]:
-    """What the change's own run says, and what the second judge says: on main, from a home of its own, above the team's."""
-    team.git("switch", "--quiet", "--force-create", "change", "main")
-    for file, old, new in edits:
-        team.write(file, old, new)
-    team.commit("Change it")
+Tamper = Callable[[Path], object]
+SHALLOWER = (SPEC, "depth: 3", "depth: 2")
+_own: dict[tuple[tuple[str, str, str], ...], tuple[Answer, str]] = {}
+
+
+def both(team: Team, *edits: tuple[str, str, str], tamper: Tamper = lambda _: None) -> tuple[Answer, Answer]:
+    """What the change's own run says, once for the same edits, and what the second judge says: on main, from a home of its own,
+    above the team's."""
+    own, commit = _own[edits] if edits in _own else _own.setdefault(edits, judged(team, *edits))
     left = team.home.parent / "left"
     shutil.rmtree(left, ignore_errors=True)
-    own = team.ci("--keep-walk", str(left))
+    if (walks := team.home.parent / commit).exists():
+        shutil.copytree(walks, left)
     tamper(left)
-    team.git("switch", "--quiet", "main")
     second = Team(team.root, team.home.parent / "second", team.product_name)
-    derived = second.ci("--head", "change", "--walked", str(left), ML_ASSETS_UPSTREAM=str(team.home))
+    derived = second.ci("--head", commit, "--walked", str(left), ML_ASSETS_UPSTREAM=str(team.home))
     assert "Traceback" not in derived.stderr
     return own, derived
 
 
+def judged(team: Team, *edits: tuple[str, str, str]) -> tuple[Answer, str]:
+    """The change's own run, which leaves its walks in a folder of the commit's name; then main is checked out again."""
+    team.git("switch", "--quiet", "--force-create", "change", "main")
+    for file, old, new in edits:
+        team.write(file, old, new)
+    team.commit("Change it")
+    commit = team.git("rev-parse", "HEAD").strip()
+    own = team.ci("--keep-walk", str(team.home.parent / commit))
+    report = replace(own, folder=shutil.copytree(own.folder, team.home.parent / f"report of {commit}"))
+    team.git("switch", "--quiet", "main")
+    return report, commit
+
+
 def test_the_second_judge_says_what_the_first_did_without_head_at_work(shop: Team) -> None:
-    own, derived = both(shop, (SPEC, "depth: 3", "depth: 2"))
+    own, derived = both(shop, SHALLOWER)
     assert (derived.code, derived.report["outcome"]) == (own.code, own.report["outcome"]), derived.stderr
     assert derived.report["head"] == own.report["head"]
     assert derived.effects == own.effects == {"model.depth": "changed"}
@@ -98,9 +113,9 @@ def cut(left: Path) -> None:
 
 
 @pytest.mark.parametrize("tamper", [drop, link, link_file, cut])
-def test_a_walk_that_is_not_there_or_not_plain_is_a_rejection(shop: Team, tamper: Callable[[Path], object]) -> None:
+def test_a_walk_that_is_not_there_or_not_plain_is_a_rejection(shop: Team, tamper: Tamper) -> None:
     shutil.rmtree(shop.home.parent / "moved", ignore_errors=True)
-    _, derived = both(shop, (SPEC, "depth: 3", "depth: 2"), tamper=tamper)
+    _, derived = both(shop, SHALLOWER, tamper=tamper)
     assert (derived.code, derived.report["outcome"]) == (1, "REJECT"), derived.stdout
     assert "shop: head cannot be " in derived.report["reasons"][0]
 
@@ -111,7 +126,7 @@ def test_scores_that_were_turned_round_are_judged_as_such(shop: Team) -> None:
         scores = pl.read_parquet(file)
         scores.with_columns(score=1 - pl.col("score")).write_parquet(file)
 
-    own, derived = both(shop, (SPEC, "depth: 3", "depth: 2"), tamper=turn)
+    own, derived = both(shop, SHALLOWER, tamper=turn)
     assert (own.code, derived.code) == (0, 1)
     assert any("not_worse: " in reason for reason in derived.report["reasons"])
 

@@ -6,6 +6,8 @@ The data are made by the real stages and looked at by the real checks; the windo
 import shutil
 from pathlib import Path
 
+import pytest
+
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.build_snapshots import make_dataset, make_features, make_raw
 from ml_assets.services.proofs.data import prove_all
@@ -14,11 +16,19 @@ from resources.ledger.budget import Budget
 from resources.settings import settings
 from tests.support.homes.shop import SHOP, csv_bytes, rows
 from tests.support.repository import Team, repository
+from tests.support.shared import made_once
 
 DAYS = tuple(f"2024-03-{day:02}" for day in range(1, 5))
 WINDOWS = DAYS[-2:]
 ROWS = 400
 RUN = "prepared"
+
+
+def walked_shop(factory: pytest.TempPathFactory, folder: Path) -> Team:
+    """A copy in a new folder of repository and home, which are made once in a session."""
+    whole = made_once(factory.getbasetemp(), "walked-shop", lambda place: made(shop_team(place)))
+    shutil.copytree(whole, folder, dirs_exist_ok=True, symlinks=True)
+    return Team(folder / "team", folder / "home", product_name="shop")
 
 
 def shop_team(folder: Path) -> Team:
