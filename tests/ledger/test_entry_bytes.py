@@ -11,18 +11,21 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
+from resources.ledger import head_checkpoint, recalls
 from resources.ledger import ledger as ledgers
-from resources.ledger import recalls
 from resources.ledger.budget import Budget
 from resources.ledger.decisions import Decisions
 from resources.ledger.erasure import erase
+from resources.ledger.head_checkpoint import Head
 from resources.ledger.ledger import KINDS
+from resources.ledger.restoration import restore
 from tests.conftest import settings_of
 from tests.support.gated import product
 from tests.support.records import manifest, release
 
 GOLDEN = Path(__file__).parents[1] / "data" / "ledger_entries.jsonl"
-"""Each entry's hash, kind and body, as the code wrote them while bodies were plain mappings (commit db8c283)."""
+"""Each entry's hash, kind and body, as the code wrote them while bodies were plain mappings (commit db8c283), or first wrote
+what came later."""
 NUMBERS = {"estimate": 0.7, "standard_error": 0.01, "low": 0.65, "high": 0.75, "p": 0.001, "skewness": None, "units": 30}
 CLAIM = {
     **NUMBERS,
@@ -92,6 +95,8 @@ def write(home: Path) -> Workspace:
     recalls.record(space.ledger, recalls.of_release(third, reason="it does harm", by="ben"))
     space.ledger.append("refusal", {"product": "trains", "stage": "registry", "reasons": ["no release of ours"], "by": "Ann"})
     erase(space.ledger, space.ledger.entries()[-1].seq, by="ben", reason="Ann asked for it")
+    head_checkpoint.replace(space.settings.ledger_head, Head(99, "0" * 64))
+    restore(space.ledger, {"trains": "2013-03"}, by=" ben ", reason="the disk is gone")
     return space
 
 

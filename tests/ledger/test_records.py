@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from ml_assets.core.digests import canonical_json
-from ml_assets.core.gates.records import LookRecord, VerdictRecord
+from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.release.records import ApprovalRecord, MoveRecord, OverrideRecord, ShadowRecord
 from resources.ledger.chain import Entry
@@ -25,6 +25,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "evidence": EvidenceRecord,
     "look": LookRecord,
     "verdict": VerdictRecord,
+    "restoration": RestorationRecord,
     "approval": ApprovalRecord,
     "override": OverrideRecord,
     **dict.fromkeys(("promotion", "staging", "rollback"), MoveRecord),
