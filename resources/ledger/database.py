@@ -51,7 +51,7 @@ def _read_only_engine(url: str) -> Engine:
         return create_engine(url, isolation_level="REPEATABLE READ")
     file = Path(make_url(url).database or "")
     if not file.is_file():
-        raise LedgerRefused(f"ML_ASSETS_UPSTREAM: there is no ledger {file}; name a home that holds one")
+        raise LedgerRefused(f"there is no ledger {file}; name a home that holds one")
     # in a folder that cannot be written nobody writes, and SQLite could not make its lock beside the file
     options = "mode=ro" if os.access(file.parent, os.W_OK) else "mode=ro&immutable=1"
     address = f"{file.absolute().as_uri()}?{options}"

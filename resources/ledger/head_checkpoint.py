@@ -7,13 +7,20 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from sqlalchemy import Connection, select
+
 from ml_assets.core.digests import canonical_json
 from ml_assets.errors import MlAssetsError
+from resources.ledger import tables as schema
 from resources.store.blobs import write_atomically
 
 
 class HeadCheckpointDamaged(MlAssetsError):
     """The file is not one that `remember` wrote."""
+
+
+class LedgerRolledBack(MlAssetsError):
+    """The ledger lacks the newest entry that this home remembers: it is an older copy, or another ledger."""
 
 
 class Head(NamedTuple):
@@ -37,6 +44,25 @@ def read(path: Path) -> Head | None:
     if not is_whole:
         raise HeadCheckpointDamaged(f"{path}: not what was written")
     return head
+
+
+def holds(connection: Connection, head: Head) -> bool:
+    """Whether the entry is in the chain, as it was."""
+    return connection.scalar(select(schema.entries.c.hash).where(schema.entries.c.seq == head.seq)) == head.hash
+
+
+def refuse_rolled_back(path: Path, connection: Connection) -> None:
+    """Raise LedgerRolledBack where the ledger lacks the remembered head. A damaged one says nothing; `verify` finds it."""
+    try:
+        head = read(path)
+    except HeadCheckpointDamaged:
+        return
+    if head is not None and not holds(connection, head):
+        raise LedgerRolledBack(
+            f"the ledger does not hold entry {head.seq}, which {path} remembers as its newest: it is an older copy, or another "
+            f"ledger. Put the newer one back; if that is lost, `ml-assets restore --by NAME --reason TEXT` records that this "
+            f"one goes on"
+        )
 
 
 def remember(path: Path, head: Head) -> None:

@@ -53,10 +53,6 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
 
 
-class LedgerRolledBack(MlAssetsError):
-    """The ledger lacks the newest entry that this home remembers: it is an older copy, or another ledger."""
-
-
 class LedgerConflict(MlAssetsError):
     """The state that a decision was based on is no longer the state of the ledger."""
 
@@ -231,19 +227,11 @@ class Ledger:
     def holds(self, head: Head) -> bool:
         """Whether an entry is in the chain, as it was."""
         with self.engine.connect() as connection:
-            return _holds(connection, head)
+            return head_checkpoint.holds(connection, head)
 
     def _refuse_rolled_back(self, connection: Connection) -> None:
-        try:
-            head = head_checkpoint.read(self.head_checkpoint) if self.head_checkpoint else None
-        except head_checkpoint.HeadCheckpointDamaged:
-            return  # it says nothing; `ml-assets verify` finds it
-        if head is not None and not _holds(connection, head):
-            raise LedgerRolledBack(
-                f"the ledger does not hold entry {head.seq}, which {self.head_checkpoint} remembers as its newest: it is an "
-                f"older copy, or another ledger. Put the newer one back; if that is lost, "
-                f"`ml-assets restore --by NAME --reason TEXT` records that this one goes on"
-            )
+        if self.head_checkpoint is not None:
+            head_checkpoint.refuse_rolled_back(self.head_checkpoint, connection)
 
     def _remember(self, entry: Entry) -> None:
         if self.head_checkpoint is not None:
@@ -263,10 +251,6 @@ def entries_where(connection: Connection, *where: Any) -> list[Entry]:
     """Entries that match, oldest first, as seen from inside of a transaction."""
     query = select(schema.entries).where(*where).order_by(schema.entries.c.seq)
     return [_entry(row) for row in connection.execute(query)]
-
-
-def _holds(connection: Connection, head: Head) -> bool:
-    return connection.scalar(select(schema.entries.c.hash).where(schema.entries.c.seq == head.seq)) == head.hash
 
 
 def _short(release: str | None) -> str:

@@ -13,7 +13,8 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, load
 from resources.ledger import head_checkpoint
 from resources.ledger.budget import Budget, WindowRetired
-from resources.ledger.ledger import Ledger, LedgerRolledBack
+from resources.ledger.head_checkpoint import LedgerRolledBack
+from resources.ledger.ledger import Ledger
 from resources.ledger.restoration import restore
 from resources.settings import settings
 from tests.support.homes.shop import SHOP
