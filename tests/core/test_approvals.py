@@ -67,6 +67,10 @@ def test_one_name_written_otherwise_is_no_second_person(name: str, data: st.Data
     assert person(written) == person(f"  {name} ")
 
 
+def test_what_cannot_be_seen_between_a_letter_and_its_accent_makes_no_second_person() -> None:
+    assert person("Zoe\u200b\u0308") == person("Zoë")
+
+
 @given(st.text(UNSEEN))
 def test_a_name_that_shows_nothing_is_nobody(name: str) -> None:
     assert person(name) == ""
