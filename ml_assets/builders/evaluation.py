@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from ml_assets.core.evaluation.snapshot import judge_candidate, levels_of, output
+from ml_assets.core.gates.history import history
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import labelled
@@ -22,12 +24,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Compared:
     """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
-    what levels it should hold; `releases`: those that the candidate is compared with, by role (champion, anchor)."""
+    what levels it should hold; `releases`: those that the candidate is compared with, by role (champion, anchor); `past`: the
+    verdicts on earlier windows."""
 
     model: Handle
     tested: Sequence[Handle]
     before: Sequence[Handle]
     releases: Mapping[str, Handle] = field(default_factory=dict)
+    past: Sequence[VerdictFacts] = ()
 
 
 def build(inputs: Compared, product: Product, partition: str) -> Output:
@@ -41,7 +45,13 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
     except NotComputable as error:
         trouble = str(error)
     judged = judge_candidate(
-        rows, scores, product=product, expected=expected, has_champion="champion" in inputs.releases, trouble=trouble
+        rows,
+        scores,
+        product=product,
+        expected=expected,
+        has_champion="champion" in inputs.releases,
+        trouble=trouble,
+        past=history(inputs.past, unit=product.gates.unit),
     )
     return output(rows, scores, judged, product=product)
 

@@ -1,14 +1,15 @@
 """What a candidate is compared with on which rows, gathered from the ledger; and the look that is charged for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFacts
-from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import features_claims
+from ml_assets.services.earlier_evaluations import earlier_evaluations
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look
 from resources.lineage import Baselines, Lineage
@@ -24,19 +25,24 @@ class OtherFeatures(MlAssetsError):
 @dataclass(frozen=True)
 class Comparison:
     """Manifests of the candidate, of the features of the test window and of the partitions before it, and of the releases that
-    it is compared with. `question` is the key of the same comparison without those."""
+    it is compared with. `question` is the key of the same comparison without those, `asked` its digest in the ledger; `past`
+    are evaluations on earlier windows, from which a verdict learns how much its estimates vary."""
 
     model: Manifest
     tested: Sequence[Manifest]
     before: Sequence[Manifest]
     baselines: Baselines
     question: str
+    asked: str = ""
+    past: Sequence[Manifest] = ()
 
     @property
-    def inputs(self) -> list[Manifest]:
-        """All that the evaluation reads, each once."""
+    def inputs(self) -> list[Input]:
+        """All that the evaluation reads, each once. Earlier evaluations count by content alone: what is wrong with the data of
+        one is not wrong with a verdict that learned from it how days hang together."""
         every = [self.model, *self.before, *self.tested, *self.baselines.by_role.values()]
-        return list({each.id: each for each in every}.values())
+        learned = [replace(each.as_input(), manifest=None) for each in self.past]
+        return [*{each.id: each.as_input() for each in every}.values(), *learned]
 
     @property
     def keys(self) -> list[str]:
@@ -49,7 +55,8 @@ class Comparison:
 
         handle = lineage.handle
         releases = {role: handle(each) for role, each in self.baselines.by_role.items()}
-        return Compared(handle(self.model), [*map(handle, self.tested)], [*map(handle, self.before)], releases)
+        past = [EvaluationFacts.of(each).verdict for each in self.past]
+        return Compared(handle(self.model), [*map(handle, self.tested)], [*map(handle, self.before)], releases, past)
 
 
 def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
@@ -68,7 +75,18 @@ def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     seen = {"candidate": ModelFacts.of(model).train} | {r: ReleaseFacts.of(m).train for r, m in baselines.by_role.items()}
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
     lineage.require_proven(tested, features_claims(product))
-    return Comparison(model, tested, before, baselines, question)
+    comparison = _digest(lineage, product, model, tested, baselines)
+    past = earlier_evaluations(lineage, product, [each.partition for each in tested], comparison=comparison)
+    return Comparison(model, tested, before, baselines, question, comparison, past)
+
+
+def _digest(lineage: Lineage, product: Product, model: Manifest, tested: Sequence[Manifest], baselines: Baselines) -> str:
+    """The digest by which the ledger knows the comparison."""
+    from ml_assets.core.evaluation.snapshot import comparison_digest
+
+    models = {role: lineage.made_from(m)["model"].data_version for role, m in baselines.by_role.items()}
+    versions = {each.partition: each.data_version for each in tested}
+    return comparison_digest(product, models={"candidate": model.data_version, **models}, tested=versions)
 
 
 def _as_now(lineage: Lineage, features: Manifest) -> Manifest:
@@ -111,10 +129,7 @@ def was_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> boo
 
 def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str) -> Look:
     """A look at the test window, before anything is scored on it."""
-    from ml_assets.core.evaluation.snapshot import comparison_digest
     from ml_assets.core.gates.verdict import gate_digest
 
-    models = {role: lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
-    tested = {each.partition: each.data_version for each in compared.tested}
-    asked = comparison_digest(product, models={"candidate": compared.model.data_version, **models}, tested=tested)
-    return Budget(lineage.ledger).charge(product, tested=compared.keys, comparison=asked, gate=gate_digest(product), run=run)
+    budget, gate = Budget(lineage.ledger), gate_digest(product)
+    return budget.charge(product, tested=compared.keys, comparison=compared.asked, gate=gate, run=run)

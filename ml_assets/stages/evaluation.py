@@ -29,7 +29,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
-        recipe = lineage.recipe(product, "evaluation", key, [m.as_input() for m in comparison.inputs])
+        recipe = lineage.recipe(product, "evaluation", key, comparison.inputs)
         build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
         result = lineage.make(recipe, build, run=run, may_reuse=charged)
         facts = EvaluationFacts.of(result.manifest)
@@ -63,6 +63,7 @@ def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str
         **{r: {"release": ReleaseFacts.of(m).release, "bundle": m.snapshot} for r, m in compared.baselines.by_role.items()},
         "tested": compared.keys,
         "question": compared.question,
+        "past": [each.id for each in compared.past],
         "look": {"number": look.number, "comparison": look.comparison},
     }
     return replace(output, facts={**output.facts, **facts})

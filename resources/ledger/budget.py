@@ -29,7 +29,8 @@ class WindowRetired(MlAssetsError):
 
 @dataclass(frozen=True)
 class Look:
-    """One charged comparison: the `number`-th of a window. `decision` is None until its verdict is recorded."""
+    """One charged comparison: the `number`-th of a window, in an entry of the ledger (0: of none). `decision` is None until its
+    verdict is recorded."""
 
     window: tuple[str, ...]
     comparison: str
@@ -38,6 +39,7 @@ class Look:
     at: str
     run: str
     decision: str | None = None
+    entry: int = 0
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,9 @@ def _window(
         body, known = entry.body, looks.get(entry.body.comparison)
         if isinstance(body, LookRecord):
             if known is None:
-                looks[body.comparison] = Look(tested, body.comparison, len(looks) + 1, body.gate, entry.at, body.run)
+                looks[body.comparison] = Look(
+                    tested, body.comparison, len(looks) + 1, body.gate, entry.at, body.run, entry=entry.seq
+                )
         elif known is not None and known.decision != "ACCEPT":
             looks[body.comparison] = replace(known, decision=body.decision)
     budget = product.gates.budget

@@ -156,6 +156,11 @@ class Ledger:
             id = _current(connection, product, stage, partition)
         return self.manifest(id) if id else None
 
+    def recorded(self, product: str, stage: str, partition: str) -> list[Manifest]:
+        """Every manifest of an asset's partition, oldest first."""
+        m = schema.manifests.c
+        return self._manifests(m.product == product, m.stage == stage, m.partition == partition)
+
     def partitions(self, product: str, stage: str) -> list[str]:
         """Every partition of the asset that was ever published, in order."""
         columns = schema.publications.c

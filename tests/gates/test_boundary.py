@@ -95,6 +95,16 @@ def test_independent_rows_have_a_design_effect_of_one_and_shared_days_a_large_on
     assert wrong_units(list(by_unit.values()), unit="day") == []
 
 
+def test_a_unit_that_is_smaller_than_what_varies_together_is_told() -> None:
+    """Days in the place of hours: what is shared by a day outlasts each of its hours."""
+    text = [claim("brier(candidate) - brier(champion) < 0.02")]
+    rows = binary_days(seed=3, days=60, rows=96)
+    hours = np.arange(rows.rows) // 4
+    effects = design_effects(rows, text, {"hour": hours, "day": rows.codes, "week": rows.codes // 7})
+    assert [each.unit for each in wrong_units(effects, unit="hour")][:1] == ["day"]
+    assert wrong_units(effects, unit="day") == []
+
+
 @pytest.mark.parametrize(
     ("count", "of", "low", "high"), [(0, 100, 0.0, 0.0516), (5, 100, 0.0110, 0.1350), (100, 100, 0.9484, 1.0)]
 )

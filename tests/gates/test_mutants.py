@@ -1,7 +1,5 @@
 """Sabotage does what it says, resampling keeps units whole, and power and design effects are what simulation finds."""
 
-from dataclasses import replace
-
 import numpy as np
 import polars as pl
 import pytest
@@ -13,6 +11,7 @@ from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.binary import roc_auc
+from tests.support.gated import spread
 from tests.support.scored import rows
 
 
@@ -88,7 +87,7 @@ def test_the_interval_of_a_share_is_scipys(hits: int, tries: int) -> None:
 
 
 def test_power_is_the_share_of_simulated_tests_that_pass_and_units_for_it_are_enough() -> None:
-    power, at = Power(advantage=0.02, standard_error=0.01, units=30), 0.05
+    power, at = Power(0.02, spread(0.01, 30)), 0.05
     random = np.random.default_rng(0)
     draws = random.normal(0.02, 0.01 * np.sqrt(30), size=(20_000, 30))
     t = draws.mean(axis=1) / (draws.std(axis=1, ddof=1) / np.sqrt(30))
@@ -96,13 +95,13 @@ def test_power_is_the_share_of_simulated_tests_that_pass_and_units_for_it_are_en
     needed = power.units_for(at, 0.8)
     assert needed is not None
     error = 0.01 * np.sqrt(30 / needed)
-    assert replace(power, standard_error=error, units=needed).passes(at) >= 0.8
-    assert Power(advantage=-0.01, standard_error=0.01, units=30).units_for(at, 0.8) is None
+    assert Power(0.02, spread(error, needed)).passes(at) >= 0.8
+    assert Power(-0.01, spread(0.01, 30)).units_for(at, 0.8) is None
 
 
 def test_a_design_effect_is_the_ratio_of_variances_with_a_bound_from_its_few_units() -> None:
-    fine = [Shown(0.0, 0.01, 30, 0.0, ">") for _ in range(12)]
-    coarse = [Shown(0.0, 0.02, 5, 0.0, ">") for _ in range(12)]
+    fine = [Shown(0.0, spread(0.01, 30), 0.0, ">") for _ in range(12)]
+    coarse = [Shown(0.0, spread(0.02, 5), 0.0, ">") for _ in range(12)]
     found = design({"day": fine, "week": coarse}, unit="day", coarser="week")
     assert found is not None
     assert found.effect == pytest.approx(4)

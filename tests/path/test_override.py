@@ -18,6 +18,7 @@ from ml_assets.spec.product import Product
 from resources.dagster_resources import resources_of
 from resources.tracking.registry import versions
 from sensors import decisions
+from tests.support.gated import spread
 from tests.support.homes.path_homes import Run
 from tests.support.homes.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, rejected, told, turned_down, waiting
 
@@ -54,9 +55,11 @@ def as_if(verdict: dict[str, Any], outcome: str, *, estimate: float) -> list[dic
 
     def numbers(claim: dict[str, Any]) -> dict[str, Any]:
         about = {"constant": claim["limit"], "sign": claim["sign"], "note": "", "is_certain": False}
-        test = Shown(value=estimate, standard_error=0.004, units=claim["units"], skewness=0.0, **about)
+        test = Shown(value=estimate, spread=spread(0.004, claim["units"]), **about)
         low, high = estimate - test.below(verdict["level"]), estimate + test.above(verdict["level"])
-        known = {"estimate": estimate, "standard_error": 0.004, "skewness": 0.0, "low": low, "high": high, "p": test.p_proof}
+        known = {"estimate": estimate, "low": low, "high": high, "p": test.p_proof}
+        known |= {name: getattr(test.spread, name) for name in ("standard_error", "freedom", "skewness", "past_skewness")}
+        known |= {"correlation": 0.0, "effective_units": claim["units"]}
         return {**claim, **known, "outcome": outcome, "parts": []}
 
     return [numbers(claim) if claim["kind"] == "prove" else claim for claim in verdict["claims"]]

@@ -184,13 +184,13 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         "tracking",
     ),
     "who may register a version": (change("ml_assets.services.mlflow_catalogue", '"approval": ', '"approved": '), NOTHING),
-    "the bounds of gates": (change("ml_assets.core.gates.bounds", "CAUTION = 2.0", "CAUTION = 2.5"), "evaluation"),
+    "the bounds of gates": (change("ml_assets.core.gates.bounds", "POWER = 0.8", "POWER = 0.9"), "evaluation"),
     "the arithmetic of verdicts": (
         change("ml_assets.core.gates.verdict", "not lacks and _is_better", "_is_better"),
         "evaluation",
     ),
     "a metric": (change("ml_assets.core.metrics.binary", "(y - s) ** 2", "abs(y - s)"), "evaluation monitoring"),
-    "intervals": (change("ml_assets.core.metrics.intervals", "RESAMPLES = 200", "RESAMPLES = 300"), "evaluation monitoring"),
+    "intervals": (change("ml_assets.core.metrics.spread", "CAUTION = 1.5", "CAUTION = 2.5"), "evaluation monitoring"),
     "drift": (change("ml_assets.core.metrics.drift", "BINS = 10", "BINS = 20"), "release"),
     "how far a distribution moved": (change("ml_assets.core.metrics.drift", "np.log(a / e)", "np.log2(a / e)"), "monitoring"),
     "the types of values": (

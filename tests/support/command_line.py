@@ -23,13 +23,13 @@ SPEC = {
     "iterations: 100": "iterations: 5",
     "  unit: day": "  unit: hour",
     "minimum: {units: 20, positives: 50, negatives: 50}": "minimum: {units: 5, positives: 2, negatives: 2}",
-    "roc_auc(champion) > -0.02}": "roc_auc(champion) > -0.95}",
-    "roc_auc(anchor) > -0.025}": "roc_auc(anchor) > -0.95}",
+    "roc_auc(champion) > -0.03}": "roc_auc(champion) > -0.95}",
+    "roc_auc(anchor) > -0.035}": "roc_auc(anchor) > -0.95}",
     "> 0.60}": "> 0.05}",
     "brier(champion) < 0.01}": "brier(champion) < 0.9}",
     "< 0.05, family": "< 5, family",
     "by: origin) > 0.8": "by: origin) > 0.01",
-    "alpha: 0.05, looks: 5, ships: 1": "alpha: 0.45, looks: 5, ships: 5",
+    "alpha: 0.05, looks: 2, ships: 1": "alpha: 0.45, looks: 5, ships: 5",
     "smoke_rows: 200": "smoke_rows: 20",
 }
 CONTRACT = {'"min_rows": 10_000': '"min_rows": 100', '"min_rows": 1_500': '"min_rows": 20'}

@@ -15,6 +15,7 @@ from ml_assets.core.gates.claims import ClaimResult, Outcome, judge_claim
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, judge
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
+from ml_assets.core.metrics.spread import Spread
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 from ml_assets.spec.product import Product, load
 from tests.support import trains
@@ -77,6 +78,18 @@ def reordered(given: dict[str, Any], order: Any) -> dict[str, Any]:
         "unit": np.asarray(given["unit"])[order],
         "columns": {name: np.asarray(values)[order] for name, values in given["columns"].items()},
     }
+
+
+def spread(error: float, units: int, skewness: float = 0.0) -> Spread:
+    """The spread of independent units of equal size."""
+    return Spread(
+        standard_error=error,
+        units=units,
+        freedom=max(2, units - 1),
+        skewness=skewness,
+        past_skewness=skewness,
+        effective_units=units,
+    )
 
 
 def claim(text: str, kind: str = "prove", **more: Any) -> ClaimSpec:

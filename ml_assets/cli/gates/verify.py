@@ -32,8 +32,8 @@ ROLES = ("candidate", "champion", "anchor")
 def command(product: str, partition: str | None, samples: int, seed: int, as_json: bool) -> None:
     """Judge stored rows of PRODUCT again and again, each claim at the pair's own difference, and count what is let through.
 
-    Whole units are drawn with replacement. Exit code 1: a claim is let through more often than its level, with 99 % confidence,
-    or `unit: row` is declared where rows are not independent.
+    Units are drawn with replacement, those in the order of time a week's worth together. Exit code 1: a claim is let through more
+    often than its level, with 99 % confidence, or the declared unit is too small: coarser ones show more variance.
     """
     from ml_assets.core.evaluation.snapshot import panel_of
     from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
@@ -74,13 +74,14 @@ def _evaluation(space: Workspace, product: Product, partition: str | None) -> Ma
 
 def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints]":
     """Row codes by what could be independent: calendar units of the time column, and the stored columns of units and slices."""
-    from ml_assets.core.metrics.estimates import unit_codes
+    from ml_assets.core.gate_lab.boundary import CALENDAR
+    from ml_assets.core.metrics.estimates import units_of
     from ml_assets.core.metrics.units import units
 
-    calendar = {unit: units(frame, unit=unit, time=product.features.time) for unit in ("row", "hour", "day", "week")}
+    calendar = {unit: units(frame, unit=unit, time=product.features.time) for unit in ("row", *CALENDAR)}
     known = {*product.features.key, product.features.time, product.features.label, *ROLES}
     stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
-    return {name: unit_codes(values, rows=frame.height) for name, values in (calendar | stored).items()}
+    return {name: units_of(values, rows=frame.height).codes for name, values in (calendar | stored).items()}
 
 
 class _Progress:
@@ -131,8 +132,8 @@ def _print(
     if wrong:
         worst = max(wrong, key=lambda effect: effect.effect)
         click.echo(
-            f"\nWRONG UNIT: rows are not independent: by {worst.unit} the variance of {worst.claim} is {worst.effect:.1f} times "
-            f"that of rows. Declare `unit: {worst.unit}` in {product.name}/product.yaml"
+            f"\nWRONG UNIT: {unit}s are not independent: by {worst.unit} the variance of {worst.claim} is {worst.effect:.1f} "
+            f"times what they explain. Declare `unit: {worst.unit}` in {product.name}/product.yaml"
         )
 
 

@@ -9,7 +9,7 @@ import polars as pl
 from ml_assets.core.evaluation import curves
 from ml_assets.core.evaluation.result import CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
-from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, unit_codes
+from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Units
 from ml_assets.core.metrics.registry import Metric, metrics_of
 
@@ -18,21 +18,21 @@ MISSING_LEVEL = "(missing)"
 
 @dataclass(frozen=True)
 class _Scored:
-    """Checked rows: the label, the scores of each model, the code of each row's unit."""
+    """Checked rows: the label, the scores of each model, the unit of each row."""
 
     y: Floats
     scores: Mapping[str, Floats]
-    codes: Ints
+    units: Units
 
     def part(self, index: Ints) -> "_Scored":
-        return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, self.codes[index])
+        units = Units.of(self.units.codes[index], is_ordered=self.units.is_ordered)
+        return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, units)
 
     def compare(self, metrics: tuple[Metric, ...], level: float) -> tuple[Comparison, ...]:
-        units = Units.of(self.codes)
-        return tuple(self._compare(metric, units, level) for metric in metrics)
+        return tuple(self._compare(metric, level) for metric in metrics)
 
-    def _compare(self, metric: Metric, units: Units, level: float) -> Comparison:
-        measured = {name: measure(metric, self.y, s, units) for name, s in self.scores.items()}
+    def _compare(self, metric: Metric, level: float) -> Comparison:
+        measured = {name: measure(metric, self.y, s, self.units) for name, s in self.scores.items()}
         values = {name: measurement.estimate(level=level, bounds=metric.range) for name, measurement in measured.items()}
         if CHAMPION not in measured:
             return Comparison(metric=metric.name, candidate=values[CANDIDATE])
@@ -59,7 +59,7 @@ def evaluate(
         level=level,
         threshold=threshold,
         rows=scored.y.size,
-        units=Units.of(scored.codes).count,
+        units=scored.units.count,
         positives=_positives(task, scored.y),
         overall=scored.compare(metrics, level),
         slices=tuple(
@@ -74,7 +74,7 @@ def evaluate(
             for name, index in _levels(column, values, rows=scored.y.size)
         ),
         confusion={name: _confusion(scored.y, s, threshold) for name, s in scored.scores.items()},
-        curves=curves.draw(task=task, y=scored.y, scores=scored.scores, codes=scored.codes, unit=unit),
+        curves=curves.draw(task=task, y=scored.y, scores=scored.scores, codes=scored.units.codes, unit=unit),
     )
 
 
@@ -83,7 +83,7 @@ def _scored(*, task: Task, y: Column, scores: Mapping[str, Column], unit: Column
         raise MetricError(f"scores of {sorted(scores)}: expected {CANDIDATE} and at most {CHAMPION}")
     pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
     label = pairs[CANDIDATE][0]
-    return _Scored(label, {name: s for name, (_, s) in pairs.items()}, unit_codes(unit, rows=label.size))
+    return _Scored(label, {name: s for name, (_, s) in pairs.items()}, units_of(unit, rows=label.size))
 
 
 def _levels(column: str, values: Column | None, *, rows: int) -> list[tuple[str, Ints]]:

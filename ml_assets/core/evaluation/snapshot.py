@@ -12,6 +12,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected, levels_expected
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
@@ -81,11 +82,12 @@ def judge_candidate(
     expected: Expected | None = None,
     has_champion: bool | None = None,
     trouble: str = "",
+    past: History | None = None,
 ) -> Judged:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
 
     `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
-    nothing can be decided.
+    nothing can be decided; `past`: what earlier windows showed of the claims.
     """
     compared = {role: values for role, values in scores.items() if role != "anchor"}
     evaluation = evaluate(
@@ -98,7 +100,7 @@ def judge_candidate(
         level=product.evaluation.interval,
     )
     panel = panel_of(frame, scores, product=product)
-    verdict = judge(product, panel, expected=expected, has_champion=has_champion, trouble=trouble)
+    verdict = judge(product, panel, expected=expected, has_champion=has_champion, trouble=trouble, past=past)
     return Judged(evaluation, verdict)
 
 

@@ -14,13 +14,16 @@ from ml_assets.core.gate_lab.resampling import clopper_pearson, redrawn
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.arrays import Floats, Ints
-from ml_assets.core.metrics.intervals import Measured, Units
+from ml_assets.core.metrics.intervals import Units
+from ml_assets.core.metrics.spread import USUAL_CORRELATION, inflation
 from ml_assets.spec.claim_grammar import Comparison
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 
 CONFIDENCE = 0.99
 MOST_DESIGN_EFFECT = 1.5
 """Rows may be called independent up to this ratio of variances."""
+CALENDAR = ("hour", "day", "week", "month")
+MANY = 1000
 NO_MINIMUM = MinimumSpec(units=2, positives=1, negatives=1)
 Tell = Callable[[int], None]
 
@@ -80,7 +83,7 @@ def provable(claims: Sequence[ClaimSpec], panel: Panel) -> list[ClaimSpec]:
 def at_boundary(
     panel: Panel, claims: Sequence[ClaimSpec], *, level: float, units: int, samples: int, seed: int, tell: Tell = lambda _: None
 ) -> list[Boundary]:
-    """Judge `samples` windows of `units` whole units, drawn with replacement from the panel's, each claim at its pool value."""
+    """Judge `samples` windows of `units` whole units, drawn from the panel's in blocks, each claim at its pool value."""
     boundary_claims = [at_truth(claim, panel) for claim in claims]
     accepted = [0] * len(claims)
     for number, window in enumerate(resampled(panel, units=units, samples=samples, seed=seed)):
@@ -102,15 +105,15 @@ def at_truth(claim: ClaimSpec, panel: Panel) -> ClaimSpec:
 
 
 def resampled(panel: Panel, *, units: int, samples: int, seed: int) -> Iterator[Panel]:
-    """Windows of `units` units of the panel, drawn with replacement; one drawn twice is two units."""
+    """Windows of `units` units of the panel, drawn in blocks with replacement; one drawn twice is two units."""
     random = np.random.default_rng(seed)
     for _ in range(samples):
         yield redrawn(panel, random, units=units)
 
 
 def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mapping[str, Ints]) -> list[DesignEffect]:
-    """For each candidate unit (codes by row) and claim: variance by unit / variance by row. Resampled metrics are left out, and
-    units of which there are fewer than two."""
+    """For each candidate unit (codes by row) and claim: variance by unit / variance by row. Units of which there are fewer
+    than two are left out."""
     effects = []
     for claim in claims:
         influence = _row_influence(panel, claim.form)
@@ -125,17 +128,26 @@ def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mappin
 
 
 def _row_influence(panel: Panel, form: Comparison) -> Floats | None:
-    rows = replace(panel, codes=np.arange(panel.rows))
-    measured = rows.measured(form.terms)
-    return None if measured.is_resampled or measured.note else measured.parts
+    measured = panel.by_row().measured(form.terms)
+    return None if measured.note else measured.parts
 
 
 def _variance(influence: Floats, codes: Ints) -> float:
     units = Units.of(codes)
-    sums = units.sums(influence)
-    return Measured(value=0.0, parts=sums, is_resampled=False, units=units.count, rows=influence.size).standard_error ** 2
+    return float(units.count / (units.count - 1) * np.sum(units.sums(influence) ** 2))
 
 
 def wrong_units(effects: Sequence[DesignEffect], *, unit: str) -> list[DesignEffect]:
-    """What speaks against `unit: row`: larger units whose rows are not independent. Empty for any other unit."""
-    return [effect for effect in effects if effect.is_large] if unit == "row" else []
+    """What speaks against the declared unit: coarser calendar units, or any for `row`, by which the variance is greater than the
+    declared one and the usual correlation of neighbours explain."""
+    declared = {each.claim: each.effect for each in effects if each.unit == unit} if unit != "row" else {}
+    coarser = CALENDAR[CALENDAR.index(unit) + 1 :] if unit in CALENDAR else ()
+    if unit == "row":
+        return [effect for effect in effects if effect.is_large]
+    explained = inflation(USUAL_CORRELATION, MANY)
+    against = (
+        replace(each, effect=each.effect / declared[each.claim] / explained)
+        for each in effects
+        if each.unit in coarser and declared.get(each.claim, 0) > 0
+    )
+    return [effect for effect in against if effect.is_large]

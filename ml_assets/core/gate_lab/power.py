@@ -5,21 +5,28 @@ from dataclasses import dataclass, replace
 from math import isfinite, sqrt
 
 import numpy as np
-from scipy.special import gammaincinv, stdtr, stdtrit
+from scipy.special import gammaincinv, stdtr
 
 from ml_assets.core.gates.bounds import MOST_UNITS, Shown
-from ml_assets.core.gates.hypotheses import Hypothesis, ask
+from ml_assets.core.gates.history import History
+from ml_assets.core.gates.hypotheses import ask
 from ml_assets.core.gates.panel import MinimumLike, Panel
+from ml_assets.core.metrics.spread import Spread
 from ml_assets.spec.gates import ClaimSpec
 
 
 @dataclass(frozen=True)
 class Power:
-    """One past test of a `prove` claim: its error, and how far inside its limit a candidate is that is no different."""
+    """One past test of a `prove` claim: its error, the direction of an estimate that favours it, and how far inside its limit a
+    candidate is that is no different."""
 
     advantage: float
-    standard_error: float
-    units: int
+    spread: Spread
+    towards: int = 1
+
+    @property
+    def units(self) -> int:
+        return self.spread.units
 
     def passes(self, level: float) -> float:
         """P(PASS) of a candidate that is no different."""
@@ -36,26 +43,25 @@ class Power:
         return low
 
     def _passes(self, level: float, units: int) -> float:
-        error = self.standard_error * sqrt(self.units / units)
-        return float(stdtr(units - 1, self.advantage / error - float(stdtrit(units - 1, 1 - level))))
+        growth = units / self.units
+        beyond = self.advantage - self.spread.reach(level, sign=self.towards, growth=growth)
+        freedom = max(2.0, (self.spread.freedom + 1) * growth - 1)
+        return float(stdtr(freedom, beyond / self.spread.standard_error * sqrt(growth)))
 
 
-def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike) -> list[Power]:
-    """The power of each hypothesis of a claim on this comparison; none where a model or a number is missing."""
+def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike, past: History) -> list[Power]:
+    """The power of each hypothesis of a claim on this comparison, with what earlier ones showed; none where a model or a number
+    is missing."""
     if not claim.form.models <= set(panel.scores):
         return []
     same = replace(panel, scores=dict.fromkeys(panel.scores, panel.scores["champion"])) if "champion" in panel.scores else panel
-    neutral = {hypothesis.where: hypothesis for hypothesis in _hypotheses(claim, same, minimum)}
+    neutral = {each.where: each for each in ask(claim.form, claim.for_each, same, minimum, {}).hypotheses}
     tests = []
-    for hypothesis in _hypotheses(claim, panel, minimum):
+    for hypothesis in ask(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
         test, level = hypothesis.shown, neutral.get(hypothesis.where)
-        if level is not None and test.is_defined and isfinite(level.shown.value) and test.standard_error > 0:
-            tests.append(Power(level.shown.advantage, test.standard_error, test.units))
+        if level is not None and test.is_defined and isfinite(level.shown.value) and test.spread.standard_error > 0:
+            tests.append(Power(level.shown.advantage, test.spread, 1 if test.sign == ">" else -1))
     return tests
-
-
-def _hypotheses(claim: ClaimSpec, panel: Panel, minimum: MinimumLike) -> list[Hypothesis]:
-    return ask(claim.form, claim.for_each, panel, minimum, {}).hypotheses
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,13 @@ class Design:
 
 def design(tests: Mapping[str, list[Shown]], *, unit: str, coarser: str) -> Design | None:
     """The design effect from the same comparisons, tested by either unit."""
-    pairs = [(f, c) for f, c in zip(tests[unit], tests[coarser], strict=True) if f.is_defined and c.is_defined]
-    fine = sum(test.standard_error**2 for test, _ in pairs)
-    freedom = sum(test.units - 1 for _, test in pairs)
+    tested = zip(tests[unit], tests[coarser], strict=True)
+    pairs = [(f.spread, c.spread) for f, c in tested if f.is_defined and c.is_defined]
+    fine = sum(spread.standard_error**2 for spread, _ in pairs)
+    freedom = sum(spread.units - 1 for _, spread in pairs)
     if not pairs or fine == 0 or freedom < 2:
         return None
-    effect = sum(test.standard_error**2 for _, test in pairs) / fine
+    effect = sum(spread.standard_error**2 for _, spread in pairs) / fine
     upper = 2 * float(gammaincinv(freedom / 2, 0.95))  # of chi-square
     return Design(coarser, effect, effect * freedom / upper)
 

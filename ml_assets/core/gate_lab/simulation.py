@@ -15,6 +15,7 @@ from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
+from ml_assets.core.metrics.spread import Spread
 from ml_assets.spec.gates import BudgetSpec
 
 PolicyName = Literal["gates", "point", "recorded", "row_level"]
@@ -169,10 +170,15 @@ class _State:
     def test(self, one: _Model, other: _Model, constant: float) -> Shown:
         """The gates' own test of `one - other > constant`, from the sums per day."""
         difference = self.days(one) - self.days(other)
-        count = difference.size
-        parts = (difference - difference.mean()) / count
-        measured = Measured(value=float(difference.mean()), parts=parts, is_resampled=False, units=count, rows=count)
-        return shown(measured, constant=constant, sign=">", is_certain=one is other)
+        return shown(of_days(difference), constant=constant, sign=">", is_certain=one is other)
+
+
+def of_days(values: Floats, sizes: Floats | None = None) -> Measured:
+    """The mean over days that follow each other, (G,); `sizes`: the number of rows of each."""
+    sizes = np.ones(values.size) if sizes is None else sizes
+    shares = sizes / sizes.sum()
+    mean = float(values @ shares)
+    return Measured(value=mean, parts=shares * (values - mean), shares=shares, is_ordered=True, rows=values.size)
 
 
 def _lets_through(state: _State, policy: Policy, candidate: _Model, champion: _Model, anchor: _Model) -> bool:
@@ -185,7 +191,8 @@ def _lets_through(state: _State, policy: Policy, candidate: _Model, champion: _M
             test = state.test(candidate, champion, -policy.margin)
             # rows taken for independent: the error that remains when days are not what varies
             error = state.noise.day * np.sqrt(2 / state.noise.units / state.noise.design_effect)
-            return Shown(test.value, float(error), 100_000, -policy.margin, ">").p_proof <= policy.budget.alpha
+            spread = Spread(standard_error=float(error), units=100_000, freedom=99_999)
+            return Shown(test.value, spread, -policy.margin, ">").p_proof <= policy.budget.alpha
     at = level(policy.budget)
     return all(state.test(candidate, other, -policy.margin).p_proof <= at for other in (champion, anchor))
 

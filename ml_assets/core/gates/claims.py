@@ -5,11 +5,11 @@
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from math import nan
 from typing import Any, Literal, TypeAlias
 
-from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, ask
+from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, Past, ask, bounds_told, told
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.gates.panel import MinimumLike, Panel
 from ml_assets.core.metrics.intervals import finite_or_none
@@ -19,25 +19,40 @@ Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
-    """One hypothesis of a claim. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove that of the
-    proof, for veto Holm's adjusted p of the disproof."""
+class Numbers:
+    """What decides one hypothesis. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove that of the
+    proof, for veto Holm's adjusted p of the disproof. The others are those of core.metrics.spread; `own_correlation`, `squares`
+    and `cubes` are what later windows learn from this one."""
+
+    estimate: float = nan
+    standard_error: float = nan
+    freedom: float = nan
+    low: float = nan
+    high: float = nan
+    p: float = nan
+    skewness: float = nan
+    past_skewness: float = nan
+    correlation: float = nan
+    effective_units: float = nan
+    own_correlation: float = nan
+    squares: float = nan
+    cubes: float = nan
+    past: int = 0
+    units: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part(Numbers):
+    """One hypothesis of a claim."""
 
     where: str
     outcome: Outcome
-    estimate: float
-    standard_error: float
-    low: float
-    high: float
-    p: float
-    skewness: float
-    units: int
-    rows: int
     note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClaimResult:
+class ClaimResult(Numbers):
     """A claim's outcome and numbers. The numbers on top are those of its worst part."""
 
     name: str
@@ -47,14 +62,6 @@ class ClaimResult:
     message: str
     sign: Literal[">", "<"]
     limit: float
-    estimate: float = nan
-    standard_error: float = nan
-    low: float = nan
-    high: float = nan
-    p: float = nan
-    skewness: float = nan
-    units: int = 0
-    rows: int = 0
     further_units: int | None = None
     detectable: float = nan
     parts: tuple[Part, ...] = ()
@@ -75,16 +82,17 @@ def judge_claim(
     level: float,
     minimum: MinimumLike,
     expected: Expected,
+    past: Past | None = None,
 ) -> ClaimResult:
-    """Hold one claim against the rows."""
-    hypotheses = ask(claim.form, claim.for_each, panel, minimum, expected)
+    """Hold one claim against the rows; `past` is what earlier windows showed of it."""
+    hypotheses = ask(claim.form, claim.for_each, panel, minimum, expected, past=past)
     return _tested(claim, hypotheses, level)
 
 
 def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
     disproof = holm([hypothesis.shown.p_disproof for hypothesis in tests.hypotheses])
     judged = [
-        (_part(hypothesis, against, level, claim.kind), hypothesis)
+        (_part(hypothesis, against, level, claim), hypothesis)
         for hypothesis, against in zip(tests.hypotheses, disproof, strict=True)
     ]
     judged.sort(key=lambda pair: _badness(*pair), reverse=True)
@@ -107,26 +115,33 @@ def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
     worst, hypothesis = judged[0]
     return replace(
         result,
-        **{
-            name: getattr(worst, name) for name in ("estimate", "standard_error", "low", "high", "p", "skewness", "units", "rows")
-        },
+        **{each.name: getattr(worst, each.name) for each in fields(Numbers)},
         further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
         detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
     )
 
 
-def _part(hypothesis: Hypothesis, against: float, level: float, kind: str) -> Part:
-    test = hypothesis.shown
+def _part(hypothesis: Hypothesis, against: float, level: float, claim: ClaimSpec) -> Part:
+    test, spread, sums = hypothesis.shown, hypothesis.shown.spread, hypothesis.shown.spread.sums
+    low, high = bounds_told(test, claim.form, level)
     return Part(
         where=hypothesis.where,
-        outcome=decided(kind, test.is_defined, proof=test.p_proof, against=against, level=level),
-        estimate=hypothesis.told(test.value),
-        standard_error=test.standard_error,
-        low=hypothesis.told(test.value - test.below(level)),
-        high=hypothesis.told(test.value + test.above(level)),
-        p=test.p_proof if kind == "prove" else against,
-        skewness=test.skewness,
-        units=test.units,
+        outcome=decided(claim.kind, test.is_defined, proof=test.p_proof, against=against, level=level),
+        estimate=told(test.value, claim.form),
+        standard_error=spread.standard_error,
+        freedom=spread.freedom,
+        low=low,
+        high=high,
+        p=test.p_proof if claim.kind == "prove" else against,
+        skewness=spread.skewness,
+        past_skewness=spread.past_skewness,
+        correlation=spread.correlation,
+        effective_units=spread.effective_units,
+        own_correlation=sums.correlation if sums else nan,
+        squares=sums.squares if sums else nan,
+        cubes=sums.cubes if sums else nan,
+        past=spread.past,
+        units=spread.units,
         rows=hypothesis.rows,
         note=test.note,
     )
@@ -157,7 +172,8 @@ def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
     test = hypothesis.shown
     if not test.is_defined:
         return rank, 0.0
-    return rank, -test.advantage / test.standard_error if test.standard_error > 0 else -test.advantage
+    error = test.spread.standard_error
+    return rank, -test.advantage / error if error > 0 else -test.advantage
 
 
 def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Asked, level: float) -> Iterator[str]:
@@ -167,22 +183,39 @@ def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], 
         yield f"{subject}{_finding(claim, worst, level)}"
         if worst.outcome == "UNDECIDED" and hypothesis.shown.is_defined:
             yield _needed(hypothesis, level)
+        if worst.outcome == "PASS" and claim.kind == "veto":
+            yield _unseen(claim, hypothesis, level / len(judged))
     yield from (f"{level_name} is missing from the window" for level_name in tests.missing)
     if len(judged) > 1:
         yield f"the worst of {len(judged)} {'pairs' if claim.form.measures[0].kind == 'ratio' else 'slices'}"
+    yield from (_basis(worst) for worst, _ in judged[:1] if not worst.note)
     if not judged:
         yield from tests.left_out
 
 
 def _needed(hypothesis: Hypothesis, level: float) -> str:
     test = hypothesis.shown
-    if test.standard_error == 0:
-        return f"the same in all {test.units} units, which tells no error"
+    if test.spread.standard_error == 0:
+        return f"the same in all {test.spread.units} units, which tells no error"
     more = test.further_units(level)
     needed = "more than 100,000 units would be needed" if more is None else f"about {more:,} more units like these would decide"
     if hypothesis.on_log:
         return needed
-    return f"{needed}; {test.units} show, 4 times out of 5, what is {test.detectable(level):.2g} inside the limit"
+    return f"{needed}; {test.spread.units} show, 4 times out of 5, what is {test.detectable(level):.2g} inside the limit"
+
+
+def _unseen(claim: ClaimSpec, hypothesis: Hypothesis, level: float) -> str:
+    """The power of a veto: up to where the truth may be beyond the limit, and would not be disproven."""
+    test, outwards = hypothesis.shown, -1 if claim.form.sign == ">" else 1
+    edge = told(test.constant + outwards * test.visible(level), claim.form)
+    return f"a truth of {edge:.3g} would go unseen once in 5 times, and a nearer one more often"
+
+
+def _basis(part: Part) -> str:
+    """How many units there were, and what they were taken to be worth."""
+    lean = min(part.skewness, part.past_skewness, key=lambda each: -abs(each))
+    past = f", {part.past} past window{'s' if part.past != 1 else ''}" if part.past else ""
+    return f"{part.units:,} units worth {part.effective_units:,.3g} (r {part.correlation:.2f}, lean {lean:.2f}{past})"
 
 
 def _finding(claim: ClaimSpec, worst: Part, level: float) -> str:

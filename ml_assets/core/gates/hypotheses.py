@@ -1,20 +1,27 @@
-"""From a claim to what is tested: one hypothesis, one per level of its columns, or one per pair of groups."""
+"""From a claim to what is tested: one hypothesis, one per level of its columns or pair of groups; and back to its units."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
-from math import exp, isfinite, log, nan
+from math import exp, inf, isfinite, log, nan
 
 import numpy as np
 
-from ml_assets.core.gates.bounds import Shown, shown
+from ml_assets.core.gates.bounds import UNDEFINED, Shown, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
+from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
+from ml_assets.core.metrics.registry import METRICS
+from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.spec.claim_grammar import Comparison, Measure
 
 REST = "(the others)"
+MOST_LOG = 690.0
+"""Of a ratio: beyond it there is no finite number."""
 Expected = Mapping[str, Collection[str]]
 """Levels by column that a window of this length is known to hold."""
+Past = Mapping[str, Sequence[WindowSums]]
+"""What earlier windows showed of the same claim, by what each hypothesis was about."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +33,20 @@ class Hypothesis:
     where: str = ""
     on_log: bool = False
 
-    def told(self, number: float) -> float:
-        """A number of the test in the units of the claim."""
-        return exp(number) if self.on_log and isfinite(number) else number
+
+def told(number: float, form: Comparison) -> float:
+    """A number of a test in the units of its claim."""
+    return exp(min(number, MOST_LOG)) if form.measures[0].kind == "ratio" and isfinite(number) else number
+
+
+def bounds_told(test: Shown, form: Comparison, level: float) -> tuple[float, float]:
+    """Both one-sided bounds in the units of the claim, cut at what its measures can be."""
+    least, most = 0.0, 0.0
+    for weight, measure in form.terms:
+        ends = [weight * end if weight else 0.0 for end in _range(measure)]
+        least, most = least + min(ends), most + max(ends)
+    low, high = told(test.value - test.below(level), form), told(test.value + test.above(level), form)
+    return (max(low, least), min(high, most)) if test.is_defined else (nan, nan)
 
 
 @dataclass
@@ -40,26 +58,35 @@ class Asked:
     missing: list[str] = field(default_factory=list)
 
 
-def ask(form: Comparison, columns: Sequence[str], panel: Panel, minimum: MinimumLike, expected: Expected) -> Asked:
+def _range(measure: Measure) -> tuple[float, float]:
+    if measure.kind == "metric":
+        return METRICS[measure.metric].range
+    return (0.0, 1.0) if measure.kind == "disagreement" else (0.0, inf)
+
+
+def ask(
+    form: Comparison, columns: Sequence[str], panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past | None = None
+) -> Asked:
     """The hypotheses of a claim on these rows: `columns` are those of its for_each."""
+    past = past or {}
     first = form.measures[0]
     if first.kind == "ratio":
-        return _between_groups(first, form, panel, minimum, expected)
+        return _between_groups(first, form, panel, minimum, expected, past=past)
     if not columns:
-        return Asked([_on_all_rows(form, panel, minimum)])
+        return Asked([_on_all_rows(form, panel, minimum, past)])
     tests = Asked()
     for column in columns:
         levels = set(expected.get(column, ()))
         tests.missing += [f"{column}={level}" for level in sorted(levels - set(panel.groups[column]))]
-        _of_each_level(tests, form, column, panel, minimum)
+        _of_each_level(tests, form, column, panel, minimum, past=past)
     return tests
 
 
-def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypothesis:
+def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
     """The claim as it stands, on all rows, on those of the one slice that it names, or between slices."""
     named = {(measure.column, measure.level) for measure in form.measures}
     if named == {("", "")}:
-        return Hypothesis(panel.tested(form.terms, constant=form.constant, sign=form.sign), panel.rows)
+        return Hypothesis(panel.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get("", ())), panel.rows)
     if len(named) == 1:
         ((column, level),) = named
         part = panel.of_level(column, level)
@@ -68,13 +95,14 @@ def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypoth
         if part is None or lacks:
             return Hypothesis(_undefined(f"{where}: {lacks}", form), 0 if part is None else part.rows, where)
         terms = tuple((weight, replace(measure, column="", level="")) for weight, measure in form.terms)
-        return Hypothesis(part.tested(terms, constant=form.constant, sign=form.sign), part.rows, where)
-    return _between_slices(form, panel, minimum)
+        test = part.tested(terms, constant=form.constant, sign=form.sign, past=past.get(where, ()))
+        return Hypothesis(test, part.rows, where)
+    return _between_slices(form, panel, minimum, past)
 
 
-def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hypothesis:
-    """A sum over different slices: not paired by row, but by unit; with the degrees of freedom of the one in fewest units."""
-    total, value, notes, units = np.zeros(panel.units.count), 0.0, [], panel.units.count
+def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
+    """A sum over different slices: not paired by row, but by unit."""
+    total, shares, value, notes = np.zeros(panel.units.count), np.zeros(panel.units.count), 0.0, []
     for weight, measure in form.terms:
         part = panel.of_level(measure.column, measure.level) if measure.column else panel
         lacks = "it has no row" if part is None else part.lacks(minimum)
@@ -84,25 +112,41 @@ def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike) -> Hyp
         one, sums, note = part.influence(measure.metric, measure.models[0])
         value += weight * one
         total[: sums.size] += weight * sums
-        units = min(units, part.units.count)
+        shares = np.maximum(shares, _shares(part, shares.size))
         notes += [note] if note else []
-    measured = _summed(value, total, panel, note="; ".join(notes), units=units)
-    return Hypothesis(shown(measured, constant=form.constant, sign=form.sign), panel.rows)
+    measured = _summed(value, total, shares, panel, note="; ".join(notes))
+    return Hypothesis(shown(measured, constant=form.constant, sign=form.sign, past=past.get("", ())), panel.rows)
 
 
 def _undefined(note: str, form: Comparison) -> Shown:
-    return Shown(nan, nan, 0, form.constant, form.sign, note)
+    return Shown(nan, UNDEFINED, form.constant, form.sign, note)
 
 
-def _summed(value: float, sums: np.ndarray, panel: Panel, *, note: str, units: int) -> Measured:
-    return Measured(value=nan if note else value, parts=sums, is_resampled=False, units=units, rows=panel.rows, note=note)
+def _shares(part: Panel, width: int) -> Floats:
+    """The share of the rows of a part that each unit of the whole window holds: (width,)."""
+    shares = part.by_code(part.units.shares)
+    return np.pad(shares, (0, width - shares.size))
 
 
-def _of_each_level(tests: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike) -> None:
+def _summed(value: float, sums: Floats, shares: Floats, panel: Panel, *, note: str) -> Measured:
+    """A sum over parts of the rows. A unit counts by the greatest share that it holds of any: that is never too few."""
+    present = shares > 0
+    return Measured(
+        value=nan if note else value,
+        parts=sums[present],
+        shares=shares[present],
+        is_ordered=panel.is_ordered,
+        rows=panel.rows,
+        note=note,
+    )
+
+
+def _of_each_level(tests: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
     judged, rest = _enough(panel, column, minimum)
     for level, part in judged.items():
-        result = part.tested(form.terms, constant=form.constant, sign=form.sign)
-        tests.hypotheses.append(Hypothesis(result, part.rows, f"{column}={level}"))
+        where = f"{column}={level}"
+        result = part.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get(where, ()))
+        tests.hypotheses.append(Hypothesis(result, part.rows, where))
     if not rest:
         return
     others = panel.part(np.sort(np.concatenate(list(rest.values()))))
@@ -110,7 +154,7 @@ def _of_each_level(tests: Asked, form: Comparison, column: str, panel: Panel, mi
     if lacks := others.lacks(minimum):
         tests.left_out.append(f"{name}: {others.rows:,} rows, {lacks}")
         return
-    result = others.tested(form.terms, constant=form.constant, sign=form.sign)
+    result = others.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get(name, ()))
     tests.hypotheses.append(Hypothesis(result, others.rows, name))
 
 
@@ -127,7 +171,9 @@ def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, 
     return judged, rest
 
 
-def _between_groups(measure: Measure, form: Comparison, panel: Panel, minimum: MinimumLike, expected: Expected) -> Asked:
+def _between_groups(
+    measure: Measure, form: Comparison, panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past
+) -> Asked:
     """metric(one group) / metric(another) for every ordered pair, on the log scale by the delta method: the smallest ratio is
     over the constant if and only if all of them are."""
     judged, rest = _enough(panel, measure.column, minimum)
@@ -140,39 +186,32 @@ def _between_groups(measure: Measure, form: Comparison, panel: Panel, minimum: M
     width = panel.units.count
     rates = {level: _log_rate(measure, part, width) for level, part in judged.items()}
     constant = log(form.constant) if form.constant > 0 else -np.inf
-    tests.hypotheses = [
-        Hypothesis(
-            shown(_difference(rates[one], rates[other], panel), constant=constant, sign=form.sign),
-            judged[one].rows + judged[other].rows,
-            f"{measure.column}: {one} / {other}",
-            on_log=True,
-        )
-        for one, other in permutations(judged, 2)
-    ]
+    for one, other in permutations(judged, 2):
+        where, difference = f"{measure.column}: {one} / {other}", _difference(rates[one], rates[other], panel)
+        test = shown(difference, constant=constant, sign=form.sign, past=past.get(where, ()))
+        tests.hypotheses.append(Hypothesis(test, judged[one].rows + judged[other].rows, where, on_log=True))
     return tests
 
 
 @dataclass(frozen=True)
 class _LogRate:
     value: float
-    sums: np.ndarray
-    present: np.ndarray
+    sums: Floats
+    shares: Floats
     note: str
 
 
 def _log_rate(measure: Measure, part: Panel, width: int) -> _LogRate:
     value, sums, note = part.influence(measure.metric, measure.models[0])
-    padded, present = np.zeros(width), np.zeros(width, dtype=bool)
-    padded[: sums.size] = sums
-    present[np.unique(part.codes)] = True
+    sums, shares = np.pad(sums, (0, width - sums.size)), _shares(part, width)
     if not note and not value > 0:
         note = f"{measure.metric} of a group is {value:g}, so its ratio is undefined"
-    return _LogRate(nan, padded, present, note) if note else _LogRate(log(value), padded / value, present, "")
+    return _LogRate(nan, sums, shares, note) if note else _LogRate(log(value), sums / value, shares, "")
 
 
 def _difference(one: _LogRate, other: _LogRate, panel: Panel) -> Measured:
-    units = int(min(one.present.sum(), other.present.sum()))
-    return _summed(one.value - other.value, one.sums - other.sums, panel, note=one.note or other.note, units=units)
+    shares = np.maximum(one.shares, other.shares)
+    return _summed(one.value - other.value, one.sums - other.sums, shares, panel, note=one.note or other.note)
 
 
 def levels_expected(panel_columns: Mapping[str, Groups], codes: np.ndarray, minimum: MinimumLike) -> Iterator[tuple[str, str]]:

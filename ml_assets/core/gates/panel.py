@@ -1,6 +1,6 @@
 """The rows of a test window with every model's scores: what claims are measured on, and its division into slices."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Protocol
@@ -11,9 +11,10 @@ import polars as pl
 from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.binary import mean_influence
-from ml_assets.core.metrics.estimates import MetricError, checked, measure, unit_codes
+from ml_assets.core.metrics.estimates import MetricError, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Measured, Units
 from ml_assets.core.metrics.registry import Metric, metric_at
+from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.spec.claim_grammar import Measure
 
 MISSING_LEVEL = "(missing)"
@@ -36,7 +37,8 @@ class MinimumLike(Protocol):
 class Panel:
     """Checked rows, in one order: label, scores of each model, the code of each row's unit, columns to divide by.
 
-    y (n,), scores {model: (n,)}, codes (n,) in 0 to the number of units - 1, columns {name: (n,) of text}.
+    y (n,), scores {model: (n,)}, codes (n,) in 0 to the number of units - 1, columns {name: (n,) of text}. `is_ordered`: the
+    codes of units are in the order of time.
     """
 
     task: Task
@@ -45,10 +47,11 @@ class Panel:
     codes: Ints
     columns: Mapping[str, pl.Series] = field(default_factory=dict)
     threshold: float | None = None
+    is_ordered: bool = False
 
     @cached_property
     def units(self) -> Units:
-        return Units.of(self.codes)
+        return Units.of(self.codes, is_ordered=self.is_ordered)
 
     @property
     def rows(self) -> int:
@@ -64,6 +67,10 @@ class Panel:
         scores = {name: values[index] for name, values in self.scores.items()}
         columns = {name: values.gather(index) for name, values in self.columns.items()}
         return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns)
+
+    def by_row(self) -> "Panel":
+        """The same rows, each taken for independent."""
+        return replace(self, codes=np.arange(self.rows), is_ordered=False)
 
     def lacks(self, minimum: MinimumLike) -> str:
         """What there is too little of to decide anything; empty if nothing is."""
@@ -89,11 +96,13 @@ class Panel:
 
     def measured(self, terms: tuple[tuple[float, Measure], ...]) -> Measured:
         """The weighted sum of measures, paired: all of them on these rows."""
-        return combine([(weight, self._measure(term)) for weight, term in terms], self.units)
+        return combine((weight, self._measure(term)) for weight, term in terms)
 
-    def tested(self, terms: tuple[tuple[float, Measure], ...], *, constant: float, sign: Sign) -> Shown:
-        """The test of `sum of terms sign constant` on these rows."""
-        return shown(self.measured(terms), constant=constant, sign=sign, is_certain=self._cancels(terms))
+    def tested(
+        self, terms: tuple[tuple[float, Measure], ...], *, constant: float, sign: Sign, past: Sequence[WindowSums] = ()
+    ) -> Shown:
+        """The test of `sum of terms sign constant` on these rows; `past` is what earlier windows showed of the same sum."""
+        return shown(self.measured(terms), constant=constant, sign=sign, is_certain=self._cancels(terms), past=past)
 
     def metric(self, name: str, model: str) -> Measured:
         """One metric of one model, measured once."""
@@ -103,14 +112,16 @@ class Panel:
         return self._measurements[name, model]
 
     def influence(self, name: str, model: str) -> tuple[float, Floats, str]:
-        """A metric that has influence functions: its value and their sums per unit of the whole window, with a note when it
-        is undefined here."""
+        """A metric: its value and the sums of its influence function per unit of the whole window, with a note when it is
+        undefined here."""
         measured = self.metric(name, model)
-        if measured.is_resampled:
-            raise MetricError(f"{name}: has no influence functions, so it cannot be compared between groups of rows")
-        sums = np.zeros(int(self.codes.max()) + 1)
-        sums[np.unique(self.codes)] = measured.parts if not measured.note else np.nan
-        return measured.value, sums, measured.note
+        return measured.value, self.by_code(measured.parts), measured.note
+
+    def by_code(self, values: Floats) -> Floats:
+        """Values of the units that are present, each at the place of its code; 0 for the others."""
+        padded = np.zeros(int(self.codes.max()) + 1)
+        padded[np.unique(self.codes)] = values
+        return padded
 
     def _measure(self, measure: Measure) -> Measured:
         if measure.kind == "disagreement":
@@ -151,8 +162,8 @@ class Panel:
         if self.threshold is None:
             raise MetricError("disagreement is between decisions, and the product has no decision threshold")
         differs = ((self.scores[one] >= self.threshold) != (self.scores[other] >= self.threshold)).astype(np.float64)
-        sums = self.units.sums(mean_influence(differs))
-        return Measured(value=float(differs.mean()), parts=sums, is_resampled=False, units=self.units.count, rows=self.rows)
+        units, sums = self.units, self.units.sums(mean_influence(differs))
+        return Measured(value=float(differs.mean()), parts=sums, shares=units.shares, is_ordered=units.is_ordered, rows=self.rows)
 
     def _metric(self, name: str) -> Metric:
         return metric_at(name, self.threshold)
@@ -180,13 +191,15 @@ def panel(
     for name, values in divided.items():
         if len(values) != label.size:
             raise MetricError(f"slice {name}: {len(values)} values for {label.size} rows")
+    units = units_of(unit, rows=label.size)
     return Panel(
         task=task,
         y=label,
         scores={name: s for name, (_, s) in pairs.items()},
-        codes=unit_codes(unit, rows=label.size),
+        codes=units.codes,
         columns=divided,
         threshold=threshold,
+        is_ordered=units.is_ordered,
     )
 
 

@@ -8,18 +8,20 @@ from math import inf, isclose, isfinite, log, nan
 
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.claims import Outcome, decided, outcome_of
+from ml_assets.core.gates.hypotheses import bounds_told
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, HypothesisFacts
+from ml_assets.core.metrics.spread import MOST_CORRELATION, Spread, inflation
 from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, parse
 
-NUMBERS = ("estimate", "standard_error", "low", "high", "p", "skewness")
+NUMBERS = ("estimate", "standard_error", "freedom", "low", "high", "p", "skewness", "past_skewness")
 TOLERANCE = 1e-6
 
 
 def outcome_again(claim: ClaimFacts, *, level: float) -> Outcome:
     """The outcome of a recorded claim from its numbers, whatever it says of itself.
 
-    p and bounds follow from estimate, error, skewness and units; where they do not, or a number is missing or none, it decides
+    p and bounds follow from the other numbers; where they do not, or a number is missing or none, it decides
     nothing. The limit is that of the text.
     """
     form = _form(claim)
@@ -56,14 +58,19 @@ def _form(claim: ClaimFacts) -> Comparison | None:
 def _test(numbers: HypothesisFacts, form: Comparison, constant: float | None = None) -> Shown:
     read = {name: _number(getattr(numbers, name)) for name in NUMBERS}
     note = numbers.note or ("" if all(map(isfinite, read.values())) else "a number is missing")
-    return Shown(
-        value=_scaled(read["estimate"], form),
+    spread = Spread(
         standard_error=read["standard_error"],
         units=numbers.units,
+        freedom=read["freedom"],
+        skewness=read["skewness"],
+        past_skewness=read["past_skewness"],
+    )
+    return Shown(
+        value=_scaled(read["estimate"], form),
+        spread=spread,
         constant=_scaled(form.constant if constant is None else constant, form),
         sign=form.sign,
         note=note,
-        skewness=read["skewness"],
         is_certain=read["estimate"] == read["standard_error"] == 0 and _may_cancel(form),
     )
 
@@ -78,13 +85,13 @@ def _may_cancel(form: Comparison) -> bool:
 
 
 def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison, level: float) -> bool:
-    """Whether the recorded p and bounds are those of the other numbers."""
-    if not test.is_defined:
+    """Whether the recorded p and bounds are those of the other numbers, and the freedom is what as many units can have."""
+    r, worth = _number(numbers.correlation), _number(numbers.effective_units)
+    if not test.is_defined or not 0 <= r <= MOST_CORRELATION or test.spread.freedom > max(2.0, worth - 1) * (1 + TOLERANCE):
         return False
-    expected = {"p": p, "low": test.value - test.below(level), "high": test.value + test.above(level)}
-    recorded = {name: _number(getattr(numbers, name)) for name in expected}
-    recorded |= {name: _scaled(recorded[name], form) for name in ("low", "high")}
-    return all(isclose(recorded[name], expected[name], rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for name in expected)
+    low, high = bounds_told(test, form, level)
+    pairs = [(numbers.p, p), (numbers.low, low), (numbers.high, high), (worth, numbers.units / inflation(r, numbers.units))]
+    return all(isclose(_number(is_now), due, rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for is_now, due in pairs)
 
 
 def _scaled(number: float, form: Comparison) -> float:

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.gates.claims import ClaimResult, judge_claim
+from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
@@ -66,18 +67,23 @@ def judge(
     expected: Expected | None = None,
     has_champion: bool | None = None,
     trouble: str = "",
+    past: History | None = None,
 ) -> Verdict:
     """Hold every claim that applies against the rows. It is a first release where no release serves.
 
     `expected`: levels that the window should hold; `has_champion`: whether a release serves (default: whether it was scored);
-    `trouble`: why nothing can be decided on these rows.
+    `trouble`: why nothing can be decided on these rows; `past`: what earlier windows showed of these claims.
     """
     gates = product.gates
     is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
     applying = gates.claims_that_apply(has_champion=not is_first)
     lacks = trouble or _too_little(panel.lacks(gates.minimum))
     at = level(gates.budget)
-    results = [judge_claim(c, panel, level=at, minimum=gates.minimum, expected=expected or {}) for c in applying if not lacks]
+    expected, past = expected or {}, past or {}
+    results = [
+        judge_claim(claim, panel, level=at, minimum=gates.minimum, expected=expected, past=past.get(claim.text))
+        for claim in (() if lacks else applying)
+    ]
     decision, reasons = _decide(results, lacks)
     names = {claim.name for claim in applying}
     return Verdict(
@@ -93,7 +99,7 @@ def judge(
         units=panel.units.count,
         rows=panel.rows,
         is_first=is_first,
-        is_better=not lacks and _is_better(gates, panel, at, is_first=is_first),
+        is_better=not lacks and _is_better(gates, panel, past, is_first=is_first),
         guarantee=guarantee(gates, applying, units=panel.units.count),
     )
 
@@ -113,13 +119,16 @@ def _decide(results: Sequence[ClaimResult], lacks: str) -> tuple[Decision, tuple
     return "ACCEPT", ()
 
 
-def _is_better(gates: GateSpec, panel: Panel, at: float, *, is_first: bool) -> bool:
+def _is_better(gates: GateSpec, panel: Panel, past: History, *, is_first: bool) -> bool:
     """Whether each claim against the anchor is proven with 0 in the place of its constant. A first release is an anchor; where
     no claim is about the anchor, it goes along with the champion."""
     if is_first:
         return True
-    tests = (panel.tested(c.form.terms, constant=0.0, sign=c.form.sign) for c in about_the_anchor(gates))
-    return all(test.p_proof <= at for test in tests)
+    tests = (
+        panel.tested(claim.form.terms, constant=0.0, sign=claim.form.sign, past=past.get(claim.text, {}).get("", ()))
+        for claim in about_the_anchor(gates)
+    )
+    return all(test.p_proof <= level(gates.budget) for test in tests)
 
 
 def about_the_anchor(gates: GateSpec) -> list[ClaimSpec]:
@@ -136,7 +145,8 @@ def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> st
     looks = f" ({_percent(budget.alpha)} over {budget.looks} looks)" if budget.looks > 1 else ""
     return (
         f"If {_wrong(claim)} on {gates.unit}s like these, it would have been let through with probability at most "
-        f"{_percent(at)}{looks}. Unit: {gates.unit}, {units} units."
+        f"{_percent(at)}{looks}. Unit: {gates.unit}, {units} units. Not covered: what outlasts a window, a "
+        f"window that is off as a whole, and the first {gates.unit} of a kind."
     )
 
 

@@ -103,7 +103,7 @@ class LookFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 class EvaluationFacts(Facts, frozen=True, kw_only=True):
     """`candidate`: the data version of the model; `tested`: the partitions of the test window; `question`: the recipe's key
-    without champion and anchor."""
+    without champion and anchor; `past`: ids of the evaluations on earlier windows that the verdict learned from."""
 
     verdict: VerdictFacts
     candidate: str
@@ -111,6 +111,7 @@ class EvaluationFacts(Facts, frozen=True, kw_only=True):
     champion: ComparedFacts | None = None
     anchor: ComparedFacts | None = None
     question: str = ""
+    past: tuple[str, ...] = ()
     look: LookFacts = LookFacts()
     metrics: Metrics = {}
 

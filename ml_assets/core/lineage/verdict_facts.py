@@ -14,10 +14,18 @@ class HypothesisFacts(msgspec.Struct, frozen=True, kw_only=True):
 
     estimate: float | None = None
     standard_error: float | None = None
+    freedom: float | None = None
     low: float | None = None
     high: float | None = None
     p: float | None = None
     skewness: float | None = None
+    past_skewness: float | None = None
+    correlation: float | None = None
+    effective_units: float | None = None
+    own_correlation: float | None = None
+    squares: float | None = None
+    cubes: float | None = None
+    past: int = 0
     units: int = 0
     rows: int = 0
     note: str = ""

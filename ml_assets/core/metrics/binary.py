@@ -1,18 +1,14 @@
-"""Binary metrics: value, influence function, or values in weighted resamples.
+"""Binary metrics: value and influence function.
 
 `y` is 0 or 1, `s` a probability, `w` a weight per row. Influence functions include the 1/n:
 theta_hat - theta ~ sum psi, and sum psi = 0 in the sample. Sources are named in each docstring.
 """
 
-from typing import Any
-
 import numpy as np
 
 from ml_assets.core.metrics.arrays import Floats, Ints
-from ml_assets.core.metrics.intervals import Units
 
 BINS = 10
-_CELLS = 2_000_000  # of a table worked on at once: bounds the memory
 
 
 def mean_loss(losses: Floats, w: Floats | None) -> float:
@@ -97,39 +93,28 @@ def average_precision(y: Floats, s: Floats, w: Floats | None = None) -> float:
     return float(np.sum(np.diff(hits, prepend=0.0) * hits / np.where(rows > 0, rows, 1)) / hits[-1])
 
 
-def average_precision_resamples(y: Floats, s: Floats, units: Units) -> Floats:
-    """Average precision in each resample of whole units: one sort, then weights of units times how many rows each has so far.
+def average_precision_both(y: Floats, s: Floats) -> tuple[float, Floats]:
+    """Value and influence: the derivative of the area in the weight of a row, through the precision at its own score and at
+    each score of a positive below it.
 
-    Precision is read only at thresholds that some positive has, so the rows between two of them are one segment.
+    With the weights of hits and rows down to a score (H, N), P positives and area A = sum_i y_i H_i / (N_i P):
+    psi_j = (y_j (H_j / N_j - A) + sum over scores of positives <= s_j of hits (y_j - H_i / N_i) / N_i) / P.
     """
     order, last = _descending(s)
-    codes, is_positive = units.codes[order], y[order] > 0
-    ends = np.unique(last[np.searchsorted(last, np.flatnonzero(is_positive))])
-    starts = np.append(0, ends[:-1] + 1)
-    # whole numbers below 2^24 are exact in float32, and no sum of draws comes near three times the rows
-    weights: Any = units.weights.T.astype(np.float32 if y.size < 2**22 else np.float64)
-    block = max(1, _CELLS // units.count)
-    before: Any = np.zeros((2, units.count), dtype=weights.dtype)
-    rows_before, hits_before = before
-    area, hits_last = np.zeros(weights.shape[1]), 0 * weights[0]
-    for first in range(0, ends.size, block):
-        edges, row = starts[first : first + block], slice(starts[first], ends[min(first + block, ends.size) - 1] + 1)
-        segment = np.repeat(np.arange(edges.size), np.diff(np.append(edges, row.stop)))
-        among = is_positive[row]
-        rows_so_far = _counted(segment, codes[row], edges.size, rows_before)
-        hits_so_far = _counted(segment[among], codes[row][among], edges.size, hits_before)
-        hits = hits_so_far @ weights
-        steps = np.diff(hits, axis=0, prepend=hits_last[None])
-        area += np.einsum("ij,ij->j", steps, hits / np.maximum(rows_so_far @ weights, 1), dtype=np.float64)
-        rows_before, hits_before, hits_last = rows_so_far[-1], hits_so_far[-1], hits[-1]
-    with np.errstate(invalid="ignore"):  # a resample without positives has no precision: NaN
-        return np.asarray(area / hits_last)
+    run = np.repeat(np.arange(last.size), np.diff(last, prepend=-1))
+    hits, rows = np.cumsum(y[order])[last], last + 1.0
+    here, precision, positives = np.diff(hits, prepend=0.0), hits / rows, hits[-1]
+    area = float(here @ precision / positives)
+    gained, lost = (_from_here_down(here * each / rows) for each in (np.ones(last.size), precision))
+    influence = np.empty(y.size)
+    own = y[order]
+    influence[order] = (own * (precision[run] - area) + own * gained[run] - lost[run]) / positives
+    return area, influence
 
 
-def _counted(segment: Ints, codes: Ints, segments: int, before: Floats) -> Floats:
-    """How many rows each unit has up to the end of each segment: (segments, units)."""
-    cells = np.bincount(segment * before.size + codes, minlength=segments * before.size).reshape(segments, before.size)
-    return np.asarray(np.cumsum(cells, axis=0, dtype=before.dtype) + before)
+def _from_here_down(values: Floats) -> Floats:
+    """The sum of each value and all after it."""
+    return np.asarray(np.cumsum(values[::-1])[::-1])
 
 
 def _descending(s: Floats) -> tuple[Ints, Ints]:
@@ -145,12 +130,11 @@ def calibration_error(y: Floats, s: Floats, w: Floats | None = None) -> float:
     return float(np.abs(gaps).sum() / w.sum())
 
 
-def calibration_error_resamples(y: Floats, s: Floats, units: Units) -> Floats:
-    """The error in each resample, with the bins of the sample: gaps are summed per unit once."""
-    cells = units.codes * BINS + equal_mass_bins(s)
-    gaps = np.bincount(cells, weights=y - s, minlength=units.count * BINS).reshape(units.count, BINS)
-    sizes = np.bincount(units.codes, minlength=units.count)
-    return np.asarray(np.abs(units.weights @ gaps).sum(axis=1) / (units.weights @ sizes))
+def calibration_error_influence(y: Floats, s: Floats) -> Floats:
+    """psi = (sign of the bin's gap * (y - s) - error) / n, with the bins of the sample."""
+    bins, gaps = equal_mass_bins(s), y - s
+    signs = np.sign(np.bincount(bins, weights=gaps, minlength=BINS))
+    return mean_influence(signs[bins] * gaps)
 
 
 def equal_mass_bins(s: Floats) -> Ints:

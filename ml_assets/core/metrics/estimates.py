@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
+from ml_assets.core.metrics.arrays import Column, Floats, Task
 from ml_assets.core.metrics.intervals import Estimate, Measured, Units
 from ml_assets.core.metrics.registry import Metric
 from ml_assets.errors import MlAssetsError
@@ -37,34 +37,31 @@ def _floats(values: Column, who: str) -> Floats:
     return array
 
 
-def unit_codes(unit: Column, *, rows: int) -> Ints:
-    """A number for the unit of each row, in the order of the units."""
+def units_of(unit: Column, *, rows: int) -> Units:
+    """The unit of each row, in the order of the units; that of a date or a time is an order in time."""
     series = pl.Series("unit", unit)
     if len(series) != rows:
         raise MetricError(f"{rows} rows but {len(series)} units: they must be the same rows")
     if series.null_count():
         raise MetricError(f"unit: {series.null_count()} rows have none, so they belong to no independent part")
-    return np.unique(series.to_numpy(), return_inverse=True)[1].astype(np.int64).ravel()
+    codes = np.unique(series.to_numpy(), return_inverse=True)[1].astype(np.int64).ravel()
+    return Units.of(codes, is_ordered=series.dtype.is_temporal())
 
 
 def measure(metric: Metric, y: Floats, s: Floats, units: Units) -> Measured:
     """Value and spread of one model on checked rows; an undefined value is NaN with a note."""
-    value, parts, note = float("nan"), np.full(1, np.nan), _undefined(metric, y)
+    value, parts, note = float("nan"), np.full(units.count, np.nan), _undefined(metric, y)
     if not note:
         value, parts = _value_and_parts(metric, y, s, units)
-    return Measured(
-        value=value, parts=parts, is_resampled=metric.resamples is not None, units=units.count, rows=y.size, note=note
-    )
+    return Measured(value=value, parts=parts, shares=units.shares, is_ordered=units.is_ordered, rows=y.size, note=note)
 
 
 def _value_and_parts(metric: Metric, y: Floats, s: Floats, units: Units) -> tuple[float, Floats]:
-    if metric.resamples is not None:
-        return metric.value(y, s, None), metric.resamples(y, s, units)
     if metric.both is not None:
         value, influence = metric.both(y, s)
         return value, units.sums(influence)
     if metric.influence is None:
-        raise MetricError(f"metric {metric.name}: has neither an influence function nor resamples")
+        raise MetricError(f"metric {metric.name}: has no influence function")
     return metric.value(y, s, None), units.sums(metric.influence(y, s))
 
 
@@ -87,7 +84,7 @@ def bounds_of_difference(metric: Metric) -> tuple[float, float]:
 def estimate(metric: Metric, y: Column, s: Column, unit: Column, *, level: float = 0.95) -> Estimate:
     """The metric of one model, with its interval clustered by unit."""
     label, score = checked(y, s, task=metric.task)
-    units = Units.of(unit_codes(unit, rows=label.size))
+    units = units_of(unit, rows=label.size)
     return measure(metric, label, score, units).estimate(level=level, bounds=metric.range)
 
 
@@ -95,6 +92,6 @@ def difference(metric: Metric, y: Column, a: Column, b: Column, unit: Column, *,
     """metric(a) - metric(b) on the same rows, paired by construction."""
     label, first = checked(y, a, task=metric.task, who="first score")
     _, second = checked(label, b, task=metric.task, who="second score")
-    units = Units.of(unit_codes(unit, rows=label.size))
+    units = units_of(unit, rows=label.size)
     paired = measure(metric, label, first, units).minus(measure(metric, label, second, units))
     return paired.estimate(level=level, bounds=bounds_of_difference(metric))

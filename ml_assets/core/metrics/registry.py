@@ -8,7 +8,6 @@ import numpy as np
 
 from ml_assets.core.metrics import binary, regression
 from ml_assets.core.metrics.arrays import Floats, Task
-from ml_assets.core.metrics.intervals import Units
 
 Best: TypeAlias = Literal["greatest", "least", "nearest_zero", "neither"]
 Losses: TypeAlias = Callable[[Floats, Floats], Floats]
@@ -17,10 +16,8 @@ INFINITY = float("inf")
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """One number about y and s, with the influence of each row on it, or else its resampled values.
-
-    `both`: value and influence at once, where that is quicker.
-    """
+    """One number about y and s, with the influence of each row on it: by itself, or in `both` with the value, where that is
+    quicker."""
 
     name: str
     task: Task
@@ -29,7 +26,6 @@ class Metric:
     value: Callable[[Floats, Floats, Floats | None], float]
     influence: Losses | None = None
     both: Callable[[Floats, Floats], tuple[float, Floats]] | None = None
-    resamples: Callable[[Floats, Floats, Units], Floats] | None = None
     needs_both_classes: bool = False
     needs: Literal["", "positives", "negatives"] = ""
     is_reported: bool = True
@@ -135,7 +131,7 @@ METRICS: dict[str, Metric] = {
             best="greatest",
             range=(0, 1),
             value=binary.average_precision,
-            resamples=binary.average_precision_resamples,
+            both=binary.average_precision_both,
             needs_both_classes=True,
         ),
         _mean("log_loss", "binary", "least", (0, INFINITY), binary.log_losses),
@@ -146,7 +142,7 @@ METRICS: dict[str, Metric] = {
             best="least",
             range=(0, 1),
             value=binary.calibration_error,
-            resamples=binary.calibration_error_resamples,
+            influence=binary.calibration_error_influence,
         ),
         _mean("calibration_gap", "binary", "nearest_zero", (-1, 1), lambda y, s: s - y),
         *(metric(0.5) for metric in AT_THRESHOLD.values()),

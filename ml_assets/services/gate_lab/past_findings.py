@@ -7,7 +7,7 @@ from pathlib import Path
 from ml_assets.core.gate_lab.diagnoses import Leak, Past
 from ml_assets.core.gate_lab.power import Design, Power, design, powers
 from ml_assets.core.gates.bounds import Shown, shown
-from ml_assets.core.metrics.estimates import unit_codes
+from ml_assets.core.metrics.estimates import units_of
 from ml_assets.core.metrics.units import units
 from ml_assets.services.gate_lab.aa_pairs import seeds
 from ml_assets.services.gate_lab.past_walk import Step
@@ -37,7 +37,7 @@ def past(steps: Sequence[Step], planted: Sequence[Planted], leaks: Sequence[Leak
 def _powers(steps: Sequence[Step]) -> Mapping[str, list[list[Power]]]:
     gates = steps[0].case.product.gates
     compared = [step for step in steps if step.champion]
-    return {claim.name: [powers(claim, step.panel, gates.minimum) for step in compared] for claim in gates.claims}
+    return {claim.name: [powers(claim, step.panel, gates.minimum, step.past) for step in compared] for claim in gates.claims}
 
 
 def _designs(steps: Sequence[Step]) -> Mapping[str, Design]:
@@ -63,8 +63,8 @@ def _designs(steps: Sequence[Step]) -> Mapping[str, Design]:
 
 
 def _tested(step: Step, form: Comparison, unit: str) -> Shown:
-    codes = unit_codes(units(step.case.frame, unit=unit, time=step.case.product.features.time), rows=step.panel.rows)
-    panel = replace(step.panel, codes=codes)
+    found = units_of(units(step.case.frame, unit=unit, time=step.case.product.features.time), rows=step.panel.rows)
+    panel = replace(step.panel, codes=found.codes, is_ordered=found.is_ordered)
     return shown(panel.measured(form.terms), constant=form.constant, sign=form.sign)
 
 

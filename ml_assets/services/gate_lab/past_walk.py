@@ -1,11 +1,16 @@
 """The past under a `gates:` block: every stored evaluation judged again, in order, against who would have answered."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from ml_assets.core.gates.history import MOST_WINDOWS, History, history
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.services.gate_lab.stored_comparisons import Case
 
 if TYPE_CHECKING:
@@ -16,7 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Step:
     """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `answering` is what the
-    product's first metric is worth, of whatever answered while the partition came in."""
+    product's first metric is worth, of whatever answered while the partition came in; `past` what the verdict learned from those
+    before it."""
 
     case: Case
     champion: Case | None
@@ -24,6 +30,7 @@ class Step:
     panel: "Panel"
     verdict: Verdict
     answering: float | None
+    past: History
 
     @property
     def scores(self) -> "dict[str, Floats]":
@@ -32,7 +39,7 @@ class Step:
     def judge(self, candidate: "Floats", against: "Mapping[str, Floats]", *, unit: str | None = None) -> Verdict:
         """The verdict on other scores in the candidate's place, and in those of `against`; by another unit, if one is given."""
         scores = {**self.scores, **against, "candidate": candidate}
-        return (by_unit(self.case, unit) if unit else self.case).judge(scores)
+        return by_unit(self.case, unit).judge(scores) if unit else self.case.judge(scores, past=self.past)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -51,15 +58,18 @@ def walk(cases: Sequence[Case]) -> Iterator[Step]:
     """Judge each candidate against the champion and anchor that the verdicts before it made. Who is asked in doubt says no."""
     champion: Case | None = None
     anchor: Case | None = None
+    before: deque[VerdictFacts] = deque(maxlen=MOST_WINDOWS)
     for case in cases:
+        past = history(before, unit=case.product.gates.unit)
         scores = {"candidate": case.scores["candidate"]}
         scores |= {
             role: scored_by(case, other) for role, other in (("champion", champion), ("anchor", anchor)) if other is not None
         }
         panel = case.panel(scores)
-        verdict = case.judge(scores)
+        verdict = case.judge(scores, past=past)
         metric = panel.metric(case.product.gates.metric, "champion").value if champion else None
-        yield Step(case, champion, anchor, panel, verdict, metric)
+        yield Step(case, champion, anchor, panel, verdict, metric, past)
+        before.append(msgspec.convert(verdict.to_dict(), VerdictFacts))
         if verdict.is_accept:
             champion, anchor = case, case if verdict.is_better or anchor is None else anchor
 

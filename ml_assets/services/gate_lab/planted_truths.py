@@ -12,10 +12,12 @@ from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.diagnoses import SAME, Leak, margin
 from ml_assets.core.gate_lab.resampling import redrawn
 from ml_assets.core.gates.bounds import shown
+from ml_assets.core.gates.history import MOST_WINDOWS
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.services.gate_lab.model_mutants import SEED
 from ml_assets.services.gate_lab.past_walk import Step, by_unit
 from ml_assets.services.gate_lab.subject import Subject
@@ -106,8 +108,9 @@ def _without_strong(step: Step, ordered: dict[str, list[str]]) -> Floats:
     return m.until_it_hurts(ordered[key], score, harm=harm, clear=clear)[1]
 
 
-def leaks(steps: Sequence[Step], *, windows: int) -> list[Leak]:
-    """Windows of whole units drawn from all of the past: how often a candidate passes that is worse by more than the margin."""
+def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED) -> list[Leak]:
+    """Windows of units drawn from all of the past, a week of days together: how often a candidate passes that is worse by more
+    than the margin. Each learns from the product's past windows, as the next one would."""
     compared = [step for step in steps if step.champion]
     if not compared:
         return []
@@ -120,20 +123,26 @@ def leaks(steps: Sequence[Step], *, windows: int) -> list[Leak]:
             continue
         scores, harm = _worse(pool, pool.codes, claim, BEYOND * allowed)
         spoilt = replace(pool, scores={**pool.scores, "candidate": scores})
-        random = np.random.default_rng(SEED)
-        hits = {True: 0, False: 0}
+        past, random, hits, hits_by_row = _past(spoilt, claim, compared), np.random.default_rng(seed), 0, 0
         for _ in range(windows):
             window = redrawn(spoilt, random, units=count)
-            for by_row in hits:
-                hits[by_row] += _passes(claim, window, at, by_row=by_row or unit == "row")
-        found.append(Leak(claim.name, harm, windows, hits[False], hits[True]))
+            hits += _passes(claim, window if unit != "row" else window.by_row(), at, past)
+            hits_by_row += _passes(claim, window.by_row(), at)
+        found.append(Leak(claim.name, harm, windows, hits, hits_by_row))
     return found
 
 
-def _passes(claim: ClaimSpec, window: Panel, at: float, *, by_row: bool) -> bool:
-    panel = replace(window, codes=np.arange(window.rows)) if by_row else window
-    test = shown(panel.measured(claim.form.terms), constant=claim.form.constant, sign=claim.form.sign)
+def _passes(claim: ClaimSpec, window: Panel, at: float, past: Sequence[WindowSums] = ()) -> bool:
+    test = shown(window.measured(claim.form.terms), constant=claim.form.constant, sign=claim.form.sign, past=past)
     return test.p_proof <= at
+
+
+def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSums]:
+    """What the newest windows of the past show of a claim, each by itself."""
+    ends = np.cumsum([step.panel.rows for step in steps])
+    windows = (pool.part(np.arange(end - step.panel.rows, end)) for step, end in zip(steps, ends, strict=True))
+    sums = [window.measured(claim.form.terms).spread().sums for window in windows]
+    return [each for each in sums if each is not None][-MOST_WINDOWS:]
 
 
 def _pool(steps: Sequence[Step]) -> Panel:

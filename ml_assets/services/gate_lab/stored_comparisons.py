@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
     from catboost import CatBoost
 
+    from ml_assets.core.gates.history import History
     from ml_assets.core.gates.panel import Panel
     from ml_assets.core.gates.verdict import Verdict
 
@@ -148,11 +149,13 @@ class Case:
         self._refuse_unknown_columns()
         return panel_of(self.frame if frame is None else frame, scores, product=self.product)
 
-    def judge(self, scores: "Mapping[str, np.ndarray]", *, frame: "pl.DataFrame | None" = None) -> "Verdict":
+    def judge(
+        self, scores: "Mapping[str, np.ndarray]", *, frame: "pl.DataFrame | None" = None, past: "History | None" = None
+    ) -> "Verdict":
         """The verdict on these scores, by the code that judges candidates; nothing is charged or written."""
         from ml_assets.core.gates.verdict import judge
 
-        return judge(self.product, self.panel(scores, frame), expected=self.expected)
+        return judge(self.product, self.panel(scores, frame), expected=self.expected, past=past)
 
     def _refuse_unknown_columns(self) -> None:
         """A policy may divide by any column of the features, and by nothing else."""

@@ -105,14 +105,17 @@ def _published_last(connection: Connection, product: Product) -> dict[Asset, int
 
 
 def _read_inputs(connection: Connection, made: Mapping[int, _Made]) -> None:
-    """Note what each manifest read: data versions by (stage or landing table, partition)."""
+    """Note what each manifest read: data versions by (stage or landing table, partition). What an evaluation learned from earlier
+    ones has no producer and is left out: it makes nothing stale."""
     i = schema.inputs.c
     find = made.get
     for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
         if (reader := find(consumer)) is not None:  # else it is of another product
             asset, version, _ = made[producer]
             reader[2][asset] = version
-    delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(i.producer.is_(None))
+    delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(
+        i.producer.is_(None), i.asset.startswith("landing/")
+    )
     for consumer, name, partition, version in _rows(connection, delivered):
         if consumer in made:
             made[consumer][2][name, partition] = version

@@ -1,0 +1,36 @@
+"""The evaluations on earlier windows that a verdict learns from: those that were charged before it, whatever came later."""
+
+from collections.abc import Sequence
+from itertools import islice
+from math import inf
+
+from ml_assets.core.gates.history import MOST_WINDOWS
+from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.spec.product import Product
+from resources.ledger.budget import Budget, Window
+from resources.lineage import Lineage
+
+
+def earlier_evaluations(lineage: Lineage, product: Product, tested: Sequence[str], *, comparison: str) -> list[Manifest]:
+    """One evaluation of each of the newest windows that end before this one begins, oldest first.
+
+    `comparison` is what is asked. Once it was charged, what was charged or recorded later does not count, so that the same
+    comparison again learns from the same windows.
+    """
+    windows = Budget(lineage.ledger).windows(product)
+    own = next(
+        (look for each in windows if each.partitions == tuple(tested) for look in each.looks if look.comparison == comparison),
+        None,
+    )
+    before = own.entry if own else inf
+    found = (_last(lineage, product, each, before) for each in reversed(windows) if each.partitions[-1] < tested[0])
+    return list(islice(filter(None, found), MOST_WINDOWS))[::-1]
+
+
+def _last(lineage: Lineage, product: Product, window: Window, before: float) -> Manifest | None:
+    """The last evaluation of a window that was charged and recorded before an entry of the ledger."""
+    charged = {look.comparison for look in window.looks if look.entry < before}
+    recorded = lineage.ledger.recorded(product.name, "evaluation", window.partitions[-1]) if charged else []
+    usable = [each for each in recorded if (each.entry or 0) < before and EvaluationFacts.of(each).look.comparison in charged]
+    return usable[-1] if usable else None
