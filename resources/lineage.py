@@ -102,8 +102,9 @@ class Lineage:
 
     def baselines(self, product: Product, partition: str, *, question: str) -> Baselines:
         """The releases that a candidate as of `partition` is compared with. The champion is the last that production moved
-        to and did not roll back, of those as of this partition or an earlier one; none that was recalled or comes from what
-        was. The anchor is the last of them that was proven better than the anchor before it.
+        to and did not roll back, of those as of this partition or an earlier one, recalled or not: what serves is what a
+        candidate has to be as good as. The anchor is the last of them that was proven better than the anchor before it, and
+        neither recalled nor made from what was; the champion where there is none.
 
         `question` is the evaluation's recipe key without them. A release that came out of this very question is skipped:
         the same question again has the same answer.
@@ -116,12 +117,12 @@ class Lineage:
             if champion is not None and not move.is_proven:
                 continue
             release = self.ledger.manifest(manifests[move.bundle])
-            if release is None or release.partition > partition or release.id in bad:
+            if release is None or release.partition > partition:
                 continue
             if EvaluationFacts.of(self.made_from(release)["evaluation"]).question == question:
                 continue
             champion = champion or release
-            if move.is_proven:
+            if move.is_proven and release.id not in bad:
                 return Baselines(champion, release)
         return Baselines(champion, champion)
 

@@ -3,7 +3,7 @@
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-from ml_assets.services.claims import REPRODUCIBLE, ROLLBACK_DRILL
+from ml_assets.services.claims import REPRODUCIBLE, ROLLBACK_DRILL, WINDOW_OPEN
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
 
@@ -22,11 +22,13 @@ def path_job(product: Product) -> UnresolvedAssetJobDefinition:
 
 
 def checks_job(product: Product) -> UnresolvedAssetJobDefinition:
-    """`<product>_checks`: every asset check of the product alone; the tag `dagster/partition` says of which partition."""
+    """`<product>_checks`: every asset check of the product alone, but for the one by which an evaluation says that it was asked;
+    the tag `dagster/partition` says of which partition."""
     assets = dg.AssetSelection.groups(product.name)
+    asking = dg.AssetSelection.checks(dg.AssetCheckKey(asset_key(product, "evaluation"), WINDOW_OPEN))
     return dg.define_asset_job(
         f"{product.name}_checks",
-        selection=assets - assets.without_checks(),
+        selection=assets - assets.without_checks() - asking,
         description="The asset checks alone, on the current snapshots.",
         tags={"product": product.name},
     )

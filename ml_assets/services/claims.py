@@ -10,6 +10,7 @@ ANSWERS_EQUAL_OFFLINE = "answers_equal_offline"
 REPRODUCIBLE = "reproducible"
 LATENCY_HOLDS = "latency_holds"
 ROLLBACK_DRILL = "rollback_drill"
+WINDOW_OPEN = "window_open"
 
 
 def staging_claims(product: Product) -> tuple[str, ...]:

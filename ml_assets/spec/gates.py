@@ -16,7 +16,7 @@ RATIOS = ("selection_rate", "tpr", "fpr", "accuracy", "roc_auc", "log_loss", "br
 """Metrics that a ratio between groups says something of: positive, with an influence function."""
 INCOMPARABLE = "calibration_error"
 """A mean of absolute gaps: a difference of two is let through at 4 to 37 % where 1 % is declared, whatever the bound."""
-RESERVED = frozenset({"gates_passed"})
+RESERVED = frozenset({"gates_passed", "window_open"})
 LATENCY_MOVED = f"gates read no clock; remove this and declare latency at the top level: `{STAGING_LINE}`"
 """The answer to a claim about `p99_ms`, which a verdict could once hold."""
 _TEXT = Field(default=None, examples=["roc_auc(candidate) - roc_auc(champion) > -0.005"])

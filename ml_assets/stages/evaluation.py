@@ -1,6 +1,7 @@
 """evaluation: candidate, champion and anchor on the same unseen rows, and the verdict."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -9,37 +10,65 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
+from ml_assets.services.claims import WINDOW_OPEN
 from ml_assets.services.comparisons import Comparison, charge, compare, was_charged
 from ml_assets.services.dagster_ui.metadata import pictures
+from ml_assets.services.next_window import next_window
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
-from resources.dagster_assets import declaration, materialized
-from resources.ledger.budget import Budget, Look
+from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
+from resources.ledger.budget import Budget, Look, WindowRetired
 from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
+
+_Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
     """The evaluation asset."""
-    description = "Candidate and champion on the same unseen rows, and the verdict."
+    description = "Candidate and champion on the same unseen rows, and the verdict; skipped where the window may not be asked."
+    described = declaration(product, "evaluation", description, kinds={"catboost"})
 
-    @dg.asset(**declaration(product, "evaluation", description, kinds={"catboost"}))
-    def evaluation(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> dg.MaterializeResult[Any]:
+    @dg.asset(**described, output_required=False, check_specs=[_window_check(product)])
+    def evaluation(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[_Result]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
         recipe = lineage.recipe(product, "evaluation", key, comparison.inputs)
         build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
-        result = lineage.make(recipe, build, run=run, may_reuse=charged)
+        try:
+            result = lineage.make(recipe, build, run=run, may_reuse=charged)
+        except WindowRetired as error:
+            told = f"withheld: {error}; {next_window(lineage.ledger, product)}"
+            context.log.warning(told)
+            yield _window_result(product, passed=False, told=told)
+            return
         facts = EvaluationFacts.of(result.manifest)
         # only now: a verdict whose evaluation was never recorded uses up no promotion
         look = Look(facts.tested, facts.look.comparison, facts.look.number, facts.verdict.gate, "", run)
         Budget(lineage.ledger).settle(product, look, facts.verdict.decision)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
-        return materialized(product, result, _metadata(lineage.snapshots, product, result.manifest))
+        yield materialized(product, result, _metadata(lineage.snapshots, product, result.manifest))
+        yield _window_result(product, passed=True, told=f"look {facts.look.number} of {facts.verdict.looks} at this test window")
 
     return [evaluation]
+
+
+def _window_check(product: Product) -> dg.AssetCheckSpec:
+    with unfinished_apis():
+        return dg.AssetCheckSpec(
+            WINDOW_OPEN,
+            asset=asset_key(product, "evaluation"),
+            description="The test window may be asked about this candidate; else the release is withheld until the next window.",
+            partitions_def=partitions_def(product),
+        )
+
+
+def _window_result(product: Product, *, passed: bool, told: str) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN
+    key = asset_key(product, "evaluation")
+    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=told)
 
 
 def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str, *, run: str) -> Output:

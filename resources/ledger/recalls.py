@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, not_, select
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
@@ -13,13 +13,16 @@ from resources.ledger import tables as schema
 from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.records import read
 
+NEVER = 2**62
+
 
 class Recalled(MlAssetsError):
     """A manifest that was to be used is recalled, or was made from what is."""
 
 
 class Recall(msgspec.Struct, frozen=True):
-    """One recall: of a partition as it was delivered (digest of each landing file by asset), or of a release (bundle)."""
+    """One recall: of a partition as it was delivered (digest of each landing file by asset), or of a release (bundle). `entry` is
+    its number in the ledger, 0 while it is not recorded."""
 
     product: str
     what: Literal["partition", "release"]
@@ -30,6 +33,7 @@ class Recall(msgspec.Struct, frozen=True):
     release: str | None = None
     name: str | None = None
     at: str = ""
+    entry: int = 0
 
     @property
     def description(self) -> str:
@@ -40,7 +44,7 @@ class Recall(msgspec.Struct, frozen=True):
 
     def body(self) -> dict[str, Any]:
         """As the ledger keeps it."""
-        return {name: value for name, value in msgspec.structs.asdict(self).items() if name != "at"}
+        return {name: value for name, value in msgspec.structs.asdict(self).items() if name not in ("at", "entry")}
 
     def is_about(self, other: "Recall") -> bool:
         """Whether both declare the same thing bad, whoever did so and why."""
@@ -144,7 +148,7 @@ def _recalls(connection: Connection, product: str) -> list[Recall]:
 
 
 def _recall(entry: Entry) -> Recall:
-    return msgspec.structs.replace(read(entry, Recall).body, at=entry.at)
+    return msgspec.structs.replace(read(entry, Recall).body, at=entry.at, entry=entry.seq)
 
 
 def _derived(connection: Connection, product: str) -> dict[str, Recall]:
@@ -152,10 +156,14 @@ def _derived(connection: Connection, product: str) -> dict[str, Recall]:
 
 
 def _descendants(connection: Connection, recall: Recall) -> list[str]:
+    """What was recalled and all that was made from it. A verdict that compared with a release after its recall, because that
+    release still served, was not made from it: it knew."""
     manifests, inputs = schema.manifests.c, schema.inputs.c
     seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
-    tree = select(manifests.seq).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
-    tree = tree.union(select(inputs.consumer).join(tree, inputs.producer == tree.c.seq))
+    tree = select(manifests.seq, manifests.stage).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
+    knew = and_(manifests.stage == "evaluation", tree.c.stage == "release", manifests.seq > (recall.entry or NEVER))
+    made = select(manifests.seq, manifests.stage).join(schema.inputs, inputs.consumer == manifests.seq)
+    tree = tree.union(made.join(tree, inputs.producer == tree.c.seq).where(not_(knew)))
     query = select(manifests.id).where(manifests.seq.in_(select(tree.c.seq))).order_by(manifests.seq)
     return list(connection.scalars(query))
 

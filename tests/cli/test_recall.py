@@ -86,7 +86,7 @@ def test_an_old_month_is_recalled_and_a_model_without_it_takes_over(copy: Home) 
     assert copy.get("features", SECOND).facts["rows"] > 0
     now = copy.get("release", THIRD)
     assert copy.get("model", THIRD).facts["train"] == [SECOND]
-    assert copy.get("evaluation", THIRD).facts["champion"] is None
+    assert copy.get("evaluation", THIRD).facts["champion"]["release"] == third.facts["release"]
     assert copy.answering() == now.facts["release"] != third.facts["release"]
     assert recall(copy, FIRST)["rollbacks"] == []
 

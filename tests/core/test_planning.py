@@ -1,6 +1,7 @@
 """What is stale, by content: pure comparisons over a small product by day."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -156,6 +157,13 @@ def test_the_champion_is_the_last_move_of_another_evaluation(moved: list[str]) -
         assert found[key] == (earlier[-1] if earlier else None)
         before = [move.bundle for move in moves if move.as_of < key]
         assert answered(moves, KEYS)[key] == (before[-1] if before else None)
+
+
+def test_a_recalled_release_is_a_champion_and_no_anchor() -> None:
+    moves = [Move("a", "a", "2013-01", "promotion"), Move("b", "b", "2013-02", "promotion")]
+    asked: Any = (moves, {"2013-03": "mine"}, {"a": "one", "b": "two"}, {"b"})
+    assert champions(*asked) == {"2013-03": "b"}
+    assert champions(*asked, is_anchor=True) == {"2013-03": "a"}
 
 
 def test_a_release_is_never_its_own_champion() -> None:

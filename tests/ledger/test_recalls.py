@@ -178,12 +178,21 @@ def recall_release(workspace: Workspace, bad: Manifest) -> None:
     assert recalls.record(workspace.ledger, recalls.of_release(bad, **WHY))
 
 
-def test_a_recalled_release_is_no_champion_nor_is_one_that_was_judged_against_it(
+def test_a_recalled_release_that_serves_is_still_what_a_candidate_is_compared_with(
     workspace: Workspace, three: list[Manifest], product: Product
 ) -> None:
     assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[2]
     recall_release(workspace, three[1])
-    assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[0]
+    assert workspace.lineage.baselines(product, "2013-04", question="another").champion == three[2]
+
+
+def test_a_verdict_against_what_was_recalled_later_falls_with_it_and_one_that_knew_stands(
+    workspace: Workspace, months: Months, three: list[Manifest]
+) -> None:
+    recall_release(workspace, three[1])
+    assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
+    knew = months.put(made("evaluation", "2013-04", three[2], facts={**JUDGED, "question": "d"}))
+    answers(workspace, release("d", "2013-04", inputs=[knew.as_input()]))
     assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
 
 
@@ -228,10 +237,10 @@ def moves(text: str) -> list[Move]:
     ("bundle", "champion", "recalled", "action"),
     [
         ("c", "b", "c", "refuse"),  # itself
-        ("d", "c", "c", "refuse"),  # compared with what was recalled
-        ("d", "b", "c", "promote"),  # compared with the last that was not
+        ("d", "c", "c", "promote"),  # compared with what serves, recalled or not
+        ("d", "b", "c", "refuse"),  # compared with what served before
         ("d", None, "c", "refuse"),
-        ("d", None, "abc", "promote"),  # nobody is left to compare with
+        ("d", None, "abc", "refuse"),  # a first release is one where nothing serves
         ("d", "c", "b", "promote"),  # what answers was not recalled
         ("b", "a", "c", "keep"),  # only a rollback brings it back
     ],
@@ -246,12 +255,6 @@ def test_who_may_answer_after_a_recall(bundle: str, champion: str | None, recall
         recalled=[letter * 64 for letter in recalled],
     )
     assert decision.action == action
-
-
-def test_a_clean_release_as_of_an_earlier_partition_replaces_a_recalled_one() -> None:
-    asked: dict[str, Any] = {"bundle": "d" * 64, "as_of": "2013-02", "champion": "a" * 64, "moves": moves("abc"), "unproven": []}
-    assert decide(**asked).action == "keep"
-    assert decide(**asked, recalled=["b" * 64, "c" * 64]).action == "promote"
 
 
 @pytest.mark.parametrize(("recalled", "found"), [("", "b"), ("b", "a"), ("ab", None), ("c", "b")])

@@ -7,7 +7,7 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
-from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.next_window import next_partition
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Window
 
@@ -20,7 +20,8 @@ def command(product: str, as_json: bool) -> None:
     space = workspace()
     spec = product_named(product, space.settings)
     windows = Budget(space.ledger).windows(spec)
-    outcome = {"product": product, **_declared(spec), "windows": [_row(window) for window in windows], "next": _next(space, spec)}
+    rows, key = [_row(window) for window in windows], next_partition(space.ledger, spec)
+    outcome = {"product": product, **_declared(spec), "windows": rows, "next": key}
     if as_json:
         click.echo(json.dumps(outcome, indent=1))
         return
@@ -52,15 +53,6 @@ def _row(window: Window) -> dict[str, Any]:
         "left": window.left,
         "retired": window.why_retired or None,
     }
-
-
-def _next(space: Workspace, product: Product) -> str | None:
-    """The partition that opens the next window: the first after the newest that was read."""
-    from ml_assets.core.lineage.partitions import partitions_of
-
-    known, calendar = space.ledger.partitions(product.name, "raw"), partitions_of(product)
-    key = calendar.shift(known[-1], 1) if known else product.partitions.start
-    return key if calendar.contains(key) else None
 
 
 def _print(product: Product, outcome: dict[str, Any]) -> None:

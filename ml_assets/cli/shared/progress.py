@@ -7,10 +7,8 @@ from typing import Any
 import click
 
 BAR = "·"
-SHOWN = ("rebuilding", "stale snapshots", "rebuild.most")
-"""Lines of the log that are shown: what is brought up to date first, and what that costs."""
-REFUSED = frozenset({"WindowRetired"})
-"""Errors by which a gate refuses, like a failed check."""
+SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "withheld: ")
+"""Lines of the log that are shown: what is brought up to date first, what that costs, and why nothing was asked."""
 
 
 def is_rebuilt(step: str | None, stage: str, partition: str | None, requested: str) -> bool:
@@ -88,8 +86,7 @@ class Progress:
         cause = error.cause or error
         if "AssetCheckFailedError" in error.message:
             return
-        failures = self.refusals if cause.cls_name in REFUSED else self.errors
-        failures.append(f"{event.step_key}: {cause.message.strip()}")
+        self.errors.append(f"{event.step_key}: {cause.message.strip()}")
         self._print("✗ ")
 
     def _logged(self, message: str) -> None:

@@ -53,8 +53,7 @@ def decide(
     `is_verdict_used`: the same evaluation let the release that serves through, so this one is the same model, packed again.
 
     A release that served before is never promoted again by itself, and an older one never replaces a newer one: going back
-    is a rollback, a separate act. A `recalled` bundle is no one's champion, even while it serves: the comparison is then with
-    the last release that was not recalled.
+    is a rollback, a separate act. A `recalled` bundle is not promoted; while it serves, it is what a candidate is compared with.
     """
     if bundle in recalled:
         return Decision("refuse", (*unproven, "it was recalled, or made from what was"))
@@ -66,7 +65,7 @@ def decide(
         return Decision("keep", ("its evaluation already let through the release that serves: the same model, packed again",))
     if approvals.state == "refused":
         return Decision("keep", (approvals.message,))
-    serving = _champion_move(moves, recalled)
+    serving = moves[-1] if moves else None
     if serving and serving.as_of > as_of:
         return Decision("keep", (f"release {serving.release}, as of a later partition, serves",))
     reasons = list(unproven)
@@ -92,13 +91,6 @@ def stack(moves: Sequence[Move]) -> list[Move]:
         else:
             releases.append(move)
     return releases
-
-
-def _champion_move(moves: Sequence[Move], recalled: Collection[str]) -> Move | None:
-    """The move to the release that serves or, if that was recalled, to the last one on the stack that was not."""
-    if moves and moves[-1].bundle not in recalled:
-        return moves[-1]
-    return next((move for move in reversed(stack(moves)) if move.bundle not in recalled), None)
 
 
 def back(moves: Sequence[Move], *, to: str | None = None, recalled: Collection[str] = ()) -> Move | None:

@@ -14,12 +14,12 @@ def champions(
     is_anchor: bool = False,
 ) -> dict[str, str | None]:
     """For each evaluated partition the bundle to compare with: the last moved to (and not rolled back) as of it or
-    earlier, passing over what came out of this very evaluation. With `is_anchor` only what was proven counts.
+    earlier, passing over what came out of this very evaluation. With `is_anchor` only what was proven and not recalled counts.
 
     `evaluations`: data version by partition; `evaluation_of`: that of the evaluation that a bundle was made from;
-    `recalled`: bundles that no longer count as champions.
+    `recalled`: bundles that were recalled or made from what was.
     """
-    counting = (move for move in stack(moves) if move.bundle not in recalled and (move.is_proven or not is_anchor))
+    counting = (move for move in stack(moves) if not is_anchor or (move.is_proven and move.bundle not in recalled))
     counted = list(enumerate(counting))
     before = _last_before(counted, list(evaluations))
     own: dict[str, list[tuple[int, Move]]] = {}

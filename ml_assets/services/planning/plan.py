@@ -92,7 +92,7 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         definitions=around.definitions,
         delivered=around.delivered,
         reference=around.reference,
-        champions=champions(moves, evaluations, standing.evaluation_of, recalled),
+        champions=champions(moves, evaluations, standing.evaluation_of),
         anchors=champions(moves, evaluations, standing.evaluation_of, recalled, is_anchor=True),
         answered=answered(moves, sorted(known)),
         accepted=standing.accepted,

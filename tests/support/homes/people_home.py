@@ -36,7 +36,7 @@ SMALL = (
     (r"depth: 8", "depth: 4"),
     (r"smoke_rows: 200", "smoke_rows: 20"),
     (r"roc_auc\(candidate\) > 0\.60", "roc_auc(candidate) > 0.55"),
-    (r"ships: 1", "ships: 3"),
+    (r"looks: 2, ships: 1", "looks: 5, ships: 3"),
     ASKS_TWO,
 )
 """Three promotions per window, so that one window can be asked again with other gates."""
