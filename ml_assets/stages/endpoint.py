@@ -93,10 +93,14 @@ def released(context: dg.AssetExecutionContext, lineage: Lineage, product: Produ
 def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest, *, run: str) -> str:
     """Let the release serve in production if the record proves that it may, else keep the one that does; return what was done.
     Raises PromotionRefused with every reason."""
+    from ml_assets.core.release.promotion import Decision
+    from ml_assets.services.rederived import contradictions
     from ml_assets.services.release_status import release_status
 
     status = release_status(lineage, product, release)
     decision = status.decision
+    if decision.action == "promote" and (reasons := contradictions(lineage, product, status.evaluation)):
+        decision = Decision("refuse", tuple(reasons))
     if decision.action == "refuse":
         body = {
             "product": product.name,

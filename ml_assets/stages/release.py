@@ -65,6 +65,7 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
     reason, if the record does not allow it."""
     from ml_assets.core.release.clearance import clearance, refusals
     from ml_assets.services.generation import mixed_generations
+    from ml_assets.services.rederived import contradictions
     from ml_assets.services.release_status import unrecorded
 
     model, evaluation, features = _own_inputs(lineage, product, key)
@@ -73,7 +74,8 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
     compared = {role: release.snapshot for role, release in baselines.by_role.items()}
     override = Decisions(lineage.ledger).override(evaluation, model)
     reasons = refusals(product, model=model, evaluation=evaluation, compared=compared, override=override)
-    reasons = [*reasons, *unrecorded(lineage, product, evaluation)]
+    reasons += unrecorded(lineage, product, evaluation)
+    reasons += contradictions(lineage, product, evaluation)
     if reasons := [*reasons, *mixed_generations(lineage.ledger, product, model=model, evaluation=evaluation, features=features)]:
         recorded = {"product": product.name, "stage": "release", "partition": key, "model": model.id, "reasons": reasons}
         lineage.ledger.append("refusal", {**recorded, "evaluation": evaluation.id, "run": run})

@@ -18,6 +18,7 @@ from ml_assets.core.release.clearance import Clearance, clearance
 from ml_assets.spec.claim_grammar import parse
 from ml_assets.spec.product import Product
 from resources.dagster_resources import resources_of
+from resources.ledger.budget import Budget, Look
 from resources.tracking.registry import versions
 from sensors import decisions
 from tests.support.gated import spread
@@ -131,7 +132,14 @@ def test_a_forged_verdict_is_found_whatever_else_is_forged_with_it(turned_down: 
     refused = alone(turned_down, "release").errors["release"]
     assert "snapshot" not in refused
     assert "no look at this test window was charged that gave ACCEPT" in refused
-    assert len(turned_down.refused()) == 3
+
+    facts = turned_down.home.get("evaluation", SECOND).facts
+    look = Look((SECOND,), facts["look"]["comparison"], facts["look"]["number"], verdict["gate"], "", "forged")
+    Budget(turned_down.home.space.ledger).settle(turned_down.home.product, look, "ACCEPT")
+    refused = alone(turned_down, "release").errors["release"]
+    assert "was charged" not in refused
+    assert "its stored scores give REJECT, not ACCEPT: floor: 0." in refused
+    assert len(turned_down.refused()) == 4
 
 
 def test_a_verdict_about_another_model_or_champion_is_refused_and_not_overridden(turned_down: People) -> None:

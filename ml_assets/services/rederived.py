@@ -1,0 +1,82 @@
+"""A verdict again, from the scores that are stored beside it: what was written down is held against what was measured."""
+
+from collections.abc import Iterator, Sequence
+from math import isclose
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
+from ml_assets.services.comparisons import Comparison, compared_before
+from ml_assets.spec.product import Product
+from resources.lineage import Lineage
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ROLES = ("candidate", "champion", "anchor")
+NUMBERS = ("estimate", "standard_error", "low", "high", "p")
+TOLERANCE = 1e-6
+"""Relative: sums come out otherwise on another processor."""
+
+
+def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
+    """What an ACCEPT says that its stored scores, on the labels of the features that were tested, do not; empty if nothing. Every
+    other decision lets nothing through, so it is not asked. Raises BlobDamaged."""
+    facts = EvaluationFacts.of(evaluation)
+    if facts.verdict.decision != "ACCEPT":
+        return []
+    compared = compared_before(lineage, product, evaluation)
+    scored, tested = lineage.snapshots.frame(evaluation.snapshot, "scores.parquet"), _rows(lineage, product, compared.tested)
+    same = [*product.features.key, product.features.label]
+    if not scored.select(same).equals(tested.select(same)):
+        return ["its scores are of other rows, or other labels, than the features that were tested"]
+    if missing := sorted({"candidate", *facts.compared} - set(scored.columns)):
+        return [f"there are no stored scores of the {' and the '.join(missing)}"]
+    return list(_differences(facts.verdict, _judged(lineage, product, facts, compared, scored)))
+
+
+def _rows(lineage: Lineage, product: Product, features: Sequence[Manifest]) -> "pl.DataFrame":
+    """Their labelled rows."""
+    from ml_assets.builders.evaluation import tested_rows
+
+    return tested_rows([lineage.handle(each) for each in features], product)
+
+
+def _judged(
+    lineage: Lineage, product: Product, facts: EvaluationFacts, compared: Comparison, scored: "pl.DataFrame"
+) -> VerdictFacts:
+    from ml_assets.core.evaluation.snapshot import levels_of, panel_of
+    from ml_assets.core.gates.history import history
+    from ml_assets.core.gates.verdict import judge
+
+    learned = [EvaluationFacts.of(each).verdict for id in facts.past if (each := lineage.ledger.manifest(id)) is not None]
+    verdict = judge(
+        product,
+        panel_of(scored, {role: scored[role].to_numpy() for role in ROLES if role in scored.columns}, product=product),
+        expected=levels_of(_rows(lineage, product, compared.before), product=product),
+        has_champion=facts.champion is not None,
+        past=history(learned, unit=product.gates.unit),
+    )
+    return msgspec.convert(verdict.to_dict(), VerdictFacts)
+
+
+def _differences(recorded: VerdictFacts, again: VerdictFacts) -> Iterator[str]:
+    if again.decision != recorded.decision:
+        yield f"its stored scores give {again.decision}, not {recorded.decision}: {'; '.join(again.reasons)}"
+        return
+    found = {claim.name: claim for claim in again.claims}
+    for claim in recorded.claims:
+        other = found.get(claim.name)
+        if other is None or not _agree(claim, other):
+            told = "nothing" if other is None else f"{other.outcome}: {other.message}"
+            yield f"gate {claim.name} is recorded as {claim.outcome}: {claim.message}; its stored scores give {told}"
+
+
+def _agree(one: ClaimFacts, other: ClaimFacts) -> bool:
+    pairs = ((getattr(one, name), getattr(other, name)) for name in NUMBERS)
+    return one.outcome == other.outcome and all(
+        a == b or (a is not None and b is not None and isclose(a, b, rel_tol=TOLERANCE, abs_tol=TOLERANCE**2)) for a, b in pairs
+    )
