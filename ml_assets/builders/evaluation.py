@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.evaluation.snapshot import judge_candidate, levels_of, output
 from ml_assets.core.gates.history import history
 from ml_assets.core.lineage.handles import Handle
@@ -54,6 +55,11 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         past=history(inputs.past, unit=product.gates.unit),
     )
     return output(rows, scores, judged, product=product)
+
+
+def outcomes_lacking(inputs: Compared, product: Product) -> str:
+    """Why too few outcomes of the test window are known to judge on; empty if enough are."""
+    return lacking(stacked(inputs.tested, product=product), stacked(inputs.before, product=product), product=product)
 
 
 def tested_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:

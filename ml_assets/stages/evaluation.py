@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.core.evaluation.coverage import OutcomesMissing
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.services.claims import WINDOW_OPEN
@@ -39,8 +40,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
         try:
             result = lineage.make(recipe, build, run=run, may_reuse=charged)
-        except WindowRetired as error:
-            told = f"withheld: {error}; {next_window(lineage.ledger, product)}"
+        except (WindowRetired, OutcomesMissing) as error:
+            next_one = f"; {next_window(lineage.ledger, product)}" if isinstance(error, WindowRetired) else ""
+            told = f"withheld: {error}{next_one}"
             context.log.warning(told)
             yield _window_result(product, passed=False, told=told)
             return
@@ -73,15 +75,13 @@ def _window_result(product: Product, *, passed: bool, told: str) -> dg.AssetChec
 
 def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
     """Charge the look, then score and judge: in this order, whatever happens in between."""
-    from ml_assets.builders.evaluation import build, tested_rows
-    from ml_assets.core.evaluation.snapshot import EvaluationRefused
+    from ml_assets.builders.evaluation import build, outcomes_lacking
 
     read = compared.read(lineage)
-    if tested_rows(read.tested, product).is_empty():  # labels that are not known yet cost no look
-        tested = ", ".join(compared.keys)
-        raise EvaluationRefused(
-            f"{product.name}: the test window {tested} has no row whose {product.features.label} is known; deliver the outcomes, "
-            f"then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
+    if lacks := outcomes_lacking(read, product):  # outcomes that are not known yet cost no look
+        raise OutcomesMissing(
+            f"{product.name}: of the test window {', '.join(compared.keys)} {lacks}; deliver the outcomes, then "
+            f"`ml-assets run {product.name} --partition {compared.keys[-1]}`"
         )
     look = charge(lineage, product, compared, run=run)
     output = build(read, product, key)
