@@ -15,7 +15,7 @@ MARKS = {"PASS": "✅", "FAIL": "❌", "UNDECIDED": "❔"}
 SHOWN = 20
 
 
-def parts(comparison: Comparison) -> Iterator[str]:
+def parts(comparison: Comparison, *, has_pictures: bool) -> Iterator[str]:
     """The blocks of one product. Empty for one of which nothing was compared."""
     judged = comparison.judged
     if judged is None:
@@ -32,7 +32,7 @@ def parts(comparison: Comparison) -> Iterator[str]:
         yield from _chart(judged)
         yield table([f"{code(judged.metric)} by slice", "rows", "head", "base", "difference"], rows)
     yield from _production(comparison)
-    if comparison.pictures:
+    if has_pictures and comparison.pictures:
         yield "\n".join(f"![{name}]({name})" for name in comparison.pictures)
         yield "In the pictures the candidate is head and the champion is base."
     yield from _data(comparison)
@@ -89,7 +89,7 @@ def _about(comparison: Comparison, judged: Judged) -> str:
 
 
 def _claim_row(claim: ClaimFacts) -> list[str]:
-    return [MARKS.get(claim.outcome, "❔"), f"{text(claim.name)}: {text(claim.kind)} {code(claim.text)}", text(claim.message)]
+    return [MARKS.get(claim.outcome, "❔"), f"{code(claim.name)}: {text(claim.kind)} {code(claim.text)}", text(claim.message)]
 
 
 def _differs(comparison: Comparison) -> bool:
