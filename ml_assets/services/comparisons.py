@@ -24,13 +24,14 @@ class OtherFeatures(MlAssetsError):
 @dataclass(frozen=True)
 class Comparison:
     """Manifests of the candidate, of the features of the test window and of the partitions before it, and of the releases that
-    it is compared with. `question` is the key of the same comparison without those."""
+    it is compared with. `question` is the key of the same comparison without those, `asked` its digest in the ledger."""
 
     model: Manifest
     tested: Sequence[Manifest]
     before: Sequence[Manifest]
     baselines: Baselines
     question: str
+    asked: str = ""
 
     @property
     def inputs(self) -> list[Manifest]:
@@ -68,7 +69,16 @@ def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     seen = {"candidate": ModelFacts.of(model).train} | {r: ReleaseFacts.of(m).train for r, m in baselines.by_role.items()}
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
     lineage.require_proven(tested, features_claims(product))
-    return Comparison(model, tested, before, baselines, question)
+    return Comparison(model, tested, before, baselines, question, _digest(lineage, product, model, tested, baselines))
+
+
+def _digest(lineage: Lineage, product: Product, model: Manifest, tested: Sequence[Manifest], baselines: Baselines) -> str:
+    """The digest by which the ledger knows the comparison."""
+    from ml_assets.core.evaluation.snapshot import comparison_digest
+
+    models = {role: lineage.made_from(m)["model"].data_version for role, m in baselines.by_role.items()}
+    versions = {each.partition: each.data_version for each in tested}
+    return comparison_digest(product, models={"candidate": model.data_version, **models}, tested=versions)
 
 
 def _as_now(lineage: Lineage, features: Manifest) -> Manifest:
@@ -111,10 +121,7 @@ def was_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> boo
 
 def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str) -> Look:
     """A look at the test window, before anything is scored on it."""
-    from ml_assets.core.evaluation.snapshot import comparison_digest
     from ml_assets.core.gates.verdict import gate_digest
 
-    models = {role: lineage.made_from(m)["model"].data_version for role, m in compared.baselines.by_role.items()}
-    tested = {each.partition: each.data_version for each in compared.tested}
-    asked = comparison_digest(product, models={"candidate": compared.model.data_version, **models}, tested=tested)
-    return Budget(lineage.ledger).charge(product, tested=compared.keys, comparison=asked, gate=gate_digest(product), run=run)
+    budget, gate = Budget(lineage.ledger), gate_digest(product)
+    return budget.charge(product, tested=compared.keys, comparison=compared.asked, gate=gate, run=run)
