@@ -19,7 +19,7 @@ from ml_assets.core.changes.review import Review
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.build_snapshots import make_raw
 from ml_assets.services.review.files import read_walk, write_walk
-from ml_assets.services.review.walk import Walker
+from ml_assets.services.review.walk import Walker, walk
 from ml_assets.services.review.windows import retired_windows
 from ml_assets.spec.product import load
 from resources.ledger import recalls
@@ -327,3 +327,25 @@ def test_a_contract_is_tried_on_the_newest_partitions_too_though_none_of_them_is
     assert comparison["refused"]["orders"] == [0, dear], answer.stderr
     assert "| rows refused by the contract | base | head |" in answer.stdout
     assert tuple(comparison["windows"]) == WINDOWS
+
+
+def test_a_newest_delivery_whose_bytes_are_lost_is_a_failed_check_and_keeps_no_window_from_a_verdict(
+    shop: Team, tmp_path: Path
+) -> None:
+    shop.git("switch", "--quiet", "main")
+    shutil.copytree(shop.home, tmp_path / "read", ignore=shutil.ignore_patterns("ci", "report", "cache"))
+    shutil.copytree(shop.product, tmp_path / "products" / "shop")
+    contract = tmp_path / "products" / "shop" / "contract.py"
+    contract.write_text(contract.read_text().replace("items: int = pa.Field(nullable=True)", "items: int = pa.Field(ge=0)"))
+    environ = {**shop.environ, "ML_ASSETS_HOME": str(tmp_path / "own"), "ML_ASSETS_UPSTREAM": str(tmp_path / "read")}
+    space = Workspace(settings(environ))
+    assert space.lineage.upstream is not None
+    raw = space.lineage.upstream.current("shop", "raw", DAYS[-1])
+    assert raw is not None
+    for digest in (raw.snapshot, *space.snapshots.open(raw.snapshot).members.values()):
+        (tmp_path / "read" / "store" / digest[:2] / digest).unlink()
+    walker = Walker(space.lineage, space.lineage.upstream, space.dbt, load(contract.parent))
+    walked = walk(walker, WINDOWS[:1]).walked
+    assert [window.partition for window in walked.windows] == [WINDOWS[0]]
+    (failed,) = [check for check in walked.checks if check.is_failure]
+    assert (failed.stage, failed.partition, "is missing" in failed.description) == ("dataset", DAYS[-1], True)
