@@ -19,8 +19,8 @@ from resources.lineage import Lineage
 @dataclass(frozen=True)
 class StalePath:
     """What a run of the partition makes again (`made`) and what is stale besides, which it leaves alone (`others`); `summary` is
-    a line about both, `causes` are the root causes, each with the number of snapshots. Where the candidate cannot be judged, since
-    its test window is retired, nothing is made: the next partition opens a window, and rebuilds what is stale."""
+    a line about both, `causes` are the root causes, each with the number of snapshots. Where the test window is retired, so that
+    the candidate cannot be judged, nothing is made: the next partition opens a window, and rebuilds what is stale."""
 
     made: Sequence[Item]
     others: Sequence[Item]
