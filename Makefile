@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 unexport PYTHONDONTWRITEBYTECODE
+# uv trusts the system's certificates, as pip does: behind a proxy with a certificate of its own it would reach nothing else.
+export UV_NATIVE_TLS ?= 1
 
 PYTHON ?= python3
 UV := .uv/bin/uv
@@ -22,7 +24,7 @@ install: $(INSTALLED)  ## install the locked dependencies into .venv
 
 # --target asks nothing of the system's Python but pip: no venv module, no write outside this folder.
 $(UV):
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --target .uv 'uv>=0.9,<1'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action ignore --target .uv 'uv>=0.9,<1'
 
 $(INSTALLED): requirements.lock pyproject.toml | $(UV)
 	$(UV) venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" $(VENV)

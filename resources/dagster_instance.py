@@ -1,6 +1,7 @@
 """The project's Dagster instance: its home, its settings file, opened."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -27,14 +28,21 @@ CONFIG = {
     },
 }
 """Runs of one product go one after the other: a candidate is compared with what the run before it promoted."""
+WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": "ml_assets"}}]}
+"""As workspace.yaml of a checkout says it; installed code has none."""
 
 
 def prepare_home(settings: Settings) -> None:
-    """Create Dagster's home with its settings, unless a `dagster.yaml` is there already; make it Dagster's own."""
-    path = settings.dagster_home / "dagster.yaml"
-    if not path.exists():
-        write_atomically(path, yaml.safe_dump(CONFIG, sort_keys=False).encode())
+    """Create Dagster's home with its settings and workspace, unless they are there already; make it Dagster's own."""
+    for path, content in ((settings.dagster_home / "dagster.yaml", CONFIG), (workspace_file(settings), WORKSPACE)):
+        if not path.exists():
+            write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+
+
+def workspace_file(settings: Settings) -> Path:
+    """What Dagster's processes load."""
+    return settings.dagster_home / "workspace.yaml"
 
 
 def open_instance(settings: Settings) -> "DagsterInstance":

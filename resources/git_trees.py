@@ -1,6 +1,7 @@
 """The files of a commit as values, without a work tree: what a change is compared with."""
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,6 +30,12 @@ class Repository:
     def around(cls, folder: Path) -> "Repository":
         """The repository that a folder lies in. Raises GitRefused."""
         return cls(Path(_git(folder, "rev-parse", "--show-toplevel").decode().strip()).resolve())
+
+    def holds(self, path: Path) -> bool:
+        """Whether a path belongs to the repository: it lies in the work tree, and not in this process's environment there."""
+        environment = Path(sys.prefix).resolve()
+        is_installed = environment.is_relative_to(self.root) and path.is_relative_to(environment)
+        return path.is_relative_to(self.root) and not is_installed
 
     def commit(self, ref: str) -> str:
         """The commit that a name refers to."""
@@ -82,7 +89,7 @@ class Repository:
 
     def files(self, commit: str, under: Sequence[Path]) -> dict[Path, bytes]:
         """The files of a commit below some folders or at some paths of the repository, by absolute path. Links are left out."""
-        places = [path.relative_to(self.root).as_posix() for path in under if path.is_relative_to(self.root)]
+        places = [path.relative_to(self.root).as_posix() for path in under if self.holds(path)]
         if not places:
             return {}
         listed = _git(self.root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *places)

@@ -1,5 +1,6 @@
 """An environment with exactly the libraries of a lock file, for code whose lock differs from this process's."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -48,7 +49,9 @@ def _commands(place: Path, python: Path, lock: Path) -> list[list[str]]:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # uv trusts the system's certificates, as the Makefile has it do
+    environment = {"UV_NATIVE_TLS": "1"} | os.environ
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         told = "; ".join((done.stderr or done.stdout).strip().splitlines()[-SHOWN_LINES:])
         raise EnvironmentNotMade(f"base's libraries cannot be installed ({Path(command[0]).name}): {told}")

@@ -114,7 +114,7 @@ def variable(name: str) -> str:
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment (default `os.environ`). Raises HomeRefused and SettingRefused."""
     env = os.environ if environ is None else environ
-    home = Path(env.get("ML_ASSETS_HOME") or ROOT / ".ml_assets").resolve()
+    home = Path(env.get("ML_ASSETS_HOME") or _default_home(env)).resolve()
     _refuse_unusable(home)
     folders = env.get("ML_ASSETS_PRODUCTS") or str(ROOT / "ml_assets" / "products")
     upstream = Path(env["ML_ASSETS_UPSTREAM"]).resolve() if env.get("ML_ASSETS_UPSTREAM") else None
@@ -139,6 +139,13 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         dagster_url=env.get("ML_ASSETS_DAGSTER_URL") or "",
         dagster_token=env.get("ML_ASSETS_DAGSTER_TOKEN") or "",
     )
+
+
+def _default_home(env: Mapping[str, str]) -> Path:
+    """In the checkout. Where the project is installed, in the user's data: an environment is thrown away, and a ledger is not."""
+    if (ROOT / "pyproject.toml").is_file():
+        return ROOT / ".ml_assets"
+    return Path(env.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "ml-assets"
 
 
 def _switch(env: Mapping[str, str], name: str, *, default: str) -> bool:

@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ml_assets.core.lineage.planning import Item
+from ml_assets.core.lineage.planning import PATH, Item
+from ml_assets.core.lineage.stages import test_keys
+from ml_assets.services.comparisons import compare
 from ml_assets.services.planning.plan import tell
 from ml_assets.services.stale_inputs import estimated_cost, stale_of_path
 from ml_assets.spec.product import Product
 from resources.landing import Landing
+from resources.ledger.budget import Budget
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
 
@@ -16,7 +19,8 @@ from resources.lineage import Lineage
 @dataclass(frozen=True)
 class StalePath:
     """What a run of the partition makes again (`made`) and what is stale besides, which it leaves alone (`others`); `summary` is
-    a line about both, `causes` are the root causes, each with the number of snapshots."""
+    a line about both, `causes` are the root causes, each with the number of snapshots. Where the test window is retired, so that
+    the candidate cannot be judged, nothing is made: the next partition opens a window, and rebuilds what is stale."""
 
     made: Sequence[Item]
     others: Sequence[Item]
@@ -32,9 +36,26 @@ def newest_partition(landing: Landing, ledger: Ledger, product: Product) -> str 
 def stale_path(lineage: Lineage, product: Product, partition: str) -> StalePath:
     """What is stale of the partition's path and of all that it reads."""
     made, others = stale_of_path(lineage, product, partition)
+    if why := _why_retired(lineage, product, partition, made):
+        waiting = (
+            f"{len(made)} stale snapshots wait for the next partition, whose test window is open: this one's is retired, {why}"
+        )
+        return StalePath((), (*made, *others), f"{product.name} {partition}: {waiting}", ())
     counts = Counter(cause for item in made for cause in item.causes)
     causes = [(count, tell(lineage.ledger, product, cause)) for cause, count in counts.most_common()]
     return StalePath(made, others, f"{product.name} {partition}: {_summary(lineage, product, partition, made, others)}", causes)
+
+
+def _why_retired(lineage: Lineage, product: Product, partition: str, made: Sequence[Item]) -> str:
+    """Why a run of the partition could not judge its candidate; empty where it can, or has judged the same before."""
+    stages = {item.stage for item in made}
+    if "evaluation" not in stages:
+        return ""
+    window = Budget(lineage.ledger).window(product, test_keys(product, partition))
+    if window.why_retired and not stages & {*PATH[: PATH.index("evaluation")]}:
+        asked = compare(lineage, product, partition).asked
+        return "" if any(look.comparison == asked for look in window.looks) else window.why_retired
+    return window.why_retired
 
 
 def _summary(lineage: Lineage, product: Product, partition: str, made: Sequence[Item], others: Sequence[Item]) -> str:

@@ -2,11 +2,15 @@
 
 import shutil
 import subprocess
+import sys
+import sysconfig
+import venv
 from pathlib import Path
 
 import pytest
 
-from tests.support.repository import Team, team
+from ml_assets.first_party import PACKAGES
+from tests.support.repository import Answer, Team, team
 
 JUDGED = ["model", "evaluation", "report", "release", "tracking"]
 ALL = ["features", *JUDGED, "monitoring", "predictions"]
@@ -140,6 +144,24 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     passed = trains.ci()
     assert (passed.code, passed.report["outcome"]) == (0, "ACCEPT")
     assert [each["reason"] for each in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
+
+
+def test_the_environment_in_a_teams_work_tree_is_no_part_of_the_change(trains: Team) -> None:
+    environment = trains.root / ".venv"
+    venv.create(environment, symlinks=True)
+    site = environment / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib"))
+    for package in (*PACKAGES, "dbt_project"):
+        shutil.copytree(ROOT / package, site / package, ignore=shutil.ignore_patterns("__pycache__", "flights"))
+    (trains.root / ".gitignore").write_text(".venv/\n")
+    trains.write("product.yaml", "depth: 2", "depth: 3")
+    trains.commit("Deepen")
+    command = [environment / "bin" / "python", "-P", "-m", "ml_assets", "ci"]
+    for _ in range(2):  # the first writes a report into the work tree
+        done = subprocess.run(command, cwd=trains.root, env=trains.environ, capture_output=True, text=True, check=False)
+        answer = Answer(done.returncode, done.stdout, done.stderr, trains.root / "report")
+        assert (answer.code, answer.effects, answer.stale) == (0, {"model.depth": "changed"}, JUDGED), done.stdout + done.stderr
+        assert not answer.report["is_dirty"]
 
 
 def test_a_product_that_is_removed_takes_its_gates_along_and_a_new_one_weakens_nothing(trains: Team) -> None:

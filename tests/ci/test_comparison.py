@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +20,7 @@ from ml_assets.core.changes.review import Review
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.build_snapshots import make_raw
 from ml_assets.services.review.files import read_walk, write_walk
-from ml_assets.services.review.walk import Walker
+from ml_assets.services.review.walk import Walker, walk
 from ml_assets.services.review.windows import retired_windows
 from ml_assets.spec.product import load
 from resources.ledger import recalls
@@ -210,7 +211,7 @@ def test_a_home_upstream_lends_what_it_made_and_is_not_written(shop: Team, tmp_p
     assert {path: path.read_bytes() for path in upstream.rglob("*") if path.is_file() and path.name in content} == kept
 
 
-def side(shop: Team, *, scores: list[float], keys: list[str] | None = None, labels: list[int] | None = None) -> SideRows:
+def side(shop: Team, *, scores: list[float], keys: list[str] | None = None, labels: Sequence[int | None] = ()) -> SideRows:
     """A walk of one window with these scores."""
     count = len(scores)
     rows = pl.DataFrame(
@@ -218,7 +219,7 @@ def side(shop: Team, *, scores: list[float], keys: list[str] | None = None, labe
             "id": keys or [str(number) for number in range(count)],
             "placed_at": pl.Series([f"2024-03-04 {number % 24:02}:00:00" for number in range(count)]).str.to_datetime(),
             "city": ["Bonn"] * count,
-            "came_back": labels or [number % 2 for number in range(count)],
+            "came_back": [*labels] or [number % 2 for number in range(count)],
         }
     )
     window = Window(partition=DAYS[-1], tested=(DAYS[-1],), trained=DAYS[:-1], model="m")
@@ -229,15 +230,15 @@ def side(shop: Team, *, scores: list[float], keys: list[str] | None = None, labe
 def test_rows_are_joined_by_key_and_what_only_one_side_has_is_counted(shop: Team) -> None:
     shop.git("switch", "--quiet", "main")
     product = load(shop.product)
-    base = side(shop, scores=[0.2, 0.8] * 60)
+    base = side(shop, scores=[0.2, 0.8] * 60, labels=[*[n % 2 for n in range(118)], None, None])
     head = side(shop, scores=[0.8, 0.2] * 60, keys=[str(n) for n in range(10, 130)], labels=[1, *[n % 2 for n in range(1, 120)]])
     found = judged(base, head, product, Gates())
     assert msgspec.structs.asdict(found.counts) == {
-        "both": 110,
+        "both": 108,
         "base_only": 10,
         "head_only": 10,
         "labels_changed": 1,
-        "scores_changed": 110,
+        "scores_changed": 108,
     }
     assert found.metrics["roc_auc"]["candidate"].value == 0.0
     assert found.metrics["roc_auc"]["champion"].value == 1.0
@@ -327,3 +328,25 @@ def test_a_contract_is_tried_on_the_newest_partitions_too_though_none_of_them_is
     assert comparison["refused"]["orders"] == [0, dear], answer.stderr
     assert "| rows refused by the contract | base | head |" in answer.stdout
     assert tuple(comparison["windows"]) == WINDOWS
+
+
+def test_a_newest_delivery_whose_bytes_are_lost_is_a_failed_check_and_keeps_no_window_from_a_verdict(
+    shop: Team, tmp_path: Path
+) -> None:
+    shop.git("switch", "--quiet", "main")
+    shutil.copytree(shop.home, tmp_path / "read", ignore=shutil.ignore_patterns("ci", "report", "cache"))
+    shutil.copytree(shop.product, tmp_path / "products" / "shop")
+    contract = tmp_path / "products" / "shop" / "contract.py"
+    contract.write_text(contract.read_text().replace("items: int = pa.Field(nullable=True)", "items: int = pa.Field(ge=0)"))
+    environ = {**shop.environ, "ML_ASSETS_HOME": str(tmp_path / "own"), "ML_ASSETS_UPSTREAM": str(tmp_path / "read")}
+    space = Workspace(settings(environ))
+    assert space.lineage.upstream is not None
+    raw = space.lineage.upstream.current("shop", "raw", DAYS[-1])
+    assert raw is not None
+    for digest in (raw.snapshot, *space.snapshots.open(raw.snapshot).members.values()):
+        (tmp_path / "read" / "store" / digest[:2] / digest).unlink()
+    walker = Walker(space.lineage, space.lineage.upstream, space.dbt, load(contract.parent))
+    walked = walk(walker, WINDOWS[:1]).walked
+    assert [window.partition for window in walked.windows] == [WINDOWS[0]]
+    (failed,) = [check for check in walked.checks if check.is_failure]
+    assert (failed.stage, failed.partition, "is missing" in failed.description) == ("dataset", DAYS[-1], True)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli.review.draw import command as draw
+from ml_assets.core.changes.comparison_page import STYLE
 from ml_assets.services.review.report_folder import ReportRefused
 
 pytestmark = pytest.mark.timeout(900)
@@ -104,7 +105,7 @@ def test_no_text_of_a_hostile_report_can_do_anything_but_be_read(tmp_path: Path)
             continue
         assert done.exit_code == 0, (place, done.exception)
         drawn += 1
-        own_chart = re.sub(r"```mermaid\nxychart-beta\n[\w .:,\[\]\"\n-]*```", "", done.output)
+        own_chart = re.sub(rf"```mermaid\n{re.escape(STYLE)}\nxychart-beta\n[\w .:,\[\]\"\n-]*```", "", done.output)
         shown = re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", own_chart)
         for live in (
             r"@\w",
@@ -121,6 +122,26 @@ def test_no_text_of_a_hostile_report_can_do_anything_but_be_read(tmp_path: Path)
             assert not re.search(live, shown), f"{live} by {place} in {shown}"
         assert not re.search(r"(?<!\\)\]\(|(?<!\\)\[[^ ]*\]\[|\$\$", shown), f"by {place} in {shown}"
     assert drawn > 40
+
+
+@pytest.mark.parametrize(
+    ("slices", "names"),
+    [
+        ([("city", "oslo"), ("city", "bergen")], '"oslo", "bergen"'),
+        ([("is_new", "yes"), ("is_express", "yes")], '"is_new yes", "is_express yes"'),
+        ([("city", "oslo"), ("city", "oslo\u200b")], None),
+        ([("airline", f"{name} of the whole north") for name in "abcdefghijkl"], '"a of the", "b of the", "c of the", '),
+    ],
+)
+def test_the_chart_names_each_slice_as_short_as_tells_them_apart(
+    tmp_path: Path, slices: list[tuple[str, str]], names: str | None
+) -> None:
+    shown = [{**_JUDGED["slices"][0], "column": column, "level": level} for column, level in slices]
+    comparison = {**REPORT["comparisons"][0], "judged": {**_JUDGED, "slices": shown}, "production": None}
+    (file := tmp_path / "report.json").write_text(json.dumps({**REPORT, "comparisons": [comparison]}))
+    drawn = CliRunner().invoke(draw, [str(file)]).output
+    assert ("mermaid" in drawn) is (names is not None)
+    assert f"x-axis [{names or ''}" in drawn or names is None
 
 
 @pytest.mark.parametrize(

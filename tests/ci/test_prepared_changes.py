@@ -108,7 +108,7 @@ PREPARED = {
         4,
         "WEAKENED",
         {"contract.orders.came_back": "weakened", "contract.orders.returned": "strengthened", LABELS: "changed"},
-        "shop/contract.orders.came_back is weakened",
+        "is not published; orders: column 'returned' is missing",
     ),
     "a loosened contract": Prepared(
         ((CONTRACT, '"max_quarantined": 0.2', '"max_quarantined": 0.9'),),

@@ -13,9 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import yaml
 
 from ml_assets.cli.shared import process_group as processes
 from ml_assets.cli.shared.process_group import PortTaken, Service, ServiceEnded, refuse_taken_ports, run_together
+from resources.dagster_instance import prepare_home, workspace_file
+from resources.settings import ROOT, settings
 from tests.support import command_line
 from tests.support.browser import eventually
 from tests.support.command_line import Days, free_port
@@ -51,6 +54,13 @@ def dev(days: Days, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes
         if process.poll() is None:
             process.terminate()
             process.wait(60)
+
+
+def test_installed_code_loads_what_a_checkout_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", "")  # put back at the end
+    current = settings({"ML_ASSETS_HOME": str(tmp_path)})
+    prepare_home(current)
+    assert yaml.safe_load(workspace_file(current).read_text()) == yaml.safe_load((ROOT / "workspace.yaml").read_text())
 
 
 def test_all_parts_answer_and_sigterm_leaves_no_process(days: Days, tmp_path: Path) -> None:

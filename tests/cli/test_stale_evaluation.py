@@ -94,6 +94,20 @@ def test_other_code_and_other_libraries_are_named_as_such(days: Days, monkeypatc
     space.ledger.close()
 
 
+def test_run_stale_waits_for_the_next_partition_where_the_test_window_is_retired(days: Days) -> None:
+    space = days.open()
+    entries = len(space.ledger.entries())
+    spec = days.products / "flights" / "product.yaml"
+    replace_in(spec, {"ships: 5": "ships: 1"})
+    done = command(days, "run", "flights", "--stale")
+    assert done.exit_code == 0, done.output
+    assert "stale snapshots wait for the next partition" in done.output
+    assert "this one's is retired, it let through 1 of at most 1" in done.output
+    assert len(space.ledger.entries()) == entries
+    replace_in(spec, {"ships: 1": "ships: 5"})
+    space.ledger.close()
+
+
 def test_run_stale_makes_the_newest_path_and_what_it_reads_again_and_asks_no_older_window(days: Days) -> None:
     replace_in(days.products / "flights" / "contract.py", {'"min_rows": 100': '"min_rows": 99'})
     space = days.open()

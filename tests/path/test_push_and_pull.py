@@ -121,7 +121,7 @@ def test_a_recalled_release_and_a_wrong_name_are_refused_in_words(days: Days, tm
     recalls.record(own.open().ledger, recalls.of_partition(raw, reason="doubled", by="anna"))
     for arguments, why in (
         ((f"flights/release:{SECOND}", str(other)), "which was recalled"),
-        ((f"flights/model:{SECOND}", str(other)), "not a release; `ml-assets status` lists them"),
+        ((f"flights/model:{SECOND}", str(other)), "not a release; `ml-assets status PRODUCT` lists them"),
         (("flights/release:2013-01-09", str(other)), "names nothing in the ledger"),
         ((f"flights/release:{SECOND}", str(own.home)), "is the home of this process"),
     ):

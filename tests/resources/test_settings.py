@@ -21,6 +21,13 @@ def test_without_variables_all_lies_in_the_checkout(environ: dict[str, str]) -> 
     assert found.products == (ROOT / "ml_assets" / "products",)
 
 
+def test_installed_code_keeps_its_home_outside_of_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resources.settings.ROOT", tmp_path / ".venv" / "lib" / "python3.11" / "site-packages")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert settings({}).home == tmp_path / ".local" / "share" / "ml-assets"
+    assert settings({"XDG_DATA_HOME": str(tmp_path / "data")}).home == tmp_path / "data" / "ml-assets"
+
+
 def test_everything_moves_with_the_home(tmp_path: Path) -> None:
     found = settings({"ML_ASSETS_HOME": str(tmp_path / "a b")})
     for place in (found.landing, found.dagster_home, found.mlflow_artifacts, found.predictions("p")):

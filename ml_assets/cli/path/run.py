@@ -21,8 +21,9 @@ from ml_assets.spec.product import Product
 def command(product: str, partition: str | None, stale: bool, as_json: bool) -> None:
     """Run the path of PRODUCT, raw to endpoint and monitoring, by the job that sensors launch too.
 
-    With --stale nothing is done where neither the path of the newest partition nor what it reads is stale. No older
-    evaluation is made again, so no look at an older test window is charged.
+    With --stale nothing is done where neither the path of the newest partition nor what it reads is stale, or where its test
+    window is retired: then the next partition is judged by what is merged. No older evaluation is made again, so no look at an
+    older test window is charged.
 
     Exit code 1 when a step fails or a blocking check stops the path.
     """

@@ -71,8 +71,10 @@ def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: 
 @click.command(cls=_Command)
 @click.argument("products", nargs=-1)
 @click.option("--base", metavar="REF", help="Compare with where this left REF; the default branch if not given.")
-@click.option("--output", "-o", metavar="DIRECTORY", type=click.Path(path_type=Path, file_okay=False), default="report")
-@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of report.md.")
+@click.option(
+    "--output", "-o", metavar="DIRECTORY", type=_FOLDER, default="report", show_default=True, help="Where the report goes."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the report.")
 @click.option("--without-models", is_flag=True, help="Name what changed; train and compare nothing.")
 @click.option("--head", metavar="COMMIT", help="Judge this commit, of which nothing is run; takes --walked.")
 @click.option("--walked", metavar="DIRECTORY", type=_FOLDER, help="What --keep-walk of that commit's own run left.")
@@ -114,5 +116,6 @@ def command(
         say=lambda words: click.echo(words, err=True),
     )
     report_folder.write(result, pictures, output)
-    click.echo(report_folder.as_json(result) if as_json else page(result), nl=False)
+    click.echo(f"wrote {output / 'report.md'}", err=True)
+    click.echo(report_folder.as_json(result) if as_json else page(result, has_pictures=False), nl=False)
     sys.exit(result.exit_code)

@@ -25,6 +25,7 @@ def command(*, product: str, assignments: tuple[str, ...], base: str, output: Pa
 
     from ml_assets.core.changes.experiment_page import page
     from ml_assets.services.review.experiment import experiment, logged
+    from ml_assets.services.review.report_folder import make
     from resources.git_trees import Repository
 
     space = workspace()
@@ -32,9 +33,10 @@ def command(*, product: str, assignments: tuple[str, ...], base: str, output: Pa
     repository = Repository.around(spec.folder)
     tried = experiment(repository, space.settings, spec, assignments, ref=base, say=lambda words: click.echo(words, err=True))
     report = page(tried.comparison, tried.changes, tried.base)
-    click.echo(msgspec.json.format(msgspec.json.encode(tried.comparison)).decode() if as_json else report)
+    shown = page(tried.comparison, tried.changes, tried.base, has_pictures=False)
+    click.echo(msgspec.json.format(msgspec.json.encode(tried.comparison)).decode() if as_json else shown)
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
+        make(output)
         for name, content in {"report.md": report.encode(), **tried.pictures}.items():
             (output / name).write_bytes(content)
     if tried.comparison.judged is None:

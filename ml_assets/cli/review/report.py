@@ -30,6 +30,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
     code, configuration or libraries would evaluate now. Exit code 0 whatever the verdict: `ml-assets check` is what fails.
     """
     from ml_assets.core.evaluation.review import review
+    from ml_assets.services.review.report_folder import make
     from ml_assets.services.stale_evaluations import stale_evaluations
 
     space = workspace()
@@ -39,7 +40,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
         raise click.ClickException(f"{product}: nothing is evaluated yet; `ml-assets run {product}` runs the path")
     evaluation = space.lineage.current(spec, "evaluation", partition or evaluated[-1])
     measured = json.loads(space.snapshots.read(evaluation.snapshot, "metrics.json"))
-    output.mkdir(parents=True, exist_ok=True)
+    make(output)
     plots = _write_members(space, evaluation, output)
     stale = stale_evaluations(space.lineage, spec).get(evaluation.partition)
     page = (stale.markdown if stale else "") + review(evaluation, measured, plots)

@@ -12,8 +12,8 @@ from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.process_group import Service, refuse_taken_ports, run_together
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, load_all
-from resources.dagster_instance import prepare_home
-from resources.settings import ROOT, Settings
+from resources.dagster_instance import prepare_home, workspace_file
+from resources.settings import Settings
 
 HOST = "127.0.0.1"
 PORT = click.IntRange(1, 65535)
@@ -31,7 +31,7 @@ def command(dagster_port: int, mlflow_port: int) -> None:
     current = space.settings
     products = load_all(current.products)
     local_mlflow = current.mlflow.split(":", 1)[0] not in ("http", "https")
-    services = [_dagster(dagster_port), *([_mlflow(current, mlflow_port)] if local_mlflow else [])]
+    services = [_dagster(current, dagster_port), *([_mlflow(current, mlflow_port)] if local_mlflow else [])]
     services += [_endpoint(space, product) for product in products.values()]
     refuse_taken_ports(services)
     prepare_home(current)
@@ -41,8 +41,8 @@ def command(dagster_port: int, mlflow_port: int) -> None:
     run_together(services, logs=current.home / "logs", environ=_environ(current, ui))
 
 
-def _dagster(port: int) -> Service:
-    argv = ("-m", "dagster", "dev", "-w", str(ROOT / "workspace.yaml"), "--host", HOST, "--port", str(port))
+def _dagster(current: Settings, port: int) -> Service:
+    argv = ("-m", "dagster", "dev", "-w", str(workspace_file(current)), "--host", HOST, "--port", str(port))
     return Service("dagster", (sys.executable, *argv), HOST, port, ready="/server_info", option="--dagster-port")
 
 

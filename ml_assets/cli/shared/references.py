@@ -46,7 +46,9 @@ def release_named(space: Workspace, reference: str) -> Manifest:
     """The release that a reference names. Raises UnknownReference and NotARelease."""
     subject = resolve(space, reference)
     if subject.manifest is None or subject.manifest.recipe.stage != "release":
-        raise NotARelease(f"{reference!r} is {subject.asset} {subject.partition}, not a release; `ml-assets status` lists them")
+        raise NotARelease(
+            f"{reference!r} is {subject.asset} {subject.partition}, not a release; `ml-assets status PRODUCT` lists them"
+        )
     return subject.manifest
 
 

@@ -2,8 +2,6 @@
 
 from collections.abc import Iterable
 
-import msgspec
-
 from ml_assets.core.changes.page import page
 from ml_assets.core.changes.review import Review
 from ml_assets.core.markdown import code
@@ -41,8 +39,7 @@ JUDGES = (
 
 def comment(review: Review, note: str = "") -> str:
     """The report without pictures, after a line to begin with."""
-    bare = tuple(msgspec.structs.replace(each, pictures=()) for each in review.comparisons)
-    text = page(msgspec.structs.replace(review, comparisons=bare))
+    text = page(review, has_pictures=False)
     if len(text) > LONGEST:
         text = text[:LONGEST].rpartition("\n\n")[0] + "\n\nThe rest is in the run's artifact.\n"
     return (f"> {note}\n\n" if note else "") + text

@@ -1,21 +1,28 @@
 """A comparison of models as Markdown: claims, metrics of head and base with intervals, slices, features, checks."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from ml_assets.core.changes.comparison import Comparison
-from ml_assets.core.changes.protocol import Judged
+from ml_assets.core.changes.protocol import Judged, SliceShown
 from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.core.markdown import code, table, text
 
 MOST_LEVELS = 12
 MOST_NAME = 24
+AXIS = 108
+"""Characters that fit below the chart, of all its names together."""
+STYLE = (
+    '%%{init: {"xyChart": {"width": 900}, "themeVariables": {"xyChart": '
+    '{"plotColorPalette": "#8c959f, #218bff, #8c959f, #d29922"}}}}%%'
+)
+"""Readable on white and on black: grey ends of the intervals, blue estimates, yellow for no difference."""
 MARKS = {"PASS": "✅", "FAIL": "❌", "UNDECIDED": "❔"}
 SHOWN = 20
 
 
-def parts(comparison: Comparison) -> Iterator[str]:
+def parts(comparison: Comparison, *, has_pictures: bool) -> Iterator[str]:
     """The blocks of one product. Empty for one of which nothing was compared."""
     judged = comparison.judged
     if judged is None:
@@ -32,7 +39,7 @@ def parts(comparison: Comparison) -> Iterator[str]:
         yield from _chart(judged)
         yield table([f"{code(judged.metric)} by slice", "rows", "head", "base", "difference"], rows)
     yield from _production(comparison)
-    if comparison.pictures:
+    if has_pictures and comparison.pictures:
         yield "\n".join(f"![{name}]({name})" for name in comparison.pictures)
         yield "In the pictures the candidate is head and the champion is base."
     yield from _data(comparison)
@@ -44,21 +51,30 @@ def parts(comparison: Comparison) -> Iterator[str]:
 
 def _chart(judged: Judged) -> Iterator[str]:
     """The first metric by slice as a chart that forges draw themselves, from nothing but numbers and plain names."""
-    found = [(_plain(f"{each.column} {each.level}"), each.estimates.get("difference")) for each in judged.slices[:MOST_LEVELS]]
-    known = [(name, (d.low, d.value, d.high)) for name, d in found if d is not None]
-    drawn = [(name, values) for name, values in known if None not in values]
-    if len(drawn) > 1:
-        names = ", ".join(f'"{name}"' for name, _ in drawn)
+    found = [(each, each.estimates.get("difference")) for each in judged.slices[:MOST_LEVELS]]
+    known = [(each, (d.low, d.value, d.high)) for each, d in found if d is not None]
+    drawn = [(each, values) for each, values in known if None not in values]
+    if len(drawn) > 1 and (names := _names([each for each, _ in drawn])):
+        axis = ", ".join(f'"{name}"' for name in names)
         lines = [*zip(*(values for _, values in drawn), strict=True), (0.0,) * len(drawn)]
         shown = "".join(f"  line [{', '.join(f'{value:.4f}' for value in line)}]\n" for line in lines)
-        title = f"{_plain(judged.metric)} by slice: head less base"
-        yield "Of each slice, head less base: the estimate between the ends of its interval. The flat line is no difference."
-        yield f'```mermaid\nxychart-beta\n  title "{title}"\n  x-axis [{names}]\n{shown}```'
+        columns = dict.fromkeys(_plain(each.column) for each, _ in drawn)
+        title = f"{_plain(judged.metric)} by {' and '.join(columns)}: head less base"
+        yield "Of each slice, head less base: the estimate is blue, the ends of its interval grey, no difference yellow."
+        yield f'```mermaid\n{STYLE}\nxychart-beta\n  title "{title}"\n  x-axis [{axis}]\n{shown}```'
 
 
-def _plain(name: str) -> str:
+def _names(slices: Sequence[SliceShown]) -> list[str]:
+    """A name for each slice, short enough for the axis where that tells them apart; none where no name does: the chart would take
+    two for one."""
+    short = [_plain(each.level, AXIS // len(slices)) for each in slices]
+    whole = [_plain(f"{each.column} {each.level}") for each in slices]
+    return next((names for names in (short, whole) if len(set(names)) == len(slices)), [])
+
+
+def _plain(name: str, longest: int = MOST_NAME) -> str:
     """Letters of any script, digits and spaces alone: a chart's text has no way to escape others."""
-    return re.sub(r"[^\w .-]", " ", name)[:MOST_NAME].strip() or "unnamed"
+    return re.sub(r"[^\w .-]", " ", name)[: min(longest, MOST_NAME)].strip() or "unnamed"
 
 
 def _production(comparison: Comparison) -> Iterator[str]:
@@ -89,7 +105,7 @@ def _about(comparison: Comparison, judged: Judged) -> str:
 
 
 def _claim_row(claim: ClaimFacts) -> list[str]:
-    return [MARKS.get(claim.outcome, "❔"), f"{text(claim.name)}: {text(claim.kind)} {code(claim.text)}", text(claim.message)]
+    return [MARKS.get(claim.outcome, "❔"), f"{code(claim.name)}: {text(claim.kind)} {code(claim.text)}", text(claim.message)]
 
 
 def _differs(comparison: Comparison) -> bool:

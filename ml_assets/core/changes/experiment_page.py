@@ -9,15 +9,15 @@ from ml_assets.core.changes.record import Change
 from ml_assets.core.markdown import code, text
 
 
-def page(comparison: Comparison, changes: Sequence[Change], base: str) -> str:
-    """The whole report."""
-    return "\n\n".join(_blocks(comparison, changes, base)) + "\n"
+def page(comparison: Comparison, changes: Sequence[Change], base: str, *, has_pictures: bool = True) -> str:
+    """The whole report. Pictures are files next to it."""
+    return "\n\n".join(_blocks(comparison, changes, base, has_pictures=has_pictures)) + "\n"
 
 
-def _blocks(comparison: Comparison, changes: Sequence[Change], base: str) -> Iterator[str]:
+def _blocks(comparison: Comparison, changes: Sequence[Change], base: str, *, has_pictures: bool) -> Iterator[str]:
     yield f"## {comparison.outcome}: {text(comparison.product)} against {code(base[:12])}"
     if comparison.reasons:
         yield "\n".join(f"- {text(reason)}" for reason in comparison.reasons)
     if changes:
         yield changes_table(changes)
-    yield from parts(comparison)
+    yield from parts(comparison, has_pictures=has_pictures)

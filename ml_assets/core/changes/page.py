@@ -15,12 +15,12 @@ EFFECTS = {"weakened": "**weakened**", "strengthened": "strengthened", "changed"
 MOST_CAUSES = 6
 
 
-def page(review: Review) -> str:
-    """The whole report."""
-    return "\n\n".join(_parts(review)) + "\n"
+def page(review: Review, *, has_pictures: bool = True) -> str:
+    """The whole report. Pictures are files next to it: without them it can be read anywhere."""
+    return "\n\n".join(_parts(review, has_pictures=has_pictures)) + "\n"
 
 
-def _parts(review: Review) -> Iterator[str]:
+def _parts(review: Review, *, has_pictures: bool) -> Iterator[str]:
     yield f"## {SIGNS[review.outcome]} {review.outcome}: {code(review.head[:12])} against {code(review.base[:12])}"
     yield "\n".join(f"- {text(reason)}" for reason in review.reasons)
     if review.is_dirty:
@@ -31,7 +31,7 @@ def _parts(review: Review) -> Iterator[str]:
         yield "### What changed"
         yield changes_table(review.changes)
     for comparison in review.comparisons:
-        yield from parts(comparison)
+        yield from parts(comparison, has_pictures=has_pictures)
     if review.acknowledged:
         yield "### Acknowledged"
         rows = [[text(f"{item.product}/{item.name}"), text(item.reason)] for item in review.acknowledged]

@@ -74,7 +74,7 @@ class Setup:
 
 def setup(repository: Repository, forge: ForgeName, *, roots: Sequence[Path], requirements: str, owners: Sequence[str]) -> Setup:
     """What the repository needs. Raises SetupRefused where it has no products or doesn't pin ml-assets."""
-    inside = [root for root in roots if root.is_relative_to(repository.root)]
+    inside = [root for root in roots if repository.holds(root)]
     names = sorted(file.parent.name for root in inside for file in root.glob(f"*/{SPEC_FILE}"))
     if not names:
         raise SetupRefused(f"{repository.root} has no products; name their folder: ML_ASSETS_PRODUCTS=products ml-assets ci init")

@@ -141,7 +141,7 @@ def arena(
     with repository.worktree(commit, place / "trees") as tree, tempfile.TemporaryDirectory(dir=place) as folder:
 
         def there(path: Path) -> Path:
-            return tree / path.relative_to(repository.root) if path.is_relative_to(repository.root) else path
+            return tree / path.relative_to(repository.root) if repository.holds(path) else path
 
         products = tuple(map(there, current.products))
         python = _python(repository, tree, place / "environments", say)

@@ -46,5 +46,5 @@ def _approvals(
 
 def _paths(repository: Repository, roots: Sequence[Path]) -> Mapping[str, str]:
     """The path in the repository of each product's product.yaml, by the folder's name, which is the product's."""
-    files = [file for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}")) if root.is_relative_to(repository.root)]
+    files = [file for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}")) if repository.holds(root)]
     return {file.parent.name: file.relative_to(repository.root).as_posix() for file in files}

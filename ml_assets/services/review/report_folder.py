@@ -23,9 +23,16 @@ def as_json(review: Review) -> str:
     return msgspec.json.format(msgspec.json.encode(review), indent=1).decode() + "\n"
 
 
+def make(folder: Path) -> None:
+    """Make the folder. A new one is kept out of git: the next report would call the work tree that it lies in changed."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        (folder / ".gitignore").write_text("*\n", encoding="utf-8")
+
+
 def write(review: Review, pictures: Mapping[str, bytes], folder: Path) -> None:
     """Write the files. Pictures of an earlier review are removed, so that none is taken for one of this."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make(folder)
     for old in folder.glob("*.svg"):
         old.unlink()
     for name, picture in pictures.items():

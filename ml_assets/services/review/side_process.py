@@ -6,6 +6,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from resources.settings import variable
@@ -26,9 +27,13 @@ class Ended:
 
     @property
     def problem(self) -> str:
-        """The error that it told, or else its last line."""
-        told = [line.removeprefix("error: ") for line in self.lines if line.startswith(("error: ", "Error: "))]
-        return (told or self.lines or (f"exit code {self.code}",))[-1]
+        """The error that it told, with the indented lines that say what is wrong; or else its last line."""
+        places = [place for place, line in enumerate(self.lines) if line.startswith(("error: ", "Error: "))]
+        if not places:
+            return (self.lines or (f"exit code {self.code}",))[-1]
+        error, *more = self.lines[places[-1] :]
+        details = [line.lstrip(" -") for line in takewhile(lambda line: line.startswith(" "), more)]
+        return "; ".join([error.partition(": ")[2], *details])
 
 
 @dataclass(frozen=True)

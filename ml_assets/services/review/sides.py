@@ -28,16 +28,16 @@ def tree_side(repository: Repository, roots: Sequence[Path]) -> Side:
 def commit_side(repository: Repository, commit: str, roots: Sequence[Path], tree: Side) -> Side:
     """The files of a commit. `tree` is the work tree's side."""
     code = [TREE.root / package for package in PACKAGES]
-    inside = [root for root in roots if root.is_relative_to(repository.root)]
+    inside = [root for root in roots if repository.holds(root)]
     files = repository.files(commit, [*code, *inside, DBT_MODELS, *SHARED_DBT, repository.root / LOCK])
     folders = {path.parent for path in files if path.name == SPEC_FILE and path.parent.parent in inside}
-    outside = {name: product for name, product in tree.products.items() if not product.folder.is_relative_to(repository.root)}
+    outside = {name: product for name, product in tree.products.items() if not repository.holds(product.folder)}
     products, problems = _loaded({folder: ProductFiles.among(files, folder) for folder in sorted(folders)})
     return Side(
-        code=_code(files) if code[0].is_relative_to(repository.root) else SOURCE,
+        code=_code(files) if repository.holds(code[0]) else SOURCE,
         products=outside | products,
         problems=problems,
-        shared_dbt=_shared(files) if DBT_MODELS.is_relative_to(repository.root) else tree.shared_dbt,
+        shared_dbt=_shared(files) if repository.holds(DBT_MODELS) else tree.shared_dbt,
         libraries=locked(files.get(repository.root / LOCK, b"")),
     )
 

@@ -3,7 +3,6 @@
 It works in a home of its own above one that is only read, so nothing there becomes current, is charged, or is promoted.
 """
 
-import contextlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -53,7 +52,7 @@ class Walker:
     product: Product
     say: Say = lambda _: None
     done: dict[Asset, Made] = field(default_factory=dict)
-    breaches: dict[str, ContractBreached] = field(default_factory=dict)
+    breaches: dict[str, MlAssetsError] = field(default_factory=dict)
 
     def made(self, stage: str, key: str) -> Manifest:
         """The snapshot of a stage's partition, with all that it reads made first; each once. Raises what its builder raises."""
@@ -78,8 +77,10 @@ class Walker:
         known = self.source.partitions(self.product.name, "raw")
         delivered = [key for key in known if self._delivered("raw", key) is not None][-RECENT:]
         for key in delivered:
-            with contextlib.suppress(ContractBreached):  # a check says so
+            try:
                 self.made("dataset", key)
+            except MlAssetsError as error:  # a check says so
+                self.breaches.setdefault(key, error)
         return delivered
 
     def handle(self, manifest: Manifest) -> Handle:
@@ -215,7 +216,7 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, np.ndarray
 
 
 def _breaches(walker: Walker) -> Iterator[Check]:
-    """The partitions whose delivery breaks the contract as a whole."""
+    """The partitions whose delivery breaks the contract as a whole, and the newest ones that cannot be built at all."""
     for key, error in sorted(walker.breaches.items()):
         yield Check(stage="dataset", partition=key, description=str(error))
 
