@@ -1,6 +1,8 @@
 """What the tests share: a workspace in a new folder, and a small product."""
 
 import gc
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from tests.support import trains
-from tests.support.shared import of_session, share_parsed_projects
+from tests.support.quick_python import name_no_callers, quick_python
+from tests.support.shared import made_once, of_session, share_parsed_projects
 
 LONGEST_FIRST = (
     "test_check",
@@ -84,7 +87,18 @@ def few_objects_to_collect() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def parsed_projects(tmp_path_factory: pytest.TempPathFactory) -> None:
     """dbt parses each project once in a session: the homes of all workers share what it parsed."""
+    name_no_callers()
     share_parsed_projects(of_session(tmp_path_factory.getbasetemp()) / "parsed-projects")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_start_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Most of a quick command is imports: what is started as this Python is forked from a process that has them."""
+    session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    folder = made_once(tmp_path_factory.getbasetemp(), "python", lambda made: quick_python(made, session=session))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(folder / "python"))
+        yield
 
 
 @pytest.fixture

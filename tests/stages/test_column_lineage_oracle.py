@@ -42,9 +42,7 @@ def _create_sources(folder: Path) -> None:
 
 def _dagster_dbt(project: DbtProject, folder: Path) -> dict[str, Lineage]:
     """Run every model; the lineage that each materialization carries, which ends at a model's parents, up to the sources."""
-    dbt = DbtCliResource(
-        project_dir=project.path, profiles_dir=project.path, dbt_executable=Path(sys.executable).with_name("dbt")
-    )
+    dbt = DbtCliResource(project_dir=project.path, profiles_dir=project.path, dbt_executable=Path(sys.prefix, "bin", "dbt"))
     manifest = read_manifest(project).writable_manifest().to_dict(omit_none=False)
     args = ["run", "--no-write-json", "--log-level-file", "none", "--vars", json.dumps({"duckdb": str(folder / DATABASE)})]
     with chdir(folder):  # dagster-dbt's threads change it, and do not always change it back
