@@ -2,12 +2,14 @@
 
 import gc
 import os
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from sqlalchemy import Engine, event
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
@@ -99,6 +101,17 @@ def commands_start_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", str(folder / "python"))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk() -> None:
+    """Dagster and MLflow commit a thousand times. Where a test cuts the power, its own seam forgets (tests/support/faults)."""
+
+    def connected(connection: object, _: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Engine, "connect", connected)
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def dev(days: Days, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes
             process.wait(60)
 
 
+@pytest.mark.long
 def test_all_parts_answer_and_sigterm_leaves_no_process(days: Days, tmp_path: Path) -> None:
     log, dagster, mlflow = tmp_path / "dev.log", free_port(), free_port()
     with dev(days, log, "--dagster-port", str(dagster), "--mlflow-port", str(mlflow)) as process:

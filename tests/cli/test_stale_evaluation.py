@@ -94,6 +94,7 @@ def test_other_code_and_other_libraries_are_named_as_such(days: Days, monkeypatc
     space.ledger.close()
 
 
+@pytest.mark.long
 def test_run_stale_makes_the_newest_path_and_what_it_reads_again_and_asks_no_older_window(days: Days) -> None:
     replace_in(days.products / "flights" / "contract.py", {'"min_rows": 100': '"min_rows": 99'})
     space = days.open()
