@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,14 @@ except OSError:
     except FileExistsError:
         pass
     be_the_real_one()
+passed_on = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+for number in passed_on:
+    signal.signal(number, lambda number, _: server.send(bytes([number])))
 request = json.dumps([own[2:], dict(os.environ), os.getcwd()]).encode()
 socket.send_fds(server, [len(request).to_bytes(4, "big")], [0, 1, 2])
 server.sendall(request)
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-    signal.signal(number, lambda number, _: server.send(bytes([number])))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, passed_on)
 code = int.from_bytes(server.recv(2), "big", signed=True)
 if code < 0:
     signal.signal(-code, signal.SIG_DFL)
@@ -101,15 +105,15 @@ class Forks:
                 elif source is self._woken:
                     self._woken.recv(100)
                     self._report_ended()
-                else:
+                elif source in self._processes.values():  # its process may have ended a moment ago
                     self._pass_on(source)
         return None
 
     def _forked(self, client: socket.socket) -> list[str] | None:
         head, files, _, _ = socket.recv_fds(client, 4, 3)
         size, request = int.from_bytes(head, "big"), b""
-        while len(request) < size:
-            request += client.recv(size - len(request))
+        while len(request) < size and (part := client.recv(size - len(request))):
+            request += part
         if pid := os.fork():
             for file in files:
                 os.close(file)
@@ -142,7 +146,7 @@ class Forks:
                 return
             client = self._processes.pop(pid)
             self._selector.unregister(client)
-            with client:
+            with client, suppress(BrokenPipeError):  # a client that was killed waits for no answer
                 client.send(os.waitstatus_to_exitcode(status).to_bytes(2, "big", signed=True))
 
     def _pass_on(self, client: socket.socket) -> None:
