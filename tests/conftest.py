@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
-from sqlalchemy import Engine, event
+from sqlalchemy import Pool, event
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
@@ -21,37 +21,42 @@ from tests.support.shared import made_once, of_session, share_parsed_projects
 LONGEST_FIRST = (
     "test_check",
     "test_path",
+    "test_prepared_changes",
     "test_generations",
-    "test_environment",
     "test_approval",
-    "test_dev",
+    "test_rederived",
     "test_latency",
-    "test_sigkill",
+    "test_code_digest",
     "test_override",
     "test_refusals",
-    "test_ci_command",
-    "test_ci_init",
+    "test_comparison",
     "test_sensor",
-    "test_reproduce",
-    "test_own_features",
-    "test_leaves",
-    "test_deploy",
     "test_readme",
-    "test_workers",
-    "test_unknown_airport",
+    "test_ci_command",
+    "test_lineage_365",
+    "test_log_kills",
     "test_operator_rollback",
-    "test_browser",
+    "test_workers",
+    "test_push_and_pull",
+    "test_experiment",
+    "test_hostile_walk",
     "test_dbt",
     "test_plan",
     "test_server",
     "test_bite_and_backtest",
+    "test_own_features",
+    "test_reproduce",
     "test_recall",
-    "test_canary_path",
+    "test_stage_code",
+    "test_ci_init",
+    "test_leaves",
+    "test_browser",
+    "test_predictions",
     "test_canary",
-    "test_compiled_features",
+    "test_environment",
+    "test_canary_path",
     "test_deliveries",
     "test_shadowing",
-    "test_predictions",
 )
 """Files that take long, so that two workers end together; two files that need the same home made do not begin together."""
 
@@ -107,11 +112,11 @@ def commands_start_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def nobody_waits_for_the_disk() -> None:
     """Dagster and MLflow commit a thousand times. Where a test cuts the power, its own seam forgets (tests/support/faults)."""
 
-    def connected(connection: object, _: object) -> None:
+    def taken(connection: object, *_: object) -> None:
         if isinstance(connection, sqlite3.Connection):
             connection.execute("PRAGMA synchronous=OFF")
 
-    event.listen(Engine, "connect", connected)
+    event.listen(Pool, "checkout", taken)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -106,7 +105,7 @@ def _own_copy(base: Path) -> Months:
         runs = {MONTHS[0]: first}
         for key in MONTHS[1:]:
             made.deliver(key, month(key))
-            with blank_pages() if key != MONTHS[-1] else nullcontext():
+            with blank_pages():
                 runs[key] = made.run(key, leaves=LEAVES)
         made.close()
         (folder / "runs.pickle").write_bytes(pickle.dumps(runs))
