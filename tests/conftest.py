@@ -1,52 +1,62 @@
 """What the tests share: a workspace in a new folder, and a small product."""
 
 import gc
+import os
+import sqlite3
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings as hypothesis_settings
+from sqlalchemy import Pool, event
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
 from resources.settings import Settings, settings
 from tests.support import trains
-from tests.support.shared import of_session, share_parsed_projects
+from tests.support.quick_python import name_no_callers, quick_python
+from tests.support.shared import made_once, of_session, share_parsed_projects
 
 LONGEST_FIRST = (
     "test_check",
     "test_path",
+    "test_prepared_changes",
     "test_generations",
-    "test_environment",
     "test_approval",
-    "test_dev",
+    "test_rederived",
     "test_latency",
-    "test_sigkill",
+    "test_code_digest",
     "test_override",
     "test_refusals",
-    "test_ci_command",
-    "test_ci_init",
+    "test_comparison",
     "test_sensor",
-    "test_reproduce",
-    "test_own_features",
-    "test_leaves",
-    "test_deploy",
     "test_readme",
-    "test_workers",
-    "test_unknown_airport",
+    "test_ci_command",
+    "test_lineage_365",
+    "test_log_kills",
     "test_operator_rollback",
-    "test_browser",
+    "test_workers",
+    "test_push_and_pull",
+    "test_experiment",
+    "test_hostile_walk",
     "test_dbt",
     "test_plan",
     "test_server",
     "test_bite_and_backtest",
+    "test_own_features",
+    "test_reproduce",
     "test_recall",
-    "test_canary_path",
+    "test_stage_code",
+    "test_ci_init",
+    "test_leaves",
+    "test_browser",
+    "test_predictions",
     "test_canary",
-    "test_compiled_features",
+    "test_environment",
+    "test_canary_path",
     "test_deliveries",
     "test_shadowing",
-    "test_predictions",
 )
 """Files that take long, so that two workers end together; two files that need the same home made do not begin together."""
 
@@ -84,7 +94,29 @@ def few_objects_to_collect() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def parsed_projects(tmp_path_factory: pytest.TempPathFactory) -> None:
     """dbt parses each project once in a session: the homes of all workers share what it parsed."""
+    name_no_callers()
     share_parsed_projects(of_session(tmp_path_factory.getbasetemp()) / "parsed-projects")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_start_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Most of a quick command is imports: what is started as this Python is forked from a process that has them."""
+    session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
+    folder = made_once(tmp_path_factory.getbasetemp(), "python", lambda made: quick_python(made, session=session))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "executable", str(folder / "python"))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_waits_for_the_disk() -> None:
+    """Dagster and MLflow commit a thousand times. Where a test cuts the power, its own seam forgets (tests/support/faults)."""
+
+    def taken(connection: object, *_: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous=OFF")
+
+    event.listen(Pool, "checkout", taken)
 
 
 @pytest.fixture

@@ -195,6 +195,7 @@ def test_a_partition_is_scored_when_every_window_that_holds_it_is_retired(shop: 
     space.ledger.close()
 
 
+@pytest.mark.long
 def test_a_home_upstream_lends_what_it_made_and_is_not_written(shop: Team, tmp_path: Path) -> None:
     judge(shop, (SPEC, "depth: 3", "depth: 2"))
     upstream = tmp_path / "upstream"
@@ -304,6 +305,7 @@ def test_walk_and_judge_say_what_they_lack(shop: Team) -> None:
     assert json.dumps(text).count("Traceback") == 0
 
 
+@pytest.mark.long
 def test_windows_whose_labels_nobody_knows_yet_leave_the_models_to_promotion(shop: Team) -> None:
     shop.git("branch", "--force", "late", "main")
     shop.git("switch", "--quiet", "late")
@@ -318,6 +320,7 @@ def test_windows_whose_labels_nobody_knows_yet_leave_the_models_to_promotion(sho
     assert f"no row of {', '.join(WINDOWS)} has a known label" in answer.report["reasons"][0]
 
 
+@pytest.mark.long
 def test_a_contract_is_tried_on_the_newest_partitions_too_though_none_of_them_is_scored(shop: Team) -> None:
     answer = judge(
         shop,

@@ -96,7 +96,10 @@ def compared(team: Team, folder: Path, *, hostile: str, after: str) -> Compariso
     return result
 
 
-@pytest.mark.parametrize("name", CASES)
+SHORT = ("scores that are no numbers", "labels that fit its scores", "a model that it calls equal", "a link")
+
+
+@pytest.mark.parametrize("name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in CASES])
 def test_a_walk_that_was_tampered_with_is_not_accepted_for_it(shop: Team, tmp_path: Path, name: str) -> None:
     hostile, after, outcome, why = CASES[name]
     result = compared(shop, tmp_path, hostile=hostile, after=after)

@@ -64,6 +64,7 @@ def test_the_second_judge_says_what_the_first_did_without_head_at_work(shop: Tea
     assert not any(line.startswith("head:") for line in derived.stderr.splitlines())
 
 
+@pytest.mark.long
 def test_a_ruined_model_and_a_lower_floor_are_found_out_again(shop: Team) -> None:
     ruined = (SPEC, "iterations: 5, learning_rate: 0.3", "iterations: 1, learning_rate: 0.0001")
     own, derived = both(shop, ruined)

@@ -63,6 +63,7 @@ def test_installed_code_loads_what_a_checkout_does(tmp_path: Path, monkeypatch: 
     assert yaml.safe_load(workspace_file(current).read_text()) == yaml.safe_load((ROOT / "workspace.yaml").read_text())
 
 
+@pytest.mark.long
 def test_all_parts_answer_and_sigterm_leaves_no_process(days: Days, tmp_path: Path) -> None:
     log, dagster, mlflow = tmp_path / "dev.log", free_port(), free_port()
     with dev(days, log, "--dagster-port", str(dagster), "--mlflow-port", str(mlflow)) as process:

@@ -108,6 +108,7 @@ def test_run_stale_waits_for_the_next_partition_where_the_test_window_is_retired
     space.ledger.close()
 
 
+@pytest.mark.long
 def test_run_stale_makes_the_newest_path_and_what_it_reads_again_and_asks_no_older_window(days: Days) -> None:
     replace_in(days.products / "flights" / "contract.py", {'"min_rows": 100': '"min_rows": 99'})
     space = days.open()

@@ -129,7 +129,7 @@ def test_the_templates_are_data_of_the_package() -> None:
 
 def test_the_workflows_keep_the_rules_and_zizmor_finds_nothing_in_them(own: Team) -> None:
     init(own, "github")
-    zizmor = [Path(sys.executable).parent / "zizmor", "--offline", "--pedantic", own.root / ".github"]
+    zizmor = [Path(sys.prefix, "bin", "zizmor"), "--offline", "--pedantic", own.root / ".github"]
     done = subprocess.run(zizmor, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     judged, approved, report = (yaml.safe_load((own.root / path).read_text()) for path in WORKFLOWS)

@@ -30,6 +30,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         yield chrome
 
 
+@pytest.mark.long
 def test_the_graph_shows_every_stage_of_flights(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/locations/ml_assets/asset-groups/flights/")
     eventually(lambda: STAGES | {"staging", "production"} <= texts(driver), what="the graph's nodes")

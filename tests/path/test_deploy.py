@@ -32,6 +32,7 @@ def running(days: Days) -> Iterator[Deployment]:
         yield made
 
 
+@pytest.mark.long
 def test_it_waits_for_the_commit_and_launches_what_became_stale_once(idle: Deployment) -> None:
     assert_there_is_nothing_to_do(idle, idle.deploy())
     before = idle.head

@@ -174,6 +174,7 @@ def test_a_champion_that_cannot_be_loaded_is_a_failing_finding_with_the_reason(s
     assert f"cannot be measured against {first.release}: " in run.told[LATENCY_HOLDS]
 
 
+@pytest.mark.long
 def test_the_real_home_stays_as_it_is_while_releases_take_turns(small: Small) -> None:
     small.candidate()
     predictions = small.space.settings.predictions("flights")
@@ -185,6 +186,7 @@ def test_the_real_home_stays_as_it_is_while_releases_take_turns(small: Small) ->
     assert after[1] == before[1]
 
 
+@pytest.mark.long
 def test_a_verdict_does_not_depend_on_how_busy_the_machine_was(small: Small) -> None:
     quiet = small.get("evaluation", LAST)
     members = small.space.snapshots.open(quiet.snapshot).members

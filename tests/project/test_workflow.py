@@ -122,7 +122,7 @@ def posted(tmp_path: Path) -> Iterator[tuple[GitHubStandIn, Change, dict[str, st
         forge.add_pull(7, made.head)
         environ = runner_environ(tmp_path, GITHUB_API_URL=address, GITHUB_GRAPHQL_URL=f"{address}/graphql")
         (made.team.root / ".venv").mkdir()
-        (made.team.root / ".venv" / "bin").symlink_to(Path(sys.executable).parent)
+        (made.team.root / ".venv" / "bin").symlink_to(Path(sys.prefix, "bin"))
         yield forge, made, environ | made.team.environ | {"PATH": environ["PATH"]}
 
 
@@ -159,7 +159,7 @@ def test_a_review_before_the_run_has_ended_posts_nothing(posted: tuple[GitHubSta
 
 
 def test_zizmor_finds_nothing_in_the_workflows() -> None:
-    zizmor = [Path(sys.executable).parent / "zizmor", "--offline", "--pedantic", "--config", ROOT / ".github" / "zizmor.yml"]
+    zizmor = [Path(sys.prefix, "bin", "zizmor"), "--offline", "--pedantic", "--config", ROOT / ".github" / "zizmor.yml"]
     done = subprocess.run([*zizmor, ROOT / ".github"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

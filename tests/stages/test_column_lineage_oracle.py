@@ -9,8 +9,6 @@ from pathlib import Path
 import dagster as dg
 import duckdb
 import pytest
-from dagster_dbt import DbtCliResource
-from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
 from resources.dbt.build import Dbt
 from resources.dbt.column_lineage import trace
@@ -42,9 +40,10 @@ def _create_sources(folder: Path) -> None:
 
 def _dagster_dbt(project: DbtProject, folder: Path) -> dict[str, Lineage]:
     """Run every model; the lineage that each materialization carries, which ends at a model's parents, up to the sources."""
-    dbt = DbtCliResource(
-        project_dir=project.path, profiles_dir=project.path, dbt_executable=Path(sys.executable).with_name("dbt")
-    )
+    from dagster_dbt import DbtCliResource
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    dbt = DbtCliResource(project_dir=project.path, profiles_dir=project.path, dbt_executable=Path(sys.prefix, "bin", "dbt"))
     manifest = read_manifest(project).writable_manifest().to_dict(omit_none=False)
     args = ["run", "--no-write-json", "--log-level-file", "none", "--vars", json.dumps({"duckdb": str(folder / DATABASE)})]
     with chdir(folder):  # dagster-dbt's threads change it, and do not always change it back

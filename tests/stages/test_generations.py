@@ -228,6 +228,7 @@ def test_a_rebuild_that_comes_out_equal_changes_nothing_downstream(copy: Home) -
 # --- raw
 
 
+@pytest.mark.long
 def test_raw_whose_delivery_is_gone_is_read_again_from_the_bytes_that_the_store_keeps(copy: Home) -> None:
     copy.edit("product.yaml", (r"null_values: \[NA\]", "null_values: [NA, none]"))
     was = copy.get("raw", OLD[0])

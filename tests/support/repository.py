@@ -68,9 +68,9 @@ class Team:
     def ci(self, *arguments: str, code: Path | None = None, cwd: Path | None = None, **variables: str) -> "Answer":
         """`ml-assets ci` in the repository, by the code of this checkout or of another one."""
         environ = self.environ | variables
-        start = f"import sys; sys.path.insert(0, {str(code)!r})\n" if code else ""
-        program = f"{start}from ml_assets.cli import main\nmain()"
-        command = [sys.executable, "-c", program, "ci", "--output", str(self.home / "report"), *arguments]
+        program = f"import sys; sys.path.insert(0, {str(code)!r})\nfrom ml_assets.cli import main\nmain()"
+        start = ["-c", program] if code else ["-m", "ml_assets"]
+        command = [sys.executable, *start, "ci", "--output", str(self.home / "report"), *arguments]
         done = subprocess.run(command, cwd=cwd or self.root, env=environ, capture_output=True, text=True, check=False)
         return Answer(done.returncode, done.stdout, done.stderr, self.home / "report")
 

@@ -27,7 +27,7 @@ def runner_environ(folder: Path, **more: str) -> dict[str, str]:
     bare = {name: os.environ[name] for name in ("LANG", "LC_ALL", "TMPDIR") if name in os.environ}
     return {
         **bare,
-        "PATH": os.pathsep.join([str(ROOT / "tests" / "doubles"), str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": os.pathsep.join([str(ROOT / "tests" / "doubles"), str(Path(sys.prefix, "bin")), os.environ["PATH"]]),
         "HOME": str(folder),
         "CML_DOUBLE": str(folder / "sent"),
         "GITHUB_SERVER_URL": "https://github.com",
