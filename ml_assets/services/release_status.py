@@ -16,6 +16,7 @@ from ml_assets.core.release.approvals import Answer, Approvals, Override, Via, a
 from ml_assets.core.release.promotion import SHORTEST_PREFIX, Decision, decide
 from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
+from ml_assets.services.governed_gates import weakened_after_a_look
 from ml_assets.services.latency_evidence import latency_outdated
 from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
@@ -66,9 +67,8 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and permit.overridden else ""
     statements = Decisions(lineage.ledger).statements(release, evaluation)
-    approved = approvals(
-        statements, approval_reason=permit.approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode
-    )
+    asked = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
+    approved = approvals(statements, approval_reason=asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
     answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
