@@ -43,7 +43,7 @@ LONGEST_FIRST = (
     "test_dbt",
     "test_plan",
     "test_server",
-    "test_bite_and_backtest",
+    "test_mutate_and_backtest",
     "test_own_features",
     "test_reproduce",
     "test_recall",

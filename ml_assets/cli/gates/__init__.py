@@ -6,7 +6,7 @@ from ml_assets.cli import LazyGroup
 
 COMMANDS = {
     "verify": "Judge a stored pair again at its very boundary, and show how often it is let through.",
-    "bite": "Sabotage models and data, and show which gate catches what.",
+    "mutate": "Sabotage models and data, and show which gate catches what.",
     "backtest": "Try a proposed gates block on the past.",
     "budget": "Show the looks at each test window, and how many are left.",
 }

@@ -30,7 +30,7 @@ class Catch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bite:
+class Mutation:
     """What became of one mutant. `advice` says which gate would catch one that was let through."""
 
     mutant: str

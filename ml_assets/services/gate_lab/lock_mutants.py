@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.gate_lab.mutants import Bite, Catch, Fate, without_numbers
+from ml_assets.core.gate_lab.mutants import Catch, Fate, Mutation, without_numbers
 from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.errors import MlAssetsError
@@ -18,7 +18,7 @@ NO_RELEASE = "nothing was released yet, so there is no verdict to misuse"
 LOCKS_ADVICE = "the code of core/release/bundle.py and core/evaluation/snapshot.py is what refuses this: it is broken"
 
 
-def empty_partition(on: Subject) -> Bite:
+def empty_partition(on: Subject) -> Mutation:
     """A delivery with headers and no rows."""
     from ml_assets.core.contract.reading import read_delivery
 
@@ -33,7 +33,7 @@ def empty_partition(on: Subject) -> Bite:
     return _told("empty partition", "every table delivered with its header alone", found, "set min_rows in contract.py")
 
 
-def foreign_rows(on: Subject) -> Bite:
+def foreign_rows(on: Subject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
     earlier = on.case.trained[-1].partition
     found = _breaches(on, _delivered(on, earlier))
@@ -41,7 +41,7 @@ def foreign_rows(on: Subject) -> Bite:
     return _told("another partition's rows", about, found, "declare the table's time column in product.yaml")
 
 
-def broken_features(on: Subject) -> Bite:
+def broken_features(on: Subject) -> Mutation:
     """The features of the test window with a key twice and a column of the wrong kind of values."""
     import polars as pl
 
@@ -58,7 +58,7 @@ def broken_features(on: Subject) -> Bite:
     return _told("repeated row", "one row of the features twice", found, "set `unique` in the Features contract")
 
 
-def trained_on_test(on: Subject) -> Bite:
+def trained_on_test(on: Subject) -> Mutation:
     """The test window's last partition among the training partitions."""
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
@@ -74,10 +74,10 @@ def trained_on_test(on: Subject) -> Bite:
     return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
 
 
-def swapped_model(on: Subject) -> Bite:
+def swapped_model(on: Subject) -> Mutation:
     """Another month's model where the verdict's is asked for."""
     if (release := _released(on)) is None:
-        return Bite(mutant="swapped model", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="swapped model", about="", fate="not tried", told=NO_RELEASE)
     own = on.case.lineage.made_from(release)["model"]
     others = [m for m in _models(on) if m.data_version != own.data_version]
     other = others[-1] if others else replace(own, data_version="0" * 64)
@@ -85,12 +85,12 @@ def swapped_model(on: Subject) -> Bite:
     return _told("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
 
 
-def changed_bytes(on: Subject) -> Bite:
+def changed_bytes(on: Subject) -> Mutation:
     """One bit of a released model's file, in a store of our own above the real one."""
     from ml_assets.services.proofs.release import intact
 
     if (release := _released(on)) is None:
-        return Bite(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)
     scratch = snapshots_above(on.case.lineage.snapshots, on.folder)
     content = bytearray(scratch.read(release.snapshot, "model.cbm"))
     digest = scratch.open(release.snapshot).members["model.cbm"]
@@ -105,28 +105,28 @@ def changed_bytes(on: Subject) -> Bite:
     return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", found, LOCKS_ADVICE)
 
 
-def replayed_verdict(on: Subject) -> Bite:
+def replayed_verdict(on: Subject) -> Mutation:
     """The verdict once more, after what it let through has become the champion."""
     if (release := _released(on)) is None:
-        return Bite(mutant="replayed verdict", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="replayed verdict", about="", fate="not tried", told=NO_RELEASE)
     now = {"champion": release.snapshot, "anchor": release.snapshot}
     about = f"the verdict of {ReleaseFacts.of(release).release} used again, when that release is the champion"
     return _told("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
 
 
-def verdict_without_numbers(on: Subject) -> Bite:
+def verdict_without_numbers(on: Subject) -> Mutation:
     """What a tool records that compares with NaN: a PASS without a number."""
     if (release := _released(on)) is None:
-        return Bite(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
     evaluation = on.case.lineage.made_from(release)["evaluation"]
     forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
     about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are no numbers"
     return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
 
 
-def _told(mutant: str, about: str, found: list[Catch], advice: str) -> Bite:
+def _told(mutant: str, about: str, found: list[Catch], advice: str) -> Mutation:
     fate: Fate = "caught" if found else "let through"
-    return Bite(
+    return Mutation(
         mutant=mutant, about=about, fate=fate, catches=tuple(found), told="" if found else "nothing refused it", advice=advice
     )
 
@@ -177,7 +177,7 @@ def _models(on: Subject) -> list[Manifest]:
     return [m for key in ledger.partitions(name, "model") if (m := ledger.current(name, "model", key)) is not None]
 
 
-MUTANTS: dict[str, Callable[[Subject], Bite]] = {
+MUTANTS: dict[str, Callable[[Subject], Mutation]] = {
     "empty partition": empty_partition,
     "another partition's rows": foreign_rows,
     "repeated row": broken_features,

@@ -7,7 +7,7 @@ import polars as pl
 
 from ml_assets.core.evaluation.snapshot import levels_of
 from ml_assets.core.gate_lab import mutants as m
-from ml_assets.core.gate_lab.mutants import Bite
+from ml_assets.core.gate_lab.mutants import Mutation
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.gate_lab.subject import Subject
@@ -17,57 +17,59 @@ SEED = 20130101
 SCALE = 100.0
 
 
-def shuffled_labels(on: Subject) -> Bite:
+def shuffled_labels(on: Subject) -> Mutation:
     """The product's recipe, fitted on labels that belong to other rows."""
     about = "the same recipe on rows with each other's labels"
     fitted = on.fitted(m.shuffled(on.trained, label=on.product.features.label, seed=SEED))
     return on.judged("shuffled labels", about, on.scored(fitted))
 
 
-def constant_scores(on: Subject) -> Bite:
+def constant_scores(on: Subject) -> Mutation:
     """The mean label as the score of every row."""
     usual = float(on.trained[on.product.features.label].cast(pl.Float64).to_numpy().mean())
     return on.judged("constant scores", f"{usual:.3f} for every row", m.constant(on.answering.size, usual))
 
 
-def inverted_scores(on: Subject) -> Bite:
+def inverted_scores(on: Subject) -> Mutation:
     """The champion's scores upside down."""
     return on.judged("inverted scores", "high where it was low", m.inverted(on.answering, task=on.product.task))
 
 
-def misaligned_scores(on: Subject) -> Bite:
+def misaligned_scores(on: Subject) -> Mutation:
     """The champion's scores, each given to another row."""
     return on.judged("misaligned scores", "each row has the score of another one", m.misaligned(on.answering))
 
 
-def nan_scores(on: Subject) -> Bite:
+def nan_scores(on: Subject) -> Mutation:
     """The champion's scores, one in a hundred of them NaN."""
     return on.judged("NaN scores", "one score in a hundred is no number", m.with_nan(on.answering))
 
 
-def stale_model(on: Subject) -> Bite:
+def stale_model(on: Subject) -> Mutation:
     """The earliest partition alone; where that is what answers, its first quarter."""
     first = on.case.rows(on.case.trained[:1])
-    bite = on.judged("stale model", f"fitted on {on.case.trained[0].partition} alone", on.scored(on.fitted(first)), is_soft=True)
-    if bite.fate != "no change":
-        return bite
+    mutation = on.judged(
+        "stale model", f"fitted on {on.case.trained[0].partition} alone", on.scored(on.fitted(first)), is_soft=True
+    )
+    if mutation.fate != "no change":
+        return mutation
     early = first.sort(on.product.features.time, maintain_order=True).head(first.height // 4)
     about = f"fitted on the first quarter of {on.case.trained[0].partition}: all of it is what answers"
     return on.judged("stale model", about, on.scored(on.fitted(early)), is_soft=True)
 
 
-def lost_feature(on: Subject) -> Bite:
+def lost_feature(on: Subject) -> Mutation:
     """The champion's own model, so that nothing but the loss tells the two apart."""
     lost, scores = _spoilt(on, [f["name"] for f in on.champion.features], lambda frame, some: m.emptied(frame, columns=some))
     about = f"what answers, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("lost strong feature", about, scores, is_soft=True)
 
 
-def scaled_feature(on: Subject) -> Bite:
+def scaled_feature(on: Subject) -> Mutation:
     """Numbers only: a category has no unit."""
     names = [feature["name"] for feature in on.champion.features if feature["kind"] == "number"]
     if not names:
-        return Bite(mutant="scaled feature", about="", fate="not tried", told="no feature is a number")
+        return Mutation(mutant="scaled feature", about="", fate="not tried", told="no feature is a number")
     scaled, scores = _spoilt(on, names, lambda frame, some: m.scaled(frame, columns=some, by=SCALE))
     about = f"what answers, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("scaled feature", about, scores, is_soft=True)
@@ -82,23 +84,25 @@ def _spoilt(
     return m.until_it_hurts(m.costliest(names, score, harm=on.harm), score, harm=on.harm, clear=on.clear_harm)
 
 
-def slow_model(on: Subject) -> Bite:
+def slow_model(on: Subject) -> Mutation:
     """Slow answers have the right scores: the trial in staging measures them, and nothing that is stored can tell."""
     about = "the champion's scores, answered late"
     if (staging := on.product.staging) is None:
         told, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
-        return Bite(mutant="slow model", about=about, fate="let through", told=told, advice=advice)
+        return Mutation(mutant="slow model", about=about, fate="let through", told=told, advice=advice)
     told = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
-    return Bite(mutant="slow model", about=about, fate="not tried", told=told)
+    return Mutation(mutant="slow model", about=about, fate="not tried", told=told)
 
 
-def dropped_slice(on: Subject) -> Bite:
+def dropped_slice(on: Subject) -> Mutation:
     """The rarest of the levels that the window should hold: the one whose rows are missed the least."""
     product = on.product
     columns = product.gates.slices or product.evaluation.slices
     found = _rarest(on, columns)
     if found is None:
-        return Bite(mutant="dropped slice", about="", fate="not tried", told="no column to divide by has a level in enough units")
+        return Mutation(
+            mutant="dropped slice", about="", fate="not tried", told="no column to divide by has a level in enough units"
+        )
     column, level = found
     kept = on.case.frame.select(pl.col(column).cast(pl.String) != level).to_series().to_numpy()
     frame = m.without_level(on.case.frame, column=column, level=level)
@@ -109,7 +113,7 @@ def dropped_slice(on: Subject) -> Bite:
     return on.told("dropped slice", about, told, advice=advice)
 
 
-def short_window(on: Subject) -> Bite:
+def short_window(on: Subject) -> Mutation:
     """Two units of rows, on which a lucky model looks good."""
     codes = on.case.panel({"candidate": on.answering}).codes
     kept = codes <= np.unique(codes)[1]
@@ -136,7 +140,7 @@ def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
     return min(present)[1:] if present else None
 
 
-MUTANTS: dict[str, Callable[[Subject], Bite]] = {
+MUTANTS: dict[str, Callable[[Subject], Mutation]] = {
     "shuffled labels": shuffled_labels,
     "constant scores": constant_scores,
     "inverted scores": inverted_scores,

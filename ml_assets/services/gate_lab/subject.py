@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from ml_assets.core.gate_lab.mutants import Bite, Catch, catches
+from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.registry import METRICS
@@ -92,30 +92,30 @@ class Subject:
         usual = np.full(self.answering.size, self.answering.mean())
         return 2 * max(margins) if margins else self.harm(usual) / 10
 
-    def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Bite:
+    def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:
         """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
         known = [self.case.scores["candidate"], *self.baselines.values()]
         if any(candidate.size == each.size and np.array_equal(candidate, each) for each in known):
-            return Bite(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
+            return Mutation(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
         try:
             verdict = self.case.judge({"candidate": candidate, **self.baselines})
         except MlAssetsError as error:
-            return Bite(mutant=mutant, about=about, fate="caught", catches=(Catch("evaluation", str(error)),))
+            return Mutation(mutant=mutant, about=about, fate="caught", catches=(Catch("evaluation", str(error)),))
         return self.told(mutant, about, verdict, is_soft=is_soft)
 
-    def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Bite:
+    def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
         """A verdict on a mutant, put in words."""
         if found := catches(verdict, self.control):
-            return Bite(mutant=mutant, about=about, fate="caught", catches=found)
+            return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
             told = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
-            return Bite(mutant=mutant, about=about, fate="let through", told=told, advice=advice or self._advice())
+            return Mutation(mutant=mutant, about=about, fate="let through", told=told, advice=advice or self._advice())
         relative = [claim for claim in verdict.claims if claim.kind == "prove" and "champion" in claim.text]
         if is_soft and relative:
             told = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
-            return Bite(mutant=mutant, about=about, fate="within the margin", told=told)
-        return Bite(mutant=mutant, about=about, fate="let through", told="ACCEPT", advice=advice or self._advice())
+            return Mutation(mutant=mutant, about=about, fate="within the margin", told=told)
+        return Mutation(mutant=mutant, about=about, fate="let through", told="ACCEPT", advice=advice or self._advice())
 
     def _advice(self) -> str:
         metric, sign = self.metric, "> -" if self.product.task == "binary" else "< "

@@ -1,4 +1,4 @@
-"""`gates bite` and `gates backtest` on a real home: sabotage is caught, a weak block lets it through, and faults are named."""
+"""`gates mutate` and `gates backtest` on a real home: sabotage is caught, a weak block lets it through, and faults are named."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ml_assets.cli.gates.bite import mutants
+from ml_assets.cli.gates.mutate import mutants
 from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.levels import level
 from ml_assets.spec.gates import GateSpec
@@ -26,8 +26,8 @@ rates up as of its release."""
 ANCHOR = "not_worse_anchor"
 
 
-def bitten(at: Home, *options: str) -> tuple[int, dict[str, Any]]:
-    done = invoke(at, "bite", "flights", "--json", *options)
+def mutated(at: Home, *options: str) -> tuple[int, dict[str, Any]]:
+    done = invoke(at, "mutate", "flights", "--json", *options)
     assert done.stdout, done.exception
     return done.exit_code, json.loads(done.stdout)
 
@@ -53,7 +53,7 @@ def codes(told: dict[str, Any], severity: str = "error") -> set[tuple[str, str]]
 
 def test_every_mutant_is_caught_and_nothing_is_charged_or_written(gates_home: Home) -> None:
     before = gates_home.counts(), sorted(gates_home.folder.rglob("store/*/*"))
-    code, told = bitten(gates_home, "--draws", "4")
+    code, told = mutated(gates_home, "--draws", "4")
     assert (code, told["partition"], told["control"], told["findings"]) == (0, NEWEST, "ACCEPT", [])
     fates = {each["mutant"]: each["fate"] for each in told["mutants"]}
     assert fates == {**dict.fromkeys(mutants(), "caught"), SLOW: "not tried", STALE: "within the margin"}
@@ -63,7 +63,7 @@ def test_every_mutant_is_caught_and_nothing_is_charged_or_written(gates_home: Ho
 
 def test_each_mutant_is_caught_by_what_is_there_for_it(gates_home: Home) -> None:
     names = ("dropped slice", "short window", "test rows in training", "replayed verdict", "changed model file")
-    _, told = bitten(gates_home, *(part for name in names for part in ("--only", name)))
+    _, told = mutated(gates_home, *(part for name in names for part in ("--only", name)))
     first = {each["mutant"]: each["caught_by"][0]["gate"] for each in told["mutants"]}
     gates = ("slices", "minimum", "evaluation", "release", "bundle_intact")
     assert first == dict(zip(names, gates, strict=True))
@@ -73,7 +73,7 @@ def test_each_mutant_is_caught_by_what_is_there_for_it(gates_home: Home) -> None
 def test_a_block_with_a_floor_alone_lets_mutants_through_and_names_them(gates_home: Home, tmp_path: Path) -> None:
     weak = policy(tmp_path, claims=[{"name": "floor", "prove": "roc_auc(candidate) > 0.4"}])
     names = ("constant scores", "inverted scores", "dropped slice")
-    done = invoke(gates_home, "bite", "flights", "--policy", str(weak), *(part for name in names for part in ("--only", name)))
+    done = invoke(gates_home, "mutate", "flights", "--policy", str(weak), *(part for name in names for part in ("--only", name)))
     assert done.exit_code == 1
     findings = [line for line in done.stdout.splitlines() if line.startswith("FINDING ")]
     assert [line.split(":")[0] for line in findings] == ["FINDING dropped slice"]
@@ -82,28 +82,28 @@ def test_a_block_with_a_floor_alone_lets_mutants_through_and_names_them(gates_ho
 def test_slow_answers_are_left_to_staging_and_are_a_finding_where_staging_measures_nothing(
     gates_home: Home, tmp_path: Path
 ) -> None:
-    code, told = bitten(gates_home, "--only", SLOW)
+    code, told = mutated(gates_home, "--only", SLOW)
     assert (code, told["findings"]) == (0, [])
     assert "staging judges latency: latency_holds lets through at most 1.5 times" in told["mutants"][0]["told"]
     unmeasured = gates_home.copy(tmp_path / "home")
     unmeasured.edit("product.yaml", (r"\nstaging: [^\n]*\n", "\n"))
-    code, told = bitten(unmeasured, "--only", SLOW)
+    code, told = mutated(unmeasured, "--only", SLOW)
     assert (code, told["findings"]) == (1, [SLOW])
     assert "declare `staging: {p99_ratio: 1.5, attempts: 3}`" in told["mutants"][0]["advice"]
 
 
 def test_a_gate_that_stops_what_answers_too_catches_nothing(gates_home: Home, tmp_path: Path) -> None:
     blind = policy(tmp_path, claims=[FLOOR | {"prove": "roc_auc(candidate) > 0.99"}])
-    code, told = bitten(gates_home, "--policy", str(blind), "--only", "constant scores")
+    code, told = mutated(gates_home, "--policy", str(blind), "--only", "constant scores")
     assert (code, told["control"], told["findings"]) == (1, "REJECT", ["constant scores"])
     assert "stops what answers now too" in told["mutants"][0]["told"]
 
 
 def test_an_unknown_mutant_or_partition_is_answered_with_those_there_are(gates_home: Home) -> None:
-    unknown = invoke(gates_home, "bite", "flights", "--only", "slow modell")
+    unknown = invoke(gates_home, "mutate", "flights", "--only", "slow modell")
     assert unknown.exit_code == 2
     assert "did you mean 'slow model'?" in unknown.output
-    missing = invoke(gates_home, "bite", "flights", "--partition", "2013-09")
+    missing = invoke(gates_home, "mutate", "flights", "--partition", "2013-09")
     assert "did you mean '2013-03'? allowed: 2013-02, 2013-03" in str(missing.exception)
 
 
@@ -202,7 +202,7 @@ def test_a_bad_policy_file_is_answered_with_its_line_and_what_is_allowed(
 ) -> None:
     file = policy(tmp_path, **changes)
     line = next((n for n, text in enumerate(file.read_text().splitlines(), 1) if "claim:" in text), 0)
-    for name in ("backtest", "bite"):
+    for name in ("backtest", "mutate"):
         done = invoke(gates_home, name, "flights", "--policy", str(file))
         assert done.exit_code == 1
         assert words.format(line=line) in str(done.exception)
@@ -218,7 +218,7 @@ def test_a_policy_holds_gates_and_nothing_else(gates_home: Home, tmp_path: Path)
 @pytest.mark.long
 def test_on_whole_months_the_products_gates_catch_all_and_those_of_the_notes_are_under_powered(tmp_path: Path) -> None:
     whole = whole_months(tmp_path / "home")
-    code, told = bitten(whole)
+    code, told = mutated(whole)
     assert (code, told["findings"]) == (0, [])
     assert {each["mutant"] for each in told["mutants"] if each["fate"] != "caught"} == {SLOW}
     assert told["seconds"] < 120

@@ -1,4 +1,4 @@
-"""`ml-assets gates bite`: sabotage on stored data, and which gate caught it."""
+"""`ml-assets gates mutate`: sabotage on stored data, and which gate caught it."""
 
 import json
 import sys
@@ -16,7 +16,7 @@ from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.facts import EvaluationFacts
 
 if TYPE_CHECKING:
-    from ml_assets.core.gate_lab.mutants import Bite
+    from ml_assets.core.gate_lab.mutants import Mutation
     from ml_assets.services.gate_lab.subject import Subject
 
 WIDE = 150
@@ -54,26 +54,30 @@ def command(
         on = Subject(case_of(space.lineage, spec, partition), folder)
         if not as_json:
             click.echo("\n".join(_heading(on)))
-        bites = []
-        for bite in _bitten(on, only):
-            bites.append(bite)
+        mutations = []
+        for mutation in _mutated(on, only):
+            mutations.append(mutation)
             if not as_json:
-                click.echo(_line(bite))
+                click.echo(_line(mutation))
         pairs = _pairs(on, draws) if not only or "A/A" in only else []
-        findings = [bite for bite in bites if bite.is_finding]
+        findings = [mutation for mutation in mutations if mutation.is_finding]
         outcome: dict[str, Any] = {"product": product, "partition": on.case.partition, "control": on.control.decision}
     if as_json:
-        outcome |= {"mutants": [bite.to_dict() for bite in bites], "pairs": pairs, "findings": [bite.mutant for bite in findings]}
+        outcome |= {
+            "mutants": [mutation.to_dict() for mutation in mutations],
+            "pairs": pairs,
+            "findings": [mutation.mutant for mutation in findings],
+        }
         click.echo(json.dumps({**outcome, "seconds": round(time.monotonic() - begun, 1)}, indent=1))
     else:
-        click.echo("\n".join(_summary(bites, pairs)))
+        click.echo("\n".join(_summary(mutations, pairs)))
         click.echo(
-            f"{product} {on.case.partition}: {len(bites)} mutants in {time.monotonic() - begun:.0f} s, {len(findings)} findings"
+            f"{product} {on.case.partition}: {len(mutations)} mutants, {len(findings)} findings, {time.monotonic() - begun:.0f} s"
         )
     sys.exit(1 if findings else 0)
 
 
-def mutants() -> "dict[str, Callable[[Subject], Bite]]":
+def mutants() -> "dict[str, Callable[[Subject], Mutation]]":
     """Every mutant by name."""
     from ml_assets.services.gate_lab import lock_mutants, model_mutants
 
@@ -92,21 +96,21 @@ def _refuse_unknown(only: tuple[str, ...]) -> None:
 @contextmanager
 def _scratch(keep: bool) -> Iterator[Path]:
     if keep:
-        folder = Path(tempfile.mkdtemp(prefix="ml-assets-bite-"))
+        folder = Path(tempfile.mkdtemp(prefix="ml-assets-mutate-"))
         click.echo(f"scratch: {folder}", err=True)
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="ml-assets-bite-", ignore_cleanup_errors=True) as name:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-mutate-", ignore_cleanup_errors=True) as name:
         yield Path(name)
 
 
-def _bitten(on: "Subject", only: tuple[str, ...]) -> "Iterator[Bite]":
+def _mutated(on: "Subject", only: tuple[str, ...]) -> "Iterator[Mutation]":
     for name, make in mutants().items():
         if only and name not in only:
             continue
         begun = time.monotonic()
-        bite = make(on)
-        yield replace(bite, seconds=time.monotonic() - begun)
+        mutation = make(on)
+        yield replace(mutation, seconds=time.monotonic() - begun)
 
 
 def _pairs(on: "Subject", draws: int) -> list[dict[str, Any]]:
@@ -130,15 +134,15 @@ def _heading(on: "Subject") -> Iterator[str]:
     yield f"{'mutant':<25}{'caught by':<40}{'s':>5}  first reason"
 
 
-def _line(bite: "Bite") -> str:
-    by = ", ".join(dict.fromkeys(catch.by for catch in bite.catches))
+def _line(mutation: "Mutation") -> str:
+    by = ", ".join(dict.fromkeys(catch.by for catch in mutation.catches))
     by = by if len(by) <= 38 else f"{by[:37]}…"
-    shown = by if bite.fate == "caught" else bite.fate.upper() if bite.is_finding else f"({bite.fate})"
-    line = f"{bite.mutant:<25}{shown:<40}{bite.seconds:>5.1f}  {bite.reason}"
+    shown = by if mutation.fate == "caught" else mutation.fate.upper() if mutation.is_finding else f"({mutation.fate})"
+    line = f"{mutation.mutant:<25}{shown:<40}{mutation.seconds:>5.1f}  {mutation.reason}"
     return line if len(line) <= WIDE else f"{line[: WIDE - 1]}…"
 
 
-def _summary(bites: "list[Bite]", pairs: list[dict[str, Any]]) -> Iterator[str]:
+def _summary(mutations: "list[Mutation]", pairs: list[dict[str, Any]]) -> Iterator[str]:
     if pairs:
         yield ""
         yield f"A/A: {pairs[0]['pairs']} pairs of one recipe with different seeds, on the window and on its units drawn again"
@@ -147,6 +151,6 @@ def _summary(bites: "list[Bite]", pairs: list[dict[str, Any]]) -> Iterator[str]:
             interval = f"{100 * row['low']:.0f} to {100 * row['high']:.0f} %"
             yield f"{row['claim']:<25}{row['failed']:>8}{row['undecided']:>11}{100 * row['blocked']:>7.0f} %  {interval}"
     yield ""
-    for bite in bites:
-        if bite.is_finding:
-            yield f"FINDING {bite.mutant}: {bite.about}: {bite.told}; {bite.advice}"
+    for mutation in mutations:
+        if mutation.is_finding:
+            yield f"FINDING {mutation.mutant}: {mutation.about}: {mutation.told}; {mutation.advice}"
