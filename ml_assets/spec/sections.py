@@ -1,5 +1,6 @@
 """The sections of product.yaml, as frozen models. Belongs here: what may be written. Does not: reading it."""
 
+import codecs
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
@@ -113,6 +114,19 @@ class ReferenceSpec(Section):
 
     format: Literal["csv", "parquet"]
     null_values: tuple[str, ...] = ("",)
+    separator: str = Field(default=",", min_length=1, max_length=1, pattern=r"""[^"\r\n]""")
+    encoding: str = "utf-8"
+    compression: Literal["none", "gzip"] = "none"
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_known(cls, encoding: str) -> str:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            allowed = "utf-8, utf-16, latin-1, cp1252, and others that Python knows"
+            raise ValueError(f"'{encoding}' is no encoding; allowed: {allowed}") from None
+        return encoding.lower()
 
 
 class TableSpec(ReferenceSpec):

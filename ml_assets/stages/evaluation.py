@@ -42,7 +42,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             result = lineage.make(recipe, build, run=run, may_reuse=charged)
         except (WindowRetired, OutcomesMissing) as error:
             next_one = f"; {next_window(lineage.ledger, product)}" if isinstance(error, WindowRetired) else ""
-            told = f"withheld: {error}{next_one}"
+            told = f"withheld without a verdict: {error}{next_one}"
             context.log.warning(told)
             yield _window_result(product, passed=False, told=told)
             return

@@ -1,5 +1,6 @@
 """A delivered file is read as it was delivered, or refused by name."""
 
+import gzip
 import io
 from datetime import datetime
 
@@ -28,6 +29,39 @@ def test_a_missing_last_newline_is_no_fault() -> None:
     assert read_delivery(b"a,b\n1,2", table=CSV, name="t.csv").rows() == [("1", "2")]
 
 
+@pytest.mark.parametrize(
+    ("content", "declared"),
+    [
+        (b"a;b\nx,y;\xc3\xbc\n", {"separator": ";"}),
+        (b"a\tb\nx,y\t\xc3\xbc\n", {"separator": "\t"}),
+        ('a,b\n"x,y",ü\n'.encode("cp1252"), {"encoding": "cp1252"}),
+        ('a,b\n"x,y",ü\n'.encode("utf-16"), {"encoding": "UTF-16"}),
+        (gzip.compress('a,b\n"x,y",ü\n'.encode()), {"compression": "gzip"}),
+        ('a,b\r"x,y",ü\r'.encode(), {}),
+        ('a,b\r\n"x,y",ü\r\n'.encode(), {}),
+    ],
+)
+def test_a_csv_is_read_as_its_table_declares(content: bytes, declared: dict[str, str]) -> None:
+    table = TableSpec.model_validate({"format": "csv", "time": "t", **declared})
+    found = read_delivery(content, table=table, name="t.csv")
+    assert (found.columns, found.rows()) == (["a", "b"], [("x,y", "ü")])
+
+
+def test_a_text_may_be_long() -> None:
+    content = b'a,b\n1,"' + b"x" * 200_000 + b'"\n'
+    assert read_delivery(content, table=CSV, name="t.csv")["b"].str.len_chars().to_list() == [200_000]
+
+
+def test_a_gzip_file_that_was_cut_short_or_is_none_is_refused() -> None:
+    table = TableSpec(format="csv", time="t", compression="gzip")
+    for content, said in (
+        (gzip.compress(b"a,b\n1,2\n")[:-9], "damaged or was cut short"),
+        (b"a,b\n1,2\n", "it is not compressed"),
+    ):
+        with pytest.raises(DeliveryError, match=said):
+            read_delivery(content, table=table, name="t.csv")
+
+
 def test_parquet_keeps_its_types() -> None:
     frame = pl.DataFrame({"a": [1, None], "b": [datetime(2013, 1, 1)] * 2})
     assert read_delivery(parquet(frame), table=PARQUET, name="t.parquet").equals(frame)
@@ -48,9 +82,18 @@ def test_parquet_keeps_its_types() -> None:
         (b'a,b\n1,"2"x\n', "unreadable", "broken in row 0"),
         (b"a,a\n1,2\n", "header", "twice: a"),
         (b"a,\n1,2\n", "header", "has no name"),
-        (b"a,b\n1,\xff\n", "encoding", "byte 6 is not UTF-8"),
+        (
+            b"a,b\n1,\xff\n",
+            "encoding",
+            r"byte 6 \(0xff, in line 2\) is not UTF-8 text; with `encoding: cp1252` it would read '1,ÿ'",
+        ),
+        (b"a;b\n1;2\n", "header", 'the separator seems to be ";": add `separator: ";"`'),
+        (b"a\tb\n1\t2\n", "header", r'add `separator: "\\t"`'),
+        (gzip.compress(b"a,b\n1,2\n"), "encoding", "compressed with gzip: add `compression: gzip`"),
+        ("a,b\n1,2\n".encode("utf-16"), "encoding", "add `encoding: utf-16`"),
+        (b"PAR1 and so on", "encoding", "it is a Parquet file: declare `format: parquet`"),
         (b"a,b\n1,\x00\n", "unreadable", "NUL"),
-        (b"PK\x03\x04\x14\x00\x08", "unreadable", "NUL"),
+        (b"PK\x03\x04\x14\x00\x08", "encoding", "a zip archive or an Excel workbook"),
     ],
 )
 def test_a_csv_that_cannot_be_read_is_refused_by_name(content: bytes, code: str, said: str) -> None:

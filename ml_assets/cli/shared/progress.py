@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 BAR = "·"
-SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "withheld: ")
+SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "without a verdict: ")
 """Lines of the log that are shown: what is brought up to date first, what that costs, and why nothing was asked."""
 
 

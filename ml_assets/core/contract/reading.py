@@ -7,12 +7,13 @@ from typing import Literal
 import numpy as np
 import polars as pl
 
+from ml_assets.core.contract.decoding import Undecodable, decoded, other_separator
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.sections import ReferenceSpec
 
 DeliveryCode = Literal["empty", "encoding", "header", "truncated", "ragged", "unreadable"]
 _PARQUET_MAGIC = b"PAR1"
-_BOM = b"\xef\xbb\xbf"
+csv.field_size_limit(1 << 30)  # a text of any length is a field
 
 
 class DeliveryError(MlAssetsError):
@@ -28,31 +29,35 @@ def read_delivery(content: bytes, *, table: ReferenceSpec, name: str) -> pl.Data
     """The rows of a delivered file; `name` is how messages call the file."""
     if not content.strip():
         raise DeliveryError(code="empty", name=name, problem=f"the file has no content ({len(content)} bytes)")
-    frame = _read_csv(content, name=name) if table.format == "csv" else _read_parquet(content, name=name)
+    frame = _read_csv(content, table=table, name=name) if table.format == "csv" else _read_parquet(content, name=name)
     if frame.height == 0:
         raise DeliveryError(code="empty", name=name, problem=f"the file has {frame.width} columns and no rows")
     return frame
 
 
-def _read_csv(content: bytes, *, name: str) -> pl.DataFrame:
-    content = content.removeprefix(_BOM).rstrip(b"\r\n") + b"\n"
+def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFrame:
     try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DeliveryError(code="encoding", name=name, problem=f"byte {error.start} is not UTF-8 text") from None
+        text = decoded(content, table=table)
+    except Undecodable as error:
+        raise DeliveryError(code="encoding", name=name, problem=str(error)) from None
     if "\x00" in text:
         raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is no CSV file")
-    header = _header(text, name=name)
-    fields = _fields_of_rows(text, name=name) if b'"' in content else _fields_of_lines(content)
+    separator, content = table.separator, text.encode()
+    header = _header(text, separator=separator, name=name)
+    fields = (
+        _fields_of_rows(text, separator=separator, name=name) if '"' in text else _fields_of_lines(content, separator=separator)
+    )
     _refuse_ragged(fields, width=len(header), name=name)
     try:
-        return pl.read_csv(content, infer_schema=False, empty_string_is_null=False)
+        return pl.read_csv(content, separator=separator, infer_schema=False, empty_string_is_null=False)
     except pl.exceptions.PolarsError as error:
         raise DeliveryError(code="unreadable", name=name, problem=f"is no CSV file: {str(error).splitlines()[0]}") from error
 
 
-def _header(text: str, *, name: str) -> list[str]:
-    header = next(csv.reader(io.StringIO(text)), [])
+def _header(text: str, *, separator: str, name: str) -> list[str]:
+    header = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+    if len(header) == 1 and (hint := other_separator(header[0], declared=separator)):
+        raise DeliveryError(code="header", name=name, problem=f"the header has one column; {hint}")
     if twice := sorted({column for column in header if header.count(column) > 1}):
         raise DeliveryError(code="header", name=name, problem=f"the header names a column twice: {', '.join(twice)}")
     if "" in header:
@@ -60,19 +65,19 @@ def _header(text: str, *, name: str) -> list[str]:
     return header
 
 
-def _fields_of_lines(content: bytes) -> np.ndarray:
+def _fields_of_lines(content: bytes, *, separator: str) -> np.ndarray:
     """How many fields each line has, where nothing is quoted."""
     data = np.frombuffer(content, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
-    commas = np.flatnonzero(data == ord(","))
-    return np.diff(np.searchsorted(commas, ends), prepend=0) + 1
+    between = np.flatnonzero(data == ord(separator))
+    return np.diff(np.searchsorted(between, ends), prepend=0) + 1
 
 
-def _fields_of_rows(text: str, *, name: str) -> np.ndarray:
+def _fields_of_rows(text: str, *, separator: str, name: str) -> np.ndarray:
     """How many fields each row has, where some are quoted."""
     counts: list[int] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), strict=True):
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
             counts.append(max(len(row), 1))
     except csv.Error as error:
         ended = "unexpected end" in str(error)

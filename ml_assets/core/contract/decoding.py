@@ -1,0 +1,76 @@
+"""A delivered CSV file to UTF-8 text, as its table declares it; and what the file seems to be where that does not fit."""
+
+import gzip
+import io
+import zlib
+
+from ml_assets.spec.sections import ReferenceSpec
+
+BOM = b"\xef\xbb\xbf"
+MOST_EXPANDED = 8 << 30
+"""Bytes that a compressed file may hold; beyond, it is no delivery."""
+_MAGIC = {
+    b"\x1f\x8b": "it is compressed with gzip: add `compression: gzip`",
+    b"PAR1": "it is a Parquet file: declare `format: parquet`",
+    b"PK\x03\x04": "it is a zip archive or an Excel workbook: deliver the table in it as CSV or Parquet",
+    b"\x28\xb5\x2f\xfd": "it is compressed with zstd: deliver it as it is, or with gzip",
+    b"\xfd7zXZ": "it is compressed with xz: deliver it as it is, or with gzip",
+    b"BZh": "it is compressed with bzip2: deliver it as it is, or with gzip",
+    b"\xff\xfe": "it is UTF-16 text: add `encoding: utf-16`",
+    b"\xfe\xff": "it is UTF-16 text: add `encoding: utf-16`",
+}
+_SEPARATORS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
+
+
+class Undecodable(Exception):
+    """Why bytes are not the text that was declared, as a clause, with the line to add where there is one."""
+
+
+def decoded(content: bytes, *, table: ReferenceSpec) -> str:
+    """The text of a delivered CSV file, with line feeds alone between lines where it has no other. Raises Undecodable."""
+    if table.compression == "gzip":
+        content = _expanded(content)
+    if (seems := _seems(content)) and table.encoding == "utf-8":
+        raise Undecodable(seems)
+    try:
+        text = content.removeprefix(BOM).decode(table.encoding)
+    except UnicodeDecodeError as error:
+        raise Undecodable(_not_text(content, error, table.encoding)) from None
+    text = text.rstrip("\r\n") + "\n"
+    return text if "\n" in text[:-1] else text.replace("\r", "\n")
+
+
+def other_separator(header: str, *, declared: str) -> str:
+    """The line to add to product.yaml where a header of one column seems to be separated by another character; else empty."""
+    found = max((each for each in _SEPARATORS if each != declared), key=header.count)
+    return f"the separator seems to be {_SEPARATORS[found]}: add `separator: {_SEPARATORS[found]}`" if header.count(found) else ""
+
+
+def _expanded(content: bytes) -> bytes:
+    if not content.startswith(b"\x1f\x8b"):
+        raise Undecodable("it is not compressed, and `compression: gzip` is declared")
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            expanded = file.read(MOST_EXPANDED + 1)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Undecodable(f"the gzip file is damaged or was cut short: {error}") from None
+    if len(expanded) > MOST_EXPANDED:
+        raise Undecodable(f"the gzip file holds more than {MOST_EXPANDED >> 30} GiB")
+    return expanded
+
+
+def _seems(content: bytes) -> str:
+    return next((told for magic, told in _MAGIC.items() if content.startswith(magic)), "")
+
+
+def _not_text(content: bytes, error: UnicodeDecodeError, encoding: str) -> str:
+    line = content.count(b"\n", 0, error.start) + 1
+    told = f"byte {error.start} (0x{content[error.start]:02x}, in line {line}) is not {encoding.upper()} text"
+    if encoding != "utf-8":
+        return told
+    try:
+        guess = content[max(0, error.start - 20) : error.start + 20].decode("cp1252").split("\n")
+    except UnicodeDecodeError:
+        return told
+    near = next((part.strip() for part in guess if any(ord(letter) > 127 for letter in part)), "")
+    return f"{told}; with `encoding: cp1252` it would read {near!r}"
