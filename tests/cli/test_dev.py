@@ -46,8 +46,9 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
 def dev(days: Days, log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
     """The command as a user starts it, with a habit of this shell that must not reach its children."""
     environ = {**days.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [str(Path(sys.prefix, "bin", "ml-assets")), "dev", *options]
     with log.open("wb") as file:
-        process = subprocess.Popen([sys.executable, "-m", "ml_assets", "dev", *options], env=environ, stdout=file, stderr=file)
+        process = subprocess.Popen(command, env=environ, stdout=file, stderr=file)
     try:
         yield process
     finally:

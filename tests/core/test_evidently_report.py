@@ -10,6 +10,7 @@ import pytest
 from ml_assets.core.evaluation.evidently_report import ReportError, evidently_report
 from ml_assets.core.metrics.arrays import Task
 
+pytestmark = pytest.mark.long
 NUMERIC, CATEGORICAL = ["distance", "wind", "never"], ["carrier", "is_weekend"]
 
 

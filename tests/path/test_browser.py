@@ -11,6 +11,7 @@ from tests.support import browser
 from tests.support.browser import eventually, keep_screenshot, texts
 from tests.support.homes.small_home import DAYS, kept_environment, small_home
 
+pytestmark = pytest.mark.long
 DATA = {"raw", "reference", "dataset", "quarantine", "features"}
 STAGES = DATA | {"model", "evaluation", "report", "release", "tracking", "monitoring", "predictions"}
 LOADED = "return arguments[0].complete && arguments[0].naturalWidth > 100"
@@ -30,7 +31,6 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         yield chrome
 
 
-@pytest.mark.long
 def test_the_graph_shows_every_stage_of_flights(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/locations/ml_assets/asset-groups/flights/")
     eventually(lambda: STAGES | {"staging", "production"} <= texts(driver), what="the graph's nodes")
@@ -46,7 +46,6 @@ def test_an_evaluation_shows_its_verdict_and_curves_without_a_click(ui: str, dri
     assert keep_screenshot(driver, "evaluation").stat().st_size > 10_000
 
 
-@pytest.mark.long
 def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/assets/flights/report?view=overview")
     buttons = eventually(lambda: driver.find_elements(By.XPATH, "//*[text()='[Show Markdown]']"), what="the metadata table")
@@ -58,7 +57,6 @@ def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> Non
     keep_screenshot(driver, "plots")
 
 
-@pytest.mark.long
 def test_the_checks_of_an_evaluation_are_green(ui: str, driver: Chrome) -> None:
     driver.get(f"{ui}/assets/flights/evaluation?view=checks")
     eventually(lambda: {"gates_passed", "not_worse", "floor", "Passed"} <= texts(driver), what="the gates")

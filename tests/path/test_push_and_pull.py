@@ -35,6 +35,7 @@ def kinds(ledger: Ledger) -> list[str]:
     return [entry.kind for entry in ledger.entries()]
 
 
+@pytest.mark.long
 def test_what_was_pushed_is_whole_and_is_judged_anew_without_being_trained_again(days: Days, tmp_path: Path) -> None:
     other = Days(tmp_path / "other", days.products)
     pushed = days.invoke("push", f"flights/release:{SECOND}", str(other.home), "--json")

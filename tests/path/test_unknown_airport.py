@@ -20,6 +20,7 @@ from tests.support.homes.weather_days import TEMPERATURE, days
 from tests.support.plans import planned
 from tests.support.serving_store import get, post
 
+pytestmark = pytest.mark.long
 DAYS = tuple(days())[:5]
 RELEASED, NEXT = DAYS[3], DAYS[4]
 FEATURES = ["raw", "dataset", "quarantine", "features"]
@@ -105,7 +106,6 @@ def test_the_release_is_made_again_with_the_categories_it_knew(taken: Home) -> N
     assert outcome["predictions"]["golden"]["rows"] == len(KNOWN)
 
 
-@pytest.mark.long
 def test_without_the_policy_the_same_rows_make_another_release_that_takes_all(taken: Home, tmp_path: Path) -> None:
     at = taken.copy(tmp_path / "copy")
     before = at.get("release", RELEASED)

@@ -98,6 +98,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     made.close()
 
 
+@pytest.mark.long
 def test_variables_of_mlflow_that_are_set_between_runs_do_not_stop_training(
     clean: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

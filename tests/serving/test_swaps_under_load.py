@@ -61,6 +61,7 @@ def test_a_hundred_loads_of_bundles_that_are_not_in_memory_keep_the_memory(world
     assert max(megabytes) <= 1.2 * max(megabytes[:6])
 
 
+@pytest.mark.long
 def test_a_kill_under_load_leaves_whole_records_and_the_acknowledged_release(world: World) -> None:
     with world.serve() as server:
         load = Load(server.base_url)

@@ -81,6 +81,7 @@ def test_every_worker_swaps_when_one_is_told(world: World) -> None:
     assert server.process.returncode == 0
 
 
+@pytest.mark.long
 def test_swaps_under_load_lose_nothing_and_mix_nothing_and_each_prediction_has_its_own_name(world: World) -> None:
     with world.serve(*TWO) as server:
         load = Load(server.base_url)
@@ -136,6 +137,7 @@ def test_a_worker_that_tells_nothing_is_named_and_samples_stay_with_their_family
     ]
 
 
+@pytest.mark.long
 def test_a_killed_worker_is_replaced_by_one_that_serves_what_answers_now_while_the_other_goes_on(world: World) -> None:
     with world.serve(*TWO) as server:
         first, second = processes(server)
@@ -153,6 +155,7 @@ def test_a_killed_worker_is_replaced_by_one_that_serves_what_answers_now_while_t
     assert server.process.returncode == 0
 
 
+@pytest.mark.long
 def test_a_term_signal_under_load_loses_no_accepted_request_of_any_worker(world: World) -> None:
     with world.serve(*TWO, "--drain-seconds", "0.5") as server:
         load = Load(server.base_url)

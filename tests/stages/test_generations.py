@@ -201,9 +201,8 @@ CHANGES: dict[str, tuple[Callable[[Home, pytest.MonkeyPatch], None], set[tuple[s
 }
 
 
-@pytest.mark.parametrize(
-    "what", [pytest.param(what, marks=pytest.mark.long) if what != "contract.py" else what for what in CHANGES]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("what", CHANGES)
 def test_every_kind_of_change_is_rebuilt_before_training(copy: Home, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     change, expected = CHANGES[what]
     change(copy, monkeypatch)

@@ -68,11 +68,12 @@ def test_one_class_window(plain: Home, tmp_path: Path) -> None:
     made.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "yes", "no"),
     [
         pytest.param("bool = pa.Field(nullable=True, ", "true", "false", id="boolean"),
-        pytest.param("float = pa.Field(nullable=True, isin=[0.0, 1.0], ", "1.0", "0.0", id="float", marks=pytest.mark.long),
+        pytest.param("float = pa.Field(nullable=True, isin=[0.0, 1.0], ", "1.0", "0.0", id="float"),
     ],
 )
 def test_boolean_and_float_labels_are_judged_as_0_and_1(plain: Home, tmp_path: Path, kind: str, yes: str, no: str) -> None:

@@ -390,7 +390,8 @@ def test_every_exemption_has_a_mutant() -> None:
     assert MUTANTS.keys() == EXEMPT.keys()
 
 
-@pytest.mark.parametrize("half", [0, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("half", [0, 1])
 def test_what_is_exempt_changes_no_data(half: int, plain: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of the mutants at once: each is another run of two days otherwise."""
     for which in [*MUTANTS][half::2]:

@@ -107,6 +107,8 @@ class Forks:
                     self._report_ended()
                 elif source in self._processes.values():  # its process may have ended a moment ago
                     self._pass_on(source)
+        for pid in self._processes:
+            os.kill(pid, signal.SIGKILL)
         return None
 
     def _forked(self, client: socket.socket) -> list[str] | None:
