@@ -57,7 +57,9 @@ def _withheld(lineage: Lineage, product: Product, key: str) -> str:
     facts = EvaluationFacts.of(evaluation)
     override = Decisions(lineage.ledger).override(evaluation, model)
     permit = clearance(product, facts.verdict, has_champion=facts.champion is not None, override=override)
-    return "; ".join(permit.reasons) if facts.verdict.decision != "ACCEPT" else ""
+    if not permit.reasons or facts.verdict.decision == "ACCEPT":
+        return ""
+    return f"the verdict is {facts.verdict.decision}: {'; '.join(facts.verdict.reasons)}"
 
 
 def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, run: str) -> Override | None:
