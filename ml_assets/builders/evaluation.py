@@ -52,6 +52,7 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         expected=expected,
         has_champion="champion" in inputs.releases,
         trouble=trouble,
+        doubt=outcomes_lacking(inputs, product),
         past=history(inputs.past, unit=product.gates.unit),
     )
     return output(rows, scores, judged, product=product)

@@ -48,6 +48,7 @@ def _rows(lineage: Lineage, product: Product, features: Sequence[Manifest]) -> "
 def _judged(
     lineage: Lineage, product: Product, facts: EvaluationFacts, compared: Comparison, scored: "pl.DataFrame"
 ) -> VerdictFacts:
+    from ml_assets.builders.evaluation import outcomes_lacking
     from ml_assets.core.evaluation.snapshot import levels_of, panel_of
     from ml_assets.core.gates.history import history
     from ml_assets.core.gates.verdict import judge
@@ -58,6 +59,7 @@ def _judged(
         panel_of(scored, {role: scored[role].to_numpy() for role in ROLES if role in scored.columns}, product=product),
         expected=levels_of(_rows(lineage, product, compared.before), product=product),
         has_champion=facts.champion is not None,
+        doubt=outcomes_lacking(compared.read(lineage), product),
         past=history(learned, unit=product.gates.unit),
     )
     return msgspec.convert(verdict.to_dict(), VerdictFacts)

@@ -75,13 +75,13 @@ def _window_result(product: Product, *, passed: bool, told: str) -> dg.AssetChec
 
 def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
     """Charge the look, then score and judge: in this order, whatever happens in between."""
-    from ml_assets.builders.evaluation import build, outcomes_lacking
+    from ml_assets.builders.evaluation import build, tested_rows
 
     read = compared.read(lineage)
-    if lacks := outcomes_lacking(read, product):  # outcomes that are not known yet cost no look
+    if tested_rows(read.tested, product).is_empty():  # outcomes that are not known yet cost no look
         raise OutcomesMissing(
-            f"{product.name}: of the test window {', '.join(compared.keys)} {lacks}; deliver the outcomes, then "
-            f"`ml-assets run {product.name} --partition {compared.keys[-1]}`"
+            f"{product.name}: the test window {', '.join(compared.keys)} has no row whose {product.features.label} is known; "
+            f"deliver the outcomes, then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
         )
     look = charge(lineage, product, compared, run=run)
     output = build(read, product, key)

@@ -46,9 +46,5 @@ def test_what_is_usually_missing_may_be_missing(product: Product) -> None:
     assert lacking(days(product, {}, usual=0.24), usual, product=product) == ""
 
 
-def test_a_window_without_any_outcome_says_so(product: Product) -> None:
-    assert lacking(days(product, {}, usual=1.0), days(product, {}), product=product).startswith("no row has a known ")
-
-
 def test_without_anything_before_it_a_window_has_to_be_complete(product: Product) -> None:
     assert "6% of the rows" in lacking(days(product, {}, usual=0.06), days(product, {}).clear(), product=product)

@@ -58,6 +58,13 @@ def test_what_an_accept_promises_is_one_sentence(accepted: dict[str, Any]) -> No
     )
 
 
+def test_a_doubt_lets_nothing_through_and_saves_nobody(made: Product) -> None:
+    doubted = judge(made, window(), doubt="outcomes are missing")
+    assert (doubted.decision, doubted.reasons) == ("INCONCLUSIVE", ("outcomes are missing",))
+    assert {claim.outcome for claim in doubted.claims} == {"PASS"}
+    assert judge(made, window(champion=4.0), doubt="outcomes are missing").decision == "REJECT"
+
+
 def test_a_worse_candidate_is_rejected_with_every_reason(made: Product) -> None:
     found = verdict(made, window(champion=4.0))
     assert found.decision == "REJECT"

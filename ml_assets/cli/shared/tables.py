@@ -23,6 +23,7 @@ def row(space: Workspace, product: Product, key: str) -> dict[str, Any]:
         "metric": metric,
         "candidate": measured.get("candidate"),
         "champion": measured.get("champion"),
+        "is_trained": space.ledger.current(product.name, "model", key) is not None,
         "verdict": evaluation.verdict.decision if evaluation else None,
         "release": ReleaseFacts.of(released).release if released else None,
     }
@@ -40,7 +41,7 @@ def table(product: Product, rows: list[dict[str, Any]], serving: dict[str, str] 
             _count(r["quarantined"]),
             _interval(r["candidate"]),
             _interval(r["champion"]),
-            r["verdict"] or "no candidate",
+            r["verdict"] or ("not asked" if r["is_trained"] else "no candidate"),
             (serving.get(r["partition"], "") if serving is not None else r["release"]) or "no one",
         ]
         for r in rows

@@ -15,15 +15,13 @@ SHOWN = 5
 
 
 class OutcomesMissing(MlAssetsError):
-    """The outcomes of a test window are not known, or not for enough of its rows."""
+    """No outcome of a test window is known yet."""
 
 
 def lacking(tested: pl.DataFrame, before: pl.DataFrame, *, product: Product) -> str:
     """Why too few outcomes of the window are known, as a clause; empty if enough are. Frames hold label, time and unit;
     `before` is what came before the window, and says what is usual."""
     label, unit = product.features.label, product.gates.unit
-    if tested[label].null_count() == tested.height:
-        return f"no row has a known {label}"
     known = _known(tested, product)
     usual = _known(before, product)["known"].median() if before.height else None
     share = float(usual) if isinstance(usual, float) else 1.0
@@ -31,7 +29,7 @@ def lacking(tested: pl.DataFrame, before: pl.DataFrame, *, product: Product) -> 
     short = known.filter(pl.col("known") < share - SHORT)
     if unit != "row" and short.height > MOST_SHORT * known.height:
         named = ", ".join(map(str, short["unit"][:SHOWN].to_list())) + (", …" if short.height > SHOWN else "")
-        return f"{short.height} of {known.height} {unit}s have a known {label} in less than {share - SHORT:.0%} of rows ({named})"
+        return f"{short.height} of {known.height} {unit}s have a known {label} in less than {share - SHORT:.0%} of rows: {named}"
     if missing > 1 - share + MOST_MISSING:
         return f"{missing:.0%} of the rows have no known {label}, and {1 - share:.0%} are usual"
     return ""

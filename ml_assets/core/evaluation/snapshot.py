@@ -82,12 +82,14 @@ def judge_candidate(
     expected: Expected | None = None,
     has_champion: bool | None = None,
     trouble: str = "",
+    doubt: str = "",
     past: History | None = None,
 ) -> Judged:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
 
     `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
-    nothing can be decided; `past`: what earlier windows showed of the claims.
+    nothing can be decided; `doubt`: why nothing may be let through on these rows; `past`: what earlier windows showed of the
+    claims.
     """
     compared = {role: values for role, values in scores.items() if role != "anchor"}
     evaluation = evaluate(
@@ -100,7 +102,7 @@ def judge_candidate(
         level=product.evaluation.interval,
     )
     panel = panel_of(frame, scores, product=product)
-    verdict = judge(product, panel, expected=expected, has_champion=has_champion, trouble=trouble, past=past)
+    verdict = judge(product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past)
     return Judged(evaluation, verdict)
 
 

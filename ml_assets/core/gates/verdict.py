@@ -67,12 +67,14 @@ def judge(
     expected: Expected | None = None,
     has_champion: bool | None = None,
     trouble: str = "",
+    doubt: str = "",
     past: History | None = None,
 ) -> Verdict:
     """Hold every claim that applies against the rows. It is a first release where no release serves.
 
     `expected`: levels that the window should hold; `has_champion`: whether a release serves (default: whether it was scored);
-    `trouble`: why nothing can be decided on these rows; `past`: what earlier windows showed of these claims.
+    `trouble`: why nothing can be decided on these rows; `doubt`: why nothing may be let through on them, whatever they show;
+    `past`: what earlier windows showed of these claims.
     """
     gates = product.gates
     is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
@@ -84,7 +86,7 @@ def judge(
         judge_claim(claim, panel, level=at, minimum=gates.minimum, expected=expected, past=past.get(claim.text))
         for claim in (() if lacks else applying)
     ]
-    decision, reasons = _decide(results, lacks)
+    decision, reasons = _decide(results, lacks, doubt)
     names = {claim.name for claim in applying}
     return Verdict(
         decision=decision,
@@ -108,10 +110,11 @@ def _too_little(lacks: str) -> str:
     return f"the test window holds too little to decide: {lacks}" if lacks else ""
 
 
-def _decide(results: Sequence[ClaimResult], lacks: str) -> tuple[Decision, tuple[str, ...]]:
+def _decide(results: Sequence[ClaimResult], lacks: str, doubt: str) -> tuple[Decision, tuple[str, ...]]:
     if lacks:
         return "INCONCLUSIVE", (lacks,)
     reasons = tuple(f"{result.name}: {result.message}" for result in results if result.outcome != "PASS")
+    reasons = (doubt, *reasons) if doubt else reasons
     if any(result.outcome == "FAIL" for result in results):
         return "REJECT", reasons
     if reasons or not any(result.kind == "prove" for result in results):
