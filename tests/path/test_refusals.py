@@ -61,7 +61,7 @@ def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_
     assert run.told["not_worse"].startswith("UNDECIDED: -0.2")
     assert "more units like these would decide" in run.told["not_worse"]
     assert run.told["calibrated"].startswith("FAIL: ")
-    assert "disproven < 0.05" in run.told["calibrated"]
+    assert "disproven < 0.02" in run.told["calibrated"]
     informing = {"monitoring", "predictions"}
     assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation"} | informing
     assert not run.made.keys() & {"release", "endpoint/staging", "endpoint/production"}

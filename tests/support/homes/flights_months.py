@@ -24,7 +24,7 @@ SMALL = (
     (r"depth: 8", "depth: 4"),
     (r"> -0\.03\d?\}", "> -0.25}"),
     (r"> 0\.60\}", "> 0.3}"),
-    (r"< 0\.01\}", "< 0.05}"),
+    (r"< 0\.01\}", "< 0.02}"),
     (r"< 0\.05, family", "< 1, family"),
     (r"alpha: 0\.05, looks: 2, ships: 1", "alpha: 0.45, looks: 5, ships: 5"),
     (r"smoke_rows: 200", "smoke_rows: 20"),
