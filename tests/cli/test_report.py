@@ -150,7 +150,7 @@ def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: p
     space.ledger.close()
     result = CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["report.html", "report.md", "roc.svg"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".gitignore", "report.html", "report.md", "roc.svg"]
     assert (tmp_path / "out" / "report.md").read_text().startswith("## ✅ flights 2013-03: ACCEPT")
 
 

@@ -181,8 +181,8 @@ def stale_tick(product: Product, workspace: Workspace, commit: str = "a" * 40) -
     return answer
 
 
-def test_what_other_declarations_made_stale_launches_the_newest_partition_once_per_commit(ticks: Ticks) -> None:
-    product, space = ticks.product, ticks.workspace
+def test_what_other_declarations_made_stale_launches_the_newest_partition_once_per_commit(ticks: Ticks, tmp_path: Path) -> None:
+    product, space = trains.made(tmp_path), ticks.workspace
     assert "nothing is delivered" in str(stale_tick(product, space))
     for key in ("2013-01", "2013-02"):
         ticks.deliver(key, A)

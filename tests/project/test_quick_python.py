@@ -1,5 +1,6 @@
 """What tests start as Python is a process like any other, whichever process it was forked from."""
 
+import contextlib
 import json
 import os
 import signal
@@ -55,14 +56,24 @@ def test_a_command_has_its_own_arguments_environment_folder_output_and_exit_code
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_signal_reaches_the_command(origin: psutil.Process, tmp_path: Path, number: signal.Signals) -> None:
-    before = {each.pid for each in origin.children()}
     environ = {**os.environ, "ML_ASSETS_HOME": str(tmp_path)}
-    server = subprocess.Popen([sys.executable, "-m", "ml_assets", "serve", "flights", "--port", "0"], env=environ, stderr=-3)
-    eventually(lambda: bool({each.pid for each in origin.children()} - before))
-    (forked,) = [each for each in origin.children() if each.pid not in before]
-    server.send_signal(number)
-    assert server.wait(SECONDS) in (0, -number)
+    command = [sys.executable, "-m", "ml_assets", "serve", "flights", "--port", "0"]
+    with subprocess.Popen(command, env=environ, stderr=-3, cwd=tmp_path) as server:
+        eventually(lambda: bool(_at_work_in(origin, tmp_path)))
+        (forked,) = _at_work_in(origin, tmp_path)
+        server.send_signal(number)
+        assert server.wait(SECONDS) in (0, -number)
     eventually(lambda: not forked.is_running() or forked.status() == psutil.STATUS_ZOMBIE)
+
+
+def _at_work_in(origin: psutil.Process, folder: Path) -> list[psutil.Process]:
+    """What was forked for this folder; another worker's commands are children of the same process."""
+    found = []
+    for each in origin.children():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if Path(each.cwd()) == folder:
+                found.append(each)
+    return found
 
 
 def test_other_arguments_are_for_the_interpreter_itself() -> None:
