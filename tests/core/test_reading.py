@@ -36,7 +36,7 @@ def test_a_missing_last_newline_is_no_fault() -> None:
         (b"a\tb\nx,y\t\xc3\xbc\n", {"separator": "\t"}),
         ('a,b\n"x,y",ü\n'.encode("cp1252"), {"encoding": "cp1252"}),
         ('a,b\n"x,y",ü\n'.encode("utf-16"), {"encoding": "UTF-16"}),
-        (gzip.compress('a,b\n"x,y",ü\n'.encode()), {"compression": "gzip"}),
+        (gzip.compress('a,b\n"x,y",ü\n'.encode(), mtime=0), {"compression": "gzip"}),
         ('a,b\r"x,y",ü\r'.encode(), {}),
         ('a,b\r\n"x,y",ü\r\n'.encode(), {}),
     ],
@@ -55,7 +55,7 @@ def test_a_text_may_be_long() -> None:
 def test_a_gzip_file_that_was_cut_short_or_is_none_is_refused() -> None:
     table = TableSpec(format="csv", time="t", compression="gzip")
     for content, said in (
-        (gzip.compress(b"a,b\n1,2\n")[:-9], "damaged or was cut short"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "damaged or was cut short"),
         (b"a,b\n1,2\n", "it is not compressed"),
     ):
         with pytest.raises(DeliveryError, match=said):
@@ -89,7 +89,7 @@ def test_parquet_keeps_its_types() -> None:
         ),
         (b"a;b\n1;2\n", "header", 'the separator seems to be ";": add `separator: ";"`'),
         (b"a\tb\n1\t2\n", "header", r'add `separator: "\\t"`'),
-        (gzip.compress(b"a,b\n1,2\n"), "encoding", "compressed with gzip: add `compression: gzip`"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "encoding", "compressed with gzip: add `compression: gzip`"),
         ("a,b\n1,2\n".encode("utf-16"), "encoding", "add `encoding: utf-16`"),
         (b"PAR1 and so on", "encoding", "it is a Parquet file: declare `format: parquet`"),
         (b"a,b\n1,\x00\n", "unreadable", "NUL"),
