@@ -1,6 +1,5 @@
 """The sections of product.yaml, as frozen models. Belongs here: what may be written. Does not: reading it."""
 
-import codecs
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
@@ -114,7 +113,7 @@ class ReferenceSpec(Section):
 
     format: Literal["csv", "parquet"]
     null_values: tuple[str, ...] = ("",)
-    separator: str = Field(default=",", min_length=1, max_length=1, pattern=r"""[^"\r\n]""")
+    separator: str = Field(default=",", min_length=1, max_length=1, pattern=r"^[\t -!#-~]$")
     encoding: str = "utf-8"
     compression: Literal["none", "gzip"] = "none"
 
@@ -122,8 +121,8 @@ class ReferenceSpec(Section):
     @classmethod
     def _is_known(cls, encoding: str) -> str:
         try:
-            codecs.lookup(encoding)
-        except LookupError:
+            "a".encode(encoding)
+        except (LookupError, ValueError):
             allowed = "utf-8, utf-16, latin-1, cp1252, and others that Python knows"
             raise ValueError(f"'{encoding}' is no encoding; allowed: {allowed}") from None
         return encoding.lower()

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from ml_assets.core.contract.reading import DeliveryError, read_delivery
 from ml_assets.spec.sections import ReferenceSpec, TableSpec
@@ -45,6 +46,19 @@ def test_a_csv_is_read_as_its_table_declares(content: bytes, declared: dict[str,
     table = TableSpec.model_validate({"format": "csv", "time": "t", **declared})
     found = read_delivery(content, table=table, name="t.csv")
     assert (found.columns, found.rows()) == (["a", "b"], [("x,y", "ü")])
+
+
+@pytest.mark.parametrize("header", ["PAR1", "BZh", "BZhours"])
+def test_a_header_may_begin_like_another_kind_of_file(header: str) -> None:
+    assert read_delivery(f"{header},b\n1,2\n".encode(), table=CSV, name="t.csv").columns == [header, "b"]
+
+
+@pytest.mark.parametrize(
+    "declared", [{"separator": "§"}, {"separator": '"'}, {"separator": ";;"}, {"encoding": "hex"}, {"encoding": "u-8"}]
+)
+def test_what_no_file_can_be_read_by_is_refused_in_the_declaration(declared: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        TableSpec.model_validate({"format": "csv", "time": "t", **declared})
 
 
 def test_a_text_may_be_long() -> None:
@@ -91,7 +105,7 @@ def test_parquet_keeps_its_types() -> None:
         (b"a\tb\n1\t2\n", "header", r'add `separator: "\\t"`'),
         (gzip.compress(b"a,b\n1,2\n", mtime=0), "encoding", "compressed with gzip: add `compression: gzip`"),
         ("a,b\n1,2\n".encode("utf-16"), "encoding", "add `encoding: utf-16`"),
-        (b"PAR1 and so on", "encoding", "it is a Parquet file: declare `format: parquet`"),
+        (b"PAR1\x00 and so on", "encoding", "it is a Parquet file: declare `format: parquet`"),
         (b"a,b\n1,\x00\n", "unreadable", "NUL"),
         (b"PK\x03\x04\x14\x00\x08", "encoding", "a zip archive or an Excel workbook"),
     ],

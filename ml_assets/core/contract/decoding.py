@@ -36,6 +36,8 @@ def decoded(content: bytes, *, table: ReferenceSpec) -> str:
         text = content.removeprefix(BOM).decode(table.encoding)
     except UnicodeDecodeError as error:
         raise Undecodable(_not_text(content, error, table.encoding)) from None
+    except UnicodeError as error:
+        raise Undecodable(f"it is not {table.encoding.upper()} text: {error}") from None
     text = text.rstrip("\r\n") + "\n"
     return text if "\n" in text[:-1] else text.replace("\r", "\n")
 
@@ -60,7 +62,18 @@ def _expanded(content: bytes) -> bytes:
 
 
 def _seems(content: bytes) -> str:
+    """What the first bytes say of a file that is no text: a header may well begin with the same letters."""
+    if b"\0" not in content and _is_utf8(content):
+        return ""
     return next((told for magic, told in _MAGIC.items() if content.startswith(magic)), "")
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _not_text(content: bytes, error: UnicodeDecodeError, encoding: str) -> str:
