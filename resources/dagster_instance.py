@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -12,13 +12,11 @@ from resources.store.blobs import write_atomically
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-LONGEST_RUN_SECONDS = 3600
-"""After this a run that its worker left behind is marked failed."""
-
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
-    "run_monitoring": {"enabled": True, "max_runtime_seconds": LONGEST_RUN_SECONDS},
+    "run_coordinator": {"module": "resources.dagster_queue", "class": "ProductQueue"},
+    "run_monitoring": {"enabled": True, "start_timeout_seconds": 120},
     "run_retries": {"enabled": True, "max_retries": 0},
     "concurrency": {
         "runs": {
@@ -27,7 +25,13 @@ CONFIG = {
         }
     },
 }
-"""Runs of one product go one after the other: a candidate is compared with what the run before it promoted."""
+"""Runs of one product go one after the other: a candidate is compared with what the run before it promoted. No clock ends a run:
+its lease says whether it lives (resources.ledger.leases)."""
+EARLIER = [
+    {name: value for name, value in CONFIG.items() if name != "run_coordinator"}
+    | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}}
+]
+"""What older code wrote: replaced. A file that somebody edited is left alone."""
 WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": "ml_assets"}}]}
 """As workspace.yaml of a checkout says it; installed code has none."""
 
@@ -35,7 +39,7 @@ WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definiti
 def prepare_home(settings: Settings) -> None:
     """Create Dagster's home with its settings and workspace, unless they are there already; make it Dagster's own."""
     for path, content in ((settings.dagster_home / "dagster.yaml", CONFIG), (workspace_file(settings), WORKSPACE)):
-        if not path.exists():
+        if not path.exists() or yaml.safe_load(path.read_bytes()) in EARLIER:
             write_atomically(path, yaml.safe_dump(content, sort_keys=False).encode())
     os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
 

@@ -5,7 +5,7 @@ Belongs here: opening. Does not: reading variables (`resources/settings.py`).
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from resources.dbt.build import Dbt
 from resources.endpoints.moves import Endpoints
 from resources.git import Sources
 from resources.landing import Landing
+from resources.ledger import leases
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage, open_lineage
 from resources.settings import Settings, variable
@@ -56,10 +57,12 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Ledger]:
-        """Give the connections back when the run, or the sensor's tick, is over."""
-        ledger = self.create_resource(context)
+        """Give the connections back when the run, or the sensor's tick, is over; a run holds its lease meanwhile."""
+        run = context.run_id or ""
+        ledger = Ledger(self.url, head_checkpoint=Path(self.head), run=run)
         try:
-            yield ledger
+            with leases.held(ledger.engine, run) if run else nullcontext():
+                yield ledger
         finally:
             ledger.close()
 

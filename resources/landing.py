@@ -9,7 +9,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.lineage.partition_numbers import ordinal
@@ -92,16 +91,6 @@ def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
                 yield key
         except PartitionKeyError:
             continue
-
-
-def remembered_digest(file: Path, known: dict[str, list[Any]]) -> str:
-    """The file's digest; read again only when its size, time of change or inode is not the one in `known`, which learns it."""
-    stat = file.stat()
-    mark = [stat.st_size, stat.st_mtime_ns, stat.st_ino]
-    entry = known.get(str(file))
-    if entry is None or entry[:3] != mark:
-        known[str(file)] = entry = [*mark, digest_file(file)]
-    return str(entry[3])
 
 
 def content_key(files: Mapping[str, Path]) -> str:

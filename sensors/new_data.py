@@ -1,50 +1,25 @@
-"""A new or changed file in the landing folder launches the path for its partition, once per content.
+"""A new or changed file in the landing folder launches the path for its partition, once per content; a run that broke is launched
+again.
 
 What the path has read already, run by hand or by another sensor's life, is not new.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-
 import dagster as dg
 
-from ml_assets.core.digests import digest_json
+from ml_assets.core.lineage.attempts import Delivery, Step
+from ml_assets.services.automation.attempts import NUMBER_TAG, TRIES_TAG, Landed, settle
+from ml_assets.services.automation.deliveries import due
+from ml_assets.services.automation.haunting import end_haunting
 from ml_assets.spec.product import Product
-from resources.landing import Landing, NotDelivered, remembered_digest
-from resources.ledger.ledger import Ledger
+from resources.landing import Landing, NotDelivered
+from resources.lineage import Lineage
+from resources.settings import Settings
 from resources.source_changes import changed_since_start
 
 TICK_SECONDS = 10
 MOST_RUNS = 25
 """Runs requested by one tick; the rest follow in the next ones, oldest partition first."""
-
-
-@dataclass
-class Cursor:
-    """What the sensor remembers: digests by file, the content last launched for each partition, how often, and the
-    reference tables' content at that time."""
-
-    files: dict[str, list[int | str]] = field(default_factory=dict)
-    launched: dict[str, str] = field(default_factory=dict)
-    launches: dict[str, int] = field(default_factory=dict)
-    reference: str | None = None
-
-    def content(self, tables: Mapping[str, Path]) -> str:
-        """One digest over the files of some tables."""
-        return digest_json({table: self.digest(path) for table, path in tables.items()})
-
-    def digest(self, path: Path) -> str:
-        """A file's digest, read once as long as the file stays as it is."""
-        return remembered_digest(path, self.files)
-
-    def request(self, partition: str, content: str) -> dg.RunRequest:
-        """A run of the path. The count lets content that comes back after another one run again, and once."""
-        self.launched[partition] = content
-        self.launches[partition] = count = self.launches.get(partition, 0) + 1
-        tags = {"ml-assets/content": content}
-        return dg.RunRequest(run_key=f"{partition}:{content}:{count}", partition_key=partition, tags=tags)
+SHOWN = 5
 
 
 def build(product: Product) -> dg.SensorDefinition:
@@ -55,49 +30,49 @@ def build(product: Product) -> dg.SensorDefinition:
         job_name=f"{product.name}_path",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="New or changed deliveries.",
+        description="New or changed deliveries, and those whose run broke.",
     )
     def new_data(
-        context: dg.SensorEvaluationContext, landing: dg.ResourceParam[Landing], ledger: dg.ResourceParam[Ledger]
+        context: dg.SensorEvaluationContext,
+        landing: dg.ResourceParam[Landing],
+        lineage: dg.ResourceParam[Lineage],
+        settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult | dg.SkipReason:
-        cursor = Cursor(**json.loads(context.cursor)) if context.cursor else Cursor()
-        stray = [f"{path.parent.name}/{path.name}" for path in landing.stray(product)]
-        about = f"; named for no {product.partitions.every}: {', '.join(stray)}" if stray else ""
-        if changes := changed_since_start(product):
-            about = f"{about}; {changes}"
+        about = _about(product, landing)
         if about:
             context.log.warning(f"{product.name}{about}")
+        for ended in end_haunting(lineage.ledger, context.instance, product):
+            context.log.warning(f"{product.name}: {ended}")
+        for end in settle(lineage, context.instance, product):
+            context.log.info(
+                f"{product.name} {end.partition}: attempt {end.number} ended: {end.end}; {end.outcome}: {end.reason}"
+            )
+        landed = Landed(landing, product, settings.cache)
         try:
-            requests = _requests(product, landing, ledger, cursor)
+            found = due(lineage, landed, context.instance, most=MOST_RUNS)
         except NotDelivered as error:
             return dg.SkipReason(f"{error}{about}")
-        context.update_cursor(json.dumps(asdict(cursor)))
-        if not requests:
-            return dg.SkipReason(f"no delivered partition is new or changed{about}")
-        return dg.SensorResult(run_requests=requests)
+        finally:
+            landed.digests.write()
+        if found.launched:
+            return dg.SensorResult(run_requests=[_request(delivery, step) for delivery, step in found.launched])
+        waits = "; ".join(found.waits[:SHOWN])
+        return dg.SkipReason(f"{waits or 'no delivered partition is new or changed'}{about}")
 
     return new_data
 
 
-def _requests(product: Product, landing: Landing, ledger: Ledger, cursor: Cursor) -> list[dg.RunRequest]:
-    """New or changed partitions; a change of the reference tables alone counts for the newest partition."""
-    delivered = landing.delivered(product)
-    if not delivered:
-        return []
-    contents = {key: cursor.content(landing.partition_files(product, key)) for key in delivered}
-    unknown = [key for key in delivered if key not in cursor.launched]
-    was_read = {key for key in unknown if _was_read(product, ledger, cursor, key, landing.partition_files(product, key))}
-    cursor.launched |= {key: contents[key] for key in was_read}
-    due = [key for key in delivered if cursor.launched.get(key) != contents[key]][:MOST_RUNS]
-    reference = cursor.content(landing.reference_files(product))
-    if cursor.reference not in (None, reference) and delivered[-1] not in due:
-        due.append(delivered[-1])
-    cursor.reference = reference
-    return [cursor.request(key, contents[key]) for key in due]
+def _about(product: Product, landing: Landing) -> str:
+    """What a person has to know besides: files that are named for no partition, and code that changed since it was loaded."""
+    stray = [f"{path.parent.name}/{path.name}" for path in landing.stray(product)]
+    about = f"; named for no {product.partitions.every}: {', '.join(stray)}" if stray else ""
+    if changes := changed_since_start(product):
+        about = f"{about}; {changes}"
+    return about
 
 
-def _was_read(product: Product, ledger: Ledger, cursor: Cursor, key: str, files: Mapping[str, Path]) -> bool:
-    """Whether raw holds exactly what lies in the landing folder."""
-    raw = ledger.current(product.name, "raw", key)
-    read = {i.asset.rpartition("/")[2]: i.data_version for i in raw.recipe.inputs} if raw else {}
-    return read == {table: cursor.digest(path) for table, path in files.items()}
+def _request(delivery: Delivery, step: Step) -> dg.RunRequest:
+    """A run of the path. The number lets content that comes back after another one run again, and once."""
+    tags = {"ml-assets/content": delivery.content, NUMBER_TAG: str(step.number), TRIES_TAG: str(step.tries)}
+    key = f"{delivery.partition}:{delivery.content[:12]}:{step.number}"
+    return dg.RunRequest(run_key=key, partition_key=delivery.partition, tags=tags)

@@ -24,6 +24,7 @@ from ml_assets.spec.sections import (
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
+    LandingSpec,
     ModelSpec,
     MonitoringSpec,
     Name,
@@ -31,6 +32,7 @@ from ml_assets.spec.sections import (
     PromoteSpec,
     RebuildSpec,
     ReferenceSpec,
+    RetriesSpec,
     Section,
     StagingSpec,
     TableSpec,
@@ -67,6 +69,8 @@ class Product(Section):
     promote: PromoteSpec | None = None
     monitoring: MonitoringSpec
     rebuild: RebuildSpec = RebuildSpec()
+    landing: LandingSpec = LandingSpec()
+    retries: RetriesSpec = RetriesSpec()
     ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.services.automation.attempts import Landed, begin
 from ml_assets.services.build_snapshots import make_raw, make_reference
 from ml_assets.services.dagster_ui.snapshot_metadata import tables_shown
 from ml_assets.spec.product import Product
@@ -25,6 +26,8 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult[Any]:
         clear_home(settings)  # the path begins here
+        landed = Landed(landing, product, settings.cache)
+        begin(lineage, landed, context.partition_key, run=context.run.run_id, tags=context.run.tags)
         result = make_raw(lineage, landing, product, context.partition_key, run=context.run.run_id)
         return materialized(product, result, tables_shown(lineage.snapshots, product, result.manifest))
 

@@ -26,6 +26,7 @@ def open_database(url: str) -> Engine:
     with connection, connection.begin():
         lock(connection)
         schema.metadata.create_all(connection)
+        schema.volatile.create_all(connection)
         if engine.dialect.name == "sqlite" or not is_guarded(connection):
             for statement in schema.append_only(engine.dialect.name):
                 connection.execute(text(statement))

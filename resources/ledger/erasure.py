@@ -34,6 +34,7 @@ NEEDED: Mapping[str, str] = {
     "recall": "it keeps out what was recalled",
     "erasure": "it shows that a body was erased, and not lost",
     "restoration": "it says which test windows may have been asked in what was lost",
+    "attempt": "it says which deliveries were read, refused or given up",
 }
 
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import Connection, insert, select
 
 from ml_assets.core.gates.records import AskedRecord
+from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.release.records import MoveRecord
@@ -36,6 +38,9 @@ def add_rows(connection: Connection, entry: Entry) -> None:
             move = read(entry, MoveRecord).body
             row = {"product": move.product, "environment": move.environment, "release": move.bundle, "as_of": move.as_of}
             connection.execute(insert(schema.pointers).values(seq=entry.seq, is_proven=int(move.is_proven), **row))
+        case "attempt":
+            attempt = read(entry, AttemptRecord).body
+            connection.execute(insert(schema.attempts).values(seq=entry.seq, at=entry.at, **msgspec.structs.asdict(attempt)))
 
 
 def _index_manifest(connection: Connection, entry: Entry) -> None:

@@ -22,7 +22,7 @@ from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, Publi
 from ml_assets.core.lineage.source import Source
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.errors import MlAssetsError
-from resources.ledger import head_checkpoint
+from resources.ledger import head_checkpoint, leases
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database, open_read_only
@@ -48,6 +48,7 @@ Kind = Literal[
     "recall",
     "erasure",
     "restoration",
+    "attempt",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
@@ -64,11 +65,13 @@ def _now() -> str:
 @dataclass(frozen=True)
 class Ledger:
     """The record at a database URL (SQLite or PostgreSQL). `head_checkpoint` is a file that remembers the newest entry. One that
-    somebody else writes (`is_read_only`) has to be there, and stays as it is."""
+    somebody else writes (`is_read_only`) has to be there, and stays as it is. `run` is the Dagster run that writes, whose lease
+    has to hold."""
 
     url: str
     head_checkpoint: Path | None = None
     is_read_only: bool = False
+    run: str = ""
 
     @cached_property
     def engine(self) -> Engine:
@@ -83,11 +86,11 @@ class Ledger:
         self, kind: Kind, body: Mapping[str, Any] | msgspec.Struct, *, guard: Guard | None = None, is_restoring: bool = False
     ) -> Entry:
         """Append one entry. `guard` runs inside the transaction, after the lock; what it raises undoes all. Raises
-        LedgerRolledBack, as every way to append does, unless this is what records a restoration."""
+        LedgerRolledBack and LeaseLost, as every way to append does, unless this is what records a restoration."""
         with self.engine.begin() as connection:
             lock(connection)
             if not is_restoring:
-                self._refuse_rolled_back(connection)
+                self._refuse_outdated(connection)
             if guard is not None:
                 guard(connection)
             entry = _append(connection, kind, stored(body))
@@ -111,7 +114,7 @@ class Ledger:
         entry = None
         with self.engine.begin() as connection:
             lock(connection)
-            self._refuse_rolled_back(connection)
+            self._refuse_outdated(connection)
             if connection.scalar(select(schema.manifests.c.seq).where(schema.manifests.c.id == manifest.id)) is None:
                 body = {"id": manifest.id, "manifest": manifest.to_dict(), "run": run, "source": source}
                 entry = _append(connection, "manifest", body | ({"seconds": seconds} if seconds else {}))
@@ -234,7 +237,9 @@ class Ledger:
         with self.engine.connect() as connection:
             return head_checkpoint.holds(connection, head)
 
-    def _refuse_rolled_back(self, connection: Connection) -> None:
+    def _refuse_outdated(self, connection: Connection) -> None:
+        if self.run:
+            leases.refuse_revoked(connection, self.run)
         if self.head_checkpoint is not None:
             head_checkpoint.refuse_rolled_back(self.head_checkpoint, connection)
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Column, Index, Integer, MetaData, Table, column
+from sqlalchemy import Column, Float, Index, Integer, MetaData, Table, column
 from sqlalchemy import Text as AnyText
 
 metadata = MetaData()
+volatile = MetaData()
+"""What says something about now: not in the chain, and lost without harm."""
 # the order of partition keys is that of their bytes, whatever language a PostgreSQL server speaks
 Text = AnyText().with_variant(AnyText(collation="C"), "postgresql")
 _DELIVERED = column("producer").is_(None)
@@ -90,6 +92,34 @@ looks = Table(
     Column("window", Text, nullable=False),
     Column("comparison", Text, nullable=False),
     Index("looks_window", "product", "window", "seq"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("at", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("partition", Text, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("end", Text),
+    Column("outcome", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("attempts_partition", "product", "partition", "seq"),
+)
+
+leases = Table(
+    "leases",
+    volatile,
+    Column("run", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("renewed_at", Float, nullable=False),
+    Column("is_revoked", Integer, nullable=False),
 )
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
@@ -97,6 +98,9 @@ def write(home: Path) -> Workspace:
     erase(space.ledger, space.ledger.entries()[-1].seq, by="ben", reason="Ann asked for it")
     head_checkpoint.replace(space.settings.ledger_head, Head(99, "0" * 64))
     restore(space.ledger, {"trains": "2013-03"}, by=" ben ", reason="the disk is gone")
+    attempt = {"product": "trains", "partition": "2013-02", "content": "4" * 64, "reference": "5" * 64, "code": "6" * 64}
+    ended: Any = {"end": "gave up", "outcome": "broken", "reason": "its process ended"}
+    space.ledger.append("attempt", AttemptRecord(**attempt, number=4, tries=4, run="run-3", **ended))
     return space
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
+from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.release.records import ApprovalRecord, MoveRecord, OverrideRecord, ShadowRecord
 from resources.ledger.chain import Entry
@@ -31,6 +32,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     **dict.fromkeys(("promotion", "staging", "rollback"), MoveRecord),
     "shadow": ShadowRecord,
     "recall": Recall,
+    "attempt": AttemptRecord,
 }
 """The record of each kind; refusals and erasures are read back by no decision."""
 MOVE = stored(pointing("b" * 64))

@@ -1,22 +1,25 @@
 """A delivery launches the path for its partition: once per content, by the sensor alone and by the real daemon."""
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
+import msgspec
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import sha256
+from ml_assets.core.lineage.attempts import AttemptRecord, End
 from ml_assets.core.lineage.manifests import Input, Output
 from ml_assets.core.lineage.source import Source
 from ml_assets.first_party import CodeChanged
+from ml_assets.services.automation.attempts import Landed, begin
 from ml_assets.spec.product import Product, load
 from resources.dagster_instance import open_instance
 from resources.dagster_resources import resources_of
+from resources.ledger import attempts
 from sensors import new_data, stale
 from tests.support import command_line, trains
 from tests.support.command_line import Days
@@ -25,15 +28,16 @@ from tests.support.shared import link_parsed_projects
 
 A, B = b"trip\n1\n", b"trip\n3\n"
 DAY = "2013-01-01"
+LAUNCHED = dg.DagsterRunStatus.STARTING
 
 
 @dataclass
 class Ticks:
-    """The trains' sensor, tick after tick, with its cursor kept between them as the daemon does."""
+    """The trains' sensor, tick after tick. What it requests is queued as the daemon does; `read` and `end` are a run's doing."""
 
     product: Product
     workspace: Workspace
-    cursor: str | None = None
+    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
     keys: list[str] = field(default_factory=list)
 
     def deliver(self, partition: str, content: bytes) -> None:
@@ -41,6 +45,12 @@ class Ticks:
 
     def refer(self, content: bytes) -> None:
         self.workspace.landing.put(self.product, "stops", "", content)
+
+    def declare(self, folder: Path, old: str, new: str) -> None:
+        """Go on with something else in the product's declaration."""
+        made = trains.made(folder).folder
+        (made / "product.yaml").write_text(trains.SPEC.replace(old, new))
+        self.product = load(made)
 
     def tick(self) -> list[str]:
         """The partitions that this tick launches."""
@@ -52,16 +62,46 @@ class Ticks:
         assert not requests
         return reason
 
+    def read(self, partition: str) -> dg.DagsterRun:
+        """The queued run of the partition begins to read."""
+        run = self.queued(partition)
+        landed = Landed(self.workspace.landing, self.product, self.workspace.settings.cache)
+        begin(self.workspace.lineage, landed, partition, run=run.run_id, tags=run.tags)
+        return run
+
+    def end(self, partition: str, end: End) -> None:
+        """The run of the partition ends so."""
+        run = self.read(partition)
+        attempt = attempts.newest(self.workspace.ledger, self.product.name, [partition])[partition]
+        self.workspace.ledger.append("attempt", msgspec.structs.replace(attempt.record, end=end))
+        self.instance.delete_run(run.run_id)
+
+    def run(self) -> list[str]:
+        """The partitions that one tick launches and whose runs succeed."""
+        launched = self.tick()
+        for partition in launched:
+            self.end(partition, "current")
+        return launched
+
+    def queued(self, partition: str) -> dg.DagsterRun:
+        (run,) = (run for run in self.instance.get_runs() if run.tags["dagster/partition"] == partition and not run.is_finished)
+        return run
+
+    def newest(self, partition: str) -> AttemptRecord:
+        return attempts.newest(self.workspace.ledger, self.product.name, [partition])[partition].record
+
     def _tick(self) -> tuple[list[dg.RunRequest], str]:
-        with dg.build_sensor_context(cursor=self.cursor, resources=resources_of(self.workspace.settings)) as context:
+        with dg.build_sensor_context(instance=self.instance, resources=resources_of(self.workspace.settings)) as context:
             result = new_data.build(self.product)(context)
-            self.cursor = context.cursor
         if isinstance(result, dg.SkipReason):
             return [], result.skip_message or ""
         assert isinstance(result, dg.SensorResult)
         requests = [request for request in result.run_requests or [] if isinstance(request, dg.RunRequest)]
         self.keys += [request.run_key or "" for request in requests]
         assert len(set(self.keys)) == len(self.keys), "Dagster drops a run key that it has seen before"
+        for request in requests:
+            tags = {**request.tags, "product": self.product.name, "dagster/partition": request.partition_key or ""}
+            self.instance.add_run(dg.DagsterRun("trains_path", run_id=request.run_key, tags=tags, status=LAUNCHED))
         return requests, ""
 
 
@@ -78,12 +118,17 @@ def test_new_content_launches_its_partition_once(ticks: Ticks) -> None:
     ticks.deliver("2013-01", A)
     assert ticks.tick() == ["2013-01", "2013-02"]
     assert ticks.keys[0].startswith("2013-01:")
+    assert ticks.skipped(), "their runs are queued"
+    for partition in ("2013-01", "2013-02"):
+        ticks.read(partition)
+        assert ticks.skipped(), "it runs"
+        ticks.end(partition, "current")
     assert ticks.skipped()
 
 
 def test_the_same_bytes_again_launch_nothing(ticks: Ticks) -> None:
     ticks.deliver("2013-01", A)
-    ticks.tick()
+    ticks.run()
     ticks.deliver("2013-01", A)
     assert ticks.skipped()
 
@@ -92,16 +137,82 @@ def test_content_that_comes_back_launches_again(ticks: Ticks) -> None:
     launched = []
     for content in (A, B, A):
         ticks.deliver("2013-01", content)
-        launched += ticks.tick()
+        launched += ticks.run()
     assert launched == ["2013-01"] * 3
+
+
+def test_a_delivery_whose_run_is_killed_before_it_reads_is_launched_again(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    ticks.instance.report_run_failed(ticks.queued("2013-01"), "the machine lost power")
+    assert "2013-01 broke and is tried again at" in ticks.skipped()
+    end = ticks.newest("2013-01")
+    assert (end.end, end.outcome, end.reason) == ("broken", "broken", "the machine lost power")
+
+
+def test_a_delivery_whose_run_is_killed_while_it_reads_is_launched_again_and_then_given_up(ticks: Ticks, tmp_path: Path) -> None:
+    ticks.declare(tmp_path, "landing:", "retries: {most: 2, wait: 0}\nlanding:")
+    ticks.deliver("2013-01", A)
+    for tries in (1, 2, 3):
+        assert ticks.tick() == ["2013-01"]
+        ticks.instance.report_run_failed(ticks.read("2013-01"), "killed")
+        assert ticks.newest("2013-01").tries == tries
+    assert ticks.skipped() == "no delivered partition is new or changed"
+    assert (ticks.newest("2013-01").end, ticks.newest("2013-01").reason) == ("gave up", "killed")
+    ticks.deliver("2013-01", B)
+    assert ticks.tick() == ["2013-01"], "other content reopens it"
+
+
+def test_what_was_refused_is_launched_again_by_other_content_and_by_other_code_alone(ticks: Ticks, tmp_path: Path) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    ticks.end("2013-01", "refused")
+    assert ticks.skipped()
+    ticks.deliver("2013-01", B)
+    assert ticks.tick() == ["2013-01"]
+    ticks.end("2013-01", "refused")
+    ticks.declare(tmp_path, '[NA, ""]', '["-"]')
+    assert ticks.tick() == ["2013-01"]
+
+
+def test_what_broke_ends_as_superseded_where_other_content_is_delivered(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    ticks.end("2013-01", "broken")
+    ticks.deliver("2013-01", B)
+    assert ticks.tick() == ["2013-01"]
+    assert ticks.newest("2013-01").end == "superseded"
+
+
+def test_a_run_that_a_person_ended_is_not_launched_again(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    ticks.instance.report_run_canceled(ticks.read("2013-01"))
+    assert ticks.skipped() == "no delivered partition is new or changed"
+    assert (ticks.newest("2013-01").end, ticks.newest("2013-01").outcome) == ("gave up", "canceled")
+
+
+def test_an_attempt_whose_run_dagster_lost_is_launched_again(ticks: Ticks) -> None:
+    ticks.deliver("2013-01", A)
+    ticks.tick()
+    ticks.instance.delete_run(ticks.read("2013-01").run_id)
+    assert "is tried again" in ticks.skipped()
+    assert "Dagster knows nothing of its run" in ticks.newest("2013-01").reason
+
+
+def test_a_file_that_still_grows_is_left_alone(ticks: Ticks, tmp_path: Path) -> None:
+    ticks.declare(tmp_path, "settle: 0", "settle: 30")
+    ticks.deliver("2013-01", A)
+    path = ticks.workspace.landing.file(ticks.product, "trips", "2013-01")
+    assert ticks.skipped() == f"2013-01 is left alone until {path} has been still for 30 s (landing.settle)"
 
 
 def test_a_changed_reference_table_launches_the_newest_partition(ticks: Ticks) -> None:
     for key in ("2013-01", "2013-02"):
         ticks.deliver(key, A)
-    ticks.tick()
+    ticks.run()
     ticks.refer(b"other stops")
-    assert ticks.tick() == ["2013-02"]
+    assert ticks.run() == ["2013-02"]
     assert ticks.skipped()
 
 
@@ -145,16 +256,17 @@ def test_a_file_named_for_no_partition_is_told_about(ticks: Ticks) -> None:
 
 def test_a_quiet_tick_reads_no_file(ticks: Ticks) -> None:
     ticks.deliver("2013-01", A)
-    ticks.tick()
     path = ticks.workspace.landing.file(ticks.product, "trips", "2013-01")
-    before = path.stat()
-    with path.open("r+b") as file:
-        file.write(B)
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert ticks.skipped(), "a change that neither size, time nor inode shows is seen only by reading"
+    time.sleep(1.1)  # a file that changed a moment ago is read each time
+    ticks.run()
+    assert not ticks.tick()
+    index = ticks.workspace.settings.cache / "landing-trains.json"
+    assert str(path) in index.read_text()
+    path.chmod(0)
+    assert ticks.skipped(), "only the time of its inode changed"
 
 
-def test_what_was_read_by_hand_already_is_not_launched(ticks: Ticks) -> None:
+def test_what_was_read_before_attempts_were_recorded_is_not_launched(ticks: Ticks) -> None:
     ticks.deliver("2013-01", A)
     lineage, product = ticks.workspace.lineage, ticks.product
     read = Input("landing/trains/trips", "2013-01", sha256(A))

@@ -31,6 +31,7 @@ SPEC = {
     "by: origin) > 0.8": "by: origin) > 0.01",
     "alpha: 0.05, looks: 2, ships: 1": "alpha: 0.45, looks: 5, ships: 5",
     "smoke_rows: 200": "smoke_rows: 20",
+    "\nevaluation:": "\nlanding: {settle: 0}\nevaluation:",
 }
 CONTRACT = {'"min_rows": 10_000': '"min_rows": 100', '"min_rows": 1_500': '"min_rows": 20'}
 

@@ -24,6 +24,7 @@ model: {iterations: 5, learning_rate: 0.1, depth: 2, seed: 7, threads: 1}
 gates: {unit: day, claims: [{name: floor, prove: roc_auc(candidate) > 0.6}]}
 endpoint: {port: 8811}
 monitoring: {score_psi: 0.25, column_psi: 0.25, metric: roc_auc, max_drop: 0.05}
+landing: {settle: 0}
 """
 CONTRACT = """\
 from datetime import datetime

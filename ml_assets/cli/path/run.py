@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.shared.context import partition_named, product_named, run_job, workspace
+from ml_assets.cli.shared.context import partition_named, product_named, run_job, run_outcome, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
@@ -42,17 +42,21 @@ def command(product: str, partition: str | None, stale: bool, as_json: bool) -> 
     progress = Progress(f"{product} {key}", partition=key, quiet=as_json)
     started = time.monotonic()
     result = run_job(space, spec, "path", tags={"dagster/partition": key}, listener=progress)
+    came = run_outcome(space, result.run_id)
     outcome: dict[str, Any] = {"product": product, "partition": key, "run": result.run_id, "success": result.success}
     outcome |= {
         "seconds": round(time.monotonic() - started, 2),
         "stages": progress.stages,
         "failures": progress.failures,
+        "outcome": {"kind": came.kind, "reason": came.reason},
     }
     progress.close()
     if as_json:
         click.echo(json.dumps(outcome, indent=1))
     for failure in progress.failures if not as_json else []:
         click.echo(f"  {failure}", err=True)
+    if not as_json:
+        click.echo(f"{product} {key}: {came.kind}: {came.reason}")
     sys.exit(0 if result.success else 1)
 
 

@@ -15,6 +15,8 @@ from resources.settings import Settings, settings
 if TYPE_CHECKING:
     from dagster import ExecuteInProcessResult
 
+    from ml_assets.services.automation.outcomes import Outcome
+
 Listener = Callable[[Any], None]
 
 
@@ -59,6 +61,7 @@ def run_job(
 ) -> "ExecuteInProcessResult":
     """Run a job of the product in this process, on the project's Dagster instance, as a launched run would."""
     from ml_assets.definitions import build_defs
+    from ml_assets.services.automation.attempts import settle
     from resources.dagster_instance import open_instance
     from resources.dagster_resources import resources_of
 
@@ -70,7 +73,7 @@ def run_job(
             instance.add_event_listener(run_id, listener)
         definition = build_defs({product.name: product}, resources_of(space.settings)).resolve_job_def(f"{product.name}_{job}")
         partition = tags.get("dagster/partition") if job == "path" else None
-        return definition.execute_in_process(
+        result = definition.execute_in_process(
             instance=instance,
             run_id=run_id,
             partition_key=partition,
@@ -78,3 +81,17 @@ def run_job(
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
+        if job == "path":
+            settle(space.lineage, instance, product)
+    return result
+
+
+def run_outcome(space: Workspace, run: str) -> "Outcome":
+    """What came of a run of the path that has ended."""
+    from ml_assets.services.automation.outcomes import outcome_of
+    from resources.dagster_instance import open_instance
+
+    with open_instance(space.settings) as instance:
+        record = instance.get_run_by_id(run)
+        assert record is not None
+        return outcome_of(instance, record)

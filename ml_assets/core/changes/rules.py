@@ -90,6 +90,8 @@ RULES: Mapping[str, Rule] = {
     "monitoring.max_drop": lower,
     "monitoring.ignore": fewer,
     "rebuild": free,
+    "landing": free,
+    "retries": free,
     "ci.windows": higher,
     "ci.on_inconclusive": ordered("pass", "fail"),
 }

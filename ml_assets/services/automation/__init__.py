@@ -1,0 +1,1 @@
+"""What sensors do by themselves, and any command that ends a run: deliveries that are due, and what came of a run."""

@@ -1,0 +1,118 @@
+"""Which deliveries have to be run: what lies in the landing folder, compared with the attempts that the ledger holds.
+
+It is asked again and again, and depends on nothing that was asked before: a tick that is missed, or a run that is killed at any
+point, loses nothing.
+"""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ml_assets.core.lineage.attempts import Attempt, Delivery, Step, next_step
+from ml_assets.services.automation.attempts import NUMBER_TAG, Landed, code_digest, content_digest, lost
+from ml_assets.services.automation.outcomes import outcome_of
+from ml_assets.spec.product import Product
+from resources.ledger import attempts as recorded
+from resources.lineage import Lineage
+
+if TYPE_CHECKING:
+    import os
+
+    from dagster import DagsterInstance, DagsterRun
+
+
+@dataclass(frozen=True)
+class Due:
+    """Deliveries to be launched now, oldest partition first, and what is waited for, in words."""
+
+    launched: list[tuple[Delivery, Step]] = field(default_factory=list)
+    waits: list[str] = field(default_factory=list)
+
+
+def due(lineage: Lineage, landed: Landed, instance: "DagsterInstance", *, most: int) -> Due:
+    """At most so many deliveries that are new, changed, or whose run broke, and that no run is about to read. Raises NotDelivered
+    where a reference table is missing."""
+    found, product = Due(), landed.product
+    busy = _busy(instance, product)
+    for delivery, newest in _deliveries(lineage, landed, found.waits):
+        step = _step(lineage, instance, product, delivery, newest)
+        if step.waits:
+            found.waits.append(step.waits)
+        if not step.is_due or delivery.partition in busy:
+            continue
+        if newest and newest.record.end == "broken" and not delivery.is_of(newest.record):
+            lineage.ledger.append("attempt", msgspec.structs.replace(newest.record, end="superseded"))
+        found.launched.append((delivery, step))
+        if len(found.launched) == most:
+            break
+    return found
+
+
+def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[tuple[Delivery, Attempt | None]]:
+    """Every delivered partition that is still, in order, with its newest attempt. One that was read before attempts were recorded
+    is not among them."""
+    product = landed.product
+    if entries := landed.landing.entries(product):
+        landed.landing.reference_files(product)
+    attempts = recorded.newest(lineage.ledger, product.name)
+    read = recorded.read_deliveries(lineage.ledger, product.name) if entries.keys() - attempts.keys() else {}
+    code, newest_key = code_digest(product), max(entries, default="")
+    is_reference_new = _is_reference_new(lineage, landed)
+    for key, files in entries.items():
+        if moving := _moving(product, files):
+            waits.append(f"{key} is left alone until {moving} has been still for {product.landing.settle:g} s (landing.settle)")
+            continue
+        digests = {table: landed.digests.of(entry.path, entry.stat()) for table, entry in files.items()}
+        counts = key == newest_key and (key in attempts or is_reference_new)
+        delivery = Delivery(key, content_digest(digests), landed.reference if counts else "", code)
+        if key in attempts or read.get(key) != digests or counts:
+            yield delivery, attempts.get(key)
+
+
+def _is_reference_new(lineage: Lineage, landed: Landed) -> bool:
+    """Whether the reference tables are not those that were read last; false before any was."""
+    current = lineage.ledger.current(landed.product.name, "reference", "") if landed.product.delivery.reference else None
+    read = {each.asset.rpartition("/")[2]: each.data_version for each in current.recipe.inputs} if current else {}
+    return bool(read) and content_digest(read) != landed.reference
+
+
+def _moving(product: Product, files: "Mapping[str, os.DirEntry[str]]") -> str:
+    """A file that changed within the last `landing.settle` seconds; a time in the future is a clock's, not a writer's."""
+    now = time.time()
+    for entry in files.values():
+        stat = entry.stat()
+        if 0 <= now - max(stat.st_mtime, stat.st_ctime) < product.landing.settle:
+            return entry.path
+    return ""
+
+
+def _step(lineage: Lineage, instance: "DagsterInstance", product: Product, delivery: Delivery, newest: Attempt | None) -> Step:
+    retries, now = product.retries, datetime.now(UTC)
+    step = next_step(newest, delivery, most=retries.most, wait=retries.wait, now=now)
+    while step.is_due and (run := _ended_before_reading(instance, product, delivery, step)):
+        end = lost(product, delivery, number=step.number, tries=step.tries, run=run.run_id, outcome=outcome_of(instance, run))
+        entry = lineage.ledger.append("attempt", end)
+        step = next_step(Attempt(entry.at, end), delivery, most=retries.most, wait=retries.wait, now=now)
+    return step
+
+
+def _busy(instance: "DagsterInstance", product: Product) -> set[str]:
+    """Partitions of the product that a run is about to read, or reads."""
+    from dagster import RunsFilter
+    from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+    filters = RunsFilter(tags={"product": product.name}, statuses=NOT_FINISHED_STATUSES)
+    return {run.tags.get("dagster/partition", "") for run in instance.get_runs(filters=filters)}
+
+
+def _ended_before_reading(instance: "DagsterInstance", product: Product, delivery: Delivery, step: Step) -> "DagsterRun | None":
+    """The run that was launched for this very attempt and ended without recording one."""
+    from dagster import RunsFilter
+
+    tags = {"product": product.name, "dagster/partition": delivery.partition, NUMBER_TAG: str(step.number)}
+    runs = instance.get_runs(filters=RunsFilter(tags=tags), limit=1)
+    return runs[0] if runs and runs[0].is_finished else None

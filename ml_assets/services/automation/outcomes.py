@@ -1,0 +1,100 @@
+"""What came of a run of the path, at a glance: from the events that Dagster keeps of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun, EventLogEntry
+
+OUTCOME_TAG, REASON_TAG = "ml-assets/outcome", "ml-assets/reason"
+Kind = Literal["promoted", "withheld", "kept", "no candidate", "data refused", "broken", "canceled"]
+DATA_STAGES = ("raw", "reference", "dataset", "quarantine", "features")
+REFUSALS = ("DeliveryError", "ContractBreached", "NotDelivered")
+"""Errors by which a step of the data says that a delivery cannot be used."""
+LONGEST = 500
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run, and why, in words. `data refused`: the delivery cannot be used as it is. `broken`: a fault of anything
+    else."""
+
+    kind: Kind
+    reason: str
+
+    @property
+    def is_success(self) -> bool:
+        return self.kind in ("promoted", "withheld", "kept", "no candidate")
+
+
+def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
+    """The outcome of a run that has ended."""
+    from dagster import DagsterRunStatus
+
+    if run.status == DagsterRunStatus.CANCELED:
+        return Outcome("canceled", "somebody ended the run in Dagster")
+    events = instance.all_logs(run.run_id)
+    if run.status == DagsterRunStatus.SUCCESS:
+        return decided(_shown(events), [_found(event) for event in _checks(events) if not event.passed])
+    return _failed(events)
+
+
+def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = ()) -> Outcome:
+    """What a run that succeeded did with the candidate, by the texts of what it materialized (by stage), and by checks that did
+    not pass."""
+    verdict = shown.get("evaluation", {}).get("verdict", "")
+    decision = shown.get("endpoint/production", {}).get("decision", "")
+    words = "; ".join(filter(None, [verdict, decision]))
+    if decision.startswith("promoted"):
+        return Outcome("promoted", words)
+    if verdict:
+        is_kept = decision and verdict.startswith("ACCEPT") and "waits for" not in decision and "withheld" not in decision
+        return Outcome("kept" if is_kept else "withheld", words)
+    if closed := [each for each in failed_checks if each.startswith("evaluation:")]:
+        return Outcome("withheld", closed[0])
+    return Outcome("no candidate", words or "no candidate yet")
+
+
+def _shown(events: Iterable["EventLogEntry"]) -> dict[str, dict[str, str]]:
+    shown: dict[str, dict[str, str]] = {}
+    for entry in events:
+        event = entry.dagster_event
+        if event is not None and event.is_step_materialization:
+            made = event.step_materialization_data.materialization
+            texts = {name: value.value for name, value in made.metadata.items() if isinstance(value.value, str)}
+            shown["/".join(made.asset_key.path[1:])] = texts
+    return shown
+
+
+def _checks(events: Iterable["EventLogEntry"]) -> list[Any]:
+    kinds = [entry.dagster_event for entry in events if entry.dagster_event is not None]
+    return [event.asset_check_evaluation_data for event in kinds if event.event_type_value == "ASSET_CHECK_EVALUATION"]
+
+
+def _found(check: Any) -> str:
+    return f"{'/'.join(check.asset_key.path[1:])}: {check.check_name}: {check.description or 'failed'}"
+
+
+def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
+    refused = [
+        _found(check)
+        for check in _checks(events)
+        if not check.passed and check.severity.value == "ERROR" and check.asset_key.path[-1] in DATA_STAGES
+    ]
+    failures = [entry for entry in events if entry.dagster_event is not None and entry.dagster_event.is_step_failure]
+    for entry in failures:
+        event = entry.dagster_event
+        assert event is not None
+        error = event.step_failure_data.error
+        cause = (error.cause or error) if error else None
+        message = cause.message.strip() if cause else "the step failed"
+        if cause is not None and cause.cls_name in REFUSALS:
+            refused.append(message.partition(": ")[2] or message)
+        elif not refused:
+            return Outcome("broken", f"{event.step_key}: {message}"[:LONGEST])
+    if refused:
+        return Outcome("data refused", "; ".join(dict.fromkeys(refused))[:LONGEST])
+    kinds = [entry.dagster_event for entry in events if entry.dagster_event is not None]
+    messages = [event.message for event in kinds if event.event_type_value == "PIPELINE_FAILURE" and event.message]
+    return Outcome("broken", (messages or ["its process ended"])[-1][:LONGEST])

@@ -1,0 +1,112 @@
+"""A run that renews no lease is ended, and nothing more of it is recorded; one that lives is ended by no clock."""
+
+import time
+
+import dagster as dg
+import pytest
+
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.automation.haunting import GRACE_SECONDS, end_haunting
+from ml_assets.spec.product import Product
+from resources.ledger import leases
+from resources.ledger.ledger import Ledger
+from tests.support.records import manifest
+
+RUN = "5" * 32
+
+
+@pytest.fixture
+def ledger(workspace: Workspace) -> Ledger:
+    return workspace.ledger
+
+
+def started(product: Product, *, run: str = RUN, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterInstance:
+    """A Dagster in which a run of the product goes on."""
+    instance = dg.DagsterInstance.ephemeral()
+    tags = {"product": product.name, "dagster/partition": "2013-01"}
+    instance.add_run(dg.DagsterRun(f"{product.name}_path", run_id=run, tags=tags, status=status))
+    return instance
+
+
+def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let so many seconds pass for whoever asks for the time."""
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+
+
+def test_a_lease_is_renewed_while_its_run_lives(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
+    monkeypatch.setattr(leases, "EXPIRED_SECONDS", 1.0)
+    with leases.held(ledger.engine, RUN), leases.held(ledger.engine, RUN):
+        for _ in range(4):
+            time.sleep(0.5)
+            assert leases.expired(ledger.engine, RUN) is None
+    time.sleep(1.2)
+    assert leases.expired(ledger.engine, RUN)
+
+
+def test_a_run_whose_process_is_gone_is_ended_and_its_partition_is_no_longer_busy(
+    product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = started(product)
+    with leases.held(ledger.engine, RUN):
+        assert not end_haunting(ledger, instance, product)
+    silent_for(monkeypatch, 50)
+    (ended,) = end_haunting(ledger, instance, product)
+    assert ended.startswith("run 55555555 of 2013-01: its process is gone: nothing was heard of it for 50 s")
+    run = instance.get_run_by_id(RUN)
+    assert run is not None
+    assert run.status == dg.DagsterRunStatus.FAILURE
+    assert not end_haunting(ledger, instance, product)
+
+
+def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = started(product, status=dg.DagsterRunStatus.STARTING)
+    assert not end_haunting(ledger, instance, product)
+    silent_for(monkeypatch, GRACE_SECONDS + 10)
+    (ended,) = end_haunting(ledger, instance, product)
+    assert "it did not begin within 120 s" in ended
+
+
+def test_a_training_of_hours_is_ended_by_no_clock(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = started(product)
+    silent_for(monkeypatch, 7200)
+    with leases.held(ledger.engine, RUN):
+        assert not end_haunting(ledger, instance, product)
+
+
+def test_nothing_of_a_run_that_was_taken_for_dead_is_recorded(workspace: Workspace, ledger: Ledger) -> None:
+    zombie = Ledger(workspace.settings.ledger, head_checkpoint=workspace.settings.ledger_head, run=RUN)
+    with leases.held(ledger.engine, RUN):
+        zombie.append("refusal", {"product": "trains", "reasons": ["it lives"]})
+        leases.revoke(ledger.engine, RUN)
+        before = len(ledger.entries())
+        with pytest.raises(leases.LeaseLost, match="nothing more of it is recorded"):
+            zombie.append("refusal", {"product": "trains", "reasons": ["it lives"]})
+        with pytest.raises(leases.LeaseLost):
+            zombie.publish(manifest("raw", stage="raw", partition="2013-01"), run=RUN)
+    with pytest.raises(leases.LeaseLost), leases.held(ledger.engine, RUN):
+        pass
+    assert len(ledger.entries()) == before
+
+
+def test_old_leases_are_forgotten(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with leases.held(ledger.engine, RUN):
+        pass
+    silent_for(monkeypatch, leases.KEPT_SECONDS + 1)
+    with leases.held(ledger.engine, "6" * 32):
+        assert not leases.is_known(ledger.engine, RUN)
+
+
+def test_the_home_of_older_code_gets_the_settings_that_leases_need(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    import yaml
+
+    from resources.dagster_instance import CONFIG, EARLIER, prepare_home
+
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    file = workspace.settings.dagster_home / "dagster.yaml"
+    file.parent.mkdir(parents=True)
+    for content, expected in ((EARLIER[0], CONFIG), ({"telemetry": {"enabled": True}}, {"telemetry": {"enabled": True}})):
+        file.write_text(yaml.safe_dump(content))
+        prepare_home(workspace.settings)
+        assert yaml.safe_load(file.read_text()) == expected
