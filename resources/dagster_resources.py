@@ -124,6 +124,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
     products: list[str]
     commit: str = ""
     merged: bool = False
+    notify: str = ""
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
         return Settings(
@@ -136,6 +137,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
             products=tuple(map(Path, self.products)),
             commit=self.commit,
             merged=self.merged,
+            notify=self.notify,
         )
 
 
@@ -172,6 +174,7 @@ def resources_of(current: Settings, **replaced: Any) -> dict[str, Any]:
             products=products,
             commit=current.commit,
             merged=current.merged,
+            notify=current.notify,
         ),
         **replaced,
     }

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
+from resources.settings import mounted_secrets
 
 PINNED = {"TZ": "UTC", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
 CLEARED = ("DBT_", "MLFLOW_", "_MLFLOW_", "PANDERA_", "POLARS_")
@@ -40,6 +41,7 @@ def pin(home: Path) -> None:
         raise EnvironmentRefused(f"file names are in {encoding} in this process; start it with PYTHONUTF8=1 or LC_ALL=C.UTF-8")
     mask = os.umask(0o077)
     os.umask(mask & ~OWNER_BITS)  # what the owner cannot read or enter is of no use to the next step
+    os.environ.update(mounted_secrets(os.environ))  # Dagster reads the variables that its configuration names
     os.environ["MPLCONFIGDIR"] = str(home / "cache" / "matplotlib")  # else it keeps its list of fonts below HOME
     pin_variables()
 

@@ -13,6 +13,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `ml-assets dev` starts the MLflow UI by default."""
 
+SECRETS = ("store", "ledger", "mlflow", "key", "upstream_store", "upstream_ledger", "dagster_token")
+"""Settings that may hold a secret: the value may lie in a file, which `ML_ASSETS_<NAME>_FILE` names."""
+
 _UNUSABLE = {
     r"[\[*?]": "Dagster takes it for a pattern, and would not find its settings",
     r"%[0-9A-Fa-f]{2}": "in the address of a SQLite file it is another character, and Dagster would write to another folder",
@@ -38,7 +41,7 @@ class Settings:
     `compiled` is whether endpoints compile the releases that they serve,
     which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read beside
     this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
-    asks, with `dagster_token`."""
+    asks, with `dagster_token`. `notify` is the file of the channels that notices go out by; empty where none is named."""
 
     home: Path
     landing: Path
@@ -56,6 +59,7 @@ class Settings:
     upstream_ledger: str = ""
     dagster_url: str = ""
     dagster_token: str = field(default="", repr=False)
+    notify: str = ""
 
     @property
     def dagster_home(self) -> Path:
@@ -81,11 +85,24 @@ class Settings:
         return self.home / "ledger.head"
 
     @property
+    def logs(self) -> Path:
+        """The folder of the logs of processes that are supervised, and of notices."""
+        return self.home / "logs"
+
+    @property
     def recorded(self) -> dict[str, str]:
         """The URLs of the store and the ledger that hold what was delivered and made: upstream's, or else the home's own."""
         if self.upstream_ledger:
             return {"store": self.upstream_store, "ledger": self.upstream_ledger}
         return {"store": self.store, "ledger": self.ledger}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts of these settings that must not get out: keys and tokens, and of each URL the password and the query."""
+        values = [str(getattr(self, name)) for name in SECRETS]
+        addresses = [urlsplit(value) for value in values if "://" in value]
+        of_addresses = [text for a in addresses for text in (a.password or "", unquote(a.password or ""), a.query)]
+        return tuple(filter(None, [value for value in values if "://" not in value] + of_addresses))
 
     def pointer(self, product: str, environment: str) -> Path:
         """The file that says which release serves in one environment."""
@@ -103,7 +120,8 @@ class Settings:
         """These settings as environment variables, for another process of the project."""
         values = {setting.name: getattr(self, setting.name) for setting in fields(self)}
         values["products"] = os.pathsep.join(map(str, self.products))
-        return {variable(name): str(value) for name, value in values.items()}
+        mounted = {f"{variable(name)}_FILE": "" for name in (*SECRETS, "keys")}
+        return {variable(name): str(value) for name, value in values.items()} | mounted
 
 
 def variable(name: str) -> str:
@@ -113,7 +131,8 @@ def variable(name: str) -> str:
 
 def settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings from the environment (default `os.environ`). Raises HomeRefused and SettingRefused."""
-    env = os.environ if environ is None else environ
+    given = os.environ if environ is None else environ
+    env = {**given, **mounted_secrets(given)}
     home = Path(env.get("ML_ASSETS_HOME") or _default_home(env)).resolve()
     _refuse_unusable(home)
     folders = env.get("ML_ASSETS_PRODUCTS") or str(ROOT / "ml_assets" / "products")
@@ -131,14 +150,32 @@ def settings(environ: Mapping[str, str] | None = None) -> Settings:
         products=tuple(Path(folder).resolve() for folder in folders.split(os.pathsep) if folder),
         commit=(env.get("ML_ASSETS_COMMIT") or "").strip(),
         merged=_switch(env, "ML_ASSETS_MERGED", default="false"),
-        keys=env.get("ML_ASSETS_KEYS") or "",
+        keys=env.get("ML_ASSETS_KEYS_FILE") or env.get("ML_ASSETS_KEYS") or "",
         key=env.get("ML_ASSETS_KEY") or "",
         compiled=_switch(env, "ML_ASSETS_COMPILED", default="true"),
         upstream_store=env.get("ML_ASSETS_UPSTREAM_STORE") or ((upstream / "store").as_uri() if upstream else ""),
         upstream_ledger=env.get("ML_ASSETS_UPSTREAM_LEDGER") or (f"sqlite:///{upstream / 'ledger.db'}" if upstream else ""),
         dagster_url=env.get("ML_ASSETS_DAGSTER_URL") or "",
         dagster_token=env.get("ML_ASSETS_DAGSTER_TOKEN") or "",
+        notify=str(Path(env["ML_ASSETS_NOTIFY"]).resolve()) if env.get("ML_ASSETS_NOTIFY") else "",
     )
+
+
+def mounted_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables whose values lie in files, with these values. A file comes before a variable. Raises SettingRefused."""
+    files = {variable(name): environ.get(f"{variable(name)}_FILE") for name in SECRETS}
+    return {name: _content(f"{name}_FILE", Path(file)) for name, file in files.items() if file}
+
+
+def _content(name: str, file: Path) -> str:
+    try:
+        content = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise SettingRefused(f"{name}: {file} cannot be read: {reason}; mount the secret there, or leave {name} out") from None
+    if not content:
+        raise SettingRefused(f"{name}: {file} is empty; write the secret into it, or leave {name} out")
+    return content
 
 
 def _default_home(env: Mapping[str, str]) -> Path:

@@ -6,7 +6,7 @@ Knows nothing about products: the model is an argument.
 import difflib
 import json
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
@@ -148,7 +148,7 @@ def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 def _explain(details: ErrorDetails, *, file: Path, parsed: Parsed, model: type[BaseModel]) -> Problem:
     loc = tuple(part for part in details["loc"] if part != "[key]")
-    kind, value = details["type"], details["input"]
+    kind, value, written = details["type"], details["input"], _as_written(model, loc)
     if kind == "extra_forbidden":
         section, key = _section_at(model, loc[:-1]), str(loc[-1])
         moved: Mapping[str, str] = getattr(section, "moved", {})
@@ -158,8 +158,9 @@ def _explain(details: ErrorDetails, *, file: Path, parsed: Parsed, model: type[B
     elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
-        message = f"{_lower(details['msg'].removeprefix('Value error, '))}; found {json.dumps(value, default=str)}"
-    return Problem(file=file, line=parsed.line_of(loc), path=dotted(loc), message=message)
+        found = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
+        message = f"{_lower(details['msg'].removeprefix('Value error, '))}{found}"
+    return Problem(file=file, line=parsed.line_of(written), path=dotted(written), message=message)
 
 
 def _lower(text: str) -> str:
@@ -167,20 +168,41 @@ def _lower(text: str) -> str:
 
 
 def _section_at(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
-    """The model of the section at a path; follows dict[str, X], tuple[X, ...] and X | None."""
+    """The model of the section at a path; follows dict[str, X], tuple[X, ...], X | None and unions of sections."""
+    section: type[BaseModel]
+    *_, section = (model, *_kinds(model, loc))
+    return section
+
+
+def _as_written(model: type[BaseModel], loc: Loc) -> Loc:
+    """The path without the tags by which pydantic names the members of a union: the file has no such parts."""
+    return tuple(part for part, above in zip(loc, (model, *_kinds(model, loc)), strict=False) if not _members(above))
+
+
+def _kinds(model: type[BaseModel], loc: Loc) -> Iterator[Any]:
+    """What the model says of each part of a path, from the outermost."""
     kind: Any = model
     for part in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            kind = _inner(kind.model_fields[str(part)].annotation)
+            field = kind.model_fields.get(str(part))
+            kind = _inner(field.annotation) if field else None
+        elif members := _members(kind):
+            kind = members.get(part)
         else:
-            kind = _inner(next(a for a in reversed(typing.get_args(kind)) if a is not Ellipsis))
-    section: type[BaseModel] = kind
-    return section
+            kind = _inner(next((a for a in reversed(typing.get_args(kind)) if a is not Ellipsis), None))
+        yield kind
+
+
+def _members(kind: Any) -> dict[Any, type[BaseModel]]:
+    """The sections of a union, by their `kind`."""
+    sections = [a for a in typing.get_args(kind) if isinstance(a, type) and issubclass(a, BaseModel)]
+    is_union = typing.get_origin(kind) in (UnionType, typing.Union) and len(sections) > 1
+    return {tag: each for each in sections for tag in typing.get_args(each.model_fields["kind"].annotation)} if is_union else {}
 
 
 def _inner(annotation: Any) -> Any:
     """X of X | None and of Annotated[X, ...]."""
     origin = typing.get_origin(annotation)
-    if origin in (UnionType, typing.Union):
+    if origin in (UnionType, typing.Union) and not _members(annotation):
         return _inner(next(a for a in typing.get_args(annotation) if a is not type(None)))
     return _inner(typing.get_args(annotation)[0]) if origin is typing.Annotated else annotation

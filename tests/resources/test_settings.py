@@ -1,13 +1,15 @@
 """Settings come from ML_ASSETS_* variables alone, and everything lies under one home unless one says otherwise."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from resources.settings import ROOT, SettingRefused, settings
+from resources.settings import ROOT, SECRETS, SettingRefused, settings, variable
 
 
 @pytest.mark.parametrize("environ", [{}, {"ML_ASSETS_HOME": "", "ML_ASSETS_STORE": ""}, {"HOME": "/x"}])
@@ -70,6 +72,42 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
 def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tmp_path: Path) -> None:
     found = settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": "s3://bucket", "ML_ASSETS_PRODUCTS": "/a:/b"})
     assert settings(found.environ()) == found
+
+
+@pytest.mark.parametrize("name", [*SECRETS, "keys"])
+def test_a_secret_may_lie_in_a_file_which_comes_before_a_variable(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret").write_text("postgresql://ann:canary@db/x\n")
+    found = settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), variable(name): "sqlite:///other"})
+    expected = str(tmp_path / "secret") if name == "keys" else "postgresql://ann:canary@db/x"  # keys: serve reads the file
+    assert getattr(found, name) == expected
+    assert settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), **found.environ()}) == found
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("\n", "is empty"), ("\xff", "it is not text")])
+def test_a_file_without_a_secret_is_refused_by_name(tmp_path: Path, content: str | None, said: str) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content.encode("latin-1"))
+    with pytest.raises(SettingRefused, match=rf"ML_ASSETS_LEDGER_FILE: {file}.*{said}"):
+        settings({"ML_ASSETS_LEDGER_FILE": str(file)})
+
+
+def test_dagster_finds_a_mounted_secret_and_shows_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("sqlite:////tmp/canary.db?timeout=9")
+    code = (
+        "from resources.settings import settings; from resources.environment import pin; import dagster as dg;"
+        "from resources.dagster_resources import resources_of; current = settings(); pin(current.home);"
+        "url = resources_of(current)['ledger'].url; print(repr(url), dg.EnvVar.get_value(url))"
+    )
+    environ = {**os.environ, "ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_LEDGER_FILE": str(tmp_path / "secret")}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "'ML_ASSETS_LEDGER' sqlite:////tmp/canary.db?timeout=9\n"
+
+
+def test_texts_that_must_not_get_out_are_keys_passwords_and_queries() -> None:
+    urls = {"LEDGER": "postgresql://ann:p%40ss@db/x", "STORE": "s3://bucket?key=one", "KEY": "plain", "MLFLOW": "http://host"}
+    found = settings({f"ML_ASSETS_{name}": value for name, value in urls.items()})
+    assert set(found.secrets) == {"p%40ss", "p@ss", "key=one", "plain"}
 
 
 @pytest.mark.parametrize(
