@@ -30,7 +30,7 @@ from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
 from resources.settings import settings
-from sensors import decisions, new_data, registry, shadow, stale
+from sensors import decisions, new_data, notices, registry, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
@@ -44,6 +44,7 @@ def build_defs(
     """The definitions of these products on these resources (`resources_of`, or others for some of its keys); builds values only,
     opens nothing. `sources` are the commits that a code location reports, by product."""
     events = [sensor.build(product) for product in products.values() for sensor in SENSORS]
+    events += [notices.build(products)] if products else []
     events += [stale.build(product, (sources or {}).get(name)) for name, product in products.items()]
     return dg.Definitions(
         assets=_definitions(STAGES, products),

@@ -173,9 +173,11 @@ class WindowSpec(Section):
 
 
 class LandingSpec(Section):
-    """Sensors leave a delivered file alone until it has been still for `settle` seconds."""
+    """Sensors leave a delivered file alone until it has been still for `settle` seconds. A partition that is not there `late`
+    hours after its end is told about; None: never."""
 
     settle: float = Field(default=10.0, ge=0)
+    late: float | None = Field(default=None, ge=0)
 
 
 class RetriesSpec(Section):

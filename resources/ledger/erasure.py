@@ -35,6 +35,8 @@ NEEDED: Mapping[str, str] = {
     "erasure": "it shows that a body was erased, and not lost",
     "restoration": "it says which test windows may have been asked in what was lost",
     "attempt": "it says which deliveries were read, refused or given up",
+    "notice": "somebody was told it, or has to be",
+    "sent": "without it a notice would go out again",
 }
 
 

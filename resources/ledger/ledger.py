@@ -49,6 +49,8 @@ Kind = Literal[
     "erasure",
     "restoration",
     "attempt",
+    "notice",
+    "sent",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]

@@ -10,6 +10,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.notice_records import NoticeRecord, SentRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import head_checkpoint, recalls
@@ -101,6 +102,10 @@ def write(home: Path) -> Workspace:
     attempt = {"product": "trains", "partition": "2013-02", "content": "4" * 64, "reference": "5" * 64, "code": "6" * 64}
     ended: Any = {"end": "gave up", "outcome": "broken", "reason": "its process ended"}
     space.ledger.append("attempt", AttemptRecord(**attempt, number=4, tries=4, run="run-3", **ended))
+    told: Any = {"why": "its process ended", "serves": "", "command": "ml-assets run trains", "link": "", "at": "2013-05-02"}
+    about: Any = {"event": "broken", "severity": "error", "product": "trains", "partition": "2013-02", "title": "the run broke"}
+    notice = space.ledger.append("notice", NoticeRecord(id="7" * 24, **about, **told))
+    space.ledger.append("sent", SentRecord(notice=notice.seq, channel="log"))
     return space
 
 

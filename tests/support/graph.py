@@ -33,7 +33,7 @@ def lines(found: dg.Definitions) -> Iterator[str]:
     yield from (f"job {name}" for name in jobs)
     for sensor in sorted(found.sensors or (), key=lambda sensor: str(sensor.name)):
         assert isinstance(sensor, dg.SensorDefinition)
-        yield f"sensor {sensor.name} launches {sensor.job_name}"
+        yield f"sensor {sensor.name} launches {sensor.job_name if sensor.targets else 'nothing'}"
 
 
 def checks(found: dg.Definitions) -> list[dg.AssetCheckSpec]:

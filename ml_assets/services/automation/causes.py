@@ -1,0 +1,123 @@
+"""What people have to be told about a product: worked out anew each time from what is recorded and delivered."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.notices import Event, Notice, Severity, cause_id
+from ml_assets.services.automation.outbox import TOLD_DAYS
+from ml_assets.services.release_status import release_statuses
+from ml_assets.spec.product import Product
+from resources.landing import Landing
+from resources.ledger import attempts as recorded
+from resources.lineage import Lineage
+from resources.settings import Settings
+
+
+@dataclass(frozen=True)
+class Causes:
+    """The notices of one product at a moment `now` (UTC)."""
+
+    lineage: Lineage
+    landing: Landing
+    settings: Settings
+    product: Product
+    now: datetime
+
+    def notices(self) -> list[Notice]:
+        """All that is so now, and all that happened lately."""
+        return [*self.attempts(), *self.moves(), *self.waiting(), *self.late()]
+
+    @cached_property
+    def serves(self) -> str:
+        """What serves in production, in words; empty where nothing does."""
+        pointer = self.lineage.ledger.pointer(self.product.name, "production")
+        return f"release {pointer.body.release}, since {pointer.at[:16]} UTC" if pointer else ""
+
+    def attempts(self) -> Iterator[Notice]:
+        """Deliveries that were refused or given up, and candidates that were withheld: by each partition's newest attempt."""
+        for partition, attempt in recorded.newest(self.lineage.ledger, self.product.name).items():
+            last = attempt.record
+            about: dict[str, Any] = {"partition": partition, "why": last.reason, "at": attempt.at, "run": last.run}
+            again = f"ml-assets run {self.product.name} --partition {partition}"
+            if last.end == "refused":
+                title, mend = "the delivery is refused, and nothing of it is used", f"deliver it corrected, or {again}"
+                yield self._notice("data_refused", "error", partition, last.content, title=title, command=mend, **about)
+            elif last.end == "gave up" and last.outcome == "broken":
+                title = f"the run broke {last.tries} times and is not tried again"
+                yield self._notice("broken", "error", partition, last.content, last.code, title=title, command=again, **about)
+            elif last.end == "current" and last.outcome == "withheld":
+                title, show = "the candidate is withheld", f"ml-assets report {self.product.name} --partition {partition}"
+                yield self._notice("withheld", "info", partition, last.run, title=title, command=show, **about)
+
+    def moves(self) -> Iterator[Notice]:
+        """What came to serve in production lately."""
+        since = (self.now - timedelta(days=TOLD_DAYS)).isoformat()
+        for entry in self.lineage.ledger.moves(self.product.name, "production"):
+            if entry.at < since:
+                continue
+            move, is_back = entry.body, entry.kind == "rollback"
+            title = f"release {move.release} serves in production{' again: rolled back' if is_back else ''}"
+            yield self._notice(
+                "rolled_back" if is_back else "promoted",
+                "warning" if is_back else "info",
+                entry.hash,
+                title=title,
+                why=f"{move.reason} (by {move.by})",
+                command=f"ml-assets card {move.release}",
+                partition=move.as_of,
+                at=entry.at,
+            )
+
+    def waiting(self) -> Iterator[Notice]:
+        """Releases that wait for a person."""
+        for status in release_statuses(self.lineage, self.product):
+            if status.decision.action == "wait":
+                yield self._notice(
+                    "waiting",
+                    "warning",
+                    status.release.snapshot,
+                    title=f"release {status.name} waits for a person",
+                    why="; ".join(status.decision.reasons),
+                    command=f"ml-assets approve {self.product.name} {status.name}",
+                    partition=status.release.partition,
+                    at=self.now.isoformat(timespec="seconds"),
+                )
+
+    def late(self) -> Iterator[Notice]:
+        """The newest partition that should have come by the product's own calendar, and did not."""
+        hours, calendar = self.product.landing.late, partitions_of(self.product)
+        if hours is None:
+            return
+        due = calendar.shift(calendar.key_of((self.now - timedelta(hours=hours)).replace(tzinfo=None)), -1)
+        expected = min(due, calendar.shift(calendar.end, -1)) if calendar.end else due
+        come = {*self.landing.delivered(self.product), *self.lineage.ledger.partitions(self.product.name, "raw")}
+        newest = max(come, default="")
+        if expected < calendar.start or newest >= expected:
+            return
+        end = calendar.window(expected)[1]
+        yield self._notice(
+            "late",
+            "warning",
+            newest,
+            title=f"{expected} is not delivered",
+            why=f"it ended {end:%Y-%m-%d %H:%M} UTC; landing.late allows {hours:g} h; the newest delivered is {newest or 'none'}",
+            command=f"deliver it to {self.landing.root / self.product.name}",
+            partition=expected,
+            at=self.now.isoformat(timespec="seconds"),
+        )
+
+    def _notice(self, event: Event, severity: Severity, *cause: str, run: str = "", **words: Any) -> Notice:
+        """`words` are the title, why, command, partition and time of a notice."""
+        dagster, product = self.settings.dagster_url.rstrip("/"), self.product.name
+        link = f"{dagster}/runs/{run}" if dagster and run else dagster
+        id = cause_id(event, product, *cause)
+        return Notice(id=id, event=event, severity=severity, product=product, serves=self.serves, link=link, **words)
+
+
+def causes(lineage: Lineage, landing: Landing, settings: Settings, product: Product) -> list[Notice]:
+    """The notices of a product as of now."""
+    return Causes(lineage, landing, settings, product, datetime.now(UTC)).notices()
