@@ -10,7 +10,7 @@ from checks import contract, drift, gates, leakage, lineage, reproduction, rollb
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
-from ml_assets.jobs.path import checks_job, path_job
+from ml_assets.jobs.path import checks_job, data_job, path_job
 from ml_assets.jobs.rollback import rollback_job
 from ml_assets.spec.product import Product, load_all
 from ml_assets.stages import (
@@ -30,12 +30,12 @@ from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
 from resources.settings import settings
-from sensors import decisions, new_data, notices, registry, shadow, stale
+from sensors import decisions, new_data, notices, registry, retrain, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
-JOBS = (path_job, checks_job, approve_job, override_job, rollback_job)
-SENSORS = (new_data, decisions, registry, shadow)
+JOBS = (path_job, data_job, checks_job, approve_job, override_job, rollback_job)
+SENSORS = (new_data, retrain, decisions, registry, shadow)
 
 
 def build_defs(

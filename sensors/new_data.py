@@ -10,6 +10,7 @@ from ml_assets.core.lineage.attempts import Delivery, Step
 from ml_assets.services.automation.attempts import NUMBER_TAG, TRIES_TAG, Landed, settle
 from ml_assets.services.automation.deliveries import due
 from ml_assets.services.automation.haunting import end_haunting
+from ml_assets.services.automation.policy import new_partition, trains_with_data
 from ml_assets.spec.product import Product
 from resources.landing import Landing, NotDelivered
 from resources.lineage import Lineage
@@ -27,7 +28,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{product.name}_new_data",
-        job_name=f"{product.name}_path",
+        job_name=f"{product.name}_{'path' if trains_with_data(product) else 'data'}",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="New or changed deliveries, and those whose run broke.",
@@ -55,7 +56,7 @@ def build(product: Product) -> dg.SensorDefinition:
         finally:
             landed.digests.write()
         if found.launched:
-            return dg.SensorResult(run_requests=[_request(delivery, step) for delivery, step in found.launched])
+            return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in found.launched])
         waits = "; ".join(found.waits[:SHOWN])
         return dg.SkipReason(f"{waits or 'no delivered partition is new or changed'}{about}")
 
@@ -71,8 +72,10 @@ def _about(product: Product, landing: Landing) -> str:
     return about
 
 
-def _request(delivery: Delivery, step: Step) -> dg.RunRequest:
-    """A run of the path. The number lets content that comes back after another one run again, and once."""
+def _request(product: Product, delivery: Delivery, step: Step) -> dg.RunRequest:
+    """A run of the path, or of the data alone. The number lets content that comes back after another one run again, and once."""
     tags = {"ml-assets/content": delivery.content, NUMBER_TAG: str(step.number), TRIES_TAG: str(step.tries)}
+    if trains_with_data(product):
+        tags |= new_partition(delivery.partition).tags
     key = f"{delivery.partition}:{delivery.content[:12]}:{step.number}"
     return dg.RunRequest(run_key=key, partition_key=delivery.partition, tags=tags)

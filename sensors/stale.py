@@ -1,6 +1,7 @@
 """Code, configuration or libraries that changed launch the path of the newest partition, once per commit and definition.
 
-Off unless somebody turns it on in Dagster: `ml-assets deploy` asks it after a merge, and launches what it requests.
+Off unless `retrain: {on: [code]}` or somebody in Dagster turns it on: `ml-assets deploy` asks it after a merge, and launches
+what it requests.
 """
 
 import dagster as dg
@@ -8,6 +9,7 @@ import dagster as dg
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.source import Source, source_text
 from ml_assets.first_party import CodeChanged
+from ml_assets.services.automation.policy import Trigger
 from ml_assets.services.planning.plan import definitions
 from ml_assets.services.stale_path import newest_partition, stale_path
 from ml_assets.spec.product import Product
@@ -16,6 +18,7 @@ from resources.lineage import Lineage
 from resources.source_changes import changed_since_start
 
 TICK_SECONDS = 60
+RUNNING = dg.DefaultSensorStatus.RUNNING
 SHOWN = 3
 """Root causes that a run's tag names."""
 
@@ -27,7 +30,7 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         name=f"{product.name}_stale",
         job_name=f"{product.name}_path",
         minimum_interval_seconds=TICK_SECONDS,
-        default_status=dg.DefaultSensorStatus.STOPPED,
+        default_status=RUNNING if "code" in product.retrain.on else dg.DefaultSensorStatus.STOPPED,
         description="What other code, configuration or libraries made stale.",
         metadata={"source": dg.MetadataValue.json(dict(source or {}))},
     )
@@ -45,6 +48,7 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         made_by = digest_json([source, {name: vars(each) for name, each in definitions(product).items()}])
         why = "; ".join([found.summary, *(cause for _, cause in found.causes[:SHOWN])])
         tags = {"ml-assets/source": source_text(source), "ml-assets/stale": why}
+        tags |= Trigger(partition, "code", made_by, why).tags
         return dg.RunRequest(run_key=f"{partition}:{made_by}", partition_key=partition, tags=tags)
 
     return stale

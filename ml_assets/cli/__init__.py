@@ -35,6 +35,7 @@ COMMANDS = {
         "refuse": "Refuse a release that waits for a person, for good.",
         "override": "Let a model through in spite of its verdict, by a named person's decision.",
         "rollback": "Let an earlier release serve again.",
+        "freeze": "Stop training and promotion of a product until a day.",
         "recall": "Declare a partition or release bad, and act on all that used it.",
     },
     "audit": {

@@ -21,6 +21,18 @@ def path_job(product: Product) -> UnresolvedAssetJobDefinition:
     )
 
 
+def data_job(product: Product) -> UnresolvedAssetJobDefinition:
+    """`<product>_data`: a delivery down to its features, what serves watched on it and asked for predictions; no candidate."""
+    stages = ("raw", *(["reference"] if product.delivery.reference else []), "dataset", "quarantine", "features")
+    keys = [asset_key(product, stage) for stage in (*stages, "monitoring", "predictions")]
+    return dg.define_asset_job(
+        f"{product.name}_data",
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"Raw to features, monitoring and predictions, for one {product.partitions.every}: nothing is trained.",
+        tags={"product": product.name},
+    )
+
+
 def checks_job(product: Product) -> UnresolvedAssetJobDefinition:
     """`<product>_checks`: every asset check of the product alone, but for the one by which an evaluation says that it was asked;
     the tag `dagster/partition` says of which partition."""

@@ -18,7 +18,7 @@ from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.governed_gates import weakened_after_a_look
 from ml_assets.services.latency_evidence import latency_outdated
-from ml_assets.services.promotion_policy import withheld_by_commit
+from ml_assets.services.promotion_policy import held_back, withheld_by_commit
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of, recalled_bundles
 from resources.ledger import recalls
@@ -81,7 +81,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
             *lineage.unproven(release, release_claims(product)),
             *latency_outdated(lineage.ledger, product, release),
         ],
-        withheld=withheld_by_commit(lineage, product, release),
+        withheld=held_back(lineage, product, release),
         recalled=recalled_bundles(lineage.ledger, product.name, "production"),
         approvals=approved,
         is_verdict_used=any(

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import PrivateAttr, ValidationInfo, field_validator
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, needs_threshold
@@ -24,15 +25,12 @@ from ml_assets.spec.sections import (
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
-    LandingSpec,
     ModelSpec,
     MonitoringSpec,
     Name,
     PartitionSpec,
     PromoteSpec,
-    RebuildSpec,
     ReferenceSpec,
-    RetriesSpec,
     Section,
     StagingSpec,
     TableSpec,
@@ -71,6 +69,7 @@ class Product(Section):
     rebuild: RebuildSpec = RebuildSpec()
     landing: LandingSpec = LandingSpec()
     retries: RetriesSpec = RetriesSpec()
+    retrain: RetrainSpec = RetrainSpec()
     ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 

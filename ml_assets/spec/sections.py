@@ -172,27 +172,6 @@ class WindowSpec(Section):
         return self
 
 
-class LandingSpec(Section):
-    """Sensors leave a delivered file alone until it has been still for `settle` seconds. A partition that is not there `late`
-    hours after its end is told about; None: never."""
-
-    settle: float = Field(default=10.0, ge=0)
-    late: float | None = Field(default=None, ge=0)
-
-
-class RetriesSpec(Section):
-    """How often sensors run a delivery again whose run broke, and how many seconds after the first time; doubled each time."""
-
-    most: int = Field(default=3, ge=0)
-    wait: float = Field(default=60.0, ge=0)
-
-
-class RebuildSpec(Section):
-    """Above `most` stale snapshots a run says first how many it rebuilds, and what that is estimated to cost."""
-
-    most: int = Field(default=20, ge=0)
-
-
 class ModelSpec(Section):
     """CatBoost's parameters. All of them change the model, seed and threads included."""
 

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
 
@@ -24,7 +27,8 @@ LOG_EVERY = 20
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`."""
+    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, and while the product is
+    frozen."""
     window = product.window
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
@@ -33,6 +37,10 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         from ml_assets.builders.model import build
 
         key = context.partition_key
+        if why := frozen(lineage.ledger, product.name, datetime.now(UTC)):
+            context.log.warning(f"{key}: no candidate is trained: {why}")
+            return
+        record_trigger(lineage.ledger, product, context.run, key)
         refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
         if len(inputs) < window.minimum:

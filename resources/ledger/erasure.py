@@ -37,6 +37,8 @@ NEEDED: Mapping[str, str] = {
     "attempt": "it says which deliveries were read, refused or given up",
     "notice": "somebody was told it, or has to be",
     "sent": "without it a notice would go out again",
+    "trigger": "without it the same reason would train again",
+    "freeze": "it says what may be trained and promoted",
 }
 
 

@@ -51,6 +51,8 @@ Kind = Literal[
     "attempt",
     "notice",
     "sent",
+    "trigger",
+    "freeze",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]

@@ -1,5 +1,6 @@
 """What is written into the ledger, entry by entry, is byte for byte what older code wrote: hashes cover these bytes."""
 
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.triggers import TriggerRecord
 from ml_assets.core.notice_records import NoticeRecord, SentRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
-from resources.ledger import head_checkpoint, recalls
+from resources.ledger import head_checkpoint, recalls, triggers
 from resources.ledger import ledger as ledgers
 from resources.ledger.budget import Budget
 from resources.ledger.decisions import Decisions
@@ -106,6 +108,9 @@ def write(home: Path) -> Workspace:
     about: Any = {"event": "broken", "severity": "error", "product": "trains", "partition": "2013-02", "title": "the run broke"}
     notice = space.ledger.append("notice", NoticeRecord(id="7" * 24, **about, **told))
     space.ledger.append("sent", SentRecord(notice=notice.seq, channel="log"))
+    asked: Any = {"kind": "schedule", "key": "2013-05-06T06:00:00+00:00", "why": "retrain.cron says so", "run": "run-4"}
+    space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **asked))
+    triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     return space
 
 

@@ -11,6 +11,7 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
+from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
 from ml_assets.core.notice_records import NoticeRecord, SentRecord
 from ml_assets.core.release.records import ApprovalRecord, MoveRecord, OverrideRecord, ShadowRecord
 from resources.ledger.chain import Entry
@@ -35,6 +36,8 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "recall": Recall,
     "attempt": AttemptRecord,
     "notice": NoticeRecord,
+    "trigger": TriggerRecord,
+    "freeze": FreezeRecord,
     "sent": SentRecord,
 }
 """The record of each kind; refusals and erasures are read back by no decision."""

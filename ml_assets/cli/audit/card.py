@@ -23,12 +23,13 @@ class NoCard(MlAssetsError):
 @click.option("--output", "-o", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
 def command(release: str, output: Path | None) -> None:
     """Print the model card of RELEASE (a name, digest or PRODUCT/release:PARTITION) as Markdown: what a person reads before
-    approving it. Where other code, configuration or libraries would evaluate it now, that comes first."""
+    approving it. Where other code, configuration or libraries would evaluate it now, that comes first; what asked for the
+    training, which is no part of the release, comes last."""
     space = workspace()
     manifest = resolve(space, release).manifest
     if manifest is None or CARD not in space.snapshots.open(manifest.snapshot).members:
         raise NoCard(f"{release!r} has no model card; releases have one: `ml-assets status PRODUCT` lists them")
-    content = _warning(space, manifest) + space.snapshots.read(manifest.snapshot, CARD).decode()
+    content = _warning(space, manifest) + space.snapshots.read(manifest.snapshot, CARD).decode() + _trigger(space, manifest)
     if output is None:
         click.echo(content, nl=False)
     else:
@@ -45,3 +46,12 @@ def _warning(space: Workspace, release: Manifest) -> str:
     evaluation = space.lineage.made_from(release).get("evaluation")
     stale = made_by_other_code(space.lineage, product, evaluation) if product and evaluation else None
     return stale.markdown if stale else ""
+
+
+def _trigger(space: Workspace, release: Manifest) -> str:
+    """What asked for the training of a release's model; nothing where a person ran it."""
+    from resources.ledger.triggers import trigger_of
+
+    model = space.lineage.made_from(release)["model"]
+    entry = trigger_of(space.ledger, space.ledger.record_of(model).body.run)
+    return f"\nTrained because {entry.body.why} ({entry.at[:16]} UTC, run {entry.body.run[:8]}).\n" if entry else ""

@@ -92,6 +92,7 @@ RULES: Mapping[str, Rule] = {
     "rebuild": free,
     "landing": free,
     "retries": free,
+    "retrain": free,
     "ci.windows": higher,
     "ci.on_inconclusive": ordered("pass", "fail"),
 }

@@ -1,0 +1,28 @@
+"""What the ledger keeps of trainings that nobody ran by hand, and of times in which there are none. Pure."""
+
+from typing import Literal
+
+import msgspec
+
+TriggerKind = Literal["new_partition", "schedule", "code"]
+
+
+class TriggerRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """`run` trains the candidate as of `partition` because of `why`; `key` tells this reason from others of its kind. It is in no
+    recipe: the model is the same whatever asked for it."""
+
+    product: str
+    partition: str
+    kind: TriggerKind
+    key: str
+    why: str
+    run: str
+
+
+class FreezeRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """Nothing of the product is trained or promoted until `until` (UTC, ISO 8601)."""
+
+    product: str
+    until: str
+    by: str
+    reason: str

@@ -1,0 +1,134 @@
+"""When a product is trained by itself: what `retrain:` asks for, compared with what the ledger and Dagster hold of it.
+
+Asked again and again; a reason that was missed is still there at the next tick, and one that was served is not asked for again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.triggers import TriggerKind
+from ml_assets.spec.product import Product
+from resources.ledger import attempts as recorded
+from resources.ledger import tables as schema
+from resources.ledger import triggers
+from resources.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, DagsterRun
+
+KIND_TAG, KEY_TAG, WHY_TAG = "ml-assets/trigger", "ml-assets/trigger-key", "ml-assets/trigger-why"
+COUNTED_DAYS = 30
+"""`retrain.at_most` counts the trainings of so many days."""
+
+
+@dataclass(frozen=True)
+class Trigger:
+    """A reason to train the candidate as of a partition; `tries` counts its runs, this one included."""
+
+    partition: str
+    kind: TriggerKind
+    key: str
+    why: str
+    tries: int = 1
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """As a run bears it."""
+        return {KIND_TAG: self.kind, KEY_TAG: self.key, WHY_TAG: self.why}
+
+
+def new_partition(partition: str) -> Trigger:
+    """The newest partition has no candidate yet."""
+    return Trigger(partition, "new_partition", partition, f"{partition} is new")
+
+
+def trains_with_data(product: Product) -> bool:
+    """Whether each new delivery is trained on at once, in the run that reads it."""
+    spec = product.retrain
+    return "new_partition" in spec.on and not spec.cool_down and spec.at_most is None
+
+
+def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, now: datetime) -> Trigger | str:
+    """The training that is due at a moment (UTC), or why there is none."""
+    if why := triggers.frozen(ledger, product.name, now):
+        return why
+    partition = max(ledger.partitions(product.name, "features"), default="")
+    if not partition or partitions_of(product).as_of(partition, product.window) is None:
+        return f"there are fewer than window.minimum ({product.window.minimum}) partitions to train on before a test window"
+    if on_its_way := recorded.newest(ledger, product.name, is_open=True):
+        return f"{', '.join(sorted(on_its_way))}: the data are on their way"
+    newest = recorded.newest(ledger, product.name, [partition]).get(partition)
+    if newest and newest.record.end != "current":
+        return f"{partition}: the data are not current: {newest.record.end} ({newest.record.reason})"
+    for trigger in _asked_for(ledger, product, partition, now):
+        return _held_back(ledger, product, now) or _tried(instance, product, trigger, now)
+    return "retrain: asks for nothing new"
+
+
+def record_trigger(ledger: Ledger, product: Product, run: "DagsterRun", partition: str) -> None:
+    """Record what asked for the training that a run begins, once; nothing where a person ran it."""
+    if KIND_TAG in run.tags and triggers.trigger_of(ledger, run.run_id) is None:
+        about = {"product": product.name, "partition": partition, "kind": run.tags[KIND_TAG], "run": run.run_id}
+        ledger.append("trigger", {**about, "key": run.tags[KEY_TAG], "why": run.tags[WHY_TAG]})
+
+
+def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) -> Iterator[Trigger]:
+    if "new_partition" in product.retrain.on and ledger.current(product.name, "model", partition) is None:
+        yield new_partition(partition)
+    if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_trained(ledger, product):
+        why = f"retrain.cron {product.retrain.cron!r} says so for {tick:%Y-%m-%d %H:%M} UTC"
+        yield Trigger(partition, "schedule", tick.isoformat(), why)
+
+
+def last_tick(product: Product, now: datetime) -> datetime:
+    """The last moment (UTC) up to `now` that `retrain.cron` names."""
+    from dagster._utils.schedules import reverse_cron_string_iterator
+
+    zone = product.retrain.timezone
+    found: datetime = next(reverse_cron_string_iterator(now.timestamp(), str(product.retrain.cron), zone))
+    return found.astimezone(UTC)
+
+
+def _last_trained(ledger: Ledger, product: Product) -> datetime:
+    """When a training began last, whatever asked for it."""
+    columns = schema.manifests.c
+    newest = select(func.max(columns.seq)).where(columns.product == product.name, columns.stage == "model")
+    times = [entry.at for entry in ledger.entries(schema.entries.c.seq == newest.scalar_subquery())]
+    times += [entry.at for entry in triggers.triggers(ledger, product.name)[-1:]]
+    return max(map(datetime.fromisoformat, times), default=datetime.min.replace(tzinfo=UTC))
+
+
+def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
+    spec = product.retrain
+    if (until := _last_trained(ledger, product) + timedelta(hours=spec.cool_down)) > now and spec.cool_down:
+        return f"it cools down until {until:%Y-%m-%d %H:%M} UTC (retrain.cool_down: {spec.cool_down:g} h)"
+    since = (now - timedelta(days=COUNTED_DAYS)).isoformat()
+    count = sum(entry.at >= since for entry in triggers.triggers(ledger, product.name))
+    if spec.at_most is not None and count >= spec.at_most:
+        return f"it was trained {count} times in {COUNTED_DAYS} days (retrain.at_most: {spec.at_most})"
+    return ""
+
+
+def _tried(instance: "DagsterInstance", product: Product, trigger: Trigger, now: datetime) -> Trigger | str:
+    """The trigger, unless its run goes on or is to be tried later; a run that broke is tried again as `retries` says."""
+    from dagster import RunsFilter
+
+    tags = {"product": product.name, KIND_TAG: trigger.kind, KEY_TAG: trigger.key}
+    runs = instance.get_run_records(RunsFilter(tags=tags))
+    if not runs:
+        return trigger
+    newest = runs[0]
+    if not newest.dagster_run.is_finished or newest.dagster_run.is_success:
+        return f"run {newest.dagster_run.run_id[:8]} trains because {trigger.why}"
+    tries = len(runs)
+    if tries > product.retries.most:
+        return f"{trigger.why}; its run broke {tries} times and is not tried again: `ml-assets run {product.name}`"
+    due = (newest.end_time or newest.update_timestamp.timestamp()) + product.retries.wait * 2 ** (tries - 1)
+    if now.timestamp() < due:
+        return f"{trigger.why}; its run broke and is tried again at {datetime.fromtimestamp(due, UTC):%H:%M:%S} UTC"
+    return Trigger(trigger.partition, trigger.kind, trigger.key, trigger.why, tries + 1)

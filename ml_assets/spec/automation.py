@@ -1,0 +1,75 @@
+"""The sections of product.yaml about what is done by itself: deliveries taken, runs retried, models trained, inputs rebuilt."""
+
+import re
+from typing import Literal, Self
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, field_validator, model_validator
+
+from ml_assets.spec.sections import Section
+
+_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+"""What each field of a cron expression may be."""
+
+
+def _is_in(field: str, allowed: tuple[int, int]) -> bool:
+    """Whether a field is a list of numbers, ranges and steps (`*`, `5`, `1-5`, `*/15`) within what is allowed."""
+    parts = [re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part) for part in field.split(",")]
+    numbers = [int(number) for part in parts if part for number in part.groups()[:2] if number]
+    return all(parts) and all(allowed[0] <= number <= allowed[1] for number in numbers)
+
+
+class LandingSpec(Section):
+    """Sensors leave a delivered file alone until it has been still for `settle` seconds. A partition that is not there `late`
+    hours after its end is told about; None: never."""
+
+    settle: float = Field(default=10.0, ge=0)
+    late: float | None = Field(default=None, ge=0)
+
+
+class RetriesSpec(Section):
+    """How often sensors run a delivery again whose run broke, and how many seconds after the first time; doubled each time."""
+
+    most: int = Field(default=3, ge=0)
+    wait: float = Field(default=60.0, ge=0)
+
+
+class RetrainSpec(Section):
+    """What asks for a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code. None begins
+    within `cool_down` hours of the last one, nor more than `at_most` in 30 days."""
+
+    on: tuple[Literal["new_partition", "schedule", "code"], ...] = ("new_partition",)
+    cron: str | None = None
+    timezone: str = "UTC"
+    cool_down: float = Field(default=0.0, ge=0)
+    at_most: int | None = Field(default=None, ge=0)
+
+    @field_validator("cron")
+    @classmethod
+    def _is_a_schedule(cls, cron: str | None) -> str | None:
+        fields = (cron or "").split()
+        is_whole = len(fields) == len(_CRON) and all(map(_is_in, fields, _CRON))
+        if cron is not None and not is_whole:
+            raise ValueError(f"'{cron}' is no cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
+        return cron
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, timezone: str) -> str:
+        try:
+            ZoneInfo(timezone)
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"'{timezone}' is no time zone; write one like Europe/Berlin") from None
+        return timezone
+
+    @model_validator(mode="after")
+    def _schedule_has_a_cron(self) -> Self:
+        if ("schedule" in self.on) != (self.cron is not None):
+            raise ValueError("`on: [schedule]` and `cron` go together; write cron: '0 6 * * 1' for Mondays at six")
+        return self
+
+
+class RebuildSpec(Section):
+    """Above `most` stale snapshots a run says first how many it rebuilds, and what that is estimated to cost."""
+
+    most: int = Field(default=20, ge=0)

@@ -1,0 +1,32 @@
+"""What `retrain:` in product.yaml asks for launches a training that no delivery has launched: by a schedule, or because one was
+held back until now."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ml_assets.services.automation.policy import due_training
+from ml_assets.spec.product import Product
+from resources.lineage import Lineage
+
+TICK_SECONDS = 30
+
+
+def build(product: Product) -> dg.SensorDefinition:
+    """The product's sensor. The path brings every input up to date first, and makes again only what is not current."""
+
+    @dg.sensor(
+        name=f"{product.name}_retrain",
+        job_name=f"{product.name}_path",
+        minimum_interval_seconds=TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Trainings that the product's policy asks for.",
+    )
+    def retrain(context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage]) -> dg.RunRequest | dg.SkipReason:
+        trigger = due_training(lineage.ledger, context.instance, product, datetime.now(UTC))
+        if isinstance(trigger, str):
+            return dg.SkipReason(trigger)
+        key = f"{trigger.kind}:{trigger.key}:{trigger.tries}"
+        return dg.RunRequest(run_key=key, partition_key=trigger.partition, tags=trigger.tags)
+
+    return retrain

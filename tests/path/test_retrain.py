@@ -1,0 +1,168 @@
+"""A product is trained when its policy says so: once for one reason, again where the run broke, never while it is frozen."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.cli import cli
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
+from ml_assets.services.promotion_policy import held_back
+from ml_assets.spec.product import Product, ProductError, load
+from resources.ledger import triggers
+from tests.support import trains
+from tests.support.records import manifest, release
+
+NOW = datetime.now(UTC)
+MONDAYS = "retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe/Berlin}"
+
+
+def declared(folder: Path, retrain: str) -> Product:
+    made = trains.made(folder).folder
+    (made / "product.yaml").write_text(f"{trains.SPEC}{retrain}\n")
+    return load(made)
+
+
+def with_features(space: Workspace, *partitions: str) -> None:
+    for partition in partitions:
+        space.ledger.publish(manifest(partition, stage="features", partition=partition), run="r")
+
+
+def trained(space: Workspace, partition: str) -> None:
+    space.ledger.publish(manifest(partition, stage="model", partition=partition), run="r")
+
+
+def asked(space: Workspace, product: Product, instance: dg.DagsterInstance | None = None, now: datetime = NOW) -> Trigger | str:
+    return due_training(space.ledger, instance or dg.DagsterInstance.ephemeral(), product, now)
+
+
+def launched(instance: dg.DagsterInstance, trigger: Trigger, status: dg.DagsterRunStatus) -> dg.DagsterRun:
+    tags = {**trigger.tags, "product": "trains", "dagster/partition": trigger.partition}
+    return instance.add_run(dg.DagsterRun("trains_path", tags=tags, status=status))
+
+
+def test_the_newest_partition_is_trained_once(product: Product, workspace: Workspace) -> None:
+    assert "fewer than window.minimum" in str(asked(workspace, product))
+    with_features(workspace, "2013-01", "2013-02")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.partition, trigger.kind, trigger.why) == ("2013-02", "new_partition", "2013-02 is new")
+    instance = dg.DagsterInstance.ephemeral()
+    launched(instance, trigger, dg.DagsterRunStatus.STARTED)
+    assert "trains because 2013-02 is new" in str(asked(workspace, product, instance))
+    trained(workspace, "2013-02")
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+
+
+def test_a_training_whose_run_broke_is_tried_again_with_longer_waits_and_then_given_up(
+    tmp_path: Path, workspace: Workspace
+) -> None:
+    product = declared(tmp_path, "retries: {most: 2, wait: 60}")
+    with_features(workspace, "2013-01", "2013-02")
+    instance, now = dg.DagsterInstance.ephemeral(), NOW
+    for tries, wait in ((1, 60), (2, 120)):
+        trigger = asked(workspace, product, instance, now)
+        assert isinstance(trigger, Trigger)
+        assert trigger.tries == tries
+        instance.report_run_failed(launched(instance, trigger, dg.DagsterRunStatus.STARTED))
+        assert "is tried again at" in str(asked(workspace, product, instance, datetime.now(UTC)))
+        now = datetime.now(UTC) + timedelta(seconds=wait + 1)
+    trigger = asked(workspace, product, instance, now)
+    assert isinstance(trigger, Trigger)
+    instance.report_run_failed(launched(instance, trigger, dg.DagsterRunStatus.STARTED))
+    assert "its run broke 3 times and is not tried again: `ml-assets run trains`" in str(
+        asked(workspace, product, instance, now + timedelta(days=1))
+    )
+
+
+def test_a_schedule_is_served_once_a_tick_in_its_own_time_zone(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, MONDAYS)
+    with_features(workspace, "2013-01", "2013-02")
+    monday = datetime(2030, 7, 1, 4, 0, 30, tzinfo=UTC)  # six o'clock in Berlin, in summer
+    trigger = asked(workspace, product, now=monday)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.kind, trigger.key) == ("schedule", "2030-07-01T04:00:00+00:00")
+    before = asked(workspace, product, now=monday - timedelta(minutes=1))
+    assert isinstance(before, Trigger)
+    assert before.key == "2030-06-24T04:00:00+00:00", "a tick that was missed is served later"
+    run = launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED)
+    record_trigger(workspace.ledger, product, run, "2013-02")
+    record_trigger(workspace.ledger, product, run, "2013-02")
+    (entry,) = triggers.triggers(workspace.ledger, "trains")
+    assert (entry.body.kind, entry.body.run) == ("schedule", run.run_id)
+    assert asked(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
+
+
+def test_what_a_person_ran_is_a_training_like_any_other(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, MONDAYS)
+    with_features(workspace, "2013-01", "2013-02")
+    trained(workspace, "2013-02")
+    record_trigger(workspace.ledger, product, dg.DagsterRun("trains_path"), "2013-02")
+    assert not triggers.triggers(workspace.ledger, "trains")
+    assert asked(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
+
+
+def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {cool_down: 24, at_most: 1}")
+    assert not trains_with_data(product), "a delivery alone does not train"
+    with_features(workspace, "2013-01", "2013-02")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    run = launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED)
+    record_trigger(workspace.ledger, product, run, "2013-02")
+    trained(workspace, "2013-02")
+    with_features(workspace, "2013-03")
+    later = datetime.now(UTC) + timedelta(hours=23)
+    assert "it cools down until" in str(asked(workspace, product, now=later))
+    assert "it was trained 1 times in 30 days" in str(asked(workspace, product, now=later + timedelta(hours=2)))
+    assert isinstance(asked(workspace, product, now=later + timedelta(days=31)), Trigger)
+
+
+def test_nothing_is_trained_or_promoted_while_a_product_is_frozen(
+    product: Product, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_HOME", str(workspace.settings.home))
+    monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(product.folder.parent))
+    with_features(workspace, "2013-01", "2013-02")
+    proven = release("2013-02.aaaaaaaa")
+
+    def freeze(*options: str) -> Any:
+        return CliRunner().invoke(cli, ["freeze", "trains", *options])
+
+    day = f"{NOW + timedelta(days=2):%Y-%m-%d}"
+    assert freeze().output == "trains: not frozen\n"
+    until = freeze("--until", day, "--by", "ann", "--reason", "holidays")
+    assert until.output == f"trains: frozen until {day}T00:00 UTC by ann: holidays; `ml-assets freeze trains --lift` ends it\n"
+    assert "frozen until" in str(asked(workspace, product))
+    assert held_back(workspace.lineage, product, proven)[0].startswith("frozen until")
+    assert isinstance(asked(workspace, product, now=NOW + timedelta(days=3)), Trigger), "it ends by itself"
+    time.sleep(1)  # the ledger notes seconds
+    assert freeze("--lift").output == "trains: not frozen\n"
+    assert isinstance(asked(workspace, product, now=datetime.now(UTC)), Trigger)
+    assert not held_back(workspace.lineage, product, proven)
+    past = freeze("--until", "2013-01-01")
+    assert past.exit_code == 2
+    assert "is past; name a later moment, in UTC" in past.output
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("retrain: {on: [drift]}", "'new_partition', 'schedule' or 'code'"),
+        ("retrain: {on: [schedule]}", "`on: [schedule]` and `cron` go together"),
+        ("retrain: {cron: '0 6 * * 1'}", "`on: [schedule]` and `cron` go together"),
+        ("retrain: {on: [schedule], cron: daily}", "retrain.cron"),
+        ("retrain: {on: [schedule], cron: '0 25 * * 1'}", "'0 25 * * 1' is no cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Berlin}", "'Berlin' is no time zone"),
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused_on_load(tmp_path: Path, line: str, told: str) -> None:
+    with pytest.raises(ProductError) as refused:
+        declared(tmp_path, line)
+    assert told in str(refused.value)
+    assert "product.yaml:" in str(refused.value)
