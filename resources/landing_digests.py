@@ -1,11 +1,12 @@
 """Digests of delivered files, remembered so that an unchanged file is not read again."""
 
-import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ml_assets.core.digests import digest_file
 from ml_assets.spec.product import Product
@@ -27,7 +28,7 @@ class FileDigests:
 
     @classmethod
     def read(cls, path: Path) -> "FileDigests":
-        return cls(path, json.loads(path.read_bytes()) if path.is_file() else {})
+        return cls(path, msgspec.json.decode(path.read_bytes()) if path.is_file() else {})
 
     def of(self, file: str, stat: os.stat_result) -> str:
         """The digest of a file of which this is the state."""
@@ -43,7 +44,7 @@ class FileDigests:
     def write(self) -> None:
         """Keep what was learned."""
         if self.is_changed:
-            write_atomically(self.path, json.dumps(self.known).encode())
+            write_atomically(self.path, msgspec.json.encode(self.known))
 
 
 def partitions(landing: Landing, product: Product, digests: FileDigests) -> dict[str, dict[str, str]]:

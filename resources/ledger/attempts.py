@@ -23,6 +23,15 @@ def newest(ledger: Ledger, product: str, partitions: Sequence[str] = (), *, is_o
     return {row["partition"]: Attempt(row["at"], AttemptRecord(**{name: row[name] for name in COLUMNS})) for row in rows}
 
 
+def current_contents(ledger: Ledger, product: str) -> dict[str, str]:
+    """The content of each partition whose newest attempt made it current: in one query, as there may be many."""
+    columns = schema.attempts.c
+    last = select(func.max(columns.seq)).where(columns.product == product).group_by(columns.partition)
+    query = select(columns.partition, columns.content).where(columns.seq.in_(last), columns.end == "current")
+    with ledger.engine.connect() as connection:
+        return {row.partition: row.content for row in connection.execute(query)}
+
+
 def read_deliveries(ledger: Ledger, product: str) -> dict[str, dict[str, str]]:
     """The digest of each delivered file that the current raw of a partition was read from, by partition and table."""
     published, manifests, inputs = schema.publications.c, schema.manifests.c, schema.inputs.c

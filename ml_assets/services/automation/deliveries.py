@@ -5,7 +5,7 @@ point, loses nothing.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -53,24 +53,37 @@ def due(lineage: Lineage, landed: Landed, instance: "DagsterInstance", *, most: 
 
 
 def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[tuple[Delivery, Attempt | None]]:
-    """Every delivered partition that is still, in order, with its newest attempt. One that was read before attempts were recorded
-    is not among them."""
-    product = landed.product
+    """Every delivered partition that is still and not known to be current, in order, with its newest attempt. One that was read
+    before attempts were recorded is not among them."""
+    product, changed = landed.product, dict[str, dict[str, str]]()
     if entries := landed.landing.entries(product):
         landed.landing.reference_files(product)
-    attempts = recorded.newest(lineage.ledger, product.name)
-    read = recorded.read_deliveries(lineage.ledger, product.name) if entries.keys() - attempts.keys() else {}
-    code, newest_key = code_digest(product), max(entries, default="")
-    is_reference_new = _is_reference_new(lineage, landed)
+    current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(entries, default="")
+    still_since = time.time() - product.landing.settle
     for key, files in entries.items():
-        if moving := _moving(product, files):
-            waits.append(f"{key} is left alone until {moving} has been still for {product.landing.settle:g} s (landing.settle)")
+        stats = {table: entry.stat() for table, entry in files.items()}
+        digests = {table: landed.digests.of(files[table].path, stat) for table, stat in stats.items()}
+        if current.get(key) == content_digest(digests) and key != newest_key:
             continue
-        digests = {table: landed.digests.of(entry.path, entry.stat()) for table, entry in files.items()}
+        if moving := [files[table].path for table, stat in stats.items() if _changed(stat) > still_since]:
+            waits.append(
+                f"{key} is left alone until {moving[0]} has been still for {product.landing.settle:g} s (landing.settle)"
+            )
+        else:
+            changed[key] = digests
+    attempts = recorded.newest(lineage.ledger, product.name, [*changed]) if changed else {}
+    read = recorded.read_deliveries(lineage.ledger, product.name) if changed.keys() - attempts.keys() else {}
+    code, is_reference_new = code_digest(product), _is_reference_new(lineage, landed)
+    for key, digests in changed.items():
         counts = key == newest_key and (key in attempts or is_reference_new)
-        delivery = Delivery(key, content_digest(digests), landed.reference if counts else "", code)
         if key in attempts or read.get(key) != digests or counts:
-            yield delivery, attempts.get(key)
+            yield Delivery(key, content_digest(digests), landed.reference if counts else "", code), attempts.get(key)
+
+
+def _changed(stat: "os.stat_result") -> float:
+    """When a file changed last; a time in the future is a clock's, not a writer's."""
+    last = max(stat.st_mtime, stat.st_ctime)
+    return last if last <= time.time() else 0.0
 
 
 def _is_reference_new(lineage: Lineage, landed: Landed) -> bool:
@@ -78,16 +91,6 @@ def _is_reference_new(lineage: Lineage, landed: Landed) -> bool:
     current = lineage.ledger.current(landed.product.name, "reference", "") if landed.product.delivery.reference else None
     read = {each.asset.rpartition("/")[2]: each.data_version for each in current.recipe.inputs} if current else {}
     return bool(read) and content_digest(read) != landed.reference
-
-
-def _moving(product: Product, files: "Mapping[str, os.DirEntry[str]]") -> str:
-    """A file that changed within the last `landing.settle` seconds; a time in the future is a clock's, not a writer's."""
-    now = time.time()
-    for entry in files.values():
-        stat = entry.stat()
-        if 0 <= now - max(stat.st_mtime, stat.st_ctime) < product.landing.settle:
-            return entry.path
-    return ""
 
 
 def _step(lineage: Lineage, instance: "DagsterInstance", product: Product, delivery: Delivery, newest: Attempt | None) -> Step:
