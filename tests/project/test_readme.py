@@ -21,7 +21,7 @@ DOCUMENTS = sorted([README, *(ROOT / "docs").glob("*.md")])
 ELSEWHERE = {
     "make demo": "tests/cli/test_demo.py",
     "make test": "tests/project/test_readme.py",
-    "make dev": "tests/cli/test_dev.py",
+    "make dev": "tests/cli/test_up.py",
     ".venv/bin/ml-assets check flights --partition 2013-04": "tests/cli/test_check.py",
 }
 """Commands that another test proves; `make test` by the fact that this runs, the check as a command of ci.yml."""
