@@ -21,13 +21,16 @@ import psutil
 import pytest
 import yaml
 
+from ml_assets.core.notices import Notice
 from ml_assets.services.supervision import supervised, supervisor
 from ml_assets.services.supervision.part import Address, Part, PortTaken, answers, refuse_taken_ports
 from ml_assets.services.supervision.parts import Ports, environment, parts_of
 from ml_assets.services.supervision.supervisor import supervise
 from ml_assets.services.supervision.systemd import write_units
+from ml_assets.services.supervision.watch import Watch
 from resources.dagster_instance import prepare_home, workspace_file
 from resources.settings import ROOT, settings
+from tests.notify.test_channels import notice
 from tests.support import command_line
 from tests.support.browser import eventually
 from tests.support.command_line import Days, free_port
@@ -78,6 +81,7 @@ class Supervision:
     folder: Path
     told: list[str] = field(default_factory=list)
     port: int = field(default_factory=free_port)
+    wrong: list[Notice] = field(default_factory=list)
 
     def part(self, name: str, *argv: str, needs: Path | None = None, outlived: bool = False) -> Part:
         address = Address("127.0.0.1", free_port(), f"--{name}-port")
@@ -87,7 +91,8 @@ class Supervision:
     def run(self, *parts: Part) -> None:
         """Supervise until a signal comes."""
         health = Address("127.0.0.1", self.port, "--health-port")
-        supervise(parts, health=health, logs=self.folder / "logs", environ=os.environ, tell=self.told.append)
+        watch = Watch(lambda _: self.wrong, [], self.told.append)
+        supervise(parts, health=health, logs=self.folder / "logs", environ=os.environ, tell=self.told.append, watch=watch)
 
     def has_told(self, *texts: str) -> bool:
         return any(all(text in line for text in texts) for line in self.told)
@@ -244,6 +249,18 @@ def test_a_part_that_stops_answering_is_silent_until_it_answers_again(
         supervision.run(supervision.part("a"))
     assert supervision.has_told("does not answer any more")
     assert supervision.has_told("works again")
+
+
+def test_what_is_wrong_with_the_machine_is_at_the_health_port(supervision: Supervision) -> None:
+    supervision.wrong.append(notice())
+
+    def look() -> None:
+        found = eventually(lambda: (h := health(supervision.port)) and h["parts"][0]["pid"] and h, what="the part")
+        assert found["notices"] == ["[error] trains 2013-02: run 1 broke"]
+        assert not found["is_well"]
+
+    with meanwhile(look):
+        supervision.run(supervision.part("a"))
 
 
 def test_the_same_port_twice_is_refused() -> None:

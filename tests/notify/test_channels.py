@@ -92,7 +92,7 @@ def test_a_webhook_gets_json_and_the_same_key_when_it_is_sent_again(home: Path, 
     (path, headers, body), (_, again, _) = hook.posted
     assert (path, headers["Authorization"]) == ("/in", f"Bearer {TOKEN}")
     assert json.loads(body)["notices"][0] | {"is_over": True} == vars(notice()) | {"is_over": True}
-    assert headers["Idempotency-Key"] == again["Idempotency-Key"] == notice().id == json.loads(body)["id"]
+    assert headers["Idempotency-Key"] == again["Idempotency-Key"] == notice().key == json.loads(body)["id"]
 
 
 def test_slack_gets_one_message_for_a_digest(home: Path, hook: Hook, address: str) -> None:
@@ -152,7 +152,7 @@ def test_a_mail_says_everything_and_has_the_same_id_when_it_is_sent_again(home: 
     first, again = server.mails
     assert first["Subject"] == "[error] trains 2013-02: run 1 broke"
     assert first["To"] == "ann@example.com, bo@example.com"
-    assert first["Message-ID"] == again["Message-ID"] == f"<{notice().id}@example.com>"
+    assert first["Message-ID"] == again["Message-ID"] == f"<{notice().key}@example.com>"
     assert all(part in first.get_content() for part in ("because", "2013-01.0123abcd", "ml-assets run", "/runs/1"))
     assert any(line.startswith("AUTH ") for line in server.said)
 

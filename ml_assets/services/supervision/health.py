@@ -2,21 +2,23 @@
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ml_assets.core.notices import Notice
 from ml_assets.services.supervision.part import Address
 from ml_assets.services.supervision.supervised import Supervised
 
 WELL = ("works", "waiting")
 
 
-def report(parts: Sequence[Supervised]) -> dict[str, Any]:
-    """Whether all is well, and each part."""
-    statuses = [each.status() for each in parts]
-    return {"is_well": all(status["state"] in WELL for status in statuses), "parts": statuses}
+def report(parts: Iterable[Supervised], notices: Iterable[Notice]) -> dict[str, Any]:
+    """Whether all is well, each part, and what is wrong with the machine."""
+    statuses, subjects = [each.status() for each in parts], [notice.subject for notice in notices]
+    is_well = all(status["state"] in WELL for status in statuses) and not subjects
+    return {"is_well": is_well, "parts": statuses, "notices": subjects}
 
 
 def page(found: dict[str, Any]) -> str:
@@ -26,16 +28,16 @@ def page(found: dict[str, Any]) -> str:
         + (f"  {part['last_end']}; its log: {part['log']}" if part["last_end"] else "")
         for part in found["parts"]
     ]
-    return "\n".join(["all is well" if found["is_well"] else "not well", *lines, ""])
+    return "\n".join(["all is well" if found["is_well"] else "not well", *lines, *found["notices"], ""])
 
 
 @contextmanager
-def health_served(address: Address, parts: Sequence[Supervised]) -> Iterator[None]:
-    """Answer with 200 where all is well, and with 503 where not."""
+def health_served(address: Address, current: Callable[[], dict[str, Any]]) -> Iterator[None]:
+    """Answer with the report that is current: 200 where all is well, and 503 where not."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = report(parts)
+            found = current()
             pages = {
                 "/": ("text/plain; charset=utf-8", page(found)),
                 "/health": ("application/json", json.dumps(found, indent=1)),

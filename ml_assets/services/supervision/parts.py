@@ -7,16 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.supervision.part import Address, Part, answers
+from ml_assets.services.supervision.wellbeing import HEARTBEAT_SECONDS, silent_daemons
 from ml_assets.spec.product import Product
 from resources.dagster_instance import open_instance, workspace_file
 from resources.settings import Settings
 
 HOST = "127.0.0.1"
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-HEARTBEAT_SECONDS = 300.0
-"""A part of the daemon that shows no sign of life for so long is silent: it shows one each half minute, a long tick later."""
 
 
 class UnknownPart(MlAssetsError):
@@ -92,12 +93,14 @@ def _endpoint(settings: Settings, product: Product) -> Part:
 
 def _beats(settings: Settings) -> Callable[[float], bool]:
     """Whether each part of the daemon has shown a sign of life, lately and since the daemon's start."""
+    from dagster import DagsterError
+
     opened = cache(lambda: open_instance(settings))
 
     def works(since: float) -> bool:
-        instance = opened()
-        beats = instance.get_daemon_heartbeats()
-        earliest = max(since, time.time() - HEARTBEAT_SECONDS)
-        return all(kind in beats and beats[kind].timestamp >= earliest for kind in instance.get_required_daemon_types())
+        try:
+            return not silent_daemons(opened(), max(since, time.time() - HEARTBEAT_SECONDS))
+        except (DagsterError, SQLAlchemyError):  # the storage is away, which `silent` tells
+            return False
 
     return works

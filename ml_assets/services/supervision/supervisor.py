@@ -9,25 +9,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_assets.services.supervision import process as processes
-from ml_assets.services.supervision.health import health_served
+from ml_assets.services.supervision.health import health_served, report
 from ml_assets.services.supervision.part import Address, Part
 from ml_assets.services.supervision.supervised import Supervised, Tell
+from ml_assets.services.supervision.watch import Watch
 
 STOP_SECONDS = 15.0
 """How long a part may take to end when asked to."""
 PROBE_EVERY_SECONDS = 1.0
 
 
-def supervise(parts: Sequence[Part], *, health: Address, logs: Path, environ: Mapping[str, str], tell: Tell) -> None:
+def supervise(
+    parts: Sequence[Part], *, health: Address, logs: Path, environ: Mapping[str, str], tell: Tell, watch: Watch
+) -> None:
     """Start the parts and keep them alive until Ctrl-C, SIGTERM or SIGHUP. Then nothing that was started is left."""
     logs.mkdir(parents=True, exist_ok=True)
     supervisor = _Supervisor([Supervised(part, logs, environ, tell) for part in parts], tell)
     with ExitStack() as stack:
         stack.enter_context(_signals(supervisor.ending))
         stack.callback(supervisor.end)
-        stack.enter_context(health_served(health, supervisor.parts))
+        stack.enter_context(health_served(health, lambda: report(supervisor.parts, watch.current.values())))
         tell(f"{'health':<20} {health.url}\n{'logs':<20} {logs}")
         stack.enter_context(_probing(supervisor))
+        stack.enter_context(watch.watching())
         supervisor.run()
 
 
