@@ -1,5 +1,6 @@
 """`ml-assets up` and `dev`: all parts start, work, come back one by one, and end together; nothing is left behind."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +26,7 @@ import yaml
 from ml_assets.core.notices import Notice
 from ml_assets.services.supervision import supervised, supervisor
 from ml_assets.services.supervision.part import Address, Part, PortTaken, answers, refuse_taken_ports
+from ml_assets.services.supervision.part_locks import PartRuns
 from ml_assets.services.supervision.parts import Ports, environment, parts_of
 from ml_assets.services.supervision.supervisor import supervise
 from ml_assets.services.supervision.systemd import write_units
@@ -115,11 +118,16 @@ def meanwhile(act: Callable[[], object]) -> Iterator[None]:
         try:
             act()
         finally:
-            os.kill(os.getpid(), signal.SIGINT)
+            if not over.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
 
+    over = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         acting = pool.submit(act_and_end)
-        yield
+        try:
+            yield
+        finally:
+            over.set()
         acting.result()
 
 
@@ -249,6 +257,30 @@ def test_a_part_that_stops_answering_is_silent_until_it_answers_again(
         supervision.run(supervision.part("a"))
     assert supervision.has_told("does not answer any more")
     assert supervision.has_told("works again")
+
+
+def test_a_part_that_an_earlier_one_left_running_is_not_started_twice(supervision: Supervision) -> None:
+    part = supervision.part("a")
+    (supervision.folder / "logs").mkdir()
+    with (supervision.folder / "logs" / "a.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        left = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], pass_fds=[lock.fileno()])
+        lock.write(str(left.pid))
+    try:
+        with pytest.raises(PartRuns, match=rf"another `ml-assets up` runs a \(process {left.pid}\) of this home"):
+            supervision.run(part)
+    finally:
+        left.kill()
+        left.wait()
+    assert not supervision.told
+
+    def look() -> None:
+        eventually(lambda: pids(supervision.port), what="the part")
+        with (supervision.folder / "logs" / "a.lock").open() as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    with meanwhile(look):
+        supervision.run(part)
 
 
 def test_what_is_wrong_with_the_machine_is_at_the_health_port(supervision: Supervision) -> None:

@@ -14,12 +14,23 @@ KILL_SECONDS = 2.0
 Process = subprocess.Popen[bytes]
 
 
-def start(argv: Sequence[str], *, log: Path, environ: Mapping[str, str]) -> Process:
-    """Start the command in the log's folder; what it prints is appended to the log."""
+def start(argv: Sequence[str], *, log: Path, environ: Mapping[str, str], lock: int) -> Process:
+    """Start the command in the log's folder; what it prints is appended to the log. It inherits the lock, an open file, which
+    then names it."""
     with log.open("ab") as file:
-        return subprocess.Popen(
-            argv, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environ, cwd=log.parent, start_new_session=True
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env=environ,
+            cwd=log.parent,
+            start_new_session=True,
+            pass_fds=[lock],
         )
+    os.ftruncate(lock, 0)
+    os.write(lock, str(process.pid).encode())
+    return process
 
 
 def is_left(process: Process) -> bool:

@@ -26,12 +26,13 @@ Tell = Callable[[str], None]
 
 @dataclass
 class Supervised:
-    """`logs` is the folder of its log; `ends` counts its ends in a row, each soon after the start; `left` are groups of processes
-    that it left when it ended."""
+    """`logs` is the folder of its log, `lock` what its process holds open; `ends` counts its ends in a row, each soon after the
+    start; `left` are groups of processes that it left when it ended."""
 
     part: Part
     logs: Path
     environ: Mapping[str, str]
+    lock: int
     tell: Tell
     state: State = "waiting"
     process: Process | None = None
@@ -42,7 +43,7 @@ class Supervised:
     due: float = 0.0
     left: list[Process] = field(default_factory=list)
     misses: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    changing: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def log(self) -> Path:
@@ -50,7 +51,7 @@ class Supervised:
 
     def step(self) -> None:
         """Start it where it may and should run, and notice its end."""
-        with self.lock:
+        with self.changing:
             self.left = [group for group in self.left if processes.is_left(group)]
             if self.process is None:
                 if self.part.may_start and time.monotonic() >= self.due:
@@ -63,7 +64,7 @@ class Supervised:
         if (process := self.process) is None:
             return
         works = self.part.works(self.started)
-        with self.lock:
+        with self.changing:
             if process is not self.process:
                 return  # another one by now
             self.misses = 0 if works else self.misses + 1
@@ -90,7 +91,9 @@ class Supervised:
         }
 
     def _start(self) -> None:
-        self.process = processes.start(self.part.argv, log=self.log, environ={**self.environ, **self.part.environ})
+        self.process = processes.start(
+            self.part.argv, log=self.log, environ={**self.environ, **self.part.environ}, lock=self.lock
+        )
         self.started, self.state, self.starts = time.time(), "starting", self.starts + 1
         self.tell(f"{self.part.name:<20} {self.part.place} is starting")
 

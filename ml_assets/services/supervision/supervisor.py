@@ -11,6 +11,7 @@ from pathlib import Path
 from ml_assets.services.supervision import process as processes
 from ml_assets.services.supervision.health import health_served, report
 from ml_assets.services.supervision.part import Address, Part
+from ml_assets.services.supervision.part_locks import locked
 from ml_assets.services.supervision.supervised import Supervised, Tell
 from ml_assets.services.supervision.watch import Watch
 
@@ -22,10 +23,12 @@ PROBE_EVERY_SECONDS = 1.0
 def supervise(
     parts: Sequence[Part], *, health: Address, logs: Path, environ: Mapping[str, str], tell: Tell, watch: Watch
 ) -> None:
-    """Start the parts and keep them alive until Ctrl-C, SIGTERM or SIGHUP. Then nothing that was started is left."""
+    """Start the parts and keep them alive until Ctrl-C, SIGTERM or SIGHUP. Then nothing that was started is left. Raises PartRuns
+    before anything starts."""
     logs.mkdir(parents=True, exist_ok=True)
-    supervisor = _Supervisor([Supervised(part, logs, environ, tell) for part in parts], tell)
     with ExitStack() as stack:
+        locks = stack.enter_context(locked(parts, logs))
+        supervisor = _Supervisor([Supervised(part, logs, environ, locks[part.name], tell) for part in parts], tell)
         stack.enter_context(_signals(supervisor.ending))
         stack.callback(supervisor.end)
         stack.enter_context(health_served(health, lambda: report(supervisor.parts, watch.current.values())))

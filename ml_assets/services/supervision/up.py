@@ -24,8 +24,8 @@ from resources.tracking.mlflow_catalogue import Catalogue
 
 
 def bring_up(settings: Settings, products: Iterable[Product], ports: Ports, *, only: str, tell: Tell) -> None:
-    """Run the parts (`only`: those of these names) until Ctrl-C, SIGTERM or SIGHUP. Raises UnknownPart, and PortTaken before
-    anything starts."""
+    """Run the parts (`only`: those of these names) until Ctrl-C, SIGTERM or SIGHUP. Raises UnknownPart, PortTaken or PartRuns
+    before anything starts."""
     parts = selected(parts_of(settings, products, ports), only)
     health = ports.health_address
     refuse_taken_ports([*((part.name, part.address) for part in parts if part.address), ("health", health)])
