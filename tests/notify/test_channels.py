@@ -9,34 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ml_assets.core.notices import Notice, cause_id
+from ml_assets.core.notices import Notice
 from resources.notify import channel as channel_module
 from resources.notify import email, http_post
 from resources.notify.channel import Channel, NotSent
 from resources.notify.channels import channels
 from resources.settings import settings
 from tests.support.command_line import free_port
+from tests.support.notices import notice
 from tests.support.sinks import Hook, MailServer, certificate, http_sink, smtp_sink
 
 PATH = "/services/T00000000/B00000000/canaryCANARYcanaryCANARY"
 PASSWORD, TOKEN, LEDGER = "canary-password", "canary-token", "canary-of-the-ledger"
 CANARIES = (PATH, "canaryCANARYcanaryCANARY", PASSWORD, TOKEN, LEDGER)
-
-
-def notice(number: int = 1, why: str = "because") -> Notice:
-    return Notice(
-        id=cause_id("broken", "trains", str(number)),
-        event="broken",
-        severity="error",
-        product="trains",
-        partition="2013-02",
-        title=f"run {number} broke",
-        why=why,
-        serves="2013-01.0123abcd",
-        command="ml-assets run trains -p 2013-02",
-        link="http://127.0.0.1:3000/runs/1",
-        at="2026-11-29T06:00:00+00:00",
-    )
 
 
 def only_channel(home: Path, **section: object) -> Channel:

@@ -28,7 +28,7 @@ from resources.dagster_instance import open_instance
 from resources.ledger.database import open_database
 from resources.notify.channels import channels
 from resources.settings import Settings
-from tests.notify.test_channels import notice
+from tests.support.notices import notice
 from tests.support.sinks import Hook, http_sink
 
 NOW = datetime.now(UTC)
