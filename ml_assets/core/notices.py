@@ -56,8 +56,8 @@ class Notice:
 
     @property
     def key(self) -> str:
-        """Its identity for receivers: a notice and its end are two messages."""
-        return f"{self.id}-over" if self.is_over else self.id
+        """Its identity for receivers: a notice, its end and the same cause a second time are different messages."""
+        return digest_json([self.id, self.at, self.is_over])[:ID_LENGTH]
 
     @property
     def subject(self) -> str:
@@ -102,7 +102,7 @@ def plain_text(notices: Sequence[Notice]) -> str:
 def log_line(notice: Notice) -> str:
     """The notice on one line, its id at the end."""
     facts = "; ".join(f"{label}: {one_line(value)}" for label, value in notice.facts.items() if label != "at")
-    return f"{notice.at} {notice.event} {notice.subject}; {facts}; notice: {notice.key}"
+    return f"{notice.at} {notice.event} {notice.subject}; {facts}; notice: {notice.id}"
 
 
 def as_json(notices: Sequence[Notice]) -> dict[str, Any]:
@@ -127,4 +127,4 @@ def one_line(text: str) -> str:
 
 def _block(notice: Notice) -> str:
     lines = [f"{label:<8}{one_line(line)}" for label, value in notice.facts.items() for line in value.splitlines()]
-    return "\n".join([notice.subject, *lines, f"{'notice':<8}{notice.key}"])
+    return "\n".join([notice.subject, *lines, f"{'notice':<8}{notice.id}"])

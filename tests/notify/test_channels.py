@@ -9,34 +9,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ml_assets.core.notices import Notice, cause_id
+from ml_assets.core.notices import Notice
 from resources.notify import channel as channel_module
 from resources.notify import email, http_post
 from resources.notify.channel import Channel, NotSent
 from resources.notify.channels import channels
 from resources.settings import settings
 from tests.support.command_line import free_port
+from tests.support.notices import notice
 from tests.support.sinks import Hook, MailServer, certificate, http_sink, smtp_sink
 
 PATH = "/services/T00000000/B00000000/canaryCANARYcanaryCANARY"
 PASSWORD, TOKEN, LEDGER = "canary-password", "canary-token", "canary-of-the-ledger"
 CANARIES = (PATH, "canaryCANARYcanaryCANARY", PASSWORD, TOKEN, LEDGER)
-
-
-def notice(number: int = 1, why: str = "because") -> Notice:
-    return Notice(
-        id=cause_id("broken", "trains", str(number)),
-        event="broken",
-        severity="error",
-        product="trains",
-        partition="2013-02",
-        title=f"run {number} broke",
-        why=why,
-        serves="2013-01.0123abcd",
-        command="ml-assets run trains -p 2013-02",
-        link="http://127.0.0.1:3000/runs/1",
-        at="2026-11-29T06:00:00+00:00",
-    )
 
 
 def only_channel(home: Path, **section: object) -> Channel:
@@ -92,7 +77,7 @@ def test_a_webhook_gets_json_and_the_same_key_when_it_is_sent_again(home: Path, 
     (path, headers, body), (_, again, _) = hook.posted
     assert (path, headers["Authorization"]) == ("/in", f"Bearer {TOKEN}")
     assert json.loads(body)["notices"][0] | {"is_over": True} == vars(notice()) | {"is_over": True}
-    assert headers["Idempotency-Key"] == again["Idempotency-Key"] == notice().id == json.loads(body)["id"]
+    assert headers["Idempotency-Key"] == again["Idempotency-Key"] == notice().key == json.loads(body)["id"]
 
 
 def test_slack_gets_one_message_for_a_digest(home: Path, hook: Hook, address: str) -> None:
@@ -152,7 +137,7 @@ def test_a_mail_says_everything_and_has_the_same_id_when_it_is_sent_again(home: 
     first, again = server.mails
     assert first["Subject"] == "[error] trains 2013-02: run 1 broke"
     assert first["To"] == "ann@example.com, bo@example.com"
-    assert first["Message-ID"] == again["Message-ID"] == f"<{notice().id}@example.com>"
+    assert first["Message-ID"] == again["Message-ID"] == f"<{notice().key}@example.com>"
     assert all(part in first.get_content() for part in ("because", "2013-01.0123abcd", "ml-assets run", "/runs/1"))
     assert any(line.startswith("AUTH ") for line in server.said)
 

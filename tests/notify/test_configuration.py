@@ -11,7 +11,7 @@ from resources.notify.channel import Channel
 from resources.notify.channels import channels
 from resources.notify.configuration import NotifyRefused
 from resources.settings import settings
-from tests.notify.test_channels import notice
+from tests.support.notices import notice
 from tests.support.sinks import Hook, http_sink
 
 MAIL = "{kind: email, host: h, sender: a@b.c, to: [d@e.f]%s}"

@@ -53,6 +53,7 @@ def test_the_same_cause_is_the_same_notice_and_another_is_not() -> None:
 def test_what_is_over_is_another_message_of_the_same_notice() -> None:
     assert OVER.id == REFUSED.id
     assert message_key([OVER]) != message_key([REFUSED])
+    assert message_key([replace(REFUSED, at="2026-12-01T00:00:00+00:00")]) != message_key([REFUSED]), "it came a second time"
     assert OVER.subject == "[resolved] flights 2013-05: the corrected delivery is taken"
 
 

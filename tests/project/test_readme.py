@@ -21,7 +21,7 @@ DOCUMENTS = sorted([README, *(ROOT / "docs").glob("*.md")])
 ELSEWHERE = {
     "make demo": "tests/cli/test_demo.py",
     "make test": "tests/project/test_readme.py",
-    "make dev": "tests/cli/test_dev.py",
+    "make dev": "tests/cli/test_up.py",
     ".venv/bin/ml-assets check flights --partition 2013-04": "tests/cli/test_check.py",
 }
 """Commands that another test proves; `make test` by the fact that this runs, the check as a command of ci.yml."""
@@ -120,9 +120,9 @@ def test_the_keys_of_a_product_are_all_described() -> None:
 
 
 def test_the_settings_are_all_described() -> None:
-    told = (ROOT / "docs" / "operations.md").read_text()
-    read = set(re.findall(r"ML_ASSETS_[A-Z_]+", (ROOT / "resources" / "settings.py").read_text()))
-    assert read == set(re.findall(r"ML_ASSETS_[A-Z_]+", told))
+    texts = [(ROOT / path).read_text() for path in ("docs/operations.md", "resources/settings.py")]
+    told, read = ({name.removesuffix("_FILE") for name in re.findall(r"ML_ASSETS_[A-Z_]+", text)} for text in texts)
+    assert read == told
 
 
 def test_no_environment_of_this_run_is_in_the_documents() -> None:
