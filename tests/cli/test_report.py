@@ -161,7 +161,9 @@ def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: p
     result = CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".gitignore", "report.html", "report.md", "roc.svg"]
-    assert (tmp_path / "out" / "report.md").read_text().startswith("## ✅ flights 2013-03: ACCEPT")
+    warning, page = (tmp_path / "out" / "report.md").read_text().split("\n\n", 1)
+    assert warning.startswith("> **no look was charged here for this evaluation")
+    assert page.startswith("## ✅ flights 2013-03: ACCEPT")
 
 
 def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,23 @@ def test_what_is_current_here_stays_current_and_the_other_home_is_not_written(da
     ledger.close()
 
 
+def test_a_verdict_that_came_along_is_shown_as_one_that_was_not_charged_here(days: Days, tmp_path: Path) -> None:
+    own = Days(tmp_path / "own", days.products)
+    assert own.invoke("pull", f"flights/release:{SECOND}", str(days.home)).exit_code == 0
+    why = "no look was charged here for this evaluation, so it lets nothing through; "
+    why += f"`ml-assets run flights --partition {SECOND}` judges it anew"
+    first, *table = own.invoke("status", "flights").stdout.splitlines()
+    assert first == f"{SECOND}: {why}"
+    assert [line for line in table if line.startswith(SECOND) and "ACCEPT (not charged here)" in line]
+    rows = json.loads(own.invoke("status", "flights", "--json").stdout)["partitions"]
+    assert [row["not_charged"] for row in rows if row["verdict"]] == [why]
+    report = own.invoke("report", "flights", "--output", str(tmp_path / "report"))
+    assert why in report.stderr
+    for page in ((tmp_path / "report" / "report.md").read_text(), own.invoke("card", f"flights/release:{SECOND}").stdout):
+        assert page.startswith(f"> **{why}**\n\n")
+    assert "not charged" not in days.invoke("status", "flights").stdout
+
+
 def test_what_was_interrupted_can_be_done_again_and_names_nothing_that_is_not_there(
     days: Days, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
