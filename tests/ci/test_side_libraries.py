@@ -16,6 +16,7 @@ from ml_assets.services.review.sides import commit_side, tree_side
 from resources import python_environments
 from resources.git_trees import Repository
 from resources.python_environments import EnvironmentNotMade, environment_of
+from tests.support.homes.walked_home import shop_team
 from tests.support.repository import Team, team
 
 PINNED = "ml-assets @ git+https://forge.example/ml-assets@aaa\ncatboost==1.2.7\n"
@@ -73,6 +74,14 @@ def test_a_builder_that_a_change_takes_out_of_the_list_makes_its_stage_stale(tra
     assert stale(differences(other, tree)) == {"tracking": (f"code: {DECLARING}",)}
     moved = replace(tree, code=replace(SOURCE, texts={**SOURCE.texts, DECLARING: b"# a comment\n" + SOURCE.texts[DECLARING]}))
     assert stale(differences(moved, tree)) == {}
+
+
+def test_a_product_without_reference_tables_makes_none_again(tmp_path: Path) -> None:
+    shop = shop_team(tmp_path)
+    shop.write("contract.py", '"min_rows": 5', '"min_rows": 6')
+    found = stale(compared(shop))
+    assert found["dataset"] == ("file: contract.py",)
+    assert "reference" not in found
 
 
 @pytest.mark.parametrize("has_uv", [True, False])

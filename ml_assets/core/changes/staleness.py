@@ -30,6 +30,8 @@ def stale_stages(base: Side, head: Side, name: str) -> list[StaleStage]:
     stages: dict[str, StaleStage] = {}
     redeclared = _redeclared(base, head)
     for stage in STAGES.values():
+        if stage.name == "reference" and not head.products[name].delivery.reference:
+            continue
         causes = [f"code: {DECLARING}"] if stage.name in redeclared else []
         causes += _own_causes(base, head, name, stage)
         reads = {read.stage: None for read in declared_reads(head.products[name], stage.name)}
