@@ -4,9 +4,11 @@ For GitHub's dialect: HTML, links, mentions, references and fences come from us 
 """
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 
 LONGEST = 200
+MOST_LINES = 4
 BREAK = "\u200b"
 """A zero-width space: it keeps GitHub from seeing a mention, a reference or an address."""
 
@@ -15,6 +17,12 @@ def text(value: object) -> str:
     """One line of plain text."""
     escaped = re.sub(r"([\\`*_\[\]<>~&!$])", r"\\\1", _line(value))
     return re.sub(r"(@|#(?=\w)|(?:https?|ftp|mailto|xmpp):|www|GH-)", rf"\1{BREAK}", escaped, flags=re.IGNORECASE)
+
+
+def prose(value: object) -> str:
+    """Plain text of a few sentences, on one line: up to four times as long as `text` shows."""
+    shown = str(value)[: (MOST_LINES + 1) * LONGEST]
+    return " ".join(text(line) for line in textwrap.wrap(shown, LONGEST, max_lines=MOST_LINES, placeholder=" …"))
 
 
 def code(value: object) -> str:

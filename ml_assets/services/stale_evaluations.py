@@ -1,4 +1,5 @@
-"""Which evaluations were made by other code, configuration or libraries than would make them now, in words.
+"""Which evaluations were made by other code, configuration or libraries than would make them now, or were charged no look in this
+home, in words.
 
 A plan lists them too; here are the words that a reader of an evaluation sees first.
 """
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.markdown import text
+from ml_assets.services.comparisons import was_charged
 from ml_assets.services.planning.plan import declared_change, declared_otherwise, stale_before, tell
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
@@ -68,6 +70,15 @@ def made_by_other_code(lineage: Lineage, product: Product, manifest: Manifest) -
     words = dict.fromkeys(declared_change(product, source, kind) for source, kind in otherwise)
     kinds = {kind for _, kind in otherwise}
     return Staleness(product.name, manifest.partition, kinds, list(words)) if words else None
+
+
+def not_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
+    """That a verdict lets nothing through here, and the next command; empty where a look was charged for it. One that came from
+    another home has none."""
+    if was_charged(lineage, product, evaluation):
+        return ""
+    command = f"`ml-assets run {product.name} --partition {evaluation.partition}`"
+    return f"no look was charged here for this evaluation, so it lets nothing through; {command} judges it anew"
 
 
 def _upstream(lineage: Lineage, manifest: Manifest) -> Iterator[Manifest]:

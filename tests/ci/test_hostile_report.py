@@ -116,7 +116,7 @@ def test_no_text_of_a_hostile_report_can_do_anything_but_be_read(tmp_path: Path)
             r"(?<!\\)<[\w!/]",
             r"(?<!\\)&[#\w]",
             r"```",
-            r"\]:",
+            r"(?<!\\)\]:",
             "\u202e",
         ):
             assert not re.search(live, shown), f"{live} by {place} in {shown}"

@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ml_assets.cli import cli
 from tests.support.repository import team
 
 
@@ -36,6 +38,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_a_partition_that_the_calendar_does_not_have_is_named(folder: Path, command: str, key: str, message: str) -> None:
     assert message in ml_assets(folder, command, "trains", "--partition", key)
+
+
+def test_a_product_without_data_is_no_product_without_work(folder: Path) -> None:
+    how = "`ml-assets deliver trains trips FILE --partition KEY` delivers a partition"
+    assert how in ml_assets(folder, "run", "trains", "--stale")
+    own = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "team" / "products")}
+    for arguments, words in (
+        (["plan", "trains"], how),
+        (["experiment", "trains", "--set", "model.depth=3"], "the home has no data to compare the models on; name one that has"),
+    ):
+        done = CliRunner().invoke(cli, arguments, env=own)
+        assert done.exit_code == 0, done.output
+        assert words in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from ml_assets.core.evaluation.review import MOST_SLICES, review
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
-from ml_assets.core.markdown import code, table, text
+from ml_assets.core.markdown import LONGEST, MOST_LINES, code, prose, table, text
 from tests.support import command_line
 
 HOSTILE = [
@@ -137,6 +137,16 @@ def test_a_message_is_one_inert_line_whatever_it_says(value: str) -> None:
 def test_code_text_and_tables_show_what_they_are_given() -> None:
     assert (code("a"), code("`"), code("a``b")) == ("`a`", "`` ` ``", "```a``b```")
     assert text("p < 0.05 & *q*_") == r"p \< 0.05 \& \*q\*\_"
+
+
+def test_a_few_sentences_are_shown_whole_and_a_flood_is_cut() -> None:
+    found = "; ".join(["carrier=VX: -0.0128, not disproven, the worst of 14 slices, 31 units worth 12.9 (r 0.42, lean 0.20)"] * 5)
+    assert len(found) > 2 * LONGEST
+    assert prose(found) == found
+    flood = prose("word " * 10_000)
+    assert flood.endswith("…")
+    assert len(flood) <= MOST_LINES * (LONGEST + 1)
+    assert "\n" not in prose("one\ntwo\r\nthree")
     assert table(["a"], [["x|y"]]) == "| a |\n| --- |\n| x\\|y |"
 
 
@@ -151,7 +161,9 @@ def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: p
     result = CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".gitignore", "report.html", "report.md", "roc.svg"]
-    assert (tmp_path / "out" / "report.md").read_text().startswith("## ✅ flights 2013-03: ACCEPT")
+    warning, page = (tmp_path / "out" / "report.md").read_text().split("\n\n", 1)
+    assert warning.startswith("> **no look was charged here for this evaluation")
+    assert page.startswith("## ✅ flights 2013-03: ACCEPT")
 
 
 def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from ml_assets.services.transfer import made_from, transfer
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.settings import settings
-from resources.store.blobs import BlobDamaged
+from resources.store.blobs import BlobDamaged, is_readable
 from tests.support.command_line import Days
 from tests.support.homes.path_homes import copy_home
 from tests.support.homes.small_home import DAYS, small_home
@@ -69,13 +69,36 @@ def test_what_is_current_here_stays_current_and_the_other_home_is_not_written(da
     snapshot = own.open().snapshots.write({"of": b"my own"}).digest
     mine = replace(theirs, recipe=replace(theirs.recipe, inputs=()), snapshot=snapshot)
     ledger.publish(mine, run="earlier")
-    with unchanged(days.home):
-        pulled = own.invoke("pull", f"flights/release:{SECOND}", str(days.home))
+    other = copied(days, tmp_path)
+    (other.home / "cache" / "code.json").unlink()
+    with unchanged(other.home):
+        pulled = own.invoke("pull", f"flights/release:{SECOND}", str(other.home))
     assert pulled.exit_code == 0, pulled.output
     assert f"flights/release {SECOND}: what was current stays current" in pulled.stdout
     assert ledger.current("flights", "release", SECOND) == mine
     assert ledger.manifest(theirs.id) == theirs
     assert json.loads(own.invoke("verify", "--json").stdout)["findings"] == []
+    ledger.close()
+
+
+def test_a_verdict_that_came_along_is_shown_as_one_that_was_not_charged_here(days: Days, tmp_path: Path) -> None:
+    own = Days(tmp_path / "own", days.products)
+    assert own.invoke("pull", f"flights/release:{SECOND}", str(days.home)).exit_code == 0
+    why = "no look was charged here for this evaluation, so it lets nothing through; "
+    why += f"`ml-assets run flights --partition {SECOND}` judges it anew"
+    first, *table = own.invoke("status", "flights").stdout.splitlines()
+    assert first == f"{SECOND}: {why}"
+    assert [line for line in table if line.startswith(SECOND) and "ACCEPT (not charged here)" in line]
+    rows = json.loads(own.invoke("status", "flights", "--json").stdout)["partitions"]
+    assert [row["not_charged"] for row in rows if row["verdict"]] == [why]
+    report = own.invoke("report", "flights", "--output", str(tmp_path / "report"))
+    assert why in report.stderr
+    for page in ((tmp_path / "report" / "report.md").read_text(), own.invoke("card", f"flights/release:{SECOND}").stdout):
+        assert page.startswith(f"> **{why}**\n\n")
+    assert "not charged" not in days.invoke("status", "flights").stdout
+    ledger = own.open().ledger
+    found = {stage: ledger.current("flights", stage, SECOND) for stage in ("features", "evaluation", "release")}
+    assert [stage for stage, each in found.items() if each and ledger.evidence(each.id)] == ["features"]
     ledger.close()
 
 
@@ -112,7 +135,12 @@ def test_damage_there_is_mended_and_damage_here_is_not_carried(days: Days, tmp_p
     refused = own.invoke("push", f"flights/release:{SECOND}", str(tmp_path / "third"))
     assert refused.exit_code == 1
     assert "was changed: its bytes now hash to" in str(refused.exception)
-    assert Workspace(settings({"ML_ASSETS_HOME": str(tmp_path / "third")})).ledger.current("flights", "release", SECOND) is None
+    third = Workspace(settings({"ML_ASSETS_HOME": str(tmp_path / "third")}))
+    assert third.ledger.current("flights", "release", SECOND) is None
+    made = {each.snapshot for each in made_from(own.open().lineage, release)}
+    arrived = [digest for digest in made if is_readable(third.snapshots.blobs, digest)]
+    assert arrived
+    assert all(map(third.snapshots.is_intact, arrived)), "files come before what names them"
 
 
 def test_a_recalled_release_and_a_wrong_name_are_refused_in_words(days: Days, tmp_path: Path) -> None:

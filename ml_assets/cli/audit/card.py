@@ -38,14 +38,17 @@ def command(release: str, output: Path | None) -> None:
 
 
 def _warning(space: Workspace, release: Manifest) -> str:
-    """What stands above the card of a release whose evaluation would not be made like this now. A product that isn't declared any
-    more has no code to compare with."""
-    from ml_assets.services.stale_evaluations import made_by_other_code
+    """What stands above the card of a release whose evaluation would not be made like this now, or was charged no look here. A
+    product that isn't declared any more has no code to compare with."""
+    from ml_assets.services.stale_evaluations import made_by_other_code, not_charged
 
     product = load_all(space.settings.products).get(release.recipe.product)
     evaluation = space.lineage.made_from(release).get("evaluation")
-    stale = made_by_other_code(space.lineage, product, evaluation) if product and evaluation else None
-    return stale.markdown if stale else ""
+    if product is None or evaluation is None:
+        return ""
+    stale = made_by_other_code(space.lineage, product, evaluation)
+    uncharged = not_charged(space.lineage, product, evaluation)
+    return (stale.markdown if stale else "") + (f"> **{uncharged}**\n\n" if uncharged else "")
 
 
 def _trigger(space: Workspace, release: Manifest) -> str:

@@ -30,19 +30,22 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
 
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
-    from ml_assets.cli.shared.context import partition_named, product_named
+    from ml_assets.cli.shared.context import nothing_delivered, partition_named, product_named
 
     space = workspace()
-    products = [product_named(product, space.settings)] if product else load_all(space.settings.products).values()
+    known = {product: product_named(product, space.settings)} if product else load_all(space.settings.products)
     if product and partition:
         partition_named(space, product_named(product, space.settings), partition)
     with _nothing_collected():
-        plans = {spec.name: _plan(space, spec, partition) for spec in products}
+        plans = {spec.name: _plan(space, spec, partition) for spec in known.values()}
     if as_json:
         click.echo(json.dumps(plans, indent=1))
     else:
         for name, plan in plans.items():
-            _print(name, plan)
+            if plan["run"] or space.ledger.partitions(name, "raw"):
+                _print(name, plan)
+            else:
+                click.echo(nothing_delivered(space, known[name]))
     sys.exit(STALE if any(plan["run"] for plan in plans.values()) else 0)
 
 

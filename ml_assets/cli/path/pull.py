@@ -22,7 +22,10 @@ def command(release: str, home: Path, store: str, ledger: str, *, as_json: bool)
 
 
 def read_only(space: Workspace) -> Workspace:
-    """A workspace whose ledger is only read."""
+    """A workspace whose ledger is only read, and in which no code is remembered."""
+    from resources.lineage import Lineage
+
     opened = Workspace(space.settings)
-    vars(opened)["ledger"] = replace(space.ledger, head_checkpoint=None, is_read_only=True)
+    ledger = replace(space.ledger, head_checkpoint=None, is_read_only=True)
+    vars(opened).update(ledger=ledger, lineage=Lineage(opened.snapshots, ledger))
     return opened

@@ -31,7 +31,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
     """
     from ml_assets.core.evaluation.review import review
     from ml_assets.services.review.report_folder import make
-    from ml_assets.services.stale_evaluations import stale_evaluations
+    from ml_assets.services.stale_evaluations import not_charged, stale_evaluations
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -43,10 +43,14 @@ def command(product: str, partition: str | None, output: Path) -> None:
     make(output)
     plots = _write_members(space, evaluation, output)
     stale = stale_evaluations(space.lineage, spec).get(evaluation.partition)
-    page = (stale.markdown if stale else "") + review(evaluation, measured, plots)
+    uncharged = not_charged(space.lineage, spec, evaluation)
+    warnings = (stale.markdown if stale else "") + (f"> **{uncharged}**\n\n" if uncharged else "")
+    page = warnings + review(evaluation, measured, plots)
     (output / "report.md").write_text(page, encoding="utf-8")
     if stale:
         click.echo(f"{product} {evaluation.partition}: {stale.message}", err=True)
+    if uncharged:
+        click.echo(f"{product} {evaluation.partition}: {uncharged}", err=True)
     click.echo(output / "report.md")
 
 

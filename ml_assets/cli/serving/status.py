@@ -1,7 +1,7 @@
 """`ml-assets status`: the current state of each partition, and the release that serves."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -21,14 +21,18 @@ if TYPE_CHECKING:
 def command(product: str, as_json: bool) -> None:
     """Show one row per partition of PRODUCT: rows, quarantined, metrics, verdict, release; and the releases that serve.
 
-    Evaluations that were made by other code, configuration or libraries come first.
+    Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, come first.
     """
     from ml_assets.services.stale_evaluations import stale_evaluations
 
     space = workspace()
     spec = product_named(product, space.settings)
     stale = stale_evaluations(space.lineage, spec)
-    rows = [_row(space, spec, key, stale) for key in space.ledger.partitions(product, "raw")]
+    uncharged = _uncharged(space, spec)
+    rows = [
+        row(space, spec, key) | {"stale": stale[key].message if key in stale else None, "not_charged": uncharged.get(key)}
+        for key in space.ledger.partitions(product, "raw")
+    ]
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
     answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
     waits, withheld = _waits(space, spec), _withheld(space, spec)
@@ -41,7 +45,9 @@ def command(product: str, as_json: bool) -> None:
         return
     for line in _stale_lines(stale.values()):
         click.echo(line)
-    click.echo(table(spec, [r | {"verdict": f"{r['verdict']} (stale)"} if r["stale"] else r for r in rows]))
+    if uncharged:
+        click.echo(f"{_span([*uncharged])}: {uncharged[max(uncharged)]}")
+    click.echo(table(spec, [each | {"verdict": _verdict(each)} for each in rows]))
     for name, release in answers.items():
         click.echo(f"{name}: {release or 'no release serves'}")
     for name, why in withheld.items():
@@ -50,8 +56,20 @@ def command(product: str, as_json: bool) -> None:
         click.echo(f"{name} {why}; `ml-assets approve {product} {name}`")
 
 
-def _row(space: Workspace, product: Product, key: str, stale: "Mapping[str, Staleness]") -> dict[str, Any]:
-    return row(space, product, key) | {"stale": stale[key].message if key in stale else None}
+def _uncharged(space: Workspace, product: Product) -> dict[str, str]:
+    """What is to be said of the current evaluations that no look was charged for here, by partition."""
+    from ml_assets.services.stale_evaluations import not_charged
+
+    keys = space.ledger.partitions(product.name, "evaluation")
+    evaluations = [e for key in keys if (e := space.ledger.current(product.name, "evaluation", key)) is not None]
+    said = {each.partition: not_charged(space.lineage, product, each) for each in evaluations}
+    return {key: why for key, why in said.items() if why}
+
+
+def _verdict(row: Mapping[str, Any]) -> str | None:
+    """The verdict, with what keeps it from being evidence here."""
+    marks = [word for name, word in (("stale", "stale"), ("not_charged", "not charged here")) if row[name]]
+    return f"{row['verdict']} ({', '.join(marks)})" if marks else row["verdict"]
 
 
 def _stale_lines(stale: "Iterable[Staleness]") -> Iterator[str]:
@@ -60,8 +78,11 @@ def _stale_lines(stale: "Iterable[Staleness]") -> Iterator[str]:
     for each in stale:
         by_reason.setdefault((each.made_by, *each.causes), []).append(each)
     for same in by_reason.values():
-        span = same[0].partition if len(same) == 1 else f"{same[0].partition} to {same[-1].partition}, {len(same)} evaluations"
-        yield f"{span}: {same[-1].message}"
+        yield f"{_span([each.partition for each in same])}: {same[-1].message}"
+
+
+def _span(keys: Sequence[str]) -> str:
+    return keys[0] if len(keys) == 1 else f"{keys[0]} to {keys[-1]}, {len(keys)} evaluations"
 
 
 def _waits(space: Workspace, product: Product) -> dict[str, str]:

@@ -49,11 +49,15 @@ def _newest_partition(space: Workspace, product: Product) -> str:
 
     newest = newest_partition(space.landing, space.ledger, product)
     if newest is None:
-        raise click.ClickException(
-            f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; "
-            f"deliver a partition there, or run `make demo`"
-        )
+        raise click.ClickException(nothing_delivered(space, product))
     return newest
+
+
+def nothing_delivered(space: Workspace, product: Product) -> str:
+    """What to say of a product that has no partition at all, with the next command."""
+    table = next(iter(product.delivery.tables))
+    command = f"`ml-assets deliver {product.name} {table} FILE --partition KEY`"
+    return f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; {command} delivers a partition"
 
 
 def run_job(

@@ -33,6 +33,7 @@ JUDGES = (
     "resources/endpoints/",
     "resources/ledger/",
     "resources/lineage.py",
+    "uv.lock",
 )
 """Paths, by start or end, whose change can move the verdict itself."""
 

@@ -7,7 +7,7 @@ from ml_assets.core.changes.comparison import Comparison
 from ml_assets.core.changes.protocol import Judged, SliceShown
 from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
-from ml_assets.core.markdown import code, table, text
+from ml_assets.core.markdown import code, prose, table, text
 
 MOST_LEVELS = 12
 MOST_NAME = 24
@@ -105,7 +105,7 @@ def _about(comparison: Comparison, judged: Judged) -> str:
 
 
 def _claim_row(claim: ClaimFacts) -> list[str]:
-    return [MARKS.get(claim.outcome, "❔"), f"{code(claim.name)}: {text(claim.kind)} {code(claim.text)}", text(claim.message)]
+    return [MARKS.get(claim.outcome, "❔"), f"{code(claim.name)}: {text(claim.kind)} {code(claim.text)}", prose(claim.message)]
 
 
 def _differs(comparison: Comparison) -> bool:

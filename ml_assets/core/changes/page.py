@@ -8,7 +8,7 @@ from ml_assets.core.changes.comparison_page import parts
 from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.review import TRAILER, Review, change_id
 from ml_assets.core.changes.staleness import StaleStage
-from ml_assets.core.markdown import code, table, text
+from ml_assets.core.markdown import code, prose, table, text
 
 SIGNS = {"UNCHANGED": "✅", "ACCEPT": "✅", "INCONCLUSIVE": "❔", "REJECT": "❌", "WEAKENED": "⛔"}
 EFFECTS = {"weakened": "**weakened**", "strengthened": "strengthened", "changed": "changed"}
@@ -22,7 +22,7 @@ def page(review: Review, *, has_pictures: bool = True) -> str:
 
 def _parts(review: Review, *, has_pictures: bool) -> Iterator[str]:
     yield f"## {SIGNS[review.outcome]} {review.outcome}: {code(review.head[:12])} against {code(review.base[:12])}"
-    yield "\n".join(f"- {text(reason)}" for reason in review.reasons)
+    yield "\n".join(f"- {prose(reason)}" for reason in review.reasons)
     if review.is_dirty:
         yield "The work tree holds changes that are in no commit; they are part of this report."
     if review.outcome == "WEAKENED":
@@ -62,7 +62,7 @@ def _how_to_acknowledge(review: Review) -> str:
 
 def _row(change: Change) -> list[str]:
     shown = [code(_value(value)) if value is not None else "" for value in (change.old, change.new)]
-    return [text(change.product), code(change.name), EFFECTS[change.effect], *shown, text(change.reason)]
+    return [text(change.product), code(change.name), EFFECTS[change.effect], *shown, prose(change.reason)]
 
 
 def _value(value: Any) -> str:

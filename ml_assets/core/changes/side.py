@@ -1,13 +1,10 @@
 """One side of a comparison: the code, the products and the libraries of a commit, or of the work tree."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ml_assets.core.code.closure import Closure, Code, UnknownEntry
 from ml_assets.spec.product import Product
-
-_PINNED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,3 @@ class Side:
     def meanings(self, module: str) -> set[str]:
         """What the definitions of a module say, as digests."""
         return {unit.meaning for unit in self.code.module(module).units.values()}
-
-
-def locked(lock: bytes) -> dict[str, str]:
-    """The versions that a requirements file pins, by name in lower case."""
-    return {name.lower(): version for name, version in _PINNED.findall(lock.decode("utf-8", "replace"))}

@@ -1,13 +1,17 @@
 """What a change makes stale, by content: a stage whose code, files, configuration or libraries differ, and all that reads it."""
 
+import ast
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from ml_assets.core.changes.libraries import ITSELF
 from ml_assets.core.changes.side import Side
 from ml_assets.core.lineage.stages import STAGES, Stage, declared_reads, file_parts, stage_config
 from ml_assets.spec.product import Product
+
+DECLARING = "ml_assets.core.lineage.stages"
 
 
 class StaleStage(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,8 +28,12 @@ class StaleStage(msgspec.Struct, frozen=True, kw_only=True):
 def stale_stages(base: Side, head: Side, name: str) -> list[StaleStage]:
     """The stages of a product that both sides have, in path order."""
     stages: dict[str, StaleStage] = {}
+    redeclared = _redeclared(base, head)
     for stage in STAGES.values():
-        causes = list(_own_causes(base, head, name, stage))
+        if stage.name == "reference" and not head.products[name].delivery.reference:
+            continue
+        causes = [f"code: {DECLARING}"] if stage.name in redeclared else []
+        causes += _own_causes(base, head, name, stage)
         reads = {read.stage: None for read in declared_reads(head.products[name], stage.name)}
         causes += [f"reads {read}" for read in reads if read in stages]
         if causes:
@@ -60,10 +68,31 @@ def _own_causes(base: Side, head: Side, name: str, stage: Stage) -> Iterator[str
     yield from (f"code: {module}" for module in changed_code(base, head, *stage.builders))
     yield from (f"file: {file}" for file in changed_files(base, head, name, stage))
     yield from (f"product.yaml: {key}" for key in _changed_keys(base.products[name], head.products[name], stage))
-    for package in stage.packages:
+    for package in (*stage.packages, ITSELF):
         was, now = base.libraries.get(package), head.libraries.get(package)
         if was != now:
             yield f"library: {package} {was or 'not locked'} -> {now or 'not locked'}"
+
+
+def _redeclared(base: Side, head: Side) -> set[str]:
+    """The stages of which the code of the two sides declares something else: other builders, say, than this process knows."""
+    if base.code.texts.get(DECLARING) == head.code.texts.get(DECLARING):
+        return set()
+    return {*_differing(_declared(base), _declared(head))}
+
+
+def _declared(side: Side) -> dict[str, list[str]]:
+    """What a side's code declares of each stage: the call with what the names in it mean."""
+    if DECLARING not in side.code.texts:
+        return {}
+    units = side.code.module(DECLARING).units
+    found = {}
+    for call in ast.walk(ast.parse(side.code.texts[DECLARING])):
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Stage":
+            arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
+            names = {part.id for each in arguments for part in ast.walk(each) if isinstance(part, ast.Name)}
+            found[ast.literal_eval(call.args[0])] = [ast.dump(call), *(units[n].meaning for n in sorted(names & units.keys()))]
+    return found
 
 
 def _changed_keys(old: Product, new: Product, stage: Stage) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
-from ml_assets.core.markdown import code, table, text
+from ml_assets.core.markdown import code, prose, table, text
 from ml_assets.core.metrics.registry import METRICS
 
 MOST_SLICES = 30
@@ -33,9 +33,9 @@ def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> st
     parts = [
         f"## {sign} {text(recipe.product)} {text(evaluation.partition)}: {verdict.decision}",
         _who(facts, measured),
-        "\n".join(f"- {text(reason)}" for reason in verdict.reasons),
+        "\n".join(f"- {prose(reason)}" for reason in verdict.reasons),
         _claims(verdict.claims),
-        text(verdict.guarantee),
+        prose(verdict.guarantee),
         f"### Metrics\n\n{_metrics(measured)}",
         _slices(measured),
         _plots(plots),
@@ -55,7 +55,7 @@ def _who(facts: EvaluationFacts, measured: Measured) -> str:
 
 
 def _claims(claims: Sequence[ClaimFacts]) -> str:
-    rows = [[code(c.name), f"{c.kind} {code(c.text)}", _RESULTS[c.outcome], text(c.message)] for c in claims]
+    rows = [[code(c.name), f"{c.kind} {code(c.text)}", _RESULTS[c.outcome], prose(c.message)] for c in claims]
     return "### Claims\n\n" + table(["claim", "what it says", "result", "what was found"], rows)
 
 

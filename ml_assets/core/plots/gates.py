@@ -75,7 +75,7 @@ def claims_plot(verdict: VerdictFacts) -> bytes | None:
         axes.set_yticks(range(len(rows)), [shorten(row.name) for row in rows])
 
     title = f"{verdict.decision}: claims and their limits"
-    return svg(draw, title=title, x="distance from the limit in standard errors (right: the claim holds)", y="", grid="x")
+    return svg(draw, title=title, x="standard errors from the limit (right: it holds)", y="", grid="x")
 
 
 def claims_table(verdict: VerdictFacts) -> str:

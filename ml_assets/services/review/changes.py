@@ -8,6 +8,7 @@ import yaml
 from ml_assets.core.changes.contract import contract_changes
 from ml_assets.core.changes.data_tests import data_test_changes
 from ml_assets.core.changes.declaration import declaration_changes
+from ml_assets.core.changes.libraries import ITSELF
 from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.side import Side
 from ml_assets.core.changes.staleness import StaleStage, changed_code, changed_files, changed_packages, stale_stages
@@ -83,9 +84,18 @@ def _changes(base: Side, head: Side, name: str, *, may_execute: bool) -> Iterato
     else:
         yield from declaration_changes(base.products[name], head.products[name])
         yield from _files(base, head, name, may_execute=may_execute)
-        if modules := [*changed_code(base, head, *JUDGING), *changed_packages(base, head, *PROOFS)]:
-            reason = f"what judges a candidate computes otherwise: {', '.join(modules)}"
-            yield Change(product=name, name="judging code", effect="weakened", reason=reason)
+        if changed := _judging_code(base, head, name):
+            yield changed
+
+
+def _judging_code(base: Side, head: Side, name: str) -> Change | None:
+    """What judges a candidate, where it computes otherwise or is in no repository and pinned otherwise."""
+    was, now = (side.libraries.get(ITSELF) for side in (base, head))
+    modules = [*changed_code(base, head, *JUDGING), *changed_packages(base, head, *PROOFS)]
+    if not modules and was == now:
+        return None
+    reason = f"what judges a candidate computes otherwise: {', '.join(modules)}" if modules else "another ml-assets judges"
+    return Change(product=name, name="judging code", effect="weakened", old=was, new=now, reason=reason)
 
 
 def _files(base: Side, head: Side, name: str, *, may_execute: bool) -> Iterator[Change]:

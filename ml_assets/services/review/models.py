@@ -11,15 +11,15 @@ import msgspec
 from ml_assets.core.changes.acknowledged import acknowledged_gates, own_gates
 from ml_assets.core.changes.comparison import Comparison, compared, not_compared
 from ml_assets.core.changes.judging import NotComparable
+from ml_assets.core.changes.libraries import libraries
 from ml_assets.core.changes.movement import movements
 from ml_assets.core.changes.pictures import pictures
 from ml_assets.core.changes.protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, Gates, Judged, Production
-from ml_assets.core.digests import sha256
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.first_party import TREE
 from ml_assets.services.review.files import read_record, read_walk, take_walk
 from ml_assets.services.review.side_process import Ended, Say, SideProcess, this_python
-from ml_assets.services.review.sides import LOCK
+from ml_assets.services.review.sides import lock_files
 from ml_assets.services.review.windows import retired_windows
 from ml_assets.spec.product import Product
 from resources.git_trees import Repository
@@ -65,6 +65,8 @@ class Arena:
         windows = retired_windows(self.source, question.base)
         if not windows:
             reason = "no past window is retired, so there is none to compare the models on; after the merge, promotion decides"
+            if not self.source.partitions(name, "raw"):
+                reason = "the home has no data to compare the models on; name one that has: ML_ASSETS_UPSTREAM=FOLDER"
             return not_compared(name, "INCONCLUSIVE", reason)
         self.say(f"{name}: comparing on {', '.join(windows)}")
         gates = acknowledged_gates(question.base, question.head, question.acknowledged)
@@ -158,13 +160,8 @@ def arena(
 
 def _python(repository: Repository, tree: Path, folder: Path, say: Say) -> Path:
     """The interpreter with base's libraries: this one, unless the change locks others."""
-    was, now = (_lock(root) for root in (tree, repository.root))
-    if was == now or not was:
+    was, now = (lock_files(root) for root in (tree, repository.root))
+    if not was or libraries(was) == libraries(now):
         return this_python()
     say("base: installing the libraries that base locks")
-    return environment_of(was, digest=sha256(was), folder=folder)
-
-
-def _lock(root: Path) -> bytes:
-    file = root / LOCK
-    return file.read_bytes() if file.is_file() else b""
+    return environment_of(tree / next(iter(was)), folder=folder)

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ml_assets.checkout import DBT_MODELS
-from ml_assets.core.changes.side import Side, locked
+from ml_assets.core.changes.libraries import LOCKS, libraries
+from ml_assets.core.changes.side import Side
 from ml_assets.core.code.closure import Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.lineage.stages import SOURCE
@@ -13,23 +14,19 @@ from ml_assets.spec.files import SHARED_DBT, SPEC_FILE, ProductFiles, shared_dbt
 from ml_assets.spec.product import Product, ProductError, load
 from resources.git_trees import Repository
 
-LOCK = "requirements.lock"
-
 
 def tree_side(repository: Repository, roots: Sequence[Path]) -> Side:
     """The work tree. What of it lies outside of the repository is the same on all sides."""
     folders = [file.parent for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}"))]
     products, problems = _loaded(dict.fromkeys(folders))
-    lock = repository.root / LOCK
-    libraries = locked(lock.read_bytes()) if lock.is_file() else {}
-    return Side(SOURCE, products, problems, shared_dbt_files(), libraries)
+    return Side(SOURCE, products, problems, shared_dbt_files(), libraries(lock_files(repository.root)))
 
 
 def commit_side(repository: Repository, commit: str, roots: Sequence[Path], tree: Side) -> Side:
     """The files of a commit. `tree` is the work tree's side."""
     code = [TREE.root / package for package in PACKAGES]
     inside = [root for root in roots if repository.holds(root)]
-    files = repository.files(commit, [*code, *inside, DBT_MODELS, *SHARED_DBT, repository.root / LOCK])
+    files = repository.files(commit, [*code, *inside, DBT_MODELS, *SHARED_DBT, *(repository.root / name for name in LOCKS)])
     folders = {path.parent for path in files if path.name == SPEC_FILE and path.parent.parent in inside}
     outside = {name: product for name, product in tree.products.items() if not repository.holds(product.folder)}
     products, problems = _loaded({folder: ProductFiles.among(files, folder) for folder in sorted(folders)})
@@ -38,8 +35,13 @@ def commit_side(repository: Repository, commit: str, roots: Sequence[Path], tree
         products=outside | products,
         problems=problems,
         shared_dbt=_shared(files) if repository.holds(DBT_MODELS) else tree.shared_dbt,
-        libraries=locked(files.get(repository.root / LOCK, b"")),
+        libraries=libraries({path.name: text for path, text in files.items() if path.parent == repository.root}),
     )
+
+
+def lock_files(root: Path) -> dict[str, bytes]:
+    """The lock files of a work tree, by name."""
+    return {name: (root / name).read_bytes() for name in LOCKS if (root / name).is_file()}
 
 
 def _code(files: Mapping[Path, bytes]) -> Code:
