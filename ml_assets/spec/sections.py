@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.model_parameters import parameter_of_task, written_task
 
 Task = Literal["binary", "regression"]
 Every = Literal["hour", "day", "week", "month"]
@@ -40,10 +41,6 @@ _GOOD_KEYS: Mapping[Every, str] = {
     "week": "2013-01-07 (a Monday)",
     "month": "2013-01",
 }
-_MODEL_KEYS = {
-    "iterations", "n_estimators", "num_boost_round", "num_trees", "learning_rate", "eta", "depth", "max_depth",
-    "random_seed", "random_state", "seed", "thread_count", "threads",
-}  # fmt: skip
 _RESERVED_TABLES = {"partition"}
 STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
 
@@ -64,10 +61,8 @@ def parse_key(every: Every, key: str) -> datetime:
 
 
 def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
-    content = (info.context or {}).get("content")
-    written = content.get("task") if isinstance(content, dict) else None
     for task, metrics in METRICS.items():
-        if task == written and metric not in metrics:
+        if task == written_task(info) and metric not in metrics:
             raise ValueError(f"is no metric of a {task} task; allowed: {', '.join(metrics)}")
     return metric
 
@@ -75,6 +70,7 @@ def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Column = Annotated[str, Field(min_length=1)]
 TaskMetric = Annotated[Metric, AfterValidator(_metric_of_task)]
+Parameter = Annotated[str, AfterValidator(parameter_of_task)]
 
 
 class Section(BaseModel):
@@ -186,14 +182,7 @@ class ModelSpec(Section):
     depth: int = Field(ge=1, le=16)
     seed: int = Field(ge=0)
     threads: int = Field(ge=1)
-    params: dict[str, JsonValue] = {}
-
-    @field_validator("params")
-    @classmethod
-    def _says_nothing_twice(cls, params: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if twice := sorted(params.keys() & _MODEL_KEYS):
-            raise ValueError(f"{', '.join(twice)}: set this as iterations, learning_rate, depth, seed or threads of model")
-        return params
+    params: dict[Parameter, JsonValue] = {}
 
 
 class DecisionSpec(Section):
