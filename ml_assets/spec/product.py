@@ -16,26 +16,23 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.contract_problems import contract_problems
+from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, needs_threshold
 from ml_assets.spec.places import Places
+from ml_assets.spec.section import Name, Section
 from ml_assets.spec.sections import (
     CiSpec,
     DecisionSpec,
-    DeliverySpec,
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
     ModelSpec,
     MonitoringSpec,
-    Name,
     PartitionSpec,
     PromoteSpec,
     RebuildSpec,
-    ReferenceSpec,
-    Section,
     StagingSpec,
-    TableSpec,
     Task,
     WindowSpec,
 )
