@@ -12,7 +12,8 @@ from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
 from ml_assets.jobs.path import checks_job, data_job, path_job
 from ml_assets.jobs.rollback import rollback_job
-from ml_assets.spec.product import Product, load_all
+from ml_assets.services.declarations import checked_products
+from ml_assets.spec.product import Product, ProductError
 from ml_assets.stages import (
     dataset,
     endpoint,
@@ -29,8 +30,8 @@ from ml_assets.stages import (
 from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
-from resources.settings import settings
-from sensors import decisions, new_data, notices, registry, retrain, shadow, stale
+from resources.settings import is_validating, settings
+from sensors import decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
@@ -62,8 +63,13 @@ def _definitions(modules: Iterable[ModuleType], products: Mapping[str, Product])
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """The products of the settings, on the settings' resources, and the commits that they come from."""
+    """The products of the settings, on the settings' resources, and the commits that they come from. A product that cannot run is
+    left out, with an alarm; `dagster definitions validate` refuses it."""
     current = settings()
     pin(current.home)
-    products, source = load_all(current.products), Sources(current.products, current.commit, current.merged)
-    return build_defs(products, resources_of(current), {name: source(name) for name in products})
+    products, problems = checked_products(current.products, current.cache)
+    if problems and is_validating():
+        raise ProductError(*problems)
+    source = Sources(current.products, current.commit, current.merged)
+    served = build_defs(products, resources_of(current), {name: source(name) for name in products})
+    return dg.Definitions.merge(served, dg.Definitions(sensors=[refused_products.build(problems)])) if problems else served

@@ -208,9 +208,10 @@ class Lineage:
         same = set(known.recipe.inputs) == set(recipe.inputs)
         return same or known.id not in recalls.derived(self.ledger, recipe.product)
 
-    def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str]) -> None:
-        """Record a refusal and raise NotProven, unless the ledger holds a PASS of every claim for exactly these manifests."""
-        lacking = [(m, missing) for m in manifests if (missing := self.unproven(m, claims))]
+    def require_proven(self, manifests: Sequence[Manifest], claims: Sequence[str], *, may_warn: Sequence[str] = ()) -> None:
+        """Record a refusal and raise NotProven, unless the ledger holds a PASS of every claim, or a WARN of those that may warn,
+        for exactly these manifests."""
+        lacking = [(m, missing) for m in manifests if (missing := self.unproven(m, claims, may_warn=may_warn))]
         reasons = [reason for _, missing in lacking for reason in missing]
         if reasons:
             unproven = [{"stage": m.recipe.stage, "partition": m.partition, "manifest": m.id} for m, _ in lacking]
@@ -218,8 +219,8 @@ class Lineage:
             self.ledger.append("refusal", {"product": product, **unproven[0], "unproven": unproven, "reasons": reasons})
             raise NotProven("; ".join(reasons))
 
-    def unproven(self, manifest: Manifest, claims: Sequence[str]) -> list[str]:
-        """One sentence for each claim that is not proven for this manifest; none if all passed."""
+    def unproven(self, manifest: Manifest, claims: Sequence[str], *, may_warn: Sequence[str] = ()) -> list[str]:
+        """One sentence for each claim that is not proven for this manifest; none if all passed, or warned where they may."""
         evidence = self.ledger.evidence(manifest.id)
         command = _command("check", manifest.recipe.product, manifest.partition)
         subject = f"{manifest.asset} {manifest.partition}".strip()
@@ -227,7 +228,7 @@ class Lineage:
         for claim in claims:
             if claim not in evidence:
                 reasons.append(f"{subject}: {claim} was never checked for this content; {command}")
-            elif not evidence[claim].body.passed:
+            elif not (evidence[claim].body.passed or (claim in may_warn and evidence[claim].body.details.severity == "WARN")):
                 reasons.append(f"{subject}: {claim} failed; {command}")
         return reasons
 

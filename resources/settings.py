@@ -178,6 +178,12 @@ def _content(name: str, file: Path) -> str:
     return content
 
 
+def is_validating(environ: Mapping[str, str] | None = None) -> bool:
+    """Whether `dagster definitions validate` is what loads the definitions (Dagster sets the variable)."""
+    env = os.environ if environ is None else environ
+    return env.get("DAGSTER_IS_DEFS_VALIDATION_CLI") == "1"
+
+
 def _default_home(env: Mapping[str, str]) -> Path:
     """In the checkout. Where the project is installed, in the user's data: an environment is thrown away, and a ledger is not."""
     if (ROOT / "pyproject.toml").is_file():

@@ -41,6 +41,7 @@ COMMANDS = {
     },
     "audit": {
         "lineage": "Show what made a release, model, partition or prediction.",
+        "quarantine": "Show the refused rows of a partition, with their values and reasons.",
         "impact": "Show what used a partition, a table or a delivered file, down to the releases that serve.",
         "explain": "Explain a prediction: its features, their contributions, its release.",
         "card": "Print the model card of a release.",

@@ -13,6 +13,10 @@ ROLLBACK_DRILL = "rollback_drill"
 WINDOW_OPEN = "window_open"
 
 
+MAY_WARN = (NO_LEAKAGE,)
+"""Claims of features whose WARN stops nothing: it says that a partition has nothing to compare."""
+
+
 def staging_claims(product: Product) -> tuple[str, ...]:
     """The claims that staging tries: a real server answers as computed offline and, where declared, fast enough."""
     return (ANSWERS_EQUAL_OFFLINE, LATENCY_HOLDS) if product.staging else (ANSWERS_EQUAL_OFFLINE,)

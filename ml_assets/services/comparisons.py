@@ -8,7 +8,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFac
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.claims import features_claims
+from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.earlier_evaluations import earlier_evaluations
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Look
@@ -74,7 +74,7 @@ def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     baselines = lineage.baselines(product, partition, question=question)
     seen = {"candidate": ModelFacts.of(model).train} | {r: ReleaseFacts.of(m).train for r, m in baselines.by_role.items()}
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
-    lineage.require_proven(tested, features_claims(product))
+    lineage.require_proven(tested, features_claims(product), may_warn=MAY_WARN)
     comparison = _digest(lineage, product, model, tested, baselines)
     past = earlier_evaluations(lineage, product, [each.partition for each in tested], comparison=comparison)
     return Comparison(model, tested, before, baselines, question, comparison, past)

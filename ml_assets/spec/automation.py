@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.sections import Section
+from ml_assets.spec.section import Section
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 """What each field of a cron expression may be."""

@@ -1,53 +1,70 @@
 """What is wrong with a contract.py, by itself and beside its product.yaml. Reads no data."""
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from ml_assets.spec.sections import DeliverySpec
+from ml_assets.spec.delivery import DeliverySpec
+from ml_assets.spec.places import Places
 from ml_assets.spec.yaml_file import unknown_name
 
 _DECLARES = ("TABLES", "Request", "Features")
 
 
-def contract_problems(
-    module: ModuleType, delivery: DeliverySpec, *, categories: Iterable[str], file: Path, spec: Path
-) -> list[str]:
+def contract_problems(module: ModuleType, delivery: DeliverySpec, *, categories: Iterable[str], places: Places) -> list[str]:
     """Every mistake: in what the module declares or, if that can be read, in how it goes with the declaration. `categories`:
     the columns of a request for which the endpoint declares what to do with unknown categories."""
-    return list(_unreadable(module, file)) or [
-        *_table_problems(module, delivery, file=file, spec=spec),
-        *_category_problems(module, categories, spec=spec),
+    return list(_unreadable(module, places)) or [
+        *_table_problems(module, delivery, places),
+        *_category_problems(module, categories, places),
     ]
 
 
-def _unreadable(module: ModuleType, file: Path) -> Iterator[str]:
+def _unreadable(module: ModuleType, places: Places) -> Iterator[str]:
     for name in _DECLARES:
         if not hasattr(module, name):
-            yield f"{file}: {name} is missing; {file.name} declares TABLES, Request and Features"
-    models = {f"TABLES['{name}']": model for name, model in getattr(module, "TABLES", {}).items()}
+            yield f"{places.model(name)}: {name} is missing; contract.py declares TABLES, Request and Features"
+    tables = getattr(module, "TABLES", {})
+    if not isinstance(tables, dict):
+        yield f"{places.assignment('TABLES')}: TABLES is no dict of table names and pandera DataFrameModels"
+        return
+    models = {f"TABLES['{name}']": model for name, model in tables.items()}
     models |= {name: getattr(module, name) for name in ("Request", "Features") if hasattr(module, name)}
     for name, model in models.items():
         if not hasattr(model, "to_schema"):
-            yield f"{file}: {name} is no pandera DataFrameModel"
+            yield f"{places.assignment(name.partition('[')[0])}: {name} is no pandera DataFrameModel"
+        elif problem := _schema_problem(model):
+            yield f"{places.model(model.__name__)}: {name} cannot be read: {problem}"
 
 
-def _table_problems(module: ModuleType, delivery: DeliverySpec, *, file: Path, spec: Path) -> Iterator[str]:
-    tables, declared = module.TABLES, (*delivery.tables, *delivery.reference)
+def _schema_problem(model: Any) -> str:
+    """Why pandera cannot make a schema of the model; empty if it can."""
+    try:
+        model.to_schema()
+    except Exception as error:  # noqa: BLE001 - what the author of contract.py wrote may raise anything, and is named with it
+        return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return ""
+
+
+def _table_problems(module: ModuleType, delivery: DeliverySpec, places: Places) -> Iterator[str]:
+    tables, declared = module.TABLES, {**delivery.tables, **delivery.reference}
     for name in declared:
         if name not in tables:
-            yield f"{file}: table '{name}' of {spec.name} has no contract in TABLES"
+            section = "tables" if name in delivery.tables else "reference"
+            hint = unknown_name(name, allowed=tables)
+            yield f"{places.key('delivery', section, name)}: table '{name}' has no contract in TABLES of contract.py; {hint}"
     for name in tables:
         if name not in declared:
-            yield f"{file}: TABLES['{name}'] is no table of {spec.name}; {unknown_name(name, allowed=declared)}"
+            hint = unknown_name(name, allowed=declared)
+            yield f"{places.assignment('TABLES')}: TABLES['{name}'] is no table of product.yaml; {hint}"
     for name, table in delivery.tables.items():
         columns = tables[name].to_schema().columns if name in tables else {table.time: None}
         if table.time not in columns:
-            hint = unknown_name(table.time, allowed=columns)
-            yield f"{file}: TABLES['{name}'] lacks the time column '{table.time}'; {hint}"
+            where, hint = places.key("delivery", "tables", name, "time"), unknown_name(table.time, allowed=columns)
+            yield f"{where}: {tables[name].__name__} of contract.py lacks the time column '{table.time}'; {hint}"
 
 
-def _category_problems(module: ModuleType, categories: Iterable[str], *, spec: Path) -> Iterator[str]:
+def _category_problems(module: ModuleType, categories: Iterable[str], places: Places) -> Iterator[str]:
     """Policies for columns that a request does not have, or that hold no categories."""
     import polars as pl
 
@@ -57,4 +74,5 @@ def _category_problems(module: ModuleType, categories: Iterable[str], *, spec: P
     for name in categories:
         if name not in allowed:
             wrong = f"holds {dtypes[name]}, not text or whole numbers" if name in dtypes else "is no column of Request"
-            yield f"{spec}: endpoint.unknown_categories: '{name}' {wrong}; {unknown_name(name, allowed=allowed)}"
+            where, hint = places.key("endpoint", "unknown_categories", name), unknown_name(name, allowed=allowed)
+            yield f"{where}: '{name}' {wrong}; {hint}"

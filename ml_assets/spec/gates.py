@@ -7,7 +7,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, parse
-from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE, Column, Name, Section
+from ml_assets.spec.section import Column, Name, Section
+from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE
 from ml_assets.spec.yaml_file import unknown_name
 
 ClaimKind = Literal["prove", "veto"]

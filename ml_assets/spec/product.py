@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from traceback import extract_tb
 from types import ModuleType
 from typing import Any
 
@@ -16,24 +17,22 @@ from pydantic import PrivateAttr, ValidationInfo, field_validator
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.contract_problems import contract_problems
+from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, needs_threshold
+from ml_assets.spec.places import Places
+from ml_assets.spec.section import Name, Section
 from ml_assets.spec.sections import (
     CiSpec,
     DecisionSpec,
-    DeliverySpec,
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
     ModelSpec,
     MonitoringSpec,
-    Name,
     PartitionSpec,
     PromoteSpec,
-    ReferenceSpec,
-    Section,
     StagingSpec,
-    TableSpec,
     Task,
     WindowSpec,
 )
@@ -116,8 +115,8 @@ class Product(Section):
     def contract(self) -> ModuleType:
         """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded."""
         module = _import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name)
-        file, spec, categories = self.folder / CONTRACT_FILE, self.folder / SPEC_FILE, self.endpoint.unknown_categories
-        if problems := contract_problems(module, self.delivery, categories=categories, file=file, spec=spec):
+        categories = self.endpoint.unknown_categories
+        if problems := contract_problems(module, self.delivery, categories=categories, places=Places(self.files)):
             raise ProductError(*problems)
         return module
 
@@ -172,9 +171,18 @@ def _python_problem(file: Path, content: bytes | None) -> str | None:
 
 def load_all(roots: Iterable[Path]) -> dict[str, Product]:
     """Every product below the roots, by name; the problems of all of them in one error."""
+    products, problems = load_each(roots)
+    if problems:
+        raise ProductError(*problems)
+    return products
+
+
+def load_each(roots: Iterable[Path]) -> tuple[dict[str, Product], list[str]]:
+    """The products below the roots that can be loaded, by name, and what is wrong with the others and with the roots."""
     products: dict[str, Product] = {}
-    problems: list[str] = []
-    for file in (file for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}"))):
+    folders = list(roots)
+    problems = [problem for root in folders if (problem := _root_problem(root))]
+    for file in (file for root in folders for file in sorted(root.glob(f"*/{SPEC_FILE}"))):
         try:
             product = load(file.parent)
         except ProductError as error:
@@ -183,22 +191,32 @@ def load_all(roots: Iterable[Path]) -> dict[str, Product]:
         if product.name in products:
             problems.append(f"{file}: name: '{product.name}' is taken by {products[product.name].folder / SPEC_FILE}")
         products.setdefault(product.name, product)
-    if problems:
-        raise ProductError(*problems)
-    return products
+    return products, problems
+
+
+def _root_problem(root: Path) -> str | None:
+    """Why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
+    holds = "it names folders that hold one folder for each product"
+    if not root.is_dir():
+        return f"ML_ASSETS_PRODUCTS: {root} is no folder; {holds}"
+    if (root / SPEC_FILE).is_file():
+        return f"ML_ASSETS_PRODUCTS: {root} is a product's own folder; {holds}: {root.parent}"
+    return None
 
 
 @cache
 def _import_contract(file: Path, content: bytes | None, *, product: str) -> ModuleType:
     if content is None:
-        raise ProductError(f"{file}: product '{product}' has no {CONTRACT_FILE}; it declares TABLES, Request and Features")
+        raise ProductError(f"{file}: the file is missing; the contract of '{product}' declares TABLES, Request and Features")
     name = f"ml_assets_contract_{product}_{hashlib.sha256(str(file).encode() + content).hexdigest()[:12]}"
     module = ModuleType(name)
     module.__file__ = str(file)
     sys.modules[name] = module  # pandera resolves a model's annotations through its module
     try:
         exec(compile(content, str(file), "exec"), vars(module))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise ProductError(f"{file}: cannot be imported: {type(error).__name__}: {error}") from error
+        line = next((frame.lineno for frame in reversed(extract_tb(error.__traceback__)) if frame.filename == str(file)), 1)
+        words = " ".join(str(error).split())
+        raise ProductError(f"{file}:{line}: cannot be imported: {type(error).__name__}: {words}") from error
     return module

@@ -6,8 +6,6 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     JsonValue,
     ValidationInfo,
@@ -16,6 +14,8 @@ from pydantic import (
 )
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.model_parameters import parameter_of_task, written_task
+from ml_assets.spec.section import Column, Section
 
 Task = Literal["binary", "regression"]
 Every = Literal["hour", "day", "week", "month"]
@@ -40,11 +40,6 @@ _GOOD_KEYS: Mapping[Every, str] = {
     "week": "2013-01-07 (a Monday)",
     "month": "2013-01",
 }
-_MODEL_KEYS = {
-    "iterations", "n_estimators", "num_boost_round", "num_trees", "learning_rate", "eta", "depth", "max_depth",
-    "random_seed", "random_state", "seed", "thread_count", "threads",
-}  # fmt: skip
-_RESERVED_TABLES = {"partition"}
 STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
 
 
@@ -64,24 +59,14 @@ def parse_key(every: Every, key: str) -> datetime:
 
 
 def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
-    content = (info.context or {}).get("content")
-    written = content.get("task") if isinstance(content, dict) else None
     for task, metrics in METRICS.items():
-        if task == written and metric not in metrics:
+        if task == written_task(info) and metric not in metrics:
             raise ValueError(f"is no metric of a {task} task; allowed: {', '.join(metrics)}")
     return metric
 
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Column = Annotated[str, Field(min_length=1)]
 TaskMetric = Annotated[Metric, AfterValidator(_metric_of_task)]
-
-
-class Section(BaseModel):
-    """`moved` explains keys that a section once took: what to write instead."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-    moved: ClassVar[Mapping[str, str]] = {}
+Parameter = Annotated[str, AfterValidator(parameter_of_task)]
 
 
 class PartitionSpec(Section):
@@ -108,54 +93,16 @@ class PartitionSpec(Section):
         return self
 
 
-class ReferenceSpec(Section):
-    """A table that is delivered whole, whenever it changes."""
-
-    format: Literal["csv", "parquet"]
-    null_values: tuple[str, ...] = ("",)
-    separator: str = Field(default=",", min_length=1, max_length=1, pattern=r"^[\t -!#-~]$")
-    encoding: str = "utf-8"
-    compression: Literal["none", "gzip"] = "none"
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, encoding: str) -> str:
-        try:
-            "a".encode(encoding)
-        except (LookupError, ValueError):
-            allowed = "utf-8, utf-16, latin-1, cp1252, and others that Python knows"
-            raise ValueError(f"'{encoding}' is no encoding; allowed: {allowed}") from None
-        return encoding.lower()
-
-
-class TableSpec(ReferenceSpec):
-    """A table that is delivered per partition; `time` is the column that says which partition a row is of."""
-
-    time: Column
-
-
-class DeliverySpec(Section):
-    """The tables that the source delivers: per partition, or whole when they change."""
-
-    tables: dict[Name, TableSpec] = Field(min_length=1)
-    reference: dict[Name, ReferenceSpec] = {}
-
-    @model_validator(mode="after")
-    def _names_are_free(self) -> Self:
-        if twice := sorted(self.tables.keys() & self.reference.keys()):
-            raise ValueError(f"{', '.join(twice)}: a table is either under tables or under reference, not both")
-        if reserved := sorted((self.tables.keys() | self.reference.keys()) & _RESERVED_TABLES):
-            raise ValueError(f"{', '.join(reserved)}: the name is taken by a relation that the project makes")
-        return self
-
-
 class FeatureSpec(Section):
-    """The columns that name a question, its time and its label, and how many earlier partitions dbt may read."""
+    """The columns that name a question, its time and its label, and how many earlier partitions dbt may read. `positive`: the
+    label that counts as yes, where it is text."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"positive"})
     lookback: int = Field(default=0, ge=0)
     key: tuple[Column, ...] = Field(min_length=1)
     time: Column
     label: Column
+    positive: str | None = None
 
 
 class WindowSpec(Section):
@@ -180,14 +127,7 @@ class ModelSpec(Section):
     depth: int = Field(ge=1, le=16)
     seed: int = Field(ge=0)
     threads: int = Field(ge=1)
-    params: dict[str, JsonValue] = {}
-
-    @field_validator("params")
-    @classmethod
-    def _says_nothing_twice(cls, params: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if twice := sorted(params.keys() & _MODEL_KEYS):
-            raise ValueError(f"{', '.join(twice)}: set this as iterations, learning_rate, depth, seed or threads of model")
-        return params
+    params: dict[Parameter, JsonValue] = Field(default={})
 
 
 class DecisionSpec(Section):
@@ -231,7 +171,7 @@ class EndpointSpec(Section):
     port: int = Field(ge=1, le=65535)
     smoke_rows: int = Field(default=200, ge=1)
     unknown_fields: Literal["refuse", "ignore"] = "refuse"
-    unknown_categories: dict[Column, Literal["refuse", "score"]] = {}
+    unknown_categories: dict[Column, Literal["refuse", "score"]] = Field(default={})
     shadow: ShadowSpec | None = None
     canary: CanarySpec | None = None
 

@@ -70,16 +70,16 @@ class SpecFileProblems(Exception):
 
 def read_model(file: Path, model: type[M], *, content: bytes | None = None, context: Mapping[str, Any] | None = None) -> M:
     """The model that the file describes; values are checked strictly ("7" is not 7). `content`: its bytes, if they were read."""
-    parsed = _parse(file, content)
-    seen = {"content": parsed.content, **(context or {})}
+    written = parsed(file, content)
+    seen = {"content": written.content, **(context or {})}
     problems = [
-        Problem(file=file, line=parsed.line_of(loc), path=dotted(loc), message="the key is given twice")
-        for loc in parsed.duplicates
+        Problem(file=file, line=written.line_of(loc), path=dotted(loc), message="the key is given twice")
+        for loc in written.duplicates
     ]
     try:
-        value = model.model_validate_json(json.dumps(parsed.content), strict=True, context=seen)
+        value = model.model_validate_json(json.dumps(written.content), strict=True, context=seen)
     except ValidationError as error:
-        problems += [_explain(details, file=file, parsed=parsed, model=model) for details in _causes(error.errors())]
+        problems += [_explain(details, file=file, written=written, model=model) for details in _causes(error.errors())]
         raise SpecFileProblems(sorted(problems, key=lambda problem: problem.line)) from None
     if problems:
         raise SpecFileProblems(problems)
@@ -89,8 +89,13 @@ def read_model(file: Path, model: type[M], *, content: bytes | None = None, cont
 def unknown_name(name: str, *, allowed: Iterable[str]) -> str:
     """A hint for a name that is not among the allowed ones: the nearest match, then all of them."""
     names = sorted(allowed)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return (f"did you mean '{near[0]}'? " if near else "") + f"allowed: {', '.join(names) or 'none'}"
+    return nearest(name, names) + f"allowed: {', '.join(names) or 'none'}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """A question for the name that is the most like this one; empty where none is like it."""
+    near = difflib.get_close_matches(name, sorted(names), n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'? " if near else ""
 
 
 def dotted(loc: Loc) -> str:
@@ -99,13 +104,14 @@ def dotted(loc: Loc) -> str:
     return text.removeprefix(".")
 
 
-def _parse(file: Path, written: bytes | None) -> Parsed:
+def parsed(file: Path, content: bytes | None = None) -> Parsed:
+    """A YAML file as plain values with their lines. `content`: its bytes, if they were read. Raises SpecFileProblems."""
     lines: dict[Loc, int] = {(): 1}
     duplicates: list[Loc] = []
     try:
-        loader = _Loader((file.read_bytes() if written is None else written).decode("utf-8"))
+        loader = _Loader((file.read_bytes() if content is None else content).decode("utf-8"))
         node = loader.get_single_node()
-        content = None if node is None else _walk(loader, node, loc=(), lines=lines, duplicates=duplicates)
+        value = None if node is None else _walk(loader, node, loc=(), lines=lines, duplicates=duplicates)
     except OSError as error:
         raise SpecFileProblems([Problem(file=file, line=1, path="", message=f"cannot be read: {error.strerror}")]) from error
     except UnicodeDecodeError as error:
@@ -114,7 +120,7 @@ def _parse(file: Path, written: bytes | None) -> Parsed:
         mark = getattr(error, "problem_mark", None)
         message = f"is not YAML: {getattr(error, 'problem', None) or error}"
         raise SpecFileProblems([Problem(file=file, line=mark.line + 1 if mark else 1, path="", message=message)]) from error
-    return Parsed(content=content, lines=lines, duplicates=tuple(duplicates))
+    return Parsed(content=value, lines=lines, duplicates=tuple(duplicates))
 
 
 def _walk(loader: _Loader, node: yaml.Node, *, loc: Loc, lines: dict[Loc, int], duplicates: list[Loc]) -> Any:
@@ -146,9 +152,9 @@ def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     ]
 
 
-def _explain(details: ErrorDetails, *, file: Path, parsed: Parsed, model: type[BaseModel]) -> Problem:
+def _explain(details: ErrorDetails, *, file: Path, written: Parsed, model: type[BaseModel]) -> Problem:
     loc = tuple(part for part in details["loc"] if part != "[key]")
-    kind, value, written = details["type"], details["input"], _as_written(model, loc)
+    kind, value, place = details["type"], details["input"], _as_written(model, loc)
     if kind == "extra_forbidden":
         section, key = _section_at(model, loc[:-1]), str(loc[-1])
         moved: Mapping[str, str] = getattr(section, "moved", {})
@@ -160,7 +166,7 @@ def _explain(details: ErrorDetails, *, file: Path, parsed: Parsed, model: type[B
     else:
         found = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
         message = f"{_lower(details['msg'].removeprefix('Value error, '))}{found}"
-    return Problem(file=file, line=parsed.line_of(written), path=dotted(written), message=message)
+    return Problem(file=file, line=written.line_of(place), path=dotted(place), message=message)
 
 
 def _lower(text: str) -> str:

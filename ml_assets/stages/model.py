@@ -1,7 +1,7 @@
 """model: the candidate, fitted on the window of partitions that ends before its test window."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +9,9 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.stages import reads
 from ml_assets.services.automation.policy import record_trigger
-from ml_assets.services.claims import features_claims
+from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
@@ -22,19 +23,22 @@ from resources.store.snapshots import Snapshots
 if TYPE_CHECKING:
     from ml_assets.core.model.training import Progress
 
+NO_CANDIDATE = "no candidate yet: "
+"""Begins the line of the log that says what a candidate lacks."""
 LOG_EVERY = 20
 """Iterations between two lines of progress in the run's log."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, and while the product is
-    frozen."""
+    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, or none that can train, and
+    while the product is frozen."""
     window = product.window
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
     @dg.asset(**described, output_required=False)
     def model(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.model import build
+        from ml_assets.core.model.training import TrainingRefused
 
         key = context.partition_key
         if why := frozen(lineage.ledger, product.name, datetime.now(UTC)):
@@ -44,17 +48,31 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
         if len(inputs) < window.minimum:
-            context.log.info(f"{key}: {len(inputs)} training partitions, {window.minimum} needed: no candidate yet")
+            context.log.info(f"{NO_CANDIDATE}{missing_partitions(product, key, [m.partition for m in inputs])}")
             return
-        lineage.require_proven(inputs, features_claims(product))
+        lineage.require_proven(inputs, features_claims(product), may_warn=MAY_WARN)
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
         progress = _progress(context, product)
-        result = lineage.make(
-            recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id
-        )
+        try:
+            result = lineage.make(
+                recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id
+            )
+        except TrainingRefused as error:
+            context.log.warning(f"{NO_CANDIDATE}{error}")
+            return
         yield materialized(product, result, _metadata(lineage.snapshots, result.manifest))
 
     return [model]
+
+
+def missing_partitions(product: Product, key: str, available: Sequence[str]) -> str:
+    """Which training partitions are not there, with the command that makes the first of them."""
+    window, span = product.window, [partition for _, partition in reads(product, "model", key).available]
+    missing = [partition for partition in span if partition not in available][-window.minimum :]
+    lacks = f"{len(available)} of at least {window.minimum} training partitions before {key}"
+    if not missing:
+        return f"{lacks}: it is among the first of the calendar"
+    return f"{lacks}; `ml-assets run {product.name} --partition {missing[0]}` makes one, when it is delivered"
 
 
 def _progress(context: dg.AssetExecutionContext, product: Product) -> "Progress":

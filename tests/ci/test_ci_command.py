@@ -79,7 +79,6 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
             ALL,
             4,
         ),
-        ("dbt/schema.yml", "version: 2", "version: [2", {"dbt/schema.yml": "changed", "dbt": "weakened"}, ALL, 4),
         ("dbt/trains_labels.sql", "> 5", "> 15", {"dbt/trains_labels.sql": "changed"}, ALL, 0),
         (
             "contract.py",
@@ -99,7 +98,6 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
             0,
         ),
         ("contract.py", "ge=datetime(2013, 1, 1)", "ge=1", dict.fromkeys(OTHER_TYPE, "weakened"), None, 4),
-        ("contract.py", '"min_rows": 2', '"min_row": 2', {"contract": "weakened"}, None, 4),
         ("contract.py", "% 2 == 1", "% 2 == 0", {"contract.trips.trip.odd": "weakened"}, None, 4),
         (
             "contract.py",
@@ -166,8 +164,10 @@ def test_the_environment_in_a_teams_work_tree_is_no_part_of_the_change(trains: T
 
 def test_a_product_that_is_removed_takes_its_gates_along_and_a_new_one_weakens_nothing(trains: Team) -> None:
     shutil.copytree(trains.product, trains.root / "products" / "trams")
-    path = trains.root / "products" / "trams" / "product.yaml"
-    path.write_text(path.read_text().replace("name: trains", "name: trams"))
+    for path in [*(trains.root / "products" / "trams" / "dbt").iterdir(), trains.root / "products" / "trams" / "product.yaml"]:
+        text = path.read_text()
+        path.unlink()
+        path.with_name(path.name.replace("trains", "trams")).write_text(text.replace("trains", "trams"))
     trains.commit("Add trams")
     assert (trains.ci().code, trains.ci().effects) == (0, {"product": "changed"})
     shutil.rmtree(trains.product)

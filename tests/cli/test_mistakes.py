@@ -9,7 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from tests.support.broken_products import BROKEN
+from tests.support.homes.shop import SHOP
 from tests.support.repository import team
+
+DEFINITIONS = "from ml_assets.definitions import defs; print(*sorted(sensor.name for sensor in defs().sensors))"
 
 
 def ml_assets(folder: Path, *arguments: str, **environ: str) -> str:
@@ -97,3 +101,40 @@ def test_a_contract_that_is_no_python_is_named_by_its_line(tmp_path: Path, comma
         assert "contract.py:3: is not Python: invalid syntax" in answer.report["problems"][0]
     else:
         assert "contract.py:3: is not Python: invalid syntax" in ml_assets(tmp_path, *arguments, **environ)
+
+
+@pytest.mark.parametrize(("command", "key"), [("plan", "shop"), ("run", "shop"), ("plan", "")])
+def test_a_product_that_cannot_run_is_refused_before_anything_runs(tmp_path: Path, command: str, key: str) -> None:
+    BROKEN["an unknown slice"].write(tmp_path / "team" / "products")
+    error = ml_assets(tmp_path, command, *([key] if key else []))
+    assert "shop/product.yaml:20: evaluation.slices[0]: 'citty' is no column of Features; did you mean 'city'?" in error
+
+
+@pytest.mark.parametrize(("folder", "message"), [("nowhere", "nowhere is no folder"), ("", "there is no product in")])
+def test_a_folder_of_products_that_holds_none_is_named(tmp_path: Path, folder: str, message: str) -> None:
+    assert message in ml_assets(tmp_path, "plan", ML_ASSETS_PRODUCTS=str(tmp_path / folder))
+
+
+def test_a_change_after_which_a_product_cannot_run_is_rejected(tmp_path: Path) -> None:
+    own = team(tmp_path)
+    own.write("product.yaml", "label: is_late", "label: is_lat")
+    answer = own.ci()
+    assert (answer.code, answer.report["outcome"]) == (1, "REJECT")
+    assert "features.label: " in answer.report["problems"][0]
+    assert "did you mean 'is_late'?" in answer.report["problems"][0]
+
+
+def test_a_code_location_serves_the_other_products_and_raises_an_alarm(tmp_path: Path) -> None:
+    BROKEN["a datetime among the features"].write(tmp_path / "broken")
+    folders = os.pathsep.join([str(tmp_path / "broken"), str(SHOP.parent)])
+    environ = os.environ | {"ML_ASSETS_HOME": str(tmp_path / "home"), "ML_ASSETS_PRODUCTS": folders}
+    command = [sys.executable, "-c", DEFINITIONS]
+    served = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+    assert "refused_products" in served.stdout
+    assert "shop_new_data temperature_" not in served.stdout
+    assert "temperature_new_data" in served.stdout
+    validated = environ | {"DAGSTER_IS_DEFS_VALIDATION_CLI": "1"}
+    refused = subprocess.run(command, env=validated, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "contract.py:" in refused.stderr
+    assert "feature 'hour' is Datetime" in refused.stderr

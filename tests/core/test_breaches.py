@@ -59,7 +59,7 @@ def test_an_empty_table_is_a_breach_without_any_declared_limit(trains: Product) 
 def test_too_large_a_share_refused_is_a_breach_that_counts_the_reasons(trains: Product) -> None:
     frame = pl.DataFrame({"stop": ["a", "b", "c", "d"], "zone": [1, 1, 0, 0], "height": [1.0, None, 1.0, 1.0]})
     [breach] = audited(trains, frame, table="stops").breaches
-    assert breach.message == "stops: 75 % of rows are refused, limit 1 %: zone.range 2, height.missing 1 (e.g. rows 1, 2, 3)"
+    assert breach.message == "stops: 75 % of rows are refused, limit 1 %: zone.range 2 (0), height.missing 1 (e.g. rows 1, 2, 3)"
 
 
 def test_a_delivery_for_another_partition_is_told_as_such(trains: Product) -> None:

@@ -171,8 +171,8 @@ def test_a_breach_names_the_conflict_however_many_other_reasons_there_are(trains
     changes: list[dict[str, str]] = [{}, {}, *({"trip": str(101 + 2 * i)} | change for i, change in enumerate(wrong)), *pair]
     (breach,) = audited(trains, trips(*changes)).breaches
     assert breach.message == (
-        "trips: 93.55 % of rows are refused, limit 90 %: code.regex 9, distance.range 9, express_is_far 9, "
-        "unique_key.conflict 2 (e.g. rows 2, 3, 4)"
+        "trips: 93.55 % of rows are refused, limit 90 %: code.regex 9 ('M'), distance.range 9 ('-1'), "
+        "express_is_far 9, unique_key.conflict 2 (e.g. rows 2, 3, 4)"
     )
 
 

@@ -19,6 +19,7 @@ def test_outcomes_are_the_columns_known_after(trains: Product) -> None:
 def test_a_request_is_described_by_the_contract(trains: Product) -> None:
     free = {"nullable": False, "ge": None, "le": None, "isin": None}
     assert request_fields(trains.contract.Request) == [
+        free | {"name": "trip", "type": "integer"},
         free | {"name": "line", "type": "string", "isin": ["A", "B"]},
         free | {"name": "distance", "type": "number", "nullable": True, "ge": 0, "le": 500},
         free | {"name": "stops", "type": "integer", "ge": 1, "le": 99},

@@ -68,8 +68,13 @@ def test_the_slice_table_has_a_column_per_metric_and_model() -> None:
         assert {f"roc_auc_{model}", f"roc_auc_{model}_low", f"roc_auc_{model}_high"} <= set(table.columns)
 
 
-@pytest.mark.parametrize("values", [None, [], [None] * 3000])
-def test_a_declared_slice_without_values_is_an_error_that_names_it(values: list[None] | None) -> None:
+def test_a_slice_in_which_every_value_is_missing_is_one_level() -> None:
+    given = rows() | {"slices": {"dest": [None] * 3000}}
+    assert [(each.level, each.rows) for each in evaluate(**given).slices] == [("(missing)", 3000)]
+
+
+@pytest.mark.parametrize("values", [None, []])
+def test_a_declared_slice_that_is_not_there_is_an_error_that_names_it(values: list[None] | None) -> None:
     given = rows()
     given["slices"]["dest"] = values
     with pytest.raises(MetricError, match="slice dest"):

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from ml_assets.core.contract.reading import DeliveryError, read_delivery
-from ml_assets.spec.sections import ReferenceSpec, TableSpec
+from ml_assets.spec.delivery import ReferenceSpec, TableSpec
 
 CSV = TableSpec(format="csv", time="t")
 PARQUET = ReferenceSpec(format="parquet")

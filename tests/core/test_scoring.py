@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.core.model.scoring import ScoringError, check_features, load_model, score_frame, score_rows
+from ml_assets.core.model.scoring import MISSING_CATEGORY, ScoringError, check_features, load_model, score_frame, score_rows
 from ml_assets.spec.sections import Task
 from tests.support.serving_store import FEATURES, offline_features, requests, train
 
@@ -106,11 +106,14 @@ def test_a_model_of_other_columns_is_refused(models: dict[str, bytes]) -> None:
         check_features(model, [{**FEATURES[0], "kind": "number"}, *FEATURES[1:]])
 
 
-def test_a_missing_category_and_a_short_row_are_refused(models: dict[str, bytes]) -> None:
+def test_a_missing_category_is_one_of_its_own(models: dict[str, bytes]) -> None:
+    model, frame = load_model(models["binary"], "binary"), offline_features(requests(3, seed=1))
+    missing, named = (frame.with_columns(carrier=pl.lit(text, pl.String)) for text in (None, MISSING_CATEGORY))
+    assert score_frame(model, missing, FEATURES).tolist() == score_frame(model, named, FEATURES).tolist()
+
+
+def test_a_short_row_is_refused(models: dict[str, bytes]) -> None:
     model = load_model(models["binary"], "binary")
-    frame = offline_features(requests(3, seed=1)).with_columns(carrier=pl.lit(None, pl.String))
-    with pytest.raises(ScoringError, match="carrier"):
-        score_frame(model, frame, FEATURES)
     with pytest.raises(ScoringError, match="8 values"):
         score_rows(model, [("AA", 1.0)], FEATURES)
 

@@ -235,3 +235,10 @@ async def slow(_):
 app = Starlette(routes=[Route("/readyz", ready), Route("/slow", slow)])
 run(app, Place("127.0.0.1", 0, Path(sys.argv[4])), drain_seconds=0.1)
 """
+
+
+def test_the_list_of_catboosts_parameters_is_that_of_the_installed_version() -> None:
+    import ml_assets.spec.catboost_parameters as written
+    from tests.support.catboost_parameters import module
+
+    assert Path(written.__file__).read_text(encoding="utf-8") == module()

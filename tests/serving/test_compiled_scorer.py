@@ -9,7 +9,7 @@ from catboost import CatBoost, CatBoostClassifier, CatBoostRegressor, Pool
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.core.model.scoring import ScoringError
+from ml_assets.core.model.scoring import MISSING_CATEGORY
 from ml_assets.serving.compiled import trees
 from ml_assets.serving.compiled.scorer import compile_scorer, probes
 from ml_assets.serving.compiled.trees import CompiledTrees
@@ -175,9 +175,7 @@ def test_a_compiled_model_that_differs_for_a_row_alone_is_not_used(monkeypatch: 
         compiled(fitted(5))
 
 
-def test_a_missing_category_is_refused_by_both() -> None:
+def test_a_missing_category_is_one_of_its_own_to_both() -> None:
     scorer = compiled(fitted(3))
-    values = FeatureValues.of_rows([(1.0, None, 2.0, "AA", 3.0)], FEATURES)
-    for engine in (scorer, CatBoostScorer(scorer.model, FEATURES)):
-        with pytest.raises(ScoringError, match="a category is missing"):
-            engine.scores(values)
+    missing, named = (FeatureValues.of_rows([(1.0, text, 2.0, "AA", 3.0)], FEATURES) for text in (None, MISSING_CATEGORY))
+    assert scorer.scores(missing).tolist() == scorer.scores(named).tolist() == by_catboost(scorer, missing)

@@ -118,7 +118,7 @@ def test_a_section_or_key_that_does_not_exist_is_refused(tmp_path: Path, name: s
         ("stops: {", "partition: {", "5: delivery: partition: the name is taken"),
         ("stops: {format: parquet}", "trips: {format: parquet}", "trips: a table is either under tables or under reference"),
         ("key: [trip_id]", "key: []", "10: features.key: tuple should have at least 1 item"),
-        ("border_count: 64", "thread_count: 64", "18: model.params: thread_count: set this as iterations"),
+        ("border_count: 64", "thread_count: 64", "18: model.params.thread_count: set this as iterations"),
         ("smoke_rows: 200", "unknown_categories: {stop: drop}", "26: endpoint.unknown_categories.stop: input should be 'refuse' or 'score'"),  # noqa: E501
         ("threads: 2", "threads: 2\n  seed: 8", "18: model.seed: the key is given twice"),
         ("learning_rate: 0.1", "learning_rate: .nan", "14: model.learning_rate:"),
@@ -184,10 +184,10 @@ def test_a_contract_is_imported_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("contract", "said"),
     [
-        (None, "product 'trains' has no contract.py"),
+        (None, "contract.py: the file is missing; the contract of 'trains' declares"),
         ("import nothing_like_this", "cannot be imported: ModuleNotFoundError"),
         ("TABLES = {}", "Request is missing"),
-        (CONTRACT.replace('"stops": Stops', ""), "table 'stops' of product.yaml has no contract in TABLES"),
+        (CONTRACT.replace('"stops": Stops', ""), "yaml:9: delivery.reference.stops: table 'stops' has no contract in TABLES"),
         (CONTRACT.replace('"stops": Stops', '"stops": Stops, "stop": Stops'), r"TABLES\['stop'\] is no table of product.yaml; did you mean 'stops'"),  # noqa: E501
         (CONTRACT.replace("departs_at:", "depart_at:"), "lacks the time column 'departs_at'; did you mean 'depart_at'"),
         (CONTRACT.replace("Features = Stops", "Features = 3"), "Features is no pandera DataFrameModel"),
@@ -215,7 +215,7 @@ def test_a_policy_for_categories_needs_a_request_column_that_holds_them(tmp_path
     with pytest.raises(ProductError) as caught:
         _ = product.contract
     (problem,) = caught.value.problems
-    assert problem.startswith(f"{product.folder / 'product.yaml'}: endpoint.unknown_categories: ")
+    assert problem.startswith(f"{product.folder / 'product.yaml'}:26: endpoint.unknown_categories.{column}: ")
     assert said in problem
 
 

@@ -14,8 +14,8 @@ FEATURES = """\
 SELECT requests.*, requests.distance * 2 AS twice
 FROM {{ ref('trains_requests') }} AS requests
 """
-LABELS = "SELECT trip, delay > 5 AS is_late FROM {{ source('trains', 'trips') }}\n"
-REQUESTS = "SELECT trip, line, distance FROM {{ source('trains', 'trips') }}\n"
+LABELS = "SELECT trip, delay > 5 AS is_late FROM {{ source('dataset', 'trips') }}\n"
+REQUESTS = "SELECT trip, line, distance FROM {{ source('dataset', 'trips') }}\n"
 TESTS = """\
 version: 2
 models:
@@ -27,7 +27,14 @@ models:
         data_tests:
           - not_null: {name: distance_is_known}
 """
-DBT = {"schema.yml": TESTS, "trains_features.sql": FEATURES, "trains_labels.sql": LABELS, "trains_requests.sql": REQUESTS}
+SOURCES = "sources: [{name: dataset, tables: [{name: trips}]}]\n"
+DBT = {
+    "schema.yml": TESTS,
+    "sources.yml": SOURCES,
+    "trains_features.sql": FEATURES,
+    "trains_labels.sql": LABELS,
+    "trains_requests.sql": REQUESTS,
+}
 
 
 @dataclass(frozen=True)

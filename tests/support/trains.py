@@ -59,6 +59,7 @@ class Stops(pa.DataFrameModel):
     height: float
 
 class Request(pa.DataFrameModel):
+    trip: int
     line: str = pa.Field(isin=["A", "B"])
     distance: float = pa.Field(ge=0, le=500, nullable=True)
     stops: int = pa.Field(gt=0, lt=100)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.shared.context import partition_named, product_named, run_job, workspace
+from ml_assets.cli.shared.context import checked_product, partition_named, run_job, workspace
 
 
 @click.command()
@@ -23,7 +23,7 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
     from ml_assets.services.stale_evaluations import stale_evaluations
 
     space = workspace()
-    spec = product_named(product, space.settings)
+    spec = checked_product(product, space.settings)
     key = partition_named(space, spec, partition)
     if space.ledger.current(product, "raw", key) is None:
         raise click.ClickException(f"{product} {key}: nothing to check yet; `ml-assets run {product} --partition {key}` makes it")

@@ -12,7 +12,7 @@ import click
 
 from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.spec.product import Product, load_all
+from ml_assets.spec.product import Product, ProductError
 
 if TYPE_CHECKING:
     from ml_assets.core.lineage.planning import Item
@@ -30,14 +30,21 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
 
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
-    from ml_assets.cli.shared.context import nothing_delivered, partition_named, product_named
+    from ml_assets.cli.shared.context import UnknownProduct, checked_product, nothing_delivered, partition_named
+    from ml_assets.services.declarations import checked_products
 
     space = workspace()
-    known = {product: product_named(product, space.settings)} if product else load_all(space.settings.products)
-    if product and partition:
-        partition_named(space, product_named(product, space.settings), partition)
+    problems: list[str] = []
+    if product:
+        products = {product: checked_product(product, space.settings)}
+        if partition:
+            partition_named(space, products[product], partition)
+    else:
+        products, problems = checked_products(space.settings.products, space.settings.cache)
+        if not products and not problems:
+            raise UnknownProduct(f"there is no product in {', '.join(map(str, space.settings.products))}")
     with _nothing_collected():
-        plans = {spec.name: _plan(space, spec, partition) for spec in known.values()}
+        plans = {name: _plan(space, spec, partition) for name, spec in products.items()}
     if as_json:
         click.echo(json.dumps(plans, indent=1))
     else:
@@ -45,7 +52,9 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
             if plan["run"] or space.ledger.partitions(name, "raw"):
                 _print(name, plan)
             else:
-                click.echo(nothing_delivered(space, known[name]))
+                click.echo(nothing_delivered(space, products[name]))
+    if problems:
+        raise ProductError(*problems)
     sys.exit(STALE if any(plan["run"] for plan in plans.values()) else 0)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.shared.context import partition_named, product_named, run_job, run_outcome, workspace
+from ml_assets.cli.shared.context import checked_product, partition_named, run_job, run_outcome, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product
@@ -32,7 +32,7 @@ def command(product: str, partition: str | None, stale: bool, as_json: bool) -> 
             f"--stale is of the newest partition; `ml-assets run {product} --partition {partition}` runs that one"
         )
     space = workspace()
-    spec = product_named(product, space.settings)
+    spec = checked_product(product, space.settings)
     key = partition_named(space, spec, partition)
     if stale and not _announce_stale(space, spec, key, quiet=as_json):
         if as_json:

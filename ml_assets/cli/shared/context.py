@@ -9,7 +9,7 @@ import click
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.product import Product, load_all
+from ml_assets.spec.product import Product, ProductError, load_each
 from resources.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -30,11 +30,20 @@ def workspace() -> Workspace:
 
 
 def product_named(name: str, current: Settings) -> Product:
-    """The product, or an error that lists those there are."""
-    products = load_all(current.products)
+    """The product, or an error that lists those there are. What is wrong with other products is left to them."""
+    products, problems = load_each(current.products)
+    if name not in products and problems:
+        raise ProductError(*problems)
     if name not in products:
         raise UnknownProduct(f"there is no product {name!r}; there are: {', '.join(sorted(products)) or 'none'}")
     return products[name]
+
+
+def checked_product(name: str, current: Settings) -> Product:
+    """The product, if its whole declaration can run. Raises ProductError with everything that keeps it from running."""
+    from ml_assets.services.declarations import checked
+
+    return checked(product_named(name, current), current.cache)
 
 
 def partition_named(space: Workspace, product: Product, key: str | None) -> str:

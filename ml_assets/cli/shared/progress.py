@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 BAR = "·"
-SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "without a verdict: ")
-"""Lines of the log that are shown: what is brought up to date first, what that costs, and why nothing was asked."""
+SHOWN = ("rebuilding", "stale snapshots", "rebuild.most", "without a verdict: ", "no candidate yet: ")
+"""Lines of the log that are shown: what is brought up to date first, what that costs, why nothing was asked, what a candidate
+lacks."""
 
 
 def is_rebuilt(step: str | None, stage: str, partition: str | None, requested: str) -> bool:

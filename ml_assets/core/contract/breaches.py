@@ -10,6 +10,7 @@ from typing import Literal
 
 import polars as pl
 
+from ml_assets.core.contract.hints import hint
 from ml_assets.core.contract.schema import CONFLICT, RESERVED_COLUMNS, Rules
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.yaml_file import unknown_name
@@ -25,6 +26,8 @@ BreachCode = Literal[
     "check",
 ]
 _EXAMPLES = 5
+_VALUES, _LONGEST = 3, 40
+"""Values of a reason that are shown, and how many characters of each."""
 MOST = 0.5  # a delivery with more rows than this outside its partition is one for another partition
 
 
@@ -52,6 +55,8 @@ class ContractBreached(MlAssetsError):
             f"{what}: the delivery breaks its contract and is not published",
             *(f"  - {b.message}" for b in breaches),
         ]
+        if partition and any(breach.code == "quarantined" for breach in breaches):
+            lines.append(f"The refused rows: ml-assets quarantine {product} --partition {partition}")
         super().__init__("\n".join([*lines, f"Deliver it again, then: {command}"]))
 
 
@@ -108,9 +113,21 @@ def quarantine_breach(refused: pl.DataFrame, *, rows: int, table: str, rules: Ru
     numbers = tuple(refused["row"].head(_EXAMPLES).to_list())
     counts = list(reason_counts(refused).items())
     named = counts[:3] + [count for count in counts[3:] if count[0].endswith(CONFLICT)]
-    why = ", ".join(f"{reason} {count:,}" for reason, count in named)
+    why = ", ".join(f"{reason} {count:,}{_shown(refused, reason, rules)}" for reason, count in named)
     message = f"{table}: {percent(share)} of rows are refused, limit {percent(rules.max_quarantined)}: {why} ({_eg(numbers)})"
     return [Breach(code="quarantined", table=table, value=share, limit=rules.max_quarantined, message=message, examples=numbers)]
+
+
+def _shown(refused: pl.DataFrame, reason: str, rules: Rules) -> str:
+    """The first values that a reason refused, and what they seem to be; empty for a reason that is of no single column."""
+    column, _, why = reason.partition(".")
+    if column not in rules.dtypes or why == "missing":
+        return ""
+    of_reason = refused.filter(pl.col("reason").str.split(",").list.contains(reason))[column]
+    values = of_reason.drop_nulls().unique(maintain_order=True).head(_VALUES).to_list()
+    seems = hint(values, rules.dtypes[column]) if why == "type" else ""
+    shown = ", ".join(repr(value)[:_LONGEST] if isinstance(value, str) else str(value)[:_LONGEST] for value in values)
+    return f" ({shown}{f': {seems}' if seems else ''})" if shown else ""
 
 
 def partition_breach(

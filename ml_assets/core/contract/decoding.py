@@ -4,7 +4,7 @@ import gzip
 import io
 import zlib
 
-from ml_assets.spec.sections import ReferenceSpec
+from ml_assets.spec.delivery import ReferenceSpec
 
 BOM = b"\xef\xbb\xbf"
 MOST_EXPANDED = 8 << 30

@@ -26,8 +26,8 @@ from ml_assets.core.contract.schema import (
     rules_of,
 )
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.delivery import ReferenceSpec, TableSpec
 from ml_assets.spec.product import Product
-from ml_assets.spec.sections import ReferenceSpec, TableSpec
 
 __all__ = [
     "Audit",
@@ -103,7 +103,7 @@ def _audit_table(
     raw: pl.DataFrame, *, name: str, spec: TableSpec | ReferenceSpec, rules: Rules, window: Window | None
 ) -> tuple[TableAudit, list[Breach]]:
     worded = raw.select(without_nulls_in_words(raw[column], null_values=spec.null_values) for column in rules.dtypes)
-    frame = worded.select(cast(worded[column], dtype) for column, dtype in rules.dtypes.items())
+    frame = worded.select(cast(worded[column], dtype, table=spec) for column, dtype in rules.dtypes.items())
     time = spec.time if isinstance(spec, TableSpec) else None
     masks = _type_masks(worded, frame) | _missing_masks(worded, rules=rules, time=time)
     check_masks, breaches = _check_masks(frame, rules=rules, table=name)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Iterator
 from typing import Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ import polars as pl
 
 from ml_assets.core.contract.decoding import Undecodable, decoded, other_separator
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.sections import ReferenceSpec
+from ml_assets.spec.delivery import ReferenceSpec
 
 DeliveryCode = Literal["empty", "encoding", "header", "truncated", "ragged", "unreadable"]
 _PARQUET_MAGIC = b"PAR1"
@@ -42,21 +43,27 @@ def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFram
         raise DeliveryError(code="encoding", name=name, problem=str(error)) from None
     if "\x00" in text:
         raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is no CSV file")
-    separator, content = table.separator, text.encode()
-    header = _header(text, separator=separator, name=name)
-    fields = (
-        _fields_of_rows(text, separator=separator, name=name) if '"' in text else _fields_of_lines(content, separator=separator)
-    )
+    content, is_quoted = text.encode(), bool(table.quote) and table.quote in text
+    header = _header(text, table=table, name=name)
+    fields = _fields_of_rows(text, table=table, name=name) if is_quoted else _fields_of_lines(content, separator=table.separator)
     _refuse_ragged(fields, width=len(header), name=name)
     try:
-        return pl.read_csv(content, separator=separator, infer_schema=False, empty_string_is_null=False)
+        quote = table.quote or None
+        return pl.read_csv(content, separator=table.separator, quote_char=quote, infer_schema=False, empty_string_is_null=False)
     except pl.exceptions.PolarsError as error:
         raise DeliveryError(code="unreadable", name=name, problem=f"is no CSV file: {str(error).splitlines()[0]}") from error
 
 
-def _header(text: str, *, separator: str, name: str) -> list[str]:
-    header = next(csv.reader(io.StringIO(text), delimiter=separator), [])
-    if len(header) == 1 and (hint := other_separator(header[0], declared=separator)):
+def _rows(text: str, table: ReferenceSpec, *, strict: bool = False) -> Iterator[list[str]]:
+    lines = io.StringIO(text, newline="")
+    if table.quote:
+        return csv.reader(lines, delimiter=table.separator, quotechar=table.quote, strict=strict)
+    return csv.reader(lines, delimiter=table.separator, quoting=csv.QUOTE_NONE, strict=strict)
+
+
+def _header(text: str, *, table: ReferenceSpec, name: str) -> list[str]:
+    header = next(_rows(text, table), [])
+    if len(header) == 1 and (hint := other_separator(header[0], declared=table.separator)):
         raise DeliveryError(code="header", name=name, problem=f"the header has one column; {hint}")
     if twice := sorted({column for column in header if header.count(column) > 1}):
         raise DeliveryError(code="header", name=name, problem=f"the header names a column twice: {', '.join(twice)}")
@@ -73,11 +80,11 @@ def _fields_of_lines(content: bytes, *, separator: str) -> np.ndarray:
     return np.diff(np.searchsorted(between, ends), prepend=0) + 1
 
 
-def _fields_of_rows(text: str, *, separator: str, name: str) -> np.ndarray:
+def _fields_of_rows(text: str, *, table: ReferenceSpec, name: str) -> np.ndarray:
     """How many fields each row has, where some are quoted."""
     counts: list[int] = []
     try:
-        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True):
+        for row in _rows(text, table, strict=True):
             counts.append(max(len(row), 1))
     except csv.Error as error:
         ended = "unexpected end" in str(error)

@@ -88,9 +88,9 @@ def _scored(*, task: Task, y: Column, scores: Mapping[str, Column], unit: Column
 
 def _levels(column: str, values: Column | None, *, rows: int) -> list[tuple[str, Ints]]:
     """The row numbers of each level, most rows first; a declared slice that is not there is an error."""
-    series = pl.Series(column, [] if values is None else values)
-    if series.null_count() == len(series):
-        raise MetricError(f"slice {column}: declared in evaluation.slices, but no row has a value of it")
+    if values is None:
+        raise MetricError(f"slice {column}: declared in evaluation.slices, and the rows have no such column")
+    series = pl.Series(column, values)
     if len(series) != rows:
         raise MetricError(f"slice {column}: {len(series)} values for {rows} rows")
     frame = pl.DataFrame({"level": series.cast(pl.String).fill_null(MISSING_LEVEL)}).with_row_index("row")

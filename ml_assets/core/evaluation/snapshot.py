@@ -66,6 +66,8 @@ def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Panel:
 
 def levels_of(trained: pl.DataFrame, *, product: Product) -> dict[str, list[str]]:
     """The levels of the gates' columns that a test window should hold: those that the rows before it had in enough units."""
+    if trained.is_empty():  # no outcome before the window is known: it should hold no level in particular
+        return {}
     none = {"candidate": np.zeros(trained.height)}
     trained_panel = panel_of(trained, none, product=product)
     levels: dict[str, list[str]] = {}

@@ -49,6 +49,7 @@ def assemble(
     key = list(product.features.key)
     for name, frame in (("requests", requests), ("labels", labels), ("features", features)):
         _refuse_unless_keyed(frame, requests, key=key, name=f"{product.name}_{name}")
+    labels = _numeric_label(labels, product)
     ordered = features.select(*key, product.features.time, *model_columns(product)).sort(key)
     joined = ordered.join(labels.select(*key, product.features.label), on=key, how="left", maintain_order="left")
     files = {
@@ -60,6 +61,20 @@ def assemble(
     files |= {f"lookups/{name}.parquet": parquet_bytes(frame.sort(frame.columns)) for name, frame in lookups.items()}
     labelled = joined[product.features.label].is_not_null().sum()
     return Output(files, {"rows": joined.height, "labelled": int(labelled), "lookups": sorted(lookups)})
+
+
+def _numeric_label(labels: pl.DataFrame, product: Product) -> pl.DataFrame:
+    """The labels as they are or, where the product names its positive one, as 1 for that, 0 for others and null for none."""
+    label, positive = product.features.label, product.features.positive
+    if positive is not None:
+        return labels.with_columns((pl.col(label).cast(pl.String) == positive).cast(pl.Int64))
+    if labels[label].dtype == pl.String:
+        found = ", ".join(repr(value) for value in labels[label].drop_nulls().unique().sort().head(3))
+        raise FeaturesRefused(
+            f"{product.name}_labels: the label {label!r} is text ({found}); say in product.yaml which one is the positive: "
+            f'features: {{positive: "…"}}'
+        )
+    return labels
 
 
 def _refuse_unless_keyed(frame: pl.DataFrame, requests: pl.DataFrame, *, key: list[str], name: str) -> None:

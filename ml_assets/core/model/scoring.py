@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from ml_assets.spec.sections import Task
 
 Features = Sequence[Mapping[str, str]]
+MISSING_CATEGORY = "(missing)"
+"""What a model sees of a text that is missing: a category of its own, in training as in serving."""
 
 
 class ScoringError(MlAssetsError):
@@ -56,7 +58,6 @@ def score_frame(model: "CatBoost", frame: pl.DataFrame, features: Features) -> "
     if frame.is_empty():
         return np.empty(0, dtype=np.float64)
     columns = frame.select(_column(feature) for feature in features)
-    _refuse_missing_categories(columns, features)
     return _predict(model, Pool(columns, cat_features=_categories(features)), threads=-1)
 
 
@@ -89,14 +90,10 @@ def _predict(model: "CatBoost", rows: Any, *, threads: int) -> "NDArray[np.float
 
 def _column(feature: Mapping[str, str]) -> pl.Expr:
     column = pl.col(feature["name"])
-    return column.cast(pl.String) if feature["kind"] == "category" else column.cast(pl.Float64).fill_null(float("nan"))
+    if feature["kind"] == "category":
+        return column.cast(pl.String).fill_null(MISSING_CATEGORY)
+    return column.cast(pl.Float64).fill_null(float("nan"))
 
 
 def _categories(features: Features) -> list[str]:
     return [feature["name"] for feature in features if feature["kind"] == "category"]
-
-
-def _refuse_missing_categories(columns: pl.DataFrame, features: Features) -> None:
-    missing = [name for name in _categories(features) if columns[name].null_count()]
-    if missing:
-        raise ScoringError(f"categories with missing values: {missing}; the features' SQL says 'unknown' instead")

@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.digests import digest_json
+from ml_assets.core.model.scoring import MISSING_CATEGORY
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
@@ -24,7 +25,7 @@ _VOLATILE = ("model_guid", "train_finish_time")
 
 
 class TrainingRefused(MlAssetsError):
-    """The rows cannot train a model: none, one class only, or a label that is not a number."""
+    """The rows cannot train a model: none, one class only, a label that is none, or features that tell nothing."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def labelled(frame: pl.DataFrame, *, label: str) -> pl.DataFrame:
 
 def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progress: Progress | None = None) -> Fitted:
     """Fit on the rows of `frame` with a known label, in the frame's order, with the parameters of product.yaml."""
-    from catboost import Pool
+    from catboost import CatBoostError, Pool
 
     rows = labelled(frame, label=product.features.label)
     target = rows[product.features.label].cast(pl.Float64).to_numpy()
@@ -55,8 +56,12 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
     features = feature_kinds(rows.select(columns))
     categories = [f["name"] for f in features if f["kind"] == "category"]
     model = _model(product)
-    pool = Pool(rows.select(columns), label=target, cat_features=categories)
-    model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None)
+    inputs = rows.select(pl.col(name).fill_null(MISSING_CATEGORY) if name in categories else pl.col(name) for name in columns)
+    pool = Pool(inputs, label=target, cat_features=categories)
+    try:
+        model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None)
+    except CatBoostError as error:
+        raise TrainingRefused(f"{product.name}: CatBoost cannot train on these rows: {_first_sentence(error)}") from error
     (loss_name, curve), *_ = model.get_evals_result()["learn"].items()
     importance = sorted(zip(columns, model.get_feature_importance(), strict=True), key=lambda pair: -pair[1])
     return Fitted(
@@ -107,8 +112,16 @@ def _refuse_useless(target: np.ndarray, product: Product) -> None:
         raise TrainingRefused(f"{product.name}: no row of the training window has a known label {label!r}")
     if not np.isfinite(target).all():
         raise TrainingRefused(f"{product.name}: label {label!r} has values that are not finite")
+    if product.task == "binary" and (others := sorted({*target.tolist()} - {0.0, 1.0})):
+        shown = ", ".join(f"{value:g}" for value in others[:3])
+        raise TrainingRefused(f"{product.name}: label {label!r} of a binary task is 0 or 1, and has {shown}; mend its SQL")
     if np.unique(target).size == 1:
         raise TrainingRefused(f"{product.name}: label {label!r} is {target[0]:g} in all {target.size} training rows")
+
+
+def _first_sentence(error: Exception) -> str:
+    """CatBoost's words without the place in its own source that they begin with."""
+    return str(error).splitlines()[0].rpartition(".cpp:")[2].partition(": ")[2] or str(error).splitlines()[0]
 
 
 def _canonical_bytes(model: "CatBoost") -> bytes:

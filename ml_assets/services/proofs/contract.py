@@ -39,11 +39,15 @@ def keeps_contract(lineage: Lineage, product: Product, raw: Manifest) -> Sequenc
     from ml_assets.builders.dataset import audited
 
     breaches = audited(lineage.handle(raw), product, raw.partition).breaches
-    return [_finding(claim, [b for b in breaches if b.code in codes]) for claim, codes in CLAIMS.items()]
+    command = f"ml-assets quarantine {product.name} --partition {raw.partition}"
+    return [_finding(claim, [b for b in breaches if b.code in codes], command) for claim, codes in CLAIMS.items()]
 
 
-def _finding(claim: str, breaches: Sequence["Breach"]) -> Finding:
+def _finding(claim: str, breaches: Sequence["Breach"], command: str) -> Finding:
+    """A claim with the breaches that disprove it; `command` shows the refused rows."""
     told = "; ".join(breach.message for breach in breaches)
+    if told and CLAIMS[claim] == ("quarantined",):
+        told = f"{told}; `{command}` shows them"
     details = {"examples": [list(breach.examples) for breach in breaches]} if breaches else {}
     return Finding(claim, not breaches, told or DESCRIPTIONS[claim], details=details)
 

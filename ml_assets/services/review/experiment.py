@@ -41,7 +41,7 @@ def experiment(
     tried = with_values(product, assignments)
     commit = repository.commit(ref)
     with ast_cache(current.cache / "code.json", SOURCE):
-        base = commit_side(repository, commit, current.products, tree_side(repository, current.products))
+        base = commit_side(repository, commit, current.products, tree_side(repository, current.products, current.cache))
     if product.name not in base.products:
         why = base.problems.get(product.name, "it is not there")
         raise NothingToCompareWith(f"{product.name} in {ref}: {why}; name a commit that has it: --base REF")

@@ -57,7 +57,7 @@ def review(
     ref_of_head = elsewhere.commit if elsewhere else "HEAD"
     commit = repository.base(ref, ref_of_head)
     with ast_cache(current.cache / "code.json", SOURCE):
-        tree = tree_side(repository, current.products)
+        tree = tree_side(repository, current.products, current.cache)
         head = commit_side(repository, repository.commit(ref_of_head), current.products, tree) if elsewhere else tree
         base = commit_side(repository, commit, current.products, tree)
         found = differences(base, head, products, may_execute=elsewhere is None)

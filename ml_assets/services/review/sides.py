@@ -1,6 +1,6 @@
 """The sides of a review: the work tree as this process runs it, and commits of the same repository, which are only read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ml_assets.checkout import DBT_MODELS
@@ -10,15 +10,18 @@ from ml_assets.core.code.closure import Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.first_party import PACKAGES, TREE
+from ml_assets.services.declarations import checked
 from ml_assets.spec.files import SHARED_DBT, SPEC_FILE, ProductFiles, shared_dbt_files
 from ml_assets.spec.product import Product, ProductError, load
 from resources.git_trees import Repository
 
+Read = Callable[[Path, ProductFiles | None], Product]
 
-def tree_side(repository: Repository, roots: Sequence[Path]) -> Side:
-    """The work tree. What of it lies outside of the repository is the same on all sides."""
+
+def tree_side(repository: Repository, roots: Sequence[Path], cache: Path) -> Side:
+    """The work tree, whose contracts are executed. What of it lies outside of the repository is the same on all sides."""
     folders = [file.parent for root in roots for file in sorted(root.glob(f"*/{SPEC_FILE}"))]
-    products, problems = _loaded(dict.fromkeys(folders))
+    products, problems = _loaded(dict.fromkeys(folders), lambda folder, _: checked(load(folder), cache))
     return Side(SOURCE, products, problems, shared_dbt_files(), libraries(lock_files(repository.root)))
 
 
@@ -29,7 +32,7 @@ def commit_side(repository: Repository, commit: str, roots: Sequence[Path], tree
     files = repository.files(commit, [*code, *inside, DBT_MODELS, *SHARED_DBT, *(repository.root / name for name in LOCKS)])
     folders = {path.parent for path in files if path.name == SPEC_FILE and path.parent.parent in inside}
     outside = {name: product for name, product in tree.products.items() if not repository.holds(product.folder)}
-    products, problems = _loaded({folder: ProductFiles.among(files, folder) for folder in sorted(folders)})
+    products, problems = _loaded({folder: ProductFiles.among(files, folder) for folder in sorted(folders)}, load)
     return Side(
         code=_code(files) if repository.holds(code[0]) else SOURCE,
         products=outside | products,
@@ -62,12 +65,12 @@ def _shared(files: Mapping[Path, bytes]) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): text for path, text in shared.items() if path.suffix in suffixes}
 
 
-def _loaded(folders: Mapping[Path, ProductFiles | None]) -> tuple[dict[str, Product], dict[str, str]]:
+def _loaded(folders: Mapping[Path, ProductFiles | None], read: Read) -> tuple[dict[str, Product], dict[str, str]]:
     products: dict[str, Product] = {}
     problems: dict[str, str] = {}
     for folder, files in folders.items():
         try:
-            product = load(folder, files)
+            product = read(folder, files)
         except ProductError as error:
             problems[folder.name] = str(error)
         else:

@@ -17,9 +17,7 @@ import msgspec
 import numpy as np
 from scipy.special import expit
 
-from ml_assets.core.model.scoring import ScoringError
 from ml_assets.serving.compiled.unsupported import Unsupported
-from ml_assets.serving.plain.catboost_scorer import MISSING_CATEGORY
 from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues, Row
 
 if TYPE_CHECKING:
@@ -132,10 +130,7 @@ class CompiledTrees:
         return {row: self._border[self._border_feature == row, 0].astype(np.float64) for row in rows}
 
     def scores(self, values: FeatureValues) -> "NDArray[np.float64]":
-        """Return float64 scores of shape (rows,): probabilities of the positive class, or values. Not for two threads at once.
-
-        Raises ScoringError where a category is missing.
-        """
+        """Return float64 scores of shape (rows,): probabilities of the positive class, or values. Not for two threads at once."""
         codes = self._codes(values)
         with np.errstate(over="ignore"):  # infinite in float32, and so above every border
             numbers = values.numbers.astype(np.float32)
@@ -177,9 +172,7 @@ class CompiledTrees:
         return table
 
     def _learned(self, column: int, texts: Sequence[str]) -> dict[str, int]:
-        """Return the codes by text, these texts among them. Raises ScoringError where one is missing."""
-        if None in texts:
-            raise ScoringError(MISSING_CATEGORY)
+        """Return the codes by text, these texts among them."""
         known = self._known[column]
         if len(known) + len(texts) > MOST_TEXTS:
             known.clear()

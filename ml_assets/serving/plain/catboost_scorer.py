@@ -4,15 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ml_assets.core.model.scoring import ScoringError, score_rows
+from ml_assets.core.model.scoring import score_rows
 from ml_assets.serving.plain.feature_values import FeatureValues
 
 if TYPE_CHECKING:
     import numpy as np
     from catboost import CatBoost
     from numpy.typing import NDArray
-
-MISSING_CATEGORY = "a category is missing; the features' SQL says 'unknown' instead"
 
 
 @dataclass(frozen=True)
@@ -24,10 +22,5 @@ class CatBoostScorer:
     engine: Literal["catboost"] = "catboost"
 
     def scores(self, values: FeatureValues) -> "NDArray[np.float64]":
-        """Return float64 scores of shape (rows,): probabilities of the positive class, or values.
-
-        Raises ScoringError where a category is missing.
-        """
-        if any(None in column for column in values.categories):
-            raise ScoringError(MISSING_CATEGORY)
+        """Return float64 scores of shape (rows,): probabilities of the positive class, or values."""
         return score_rows(self.model, values.rows(self.features), self.features)

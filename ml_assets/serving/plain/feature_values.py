@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml_assets.core.model.scoring import MISSING_CATEGORY
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,12 +20,16 @@ class FeatureValues:
     """Feature values of `count` rows; the order of columns is that of the release's features, numbers and categories apart.
 
     `numbers` is float64, of shape (number features, rows), NaN where a value is missing. `categories` has a list of texts for
-    each category feature; None, which no model takes, where one is missing.
+    each category feature, MISSING_CATEGORY where one is missing.
     """
 
     count: int
     numbers: "NDArray[np.float64]"
     categories: Sequence[list[Any]]
+
+    def __post_init__(self) -> None:
+        filled = [[MISSING_CATEGORY if text is None else text for text in c] if None in c else c for c in self.categories]
+        object.__setattr__(self, "categories", filled)
 
     @classmethod
     def of_rows(cls, rows: Sequence[Row], features: Sequence[Mapping[str, str]]) -> "FeatureValues":

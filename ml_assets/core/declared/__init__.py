@@ -1,0 +1,1 @@
+"""What keeps a declared product from running: how its files go together. Reads no data."""

@@ -1,0 +1,40 @@
+"""Which of CatBoost's parameters `model.params` takes: those of the task that neither the project nor another key sets."""
+
+from typing import Any
+
+from pydantic import ValidationInfo
+
+from ml_assets.spec.catboost_parameters import CLASSIFIER, SHARED
+from ml_assets.spec.yaml_file import nearest
+
+_MODEL_KEYS = {
+    "iterations", "n_estimators", "num_boost_round", "num_trees", "learning_rate", "eta", "depth", "max_depth",
+    "random_seed", "random_state", "seed", "thread_count", "threads",
+}  # fmt: skip
+_PROJECT_KEYS = {
+    "allow_writing_files", "callback", "cat_features", "embedding_features", "logging_level", "save_snapshot", "silent",
+    "snapshot_file", "snapshot_interval", "text_features", "train_dir", "verbose",
+}  # fmt: skip
+
+
+def written_task(info: ValidationInfo) -> Any:
+    """What product.yaml says of `task`, whether or not it can be that."""
+    content = (info.context or {}).get("content")
+    return content.get("task") if isinstance(content, dict) else None
+
+
+def parameter_of_task(name: str, info: ValidationInfo) -> str:
+    """The name, if `model.params` may have it. Raises ValueError."""
+    if name in _MODEL_KEYS:
+        raise ValueError("set this as iterations, learning_rate, depth, seed or threads of model")
+    if name in _PROJECT_KEYS:
+        raise ValueError("the project sets this itself; leave it out")
+    if name == "objective":
+        raise ValueError("write it as loss_function")
+    kind, names = (
+        ("CatBoostRegressor", SHARED) if written_task(info) == "regression" else ("CatBoostClassifier", SHARED | CLASSIFIER)
+    )
+    if name not in names:
+        hint = nearest(name, names - _MODEL_KEYS - _PROJECT_KEYS) or "its documentation lists them"
+        raise ValueError(f"is no parameter of {kind}; {hint.strip()}")
+    return name
