@@ -6,7 +6,7 @@
     measure    = metric "(" model [ "," column "=" level ] ")"
                | "ratio" "(" metric [ "," model ] "," "by:" column ")"
                | "disagreement" "(" model "," model ")"
-    model      = "candidate" | "champion" | "anchor"
+    model      = "candidate" | "champion" | "anchor" | "baseline"
 
 Belongs here: from text to an analysable form, and what is allowed. Does not: measuring (core.gates).
 """
@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias, get_args
 
 from ml_assets.errors import MlAssetsError
 
-Model: TypeAlias = Literal["candidate", "champion", "anchor"]
+Model: TypeAlias = Literal["candidate", "champion", "anchor", "baseline"]
 Kind: TypeAlias = Literal["metric", "ratio", "disagreement"]
 MODELS: tuple[Model, ...] = get_args(Model)
 _TOKEN = re.compile(

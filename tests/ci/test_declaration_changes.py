@@ -61,6 +61,7 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
         ("window.test", 2, {"window.test": "weakened"}),
         ("evaluation.slices", ["line"], {"evaluation.slices": "changed"}),
         ("decision.threshold", 0.4, {"decision.threshold": "weakened"}),
+        ("gates.baselines.baseline", {"prior": True}, {"gates.baselines.baseline": "changed"}),
         ("gates.unit", "week", {"gates.unit": "weakened"}),
         ("gates.budget.looks", 50, {"gates.budget.looks": "weakened"}),
         ("gates.budget.alpha", 0.01, {"gates.budget.alpha": "weakened"}),
@@ -98,6 +99,12 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
 def test_a_key_that_changes_is_named_with_what_it_does(product: Product, path: str, value: Any, effects: dict[str, str]) -> None:
     found = declaration_changes(product, edited(product, path, value))
     assert {change.name: change.effect for change in found} == effects
+
+
+def test_another_simple_model_may_be_easier_to_beat(product: Product) -> None:
+    prior, column = (edited(product, "gates.baselines.baseline", each) for each in ({"prior": True}, {"column": "distance"}))
+    assert [(c.name, c.effect) for c in declaration_changes(prior, column)] == [("gates.baselines.baseline", "weakened")]
+    assert [(c.name, c.effect) for c in declaration_changes(prior, product)] == [("gates.baselines.baseline", "changed")]
 
 
 def test_to_ask_for_no_clean_commit_any_more_is_weakened(product: Product) -> None:

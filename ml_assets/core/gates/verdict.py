@@ -158,9 +158,10 @@ def _wrong(claim: ClaimSpec) -> str:
     form = claim.form
     shape = [(weight, measure.kind, measure.metric, measure.models, measure.column) for weight, measure in form.terms]
     metric = form.measures[0].metric
-    if shape == [(1.0, "metric", metric, ("candidate",), ""), (-1.0, "metric", metric, ("champion",), "")]:
+    other = form.measures[-1].models[0]
+    if shape == [(1.0, "metric", metric, ("candidate",), ""), (-1.0, "metric", metric, (other,), "")]:
         is_margin = (form.constant <= 0) == (form.sign == ">")
-        side = "worse than the champion by" if is_margin else "better than the champion by less than"
+        side = f"worse than the {other} by" if is_margin else f"better than the {other} by less than"
         return f"this candidate were {side} {abs(form.constant):g} {metric}{' or more' if is_margin else ''}"
     if shape == [(1.0, "metric", metric, ("candidate",), "")]:
         return f"{metric} of this candidate were {form.constant:g} or {'less' if form.sign == '>' else 'more'}"

@@ -189,11 +189,11 @@ def _clustered(step: Step) -> np.ndarray:
 
 
 def _single(step: Step) -> list[ClaimSpec]:
-    """The claims that prove a difference of one metric between the candidate and another, on all rows."""
+    """The claims that prove a difference of one metric between the candidate and a release, on all rows."""
     return [
         claim
         for claim in step.case.product.gates.claims
         if claim.kind == "prove" and not claim.for_each and [w for w, _ in claim.form.terms] == [1.0, -1.0]
         and all(each.kind == "metric" and not each.column for each in claim.form.measures)
-        and claim.form.measures[0].models == ("candidate",)
+        and claim.form.measures[0].models == ("candidate",) and "baseline" not in claim.form.models
     ]  # fmt: skip
