@@ -231,6 +231,11 @@ def _unknown_metric(metric: str, task: str | None) -> str:
     return "" if metric in metric_names else f"'{metric}' is no metric; {unknown_name(metric, allowed=metric_names)}"
 
 
+def is_about_value(form: Comparison) -> bool:
+    """Whether the form is about what rows are worth, which a product says in `monitoring.value`."""
+    return any(measure.metric == "value" for measure in form.measures)
+
+
 def needs_threshold(form: Comparison) -> bool:
     """Whether the form is about decisions, which a product without a threshold does not make."""
     return any(m.kind == "disagreement" or m.metric in AT_THRESHOLD for m in form.measures)

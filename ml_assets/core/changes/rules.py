@@ -96,6 +96,7 @@ RULES: Mapping[str, Rule] = {
     "monitoring.metric": incomparable,
     "monitoring.max_drop": lower,
     "monitoring.ignore": fewer,
+    "monitoring.value": other,
     "rebuild": free,
     "ci.windows": higher,
     "ci.on_inconclusive": ordered("pass", "fail"),
@@ -103,7 +104,7 @@ RULES: Mapping[str, Rule] = {
 """By dotted key; a rule for a section is for all below it."""
 CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote"})
 """Sections that may be absent: declaring one asks more, removing it less."""
-AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline"})
+AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
 """Mappings that their rule is given whole."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
 """What other parts of the declaration have to be looked at for: core.changes.declaration."""

@@ -11,7 +11,9 @@ from ml_assets.core.evaluation.result import BASELINE, CANDIDATE, CHAMPION, Comp
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Units
-from ml_assets.core.metrics.registry import Metric, metrics_of
+from ml_assets.core.metrics.metric import Metric
+from ml_assets.core.metrics.registry import metrics_of
+from ml_assets.spec.monitoring import ValueSpec
 
 MISSING_LEVEL = "(missing)"
 
@@ -49,11 +51,12 @@ def evaluate(
     unit: Column,
     slices: Mapping[str, Column | None],
     threshold: float | None = None,
+    worth: ValueSpec | None = None,
     level: float = 0.95,
 ) -> Evaluation:
     """Measure `candidate` (and `champion`, `baseline`) on the rows given; `slices` holds every declared column."""
     scored = _scored(task=task, y=y, scores=scores, unit=unit)
-    metrics = metrics_of(task, threshold=threshold)
+    metrics = metrics_of(task, threshold=threshold, worth=worth)
     return Evaluation(
         task=task,
         level=level,

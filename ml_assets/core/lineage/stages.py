@@ -93,7 +93,7 @@ _STAGES = (
         "evaluation",
         _built_by("evaluation"),
         (_BEFORE, Read("model"), _TESTED),
-        ("task", "decision", "evaluation", "features", "gates"),
+        ("task", "decision", "evaluation", "features", "gates", "monitoring.value"),
         _JUDGED,
     ),
     Stage(
@@ -108,7 +108,7 @@ _STAGES = (
         "release",
         _built_by("release"),
         (Read("features", trained, is_required=False), *_EVALUATED, Read("features")),
-        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories"),
+        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories", "monitoring.value"),
         ("catboost", "msgspec", *_TABLES),
         ("contract",),  # the SQL and the lookups that it ships are in the features that it reads
     ),
