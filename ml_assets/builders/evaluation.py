@@ -12,6 +12,7 @@ from ml_assets.core.gates.history import history
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
+from ml_assets.core.model.baseline import baseline_scores
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.training import labelled
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Compared:
     """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
-    what levels it should hold; `releases`: those that the candidate is compared with, by role (champion, anchor); `past`: the
-    verdicts on earlier windows."""
+    what levels it should hold, and of which a simple model is made; `releases`: those that the candidate is compared with, by
+    role (champion, anchor); `past`: the verdicts on earlier windows."""
 
     model: Handle
     tested: Sequence[Handle]
@@ -34,12 +35,16 @@ class Compared:
     releases: Mapping[str, Handle] = field(default_factory=dict)
     past: Sequence[VerdictFacts] = ()
 
+    def usual(self, product: Product) -> pl.DataFrame:
+        """The rows of the last partitions before the test window, as many as are tested."""
+        return stacked(self.before[-product.window.test :], product=product)
+
 
 def build(inputs: Compared, product: Product, partition: str) -> Output:
     """Score, measure and judge. A champion whose own features cannot be computed any more leaves the verdict to a person."""
     rows = tested_rows(inputs.tested, product)
-    expected = levels_of(labelled(stacked(inputs.before, product=product), label=product.features.label), product=product)
-    scores = {"candidate": candidate_scores(inputs.model, rows, product)}
+    expected = levels_of(labelled(inputs.usual(product), label=product.features.label), product=product)
+    scores = {"candidate": candidate_scores(inputs.model, rows, product), **simple_scores(inputs.before, rows, product)}
     trouble = ""
     try:
         scores |= _release_scores(inputs, rows, product)
@@ -60,7 +65,7 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:
     """Why too few outcomes of the test window are known to judge on; empty if enough are."""
-    return lacking(stacked(inputs.tested, product=product), stacked(inputs.before, product=product), product=product)
+    return lacking(stacked(inputs.tested, product=product), inputs.usual(product), product=product)
 
 
 def tested_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
@@ -72,6 +77,15 @@ def candidate_scores(model: Handle, rows: pl.DataFrame, product: Product) -> "np
     """The candidate's scores: the features of the test window are those of the SQL that it was trained on and ships."""
     fitted = load_model(model.members["model.cbm"], task=product.task)
     return score_frame(fitted, rows, model.json("model.json")["features"])
+
+
+def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
+    """The scores of the simple model of these training partitions, as `baseline`; nothing where none is declared."""
+    spec = product.gates.baselines.baseline
+    if spec is None:
+        return {}
+    known = labelled(stacked(trained, product=product), label=product.features.label)
+    return {"baseline": baseline_scores(spec, known, rows, product=product)}
 
 
 def _release_scores(inputs: Compared, rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":

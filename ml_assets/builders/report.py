@@ -12,7 +12,6 @@ from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
-from ml_assets.core.model.features import stacked
 from ml_assets.core.model.training import labelled
 from ml_assets.core.plots.figures import feature_importance, learning_curve, plots
 from ml_assets.core.plots.gates import claims_plot
@@ -60,7 +59,7 @@ def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
     """The scored test rows against the partitions before them, as many as were tested. Its title says what was left out, here
     and of the pictures before it."""
     rows = tested_rows(compared.tested, product)
-    before = labelled(stacked(compared.before, product=product), label=product.features.label)
+    before = labelled(compared.usual(product), label=product.features.label)
     sides = (frame.with_columns(pl.Series("score", candidate_scores(compared.model, frame, product))) for frame in (before, rows))
     features = compared.model.json("model.json")["features"]
     return evidently_report(

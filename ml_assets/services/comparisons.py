@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Input, Manifest
+from ml_assets.core.lineage.reads import partitions_before
 from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import MAY_WARN, features_claims
@@ -24,9 +25,9 @@ class OtherFeatures(MlAssetsError):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Manifests of the candidate, of the features of the test window and of the partitions before it, and of the releases that
-    it is compared with. `question` is the key of the same comparison without those, `asked` its digest in the ledger; `past`
-    are evaluations on earlier windows, from which a verdict learns how much its estimates vary."""
+    """Manifests of the candidate, of the features of the test window and of the partitions before it (stages.partitions_before),
+    and of the releases that it is compared with. `question` is the key of the same comparison without those, `asked` its digest
+    in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary."""
 
     model: Manifest
     tested: Sequence[Manifest]
@@ -67,7 +68,7 @@ def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     model = lineage.current(product, "model", partition)
     tested = [lineage.current(product, "features", key) for key in test_keys(product, partition)]
     trained = [_as_now(lineage, each) for each in lineage.inputs(model)]
-    before = trained[-product.window.test :]
+    before = trained[-partitions_before(product) :]
     refuse_other_definitions(product, [*trained, *tested])
     asked = [each.as_input() for each in (model, *before, *tested)]
     question = lineage.recipe(product, "evaluation", partition, asked).key
@@ -103,7 +104,7 @@ def compared_before(lineage: Lineage, product: Product, evaluation: Manifest) ->
     model = next(each for each in inputs if each.recipe.stage == "model")
     features = {each.partition: each for each in inputs if each.recipe.stage == "features"}
     tested = [features[key] for key in facts.tested]
-    before = lineage.inputs(model)[-product.window.test :]
+    before = lineage.inputs(model)[-partitions_before(product) :]
     by_bundle = {each.snapshot: each for each in inputs if each.recipe.stage == "release"}
     champion, anchor = (by_bundle.get(facts.compared.get(role, "")) for role in ("champion", "anchor"))
     return Comparison(model, tested, before, Baselines(champion, anchor), facts.question)

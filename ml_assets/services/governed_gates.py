@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.gates import GateSpec
+from ml_assets.spec.monitoring import ValueSpec
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import DecisionSpec
 from resources.ledger.budget import Budget, Look
@@ -44,10 +45,12 @@ def _weakenings(product: Product, evaluation: Manifest | None) -> Iterator[str]:
     try:
         gates = GateSpec.model_validate(declared["gates"], context={"content": {"task": product.task}})
         decision = DecisionSpec.model_validate(declared["decision"]) if declared.get("decision") else None
+        value = ValueSpec.model_validate(worth) if (worth := declared.get("monitoring", {}).get("value")) else None
     except (KeyError, ValidationError):
         yield "the block of then cannot be read any more"
         return
-    before = product.model_copy(update={"gates": gates, "decision": decision})
+    monitoring = product.monitoring.model_copy(update={"value": value})
+    before = product.model_copy(update={"gates": gates, "decision": decision, "monitoring": monitoring})
     for change in declaration_changes(before, product):
         if change.effect == "weakened":
             yield f"{change.name}: {change.old} → {change.new if change.new is not None else 'gone'}"

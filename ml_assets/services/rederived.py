@@ -10,13 +10,13 @@ from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
 from ml_assets.services.comparisons import Comparison, compared_before
+from ml_assets.spec.claim_grammar import MODELS
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 
 if TYPE_CHECKING:
     import polars as pl
 
-ROLES = ("candidate", "champion", "anchor")
 NUMBERS = ("estimate", "standard_error", "low", "high", "p")
 TOLERANCE = 1e-6
 """Relative: sums come out otherwise on another processor."""
@@ -33,7 +33,8 @@ def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> 
     same = [*product.features.key, product.features.label]
     if not scored.select(same).equals(tested.select(same)):
         return ["its scores are of other rows, or other labels, than the features that were tested"]
-    if missing := sorted({"candidate", *facts.compared} - set(scored.columns)):
+    roles = {"candidate", *facts.compared, *(["baseline"] if product.gates.baselines.baseline else [])}
+    if missing := sorted(roles - set(scored.columns)):
         return [f"there are no stored scores of the {' and the '.join(missing)}"]
     return list(_differences(facts.verdict, _judged(lineage, product, facts, compared, scored)))
 
@@ -56,8 +57,8 @@ def _judged(
     learned = [EvaluationFacts.of(each).verdict for id in facts.past if (each := lineage.ledger.manifest(id)) is not None]
     verdict = judge(
         product,
-        panel_of(scored, {role: scored[role].to_numpy() for role in ROLES if role in scored.columns}, product=product),
-        expected=levels_of(_rows(lineage, product, compared.before), product=product),
+        panel_of(scored, {role: scored[role].to_numpy() for role in MODELS if role in scored.columns}, product=product),
+        expected=levels_of(_rows(lineage, product, compared.before[-product.window.test :]), product=product),
         has_champion=facts.champion is not None,
         doubt=outcomes_lacking(compared.read(lineage), product),
         past=history(learned, unit=product.gates.unit),

@@ -1,12 +1,12 @@
-"""The language of gates: one comparison of measured numbers with a constant, and nothing that cannot be analysed.
+"""The language of gates: one comparison of measured numbers, and nothing that cannot be analysed.
 
-    comparison = sum (">" | "<") number
+    comparison = sum (">" | "<") sum
     sum        = ["-"] term { ("+" | "-") term }
     term       = [number "*"] measure | number
     measure    = metric "(" model [ "," column "=" level ] ")"
                | "ratio" "(" metric [ "," model ] "," "by:" column ")"
                | "disagreement" "(" model "," model ")"
-    model      = "candidate" | "champion" | "anchor"
+    model      = "candidate" | "champion" | "anchor" | "baseline"
 
 Belongs here: from text to an analysable form, and what is allowed. Does not: measuring (core.gates).
 """
@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias, get_args
 
 from ml_assets.errors import MlAssetsError
 
-Model: TypeAlias = Literal["candidate", "champion", "anchor"]
+Model: TypeAlias = Literal["candidate", "champion", "anchor", "baseline"]
 Kind: TypeAlias = Literal["metric", "ratio", "disagreement"]
 MODELS: tuple[Model, ...] = get_args(Model)
 _TOKEN = re.compile(
@@ -57,7 +57,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """`sum of weight * measure` is `>` or `<` than `constant`; all constants of the text are in `constant`."""
+    """`sum of weight * measure` is `>` or `<` than `constant`: all measures of the text are in `terms`, those of its right side
+    with the other sign, and all constants in `constant`."""
 
     text: str
     terms: tuple[tuple[float, Measure], ...]
@@ -84,15 +85,15 @@ class _Parser:
         self.text, self.at = text, 0
 
     def comparison(self) -> Comparison:
-        terms, constant = self._sum()
+        left, less = self._sum()
         sign = self._sign("<", ">", what="a comparison: > or <")
-        limit = self._signed_number()
+        right, limit = self._sum()
         if (rest := self.text[self.at :].strip()) != "":
-            raise self._error(f"one comparison with a constant is all that a claim can say; found '{rest}' after it")
+            raise self._error(f"one comparison is all that a claim can say; found '{rest}' after it")
+        terms = [*left, *((-weight, measure) for weight, measure in right)]
         if not terms:
-            raise self._error("measures nothing; a claim compares a metric of a model with a constant")
-        # the constants of the left side go to the right one
-        return Comparison(self.text.strip(), tuple(terms), ">" if sign == ">" else "<", limit - constant)
+            raise self._error("measures nothing; a claim compares a metric of a model with a constant or another one")
+        return Comparison(self.text.strip(), tuple(terms), ">" if sign == ">" else "<", limit - less)
 
     def _sum(self) -> tuple[list[tuple[float, Measure]], float]:
         terms: list[tuple[float, Measure]] = []
@@ -156,13 +157,6 @@ class _Parser:
         if name not in MODELS:
             raise self._error(f"'{name}' is no model; allowed: {', '.join(MODELS)}")
         return _as_model(name)
-
-    def _signed_number(self) -> float:
-        weight = -1.0 if self._take("-") else 1.0
-        number = self._take_number()
-        if number is None:
-            raise self._error("the right side of a comparison is a number")
-        return weight * number
 
     def _peek(self) -> re.Match[str] | None:
         return _TOKEN.match(self.text, self.at)

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, parse
+from ml_assets.spec.baselines import BaselineSpec
+from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, Model, parse
 from ml_assets.spec.section import Column, Name, Section
 from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE
 from ml_assets.spec.yaml_file import unknown_name
@@ -17,6 +18,8 @@ RATIOS = ("selection_rate", "tpr", "fpr", "accuracy", "roc_auc", "log_loss", "br
 """Metrics that a ratio between groups says something of: positive, with an influence function."""
 INCOMPARABLE = "calibration_error"
 """A mean of absolute gaps: a difference of two is let through at 4 to 37 % where 1 % is declared, whatever the bound."""
+WITHOUT_RELEASE: frozenset[Model] = frozenset({"candidate", "baseline"})
+"""What is there before anything was released."""
 RESERVED = frozenset({"gates_passed", "window_open"})
 LATENCY_MOVED = f"gates read no clock; remove this and declare latency at the top level: `{STAGING_LINE}`"
 """The answer to a claim about `p99_ms`, which a verdict could once hold."""
@@ -47,13 +50,6 @@ class BudgetSpec(Section):
         if self.ships > self.looks:
             raise ValueError(f"ships {self.ships} is more than looks {self.looks}; allowed: 1 to {self.looks}")
         return self
-
-
-class BaselineSpec(Section):
-    """Who the candidate is compared with: what answers, and the last release that was proven better than the one before."""
-
-    champion: Literal["serving"] = "serving"
-    anchor: Literal["last_proven"] = "last_proven"
 
 
 class ClaimSpec(Section):
@@ -103,12 +99,12 @@ class ClaimSpec(Section):
 
     @property
     def is_absolute(self) -> bool:
-        """Whether it is about the candidate alone, so that a first release can keep it."""
-        return self.form.models == {"candidate"}
+        """Whether it compares with no release, so that a first one can keep it."""
+        return self.form.models <= WITHOUT_RELEASE
 
 
 class FirstReleaseSpec(Section):
-    """What a release has to show while there is no champion: the names of claims about the candidate alone."""
+    """What a release has to show while there is no champion: the names of claims that compare with no release."""
 
     require: tuple[Name, ...] = Field(min_length=1)
     approve: Literal["automatic", "person"] = "automatic"
@@ -146,7 +142,7 @@ class GateSpec(Section):
             if named and name not in named:
                 raise ValueError(f"require: '{name}' is no claim; {unknown_name(name, allowed=named)}")
             if named and not named[name].is_absolute:
-                models = ", ".join(sorted(named[name].form.models - {"candidate"}))
+                models = ", ".join(sorted(named[name].form.models - WITHOUT_RELEASE))
                 raise ValueError(f"require: '{name}' compares with the {models}, and a first release has none")
         return first
 
@@ -155,6 +151,8 @@ class GateSpec(Section):
         if not any(claim.kind == "prove" for claim in self.claims):
             raise ValueError("no claim says prove, so a candidate could be let through that has proven nothing; add one")
         named = {claim.name: claim for claim in self.claims}
+        if self.baselines.baseline is None and (unmade := [c.name for c in self.claims if "baseline" in c.form.models]):
+            raise ValueError(f"claim '{unmade[0]}' needs a simple model: declare `baselines: {{baseline: {{prior: true}}}}`")
         if not any(named[name].kind == "prove" for name in self.first_claims):
             raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
         if self.four_eyes and not self.is_ever_approved:
@@ -169,7 +167,7 @@ class GateSpec(Section):
 
     @property
     def first_claims(self) -> tuple[str, ...]:
-        """The claims that a release must keep while there is no champion: the declared ones, else all about it alone."""
+        """What a release must keep while there is no champion: the declared claims, else all that compare with no release."""
         if self.first_release is not None:
             return self.first_release.require
         return tuple(claim.name for claim in self.claims if claim.is_absolute)
@@ -232,6 +230,11 @@ def _unknown_metric(metric: str, task: str | None) -> str:
             return f"'{metric}' is no metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
     metric_names = {other for metrics in METRICS.values() for other in metrics}
     return "" if metric in metric_names else f"'{metric}' is no metric; {unknown_name(metric, allowed=metric_names)}"
+
+
+def is_about_value(form: Comparison) -> bool:
+    """Whether the form is about what rows are worth, which a product says in `monitoring.value`."""
+    return any(measure.metric == "value" for measure in form.measures)
 
 
 def needs_threshold(form: Comparison) -> bool:

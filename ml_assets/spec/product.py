@@ -19,7 +19,8 @@ from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, Ret
 from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
-from ml_assets.spec.gates import GateSpec, needs_threshold
+from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
+from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.places import Places
 from ml_assets.spec.section import Name, Section
 from ml_assets.spec.sections import (
@@ -29,7 +30,6 @@ from ml_assets.spec.sections import (
     EvaluationSpec,
     FeatureSpec,
     ModelSpec,
-    MonitoringSpec,
     PartitionSpec,
     PromoteSpec,
     StagingSpec,
@@ -86,6 +86,18 @@ class Product(Section):
             raise ValueError(f"claim '{claims[0]}' is about decisions, which need `decision: {{threshold: 0.5}}`")
         return gates
 
+    @field_validator("monitoring")
+    @classmethod
+    def _value_is_declared(cls, monitoring: MonitoringSpec, info: ValidationInfo) -> MonitoringSpec:
+        if monitoring.value is not None and monitoring.value.error is None and info.data.get("decision") is None:
+            raise ValueError("value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`")
+        gates = info.data.get("gates")
+        asked = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
+        if monitoring.value is None and (asked := [*asked, *(["metric"] if monitoring.metric == "value" else [])]):
+            worth = "error: -1" if info.data.get("task") == "regression" else "true_positive: 10, false_positive: -1"
+            raise ValueError(f"{asked[0]} is about value; declare it: `value: {{{worth}}}`")
+        return monitoring
+
     def model_post_init(self, context: Any, /) -> None:
         self._files = (context or {}).get("files", self._files)
 
@@ -130,7 +142,7 @@ class Product(Section):
             if key:
                 self._refuse_unknown(key, of=getattr(self, section))
             included[section] = {key} if key else True
-        return self.model_dump(mode="json", include=included)
+        return {name: content for name, content in self.model_dump(mode="json", include=included).items() if content != {}}
 
     def _refuse_unknown(self, name: str, *, of: Section) -> None:
         if name not in (fields := type(of).model_fields):

@@ -21,17 +21,17 @@ Task = Literal["binary", "regression"]
 Every = Literal["hour", "day", "week", "month"]
 Metric = Literal[
     "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
-    "selection_rate", "mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90",
+    "selection_rate", "precision", "f1", "mcc", "mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90", "value",
 ]  # fmt: skip
 
 METRICS: Mapping[Task, tuple[Metric, ...]] = {
     "binary": (
         "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
-        "selection_rate",
+        "selection_rate", "precision", "f1", "mcc", "value",
     ),
-    "regression": ("mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90"),
+    "regression": ("mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90", "value"),
 }  # fmt: skip
-AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate"})
+AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate", "precision", "f1", "mcc"})
 """Metrics of decisions: they need the product's decision threshold."""
 KEY_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
 _GOOD_KEYS: Mapping[Every, str] = {
@@ -204,13 +204,3 @@ class PromoteSpec(Section):
     uncommitted changes (`clean`)."""
 
     commit: Literal["clean"]
-
-
-class MonitoringSpec(Section):
-    """The limits of drift and of the realised metric, above which monitoring warns."""
-
-    score_psi: float = Field(gt=0)
-    column_psi: float = Field(gt=0)
-    metric: TaskMetric
-    max_drop: float = Field(ge=0)
-    ignore: tuple[Column, ...] = ()

@@ -17,8 +17,9 @@ from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.verdict import judge
 from ml_assets.spec.gates import ClaimSpec, GateSpec
+from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.product import Product
-from ml_assets.spec.sections import CanarySpec, EndpointSpec, MonitoringSpec, StagingSpec
+from ml_assets.spec.sections import CanarySpec, EndpointSpec, StagingSpec
 from tests.support import gated
 
 GATES: dict[str, Any] = gated.GATES | {"minimum": {"units": 5, "positives": 20, "negatives": 20}}
@@ -61,6 +62,7 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
         ("window.test", 2, {"window.test": "weakened"}),
         ("evaluation.slices", ["line"], {"evaluation.slices": "changed"}),
         ("decision.threshold", 0.4, {"decision.threshold": "weakened"}),
+        ("gates.baselines.baseline", {"prior": True}, {"gates.baselines.baseline": "changed"}),
         ("gates.unit", "week", {"gates.unit": "weakened"}),
         ("gates.budget.looks", 50, {"gates.budget.looks": "weakened"}),
         ("gates.budget.alpha", 0.01, {"gates.budget.alpha": "weakened"}),
@@ -91,6 +93,7 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
         ("monitoring.max_drop", 0.5, {"monitoring.max_drop": "weakened"}),
         ("monitoring.ignore", [], {"monitoring.ignore": "strengthened"}),
         ("monitoring.ignore", ["stop"], {"monitoring.ignore": "weakened"}),
+        ("monitoring.value", {"true_positive": 1}, {"monitoring.value": "changed"}),
         ("promote", {"commit": "clean"}, {"promote": "strengthened"}),
         ("rebuild.most", 3, {"rebuild.most": "changed"}),
     ],
@@ -98,6 +101,17 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
 def test_a_key_that_changes_is_named_with_what_it_does(product: Product, path: str, value: Any, effects: dict[str, str]) -> None:
     found = declaration_changes(product, edited(product, path, value))
     assert {change.name: change.effect for change in found} == effects
+
+
+def test_another_simple_model_may_be_easier_to_beat(product: Product) -> None:
+    prior, column = (edited(product, "gates.baselines.baseline", each) for each in ({"prior": True}, {"column": "distance"}))
+    assert [(c.name, c.effect) for c in declaration_changes(prior, column)] == [("gates.baselines.baseline", "weakened")]
+    assert [(c.name, c.effect) for c in declaration_changes(prior, product)] == [("gates.baselines.baseline", "changed")]
+
+
+def test_another_worth_of_decisions_is_weakened(product: Product) -> None:
+    one, other = (edited(product, "monitoring.value", {"true_positive": worth}) for worth in (1, 2))
+    assert [(c.name, c.effect) for c in declaration_changes(one, other)] == [("monitoring.value", "weakened")]
 
 
 def test_to_ask_for_no_clean_commit_any_more_is_weakened(product: Product) -> None:

@@ -12,9 +12,11 @@ from sklearn import metrics as oracle
 from ml_assets.core.gates.panel import panel
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.metrics.binary import calibration_error
+from ml_assets.core.metrics.decisions import AT_THRESHOLD
 from ml_assets.core.metrics.estimates import MetricError, difference, estimate, measure
 from ml_assets.core.metrics.intervals import Estimate, Measured, Units
-from ml_assets.core.metrics.registry import AT_THRESHOLD, METRICS, metrics_of
+from ml_assets.core.metrics.registry import METRICS, metrics_of
+from ml_assets.spec.monitoring import ValueSpec
 from tests.support.gated import judged
 
 CLASSIFIED = {
@@ -23,6 +25,9 @@ CLASSIFIED = {
     "log_loss": oracle.log_loss,
     "brier": oracle.brier_score_loss,
     "accuracy": lambda y, s, **w: oracle.accuracy_score(y, s >= 0.5, **w),
+    "precision": lambda y, s, **w: oracle.precision_score(y, s >= 0.5, **w),
+    "f1": lambda y, s, **w: oracle.f1_score(y, s >= 0.5, **w),
+    "mcc": lambda y, s, **w: oracle.matthews_corrcoef(y, s >= 0.5, **w),
 }
 REGRESSED = {
     "mae": oracle.mean_absolute_error,
@@ -257,6 +262,25 @@ def test_one_class_has_no_ranking_metric_and_the_note_says_so(name: str, label: 
     assert np.isnan([found.value, found.low, found.high]).all()
     assert word in found.note
     assert found.to_dict()["value"] is None
+
+
+@pytest.mark.parametrize("name", ["precision", "mcc"])
+def test_without_a_positive_decision_a_metric_of_decisions_is_undefined(name: str) -> None:
+    found = estimate(METRICS[name], [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 2])
+    assert np.isnan([found.value, found.low, found.high]).all()
+    assert found.note == f"{name} is undefined on these rows"
+
+
+def test_value_is_the_mean_worth_of_the_cells_or_of_the_absolute_errors() -> None:
+    y, s, unit = binary_rows()
+    (tn, fp), (fn, tp) = oracle.confusion_matrix(y, s >= 0.3)
+    worth = ValueSpec(true_positive=10, false_positive=-2, false_negative=-5, true_negative=0.1)
+    (value,) = (metric for metric in metrics_of("binary", threshold=0.3, worth=worth) if metric.name == "value")
+    assert estimate(value, y, s, unit).value == pytest.approx((10 * tp - 2 * fp - 5 * fn + 0.1 * tn) / y.size)
+    assert (value.range, value.best) == ((-5, 10), "greatest")
+    y, s, unit = regression_rows()
+    (value,) = (metric for metric in metrics_of("regression", worth=ValueSpec(error=-3)) if metric.name == "value")
+    assert estimate(value, y, s, unit).value == pytest.approx(-3 * oracle.mean_absolute_error(y, s))
 
 
 def test_actual_values_that_do_not_vary_have_no_r2() -> None:

@@ -10,6 +10,8 @@ import yaml
 from ml_assets.cli.gates.mutate import mutants
 from ml_assets.core.gate_lab.resampling import clopper_pearson
 from ml_assets.core.gates.levels import level
+from ml_assets.services.gate_lab import past_leaks
+from ml_assets.services.gate_lab.planted_truths import worse
 from ml_assets.spec.gates import GateSpec
 from tests.support.homes.gates_home import GATES, gates_home, invoke, policy, whole_months
 from tests.support.homes.path_homes import Home
@@ -49,6 +51,23 @@ def claims(**changes: str) -> list[dict[str, object]]:
 
 def codes(told: dict[str, Any], severity: str = "error") -> set[tuple[str, str]]:
     return {(each["code"], each["claim"]) for each in told["diagnoses"] if each["severity"] == severity}
+
+
+def test_a_margin_is_tried_with_many_candidates_and_the_draws_have_a_seed(
+    gates_home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+
+    def shaken(*given: Any, seed: int) -> Any:
+        seeds.append(seed)
+        return worse(*given, seed=seed)
+
+    monkeypatch.setattr(past_leaks, "worse", shaken)
+    backtested(gates_home, "--windows", "6", "--seed", "1")
+    first, seeds[:] = list(seeds), []
+    backtested(gates_home, "--windows", "6", "--seed", "2")
+    assert len(set(first)) == len(first) == 6
+    assert not set(first) & set(seeds)
 
 
 def test_every_mutant_is_caught_and_nothing_is_charged_or_written(gates_home: Home) -> None:

@@ -15,6 +15,7 @@ from tests.support.gated import GATES, product
 
 MOVED = "`staging: {p99_ratio: 1.5, attempts: 3}`"
 FLOOR = {"name": "floor", "prove": "roc_auc(candidate) > 0.6"}
+BEATS = {"name": "beats", "prove": "roc_auc(candidate) - roc_auc(baseline) > 0"}
 
 
 def refused(folder: Path, **changes: Any) -> str:
@@ -37,6 +38,16 @@ def test_every_kind_of_claim_is_read(tmp_path: Path) -> None:
     assert [claim.name for claim in gates.claims if claim.is_absolute] == ["floor", "fair"]
 
 
+def test_a_claim_about_a_simple_model_holds_a_first_release(tmp_path: Path) -> None:
+    gates = product(tmp_path, claims=[FLOOR, BEATS], first_release=None, baselines={"baseline": {"prior": True}}).gates
+    assert gates.first_claims == ("floor", "beats")
+
+
+def test_a_block_without_a_simple_model_is_what_it_was_before_there_were_any(tmp_path: Path) -> None:
+    block = product(tmp_path).section("gates")["gates"]
+    assert block["baselines"] == {"champion": "serving", "anchor": "last_proven"}
+
+
 def test_what_is_not_said_is_the_strict_thing() -> None:
     gates = GateSpec.model_validate({"unit": "day", "claims": [FLOOR]})
     assert (gates.minimum.units, gates.minimum.positives, gates.minimum.negatives) == (20, 50, 50)
@@ -56,6 +67,11 @@ def test_what_is_not_said_is_the_strict_thing() -> None:
         ({"budget": {"looks": 2, "ships": 3}}, ["gates.budget", "ships 3 is more than looks 2; allowed: 1 to 2"]),
         ({"budget": {"feedback": "numbers"}}, ["gates.budget.feedback", "verdict"]),
         ({"baselines": {"champion": "newest"}}, ["gates.baselines.champion", "serving"]),
+        ({"baselines": {"baseline": {}}}, ["exactly one of prior, column, last_value, linear; found none"]),
+        ({"baselines": {"baseline": {"prior": True, "column": "distance"}}}, ["found prior, column"]),
+        ({"baselines": {"baseline": {"prior": False}}}, ["gates.baselines.baseline.prior"]),
+        ({"baselines": {"baseline": {"linear": []}}}, ["gates.baselines.baseline.linear"]),
+        ({"claims": [FLOOR, BEATS], "first_release": None}, ["claim 'beats' needs a simple model", "baselines: {baseline:"]),
         ({"on_inconclusive": "accept"}, ["gates.on_inconclusive", "keep", "ask"]),
         ({"approve": "nobody"}, ["gates.approve", "automatic", "person"]),
         ({"claims": []}, ["gates.claims"]),
@@ -84,7 +100,7 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
         ({}, ["exactly one of prove, veto; found none"]),
         ({"prove": "brier(candidate) < 1", "veto": "brier(candidate) < 1"}, ["found prove, veto"]),
         ({"prove": "brier(candidate)"}, ["prove: at position 17 of 'brier(candidate)'", "> or <"]),
-        ({"prove": "brier(incumbent) < 1"}, ["allowed: candidate, champion, anchor"]),
+        ({"prove": "brier(incumbent) < 1"}, ["allowed: candidate, champion, anchor, baseline"]),
         ({"prove": "birer(candidate) < 1"}, ["'birer' is no metric of a binary task", "brier"]),
         ({"prove": "rmse(candidate) < 1"}, ["'rmse' is no metric of a binary task"]),
         ({"require": "brier(candidate) < 1"}, ["gates.claims[1].require", MOVED]),

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     "--policy", type=click.Path(path_type=Path, dir_okay=False), help="A file with a `gates:` block; else the product's."
 )
 @click.option("--windows", default=120, show_default=True, help="Windows drawn from the past for each margin.")
+@click.option("--seed", type=click.IntRange(min=0), default=20130101, show_default=True, help="Of these windows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -> None:
+def command(*, product: str, policy: Path | None, windows: int, seed: int, as_json: bool) -> None:
     """Take every stored evaluation of PRODUCT through a gates block, in order, and say what is wrong with the block.
 
     Candidates are judged on stored scores against the champion and anchor that the block's own verdicts would have made; nothing
@@ -38,15 +39,16 @@ def command(*, product: str, policy: Path | None, windows: int, as_json: bool) -
     """
     from ml_assets.core.gate_lab.diagnoses import diagnose
     from ml_assets.services.gate_lab.past_findings import past
+    from ml_assets.services.gate_lab.past_leaks import leaks
     from ml_assets.services.gate_lab.past_walk import walk
-    from ml_assets.services.gate_lab.planted_truths import leaks, planted
+    from ml_assets.services.gate_lab.planted_truths import planted
     from ml_assets.services.gate_lab.stored_comparisons import cases, under
 
     begun = time.monotonic()
     space = workspace()
     spec = under(product_named(product, space.settings), policy)
     steps = list(walk(cases(space.lineage, spec)))
-    plants, leaking = planted(steps), leaks(steps, windows=windows)
+    plants, leaking = planted(steps), leaks(steps, windows=windows, seed=seed)
     diagnoses = diagnose(past(steps, plants, leaking))
     errors = [diagnosis for diagnosis in diagnoses if diagnosis.is_error]
     spent = round(time.monotonic() - begun, 1)

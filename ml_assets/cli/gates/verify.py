@@ -12,6 +12,7 @@ from ml_assets.cli.shared.tables import columns
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.spec.claim_grammar import MODELS
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from ml_assets.core.gate_lab.boundary import Boundary, DesignEffect
     from ml_assets.core.metrics.arrays import Ints
-
-ROLES = ("candidate", "champion", "anchor")
 
 
 @click.command()
@@ -43,7 +42,7 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     spec = product_named(product, space.settings)
     evaluation = _evaluation(space, spec, partition)
     frame = space.snapshots.frame(evaluation.snapshot, "scores.parquet")
-    panel = panel_of(frame, {role: frame[role].to_numpy() for role in ROLES if role in frame.columns}, product=spec)
+    panel = panel_of(frame, {role: frame[role].to_numpy() for role in MODELS if role in frame.columns}, product=spec)
     claims = provable(spec.gates.claims, panel)
     if not claims:
         raise click.ClickException(f"{product} {evaluation.partition}: no claim is proven on all rows, so none has a boundary")
@@ -79,7 +78,7 @@ def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints
     from ml_assets.core.metrics.units import units
 
     calendar = {unit: units(frame, unit=unit, time=product.features.time) for unit in ("row", *CALENDAR)}
-    known = {*product.features.key, product.features.time, product.features.label, *ROLES}
+    known = {*product.features.key, product.features.time, product.features.label, *MODELS}
     stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
     return {name: units_of(values, rows=frame.height).codes for name, values in (calendar | stored).items()}
 

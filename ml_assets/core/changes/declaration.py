@@ -5,7 +5,7 @@ from typing import Any
 
 from ml_assets.core.changes.claims import claim_changes
 from ml_assets.core.changes.record import Change, Effect
-from ml_assets.core.changes.rules import CONDITIONS, JUDGED_APART, RULES
+from ml_assets.core.changes.rules import AS_A_WHOLE, CONDITIONS, JUDGED_APART, RULES
 from ml_assets.spec.gates import GateSpec, needs_threshold
 from ml_assets.spec.product import Product
 
@@ -39,8 +39,8 @@ def _walk(product: str, path: str, old: Any, new: Any) -> Iterator[Change]:
 
 
 def _leaves(path: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    """The keys below a rule that differ. What has a rule of its own as a whole is compared as a whole."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping) and path != "endpoint.unknown_categories":
+    """The keys below a rule that differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping) and path not in AS_A_WHOLE:
         for name in dict.fromkeys([*old, *new]):
             yield from _leaves(f"{path}.{name}", old.get(name), new.get(name))
     elif old != new:

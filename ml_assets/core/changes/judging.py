@@ -17,6 +17,7 @@ from ml_assets.spec.product import Product
 from ml_assets.spec.sections import DecisionSpec
 
 _WINDOW, _SCORE, _OTHER_SCORE, _OTHER_LABEL = "its window", "score of base", "score of head", "label of head"
+_SIMPLE, _OTHER_SIMPLE = "baseline of base", "baseline of head"
 SHOWN_SLICES = 20
 
 
@@ -26,12 +27,17 @@ class NotComparable(MlAssetsError):
 
 @dataclass(frozen=True)
 class SideRows:
-    """What one side walked: its rows, and for each its window and its score (n,)."""
+    """What one side walked: its rows, and for each its window, its score and that of a simple baseline, if there is one (n,)."""
 
     walked: Walked
     rows: pl.DataFrame
     windows: pl.Series
     scores: pl.Series
+    baseline: pl.Series | None = None
+
+    def scored(self, score: str, simple: str) -> list[pl.Series]:
+        """The scores by these names."""
+        return [self.scores.alias(score), *([] if self.baseline is None else [self.baseline.alias(simple)])]
 
 
 def judged(base: SideRows, head: SideRows, product: Product, gates: Gates) -> Judged:
@@ -43,6 +49,8 @@ def judged(base: SideRows, head: SideRows, product: Product, gates: Gates) -> Ju
         "champion": joint[_SCORE].to_numpy(),
         "anchor": joint[_SCORE].to_numpy(),
     }
+    if simple := [name for name in (_SIMPLE, _OTHER_SIMPLE) if name in joint.columns]:
+        scores["baseline"] = joint[simple[0]].to_numpy()
     result = judge_candidate(joint, scores, product=spec, expected=base.walked.expected, has_champion=True)
     evaluation = result.evaluation.to_dict()
     record = {
@@ -87,10 +95,10 @@ def _joined(base: SideRows, head: SideRows, product: Product) -> tuple[pl.DataFr
             raise NotComparable(f"{product.name}: {name} has {side.rows.height} rows and {len(side.scores)} scores")
         if side.rows.select(key).with_columns(side.windows.alias(_WINDOW)).n_unique() != side.rows.height:
             raise NotComparable(f"{product.name}: a window of {name} repeats the key {', '.join(key)}")
-    every = base.rows.with_columns(base.windows.alias(_WINDOW), base.scores.alias(_SCORE))
+    every = base.rows.with_columns(base.windows.alias(_WINDOW), *base.scored(_SCORE, _SIMPLE))
     rows = labelled(every, label=label)
     other = head.rows.select(*key, pl.col(label).alias(_OTHER_LABEL)).with_columns(
-        head.windows.alias(_WINDOW), head.scores.alias(_OTHER_SCORE)
+        head.windows.alias(_WINDOW), *head.scored(_OTHER_SCORE, _OTHER_SIMPLE)
     )
     types = [(column, rows.schema[column], other.schema[column]) for column in key]
     if odd := [f"{column} ({was} in base, {now} in head)" for column, was, now in types if was != now]:

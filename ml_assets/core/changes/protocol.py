@@ -2,8 +2,8 @@
 a reader passes over fields that it does not know.
 
 `walk` writes walk.json (`Walked`), features.parquet (the labelled and unlabelled rows of all windows) and scores.parquet (in the
-same order: the window and the score of each row). `judge` reads two of them and writes judged.json (`Judged`); base's walk does
-that itself, and writes production.json (`Production`).
+same order: the window and the score of each row, and that of the simple baseline where one is declared). `judge` reads two of
+them and writes judged.json (`Judged`); base's walk does that itself, and writes production.json (`Production`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from ml_assets.core.lineage.verdict_facts import VerdictFacts
 PROTOCOL = 1
 WALKED, ROWS, SCORES, JUDGED = "walk.json", "features.parquet", "scores.parquet", "judged.json"
 PRODUCTION = "production.json"
-WINDOW, SCORE = "window", "score"
+WINDOW, SCORE, BASELINE = "window", "score", "baseline"
 Metrics = Mapping[str, Mapping[str, EstimateFacts]]
 """Estimates by metric and by role: candidate, champion, difference."""
 

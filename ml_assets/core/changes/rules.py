@@ -54,6 +54,11 @@ def refusals(old: Any, new: Any) -> Effect:
     return "strengthened" if before < now else "weakened"
 
 
+def other(old: Any, new: Any) -> Effect:
+    """Declared or gone it asks nothing by itself, the claims do; but nothing says which of two is harder to beat."""
+    return "changed" if old is None or new is None else "weakened"
+
+
 _TRIAL = {"unit": incomparable, "alpha": incomparable, "bound": incomparable, "max_harm": lower}
 RULES: Mapping[str, Rule] = {
     "name": incomparable,
@@ -69,7 +74,9 @@ RULES: Mapping[str, Rule] = {
     "evaluation": free,
     "gates.unit": incomparable,
     "gates.budget": incomparable,
-    "gates.baselines": incomparable,
+    "gates.baselines.champion": incomparable,
+    "gates.baselines.anchor": incomparable,
+    "gates.baselines.baseline": other,
     "gates.on_inconclusive": ordered("ask", "keep"),
     "gates.approve": ordered("automatic", "person"),
     "gates.four_eyes": ordered(False, True),
@@ -89,6 +96,7 @@ RULES: Mapping[str, Rule] = {
     "monitoring.metric": incomparable,
     "monitoring.max_drop": lower,
     "monitoring.ignore": fewer,
+    "monitoring.value": other,
     "rebuild": free,
     "landing": free,
     "retries": free,
@@ -99,5 +107,7 @@ RULES: Mapping[str, Rule] = {
 """By dotted key; a rule for a section is for all below it."""
 CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote"})
 """Sections that may be absent: declaring one asks more, removing it less."""
+AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
+"""Mappings that their rule is given whole."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
 """What other parts of the declaration have to be looked at for: core.changes.declaration."""

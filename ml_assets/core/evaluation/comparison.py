@@ -7,11 +7,13 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.evaluation import curves
-from ml_assets.core.evaluation.result import CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
+from ml_assets.core.evaluation.result import BASELINE, CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Units
-from ml_assets.core.metrics.registry import Metric, metrics_of
+from ml_assets.core.metrics.metric import Metric
+from ml_assets.core.metrics.registry import metrics_of
+from ml_assets.spec.monitoring import ValueSpec
 
 MISSING_LEVEL = "(missing)"
 
@@ -35,10 +37,10 @@ class _Scored:
         measured = {name: measure(metric, self.y, s, self.units) for name, s in self.scores.items()}
         values = {name: measurement.estimate(level=level, bounds=metric.range) for name, measurement in measured.items()}
         if CHAMPION not in measured:
-            return Comparison(metric=metric.name, candidate=values[CANDIDATE])
+            return Comparison(metric=metric.name, candidate=values[CANDIDATE], baseline=values.get(BASELINE))
         paired = measured[CANDIDATE].minus(measured[CHAMPION])
         difference = paired.estimate(level=level, bounds=bounds_of_difference(metric))
-        return Comparison(metric=metric.name, candidate=values[CANDIDATE], champion=values[CHAMPION], difference=difference)
+        return Comparison(metric=metric.name, **values, difference=difference)
 
 
 def evaluate(
@@ -49,11 +51,12 @@ def evaluate(
     unit: Column,
     slices: Mapping[str, Column | None],
     threshold: float | None = None,
+    worth: ValueSpec | None = None,
     level: float = 0.95,
 ) -> Evaluation:
-    """Measure `candidate` (and `champion`) on the rows given; `slices` holds every declared column."""
+    """Measure `candidate` (and `champion`, `baseline`) on the rows given; `slices` holds every declared column."""
     scored = _scored(task=task, y=y, scores=scores, unit=unit)
-    metrics = metrics_of(task, threshold=threshold)
+    metrics = metrics_of(task, threshold=threshold, worth=worth)
     return Evaluation(
         task=task,
         level=level,
@@ -79,8 +82,8 @@ def evaluate(
 
 
 def _scored(*, task: Task, y: Column, scores: Mapping[str, Column], unit: Column) -> _Scored:
-    if CANDIDATE not in scores or set(scores) - {CANDIDATE, CHAMPION}:
-        raise MetricError(f"scores of {sorted(scores)}: expected {CANDIDATE} and at most {CHAMPION}")
+    if CANDIDATE not in scores or set(scores) - {CANDIDATE, CHAMPION, BASELINE}:
+        raise MetricError(f"scores of {sorted(scores)}: expected {CANDIDATE} and at most {CHAMPION} and {BASELINE}")
     pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
     label = pairs[CANDIDATE][0]
     return _Scored(label, {name: s for name, (_, s) in pairs.items()}, units_of(unit, rows=label.size))

@@ -15,7 +15,7 @@ from ml_assets.core.metrics.arrays import Task
 from ml_assets.core.metrics.intervals import Estimate, finite_or_none
 from ml_assets.core.metrics.registry import METRICS
 
-CANDIDATE, CHAMPION = "candidate", "champion"
+CANDIDATE, CHAMPION, BASELINE = "candidate", "champion", "baseline"
 _SHOWN_SLICES = 12
 _ARROWS = {
     "greatest": "higher is better",
@@ -27,17 +27,23 @@ _ARROWS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One metric of the candidate and, where there is one, of the champion and their difference."""
+    """One metric of the candidate and, where there are such, of baseline and champion; and the difference from the champion."""
 
     metric: str
     candidate: Estimate
+    baseline: Estimate | None = None
     champion: Estimate | None = None
     difference: Estimate | None = None
 
     @property
     def estimates(self) -> dict[str, Estimate]:
         """What there is, by its name."""
-        named = {CANDIDATE: self.candidate, CHAMPION: self.champion, "difference": self.difference}
+        named = {
+            CANDIDATE: self.candidate,
+            BASELINE: self.baseline,
+            CHAMPION: self.champion,
+            "difference": self.difference,
+        }
         return {name: estimate for name, estimate in named.items() if estimate is not None}
 
     def to_dict(self) -> dict[str, Any]:

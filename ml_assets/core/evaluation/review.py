@@ -100,7 +100,7 @@ def _reproduce(evaluation: Manifest) -> str:
 
 
 def _roles(comparison: Mapping[str, Any]) -> list[str]:
-    return [role for role in ("candidate", "champion", "difference") if role in comparison]
+    return [role for role in ("candidate", "baseline", "champion", "difference") if role in comparison]
 
 
 def _direction(comparison: Mapping[str, Any]) -> str:

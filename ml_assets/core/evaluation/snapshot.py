@@ -61,6 +61,7 @@ def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Panel:
         unit=units(frame, unit=product.gates.unit, time=product.features.time),
         columns={name: frame[name] for name in product.gates.slices},
         threshold=product.decision.threshold if product.decision else None,
+        worth=product.monitoring.value,
     )
 
 
@@ -101,6 +102,7 @@ def judge_candidate(
         unit=units(frame, unit=product.gates.unit, time=product.features.time),
         slices={name: frame[name] for name in product.evaluation.slices},
         threshold=product.decision.threshold if product.decision else None,
+        worth=product.monitoring.value,
         level=product.evaluation.interval,
     )
     panel = panel_of(frame, scores, product=product)

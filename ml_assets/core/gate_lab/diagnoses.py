@@ -69,7 +69,7 @@ class Past:
     @property
     def relative(self) -> list[ClaimSpec]:
         """The claims that prove something about candidate and champion or anchor."""
-        return [c for c in self.gates.claims if c.kind == "prove" and len(c.form.models) > 1]
+        return [c for c in self.gates.claims if c.kind == "prove" and c.form.models & {"champion", "anchor"}]
 
 
 def diagnose(past: Past) -> list[Diagnosis]:

@@ -54,14 +54,21 @@ def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike, past: History) 
     is missing."""
     if not claim.form.models <= set(panel.scores):
         return []
-    same = replace(panel, scores=dict.fromkeys(panel.scores, panel.scores["champion"])) if "champion" in panel.scores else panel
-    neutral = {each.where: each for each in ask(claim.form, claim.for_each, same, minimum, {}).hypotheses}
+    neutral = {each.where: each for each in ask(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses}
     tests = []
     for hypothesis in ask(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
         test, level = hypothesis.shown, neutral.get(hypothesis.where)
         if level is not None and test.is_defined and isfinite(level.shown.value) and test.spread.standard_error > 0:
             tests.append(Power(level.shown.advantage, test.spread, 1 if test.sign == ">" else -1))
     return tests
+
+
+def _unchanged(panel: Panel) -> Panel:
+    """A candidate that is no different from the champion, which is the anchor too."""
+    champion = panel.scores.get("champion")
+    if champion is None:
+        return panel
+    return replace(panel, scores={role: own if role == "baseline" else champion for role, own in panel.scores.items()})
 
 
 @dataclass(frozen=True)

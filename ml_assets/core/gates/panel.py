@@ -13,9 +13,11 @@ from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.binary import mean_influence
 from ml_assets.core.metrics.estimates import MetricError, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Measured, Units
-from ml_assets.core.metrics.registry import Metric, metric_at
+from ml_assets.core.metrics.metric import Metric
+from ml_assets.core.metrics.registry import metric_at
 from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.spec.claim_grammar import Measure
+from ml_assets.spec.monitoring import ValueSpec
 
 MISSING_LEVEL = "(missing)"
 Groups = dict[str, Ints]
@@ -48,6 +50,7 @@ class Panel:
     columns: Mapping[str, pl.Series] = field(default_factory=dict)
     threshold: float | None = None
     is_ordered: bool = False
+    worth: ValueSpec | None = None
 
     @cached_property
     def units(self) -> Units:
@@ -166,7 +169,7 @@ class Panel:
         return Measured(value=float(differs.mean()), parts=sums, shares=units.shares, is_ordered=units.is_ordered, rows=self.rows)
 
     def _metric(self, name: str) -> Metric:
-        return metric_at(name, self.threshold)
+        return metric_at(name, self.threshold, self.worth)
 
     def _require(self, model: str) -> None:
         if model not in self.scores:
@@ -181,6 +184,7 @@ def panel(
     unit: Column,
     columns: Mapping[str, Column],
     threshold: float | None = None,
+    worth: ValueSpec | None = None,
 ) -> Panel:
     """Check rows and put them into a Panel. Raises MetricError for a missing or non-finite value and for unequal lengths."""
     if "candidate" not in scores:
@@ -200,6 +204,7 @@ def panel(
         columns=divided,
         threshold=threshold,
         is_ordered=units.is_ordered,
+        worth=worth,
     )
 
 

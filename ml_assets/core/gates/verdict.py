@@ -13,7 +13,7 @@ from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
-from ml_assets.spec.gates import ClaimSpec, GateSpec
+from ml_assets.spec.gates import ClaimSpec, GateSpec, is_about_value
 from ml_assets.spec.product import Product
 
 Decision: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
@@ -53,8 +53,9 @@ class Verdict:
 
 
 def gate_digest(product: Product) -> str:
-    """The digest of what a verdict was asked: the gates block and the decision threshold."""
-    question = product.section("gates", "decision")
+    """The digest of what a verdict was asked: the gates block, the decision threshold, and the value if a claim is about it."""
+    valued = ["monitoring.value"] if any(is_about_value(claim.form) for claim in product.gates.claims) else []
+    question = product.section("gates", "decision", *valued)
     for claim in question["gates"]["claims"]:
         claim["require"] = None  # a key that claims had: without it, every window asked so far would be charged a second time
     return digest_json(question)
@@ -158,10 +159,14 @@ def _wrong(claim: ClaimSpec) -> str:
     form = claim.form
     shape = [(weight, measure.kind, measure.metric, measure.models, measure.column) for weight, measure in form.terms]
     metric = form.measures[0].metric
-    if shape == [(1.0, "metric", metric, ("candidate",), ""), (-1.0, "metric", metric, ("champion",), "")]:
+    other, factor = form.measures[-1].models[0], -form.terms[-1][0]
+    if shape == [(1.0, "metric", metric, ("candidate",), ""), (-1.0, "metric", metric, (other,), "")]:
         is_margin = (form.constant <= 0) == (form.sign == ">")
-        side = "worse than the champion by" if is_margin else "better than the champion by less than"
+        side = f"worse than the {other} by" if is_margin else f"better than the {other} by less than"
         return f"this candidate were {side} {abs(form.constant):g} {metric}{' or more' if is_margin else ''}"
+    if len(shape) == 2 and form.constant == 0 and shape[0] == (1.0, "metric", metric, ("candidate",), "") and factor > 0:
+        side = "less" if form.sign == ">" else "more"
+        return f"{metric} of this candidate were {factor:g} times that of the {other} or {side}"
     if shape == [(1.0, "metric", metric, ("candidate",), "")]:
         return f"{metric} of this candidate were {form.constant:g} or {'less' if form.sign == '>' else 'more'}"
     return f"it were not true of this candidate that {claim.text}"

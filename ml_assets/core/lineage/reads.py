@@ -31,6 +31,12 @@ def tested(product: Product) -> Span:
     return (-(product.window.test - 1), 0)
 
 
+def partitions_before(product: Product) -> int:
+    """How many of the partitions trained on an evaluation reads: as many as are tested, which tell what levels the test window
+    should hold; all of them where a simple model is fitted."""
+    return product.window.train if product.gates.baselines.baseline else product.window.test
+
+
 def always(_: Product) -> bool:
     """Every product has it."""
     return True

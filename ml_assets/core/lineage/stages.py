@@ -11,7 +11,7 @@ from ml_assets.core.code.closure import Closure, Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
-from ml_assets.core.lineage.reads import Read, keys, lookback, tested, trained
+from ml_assets.core.lineage.reads import Read, keys, lookback, partitions_before, tested, trained
 from ml_assets.first_party import TREE
 from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
 from ml_assets.spec.product import Product
@@ -46,8 +46,7 @@ _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log"
 _REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))
 _EVALUATED = (Read("model"), Read("evaluation"))
 _TESTED = Read("features", tested)
-_EXPECTED = Read("features", trained, is_required=False, newest=lambda product: product.window.test)
-"""The last partitions trained on, as many as are tested: they tell what levels the test window should hold."""
+_BEFORE = Read("features", trained, is_required=False, newest=partitions_before)
 _STAGES = (
     Stage("raw", _built_by("raw"), sections=("delivery",), packages=("numpy", "polars")),
     Stage(
@@ -93,14 +92,14 @@ _STAGES = (
     Stage(
         "evaluation",
         _built_by("evaluation"),
-        (_EXPECTED, Read("model"), _TESTED),
-        ("task", "decision", "evaluation", "features", "gates"),
+        (_BEFORE, Read("model"), _TESTED),
+        ("task", "decision", "evaluation", "features", "gates", "monitoring.value"),
         _JUDGED,
     ),
     Stage(
         "report",
         _built_by("report"),
-        (*_EVALUATED, _EXPECTED, _TESTED),
+        (*_EVALUATED, _BEFORE, _TESTED),
         ("task", "decision", "features", "gates", "model.seed"),
         (*_JUDGED, "evidently", "matplotlib"),
         is_leaf=True,
@@ -109,7 +108,7 @@ _STAGES = (
         "release",
         _built_by("release"),
         (Read("features", trained, is_required=False), *_EVALUATED, Read("features")),
-        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories"),
+        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories", "monitoring.value"),
         ("catboost", "msgspec", *_TABLES),
         ("contract",),  # the SQL and the lookups that it ships are in the features that it reads
     ),

@@ -22,7 +22,7 @@ def mean_influence(losses: Floats) -> Floats:
 
 
 def share_among(values: Floats, among: Floats, w: Floats | None = None) -> float:
-    """The (weighted) mean of `values` over the rows where `among` is 1."""
+    """The (weighted) mean of `values`, a row counting as often as `among` says."""
     mass = among if w is None else among * w
     return float(np.sum(values * mass) / np.sum(mass))
 

@@ -5,7 +5,7 @@ import polars as pl
 
 from ml_assets.core.metrics.arrays import Column, Floats, Task
 from ml_assets.core.metrics.intervals import Estimate, Measured, Units
-from ml_assets.core.metrics.registry import Metric
+from ml_assets.core.metrics.metric import Metric
 from ml_assets.errors import MlAssetsError
 
 
@@ -53,6 +53,7 @@ def measure(metric: Metric, y: Floats, s: Floats, units: Units) -> Measured:
     value, parts, note = float("nan"), np.full(units.count, np.nan), _undefined(metric, y)
     if not note:
         value, parts = _value_and_parts(metric, y, s, units)
+        note = f"{metric.name} is undefined on these rows" if np.isnan(value) else ""
     return Measured(value=value, parts=parts, shares=units.shares, is_ordered=units.is_ordered, rows=y.size, note=note)
 
 
@@ -62,7 +63,8 @@ def _value_and_parts(metric: Metric, y: Floats, s: Floats, units: Units) -> tupl
         return value, units.sums(influence)
     if metric.influence is None:
         raise MetricError(f"metric {metric.name}: has no influence function")
-    return metric.value(y, s, None), units.sums(metric.influence(y, s))
+    value = metric.value(y, s, None)
+    return value, np.full(units.count, np.nan) if np.isnan(value) else units.sums(metric.influence(y, s))
 
 
 def _undefined(metric: Metric, y: Floats) -> str:

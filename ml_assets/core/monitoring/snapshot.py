@@ -63,6 +63,7 @@ def _realised(frame: pl.DataFrame, scores: np.ndarray, product: Product) -> tupl
         unit=units(rows, unit=product.gates.unit, time=product.features.time),
         slices={},
         threshold=product.decision.threshold if product.decision else None,
+        worth=product.monitoring.value,
         level=product.evaluation.interval,
     )
     drawn = {f"plots/{name}.svg": svg for name, svg in plots(evaluation).items()}

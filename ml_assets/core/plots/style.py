@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Draw: TypeAlias = "Callable[[Axes], None]"
 
 # Okabe and Ito: told apart with every common colour vision; the line styles differ as well.
-COLORS = {"candidate": "#0072B2", "champion": "#D55E00", "actual": "#7A7A7A", "good": "#009E73"}
-STYLES = {"candidate": "-", "champion": "--", "actual": ":"}
+COLORS = {"candidate": "#0072B2", "champion": "#D55E00", "baseline": "#CC79A7", "actual": "#7A7A7A", "good": "#009E73"}
+STYLES = {"candidate": "-", "champion": "--", "baseline": "-.", "actual": ":"}
 INK, GRID = "#333333", "#E3E3E3"
 _FINE = re.compile(r"\d+\.\d{2,}")
 _MARKERS = re.compile(r'<g clip-path="([^"]*)">((?:<use [^>]*style="([^"]*)"/>)+)')

@@ -49,10 +49,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def comparison(metrics: Metrics, *, order: Sequence[str]) -> str:
-    """Each metric of candidate and champion, and the difference with its interval (metrics as judging.metrics gives them)."""
-    header = ["metric", "candidate", "champion", "difference"]
-    rows = [[m, *(_estimate(metrics[m].get(role), signed=role == "difference") for role in header[1:])] for m in order]
-    return table(header, rows)
+    """Each metric of each model, and the difference with its interval (metrics as judging.metrics gives them)."""
+    baseline = ["baseline"] if any("baseline" in metrics[m] for m in order) else []
+    roles = ["candidate", *baseline, "champion", "difference"]
+    rows = [[m, *(_estimate(metrics[m].get(role), signed=role == "difference") for role in roles)] for m in order]
+    return table(["metric", *roles], rows)
 
 
 def _estimate(about: EstimateFacts | None, *, signed: bool) -> str:

@@ -72,7 +72,9 @@ def _pairs(on: Subject, scores: list[Floats]) -> Iterator[Panel]:
     for one in range(len(scores)):
         for other in range(len(scores)):
             if one != other:
-                yield on.case.panel({"candidate": scores[one], "champion": scores[other], "anchor": scores[other]})
+                yield on.case.panel(
+                    {"candidate": scores[one], "champion": scores[other], "anchor": scores[other], **on.case.simple}
+                )
 
 
 def _judged(on: Subject, panel: Panel) -> Verdict:

@@ -106,7 +106,7 @@ def dropped_slice(on: Subject) -> Mutation:
     column, level = found
     kept = on.case.frame.select(pl.col(column).cast(pl.String) != level).to_series().to_numpy()
     frame = m.without_level(on.case.frame, column=column, level=level)
-    scores = dict.fromkeys(["candidate", *on.baselines], on.answering[kept])
+    scores = on.same(np.flatnonzero(kept))
     told = on.case.judge(scores, frame=frame)
     about = f"no row of {column}={level} in the window ({int((~kept).sum()):,} before)"
     advice = f"add `for_each: [{column}], veto: METRIC(candidate) - METRIC(champion) …`: it knows which levels should be there"
@@ -117,7 +117,7 @@ def short_window(on: Subject) -> Mutation:
     """Two units of rows, on which a lucky model looks good."""
     codes = on.case.panel({"candidate": on.answering}).codes
     kept = codes <= np.unique(codes)[1]
-    scores = dict.fromkeys(["candidate", *on.baselines], on.answering[kept])
+    scores = on.same(np.flatnonzero(kept))
     told = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
     advice = "raise `minimum.units`"
     return on.told("short window", f"the first 2 {on.product.gates.unit}s alone", told, advice=advice)

@@ -70,7 +70,11 @@ def _tested(step: Step, form: Comparison, unit: str) -> Shown:
 
 def _seed_spread(step: Step) -> Mapping[str, float]:
     """How far models of one recipe and different seeds lie apart on the newest window, in each proven difference's metric."""
-    claims = [c for c in step.case.product.gates.claims if c.kind == "prove" and len(c.form.models) > 1 and not c.for_each]
+    claims = [
+        c
+        for c in step.case.product.gates.claims
+        if c.kind == "prove" and c.form.models & {"champion", "anchor"} and not c.for_each
+    ]
     if not claims:
         return {}
     scores = seeds(Subject(step.case, Path()), count=MODELS)

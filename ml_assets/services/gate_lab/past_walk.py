@@ -61,7 +61,7 @@ def walk(cases: Sequence[Case]) -> Iterator[Step]:
     before: deque[VerdictFacts] = deque(maxlen=MOST_WINDOWS)
     for case in cases:
         past = history(before, unit=case.product.gates.unit)
-        scores = {"candidate": case.scores["candidate"]}
+        scores = {"candidate": case.scores["candidate"], **case.simple}
         scores |= {
             role: scored_by(case, other) for role, other in (("champion", champion), ("anchor", anchor)) if other is not None
         }

@@ -110,12 +110,23 @@ class Case:
 
     @cached_property
     def scores(self) -> "Mapping[str, np.ndarray]":
-        """The stored scores by role."""
+        """The stored scores by role; those of the simple baseline as its declaration has them."""
         kept = self.lineage.snapshots.frame(self.evaluation.snapshot, "scores.parquet")
         key = list(self.product.features.key)
         if not kept.select(key).equals(self.frame.select(key)):
             raise NothingStored(f"{self.evaluation.asset} {self.partition}: its scores are of other rows than its features")
-        return {role: kept[role].to_numpy() for role in ("candidate", "champion", "anchor") if role in kept.columns}
+        scores = {role: kept[role].to_numpy() for role in ("candidate", "champion", "anchor") if role in kept.columns}
+        return scores | self.simple
+
+    @cached_property
+    def simple(self) -> "dict[str, np.ndarray]":
+        """The scores of the simple baseline, by its role; nothing where none is declared."""
+        from ml_assets.core.model.baseline import baseline_scores
+
+        spec = self.product.gates.baselines.baseline
+        if spec is None:
+            return {}
+        return {"baseline": baseline_scores(spec, self.rows(self.trained), self.frame, product=self.product)}
 
     @cached_property
     def expected(self) -> dict[str, list[str]]:

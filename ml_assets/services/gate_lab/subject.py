@@ -11,7 +11,7 @@ import polars as pl
 
 from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
 from ml_assets.core.gates.verdict import Verdict
-from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.scoring import load_model, score_frame
@@ -36,13 +36,17 @@ class Subject:
 
     @property
     def baselines(self) -> Mapping[str, Floats]:
-        """The stored scores of champion and anchor; none for a first release."""
+        """The scores of champion and anchor, none for a first release, and of the simple baseline where one is declared."""
         return {role: scores for role, scores in self.case.scores.items() if role != "candidate"}
 
     @property
     def answering(self) -> Floats:
         """The scores of what answers; of the candidate while nothing does."""
         return self.baselines.get("champion", self.case.scores["candidate"])
+
+    def same(self, kept: Ints | slice = slice(None)) -> dict[str, Floats]:
+        """What answers in the place of every model but the simple one, on the rows `kept`."""
+        return {role: (scores if role == "baseline" else self.answering)[kept] for role, scores in self.case.scores.items()}
 
     @cached_property
     def champion(self) -> Loaded:
@@ -52,7 +56,7 @@ class Subject:
     @cached_property
     def control(self) -> Verdict:
         """What answers, judged against itself: a claim that stops it tells no mutant apart."""
-        return self.case.judge(dict.fromkeys(["candidate", *self.baselines], self.answering))
+        return self.case.judge(self.same())
 
     @cached_property
     def trained(self) -> pl.DataFrame:
@@ -87,14 +91,16 @@ class Subject:
         margins = [
             abs(claim.form.constant)
             for claim in self.product.gates.claims
-            if claim.kind == "prove" and claim.form.models > {"candidate"} and claim.form.measures[0].metric == self.metric
+            if claim.kind == "prove"
+            and claim.form.models & {"champion", "anchor"}
+            and claim.form.measures[0].metric == self.metric
         ]
         usual = np.full(self.answering.size, self.answering.mean())
         return 2 * max(margins) if margins else self.harm(usual) / 10
 
     def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:
         """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
-        known = [self.case.scores["candidate"], *self.baselines.values()]
+        known = [scores for role, scores in self.case.scores.items() if role != "baseline"]
         if any(candidate.size == each.size and np.array_equal(candidate, each) for each in known):
             return Mutation(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
         try:

@@ -9,7 +9,7 @@ import msgspec
 import polars as pl
 
 from ml_assets.core.changes.judging import NotComparable, SideRows
-from ml_assets.core.changes.protocol import PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
+from ml_assets.core.changes.protocol import BASELINE, PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
 from ml_assets.core.frames import parquet_bytes
 
 Record = TypeVar("Record", bound=msgspec.Struct)
@@ -21,7 +21,9 @@ def write_walk(folder: Path, side: SideRows) -> None:
     """Write what one side walked; walk.json last, so that a folder that has one is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ROWS).write_bytes(parquet_bytes(side.rows))
-    (folder / SCORES).write_bytes(parquet_bytes(pl.DataFrame([side.windows.alias(WINDOW), side.scores.alias(SCORE)])))
+    columns = [side.windows.alias(WINDOW), side.scores.alias(SCORE)]
+    columns += [] if side.baseline is None else [side.baseline.alias(BASELINE)]
+    (folder / SCORES).write_bytes(parquet_bytes(pl.DataFrame(columns)))
     (folder / WALKED).write_bytes(msgspec.json.encode(side.walked))
 
 
@@ -30,7 +32,7 @@ def read_walk(folder: Path) -> SideRows:
     walked = read_record(folder / WALKED, Walked)
     scores = _table(folder / SCORES, {WINDOW: pl.String, SCORE: pl.Float64})
     rows = _table(folder / ROWS, {})
-    return SideRows(walked, rows, scores[WINDOW], scores[SCORE])
+    return SideRows(walked, rows, scores[WINDOW], scores[SCORE], scores[BASELINE] if BASELINE in scores.columns else None)
 
 
 def take_walk(folder: Path, into: Path) -> None:

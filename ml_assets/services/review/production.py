@@ -30,8 +30,8 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
         scores = own_scores(walker.handle(release), rows.select(key).join(requests, on=key, how="left", maintain_order="left"))
     except NotComputable as error:
         return msgspec.structs.replace(named, note=str(error))
-    side = SideRows(
-        msgspec.structs.replace(base.walked, windows=windows), rows, base.windows.filter(is_unseen), pl.Series(SCORE, scores)
-    )
+    simple = None if base.baseline is None else base.baseline.filter(is_unseen)
+    walked = msgspec.structs.replace(base.walked, windows=windows)
+    side = SideRows(walked, rows, base.windows.filter(is_unseen), pl.Series(SCORE, scores), simple)
     result = judged(side, head, walker.product, gates)
     return msgspec.structs.replace(named, judged=msgspec.structs.replace(result, evaluation={}))

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 from ml_assets.builders import dataset, features, model, raw, reference
 from ml_assets.core.changes.judging import SideRows
-from ml_assets.core.changes.protocol import SCORE, WINDOW, Check, Walked, Window
+from ml_assets.core.changes.protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
 from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage.facts import ModelFacts, QuarantineFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.planning import Asset
+from ml_assets.core.lineage.reads import partitions_before
 from ml_assets.core.lineage.stages import reads, test_keys
 from ml_assets.core.model.training import TrainingRefused
 from ml_assets.errors import MlAssetsError
@@ -29,7 +30,6 @@ from resources.lineage import Lineage, Made
 from resources.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
-    import numpy as np
     import polars as pl
 
 RUN = "walk"
@@ -152,21 +152,20 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     """Train and score each window that ends with one of these partitions, and check the data of the windows and of the newest
     partitions. A window whose data break the contract is left out, and a check says so. Raises what keeps every window from being
     built."""
-    import numpy as np
     import polars as pl
 
     from ml_assets.core.model.training import labelled
 
     clock = Stopwatch()
-    walked: list[tuple[Window, pl.DataFrame, np.ndarray]] = []
+    walked: list[tuple[Window, pl.DataFrame, pl.DataFrame]] = []
     expected: dict[str, dict[str, None]] = {}
     for key in partitions:
         walker.say(f"window {key}")
         try:
-            window, rows, scores, levels = _window(walker, key)
+            window, rows, scored, levels = _window(walker, key)
         except ContractBreached:
             continue
-        walked.append((window, rows, scores))
+        walked.append((window, rows, scored))
         for column, names in levels.items():
             expected.setdefault(column, {}).update(dict.fromkeys(names))
     if not walked:
@@ -187,16 +186,15 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
         reused=sum(each.reused for each in made),
         seconds=clock.seconds()["cpu"],
     )
-    return SideRows(
-        summary,
-        rows,
-        pl.Series(WINDOW, [window.partition for window, rows, _ in walked for _ in range(rows.height)], dtype=pl.String),
-        pl.Series(SCORE, np.concatenate([scores for _, _, scores in walked]), dtype=pl.Float64),
-    )
+    columns = pl.concat([scored for _, _, scored in walked])
+    return SideRows(summary, rows, columns[WINDOW], columns[SCORE], columns[BASELINE] if BASELINE in columns.columns else None)
 
 
-def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, np.ndarray, dict[str, list[str]]]":
-    from ml_assets.builders.evaluation import candidate_scores
+def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFrame, dict[str, list[str]]]":
+    """A window with its rows, their scores by the protocol's names, and the levels that it should hold."""
+    import polars as pl
+
+    from ml_assets.builders.evaluation import candidate_scores, simple_scores
     from ml_assets.core.evaluation.snapshot import levels_of, refuse_seen_rows
     from ml_assets.core.model.features import stacked
     from ml_assets.core.model.training import labelled
@@ -206,13 +204,14 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, np.ndarray
     fitted = walker.made("model", key)
     trained = ModelFacts.of(fitted).train
     refuse_seen_rows(product, tested=[each.partition for each in tested], trained={"candidate": trained})
-    before = [walker.handle(walker.made("features", each)) for each in trained[-product.window.test :]]
+    before = [walker.handle(walker.made("features", each)) for each in trained[-partitions_before(product) :]]
     rows = stacked([*map(walker.handle, tested)], product=product)
-    scores = candidate_scores(walker.handle(fitted), rows, product)
-    known = labelled(stacked(before, product=product), label=product.features.label)
+    scores = {SCORE: candidate_scores(walker.handle(fitted), rows, product), **simple_scores(before, rows, product)}
+    scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})
+    known = labelled(stacked(before[-product.window.test :], product=product), label=product.features.label)
     levels = {} if known.is_empty() else levels_of(known, product=product)
     window = Window(partition=key, tested=tuple(each.partition for each in tested), trained=trained, model=fitted.data_version)
-    return window, rows, scores, levels
+    return window, rows, scored, levels
 
 
 def _breaches(walker: Walker) -> Iterator[Check]:

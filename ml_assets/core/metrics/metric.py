@@ -1,0 +1,55 @@
+"""What a metric is: a number about labels and scores, with the influence of each row on it. The list is in registry.py."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from ml_assets.core.metrics import binary
+from ml_assets.core.metrics.arrays import Floats, Task
+
+Best: TypeAlias = Literal["greatest", "least", "nearest_zero", "neither"]
+Losses: TypeAlias = Callable[[Floats, Floats], Floats]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number about y and s, with the influence of each row on it: by itself, or in `both` with the value, where that is
+    quicker. A value that is NaN is undefined on these rows."""
+
+    name: str
+    task: Task
+    best: Best
+    range: tuple[float, float]
+    value: Callable[[Floats, Floats, Floats | None], float]
+    influence: Losses | None = None
+    both: Callable[[Floats, Floats], tuple[float, Floats]] | None = None
+    needs_both_classes: bool = False
+    needs: Literal["", "positives", "negatives"] = ""
+    is_reported: bool = True
+
+    @property
+    def greater_is_better(self) -> bool:
+        return self.best == "greatest"
+
+    def advantage(self, candidate: float, champion: float) -> float:
+        """By how much the candidate is better; negative when it is worse, NaN when either is NaN or nothing is better."""
+        if self.best == "greatest":
+            return candidate - champion
+        if self.best == "least":
+            return champion - candidate
+        if self.best == "neither":
+            return float("nan")
+        return abs(champion) - abs(candidate)
+
+
+def mean(name: str, task: Task, best: Best, bounds: tuple[float, float], losses: Losses, *, is_reported: bool = True) -> Metric:
+    """The metric that is the mean over rows of `losses`."""
+    return Metric(
+        name=name,
+        task=task,
+        best=best,
+        range=bounds,
+        value=lambda y, s, w: binary.mean_loss(losses(y, s), w),
+        influence=lambda y, s: binary.mean_influence(losses(y, s)),
+        is_reported=is_reported,
+    )

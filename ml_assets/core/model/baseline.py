@@ -1,0 +1,116 @@
+"""The simple model that a candidate has to beat: fitted on the candidate's training rows, and scored on the same test rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.metrics.arrays import Floats, Task
+from ml_assets.errors import MlAssetsError
+from ml_assets.spec.baselines import SimpleModelSpec
+from ml_assets.spec.product import Product
+from ml_assets.spec.yaml_file import unknown_name
+
+RIDGE = 1e-3
+"""The penalty per row, on columns of variance 1: columns that say the same twice share their weight."""
+MOST_STEPS = 25
+CLOSE_ENOUGH = 1e-8
+
+
+class BaselineRefused(MlAssetsError):
+    """The declared simple model cannot be made of these rows."""
+
+
+def baseline_scores(spec: SimpleModelSpec, trained: pl.DataFrame, tested: pl.DataFrame, *, product: Product) -> Floats:
+    """The score of each tested row (rows,), by a model of the labelled rows `trained`; the mean label where a value is missing or
+    was never seen. Raises BaselineRefused."""
+    label = product.features.label
+    for name in spec.columns:
+        if name not in trained.columns or name == label:
+            allowed = unknown_name(name, allowed=[each for each in trained.columns if each != label])
+            raise BaselineRefused(f"{product.name}: gates.baselines.baseline: '{name}' is no feature; {allowed}")
+    y = trained[label].cast(pl.Float64).to_numpy()
+    if spec.column:
+        return _column(spec.column, tested, prior=float(y.mean()), product=product)
+    if spec.last_value:
+        return _last_values(spec.last_value, trained, tested, product=product)
+    if spec.linear:
+        design = _Design.of(trained, spec.linear)
+        return design.scores(tested, _fitted(design.matrix(trained), y, task=product.task), task=product.task)
+    return np.full(tested.height, y.mean())
+
+
+def _column(name: str, tested: pl.DataFrame, *, prior: float, product: Product) -> Floats:
+    if not tested.schema[name].is_numeric():
+        raise BaselineRefused(f"{product.name}: gates.baselines.baseline.column: '{name}' holds no numbers")
+    values = tested[name].cast(pl.Float64).fill_nan(None).fill_null(prior).to_numpy()
+    if product.task == "binary" and not ((values >= 0) & (values <= 1)).all():
+        raise BaselineRefused(
+            f"{product.name}: gates.baselines.baseline.column: '{name}' is no probability (found {values.min():g} to "
+            f"{values.max():g}, allowed: 0 to 1); `linear: [{name}]` makes one of it"
+        )
+    return np.asarray(values, dtype=np.float64)
+
+
+def _last_values(columns: Sequence[str], trained: pl.DataFrame, tested: pl.DataFrame, *, product: Product) -> Floats:
+    known, by, label = trained.sort(product.features.time, maintain_order=True), list(columns), product.features.label
+    newest = known.group_by(by).agg(pl.col(label).cast(pl.Float64).last().alias("last value"))
+    joined = tested.select(by).join(newest, on=by, how="left", nulls_equal=True, maintain_order="left")
+    return joined["last value"].fill_null(known[label].cast(pl.Float64).mean()).to_numpy()
+
+
+class _Design:
+    """Columns as standardized numbers: texts as one column per level, what is missing at the mean."""
+
+    def __init__(self, columns: Sequence[str], levels: dict[str, list[str]], mean: Floats, deviation: Floats) -> None:
+        self.columns, self.levels, self.mean, self.deviation = columns, levels, mean, deviation
+
+    @classmethod
+    def of(cls, trained: pl.DataFrame, columns: Sequence[str]) -> "_Design":
+        texts = [name for name in columns if not trained.schema[name].is_numeric() and trained.schema[name] != pl.Boolean]
+        levels = {name: trained[name].cast(pl.String).drop_nulls().unique().sort().to_list() for name in texts}
+        raw = _raw(trained, columns, levels)
+        filled = np.ma.masked_invalid(raw)
+        deviation = np.asarray(filled.std(axis=0).filled(0.0))
+        return cls(columns, levels, np.asarray(filled.mean(axis=0).filled(0.0)), np.where(deviation > 0, deviation, 1.0))
+
+    def matrix(self, frame: pl.DataFrame) -> Floats:
+        """(rows, 1 + columns), the first of them 1."""
+        raw = _raw(frame, self.columns, self.levels)
+        scaled = np.where(np.isfinite(raw), (raw - self.mean) / self.deviation, 0.0)
+        return np.column_stack([np.ones(frame.height), scaled])
+
+    def scores(self, frame: pl.DataFrame, weights: Floats, *, task: Task) -> Floats:
+        value: Floats = self.matrix(frame) @ weights
+        return _logistic(value) if task == "binary" else value
+
+
+def _raw(frame: pl.DataFrame, columns: Sequence[str], levels: dict[str, list[str]]) -> Floats:
+    parts: list[pl.Series] = []
+    for name in columns:
+        if name in levels:
+            text = frame[name].cast(pl.String)
+            parts += [(text == level).fill_null(value=False).cast(pl.Float64) for level in levels[name]]
+        else:
+            parts.append(frame[name].cast(pl.Float64))
+    return np.column_stack([part.to_numpy() for part in parts])
+
+
+def _fitted(x: Floats, y: Floats, *, task: Task) -> Floats:
+    """The weights of ridge regression; of logistic regression by Newton's method."""
+    penalty = RIDGE * y.size * np.diag([0.0, *np.ones(x.shape[1] - 1)])
+    if task == "regression":
+        return np.asarray(np.linalg.solve(x.T @ x + penalty, x.T @ y), dtype=np.float64)
+    weights = np.zeros(x.shape[1])
+    for _ in range(MOST_STEPS):
+        p = _logistic(x @ weights)
+        curvature = (x * (p * (1 - p))[:, None]).T @ x + penalty
+        step = np.linalg.solve(curvature, x.T @ (y - p) - penalty @ weights)
+        weights = weights + step
+        if np.abs(step).max() < CLOSE_ENOUGH:
+            break
+    return weights
+
+
+def _logistic(value: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-np.clip(value, -500, 500))))

@@ -1,0 +1,80 @@
+"""Windows drawn from all of the past, with candidates that are worse than a margin allows: how many of them pass."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ml_assets.core.gate_lab.diagnoses import Leak, margin
+from ml_assets.core.gate_lab.resampling import redrawn
+from ml_assets.core.gates.bounds import shown
+from ml_assets.core.gates.history import MOST_WINDOWS
+from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.panel import Panel
+from ml_assets.core.metrics.intervals import Measured
+from ml_assets.core.metrics.spread import WindowSums
+from ml_assets.services.gate_lab.model_mutants import SEED
+from ml_assets.services.gate_lab.past_walk import Step
+from ml_assets.services.gate_lab.planted_truths import clustered, single, worse
+from ml_assets.spec.gates import ClaimSpec
+
+BEYOND = 1.1
+"""How many margins worse the candidate is whose share of passes is counted."""
+CANDIDATES = 20
+"""That are planted one after another in the windows that are drawn for one margin."""
+
+
+def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED) -> list[Leak]:
+    """Windows of units drawn from all of the past, a week of days together: how often a candidate passes that is worse by more
+    than the margin. Each learns from the product's past windows, as the next one would. Candidates take turns, because a promise
+    is about all that are so much worse, and the days on which a single one fails may be lucky ones."""
+    compared = [step for step in steps if step.champion]
+    if not compared:
+        return []
+    pool, count = _pool(compared), int(np.median([np.unique(clustered(step)).size for step in compared]))
+    claims = [claim for claim in single(compared[0]) if margin(claim) > 0 and "champion" in claim.form.models]
+    return [_leak(claim, pool, compared, windows=windows, units=count, seed=seed) for claim in claims]
+
+
+def _leak(claim: ClaimSpec, pool: Panel, steps: Sequence[Step], *, windows: int, units: int, seed: int) -> Leak:
+    gates, random, hits, hits_by_row, harms = steps[0].case.product.gates, np.random.default_rng(seed), 0, 0, []
+    at, is_by_row = level(gates.budget), gates.unit == "row"
+    for own in np.array_split(np.arange(windows), min(CANDIDATES, windows)):
+        scores, harm = worse(pool, pool.codes, claim, BEYOND * margin(claim), seed=int(random.integers(2**32)))
+        harms.append(harm)
+        spoilt = replace(pool, scores={**pool.scores, "candidate": scores})
+        past = _past(spoilt, claim, steps)
+        for _ in own:
+            window = redrawn(spoilt, random, units=units)
+            by_row = window.by_row().measured(claim.form.terms)
+            parts, shares = window.units.sums(by_row.parts), window.units.shares
+            by_unit = by_row if is_by_row else replace(by_row, parts=parts, shares=shares, is_ordered=window.is_ordered)
+            hits += _passes(claim, by_unit, at, past)
+            hits_by_row += _passes(claim, by_row, at)
+    return Leak(claim.name, float(np.mean(harms)), windows, hits, hits_by_row)
+
+
+def _passes(claim: ClaimSpec, measured: Measured, at: float, past: Sequence[WindowSums] = ()) -> bool:
+    return shown(measured, constant=claim.form.constant, sign=claim.form.sign, past=past).p_proof <= at
+
+
+def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSums]:
+    """What the newest windows of the past show of a claim, each by itself."""
+    ends = np.cumsum([step.panel.rows for step in steps])
+    windows = (pool.part(np.arange(end - step.panel.rows, end)) for step, end in zip(steps, ends, strict=True))
+    sums = [window.measured(claim.form.terms).spread().sums for window in windows]
+    return [each for each in sums if each is not None][-MOST_WINDOWS:]
+
+
+def _pool(steps: Sequence[Step]) -> Panel:
+    """All rows of the past with the scores of who answered; units that are apart stay apart."""
+    codes, first = [], 0
+    for step in steps:
+        own = np.unique(clustered(step), return_inverse=True)[1] + first
+        first = int(own.max()) + 1
+        codes.append(own)
+    champion = np.concatenate([step.scores["champion"] for step in steps])
+    y = np.concatenate([step.panel.y for step in steps])
+    return replace(
+        steps[0].panel, y=y, scores={"candidate": champion, "champion": champion}, codes=np.concatenate(codes), columns={}
+    )

@@ -1,0 +1,56 @@
+"""The `monitoring` section of product.yaml: the limits above which monitoring warns, and what decisions are worth."""
+
+from typing import Any, Self
+
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
+
+from ml_assets.spec.section import Column, Section
+from ml_assets.spec.sections import TaskMetric
+
+CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
+
+
+class ValueSpec(Section):
+    """What a row is worth, in any one currency: by the cell of the confusion matrix that its decision puts it in, or, of a
+    regression, by each unit of absolute error (below 0)."""
+
+    true_positive: float = 0
+    false_positive: float = 0
+    false_negative: float = 0
+    true_negative: float = 0
+    error: float | None = Field(default=None, lt=0)
+
+    @model_validator(mode="after")
+    def _tells_rows_apart(self) -> Self:
+        cells = {getattr(self, cell) for cell in CELLS}
+        if self.error is None and len(cells) == 1:
+            raise ValueError(f"every decision is worth the same; say what differs: {', '.join(CELLS)}, or error of a regression")
+        if self.error is not None and cells != {0}:
+            raise ValueError(f"error is the worth of a regression's error, {', '.join(CELLS)} are that of decisions: not both")
+        return self
+
+
+class MonitoringSpec(Section):
+    """The limits of drift and of the realised metric, above which monitoring warns."""
+
+    score_psi: float = Field(gt=0)
+    column_psi: float = Field(gt=0)
+    metric: TaskMetric
+    max_drop: float = Field(ge=0)
+    ignore: tuple[Column, ...] = ()
+    value: ValueSpec | None = None
+
+    @field_validator("value")
+    @classmethod
+    def _is_of_the_task(cls, value: ValueSpec | None, info: ValidationInfo) -> ValueSpec | None:
+        content = (info.context or {}).get("content")
+        task = content.get("task") if isinstance(content, dict) else None
+        if value is not None and task is not None and (value.error is not None) != (task == "regression"):
+            allowed = "error" if task == "regression" else ", ".join(CELLS)
+            raise ValueError(f"of a {task} task say {allowed}")
+        return value
+
+    @model_serializer(mode="wrap")
+    def _as_declared(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a value the same as before there was the key, so that nothing that was made becomes stale."""
+        return {name: content for name, content in serialize(self).items() if name != "value" or content is not None}
