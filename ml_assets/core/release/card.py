@@ -12,7 +12,7 @@ from ml_assets.core.lineage.differences import declared
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
-from ml_assets.core.markdown import code, table, text
+from ml_assets.core.markdown import code, prose, table, text
 from ml_assets.core.release.approvals import Override
 from ml_assets.spec.product import Product
 
@@ -113,12 +113,12 @@ def _verdict(verdict: VerdictFacts, override: Override | None) -> Iterator[str]:
         reasons = "; ".join(text(reason) for reason in override.reasons)
         yield f"**Overridden by {text(override.by)}**: {text(override.reason)}. Passed over: {reasons}."
     if verdict.claims:
-        rows = [[code(c.name), c.kind, code(c.text), c.outcome, text(c.message)] for c in verdict.claims]
+        rows = [[code(c.name), c.kind, code(c.text), c.outcome, prose(c.message)] for c in verdict.claims]
         yield table(["claim", "kind", "says", "outcome", "found"], rows)
     else:
         yield "; ".join(text(reason) for reason in verdict.reasons)
     if verdict.decision == "ACCEPT":
-        yield f"What it promises: {text(verdict.guarantee)}"
+        yield f"What it promises: {prose(verdict.guarantee)}"
     yield f"What it does not: {DOES_NOT_PROMISE}"
 
 
