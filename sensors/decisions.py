@@ -1,9 +1,11 @@
-"""A person's decision that has not taken effect yet launches the path of its partition, once per decision.
+"""A person's decision that has not taken effect yet launches the path of its partition, once per decision; so does
+the end of a freeze.
 
 It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -12,6 +14,7 @@ from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
 from resources.ledger.decisions import Decisions
 from resources.ledger.recalls import derived
+from resources.ledger.triggers import frozen, last_freeze
 from resources.lineage import Lineage
 
 TICK_SECONDS = 10
@@ -39,11 +42,14 @@ def build(product: Product) -> dg.SensorDefinition:
 def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
     ledger, decisions = lineage.ledger, Decisions(lineage.ledger)
     recorded = [entry for entry in decisions.history() if entry.body.product == product.name]
-    if not recorded:
+    freeze = last_freeze(ledger, product.name)
+    if not recorded and not freeze:
         return
-    for status in release_statuses(lineage, product):
+    for status in release_statuses(lineage, product) if not frozen(ledger, product.name, datetime.now(UTC)) else ():
         statements = decisions.statements(status.release, status.evaluation)
         newest = statements[-1].entry if statements else status.override.entry if status.override else ""
+        if freeze and ledger.record_of(status.release).at < freeze.body.until:
+            newest = freeze.hash  # it was kept out of production until then
         if newest and status.decision.action == "promote":
             yield _request(status.release.partition, newest)
     bad = derived(ledger, product.name)

@@ -104,6 +104,19 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     assert "approved (cli)" in page.read_text()
 
 
+def test_what_is_approved_while_the_product_is_frozen_serves_when_that_is_over(people: People, command: Command) -> None:
+    command("freeze", "flights", "--until", "2999-01-01", "--by", "ann", "--reason", "holidays")
+    for name in ("anna", "ben"):
+        command("approve", "flights", people.release, "--by", name)
+    assert people.home.answering() is None
+    assert launched(people) == []
+    assert command("freeze", "flights", "--lift").output == "flights: not frozen\n"
+    ((partition, _),) = launched(people)
+    assert people.home.run(partition).success
+    assert people.home.answering() == people.release
+    assert launched(people) == []
+
+
 def test_a_refusal_is_final(people: People, command: Command) -> None:
     people.job("approve", {"release": people.release, "reason": "fine", "by": "anna"})
     done = command("refuse", "flights", people.release, "--by", "ben", "--reason", "carrier OO is missing")
