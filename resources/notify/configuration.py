@@ -56,6 +56,10 @@ def _address(value: Any) -> Any:
     return value
 
 
+def _is_one_word(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text
+
+
 Text = Annotated[str, BeforeValidator(_resolved)]
 Secret = Annotated[SecretStr, BeforeValidator(_resolved)]
 EmailAddress = Annotated[str, BeforeValidator(_address), BeforeValidator(_resolved)]
@@ -109,7 +113,7 @@ class _HookSection(ChannelSection):
             )
         except ValueError:
             is_one = False
-        if not is_one or any(not c.isprintable() or c == " " for c in url.get_secret_value()):
+        if not is_one or not _is_one_word(url.get_secret_value()):
             raise ValueError("is not an address such as https://host/path, without a user in it; or env:NAME or file:PATH of one")
         return url
 
@@ -125,6 +129,13 @@ class WebhookSection(_HookSection):
 
     kind: Literal["webhook"]
     token: Secret = SecretStr("")
+
+    @field_validator("token")
+    @classmethod
+    def _is_a_token(cls, token: SecretStr) -> SecretStr:
+        if not _is_one_word(token.get_secret_value()):
+            raise ValueError("is no token: it has a space, a line's end or another letter than ASCII in it")
+        return token
 
     @property
     def secrets(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ class Mailbox:
                     server.login(self.user, self.password)
                 if refused := server.send_message(message):
                     raise smtplib.SMTPRecipientsRefused(refused)
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
             raise Undelivered(f"{self.host}:{self.port}: {_cause(error)}") from None
 
     def _message(self, notices: Sequence[Notice]) -> EmailMessage:
@@ -80,6 +80,8 @@ def _cause(error: Exception) -> str:
             return f"{error}; check `host`, `port` and `security` in notify.yaml"
         case TimeoutError():
             return f"no answer within {SECONDS:.0f} s; check `host`, `port` and `security` in notify.yaml"
+        case UnicodeError():
+            return "it takes no other letters than ASCII; check `user` and `password` in notify.yaml"
         case socket.gaierror():
             return "there is no such host; check `host` in notify.yaml"
         case OSError(strerror=str() as reason):

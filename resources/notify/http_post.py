@@ -23,7 +23,7 @@ def post(url: str, payload: Mapping[str, Any], *, headers: Mapping[str, str]) ->
             return
     except urllib.error.HTTPError as error:
         raise Undelivered(f"{host} answered {error.code}{_detail(error)}; {_advice(error.code)}") from None
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: its text may be that of a header
         raise Undelivered(f"{host}: {_cause(error)}; see whether it is up, then `ml-assets notify --test`") from None
 
 

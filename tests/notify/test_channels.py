@@ -157,6 +157,12 @@ def test_mail_is_encrypted_and_only_for_a_server_with_a_trusted_certificate(
     assert len(server.mails) == 1
 
 
+def test_a_password_that_no_login_can_send_gets_into_no_error(home: Path) -> None:
+    with smtp_sink(MailServer(login=True)) as port:
+        message = failure(mail(home, port, user="ann", password=f"{PASSWORD}é"))
+    assert "no other letters than ASCII" in message
+
+
 def test_a_mail_server_without_tls_gets_no_password(home: Path) -> None:
     server = MailServer(login=True)
     with smtp_sink(server) as port:

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -82,6 +83,24 @@ def test_a_part_that_dies_at_once_again_and_again_is_told_with_its_log_and_does_
     )
     waits = [float(line.split("starts again in ")[1].split(" s")[0]) for line in ends]
     assert waits[:5] == [0.1, 0.2, 0.4, 0.8, 0.8]
+
+
+def test_delays_stay_the_longest_however_often_a_part_ends(supervision: Supervision) -> None:
+    part = supervision.part("broken", BROKEN)
+    each = supervised.Supervised(part, supervision.folder, os.environ, 0, supervision.told.append, ends=5000)
+    each._wait("ended")
+    assert "(5001 times in a row); it starts again in 60 s" in supervision.told[0]
+
+
+def test_a_part_that_cannot_be_started_ends_no_other(supervision: Supervision) -> None:
+    gone, fine = replace(supervision.part("gone"), argv=("/nowhere/python",)), supervision.part("fine")
+
+    def look() -> None:
+        eventually(lambda: supervision.has_told("gone", "cannot be started: No such file", "2 times in a row"), what="two tries")
+        eventually(lambda: supervision.has_told("fine", "works"), what="the other")
+
+    with meanwhile(look):
+        supervision.run(gone, fine)
 
 
 def test_ctrl_c_ends_everything_and_puts_the_handlers_back(supervision: Supervision) -> None:

@@ -28,8 +28,12 @@ def start(argv: Sequence[str], *, log: Path, environ: Mapping[str, str], lock: i
             start_new_session=True,
             pass_fds=[lock],
         )
-    os.ftruncate(lock, 0)
-    os.write(lock, str(process.pid).encode())
+    try:
+        os.ftruncate(lock, 0)
+        os.write(lock, str(process.pid).encode())
+    except OSError:
+        end([process], within=0)
+        raise
     return process
 
 

@@ -16,6 +16,7 @@ State = Literal["waiting", "starting", "works", "silent", "down"]
 """`waiting` for the file that it needs; `silent`: it runs, and does not say any more that it works; `down`: it ended, and starts
 again."""
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 1.0, 60.0
+MOST_DOUBLINGS = 20
 STEADY_SECONDS = 60.0
 """A part that ran this long is started again as after its first end."""
 MOST_MISSES = 5
@@ -91,10 +92,14 @@ class Supervised:
         }
 
     def _start(self) -> None:
-        self.process = processes.start(
-            self.part.argv, log=self.log, environ={**self.environ, **self.part.environ}, lock=self.lock
-        )
-        self.started, self.state, self.starts = time.time(), "starting", self.starts + 1
+        environ = {**self.environ, **self.part.environ}
+        self.started, self.starts = time.time(), self.starts + 1
+        try:
+            self.process = processes.start(self.part.argv, log=self.log, environ=environ, lock=self.lock)
+        except OSError as error:  # such as a full disk: no reason to end the others
+            self._wait(f"cannot be started: {error.strerror}")
+            return
+        self.state = "starting"
         self.tell(f"{self.part.name:<20} {self.part.place} is starting")
 
     def _note_end(self, process: Process) -> None:
@@ -103,10 +108,14 @@ class Supervised:
             self.left.append(process)
         else:
             processes.end([process], within=0)
-        self.ends = 1 if lived >= STEADY_SECONDS else self.ends + 1
-        delay = min(FIRST_DELAY_SECONDS * 2 ** (self.ends - 1), LONGEST_DELAY_SECONDS)
-        again = f" ({self.ends} times in a row)" if self.ends > 1 else ""
-        self.last_end = f"ended with code {process.returncode} after {lived:.0f} s{again}"
+        self.ends = 0 if lived >= STEADY_SECONDS else self.ends
+        self._wait(f"ended with code {process.returncode} after {lived:.0f} s")
+
+    def _wait(self, reason: str) -> None:
+        """Be down until the next start."""
+        self.ends += 1
+        delay = min(FIRST_DELAY_SECONDS * 2 ** min(self.ends - 1, MOST_DOUBLINGS), LONGEST_DELAY_SECONDS)
+        self.last_end = reason + (f" ({self.ends} times in a row)" if self.ends > 1 else "")
         self.process, self.state, self.due = None, "down", time.monotonic() + delay
         self.tell(
             f"{self.part.name:<20} {self.last_end}; it starts again in {delay:g} s; its log: {self.log}{_last_line(self.log)}"
@@ -114,6 +123,8 @@ class Supervised:
 
 
 def _last_line(log: Path) -> str:
+    if not log.is_file():
+        return ""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - SHOWN_BYTES))
         lines = file.read().decode(errors="replace").split("\n")
