@@ -69,8 +69,7 @@ def _now() -> str:
 @dataclass(frozen=True)
 class Ledger:
     """The record at a database URL (SQLite or PostgreSQL). `head_checkpoint` is a file that remembers the newest entry. One that
-    somebody else writes (`is_read_only`) has to be there, and stays as it is. `run` is the Dagster run that writes, whose lease
-    has to hold."""
+    somebody else writes (`is_read_only`) has to be there, and stays as it is. The lease of `run`, which writes, has to hold."""
 
     url: str
     head_checkpoint: Path | None = None

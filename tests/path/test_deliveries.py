@@ -75,6 +75,9 @@ def test_a_bad_delivery_is_refused_and_the_last_good_month_stays(delivered: Home
     delivered.deliver(THIRD, month(THIRD) | content)
     run = delivered.run(THIRD)
     assert not run.success
+    assert run.outcome
+    assert run.outcome.kind == "data refused"
+    assert bad.says[-1] in run.outcome.reason
     assert run.made.keys() <= {"raw", "reference"}
     told = run.errors["raw"] if bad.found_by == "raw" else run.told[bad.found_by]
     assert run.failed_checks == (set() if bad.found_by == "raw" else {bad.found_by})

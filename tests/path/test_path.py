@@ -37,12 +37,16 @@ def test_the_first_month_has_no_candidate_and_its_run_is_green(months: Months) -
     assert run.success
     assert run.computed == DATA | {"reference"}
     assert "gates_passed" not in run.checks
+    assert run.outcome
+    assert (run.outcome.kind, run.outcome.reason) == ("no candidate", "no candidate yet")
 
 
 def test_a_delivered_month_goes_from_file_to_answering_endpoint(months: Months, copy: Home) -> None:
     run = months.runs[THIRD]
     assert run.success
     assert run.computed == PARTITIONED | ENDPOINTS
+    assert run.outcome
+    assert run.outcome.kind == "promoted"
     assert run.failed_checks <= {"columns_stable", "score_stable", "realised_metric_holds"}
     release = months.home.get("release", THIRD)
     assert months.home.answering() == months.home.answering("staging") == release.facts["release"]

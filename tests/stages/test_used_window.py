@@ -31,6 +31,9 @@ def test_the_run_succeeds_without_a_verdict_and_without_a_release(asked: tuple[H
     assert run.success, run.errors
     assert "model" in run.computed
     assert not {"evaluation", "release"} & run.made.keys()
+    assert run.outcome
+    assert run.outcome.kind == "withheld"
+    assert "is retired" in run.outcome.reason
 
 
 def test_a_warning_says_why_and_when_the_next_window_opens(asked: tuple[Home, Run]) -> None:

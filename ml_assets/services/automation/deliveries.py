@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
 
+MOST_NAMED = 1000
+"""Partitions that a query names; of more it asks for all."""
+
+
 @dataclass(frozen=True)
 class Due:
     """Deliveries to be launched now, oldest partition first, and what is waited for, in words."""
@@ -71,7 +75,8 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
             )
         else:
             changed[key] = digests
-    attempts = recorded.newest(lineage.ledger, product.name, [*changed]) if changed else {}
+    named = [*changed] if len(changed) <= MOST_NAMED else []
+    attempts = recorded.newest(lineage.ledger, product.name, named) if changed else {}
     read = recorded.read_deliveries(lineage.ledger, product.name) if changed.keys() - attempts.keys() else {}
     code, is_reference_new = code_digest(product), _is_reference_new(lineage, landed)
     for key, digests in changed.items():

@@ -1,7 +1,8 @@
 """What came of a run of the path, at a glance: from the events that Dagster keeps of it."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -13,6 +14,10 @@ DATA_STAGES = ("raw", "reference", "dataset", "quarantine", "features")
 REFUSALS = ("DeliveryError", "ContractBreached", "NotDelivered")
 """Errors by which a step of the data says that a delivery cannot be used."""
 LONGEST = 500
+
+
+_PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]+@")
+"""Of an address in an error's message; reasons are shown in tags, recorded and sent."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
     events = instance.all_logs(run.run_id)
     if run.status == DagsterRunStatus.SUCCESS:
         return decided(_shown(events), [_found(event) for event in _checks(events) if not event.passed])
-    return _failed(events)
+    outcome = _failed(events)
+    return replace(outcome, reason=_PASSWORD.sub(r"\1:***@", outcome.reason)[:LONGEST])
 
 
 def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = ()) -> Outcome:
@@ -92,9 +98,9 @@ def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
         if cause is not None and cause.cls_name in REFUSALS:
             refused.append(message.partition(": ")[2] or message)
         elif not refused:
-            return Outcome("broken", f"{event.step_key}: {message}"[:LONGEST])
+            return Outcome("broken", f"{event.step_key}: {message}")
     if refused:
-        return Outcome("data refused", "; ".join(dict.fromkeys(refused))[:LONGEST])
+        return Outcome("data refused", "; ".join(dict.fromkeys(refused)))
     kinds = [entry.dagster_event for entry in events if entry.dagster_event is not None]
     messages = [event.message for event in kinds if event.event_type_value == "PIPELINE_FAILURE" and event.message]
-    return Outcome("broken", (messages or ["its process ended"])[-1][:LONGEST])
+    return Outcome("broken", (messages or ["its process ended"])[-1])

@@ -6,7 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
+from ml_assets.services.automation.outcomes import Outcome, outcome_of
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
 from resources.dagster_assets import asset_key
@@ -38,7 +39,8 @@ class Run:
 
     `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `errors` what
     was raised, by step, checks that block aside. `rebuilt` and `rebuilt_checks` are the same of what was brought up to date
-    before, by (stage, partition) and (stage, partition, claim); `entries` are all of Dagster's log.
+    before, by (stage, partition) and (stage, partition, claim); `entries` are all of Dagster's log; `outcome` is what a person is
+    told of it.
     """
 
     success: bool
@@ -51,6 +53,7 @@ class Run:
     rebuilt: Mapping[tuple[str, str], bool] = field(default_factory=dict)
     rebuilt_checks: Mapping[tuple[str, str, str], bool] = field(default_factory=dict)
     entries: Sequence[Any] = field(default=(), repr=False)
+    outcome: Outcome | None = None
 
     @property
     def log(self) -> list[str]:
@@ -116,7 +119,9 @@ class Home:
             done = job.execute_in_process(
                 instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET
             )
-            return _told(done, partition, instance.all_logs(done.run_id))
+            ended = instance.get_run_by_id(done.run_id)
+            assert ended is not None
+            return replace(_told(done, partition, instance.all_logs(done.run_id)), outcome=outcome_of(instance, ended))
 
     def current(self, stage: str, partition: str = "") -> Manifest | None:
         return self.space.ledger.current(self.name, stage, partition)
