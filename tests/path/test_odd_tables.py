@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.homes.path_homes import Home, blank_pages
-from tests.support.homes.shop import DAYS, deliver, shop
+from tests.support.homes.shop import DAYS, csv_bytes, deliver, rows, shop
 
 FIRST, SECOND, THIRD, FOURTH = DAYS
 NULLABLE_CITY = ("    city: str\n", "    city: str = pa.Field(nullable=True)\n")
@@ -98,3 +98,18 @@ def test_columns_that_tell_nothing_are_taken_and_prove_nothing(folder: Path) -> 
     assert run.success, run.errors
     assert home.current("evaluation", SECOND) is not None
     assert home.answering() is None
+
+
+def test_a_field_may_have_a_name_with_a_space(folder: Path) -> None:
+    spaced = (r"    items: int = pa.Field\(nullable=True\)", '    items: int = pa.Field(nullable=True, alias="Order items")')
+    columns = 'id, placed_at, city, amount, "Order items"'
+    dbt = {
+        "shop_requests.sql": f"select {columns} from {{{{ source('dataset', 'orders') }}}}",
+        "shop_features.sql": f"select {columns}, hour(placed_at) as hour from {{{{ ref('shop_requests') }}}}",
+    }
+    home = shop(folder, contract=[spaced], dbt=dbt)
+    for day in (FIRST, SECOND):
+        renamed = [{"Order items" if name == "items" else name: value for name, value in row.items()} for row in rows(day)]
+        home.deliver(day, {"orders": csv_bytes(renamed)})
+    went(home, FIRST, SECOND)
+    assert home.answering() == home.get("release", SECOND).facts["release"]

@@ -54,6 +54,14 @@ def test_one_client_cannot_take_all_places(store: Store, tmp_path: Path) -> None
     assert not app.state.admission.under_way
 
 
+def test_an_encoded_body_is_refused_and_the_connection_closes(store: Store, tmp_path: Path) -> None:
+    app, body = app_of(store, PredictionLog(tmp_path)), json.dumps(ROWS[0]).encode()
+    answers = within(app, lambda: asyncio.gather(*(ask(app, body, encoding=encoding) for encoding in ("gzip", "identity", ""))))
+    assert [status for status, *_ in answers] == [415, 200, 200]
+    assert "encoded as 'gzip'" in answers[0][1]["detail"][0]["message"]
+    assert answers[0][2][b"connection"] == b"close"
+
+
 def test_keys_guard_predictions_and_the_operator_routes(store: Store, tmp_path: Path) -> None:
     (predict, line), (admin, more) = new_key("predict"), new_key("admin")
     moved: list[tuple[str | None, str, str]] = []

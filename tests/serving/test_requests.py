@@ -63,7 +63,7 @@ def test_one_object_and_many_rows_are_decoded_in_order() -> None:
         ("carrier", '"ZZ"', "ZZ"),
         ("carrier", "{}", "got `object`"),
         ("scheduled_at", '"yesterday"', "Invalid"),
-        ("scheduled_at", '"2013-01-01T10:00:00Z"', "timezone"),
+        ("scheduled_at", '"0001-01-01T00:00:00+01:00"', "no time of the years 1 to 9999"),
         ("scheduled_at", "1357034400", "got `int`"),
     ],
 )
@@ -72,6 +72,27 @@ def test_a_bad_value_is_refused_with_its_field_and_what_is_allowed(name: str, li
     assert (error.status, error.detail[0].path) == (422, name)
     assert message in error.detail[0].message
     assert error.detail[0].allowed == next(field for field in DECODER.fields if field.name == name).allowed()
+
+
+@pytest.mark.parametrize("written", ["2013-01-01T10:00:00Z", "2013-01-01T12:00:00+02:00", "2013-01-01T05:00:00-05:00"])
+def test_a_timestamp_with_a_zone_is_the_same_moment_in_utc(written: str) -> None:
+    plain, zoned = ({**GOOD, "scheduled_at": text} for text in ("2013-01-01T10:00:00", written))
+    expected = DECODER.decode(json.dumps(plain).encode())
+    assert DECODER.decode(json.dumps(zoned).encode()) == expected == DECODER.convert([zoned])
+    many = DECODER.decode(json.dumps({"rows": [plain, zoned]}).encode())
+    assert many == [*expected, *expected]
+
+
+def test_a_field_may_have_a_name_with_spaces_or_a_word_of_python() -> None:
+    fields = [{"name": name, "type": "integer"} for name in ("Order items", "from", "größe", "a.b")]
+    decoder = RequestDecoder(json.dumps(fields).encode())
+    request = {"Order items": 1, "from": 2, "größe": 3, "a.b": 4}
+    (row,) = decoder.decode(json.dumps(request).encode())
+    assert msgspec.structs.astuple(row) == (1, 2, 3, 4)
+    assert msgspec.json.decode(msgspec.json.encode(row)) == request
+    with pytest.raises(BadRequest) as caught:
+        decoder.decode(json.dumps({**request, "Order items": "x"}).encode())
+    assert caught.value.detail[0].path == "Order items"
 
 
 def test_the_path_names_the_row() -> None:

@@ -28,7 +28,7 @@ Answered = tuple[int, Any, dict[bytes, bytes]]
 
 
 async def ask(
-    app: App, body: bytes, *, path: str = "/predict", method: str = "POST", client: str = "a", key: str = ""
+    app: App, body: bytes, *, path: str = "/predict", method: str = "POST", client: str = "a", key: str = "", encoding: str = ""
 ) -> Answered:
     sent: list[Any] = []
 
@@ -40,6 +40,7 @@ async def ask(
         sent.append(message)
 
     headers = [(b"authorization", f"Bearer {key}".encode())] if key else []
+    headers += [(b"content-encoding", encoding.encode())] if encoding else []
     await app({"type": "http", "path": path, "method": method, "headers": headers, "client": (client, 1)}, receive, send)
     head, content = sent
     return head["status"], json.loads(content["body"]) if path != "/metrics" else content["body"].decode(), dict(head["headers"])

@@ -23,6 +23,7 @@ def command(months: int) -> None:
 
     Only what is new or stale is computed. Exit code 1 when a run fails for another reason than a gate.
     """
+    from ml_assets.services.backfill import up_to_date
     from ml_assets.services.demo_flights import Year
 
     space = workspace()
@@ -34,10 +35,10 @@ def command(months: int) -> None:
         _deliver(space, product, name, "", content)
     serving: dict[str, str] = {}
     assets: list[str] = []
-    up_to_date = _up_to_date(space, product)
+    current = up_to_date(space.lineage, space.landing, product, cache=space.settings.cache)
     for key in year.months[:months]:
         is_new = _deliver_month(space, product, key, year.month(key))
-        if is_new or key not in up_to_date:
+        if is_new or key not in current:
             assets += _run(space, product, key)
         pointer = space.ledger.pointer(PRODUCT, "production")
         serving[key] = pointer.body.release if pointer else ""
@@ -58,16 +59,6 @@ def _deliver_month(space: Workspace, product: Product, key: str, tables: Mapping
     """Deliver the tables of a month; return whether one of them was new."""
     new = [name for name, content in tables.items() if _deliver(space, product, name, key, content)]
     return bool(new)
-
-
-def _up_to_date(space: Workspace, product: Product) -> set[str]:
-    """The partitions that were taken down the path and for which nothing would be rebuilt."""
-    from ml_assets.services.planning.plan import make_plan
-
-    known = set(space.ledger.partitions(PRODUCT, "raw"))
-    planned = make_plan(space.lineage, space.landing, product, cache=space.settings.cache) if known else []
-    stale = {item.partition for item in planned}
-    return known - stale if "" not in stale else set()
 
 
 def _run(space: Workspace, product: Product, key: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`ml-assets run`: the whole path for one partition."""
+"""`ml-assets run`: the whole path for one partition, or for a range of them in one process."""
 
 import json
 import sys
@@ -16,10 +16,15 @@ from ml_assets.spec.product import Product
 @click.command()
 @click.argument("product")
 @click.option("--partition", "-p", help="Partition key; the newest delivered one if not given.")
+@click.option("--from", "first", metavar="KEY", help="Run all partitions from this one on, one after another.")
+@click.option("--to", "last", metavar="KEY", help="The last one of --from; the newest delivered one if not given.")
 @click.option("--stale", is_flag=True, help="Run the newest partition if it or what it reads is stale; say first what, and why.")
-@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
-def command(product: str, partition: str | None, stale: bool, as_json: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON; with --from, one line a partition.")
+def command(*, product: str, partition: str | None, first: str | None, last: str | None, stale: bool, as_json: bool) -> None:
     """Run the path of PRODUCT, raw to endpoint and monitoring, by the job that sensors launch too.
+
+    With --from the partitions of a range are run in this process, in order, with the outcome that single runs would have. Those
+    that are current are left out, so the same command goes on where it was stopped. A partition that fails stops no later one.
 
     With --stale nothing is done where neither the path of the newest partition nor what it reads is stale, or where its test
     window is retired: then the next partition is judged by what is merged. No older evaluation is made again, so no look at an
@@ -27,37 +32,70 @@ def command(product: str, partition: str | None, stale: bool, as_json: bool) -> 
 
     Exit code 1 when a step fails or a blocking check stops the path.
     """
-    if stale and partition:
+    if sum((stale, partition is not None, first is not None)) > 1:
         raise click.UsageError(
-            f"--stale is of the newest partition; `ml-assets run {product} --partition {partition}` runs that one"
+            f"--stale is of the newest partition, --partition of one and --from of a range; "
+            f"`ml-assets run {product} --partition KEY` runs one"
         )
+    if last and not first:
+        raise click.UsageError("--to is the end of a range; give its beginning with --from")
     space = workspace()
     spec = checked_product(product, space.settings)
+    if first:
+        _run_range(space, spec, first, last, as_json=as_json)
+        return
     key = partition_named(space, spec, partition)
     if stale and not _announce_stale(space, spec, key, quiet=as_json):
         if as_json:
             nothing: dict[str, Any] = {"run": None, "success": True, "seconds": 0.0, "stages": {}, "failures": []}
             click.echo(json.dumps({"product": product, "partition": key, **nothing}, indent=1))
         return
-    progress = Progress(f"{product} {key}", partition=key, quiet=as_json)
+    outcome = _run(space, spec, key, quiet=as_json)
+    if as_json:
+        click.echo(json.dumps(outcome, indent=1))
+    sys.exit(0 if outcome["success"] else 1)
+
+
+def _run_range(space: Workspace, product: Product, first: str, last: str | None, *, as_json: bool) -> None:
+    from ml_assets.services.backfill import backfill
+
+    planned = backfill(space.lineage, space.landing, product, first, last, cache=space.settings.cache)
+    if not as_json:
+        click.echo(f"{product.name}: {planned.summary}")
+    failed: list[str] = []
+    for number, key in enumerate(planned.to_run, 1):
+        outcome = _run(space, product, key, quiet=as_json, title=f"{number}/{len(planned.to_run)} {product.name} {key}")
+        failed += [] if outcome["success"] else [key]
+        if as_json:
+            click.echo(json.dumps(outcome))
+    if failed:
+        click.echo(
+            f"{len(failed)} of {len(planned.to_run)} failed: {', '.join(failed)}; the same command runs them again", err=True
+        )
+    sys.exit(1 if failed else 0)
+
+
+def _run(space: Workspace, product: Product, key: str, *, quiet: bool, title: str = "") -> dict[str, Any]:
+    """Run the path of one partition, and print its progress and what failed."""
+    progress = Progress(title or f"{product.name} {key}", partition=key, quiet=quiet)
     started = time.monotonic()
-    result = run_job(space, spec, "path", tags={"dagster/partition": key}, listener=progress)
+    result = run_job(space, product, "path", tags={"dagster/partition": key}, listener=progress)
     came = run_outcome(space, result.run_id)
-    outcome: dict[str, Any] = {"product": product, "partition": key, "run": result.run_id, "success": result.success}
-    outcome |= {
+    progress.close()
+    for failure in progress.failures if not quiet else []:
+        click.echo(f"  {failure}", err=True)
+    if not quiet:
+        click.echo(f"{product.name} {key}: {came.kind}: {came.reason}")
+    return {
+        "product": product.name,
+        "partition": key,
+        "run": result.run_id,
+        "success": result.success,
         "seconds": round(time.monotonic() - started, 2),
         "stages": progress.stages,
         "failures": progress.failures,
         "outcome": {"kind": came.kind, "reason": came.reason},
     }
-    progress.close()
-    if as_json:
-        click.echo(json.dumps(outcome, indent=1))
-    for failure in progress.failures if not as_json else []:
-        click.echo(f"  {failure}", err=True)
-    if not as_json:
-        click.echo(f"{product} {key}: {came.kind}: {came.reason}")
-    sys.exit(0 if result.success else 1)
 
 
 def _announce_stale(space: Workspace, product: Product, key: str, *, quiet: bool) -> int:

@@ -83,10 +83,14 @@ class Situation:
 
 @dataclass
 class Planner:
-    """Goes down the path stage by stage; what is stale upstream makes stale what read it, with the same root cause."""
+    """Goes down the path stage by stage; what is stale upstream makes stale what read it, with the same root cause.
+
+    `makes_missing`: whether what was never made would be; otherwise it is left aside, and what reads it reads the others.
+    """
 
     product: Product
     situation: Situation
+    makes_missing: bool = True
     found: dict[Asset, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -158,6 +162,8 @@ class Planner:
         versions: dict[Asset, str | None] = {}
         for read, (first, last) in self._declared_reads[stage]:
             there = self._before(key, -first, -last) if STAGES[read.stage].is_partitioned else [""]
+            if not self.makes_missing:
+                there = [each for each in there if self._is_known(read.stage, each)]
             keys = read.taken(self.product, there)
             if len(keys) < read.at_least(self.product):
                 return None
@@ -202,6 +208,8 @@ class Planner:
         if inputs is None:
             if standing is not None and (spoiled := tuple(self._spoiled(asset, standing))):
                 self._find(Item(stage, key, "stale", spoiled))
+            return
+        if standing is None and not self.makes_missing:
             return
         if standing is None:
             self._find(Item(stage, key, "missing", self._why_missing(asset, inputs)))

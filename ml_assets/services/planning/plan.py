@@ -55,10 +55,11 @@ class Surroundings:
 
 def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
     """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
-    was not read yet, and which release serves, are left aside."""
+    was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
+    aside."""
     around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
-    items = Planner(product, situation(lineage.ledger, product, around)).plan(until=stage)
-    return [item for item in items if item.state == "stale" and {cause.kind for cause in item.causes} != {"champion"}]
+    items = Planner(product, situation(lineage.ledger, product, around), makes_missing=False).plan(until=stage)
+    return [item for item in items if {cause.kind for cause in item.causes} != {"champion"}]
 
 
 def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache: Path) -> Surroundings:

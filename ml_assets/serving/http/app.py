@@ -55,7 +55,7 @@ class App:
             return
         except MlAssetsError as error:
             reply = refused(BadRequest(500, [Refusal(path="", message=str(error))], reason="error"))
-        await send_reply(send, reply, closes=self.state.endpoint.is_draining or reply.status in (413, 408))
+        await send_reply(send, reply, closes=self.state.endpoint.is_draining or reply.status in (408, 413, 415))
         known = path if handler else "other"
         self.state.metrics.requests[known, reply.status] += 1
         if path == "/predict":

@@ -39,7 +39,11 @@ class Request(msgspec.Struct, frozen=True):
         return next((value for header, value in self.scope["headers"] if header == name), None)
 
     async def body(self, limit: int) -> bytes:
-        """Read the body. Raises ClientGone, and BadRequest with 413 over `limit` bytes, at once if its stated length is."""
+        """Read the body. Raises ClientGone, and BadRequest with 415 for an encoded one and 413 over `limit` bytes, at once if its
+        stated length is."""
+        if (encoding := self.header(b"content-encoding") or b"identity") != b"identity":
+            about = f"a body encoded as {encoding.decode('latin-1')[:40]!r} is not read; send it as it is"
+            raise BadRequest(415, [Refusal(path="", message=about)], reason="encoded")
         pieces, size, has_more = [], 0, True
         while has_more:
             message = await self.receive()

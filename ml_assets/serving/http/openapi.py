@@ -50,7 +50,7 @@ def _predict(body: dict[str, Any]) -> dict[str, Any]:
     scored = {"description": "Scores in the order of the rows", **_json({"$ref": "#/components/schemas/Answer"})}
     reasons = {
         "400": "Not JSON", "401": "No API key", "403": "The API key does not allow this", "408": "Took too long to arrive",
-        "413": "Too large", "422": "A field is refused", "429": "Too many requests of this client",
+        "413": "Too large", "415": "The body is encoded", "422": "A field is refused", "429": "Too many requests of this client",
         "503": "Not ready, or too busy",
     }  # fmt: skip
     return {

@@ -32,15 +32,15 @@ class Candidate:
     """A candidate: in the shadow it scores served requests; as a canary it serves a share of the requests too.
 
     `canary` is for the event loop, None in the shadow. `scorers` are for the shadow's thread alone, by digest: the candidate and,
-    with a canary, the champion, which scores the requests that the canary served. `share_fields` are the request's fields that
-    decide which requests are of the canary's share.
+    with a canary, the champion, which scores the requests that the canary served. `share_attributes` of a row decide which of the
+    requests are of the canary's share.
     """
 
     digest: str
     share: float
     canary: Serving | None
     scorers: Mapping[str, Bundle]
-    share_fields: tuple[str, ...]
+    share_attributes: tuple[str, ...]
 
     @property
     def release(self) -> str:
@@ -54,7 +54,7 @@ class Candidate:
         """
         if self.canary is None:
             return False
-        key = msgspec.msgpack.encode([getattr(row, name) for name in self.share_fields])
+        key = msgspec.msgpack.encode([getattr(row, attribute) for attribute in self.share_attributes])
         hashed = hashlib.blake2b(key, digest_size=HASH_BYTES, salt=self.digest.encode()[:SALT_BYTES]).digest()
         number: int = int.from_bytes(hashed, "big")
         return number < self.share * 256.0**HASH_BYTES
@@ -64,11 +64,12 @@ class Candidate:
         return next((other for other in self.scorers if other != digest), self.digest)
 
 
-def key_fields(champion: Bundle, candidate: Bundle) -> tuple[str, ...]:
-    """Return the fields of the champion's key that both requests have; every field of the champion where there are none."""
+def key_attributes(champion: Bundle, candidate: Bundle) -> tuple[str, ...]:
+    """Return the attributes of the champion's rows for the fields of its key that both requests have; if none, for all fields."""
     names = [field.name for field in champion.requests.fields]
     common = set(names) & {field.name for field in candidate.requests.fields}
-    return tuple(name for name in champion.card.key if name in common) or tuple(names)
+    shared = [name for name in champion.card.key if name in common] or names
+    return tuple(champion.requests.attributes[name] for name in shared)
 
 
 def converted(rows: Sequence[msgspec.Struct], served_by: Bundle, scorer: Bundle) -> Sequence[msgspec.Struct]:

@@ -11,7 +11,7 @@ import msgspec
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.release.bundle import Bundle, load
 from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused
-from ml_assets.serving.release.loaded_releases import Candidate, Serving, key_fields
+from ml_assets.serving.release.loaded_releases import Candidate, Serving, key_attributes
 from ml_assets.serving.release.trial_process import Trial
 from ml_assets.serving.requests.parser import Limits
 from resources.endpoints.pointer import Pointer
@@ -128,8 +128,8 @@ class Endpoint:
             loaded = self._load(pointer)
             both = {wanted.bundle, champion.pointer.bundle}
             scorers = {digest: self._copy(digest) for digest in both} if wanted.share else {wanted.bundle: loaded.bundle}
-            share_fields = key_fields(champion.bundle, loaded.bundle)
-            candidate = Candidate(wanted.bundle, wanted.share, loaded if wanted.share else None, scorers, share_fields)
+            share_attributes = key_attributes(champion.bundle, loaded.bundle)
+            candidate = Candidate(wanted.bundle, wanted.share, loaded if wanted.share else None, scorers, share_attributes)
         except (MlAssetsError, OSError) as error:
             trouble = str(error)
         with self._loading:

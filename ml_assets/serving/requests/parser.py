@@ -1,8 +1,10 @@
 """Strict requests from a bundle's request.json: no coercion, no unknown field, and every refusal names its field."""
 
+import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from keyword import iskeyword
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
@@ -30,9 +32,11 @@ class RequestDecoder:
     def __init__(self, content: bytes, *, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self.fields = _fields(content)
+        self.attributes = {field.name: _attribute(field.name, number) for number, field in enumerate(self.fields)}
         self.row_type = msgspec.defstruct(
             "Request",
-            [(field.name, annotation(field)) for field in self.fields],
+            [(self.attributes[field.name], annotation(field)) for field in self.fields],
+            rename={attribute: name for name, attribute in self.attributes.items()},
             forbid_unknown_fields=self.limits.unknown_fields == "refuse",
             frozen=True,
             gc=False,
@@ -40,6 +44,7 @@ class RequestDecoder:
         rows = Annotated[list[self.row_type], msgspec.Meta(min_length=1, max_length=self.limits.rows)]  # type: ignore[name-defined]
         many = msgspec.defstruct("Requests", [("rows", rows)], forbid_unknown_fields=True)
         self._allowed_values = {field.name: field.allowed() for field in self.fields}
+        self._timestamps = {field.name: self.attributes[field.name] for field in self.fields if field.type == "timestamp"}
         self._refuse_unknown = frozenset(field.name for field in self.fields if field.known is not None)
         self._one = msgspec.json.Decoder(self.row_type)
         self._many = msgspec.json.Decoder(many)
@@ -53,7 +58,7 @@ class RequestDecoder:
         self._refuse_nested(body)
         try:
             if body[:8] == b'{"rows":' or "rows" in self._shape.decode(body):
-                rows = cast("Sequence[msgspec.Struct]", self._many.decode(body).rows)  # type: ignore[attr-defined]
+                rows = cast("list[msgspec.Struct]", self._many.decode(body).rows)  # type: ignore[attr-defined]
                 names = len(rows) * len(self.fields) + 1
             else:
                 rows, names = [self._one.decode(body)], len(self.fields)
@@ -63,14 +68,31 @@ class RequestDecoder:
             raise self._malformed(body, error) from error
         if colons(body) != names and (path := repeated_field(body)) is not None:
             raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
-        return rows
+        return self._in_utc(rows)
 
     def convert(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[msgspec.Struct]:
         """Convert parsed objects, under the same rules; timestamps may be text or datetimes. Raises BadRequest."""
         try:
-            return [msgspec.convert(request, self.row_type) for request in requests]
+            return self._in_utc([msgspec.convert(request, self.row_type) for request in requests])
         except msgspec.ValidationError as error:
             raise self._invalid(error) from error
+
+    def _in_utc(self, rows: list[msgspec.Struct]) -> list[msgspec.Struct]:
+        """The rows, with timestamps that came with a zone as naive UTC. Raises BadRequest."""
+        for number, row in enumerate(rows):
+            zoned = {name: at for name, at in self._timestamps.items() if getattr(getattr(row, at), "tzinfo", None)}
+            if zoned:
+                where = f"rows[{number}]." if len(rows) > 1 else ""
+                naive = {at: self._naive(getattr(row, at), name, where + name) for name, at in zoned.items()}
+                rows[number] = msgspec.structs.replace(row, **naive)
+        return rows
+
+    def _naive(self, moment: dt.datetime, name: str, path: str) -> dt.datetime:
+        try:
+            return moment.astimezone(dt.UTC).replace(tzinfo=None)
+        except OverflowError:
+            about = f"{moment.isoformat()} is in UTC no time of the years 1 to 9999"
+            raise BadRequest(422, [Refusal(path=path, message=about, allowed=self._allowed(name))]) from None
 
     def _refuse_nested(self, body: bytes) -> None:
         """Refuse, before parsing, more objects and lists than the most rows need; that bounds the depth too."""
@@ -102,6 +124,11 @@ class RequestDecoder:
         if path == "rows":
             return {"type": "array", "rows": [1, self.limits.rows]}
         return self._allowed_values.get(_name(path), sorted(self._allowed_values))
+
+
+def _attribute(name: str, number: int) -> str:
+    """The attribute of a row for a field: its name, unless that is no name of Python's."""
+    return name if name.isidentifier() and not iskeyword(name) else f"field_{number}"
 
 
 def _name(path: str) -> str:

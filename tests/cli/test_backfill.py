@@ -1,0 +1,61 @@
+"""`ml-assets run --from --to`: a range of partitions in one process, with the outcome of single runs."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from tests.support.homes.path_homes import Home, blank_pages
+from tests.support.homes.shop import DAYS, deliver, shop
+
+FIRST, SECOND, THIRD, FOURTH = DAYS
+
+
+def ran(home: Home, *arguments: str) -> Result:
+    environ = {"ML_ASSETS_HOME": str(home.folder), "ML_ASSETS_PRODUCTS": str(home.declared.parent)}
+    with blank_pages():
+        return CliRunner().invoke(cli, ["run", "shop", *arguments], env=environ)
+
+
+@pytest.fixture(scope="module")
+def backfilled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Result]:
+    """The first and the fourth day, with one between them that is refused and one that is not delivered."""
+    home = shop(tmp_path_factory.mktemp("range"))
+    deliver(home, FIRST, FOURTH)
+    deliver(home, SECOND, amount="free")
+    return home, ran(home, "--from", FIRST, "--to", FOURTH)
+
+
+def test_a_range_is_run_in_order_and_a_failure_stops_no_later_partition(backfilled: tuple[Home, Result]) -> None:
+    home, done = backfilled
+    assert "shop: 3 to run, 1 not delivered (2024-03-03)" in done.output
+    assert f"3/3 shop {FOURTH}" in done.output
+    assert f"1 of 3 failed: {SECOND}; the same command runs them again" in done.output
+    assert done.exit_code == 1
+    assert home.answering() == home.get("release", FOURTH).facts["release"]
+
+
+def test_a_run_without_a_candidate_says_what_is_missing(backfilled: tuple[Home, Result]) -> None:
+    assert f"no candidate yet: 0 of at least 1 training partitions before {FIRST}" in backfilled[1].output
+
+
+def test_the_same_command_goes_on_where_it_was_stopped(backfilled: tuple[Home, Result]) -> None:
+    home, _ = backfilled
+    deliver(home, SECOND)
+    done = ran(home, "--from", FIRST, "--to", SECOND, "--json")
+    assert done.exit_code == 0, done.output
+    (outcome,) = [json.loads(line) for line in done.output.splitlines() if line.startswith("{")]
+    assert (outcome["partition"], outcome["success"], outcome["stages"]["dataset"]) == (SECOND, True, "made")
+
+
+def test_a_range_of_which_nothing_is_delivered_is_named(backfilled: tuple[Home, Result]) -> None:
+    done = ran(backfilled[0], "--from", "2024-03-20", "--to", "2024-03-21")
+    assert "nothing from 2024-03-20 to 2024-03-21 is delivered" in str(done.exception)
+    assert ran(backfilled[0], "--to", SECOND).exit_code == 2
+    assert ran(backfilled[0], "--from", FIRST, "--partition", SECOND).exit_code == 2
+
+
+def test_a_range_begins_in_the_calendar(tmp_path: Path) -> None:
+    assert "'2024-02-01' is not a partition of this product" in str(ran(shop(tmp_path), "--from", "2024-02-01").exception)
