@@ -1,23 +1,36 @@
 """What is wrong with a contract.py, by itself and beside its product.yaml. Reads no data."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import get_args
 
-from ml_assets.spec.sections import DeliverySpec
+from ml_assets.spec.sections import DeliverySpec, Every, FeatureSpec
 from ml_assets.spec.yaml_file import unknown_name
 
+CALENDAR: tuple[Every, ...] = get_args(Every)
+UNIT = "gates.unit"
 _DECLARES = ("TABLES", "Request", "Features")
 
 
 def contract_problems(
-    module: ModuleType, delivery: DeliverySpec, *, categories: Iterable[str], file: Path, spec: Path
+    module: ModuleType,
+    delivery: DeliverySpec,
+    *,
+    categories: Iterable[str],
+    divided: Iterable[tuple[str, str]],
+    features: FeatureSpec,
+    file: Path,
+    spec: Path,
+    line_of: Callable[[str], int],
 ) -> list[str]:
     """Every mistake: in what the module declares or, if that can be read, in how it goes with the declaration. `categories`:
-    the columns of a request for which the endpoint declares what to do with unknown categories."""
+    the columns of a request for which the endpoint declares what to do with unknown categories; `divided`: columns of
+    the features that gates read, each with the path of its declaration, whose line is `line_of`."""
     return list(_unreadable(module, file)) or [
         *_table_problems(module, delivery, file=file, spec=spec),
         *_category_problems(module, categories, spec=spec),
+        *_gate_problems(module, divided, features, spec=spec, line_of=line_of),
     ]
 
 
@@ -58,3 +71,19 @@ def _category_problems(module: ModuleType, categories: Iterable[str], *, spec: P
         if name not in allowed:
             wrong = f"holds {dtypes[name]}, not text or whole numbers" if name in dtypes else "is no column of Request"
             yield f"{spec}: endpoint.unknown_categories: '{name}' {wrong}; {unknown_name(name, allowed=allowed)}"
+
+
+def _gate_problems(
+    module: ModuleType,
+    divided: Iterable[tuple[str, str]],
+    features: FeatureSpec,
+    *,
+    spec: Path,
+    line_of: Callable[[str], int],
+) -> Iterator[str]:
+    """Columns that gates read and the features do not have."""
+    columns = {*features.key, features.time, features.label, *module.Features.to_schema().columns}
+    for path, name in divided:
+        allowed = (*CALENDAR, "row", *columns) if path == UNIT else columns
+        if name not in allowed:
+            yield f"{spec}:{line_of(path)}: {path}: '{name}' is no column of the features; {unknown_name(name, allowed=allowed)}"

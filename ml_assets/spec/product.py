@@ -6,7 +6,7 @@ Belongs here: loading a declaration and saying all that is wrong with it. Does n
 import hashlib
 import sys
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +37,7 @@ from ml_assets.spec.sections import (
     Task,
     WindowSpec,
 )
-from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
+from ml_assets.spec.yaml_file import SpecFileProblems, line_of, read_model, unknown_name
 
 
 class ProductError(MlAssetsError):
@@ -125,8 +125,18 @@ class Product(Section):
     def contract(self) -> ModuleType:
         """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded."""
         module = _import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name)
-        file, spec, categories = self.folder / CONTRACT_FILE, self.folder / SPEC_FILE, self.endpoint.unknown_categories
-        if problems := contract_problems(module, self.delivery, categories=categories, file=file, spec=spec):
+        spec = self.folder / SPEC_FILE
+        problems = contract_problems(
+            module,
+            self.delivery,
+            categories=self.endpoint.unknown_categories,
+            divided=self.gates.columns,
+            features=self.features,
+            file=self.folder / CONTRACT_FILE,
+            spec=spec,
+            line_of=partial(line_of, spec, self.files.spec),
+        )
+        if problems:
             raise ProductError(*problems)
         return module
 

@@ -86,6 +86,11 @@ def read_model(file: Path, model: type[M], *, content: bytes | None = None, cont
     return value
 
 
+def line_of(file: Path, content: bytes | None, path: str) -> int:
+    """The line of a path like `gates.unit`; where it is not written, of its nearest parent."""
+    return _parse(file, content).line_of(tuple(path.split(".")))
+
+
 def unknown_name(name: str, *, allowed: Iterable[str]) -> str:
     """A hint for a name that is not among the allowed ones: the nearest match, then all of them."""
     names = sorted(allowed)
