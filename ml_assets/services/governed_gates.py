@@ -35,22 +35,29 @@ def _told(look: Look, weakenings: Sequence[str]) -> str:
     return f"look {look.number} at this window {said}; since then the gates were weakened: {', '.join(weakenings)}"
 
 
-def _weakenings(product: Product, evaluation: Manifest | None) -> Iterator[str]:
-    from ml_assets.core.changes.declaration import declaration_changes
-
-    if evaluation is None:
-        yield "the block of then was not recorded"
-        return
+def as_judged(product: Product, evaluation: Manifest) -> Product | None:
+    """The product with the gates, the threshold and the value of a recorded evaluation; None where they cannot be read."""
     declared = evaluation.recipe.details.get("config", {})
     try:
         gates = GateSpec.model_validate(declared["gates"], context={"content": {"task": product.task}})
         decision = DecisionSpec.model_validate(declared["decision"]) if declared.get("decision") else None
         value = ValueSpec.model_validate(worth) if (worth := declared.get("monitoring", {}).get("value")) else None
     except (KeyError, ValidationError):
+        return None
+    monitoring = product.monitoring.model_copy(update={"value": value})
+    return product.model_copy(update={"gates": gates, "decision": decision, "monitoring": monitoring})
+
+
+def _weakenings(product: Product, evaluation: Manifest | None) -> Iterator[str]:
+    from ml_assets.core.changes.declaration import declaration_changes
+
+    if evaluation is None:
+        yield "the block of then was not recorded"
+        return
+    before = as_judged(product, evaluation)
+    if before is None:
         yield "the block of then cannot be read any more"
         return
-    monitoring = product.monitoring.model_copy(update={"value": value})
-    before = product.model_copy(update={"gates": gates, "decision": decision, "monitoring": monitoring})
     for change in declaration_changes(before, product):
         if change.effect == "weakened":
             yield f"{change.name}: {change.old} → {change.new if change.new is not None else 'gone'}"

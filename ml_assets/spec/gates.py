@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
 
 from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, Model, parse
+from ml_assets.spec.claim_limits import never_fails
 from ml_assets.spec.section import Column, Name, Section
 from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE
 from ml_assets.spec.yaml_file import unknown_name
@@ -20,6 +21,7 @@ INCOMPARABLE = "calibration_error"
 """A mean of absolute gaps: a difference of two is let through at 4 to 37 % where 1 % is declared, whatever the bound."""
 WITHOUT_RELEASE: frozenset[Model] = frozenset({"candidate", "baseline"})
 """What is there before anything was released."""
+MOST_ALPHA = 0.2
 RESERVED = frozenset({"gates_passed", "window_open"})
 LATENCY_MOVED = f"gates read no clock; remove this and declare latency at the top level: `{STAGING_LINE}`"
 """The answer to a claim about `p99_ms`, which a verdict could once hold."""
@@ -37,13 +39,27 @@ class MinimumSpec(Section):
 class BudgetSpec(Section):
     """How often one test window may be asked, and the probability of a wrong promotion over all of it.
 
-    `looks`: different comparisons per window; `ships`: promotions per window; `feedback`: what is learned from a look.
+    `looks`: different comparisons per window; `ships`: promotions per window; `feedback`: what is learned from a look;
+    `exception`: why a greater alpha than 0.2 is wanted.
     """
 
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     looks: int = Field(default=2, ge=1, le=1000)
     ships: int = Field(default=1, ge=1, le=1000)
     feedback: Literal["verdict"] = "verdict"
+    exception: str | None = Field(default=None, min_length=10)
+
+    @model_validator(mode="after")
+    def _promises_something(self) -> Self:
+        if self.alpha > MOST_ALPHA and self.exception is None:
+            wrong = f"alpha {self.alpha:g} lets through one wrong candidate in {1 / self.alpha:.2g}"
+            raise ValueError(f"{wrong}; at most {MOST_ALPHA:g}, or say why: `exception: …`")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_declared(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without an exception the same as before there was the key: every window that was asked keeps its charges."""
+        return {name: value for name, value in serialize(self).items() if value is not None}
 
     @model_validator(mode="after")
     def _ships_fit(self) -> Self:
@@ -221,7 +237,7 @@ def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -
     for measure in form.measures:
         if measure.kind in ("metric", "ratio") and (unknown := _unknown_metric(measure.metric, task)):
             return unknown
-    return ""
+    return never_fails(form)
 
 
 def _unknown_metric(metric: str, task: str | None) -> str:

@@ -2,10 +2,12 @@
 
 A window is the partitions that are tested, whatever their content: a redelivery gives no fresh rows to choose on. The same
 comparison again is free. A window is retired when its looks or its promotions are used up; the next partition opens another.
+Another `window.test` opens none: what windows of another length were asked is charged to the partitions that they share.
 """
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -44,7 +46,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Window:
-    """The looks at one test window, oldest first, and its limits; `closed` is why it is retired whatever it was asked."""
+    """The looks at one test window, oldest first, and its limits; `closed` is why it is retired whatever it was asked. `before`:
+    looks at windows of another length that its most charged partition had, and `ships_before` what they let through."""
 
     partitions: tuple[str, ...]
     looks: tuple[Look, ...]
@@ -52,15 +55,17 @@ class Window:
     most_ships: int
     level: float
     closed: str = ""
+    before: int = 0
+    ships_before: int = 0
 
     @property
     def ships(self) -> int:
-        return sum(look.decision == "ACCEPT" for look in self.looks)
+        return self.ships_before + sum(look.decision == "ACCEPT" for look in self.looks)
 
     @property
     def left(self) -> int:
         """The number of looks that are left."""
-        return 0 if self.closed or self.ships >= self.most_ships else max(0, self.most_looks - len(self.looks))
+        return 0 if self.closed or self.ships >= self.most_ships else max(0, self.most_looks - self.before - len(self.looks))
 
     @property
     def why_retired(self) -> str:
@@ -69,7 +74,8 @@ class Window:
             return self.closed
         if self.ships >= self.most_ships:
             return f"it let through {self.ships} of at most {self.most_ships}"
-        return "" if self.left else f"{len(self.looks)} of {self.most_looks} looks are used"
+        elsewhere = f", {self.before} of them at windows of another length that hold its rows" if self.before else ""
+        return "" if self.left else f"{self.before + len(self.looks)} of {self.most_looks} looks are used{elsewhere}"
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ class Budget:
         body = LookRecord(product=product.name, window=tuple(tested), comparison=comparison, gate=gate, run=run)
 
         def may_look(connection: Connection) -> None:
-            window = _window(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
+            window = _charged(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
             if any(look.comparison == comparison for look in window.looks):
                 raise _Known
             if window.why_retired:
@@ -103,7 +109,7 @@ class Budget:
         body = VerdictRecord(product=product.name, window=look.window, comparison=look.comparison, decision=decision)
 
         def is_new(connection: Connection) -> None:
-            known = _window(product, look.window, _entries(connection, product.name, look.window), [])
+            known = _charged(product, look.window, _entries(connection, product.name, look.window), [])
             if any(earlier.comparison == look.comparison and earlier.decision == decision for earlier in known.looks):
                 raise _Known
 
@@ -113,30 +119,46 @@ class Budget:
     def window(self, product: Product, tested: Sequence[str]) -> Window:
         """The window of these partitions."""
         with self.ledger.engine.connect() as connection:
-            return _window(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
+            return _charged(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
 
     def windows(self, product: Product) -> list[Window]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:
-            entries, restored = _entries(connection, product.name, None), _restored(connection)
-        by_window: dict[tuple[str, ...], list[_Record]] = {}
-        for entry in entries:
-            by_window.setdefault(tuple(sorted(set(entry.body.window))), []).append(entry)
-        ordered = sorted(by_window.items(), key=lambda item: item[0][-1])
-        return [_window(product, tested, records, restored) for tested, records in ordered]
+            restored, asked = _restored(connection), _Asked.of(connection, product.name)
+            ordered = sorted(asked.seqs, key=lambda window: window[-1])
+            return [_charged(product, each, asked.entries(connection, each), restored) for each in ordered]
 
 
 class _Known(Exception):
     """The same entry was recorded before."""
 
 
-def _entries(connection: Connection, product: str, tested: Sequence[str] | None) -> list[_Record]:
-    columns = schema.looks.c
-    seqs = select(columns.seq).where(columns.product == product)
-    if tested is not None:
-        seqs = seqs.where(columns.window == schema.window_key(tested))
-    entries = entries_where(connection, schema.entries.c.seq.in_(seqs))
-    return [_record(entry) for entry in entries]
+@dataclass(frozen=True)
+class _Asked:
+    """The entries of each window of a product by number, and how long windows are."""
+
+    seqs: Mapping[tuple[str, ...], Sequence[int]]
+    lengths: frozenset[int]
+
+    @classmethod
+    def of(cls, connection: Connection, product: str) -> "_Asked":
+        columns = schema.looks.c
+        seqs: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for row in connection.execute(select(columns.seq, columns.window).where(columns.product == product)):
+            seqs[schema.window_of(row.window)].append(row.seq)
+        return cls(seqs, frozenset(map(len, seqs)))
+
+    def entries(self, connection: Connection, tested: Sequence[str]) -> list[_Record]:
+        """Looks at a window and at those of another length that share a partition with it, and their verdicts."""
+        own = schema.window_of(schema.window_key(tested))
+        others = [window for window in self.seqs if len(window) != len(own)] if self.lengths - {len(own)} else []
+        charged = [window for window in others if not set(own).isdisjoint(window)]
+        seqs = [seq for window in (own, *charged) for seq in self.seqs.get(window, ())]
+        return [_record(entry) for entry in entries_where(connection, schema.entries.c.seq.in_(seqs))]
+
+
+def _entries(connection: Connection, product: str, tested: Sequence[str]) -> list[_Record]:
+    return _Asked.of(connection, product).entries(connection, tested)
 
 
 def _record(entry: Entry) -> _Record:
@@ -149,10 +171,33 @@ def _restored(connection: Connection) -> list[Record[RestorationRecord]]:
     return [read(entry, RestorationRecord) for entry in entries_where(connection, schema.entries.c.kind == "restoration")]
 
 
-def _window(
-    product: Product, tested: tuple[str, ...], entries: Iterable[_Record], restored: Sequence[Record[RestorationRecord]]
+def _charged(
+    product: Product, tested: tuple[str, ...], entries: Sequence[_Record], restored: Sequence[Record[RestorationRecord]]
 ) -> Window:
-    """The state of a window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
+    """The state of a window; `entries` are those that are charged to its partitions."""
+    own = schema.window_of(schema.window_key(tested))
+    others: dict[tuple[str, ...], list[_Record]] = {}
+    for entry in entries:
+        others.setdefault(schema.window_of(schema.window_key(entry.body.window)), []).append(entry)
+    looks = _looks(tested, others.pop(own, []))
+    shared = {window: _looks(window, asked) for window, asked in others.items()}
+    by_partition = [[look for window, asked in shared.items() if key in window for look in asked] for key in own]
+    budget = product.gates.budget
+    lost = next((each for each in restored if max(tested) <= each.body.closed.get(product.name, "")), None)
+    return Window(
+        tested,
+        looks,
+        budget.looks,
+        budget.ships,
+        level(budget),
+        f"the ledger was restored on {lost.at[:10]}, and what it was asked before is not known" if lost else "",
+        before=max(map(len, by_partition)),
+        ships_before=max(sum(look.decision == "ACCEPT" for look in asked) for asked in by_partition),
+    )
+
+
+def _looks(tested: tuple[str, ...], entries: Iterable[_Record]) -> tuple[Look, ...]:
+    """Those at one window. A verdict that was an ACCEPT once stays a promotion used, whatever came later."""
     looks: dict[str, Look] = {}
     for entry in entries:
         body, known = entry.body, looks.get(entry.body.comparison)
@@ -163,10 +208,7 @@ def _window(
                 )
         elif known is not None and known.decision != "ACCEPT":
             looks[body.comparison] = replace(known, decision=body.decision)
-    budget = product.gates.budget
-    lost = next((each for each in restored if max(tested) <= each.body.closed.get(product.name, "")), None)
-    closed = f"the ledger was restored on {lost.at[:10]}, and what it was asked before is not known" if lost else ""
-    return Window(tested, tuple(looks.values()), budget.looks, budget.ships, level(budget), closed)
+    return tuple(looks.values())
 
 
 def _retired(product: Product, window: Window) -> str:

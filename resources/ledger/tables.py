@@ -128,6 +128,11 @@ def window_key(tested: Sequence[str]) -> str:
     return " ".join(sorted(set(tested)))
 
 
+def window_of(key: str) -> tuple[str, ...]:
+    """The partitions that a key names."""
+    return tuple(key.split(" "))
+
+
 def append_only(dialect: str) -> list[str]:
     """DDL that makes the database itself refuse any UPDATE or DELETE of the ledger's tables."""
     if dialect == "sqlite":

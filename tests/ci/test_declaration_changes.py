@@ -229,7 +229,7 @@ def minimum(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> No
 def budget(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> None:
     """Another level."""
     gates["budget"] = {
-        "alpha": draw(st.sampled_from([0.001, 0.05, 0.45])),
+        "alpha": draw(st.sampled_from([0.001, 0.05, 0.2])),
         "looks": draw(st.sampled_from([1, 5, 100])),
         "ships": 1,
     }

@@ -56,7 +56,7 @@ def test_the_group_lists_its_commands() -> None:
 
 def test_a_claim_is_put_where_it_just_fails_to_hold() -> None:
     rows = window()
-    for text in ("roc_auc(candidate) - 2 * roc_auc(champion) > -0.1", "-brier(candidate) + 0.5 < 9"):
+    for text in ("roc_auc(candidate) - 2 * roc_auc(champion) > -0.1", "-brier(candidate) + 0.5 < 0.4"):
         moved = at_truth(claim(text), rows)
         assert [each for _, each in moved.form.terms] == [each for _, each in claim(text).form.terms]
         assert moved.form.constant == rows.measured(moved.form.terms).value

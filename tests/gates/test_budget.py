@@ -3,9 +3,11 @@
 import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ml_assets.cli.gates.budget import _picture
 from ml_assets.core.evaluation.snapshot import comparison_digest
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.verdict import gate_digest
@@ -134,6 +136,29 @@ def test_a_larger_budget_does_not_forget_what_was_asked(tmp_path: Path, budget: 
         asked(budget, larger, "and another")
 
 
+def test_a_window_of_another_length_keeps_the_charges_of_its_rows(budget: Budget, product: Product) -> None:
+    for number in range(2):
+        asked(budget, product, f"{number}")
+    longer, single = (*WINDOW, "2013-04"), ("2013-03",)
+    assert [budget.window(product, each).left for each in (WINDOW, longer, single, ("2013-04",))] == [1, 1, 1, 3]
+    assert asked(budget, product, "longer", longer).number == 1
+    assert [budget.window(product, each).left for each in (WINDOW, longer, single, ("2013-04",))] == [0, 0, 0, 2]
+    with pytest.raises(WindowRetired, match=r"3 of 3 looks are used, 2 of them at windows of another length that hold its rows"):
+        asked(budget, product, "longer still", longer)
+    assert [window.left for window in budget.windows(product)] == [0, 0]
+
+
+def test_a_promotion_on_a_window_of_another_length_uses_its_rows_up(budget: Budget, product: Product) -> None:
+    budget.settle(product, asked(budget, product, "one"), "ACCEPT")
+    with pytest.raises(WindowRetired, match="let through 1 of at most 1"):
+        asked(budget, product, "shorter", ("2013-03",))
+
+
+def test_windows_of_one_length_that_overlap_have_budgets_of_their_own(budget: Budget, product: Product) -> None:
+    asked(budget, product, "one")
+    assert budget.window(product, ("2013-03", "2013-04")).left == 3
+
+
 @pytest.mark.parametrize("order", [WINDOW, WINDOW[::-1], (WINDOW[1], WINDOW[0], WINDOW[1])])
 def test_partitions_in_another_order_are_the_same_window(budget: Budget, product: Product, order: tuple[str, ...]) -> None:
     for number in range(3):
@@ -179,3 +204,16 @@ def test_processes_that_ask_at_once_share_one_budget(tmp_path: Path, budget: Bud
     assert sum(charged) == 2
     window = budget.window(product, WINDOW)
     assert (len(window.looks), window.left, sorted(look.number for look in window.looks)) == (3, 0, [1, 2, 3])
+
+
+def test_a_picture_shows_windows_contenders_and_charges() -> None:
+    def window(*keys: str, decisions: list[str | None]) -> dict[str, Any]:
+        return {"window": list(keys), "looks": [{"decision": decision} for decision in decisions]}
+
+    picture = _picture([window("d1", "d2", decisions=["REJECT", "ACCEPT"]), window("d2", "d3", decisions=[None])])
+    assert picture.splitlines()[:-1] == [
+        "d1  d2  d3  ",
+        "RA──    ·   ",
+        "·   o───    ",
+        "2   3   1   looks charged",
+    ]

@@ -158,7 +158,7 @@ def test_one_unit_never_passes(text: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
-@pytest.mark.parametrize("text", ["roc_auc(candidate) > 0.01", "pr_auc(candidate) > 0.01", "tpr(candidate) > -1"])
+@pytest.mark.parametrize("text", ["roc_auc(candidate) > 0.01", "pr_auc(candidate) > 0.01", "tpr(candidate) > 0"])
 def test_an_undefined_metric_never_passes(text: str, kind: str) -> None:
     given = arguments(rows=300)
     found = judged(text, panel(**given | {"y": np.zeros(300)}), kind)
@@ -168,7 +168,7 @@ def test_an_undefined_metric_never_passes(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_a_slice_without_a_row_never_passes(kind: str) -> None:
-    for text in ("brier(candidate, line=C) < 9", "brier(candidate, line=C) - brier(candidate, line=A) < 9"):
+    for text in ("brier(candidate, line=C) < 0.99", "brier(candidate, line=C) - brier(candidate, line=A) < 0.99"):
         found = judged(text, window(), kind)
         assert found.outcome == "UNDECIDED"
         assert "line=C" in found.message
@@ -176,7 +176,8 @@ def test_a_slice_without_a_row_never_passes(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 @pytest.mark.parametrize(
-    "text", ["brier(candidate, line=B) < 9", "brier(candidate, line=B) - brier(candidate, line=A) < 9", "brier(candidate) < 9"]
+    "text",
+    ["brier(candidate, line=B) < 0.99", "brier(candidate, line=B) - brier(candidate, line=A) < 0.99", "brier(candidate) < 0.99"],
 )
 def test_a_slice_in_too_few_units_never_passes(text: str, kind: str) -> None:
     """Rows of one unit have influences that sum to nothing: without a minimum they would seem to be without error."""
@@ -188,9 +189,9 @@ def test_a_slice_in_too_few_units_never_passes(text: str, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_a_level_that_should_be_there_and_is_not_never_passes(kind: str) -> None:
-    found = judged("brier(candidate) < 9", window(), kind, for_each=["line"], expected={"line": ["A", "B", "C"]})
+    found = judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], expected={"line": ["A", "B", "C"]})
     assert (found.outcome, found.missing) == ("UNDECIDED", ("line=C",))
-    assert judged("brier(candidate) < 9", window(), kind, for_each=["line"], expected={"line": ["A"]}).outcome == "PASS"
+    assert judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], expected={"line": ["A"]}).outcome == "PASS"
     ratio = judged("ratio(brier, by: line) > 0.01", window(), kind, expected={"line": ["C"]})
     assert (ratio.outcome, ratio.missing) == ("UNDECIDED", ("line=C",))
 
@@ -198,7 +199,7 @@ def test_a_level_that_should_be_there_and_is_not_never_passes(kind: str) -> None
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_slices_that_are_all_too_small_never_pass(kind: str) -> None:
     few = MinimumSpec(units=20, positives=100_000)
-    found = judged("brier(candidate) < 9", window(), kind, for_each=["line"], minimum=few)
+    found = judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], minimum=few)
     assert found.outcome == "UNDECIDED"
     assert "at least 100,000" in found.message
     assert judged("ratio(brier, by: line) > 0.01", window(), kind, minimum=few).outcome == "UNDECIDED"
@@ -209,7 +210,7 @@ def test_small_slices_are_judged_together() -> None:
     random = np.random.default_rng(1)
     line = np.where(random.random(6000) < 0.7, "A", random.integers(0, 8, 6000).astype(str))
     found = judged(
-        "brier(candidate) < 9",
+        "brier(candidate) < 0.99",
         panel(**given | {"columns": {"line": line}}),
         "veto",
         for_each=["line"],

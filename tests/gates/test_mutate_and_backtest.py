@@ -156,7 +156,9 @@ def test_a_block_that_accepts_shuffled_labels_is_vacuous(gates_home: Home, tmp_p
 
 def test_a_margin_of_nothing_at_a_generous_level_is_a_coin_flip_of_the_size_of_seeds(gates_home: Home, tmp_path: Path) -> None:
     flip = policy(
-        tmp_path, budget={"alpha": 0.45, "looks": 1}, claims=claims(not_worse="roc_auc(candidate) - roc_auc(champion) > -0.0001")
+        tmp_path,
+        budget={"alpha": 0.45, "looks": 1, "exception": "a coin is to be flipped"},
+        claims=claims(not_worse="roc_auc(candidate) - roc_auc(champion) > -0.0001"),
     )
     code, told = backtested(gates_home, "--policy", str(flip), "--windows", "10")
     assert code == 1

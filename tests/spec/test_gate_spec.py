@@ -48,6 +48,12 @@ def test_a_block_without_a_simple_model_is_what_it_was_before_there_were_any(tmp
     assert block["baselines"] == {"champion": "serving", "anchor": "last_proven"}
 
 
+def test_a_great_alpha_is_a_named_exception(tmp_path: Path) -> None:
+    named = product(tmp_path, budget={"alpha": 0.25, "exception": "nothing depends on it"})
+    assert named.gates.budget.alpha == 0.25
+    assert "exception" not in product(tmp_path / "usual").section("gates")["gates"]["budget"]
+
+
 def test_what_is_not_said_is_the_strict_thing() -> None:
     gates = GateSpec.model_validate({"unit": "day", "claims": [FLOOR]})
     assert (gates.minimum.units, gates.minimum.positives, gates.minimum.negatives) == (20, 50, 50)
@@ -63,6 +69,11 @@ def test_what_is_not_said_is_the_strict_thing() -> None:
         ({"minimum": {"rows": 5}}, ["gates.minimum.rows", "negatives, positives, units"]),
         ({"budget": {"alpha": 0}}, ["gates.budget.alpha"]),
         ({"budget": {"alpha": 0.5}}, ["gates.budget.alpha"]),
+        (
+            {"budget": {"alpha": 0.25}},
+            ["gates.budget: alpha 0.25 lets through one wrong candidate in 4; at most 0.2, or say why:"],
+        ),
+        ({"budget": {"alpha": 0.25, "exception": "so"}}, ["gates.budget.exception"]),
         ({"budget": {"looks": 0}}, ["gates.budget.looks"]),
         ({"budget": {"looks": 2, "ships": 3}}, ["gates.budget", "ships 3 is more than looks 2; allowed: 1 to 2"]),
         ({"budget": {"feedback": "numbers"}}, ["gates.budget.feedback", "verdict"]),
@@ -114,6 +125,10 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
             ["a difference of calibration_error keeps no level", "brier(candidate) - brier(champion)"],
         ),
         ({"veto": "tpr(candidate, line=A) > 0", "for_each": ["line"]}, ["for_each divides the rows already"]),
+        ({"prove": "roc_auc(candidate) - roc_auc(candidate) > -0.1"}, ["it cannot fail", "0 to 0", "always > -0.1"]),
+        ({"veto": "disagreement(candidate, champion) < 1.2"}, ["it cannot fail", "0 to 1", "always < 1.2"]),
+        ({"prove": "tpr(candidate) - tpr(champion) > -1.5"}, ["it cannot fail", "-1 to 1"]),
+        ({"prove": "log_loss(candidate) > -1"}, ["it cannot fail", "0 to inf"]),
         ({"prove": "brier(candidate) < 1", "family": "none"}, ["holm"]),
         ({"prove": "brier(candidate) < 1", "name": "gates_passed"}, ["'gates_passed'", "choose another"]),
         ({"prove": "brier(candidate) < 1", "name": "window_open"}, ["'window_open'", "choose another"]),

@@ -67,6 +67,9 @@ BROKEN: Mapping[str, Broken] = {
     "an unknown ignored column": spec("max_drop: 1}", "max_drop: 1, ignore: [hours]}", "monitoring.ignore[0]", "did you mean 'hour'?"),
     "an unknown unit of the gates": spec("unit: row", "unit: customer", "gates.unit: 'customer' is neither a unit of time nor"),
     "a claim on an unknown slice": spec("roc_auc(candidate) > 0.05", '"roc_auc(candidate, town=Bonn) > 0.05"', "gates.claims[0]: 'town'", line="town"),
+    "an unknown column of a baseline": spec(
+        "gates:", "gates:\n  baselines: {baseline: {linear: [hours]}}", "gates.baselines.baseline: 'hours'", "did you mean 'hour'?"
+    ),
     "a misspelt key": spec("threads: 1", "treads: 1", "model.treads: unknown key; did you mean 'threads'?"),
     "a misspelt parameter": spec("threads: 1}", "threads: 1, params: {l2_leaf_rag: 3}}", "model.params.l2_leaf_rag", "did you mean 'l2_leaf_reg'?"),
     "a parameter that the project sets": spec("threads: 1}", "threads: 1, params: {verbose: 1}}", "model.params.verbose", "leave it out"),

@@ -11,6 +11,7 @@ import click
 from ml_assets.cli.shared.context import workspace
 from ml_assets.services.verify.findings import Finding
 from ml_assets.services.verify.home import Verified, verify
+from ml_assets.spec.product import load_all
 
 SHOWN = 50
 
@@ -19,7 +20,8 @@ SHOWN = 50
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 @click.option("--export", type=click.File(encoding="utf-8"), help="Check this file of `ml-assets export ledger` instead.")
 def command(as_json: bool, export: TextIO | None) -> None:
-    """Check every digest of the store, every entry and row of the ledger, and the files that name the release that serves.
+    """Check every digest of the store, every entry and row of the ledger, and the files that name the release that serves; and
+    judge again, from the stored scores, every verdict that let a release into production.
 
     Exit code 0: everything is as it was written; 1: something is not. Nothing is changed.
     """
@@ -28,7 +30,12 @@ def command(as_json: bool, export: TextIO | None) -> None:
 
         result = verify_export(export)
     else:
-        result = verify(workspace().settings, tell=_progress(as_json))
+        from ml_assets.services.verify.verdicts import with_verdicts
+
+        space, tell = workspace(), _progress(as_json)
+        result = verify(space.settings, tell=tell)
+        if result.is_clean and result.counts["entries"]:
+            result = with_verdicts(result, space.lineage, load_all(space.settings.products).values(), tell=tell)
     if as_json:
         outcome = {"is_clean": result.is_clean, **result.counts, "findings": [asdict(finding) for finding in result.findings]}
         click.echo(json.dumps(outcome, indent=1))

@@ -1,6 +1,7 @@
 """`ml-assets gates budget`: the looks at each test window, how many are left, and when the next window is due."""
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -10,6 +11,10 @@ from ml_assets.cli.shared.tables import columns
 from ml_assets.services.next_window import next_partition
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, Window
+
+SHOWN = 12
+"""Partitions that the picture has, the newest."""
+MARKS = {"ACCEPT": "A", "REJECT": "R", "INCONCLUSIVE": "?", None: "o"}
 
 
 @click.command()
@@ -70,6 +75,24 @@ def _print(product: Product, outcome: dict[str, Any]) -> None:
         for window in outcome["windows"]
     ]
     click.echo(columns([["test window", "looks", "verdicts", "budget"], *rows]) if rows else "no window was looked at yet")
+    if rows:
+        click.echo(f"\n{_picture(outcome['windows'])}")
     click.echo(
         f"\nnext window: opens with {outcome['next']}" if outcome["next"] else "\nnext window: none, the last partition is in"
     )
+
+
+def _picture(windows: Sequence[Mapping[str, Any]]) -> str:
+    """Partitions from left to right and a line for each window: a mark for each contender that it was asked about. Below, how
+    many looks each partition was charged by all of its windows."""
+    keys = sorted({key for window in windows for key in window["window"]})[-SHOWN:]
+    width = max(map(len, keys)) + 2
+    lines = ["".join(key.ljust(width) for key in keys)]
+    for window in windows:
+        held = [key for key in keys if key in window["window"]]
+        marks = "".join(MARKS[look["decision"]] for look in window["looks"])
+        cells = {key: (marks if key == held[0] else "").ljust(width, "─" if key != held[-1] else " ") for key in held}
+        lines += ["".join(cells.get(key, "·".ljust(width)) for key in keys)] if held else []
+    charged = [sum(len(window["looks"]) for window in windows if key in window["window"]) for key in keys]
+    legend = ", ".join(f"{mark} {decision or 'no verdict yet'}" for decision, mark in MARKS.items())
+    return "\n".join([*lines, "".join(str(count).ljust(width) for count in charged) + "looks charged", f"({legend})"])

@@ -41,11 +41,14 @@ def _identity_problems(product: Product, places: Places) -> Iterator[str]:
 def _named_problems(product: Product, places: Places) -> Iterator[str]:
     """Columns by which rows are divided, and those that monitoring ignores."""
     columns, unit = polars_schema(product.contract.Features), product.gates.unit
-    named = [(("evaluation", "slices", number), name) for number, name in enumerate(product.evaluation.slices)]
+    named: list[tuple[tuple[str | int, ...], str]] = []
+    named += [(("evaluation", "slices", number), name) for number, name in enumerate(product.evaluation.slices)]
     named += [(("monitoring", "ignore", number), name) for number, name in enumerate(product.monitoring.ignore)]
     for number, claim in enumerate(product.gates.claims):
         divided = [*claim.for_each, *(measure.column for measure in claim.form.measures if measure.column)]
         named += [(("gates", "claims", number), name) for name in dict.fromkeys(divided)]
+    simple = product.gates.baselines.baseline
+    named += [(("gates", "baselines", "baseline"), name) for name in (simple.columns if simple else ())]
     for loc, name in named:
         yield from _absent(name, columns, where=places.key(*loc), model="Features")
     if unit not in _OWN_UNITS and unit not in columns:

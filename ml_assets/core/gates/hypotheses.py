@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import permutations
-from math import exp, inf, isfinite, log, nan
+from math import exp, isfinite, log, nan
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from ml_assets.core.gates.bounds import UNDEFINED, Shown, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
-from ml_assets.core.metrics.registry import METRICS
 from ml_assets.core.metrics.spread import WindowSums
 from ml_assets.spec.claim_grammar import Comparison, Measure
+from ml_assets.spec.claim_limits import limits
 
 REST = "(the others)"
 MOST_LOG = 690.0
@@ -41,10 +41,7 @@ def told(number: float, form: Comparison) -> float:
 
 def bounds_told(test: Shown, form: Comparison, level: float) -> tuple[float, float]:
     """Both one-sided bounds in the units of the claim, cut at what its measures can be."""
-    least, most = 0.0, 0.0
-    for weight, measure in form.terms:
-        ends = [weight * end if weight else 0.0 for end in _range(measure)]
-        least, most = least + min(ends), most + max(ends)
+    least, most = limits(form)
     low, high = told(test.value - test.below(level), form), told(test.value + test.above(level), form)
     return (max(low, least), min(high, most)) if test.is_defined else (nan, nan)
 
@@ -56,12 +53,6 @@ class Asked:
     hypotheses: list[Hypothesis] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
-
-
-def _range(measure: Measure) -> tuple[float, float]:
-    if measure.kind == "metric":
-        return METRICS[measure.metric].range
-    return (0.0, 1.0) if measure.kind == "disagreement" else (0.0, inf)
 
 
 def ask(

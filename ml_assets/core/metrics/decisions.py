@@ -1,7 +1,7 @@
 """Metrics of decisions, by the threshold from which a score is a yes; and what decisions or errors are worth."""
 
 from collections.abc import Callable
-from math import inf, nan
+from math import nan
 from typing import Literal
 
 import numpy as np
@@ -14,12 +14,12 @@ from ml_assets.spec.monitoring import ValueSpec
 
 def accuracy_at(threshold: float) -> Metric:
     """The share of rows that land on the right side of the threshold (at it counts as positive)."""
-    return mean("accuracy", "binary", "greatest", (0, 1), lambda y, s: np.equal(s >= threshold, y == 1).astype(float))
+    return mean("accuracy", "binary", "greatest", lambda y, s: np.equal(s >= threshold, y == 1).astype(float))
 
 
 def selection_rate_at(threshold: float) -> Metric:
     """The share of rows that are decided positive. Neither more nor less of it is better: it is compared between groups."""
-    return mean("selection_rate", "binary", "neither", (0, 1), lambda y, s: (s >= threshold).astype(float))
+    return mean("selection_rate", "binary", "neither", lambda y, s: (s >= threshold).astype(float))
 
 
 def tpr_at(threshold: float) -> Metric:
@@ -55,20 +55,20 @@ def mcc_at(threshold: float) -> Metric:
         one, other = ((each - each.mean()) / each.std() for each in (y, _decided(s, threshold)))
         return np.asarray((one * other - value(y, s, None) * (one**2 + other**2) / 2) / y.size)
 
-    return Metric(name="mcc", task="binary", best="greatest", range=(-1, 1), value=value, influence=influence, is_reported=False)
+    return Metric(name="mcc", task="binary", best="greatest", value=value, influence=influence, is_reported=False)
 
 
 def value_of(worth: ValueSpec, threshold: float) -> Metric:
     """The mean worth of a row: of the cell of the confusion matrix that it is in, or of its absolute error."""
     if worth.error is not None:
         cost = worth.error
-        return mean("value", "regression", "greatest", (-inf, 0), lambda y, s: cost * regression.absolute_losses(y, s))
+        return mean("value", "regression", "greatest", lambda y, s: cost * regression.absolute_losses(y, s))
     cells = np.array([[worth.true_negative, worth.false_positive], [worth.false_negative, worth.true_positive]], dtype=float)
 
     def worths(y: Floats, s: Floats) -> Floats:
         return np.asarray(cells[y.astype(int), (s >= threshold).astype(int)])
 
-    return mean("value", "binary", "greatest", (float(cells.min()), float(cells.max())), worths)
+    return mean("value", "binary", "greatest", worths)
 
 
 def _rate_at(name: str, threshold: float, *, best: Best, among: Literal["positives", "negatives"]) -> Metric:
@@ -79,7 +79,6 @@ def _rate_at(name: str, threshold: float, *, best: Best, among: Literal["positiv
         name=name,
         task="binary",
         best=best,
-        range=(0, 1),
         value=lambda y, s, w: binary.share_among((s >= threshold).astype(float), rows(y), w),
         influence=lambda y, s: binary.share_among_influence((s >= threshold).astype(float), rows(y)),
         needs=among,
@@ -97,7 +96,6 @@ def _share_at(name: str, threshold: float, counted: Callable[[Floats, Floats], t
         name=name,
         task="binary",
         best="greatest",
-        range=(0, 1),
         value=value,
         influence=lambda y, s: binary.share_among_influence(*counted(y, _decided(s, threshold))),
         is_reported=False,

@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 from ml_assets.core.metrics import binary
 from ml_assets.core.metrics.arrays import Floats, Task
+from ml_assets.spec.claim_limits import RANGES
 
 Best: TypeAlias = Literal["greatest", "least", "nearest_zero", "neither"]
 Losses: TypeAlias = Callable[[Floats, Floats], Floats]
@@ -19,13 +20,17 @@ class Metric:
     name: str
     task: Task
     best: Best
-    range: tuple[float, float]
     value: Callable[[Floats, Floats, Floats | None], float]
     influence: Losses | None = None
     both: Callable[[Floats, Floats], tuple[float, Floats]] | None = None
     needs_both_classes: bool = False
     needs: Literal["", "positives", "negatives"] = ""
     is_reported: bool = True
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest value that it can have."""
+        return RANGES[self.name]
 
     @property
     def greater_is_better(self) -> bool:
@@ -42,13 +47,12 @@ class Metric:
         return abs(champion) - abs(candidate)
 
 
-def mean(name: str, task: Task, best: Best, bounds: tuple[float, float], losses: Losses, *, is_reported: bool = True) -> Metric:
+def mean(name: str, task: Task, best: Best, losses: Losses, *, is_reported: bool = True) -> Metric:
     """The metric that is the mean over rows of `losses`."""
     return Metric(
         name=name,
         task=task,
         best=best,
-        range=bounds,
         value=lambda y, s, w: binary.mean_loss(losses(y, s), w),
         influence=lambda y, s: binary.mean_influence(losses(y, s)),
         is_reported=is_reported,

@@ -1,7 +1,6 @@
 """The registry of metrics. Formulas: binary.py, regression.py, decisions.py. Intervals: estimates.py."""
 
 from dataclasses import replace
-from math import inf
 
 from ml_assets.core.metrics import binary, regression
 from ml_assets.core.metrics.arrays import Task
@@ -16,7 +15,6 @@ def _pinball(percent: int) -> Metric:
         f"pinball_{percent}",
         "regression",
         "least",
-        (0, inf),
         lambda y, s: regression.pinball_losses(y, s, quantile),
         is_reported=False,
     )
@@ -30,7 +28,6 @@ METRICS: dict[str, Metric] = {
             name="roc_auc",
             task="binary",
             best="greatest",
-            range=(0, 1),
             value=binary.roc_auc,
             influence=binary.roc_auc_influence,
             both=binary.roc_auc_both,
@@ -40,29 +37,26 @@ METRICS: dict[str, Metric] = {
             name="pr_auc",
             task="binary",
             best="greatest",
-            range=(0, 1),
             value=binary.average_precision,
             both=binary.average_precision_both,
             needs_both_classes=True,
         ),
-        mean("log_loss", "binary", "least", (0, inf), binary.log_losses),
-        mean("brier", "binary", "least", (0, 1), binary.squared_losses),
+        mean("log_loss", "binary", "least", binary.log_losses),
+        mean("brier", "binary", "least", binary.squared_losses),
         Metric(
             name="calibration_error",
             task="binary",
             best="least",
-            range=(0, 1),
             value=binary.calibration_error,
             influence=binary.calibration_error_influence,
         ),
-        mean("calibration_gap", "binary", "nearest_zero", (-1, 1), lambda y, s: s - y),
+        mean("calibration_gap", "binary", "nearest_zero", lambda y, s: s - y),
         *(metric(USUAL_THRESHOLD) for metric in AT_THRESHOLD.values()),
-        mean("mae", "regression", "least", (0, inf), regression.absolute_losses),
+        mean("mae", "regression", "least", regression.absolute_losses),
         Metric(
             name="rmse",
             task="regression",
             best="least",
-            range=(0, inf),
             value=regression.rmse,
             influence=regression.rmse_influence,
         ),
@@ -70,13 +64,12 @@ METRICS: dict[str, Metric] = {
             name="r2",
             task="regression",
             best="greatest",
-            range=(-inf, 1),
             value=regression.r2,
             influence=regression.r2_influence,
         ),
-        mean("bias", "regression", "nearest_zero", (-inf, inf), regression.errors),
+        mean("bias", "regression", "nearest_zero", regression.errors),
         *map(_pinball, (10, 50, 90)),
-        replace(value_of(ValueSpec(error=-1), USUAL_THRESHOLD), range=(-inf, inf), is_reported=False),
+        replace(value_of(ValueSpec(error=-1), USUAL_THRESHOLD), is_reported=False),
     )
 }
 

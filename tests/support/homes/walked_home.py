@@ -38,7 +38,7 @@ def shop_team(folder: Path) -> Team:
     text = spec.read_text()
     for old, new in (
         ("  unit: row\n", "  unit: hour\n"),
-        ("{alpha: 0.45, looks: 6, ships: 6}", "{alpha: 0.1, looks: 1, ships: 1}"),
+        ("{alpha: 0.45, looks: 6, ships: 6, exception: nearly every model passes in tests}", "{alpha: 0.1, looks: 1, ships: 1}"),
         ("roc_auc(candidate) > 0.05}", "roc_auc(candidate) > 0.7}\n" + CLAIMS),
     ):
         assert text.count(old) == 1

@@ -1,0 +1,77 @@
+"""`ml-assets verify` judges again what let a release into production."""
+
+from collections.abc import Iterator
+
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from ml_assets.services.verify import verdicts
+from resources.store.snapshots import Snapshots
+from tests.support.homes.path_homes import Home
+from tests.support.homes.shop import DAYS, deliver, shop
+
+DATA = ("raw", "dataset", "quarantine", "features")
+FIRST, SECOND = DAYS[:2]
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """The shop, whose second day's release serves."""
+    made = shop(tmp_path_factory.mktemp("promoted"))
+    deliver(made, FIRST, SECOND)
+    assert made.run(FIRST, only=DATA).success
+    assert made.run(SECOND, only=(*DATA, "model", "evaluation", "release")).success
+    made.space.endpoints.move(
+        "promotion",
+        made.get("release", SECOND),
+        environment="production",
+        by="a test",
+        reason="first",
+        expected=None,
+        is_proven=True,
+    )
+    yield made
+    made.close()
+
+
+def verified(at: Home) -> Result:
+    at.space.ledger.close()
+    folders = {"ML_ASSETS_HOME": str(at.folder), "ML_ASSETS_PRODUCTS": str(at.declared.parent)}
+    return CliRunner().invoke(cli, ["verify"], env=folders)
+
+
+def test_a_verdict_that_its_scores_bear_out_is_counted(promoted: Home) -> None:
+    found = verified(promoted)
+    assert found.exit_code == 0, found.output
+    assert "1 verdicts: everything is as it was written" in found.stdout
+
+
+def test_a_promotion_whose_scores_say_otherwise_is_found(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = Snapshots.frame
+
+    def turned(snapshots: Snapshots, digest: str, name: str) -> pl.DataFrame:
+        frame = read(snapshots, digest, name)
+        return frame.with_columns(candidate=1 - pl.col("came_back").cast(pl.Float64)) if name == "scores.parquet" else frame
+
+    monkeypatch.setattr(Snapshots, "frame", turned)
+    found = verified(promoted)
+    assert found.exit_code == 1
+    assert f"verdict of shop {SECOND} let release {SECOND} into production, and its stored scores give " in found.stdout
+    assert f"`ml-assets recall shop {SECOND}` takes it back" in found.stdout
+
+
+def test_the_gates_of_then_decide_and_not_those_of_now(promoted: Home) -> None:
+    promoted.edit("product.yaml", (r"roc_auc\(candidate\) > 0\.05", "roc_auc(candidate) > 0.9999"))
+    found = verified(promoted)
+    promoted.edit("product.yaml", (r"roc_auc\(candidate\) > 0\.9999", "roc_auc(candidate) > 0.05"))
+    assert found.exit_code == 0, found.output
+
+
+def test_a_verdict_of_other_code_is_not_judged_by_this(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verdicts, "stage_code", lambda *_: "other")
+    found = verified(promoted)
+    assert found.exit_code == 0
+    assert f"note: verdict of shop {SECOND} was given by other code than this, and is not judged again" in found.stdout
+    assert "0 verdicts" in found.stdout
