@@ -1,20 +1,10 @@
-"""What is asked of a release besides its evidence: that nobody froze its product, and by `promote:` in product.yaml, that it
-comes from a clean, merged commit."""
-
-from datetime import UTC, datetime
+"""What `promote:` in product.yaml asks of a release besides its evidence: that it comes from a clean, merged commit."""
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.source import not_merged
 from ml_assets.services.stale_evaluations import made_by_other_code
 from ml_assets.spec.product import Product
-from resources.ledger import triggers
 from resources.lineage import Lineage
-
-
-def held_back(lineage: Lineage, product: Product, release: Manifest) -> list[str]:
-    """Why the product keeps a release out of production although it is proven, and what to do; none if it does not."""
-    frozen = triggers.frozen(lineage.ledger, product.name, datetime.now(UTC))
-    return [*([frozen] if frozen else []), *withheld_by_commit(lineage, product, release)]
 
 
 def withheld_by_commit(lineage: Lineage, product: Product, release: Manifest) -> list[str]:

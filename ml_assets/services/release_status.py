@@ -6,6 +6,7 @@ One place for the endpoint, the commands, the jobs and the sensors, so that none
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from ml_assets.core.release.records import ApprovalRecord, OverrideRecord
 from ml_assets.services.claims import release_claims
 from ml_assets.services.governed_gates import weakened_after_a_look
 from ml_assets.services.latency_evidence import latency_outdated
-from ml_assets.services.promotion_policy import held_back, withheld_by_commit
+from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of, recalled_bundles
 from resources.ledger import recalls
@@ -26,6 +27,7 @@ from resources.ledger.budget import Budget
 from resources.ledger.decisions import DecisionRefused, Decisions, signed
 from resources.ledger.ledger import Ledger
 from resources.ledger.records import Record
+from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
             *lineage.unproven(release, release_claims(product)),
             *latency_outdated(lineage.ledger, product, release),
         ],
-        withheld=held_back(lineage, product, release),
+        withheld=withheld_by_commit(lineage, product, release),
         recalled=recalled_bundles(lineage.ledger, product.name, "production"),
         approvals=approved,
         is_verdict_used=any(
@@ -89,6 +91,8 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
             for served in answering
         ),
     )
+    if decision.action == "promote" and (why := frozen(lineage.ledger, product.name, datetime.now(UTC))):
+        decision = Decision("keep", (why,))
     return ReleaseStatus(release, evaluation, override if permit.overridden else None, permit, approved, decision)
 
 

@@ -12,11 +12,10 @@ from click.testing import CliRunner
 from ml_assets.cli import cli
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
-from ml_assets.services.promotion_policy import held_back
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
 from tests.support import trains
-from tests.support.records import manifest, release
+from tests.support.records import manifest
 
 NOW = datetime.now(UTC)
 MONDAYS = "retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe/Berlin}"
@@ -123,13 +122,12 @@ def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspa
     assert isinstance(asked(workspace, product, now=later + timedelta(days=31)), Trigger)
 
 
-def test_nothing_is_trained_or_promoted_while_a_product_is_frozen(
+def test_nothing_is_trained_while_a_product_is_frozen(
     product: Product, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_HOME", str(workspace.settings.home))
     monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(product.folder.parent))
     with_features(workspace, "2013-01", "2013-02")
-    proven = release("2013-02.aaaaaaaa")
 
     def freeze(*options: str) -> Any:
         return CliRunner().invoke(cli, ["freeze", "trains", *options])
@@ -139,12 +137,10 @@ def test_nothing_is_trained_or_promoted_while_a_product_is_frozen(
     until = freeze("--until", day, "--by", "ann", "--reason", "holidays")
     assert until.output == f"trains: frozen until {day}T00:00 UTC by ann: holidays; `ml-assets freeze trains --lift` ends it\n"
     assert "frozen until" in str(asked(workspace, product))
-    assert held_back(workspace.lineage, product, proven)[0].startswith("frozen until")
     assert isinstance(asked(workspace, product, now=NOW + timedelta(days=3)), Trigger), "it ends by itself"
     time.sleep(1)  # the ledger notes seconds
     assert freeze("--lift").output == "trains: not frozen\n"
     assert isinstance(asked(workspace, product, now=datetime.now(UTC)), Trigger)
-    assert not held_back(workspace.lineage, product, proven)
     past = freeze("--until", "2013-01-01")
     assert past.exit_code == 2
     assert "is past; name a later moment, in UTC" in past.output

@@ -68,7 +68,7 @@ BROKEN: Mapping[str, Broken] = {
     "an unknown unit of the gates": spec("unit: row", "unit: customer", "gates.unit: 'customer' is neither a unit of time nor"),
     "a claim on an unknown slice": spec("roc_auc(candidate) > 0.05", '"roc_auc(candidate, town=Bonn) > 0.05"', "gates.claims[0]: 'town'", line="town"),
     "an unknown column of a baseline": spec(
-        "gates:", "gates:\n  baselines: {baseline: {linear: [hours]}}", "gates.baselines.baseline: 'hours'", "did you mean 'hour'?"
+        "gates:", "gates:\n  baselines: {baseline: {linear: [hours]}}", "gates.baselines.baseline: 'hours'", "did you mean 'hour'?", line="linear: [hours]"
     ),
     "a misspelt key": spec("threads: 1", "treads: 1", "model.treads: unknown key; did you mean 'threads'?"),
     "a misspelt parameter": spec("threads: 1}", "threads: 1, params: {l2_leaf_rag: 3}}", "model.params.l2_leaf_rag", "did you mean 'l2_leaf_reg'?"),

@@ -10,7 +10,7 @@ from ml_assets.cli.shared.context import checked_product, partition_named, works
 from ml_assets.cli.shared.tables import columns
 
 if TYPE_CHECKING:
-    from ml_assets.services.refused_rows import RefusedRows
+    from ml_assets.services.audit.refused_rows import RefusedRows
 
 SHOWN = 20
 """Rows of a table that are shown as text."""
@@ -28,7 +28,7 @@ def command(product: str, partition: str | None, name: str | None, style: str) -
 
     They are shown too where so many are refused that nothing is published. CSV has all rows of one table, JSON those of all.
     """
-    from ml_assets.services.refused_rows import refused_rows
+    from ml_assets.services.audit.refused_rows import refused_rows
 
     space = workspace()
     spec = checked_product(product, space.settings)

@@ -23,7 +23,7 @@ def command(months: int) -> None:
 
     Only what is new or stale is computed. Exit code 1 when a run fails for another reason than a gate.
     """
-    from ml_assets.services.backfill import up_to_date
+    from ml_assets.services.automation.backfill import up_to_date
     from ml_assets.services.demo_flights import Year
 
     space = workspace()

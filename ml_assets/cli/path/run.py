@@ -57,7 +57,7 @@ def command(*, product: str, partition: str | None, first: str | None, last: str
 
 
 def _run_range(space: Workspace, product: Product, first: str, last: str | None, *, as_json: bool) -> None:
-    from ml_assets.services.backfill import backfill
+    from ml_assets.services.automation.backfill import backfill
 
     planned = backfill(space.lineage, space.landing, product, first, last, cache=space.settings.cache)
     if not as_json:
