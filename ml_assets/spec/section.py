@@ -10,11 +10,16 @@ Column = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
-    """`moved` explains keys that a section once took: what to write instead. `later` are keys that came after the first release:
-    their defaults are left out of what is dumped, so that they make nothing stale that was made before."""
+    """`moved` explains keys that a section once took: what to write instead."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     moved: ClassVar[Mapping[str, str]] = {}
+
+
+class GrownSection(Section):
+    """`later` are keys that came after the first release: their defaults are left out of what is dumped, so that they make
+    nothing stale that was made before."""
+
     later: ClassVar[frozenset[str]] = frozenset()
 
     @model_serializer(mode="wrap")

@@ -116,7 +116,7 @@ def split_casting(texts: Texts) -> Texts:
     return {
         **texts,
         "ml_assets.core.contract.casting": text.replace(
-            "import polars", "from ml_assets.core.whole_numbers import whole_numbers\nimport polars", 1
+            "import polars", "from ml_assets.core.whole_numbers import _EXACT_FLOAT, whole_numbers\nimport polars", 1
         ),
         "ml_assets.core.whole_numbers": SPLIT,
     }
@@ -147,7 +147,7 @@ def test_what_people_alone_read_and_where_it_stands_makes_nothing_stale(what: st
 
 
 OTHER: Mapping[str, tuple[Edit, str]] = {
-    "the endpoint's routes": (change("ml_assets.serving.http.app", "(413, 408)", "(413, 408, 400)"), NOTHING),
+    "the endpoint's routes": (change("ml_assets.serving.http.app", "(408, 413, 415)", "(400, 408, 413, 415)"), NOTHING),
     "the batcher": (change("ml_assets.serving.http.batcher", "GATHER_SECONDS = 0.005", "GATHER_SECONDS = 0.01"), NOTHING),
     "the prediction log": (add("ml_assets.serving.log.writer", "\nOTHER = 1\n"), NOTHING),
     "the endpoint's own SQL compiler": (

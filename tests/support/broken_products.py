@@ -88,6 +88,7 @@ BROKEN: Mapping[str, Broken] = {
     "a datetime among the features": contract(_IN_FEATURES, "    hour: datetime", "feature 'hour' is Datetime", "epoch("),
     "a feature that is a list": contract(_IN_FEATURES, "    hour: list[int]", "feature 'hour' is List(Int64); allowed: str, int, float, bool"),
     "the label among the features": contract(_IN_FEATURES, _IN_FEATURES + "\n    came_back: float", "'came_back' is the label", line="    came_back: float"),
+    "no outcome": Broken({"contract.py": (', metadata={"known": "after"}', "")}, ("contract.py", "TABLES = "), ("no column of a delivered table is an outcome", '"known": "after"')),
     "a field that a request cannot have": Broken({"contract.py": ("class Request(pa.DataFrameModel):\n", "class Request(pa.DataFrameModel):\n    rows: int\n")}, ("contract.py", "    rows: int"), ("call the field something else",)),
     "a rule that a request cannot be held to": Broken({"contract.py": ('when it is placed."""\n\n    id: str', 'when it is placed."""\n\n    id: str = pa.Field(str_matches="x")')}, ("contract.py", "str_matches"), ("the endpoint cannot hold a request to the check 'str_matches'",)),
     "no dbt models": Broken({f"dbt/shop_{name}.sql": None for name in ("requests", "labels", "features")}, ("dbt/shop_requests.sql", ""), ("the dbt model is missing",)),

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.contract.schema import polars_schema
+from ml_assets.core.contract.schema import columns_known_after, polars_schema
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.places import Places
 from ml_assets.spec.product import Product
@@ -22,6 +22,7 @@ def column_problems(product: Product, places: Places) -> list[str]:
         *_named_problems(product, places),
         *_feature_problems(product, places),
         *_time_problems(product, places),
+        *_outcome_problems(product, places),
         *_request_problems(product, places),
     ]
 
@@ -76,6 +77,14 @@ def _time_problems(product: Product, places: Places) -> Iterator[str]:
         dtype = polars_schema(model).get(name)
         if dtype is not None and not isinstance(dtype, pl.Datetime):
             yield f"{places.column(model, name)}: '{name}' is the time of a row and {dtype} here; declare it as datetime"
+
+
+def _outcome_problems(product: Product, places: Places) -> Iterator[str]:
+    """Without a declared outcome the leakage check has nothing to erase, and would let every leak through."""
+    tables = product.contract.TABLES
+    if not any(columns_known_after(tables[name]) for name in product.delivery.tables):
+        cure = 'declare the outcome: pa.Field(metadata={"known": "after"})'
+        yield f"{places.assignment('TABLES')}: no column of a delivered table is an outcome; {cure}"
 
 
 def _request_problems(product: Product, places: Places) -> Iterator[str]:
