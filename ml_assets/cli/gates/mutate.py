@@ -79,9 +79,9 @@ def command(
 
 def mutants() -> "dict[str, Callable[[Subject], Mutation]]":
     """Every mutant by name."""
-    from ml_assets.services.gate_lab import lock_mutants, model_mutants
+    from ml_assets.services.gate_lab import lock_mutants, model_mutants, window_mutants
 
-    return {**model_mutants.MUTANTS, **lock_mutants.MUTANTS}
+    return {**model_mutants.MUTANTS, **window_mutants.MUTANTS, **lock_mutants.MUTANTS}
 
 
 def _refuse_unknown(only: tuple[str, ...]) -> None:

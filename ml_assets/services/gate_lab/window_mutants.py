@@ -1,0 +1,71 @@
+"""Mutants of the test window and of what is asked there: a day that goes wrong, missing outcomes, gates that ask less."""
+
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.changes.declaration import declaration_changes
+from ml_assets.core.evaluation.coverage import lacking
+from ml_assets.core.gate_lab import mutants as m
+from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
+from ml_assets.services.gate_lab.subject import Subject
+
+UNKNOWN = 5
+"""One unit in so many has no known outcome."""
+
+
+def storm_day(on: Subject) -> Mutation:
+    """The champion, upside down on the one unit that holds most of the rows."""
+    codes = on.case.panel({"candidate": on.answering}).codes
+    worst = codes == np.bincount(codes).argmax()
+    scores = np.where(worst, m.inverted(on.answering, task=on.product.task), on.answering)
+    about = f"what answers, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
+    return on.judged("one storm day", about, scores, is_soft=True)
+
+
+def unlabelled_days(on: Subject) -> Mutation:
+    """A window that lacks the outcomes of whole units, as after a storm."""
+    label, product, frame = on.product.features.label, on.product, on.case.frame
+    codes = on.case.panel({"candidate": on.answering}).codes
+    known = frame.with_columns(pl.when(pl.Series(codes % UNKNOWN != 0)).then(pl.col(label)).alias(label))
+    before = on.case.rows(on.case.trained[-product.window.test :])
+    doubt = lacking(known, before, product=product)
+    about = f"no outcome of one {product.gates.unit} in {UNKNOWN}"
+    return _told("unlabelled days", about, (Catch("evaluation", doubt),) if doubt else (), "this code's coverage is broken")
+
+
+def degenerate_first_release(on: Subject) -> Mutation:
+    """The mean label for every row, where no release serves yet: only claims that compare with no release can stop it."""
+    usual = float(on.trained[on.product.features.label].cast(pl.Float64).to_numpy().mean())
+    verdict, control = (
+        on.case.judge({"candidate": scores, **on.case.simple}) for scores in (m.constant(on.answering.size, usual), on.answering)
+    )
+    advice = "add a floor: a claim about the candidate alone, such as `prove: roc_auc(candidate) > 0.6`"
+    about = f"{usual:.3f} for every row, as a first release"
+    return _told("degenerate first release", about, catches(verdict, control), advice)
+
+
+def weakened_block(on: Subject) -> Mutation:
+    """The product's own gates without their first claim that is proven: a change like that is named, and a person decides."""
+    gates = on.product.gates
+    first = next(claim for claim in gates.claims if claim.kind == "prove")
+    fewer = gates.model_copy(update={"claims": tuple(claim for claim in gates.claims if claim is not first)})
+    changes = declaration_changes(on.product, on.product.model_copy(update={"gates": fewer}))
+    found = tuple(Catch("gates", f"{each.name}: {each.reason}") for each in changes if each.effect == "weakened")
+    advice = "the code of core/changes is what names this: it is broken"
+    return _told("weakened block", f"the gates without {first.name}", found, advice)
+
+
+def _told(mutant: str, about: str, found: tuple[Catch, ...], advice: str) -> Mutation:
+    if found:
+        return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
+    return Mutation(mutant=mutant, about=about, fate="let through", told="nothing stopped it", advice=advice)
+
+
+MUTANTS: dict[str, Callable[[Subject], Mutation]] = {
+    "one storm day": storm_day,
+    "unlabelled days": unlabelled_days,
+    "degenerate first release": degenerate_first_release,
+    "weakened block": weakened_block,
+}
