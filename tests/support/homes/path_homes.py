@@ -20,6 +20,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.stages import LEAVES
 from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
+from ml_assets.services.automation.attempts import settle
 from ml_assets.services.automation.outcomes import Outcome, outcome_of
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
@@ -121,6 +122,7 @@ class Home:
             )
             ended = instance.get_run_by_id(done.run_id)
             assert ended is not None
+            settle(self.space.lineage, instance, product)
             return replace(_told(done, partition, instance.all_logs(done.run_id)), outcome=outcome_of(instance, ended))
 
     def current(self, stage: str, partition: str = "") -> Manifest | None:
