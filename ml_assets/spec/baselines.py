@@ -1,8 +1,8 @@
 """The `gates.baselines` section of product.yaml: what a candidate is compared with."""
 
-from typing import Any, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_validator
 
 from ml_assets.spec.section import Column, Section
 
@@ -34,11 +34,7 @@ class BaselineSpec(Section):
     """The champion is the release that serves, the anchor the last release that was proven better than the one before, and the
     baseline a simple model that is fitted on the candidate's training window."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"baseline"})
     champion: Literal["serving"] = "serving"
     anchor: Literal["last_proven"] = "last_proven"
     baseline: SimpleModelSpec | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_declared(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a baseline the same as before there was the key: every window that was asked keeps its charges."""
-        return {name: value for name, value in serialize(self).items() if value is not None}

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, Model, parse
@@ -43,6 +43,7 @@ class BudgetSpec(Section):
     `exception`: why a greater alpha than 0.2 is wanted.
     """
 
+    later: ClassVar[frozenset[str]] = frozenset({"exception"})
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
     looks: int = Field(default=2, ge=1, le=1000)
     ships: int = Field(default=1, ge=1, le=1000)
@@ -55,11 +56,6 @@ class BudgetSpec(Section):
             wrong = f"alpha {self.alpha:g} lets through one wrong candidate in {1 / self.alpha:.2g}"
             raise ValueError(f"{wrong}; at most {MOST_ALPHA:g}, or say why: `exception: …`")
         return self
-
-    @model_serializer(mode="wrap")
-    def _as_declared(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without an exception the same as before there was the key: every window that was asked keeps its charges."""
-        return {name: value for name, value in serialize(self).items() if value is not None}
 
     @model_validator(mode="after")
     def _ships_fit(self) -> Self:

@@ -1,8 +1,8 @@
 """The `monitoring` section of product.yaml: the limits above which monitoring warns, and what decisions are worth."""
 
-from typing import Any, Self
+from typing import ClassVar, Self
 
-from pydantic import Field, SerializerFunctionWrapHandler, ValidationInfo, field_validator, model_serializer, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.section import Column, Section
 from ml_assets.spec.sections import TaskMetric
@@ -33,6 +33,7 @@ class ValueSpec(Section):
 class MonitoringSpec(Section):
     """The limits of drift and of the realised metric, above which monitoring warns."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"value"})
     score_psi: float = Field(gt=0)
     column_psi: float = Field(gt=0)
     metric: TaskMetric
@@ -49,8 +50,3 @@ class MonitoringSpec(Section):
             allowed = "error" if task == "regression" else ", ".join(CELLS)
             raise ValueError(f"of a {task} task say {allowed}")
         return value
-
-    @model_serializer(mode="wrap")
-    def _as_declared(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a value the same as before there was the key, so that nothing that was made becomes stale."""
-        return {name: content for name, content in serialize(self).items() if name != "value" or content is not None}

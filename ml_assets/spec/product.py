@@ -22,7 +22,7 @@ from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.places import Places
-from ml_assets.spec.section import Name, Section
+from ml_assets.spec.section import Name, Section, as_declared
 from ml_assets.spec.sections import (
     CiSpec,
     DecisionSpec,
@@ -142,7 +142,9 @@ class Product(Section):
             if key:
                 self._refuse_unknown(key, of=getattr(self, section))
             included[section] = {key} if key else True
-        return {name: content for name, content in self.model_dump(mode="json", include=included).items() if content != {}}
+        dumped = self.model_dump(mode="json", include=included)
+        declared = {name: as_declared(getattr(self, name), content) for name, content in dumped.items()}
+        return {name: content for name, content in declared.items() if content != {}}
 
     def _refuse_unknown(self, name: str, *, of: Section) -> None:
         if name not in (fields := type(of).model_fields):

@@ -15,7 +15,7 @@ from pydantic import (
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.model_parameters import parameter_of_task, written_task
-from ml_assets.spec.section import Column, GrownSection, Section
+from ml_assets.spec.section import Column, Section
 
 Task = Literal["binary", "regression"]
 Every = Literal["hour", "day", "week", "month"]
@@ -93,7 +93,7 @@ class PartitionSpec(Section):
         return self
 
 
-class FeatureSpec(GrownSection):
+class FeatureSpec(Section):
     """The columns that name a question, its time and its label, and how many earlier partitions dbt may read. `positive`: the
     label that counts as yes, where it is text."""
 
