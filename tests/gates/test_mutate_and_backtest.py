@@ -132,7 +132,7 @@ def test_an_unknown_mutant_or_partition_is_answered_with_those_there_are(gates_h
 
 
 def test_the_past_is_taken_through_the_products_own_block(gates_home: Home) -> None:
-    code, told = backtested(gates_home, "--windows", "80")
+    code, told = backtested(gates_home, "--windows", "200")
     assert (code, told["errors"]) == (0, 0)
     first, second = told["partitions"]
     assert (first["partition"], first["decision"], first["champion"], first["answers"]) == ("2013-02", "ACCEPT", None, "2013-02")
@@ -172,7 +172,7 @@ def test_a_margin_of_nothing_at_a_generous_level_is_a_coin_flip_of_the_size_of_s
 
 
 def test_a_block_by_row_leaks_and_its_unit_is_wrong(gates_home: Home, tmp_path: Path) -> None:
-    code, told = backtested(gates_home, "--policy", str(policy(tmp_path, unit="row")), "--windows", "80")
+    code, told = backtested(gates_home, "--policy", str(policy(tmp_path, unit="row")), "--windows", "200")
     assert code == 1
     assert ("LEAKY MARGIN", "not_worse") in codes(told)
     assert "WRONG UNIT" in {each["code"] for each in told["diagnoses"]}
