@@ -30,7 +30,7 @@ def trains(tmp_path: Path) -> Team:
 def compared(trains: Team) -> Differences:
     """The work tree against the main branch."""
     repository, roots = Repository.around(trains.root), [trains.root / "products"]
-    tree = tree_side(repository, roots)
+    tree = tree_side(repository, roots, trains.root.parent / "cache")
     return differences(commit_side(repository, repository.commit("main"), roots, tree), tree)
 
 
@@ -67,7 +67,7 @@ def test_another_ml_assets_judges_and_may_compute_anything_otherwise(trains: Tea
 
 def test_a_builder_that_a_change_takes_out_of_the_list_makes_its_stage_stale(trains: Team) -> None:
     repository, roots = Repository.around(trains.root), [trains.root / "products"]
-    tree = tree_side(repository, roots)
+    tree = tree_side(repository, roots, trains.root.parent / "cache")
     text = SOURCE.texts[DECLARING].replace(b'(*_built_by("tracking"), *_LOGGED)', b'_built_by("tracking")')
     assert text != SOURCE.texts[DECLARING]
     other = replace(tree, code=replace(SOURCE, texts={**SOURCE.texts, DECLARING: text}))
