@@ -11,7 +11,7 @@ from ml_assets.core.changes.status import Approvals, status_of
 from resources.settings import ROOT
 
 SHA = "a" * 40
-ELSEWHERE = {".gitlab-ci.yml", "CODEOWNERS", "requirements.txt"}
+ELSEWHERE = {".gitlab-ci.yml", "CODEOWNERS", "requirements.txt", "uv.lock"}
 """Judges that are in other repositories than this one."""
 
 
