@@ -22,7 +22,7 @@ from tests.ledger.test_tampering import forge, raw
 from tests.support import verified_home
 from tests.support.faults import points_survived
 from tests.support.homes import old_home
-from tests.support.records import broken, pointing
+from tests.support.records import ATTEMPT, broken, pointing
 from tests.support.verified_home import found, notes
 
 NAME = "Ann Example"
@@ -131,7 +131,7 @@ def _of_kind(space: Workspace, kind: str) -> int:
     if known:
         return known[0]
     window = {"product": "trains", "window": ["2013-01"], "comparison": "c"}
-    body = {**window, **stored(pointing("a", "staging", "2013-01")), "by": NAME}
+    body = {**stored(ATTEMPT), **window, **stored(pointing("a", "staging", "2013-01")), "by": NAME}
     return space.ledger.append(kind, body).seq  # type: ignore[arg-type]
 
 

@@ -89,6 +89,7 @@ def fill(ledger: Ledger) -> None:
         ledger.publish(one, run="r")
     ledger.add_evidence(subject=made.id, claim="complete", passed=True, details={}, run="r")
     ledger.move_pointer("promotion", pointing("a"), expected=None)
+    ledger.append("attempt", ATTEMPT)
     ledger.append("look", {"product": "trains", "window": ["2013-01"], "comparison": "c", "gate": "g", "run": "r"})
 
 

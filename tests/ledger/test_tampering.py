@@ -10,14 +10,14 @@ import pytest
 
 from resources.ledger import tables
 from resources.ledger.ledger import GENESIS, Ledger
-from tests.support.records import broken, manifest, pointing
+from tests.support.records import ATTEMPT, broken, manifest, pointing
 
 TABLES = [table.name for table in tables.metadata.sorted_tables]
 
 
 @pytest.fixture(scope="module")
 def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of eight entries, with at least one row in every table."""
+    """A ledger of nine entries, with at least one row in every table."""
     path = tmp_path_factory.mktemp("filled") / "ledger.db"
     ledger = Ledger(f"sqlite:///{path}")
     fill(ledger)
@@ -46,6 +46,7 @@ def fill(ledger: Ledger) -> None:
         ledger.add_evidence(subject=one.id, claim="complete", passed=True, details={"rows": 1}, run="r")
     ledger.move_pointer("promotion", pointing("a"), expected=None)
     ledger.move_pointer("rollback", pointing("b"), expected="a")
+    ledger.append("attempt", ATTEMPT)
     ledger.append("look", {"product": "trains", "window": ["2013-01"], "comparison": "c", "gate": "g", "run": "r"})
 
 

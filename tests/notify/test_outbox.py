@@ -11,29 +11,14 @@ import pytest
 import yaml
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.notices import Notice
 from ml_assets.services.automation import outbox
 from ml_assets.services.automation.causes import Causes
 from ml_assets.spec.product import Product, load
 from resources.notify.channels import channels
 from tests.support import trains
-from tests.support.records import answers, release
+from tests.support.records import ATTEMPT, answers, release
 from tests.support.sinks import Hook, http_sink
-
-ATTEMPT = AttemptRecord(
-    product="trains",
-    partition="2013-01",
-    content="a" * 64,
-    reference="",
-    code="c" * 64,
-    number=1,
-    tries=1,
-    run="run-1",
-    end="refused",
-    outcome="data refused",
-    reason="raw: schema_matches: 'delay' is missing",
-)
 
 BROKEN = "[error] trains 2013-01: the run broke 4 times and is not tried again"
 

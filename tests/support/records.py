@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import digest_json
+from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.release.records import MoveRecord
 from resources.ledger.chain import GENESIS, rule_of
@@ -70,3 +71,18 @@ def damage(path: Path, *, at: int = 0, by: int = 1) -> None:
     content = path.read_bytes()
     path.chmod(0o644)
     path.write_bytes(flip(content, at=at, by=by))
+
+
+ATTEMPT = AttemptRecord(
+    product="trains",
+    partition="2013-01",
+    content="a" * 64,
+    reference="",
+    code="c" * 64,
+    number=1,
+    tries=1,
+    run="run-1",
+    end="refused",
+    outcome="data refused",
+    reason="raw: schema_matches: 'delay' is missing",
+)
