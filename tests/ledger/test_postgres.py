@@ -44,7 +44,7 @@ from tests.ledger.test_ledger import (  # noqa: F401
 )
 from tests.support.homes import old_home
 from tests.support.postgres import new_database, postgres
-from tests.support.records import answers, broken, manifest, pointing, recipe, release
+from tests.support.records import ATTEMPT, answers, broken, manifest, pointing, recipe, release
 
 ROOT = Path(__file__).parents[2]
 TABLES = [table.name for table in schema.metadata.sorted_tables]

@@ -67,7 +67,7 @@ def check_database(name: str, connection: Connection, expected: Connection, find
 def _check_schema(connection: Connection, expected: Connection, findings: Findings) -> bool:
     """Tables, indexes and the triggers that refuse changes must be those that the code makes; older code made no LATER ones."""
     required, actual = ({tuple(row) for row in each.exec_driver_sql(OBJECTS)} for each in (expected, connection))
-    unmade = _unmade(connection, {name for kind, name, *_ in actual if kind == "table"})
+    unmade = _unmade(connection, {str(name) for kind, name, *_ in actual if kind == "table"})
     required = {each for each in required if each[2] not in unmade}
     for kind, name, *_ in sorted(required - actual, key=str):
         then = "the next command that writes to the ledger makes it again" if kind == "trigger" else RESTORE
