@@ -106,7 +106,7 @@ def test_a_changed_entry_breaks_the_chain(filled: Ledger, seq: int, column: str,
         "UPDATE entries SET seq = CASE seq WHEN 3 THEN -4 ELSE -3 END WHERE seq IN (3, 4);"
         "UPDATE entries SET seq = -seq WHERE seq < 0",
         "DELETE FROM entries WHERE seq = 5; UPDATE entries SET seq = seq - 1 WHERE seq > 5",
-        "INSERT INTO entries SELECT 10, at, kind, body, previous, hash || 'x' FROM entries WHERE seq = 9",
+        "INSERT INTO entries SELECT 11, at, kind, body, previous, hash || 'x' FROM entries WHERE seq = 10",
     ],
 )
 def test_removed_swapped_and_added_entries_break_the_chain(filled: Ledger, forgery: str) -> None:

@@ -333,7 +333,7 @@ def test_the_command_lists_culprits_and_says_so_by_its_exit_code(broken_home: Pa
     clean = CliRunner().invoke(cli, ["verify"])
     assert (clean.exit_code, clean.output) == (
         0,
-        "17 entries, 13 files, 1 endpoints: everything is as it was written\n",
+        "17 entries, 13 files, 1 endpoints, 0 verdicts: everything is as it was written\n",
     )
     damage(blob(broken_home))
     told = CliRunner().invoke(cli, ["verify"])

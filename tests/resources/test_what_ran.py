@@ -178,7 +178,8 @@ def test_a_module_that_changed_before_it_was_imported_is_refused_by_name_and_wha
 
 
 def tick(home: Home, sensor: dg.SensorDefinition) -> str:
-    with dg.build_sensor_context(cursor=None, resources=resources_of(home.space.settings)) as context:
+    instance, resources = dg.DagsterInstance.ephemeral(), resources_of(home.space.settings)
+    with dg.build_sensor_context(instance=instance, resources=resources) as context:
         result = sensor(context)
     assert isinstance(result, dg.SkipReason)
     return result.skip_message or ""

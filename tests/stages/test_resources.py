@@ -67,7 +67,7 @@ def test_dagster_is_told_what_each_asset_uses_and_how_it_is_configured(tmp_path:
     assert users["landing"] == {"raw", "features"}
     assert users["tracking"] == {"tracking"}
     assert users["endpoints"] == {"endpoint/staging", "endpoint/production"}
-    assert resources["landing"].sensors_using == ["shop_new_data", "shop_stale"]
+    assert resources["landing"].sensors_using == ["notices", "shop_new_data", "shop_stale"]
 
 
 @pytest.mark.parametrize(
