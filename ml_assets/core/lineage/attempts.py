@@ -1,6 +1,6 @@
 """Attempts to bring a delivery through the path: what the ledger keeps of them, and what is next for a partition. Pure.
 
-An attempt is (partition, content, code). It begins when its run reads the delivery and ends in one of ENDS; only another content,
+An attempt is (partition, content, code). It begins when its run reads the delivery and ends with one of `End`; only other content,
 other code or a person reopens what was refused or given up.
 """
 

@@ -13,8 +13,9 @@ Kind = Literal["promoted", "withheld", "kept", "no candidate", "data refused", "
 DATA_STAGES = ("raw", "reference", "dataset", "quarantine", "features")
 REFUSALS = ("DeliveryError", "ContractBreached", "NotDelivered")
 """Errors by which a step of the data says that a delivery cannot be used."""
+HELD_BACK = ("waits for", "withheld", "frozen until", "refused")
+"""Words of a decision that keeps a proven release out of production."""
 LONGEST = 500
-
 
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]+@")
 """Of an address in an error's message; reasons are shown in tags, recorded and sent."""
@@ -55,7 +56,7 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
     if decision.startswith("promoted"):
         return Outcome("promoted", words)
     if verdict:
-        is_kept = decision and verdict.startswith("ACCEPT") and "waits for" not in decision and "withheld" not in decision
+        is_kept = verdict.startswith("ACCEPT") and decision and not any(each in decision for each in HELD_BACK)
         return Outcome("kept" if is_kept else "withheld", words)
     if closed := [each for each in failed_checks if each.startswith("evaluation:")]:
         return Outcome("withheld", closed[0])

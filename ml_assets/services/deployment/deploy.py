@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.automation.outcomes import decided
 from ml_assets.services.deployment.locations import Contains, DeployedProduct, Location, locations
 from ml_assets.services.deployment.runs import ENDED, Failure, Launched, Unanswerable, failures, launch_stale, status
 from resources.dagster_webserver import Webserver, WebserverUnreachable
@@ -147,11 +148,7 @@ class Deploy:
 
 def _decided(shown: dict[str, dict[str, str]]) -> tuple[str, str]:
     """What a run that succeeded did with the candidate, by what it materialized."""
-    verdict = shown.get("evaluation", {}).get("verdict", "")
-    decision = shown.get("endpoint/production", {}).get("decision", "")
-    words = "; ".join(filter(None, [verdict, decision]))
-    if decision.startswith("promoted"):
-        return "promoted", words
-    if verdict.startswith("REJECT"):
-        return "rejected", words
-    return ("withheld", words) if verdict else ("done", words or "no candidate yet")
+    outcome = decided(shown)
+    if outcome.kind == "withheld" and outcome.reason.startswith("REJECT"):
+        return "rejected", outcome.reason
+    return {"kept": "withheld", "no candidate": "done"}.get(outcome.kind, outcome.kind), outcome.reason

@@ -1,0 +1,30 @@
+"""What came of a run that succeeded follows from what it materialized, and from checks that did not pass."""
+
+import pytest
+
+from ml_assets.services.automation.outcomes import decided
+
+
+@pytest.mark.parametrize(
+    ("verdict", "decision", "kind"),
+    [
+        ("ACCEPT", "promoted; the server swapped", "promoted"),
+        ("ACCEPT", "kept: it already serves", "kept"),
+        ("ACCEPT", "kept: frozen until 2030-01-07T00:00 UTC by ann: holidays", "withheld"),
+        ("ACCEPT", "kept: waits for approval by two people", "withheld"),
+        ("ACCEPT", "kept: withheld by promote.commit: clean", "withheld"),
+        ("ACCEPT", "kept: refused by ben: a carrier is missing", "withheld"),
+        ("REJECT; the floor", "promoted; the server swapped", "promoted"),
+        ("REJECT; the floor", "", "withheld"),
+        ("INCONCLUSIVE; too few days", "", "withheld"),
+        ("", "", "no candidate"),
+    ],
+)
+def test_a_run_that_succeeded_is_called_by_what_it_did(verdict: str, decision: str, kind: str) -> None:
+    shown = {"evaluation": {"verdict": verdict}, "endpoint/production": {"decision": decision}}
+    assert decided(shown).kind == kind
+
+
+def test_a_window_that_is_used_up_withholds_the_candidate_and_says_why() -> None:
+    outcome = decided({}, ["monitoring: columns_stable: moved", "evaluation: window_open: it is retired"])
+    assert (outcome.kind, outcome.reason) == ("withheld", "evaluation: window_open: it is retired")
