@@ -1,6 +1,7 @@
 """The sections of product.yaml about what is done by itself: deliveries taken, runs retried, models trained, inputs rebuilt."""
 
 import re
+from calendar import monthrange
 from typing import Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,13 +11,25 @@ from ml_assets.spec.section import Section
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 """What each field of a cron expression may be."""
+_LEAP_YEAR = 2024
 
 
 def _is_in(field: str, allowed: tuple[int, int]) -> bool:
     """Whether a field is a list of numbers, ranges and steps (`*`, `5`, `1-5`, `*/15`) within what is allowed."""
     parts = [re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part) for part in field.split(",")]
-    numbers = [int(number) for part in parts if part for number in part.groups()[:2] if number]
-    return all(parts) and all(allowed[0] <= number <= allowed[1] for number in numbers)
+    ranges = [[int(number) for number in part.groups()[:2] if number] for part in parts if part]
+    return (
+        all(parts)
+        and all(allowed[0] <= each <= allowed[1] for numbers in ranges for each in numbers)
+        and ranges == [*map(sorted, ranges)]
+    )
+
+
+def _ever_comes(day: str, month: str) -> bool:
+    """Whether one of the months has one of the days, where both are plain numbers."""
+    if not re.fullmatch(r"[\d,]+", day) or not re.fullmatch(r"[\d,]+", month):
+        return True
+    return any(int(d) <= monthrange(_LEAP_YEAR, int(m))[1] for d in day.split(",") for m in month.split(","))
 
 
 class LandingSpec(Section):
@@ -48,7 +61,7 @@ class RetrainSpec(Section):
     @classmethod
     def _is_a_schedule(cls, cron: str | None) -> str | None:
         fields = (cron or "").split()
-        is_whole = len(fields) == len(_CRON) and all(map(_is_in, fields, _CRON))
+        is_whole = len(fields) == len(_CRON) and all(map(_is_in, fields, _CRON)) and _ever_comes(fields[2], fields[3])
         if cron is not None and not is_whole:
             raise ValueError(f"'{cron}' is no cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
         return cron
@@ -58,7 +71,7 @@ class RetrainSpec(Section):
     def _is_a_zone(cls, timezone: str) -> str:
         try:
             ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
             raise ValueError(f"'{timezone}' is no time zone; write one like Europe/Berlin") from None
         return timezone
 

@@ -1,7 +1,7 @@
 """Attempts to bring a delivery through the path: what the ledger keeps of them, and what is next for a partition. Pure.
 
-An attempt is (partition, content, code). It begins when its run reads the delivery and ends with one of `End`; only other content,
-other code or a person reopens what was refused or given up.
+An attempt is (partition, content, code). It begins when its run reads the delivery and ends with one of `End`; only other
+content, other code or a person reopens what was refused or given up.
 """
 
 from dataclasses import dataclass
