@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml_assets.core.contract.casting import cast
@@ -86,13 +86,17 @@ NUMERIC = st.sampled_from([pl.Int64(), pl.Int32(), pl.UInt8(), pl.Float64(), pl.
 
 
 @given(NUMBERS, NUMERIC)
+@example(pl.Series("x", [0.14]), pl.Decimal(38, 2))
+@example(pl.Series("x", [2**63 - 512]), pl.Float64())
 def test_a_number_in_another_type_is_the_same_number_or_none(series: pl.Series, dtype: pl.DataType) -> None:
     (value,) = cast(series, dtype, table=PLAIN).to_list()
     if value is None:
         return
     delivered = Decimal(str(series[0]).replace("True", "1").replace("False", "0")) if series.dtype == pl.String else series[0]
-    if isinstance(value, float) and Decimal(delivered) % 1:
+    if isinstance(value, float) and Decimal(delivered) != Decimal(delivered).to_integral_value():
         assert value == float(delivered)  # a fraction is the nearest float
+    elif isinstance(value, Decimal) and isinstance(delivered, float):
+        assert pl.Series("x", [float(value)]).cast(series.dtype)[0] == delivered  # it is the float that the decimal is written as
     else:
         assert Decimal(value) == Decimal(delivered)
 

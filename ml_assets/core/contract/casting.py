@@ -127,7 +127,7 @@ def _exactly(column: pl.Series, dtype: pl.DataType) -> pl.Series:
     done = column.cast(dtype, strict=False)
     if dtype.is_float() and not column.dtype.is_integer():
         return done
-    return done.set((done.cast(column.dtype, strict=False) != column).fill_null(False), None)
+    return done.set(done.cast(column.dtype, strict=False).ne_missing(column), None)
 
 
 def _whole(numbers: pl.Series, dtype: pl.DataType) -> pl.Series:
