@@ -10,7 +10,7 @@ from checks import contract, drift, gates, leakage, lineage, reproduction, rollb
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
-from ml_assets.jobs.path import checks_job, data_job, path_job
+from ml_assets.jobs.path import checks_job, data_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
 from ml_assets.services.declarations import checked_products
 from ml_assets.spec.product import Product, ProductError
@@ -35,7 +35,7 @@ from sensors import decisions, new_data, notices, refused_products, registry, re
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
-JOBS = (path_job, data_job, checks_job, approve_job, override_job, rollback_job)
+JOBS = (path_job, data_job, train_job, release_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, retrain, decisions, registry, shadow)
 
 
