@@ -10,7 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.cli.audit.lineage import lines
+from ml_assets.cli.shared.references import resolve
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.audit.questions import Audit
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
@@ -104,6 +107,17 @@ def test_what_a_person_ran_is_a_training_like_any_other(tmp_path: Path, workspac
     record_trigger(workspace.ledger, product, dg.DagsterRun("trains_path"), "2013-02")
     assert not triggers.triggers(workspace.ledger, "trains")
     assert asked(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
+
+
+def test_lineage_says_what_asked_for_a_training(product: Product, workspace: Workspace) -> None:
+    with_features(workspace, "2013-01", "2013-02")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    record_trigger(workspace.ledger, product, dg.DagsterRun("trains_train", run_id="r", tags=trigger.tags), "2013-02")
+    trained(workspace, "2013-02")
+    subject = resolve(workspace, "trains/model:2013-02")
+    told = lines(Audit(workspace.ledger, workspace.settings.cache, subject).lineage())
+    assert any(line.endswith("  trained because 2013-02 is new") for line in told)
 
 
 def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspace) -> None:
