@@ -88,7 +88,8 @@ class Causes:
                 )
 
     def late(self) -> Iterator[Notice]:
-        """The newest partition that should have come by the product's own calendar, and did not."""
+        """The newest partition that should have come by the product's own calendar, and did not. It is one cause until nothing is
+        late any more, however many partitions are due by then and whatever older one comes in."""
         hours, calendar = self.product.landing.late, partitions_of(self.product)
         if hours is None:
             return
@@ -102,7 +103,6 @@ class Causes:
         yield self._notice(
             "late",
             "warning",
-            newest,
             title=f"{expected} is not delivered",
             why=f"it ended {end:%Y-%m-%d %H:%M} UTC; landing.late allows {hours:g} h; the newest delivered is {newest or 'none'}",
             command=f"deliver it to {self.landing.root / self.product.name}",
