@@ -272,6 +272,13 @@ def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people
     assert reconcile(product, space.lineage, space.tracking) == "the alias is on the release that serves"
 
 
+def test_a_release_that_serves_before_it_is_registered_fails_no_tick(approved: People) -> None:
+    space, product = approved.home.space, approved.home.product
+    approved.home.run("", only=["endpoint/production"])
+    space.tracking.client().delete_registered_model("flights")
+    assert reconcile(product, space.lineage, space.tracking) == "nothing is registered in MLflow yet"
+
+
 def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> None:
     space, product = people.home.space, people.home.product
     client = space.tracking.client()
