@@ -32,7 +32,8 @@ EARLIER = [
     | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}}
 ]
 """What older code wrote: replaced. A file that somebody edited is left alone."""
-WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": "ml_assets"}}]}
+LOCATION = "ml_assets"
+WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": LOCATION}}]}
 """As workspace.yaml of a checkout says it; installed code has none."""
 
 
@@ -55,3 +56,22 @@ def open_instance(settings: Settings) -> "DagsterInstance":
 
     prepare_home(settings)
     return DagsterInstance.get()
+
+
+def show_under_job(settings: Settings, instance: "DagsterInstance", run_id: str) -> None:
+    """Let Dagster's timeline and the page of a job show a run that no code location launched. Nothing is loaded for it: the
+    run names the location of the workspace file, as a launched one does."""
+    from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+    from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
+    from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    locations = location_origins_from_yaml_paths([str(workspace_file(settings))])
+    location = next((each for each in locations if each.location_name == LOCATION), None)
+    if location is None:
+        return  # somebody edited the file: no location of it has this job
+    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
+    instance.add_run_tags(run_id, {REPOSITORY_LABEL_TAG: repository.get_label()})
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.run_storage.replace_job_origin(run, RemoteJobOrigin(repository, run.job_name))
