@@ -14,6 +14,7 @@ from resources.settings import settings
 
 COMMANDS = {
     "path": {
+        "new": "Draft a product from your own data: CSV, Parquet, a folder of files or a SQL query.",
         "deliver": "Put a delivered file into the landing folder, whole or not at all.",
         "run": "Run the whole path for a partition.",
         "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
@@ -21,7 +22,7 @@ COMMANDS = {
         "push": "Carry a release with all that it was made from to another home.",
         "pull": "Carry a release with all that it was made from here from another home.",
         "deploy": "After a merge, have a Dagster deployment run what became stale, once it runs the commit.",
-        "demo": "Replay a year of New York flights down the whole path.",
+        "demo": "Replay a history down the whole path: a year of New York flights, or that of a product made by `new`.",
     },
     "serving": {
         "serve": "Serve a product's release over HTTP.",
