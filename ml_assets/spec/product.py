@@ -18,6 +18,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
+from ml_assets.spec.derived import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.monitoring import MonitoringSpec
@@ -125,12 +126,29 @@ class Product(Section):
 
     @property
     def contract(self) -> ModuleType:
-        """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded."""
-        module = _import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name)
+        """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded. What it leaves out and
+        what follows from its one delivered table is filled in."""
+        module = completed(_import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name), self.written)
         categories = self.endpoint.unknown_categories
         if problems := contract_problems(module, self.delivery, categories=categories, places=Places(self.files)):
             raise ProductError(*problems)
         return module
+
+    @property
+    def written(self) -> Written:
+        """What the parts that are not written follow from."""
+        tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
+        spec, models = self.features, written_models(self.files.dbt)
+        return Written(self.name, tables, spec.key, spec.time, spec.label, models)
+
+    @property
+    def dbt(self) -> dict[str, bytes]:
+        """The files of the dbt project: those that are written and, of the models that are not, those that follow from the
+        contract."""
+        written = self.written
+        if not written.derives:
+            return self.files.dbt
+        return {**self.files.dbt, **derived_dbt(self.contract, written, known=declared(self.files.dbt))}
 
     def section(self, *names: str) -> dict[str, Any]:
         """The named sections, or one key of a section ("endpoint.port"), as plain JSON content, defaults filled in: what a config

@@ -13,6 +13,7 @@ from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.reads import Read, keys, lookback, partitions_before, tested, trained
 from ml_assets.first_party import TREE
+from ml_assets.spec.derived import ENTRIES
 from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
 from ml_assets.spec.product import Product
 
@@ -201,12 +202,17 @@ def stage_code(product: Product, stage: Stage) -> str:
     files = {
         name: file_digest(name, content) for name, content in _deciding_files(product, stage, shared=shared_dbt_files()).items()
     }
-    return digest_json({"code": closure(*stage.builders).digest, "files": files})
+    return digest_json({"code": closure(*_entries(product, stage)).digest, "files": files})
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
     """What the code digest is made of, by module and file, shortened: to name what changed."""
-    return {**closure(*stage.builders).parts, **file_parts(product, stage, shared=shared_dbt_files())}
+    return {**closure(*_entries(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
+
+
+def _entries(product: Product, stage: Stage) -> tuple[str, ...]:
+    """Where the stage's code begins: its builders, and what fills in the parts that the product does not write."""
+    return (*stage.builders, *ENTRIES) if stage.files and product.written.derives else stage.builders
 
 
 def file_parts(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -> dict[str, str]:
