@@ -10,11 +10,12 @@ from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
-from pydantic import PrivateAttr, ValidationInfo, field_validator
+from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.arrival import arrival_problem, window_problem
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
@@ -22,6 +23,7 @@ from ml_assets.spec.derived import Written, completed, declared, derived_dbt, wr
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.monitoring import MonitoringSpec
+from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.places import Places
 from ml_assets.spec.section import Name, Section, as_declared
 from ml_assets.spec.sections import (
@@ -31,11 +33,9 @@ from ml_assets.spec.sections import (
     EvaluationSpec,
     FeatureSpec,
     ModelSpec,
-    PartitionSpec,
     PromoteSpec,
     StagingSpec,
     Task,
-    WindowSpec,
 )
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 
@@ -57,7 +57,8 @@ class Product(Section):
     partitions: PartitionSpec
     delivery: DeliverySpec
     features: FeatureSpec
-    window: WindowSpec
+    split: SplitSpec = SplitSpec()
+    window: WindowSpec = ONE_DELIVERY
     model: ModelSpec
     decision: DecisionSpec | None = None
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -72,6 +73,19 @@ class Product(Section):
     retrain: RetrainSpec = RetrainSpec()
     ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
+
+    @field_validator("delivery", "features", "split", "gates", "landing")
+    @classmethod
+    def _fits_how_data_arrives(cls, section: Any, info: ValidationInfo) -> Any:
+        if "partitions" not in info.data or (problem := arrival_problem(section, info.data)) == "":
+            return section
+        raise ValueError(problem)
+
+    @model_validator(mode="after")
+    def _has_a_window(self) -> Self:
+        if problem := window_problem(self.partitions, is_given="window" in self.model_fields_set):
+            raise ValueError(f"window: {problem}")
+        return self
 
     @field_validator("decision")
     @classmethod

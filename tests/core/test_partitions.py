@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.lineage.partitions import PartitionKeyError, Partitions
-from ml_assets.spec.sections import Every, WindowSpec
+from ml_assets.spec.partitions import Every, WindowSpec
 
 STARTS: dict[Every, str] = {"hour": "2013-01-01T05", "day": "2013-01-01", "week": "2013-01-07", "month": "2013-01"}
 calendars = st.sampled_from([Partitions(every=every, start=start) for every, start in STARTS.items()])
