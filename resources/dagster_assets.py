@@ -10,10 +10,20 @@ import dagster as dg
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Span
 from ml_assets.core.lineage.stages import LEAVES, STAGES, declared_reads
+from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
 from resources.lineage import Made
 
 ENDPOINTS = ("staging", "production")
+SCHEDULES: Mapping[Every, str] = {
+    "hour": "0 * * * *",
+    "day": "0 0 * * *",
+    "week": "0 0 * * 1",
+    "month": "0 0 1 * *",
+    "quarter": "0 0 1 1,4,7,10 *",
+    "year": "0 0 1 1 *",
+}
+"""When slices of time begin."""
 INFORMS = {stage: {"dagster/priority": str(-place)} for place, stage in enumerate(LEAVES, 1)}
 """Tags of the steps that only inform: they run when nothing else can, so that they delay no decision."""
 
@@ -28,9 +38,9 @@ def partitions_def(product: Product) -> dg.PartitionsDefinition[str]:
     if product.partitions.is_static:
         return dg.DynamicPartitionsDefinition(name=deliveries_name(product))
     calendar, spec = partitions_of(product), product.partitions
-    schedule = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}[spec.every]
+    schedule = SCHEDULES[spec.every]
     return dg.TimeWindowPartitionsDefinition(
-        start=spec.start, end=spec.end, fmt=calendar.fmt, cron_schedule=schedule, timezone="UTC"
+        start=spec.start, end=spec.end, fmt=calendar.fmt, cron_schedule=schedule, timezone=spec.timezone
     )
 
 

@@ -8,10 +8,19 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.section import Section
+from ml_assets.spec.time_zones import known_zone
 
-Every = Literal["hour", "day", "week", "month", "delivery"]
-KEY_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
-"""How the keys of slices of time are written. A delivery of a static table has a number."""
+Every = Literal["hour", "day", "week", "month", "quarter", "year", "delivery"]
+KEY_FORMATS: Mapping[Every, str] = {
+    "hour": "%Y-%m-%dT%H",
+    "day": "%Y-%m-%d",
+    "week": "%Y-%m-%d",
+    "month": "%Y-%m",
+    "quarter": "%Y-%m",
+    "year": "%Y",
+}
+"""How the keys of slices of time are written: when they start. A delivery of a static table has a number."""
+QUARTER_MONTHS = (1, 4, 7, 10)
 DELIVERY_DIGITS = 4
 FIRST_DELIVERY = "0001"
 _GOOD_KEYS: Mapping[Every, str] = {
@@ -19,6 +28,8 @@ _GOOD_KEYS: Mapping[Every, str] = {
     "day": "2013-01-01",
     "week": "2013-01-07 (a Monday)",
     "month": "2013-01",
+    "quarter": "2013-04, its first month",
+    "year": "2013",
     "delivery": f"{FIRST_DELIVERY} for the first, 0002 for the next",
 }
 
@@ -28,14 +39,21 @@ class PartitionKeyError(MlAssetsError):
 
 
 def parse_key(every: Every, key: str) -> datetime:
-    """The start of the partition that a key names (naive UTC)."""
+    """The start of the partition that a key names, as its calendar's clocks show it (naive)."""
     try:
         start = datetime.strptime(key, KEY_FORMATS[every])
     except ValueError:
         start = None
-    if start is None or start.strftime(KEY_FORMATS[every]) != key or (every == "week" and start.weekday() != 0):
+    if start is None or start.strftime(KEY_FORMATS[every]) != key or not _is_start(start, every):
         raise PartitionKeyError(_no_key(every, key))
     return start
+
+
+def _is_start(moment: datetime, every: Every) -> bool:
+    """Whether a week begins on a Monday, and a quarter in one of its first months."""
+    if every == "quarter":
+        return moment.month in QUARTER_MONTHS
+    return every != "week" or moment.weekday() == 0
 
 
 def delivery_number(key: str) -> int:
@@ -50,12 +68,14 @@ def _no_key(every: Every, key: str) -> str:
 
 
 class PartitionSpec(Section):
-    """The slices of time that data arrives in, as keys from `start` up to but not including `end`; or the deliveries of a static
-    table, numbered from 0001 on, each in the place of the one before."""
+    """The slices of time that data arrives in, as keys from `start` up to but not including `end`, which begin at midnight in
+    `timezone` (hours: in UTC); or the deliveries of a static table, numbered from 0001 on, each in the place of the last."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"timezone"})
     every: Every
     start: str = ""
     end: str | None = None
+    timezone: str = "UTC"
 
     @field_validator("start", "end")
     @classmethod
@@ -69,6 +89,16 @@ class PartitionSpec(Section):
             except PartitionKeyError as error:
                 raise ValueError(str(error)) from None
         return key
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, timezone: str, info: ValidationInfo) -> str:
+        every = info.data.get("every")
+        if every == "hour" and timezone != "UTC":
+            raise ValueError("hours are those of UTC: where clocks go back, 01:00 comes twice; leave it out")
+        if every == "delivery":
+            raise ValueError("a delivery has no time; leave it out")
+        return known_zone(timezone)
 
     @model_validator(mode="after")
     def _begins_and_ends(self) -> Self:

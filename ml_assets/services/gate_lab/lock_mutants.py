@@ -36,6 +36,9 @@ def empty_partition(on: Subject) -> Mutation:
 
 def foreign_rows(on: Subject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
+    if on.product.partitions.is_static:
+        told = "a delivery of a static table may hold the rows of the one before"
+        return Mutation(mutant="another partition's rows", about="", fate="not tried", told=told)
     earlier = on.case.trained[-1].partition
     found = _breaches(on, _delivered(on, earlier))
     about = f"the rows of {earlier} delivered as {on.case.partition}"

@@ -39,7 +39,8 @@ def no_leakage(lineage: Lineage, dbt: Dbt, product: Product, features: Manifest)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         erased, count = _erase(product, sources(inputs, product), cut, Path(folder))
         built = run_models(erased, product, features.partition, dbt)
-    return [_compare(product, published, built.features, until, {"erased_values": count, "cut": cut.isoformat()})]
+    since = {} if product.partitions.is_static else {"cut": cut.isoformat()}
+    return [_compare(product, published, built.features, until, {"erased_values": count, **since})]
 
 
 def _span(product: Product, published: "pl.DataFrame", partition: str) -> tuple[datetime, datetime]:
