@@ -57,6 +57,10 @@ class Landing:
         keys = sorted(_partitions(product, complete))
         return {key: {table: files[key] for table, files in tables.items()} for key in keys}
 
+    def keys(self, product: Product, table: str) -> list[str]:
+        """The partitions of which this table is delivered, whether the others are there or not."""
+        return sorted(_partitions(product, self._entries(product, table)))
+
     def stray(self, product: Product) -> dict[str, str]:
         """Why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
         why = {f"{t}/{name}": reason for t in product.delivery.tables for name, reason in self._strays(product, t)}

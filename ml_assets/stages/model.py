@@ -9,10 +9,13 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.stages import reads
+from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
+from ml_assets.services.next_window import no_fold_left
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
@@ -23,8 +26,6 @@ from resources.store.snapshots import Snapshots
 if TYPE_CHECKING:
     from ml_assets.core.model.training import Progress
 
-NO_CANDIDATE = "no candidate yet: "
-"""Begins the line of the log that says what a candidate lacks."""
 LOG_EVERY = 20
 """Iterations between two lines of progress in the run's log."""
 
@@ -43,6 +44,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key = context.partition_key
         if why := frozen(lineage.ledger, product.name, datetime.now(UTC)):
             context.log.warning(f"{key}: no candidate is trained: {why}")
+            return
+        if partitions_of(product).is_static and partitions_of(product).as_of(key, window) is None:
+            context.log.warning(f"{NO_CANDIDATE}{no_fold_left(product)}")
             return
         record_trigger(lineage.ledger, product, context.run, key)
         refuse_stale(lineage, product, "model", key)

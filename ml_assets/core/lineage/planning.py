@@ -137,6 +137,8 @@ class Planner:
         """What the stage would read now, None per asset whose content is not known yet; None where it would not run."""
         releases: dict[Asset, str | None] = {}
         match stage:
+            case "model" if self._is_without_window(key):
+                return None
             case "evaluation" if not self._is_known("model", key):
                 return None
             case "report" | "release" | "tracking" if not self._is_known("evaluation", key):
@@ -180,6 +182,11 @@ class Planner:
     @cached_property
     def _declared_reads(self) -> dict[str, list[tuple[Read, Span]]]:
         return {stage: [(read, read.span(self.product)) for read in declared_reads(self.product, stage)] for stage in STAGES}
+
+    def _is_without_window(self, key: str) -> bool:
+        """Whether no test window is left for a candidate: those of a static table are the reserve folds of its keys."""
+        calendar = partitions_of(self.product)
+        return calendar.is_static and calendar.as_of(key, self.product.window) is None
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""

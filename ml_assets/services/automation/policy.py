@@ -12,6 +12,7 @@ from sqlalchemy import func, select
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.triggers import TriggerKind
+from ml_assets.services.next_window import no_fold_left
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
 from resources.ledger import tables as schema
@@ -58,7 +59,10 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
     if why := triggers.frozen(ledger, product.name, now):
         return why
     partition = max(ledger.partitions(product.name, "features"), default="")
-    if not partition or partitions_of(product).as_of(partition, product.window) is None:
+    calendar = partitions_of(product)
+    if partition and calendar.is_static and calendar.as_of(partition, product.window) is None:
+        return no_fold_left(product)
+    if not partition or calendar.as_of(partition, product.window) is None:
         return f"there are fewer than window.minimum ({product.window.minimum}) partitions to train on before a test window"
     if on_its_way := recorded.newest(ledger, product.name, is_open=True):
         return f"{', '.join(sorted(on_its_way))}: the data are on their way"
