@@ -116,9 +116,9 @@ def _no_partition(product: Product, key: str) -> str:
     try:
         number = ordinal(calendar, key)
     except PartitionKeyError:
-        return f"named for no {spec.every}: one is named like {spec.start}"
+        return f"named for no {spec.every}: one is named like {calendar.start}"
     if number < calendar.ordinal(calendar.start):
-        return f"before partitions.start, {spec.start}"
+        return f"before partitions.start, {calendar.start}"
     return f"not before partitions.end, {spec.end}"
 
 
