@@ -111,6 +111,7 @@ def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dic
         "verdict": "; ".join([verdict.decision, *verdict.reasons]),
         "claims": dg.MetadataValue.md(claims_table(verdict)),
         **({"claims_picture": dg.MetadataValue.md(picture)} if (picture := claims_thumbnail(verdict)) else {}),
+        **({"held_for_a_person": verdict.too_good} if verdict.too_good else {}),
         "promises": verdict.guarantee,
         "budget": f"look {facts.look.number} of {verdict.looks} at this test window",
         "champion": facts.champion.release if facts.champion else "none: a first release",

@@ -3,6 +3,7 @@ between. At the end the ledger says what it should, nothing is lost, and people 
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -30,7 +31,7 @@ from tests.support.sinks import Hook, MailServer, http_sink, smtp_sink
 from tests.support.supervision import health
 
 FIRST, SECOND, THIRD, FOURTH = DAYS
-SEED = int(os.environ.get("ML_ASSETS_TEST_SEED", "1"))
+KILLS = 50
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
@@ -84,6 +85,16 @@ class Unattended:
         os.kill(int(str(holder).rpartition(":")[2]), signal.SIGKILL)
         self.kills += 1
 
+    def kill_something(self, chance: random.Random) -> None:
+        """SIGKILL a part, or the process of a run: nothing where none of that kind is alive."""
+        with self.space.ledger.engine.connect() as connection:
+            holders = [str(holder) for holder in connection.scalars(select(schema.leases.c.holder))]
+        alive = [pid for holder in holders if psutil.pid_exists(pid := int(holder.rpartition(":")[2]))]
+        parts = [part["pid"] for part in health(self.health_port)["parts"] if part["pid"]]
+        if targets := alive if alive and chance.random() < 0.3 else parts:
+            os.kill(chance.choice(targets), signal.SIGKILL)
+            self.kills += 1
+
     @property
     def posted(self) -> list[dict[str, Any]]:
         return [notice for _, _, body in self.hook.posted for notice in json.loads(body)["notices"]]
@@ -106,7 +117,7 @@ def until(is_so: Callable[[], bool], within: float, what: str) -> None:
 @pytest.fixture
 def unattended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unattended]:
     monkeypatch.setenv("DAGSTER_HOME", "")
-    landing = ("landing: {settle: 1, late: 1}\nretries: {most: 5, wait: 1}\nevaluation:", "port: 8812")
+    landing = ("landing: {settle: 1, late: 1}\nretries: {most: 9, wait: 1}\nevaluation:", "port: 8812")
     home = shop(tmp_path / "home", (r"\nevaluation:", f"\n{landing[0]}"), (landing[1], f"port: {free_port()}"))
     hook, mails = Hook(), MailServer()
     with ExitStack() as stack:
@@ -165,3 +176,22 @@ def test_nothing_is_lost_and_people_are_told_while_parts_are_killed(unattended: 
     verified = unattended.command("verify")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert home.answering() == home.get("release", home.space.ledger.pointer("shop", "production").body.as_of).facts["release"]
+
+
+def test_fifty_kills_at_random_lose_no_delivery(unattended: Unattended) -> None:
+    home, chance = unattended.home, random.Random(KILLS)
+    days = [f"2024-03-{day:02}" for day in range(1, 9)]
+    until(lambda: health(unattended.health_port)["parts"][0]["state"] == "works", 120, "the daemon")
+    for number in range(KILLS):
+        if number % 6 == 0 and number // 6 < len(days):
+            deliver(home, days[number // 6])
+        time.sleep(chance.uniform(0.5, 6))
+        unattended.kill_something(chance)
+    for day in days:
+        unattended.ends(day, "current", within=900)
+    until(lambda: health(unattended.health_port)["is_well"], 240, "all parts again")
+    assert unattended.kills >= KILLS // 2
+    messages = Counter(json.loads(body)["id"] for _, _, body in unattended.hook.posted)
+    assert sum(count - 1 for count in messages.values()) <= unattended.kills
+    verified = unattended.command("verify")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
