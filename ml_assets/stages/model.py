@@ -17,6 +17,7 @@ from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
 from ml_assets.services.next_window import no_fold_left
 from ml_assets.services.stale_inputs import refuse_stale
+from ml_assets.services.untrained import outcomes_awaited, refuse, tested_features
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
 from resources.ledger.triggers import frozen
@@ -31,8 +32,8 @@ LOG_EVERY = 20
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, or none that can train, and
-    while the product is frozen."""
+    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, or none that can train,
+    while no outcome of the test window is known, and while the product is frozen."""
     window = product.window
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
@@ -56,12 +57,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             return
         lineage.require_proven(inputs, features_claims(product), may_warn=MAY_WARN)
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
+        tested = tested_features(lineage.ledger, product, key)
+        read = {m.partition: m.data_version for m in (*inputs, *tested)}
+        if why := outcomes_awaited(product, tested):
+            refuse(lineage, recipe, read, why, run=context.run.run_id)
+            context.log.warning(f"{NO_CANDIDATE}{why}")
+            return
         progress = _progress(context, product)
         try:
             result = lineage.make(
                 recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id
             )
         except TrainingRefused as error:
+            refuse(lineage, recipe, read, str(error), run=context.run.run_id)
             context.log.warning(f"{NO_CANDIDATE}{error}")
             return
         yield materialized(product, result, _metadata(lineage.snapshots, result.manifest))
