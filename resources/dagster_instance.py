@@ -12,10 +12,12 @@ from resources.store.blobs import write_atomically
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+ABOVE = ("", "ml_assets.")
+"""What this package's name begins with, in a checkout and where it is built."""
 CONFIG: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
-    "run_coordinator": {"module": "resources.dagster_queue", "class": "ProductQueue"},
+    "run_coordinator": {"module": f"{__package__}.dagster_queue", "class": "ProductQueue"},
     "run_monitoring": {"enabled": True, "start_timeout_seconds": 120},
     "run_retries": {"enabled": True, "max_retries": 0},
     "concurrency": {
@@ -29,9 +31,10 @@ CONFIG: dict[str, Any] = {
 its lease says whether it lives (resources.ledger.leases)."""
 EARLIER = [
     {name: value for name, value in CONFIG.items() if name != "run_coordinator"}
-    | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}}
+    | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}},
+    *(CONFIG | {"run_coordinator": {"module": f"{above}resources.dagster_queue", "class": "ProductQueue"}} for above in ABOVE),
 ]
-"""What older code wrote: replaced. A file that somebody edited is left alone."""
+"""What older code wrote, or the same code in a checkout or built: replaced. A file that somebody edited is left alone."""
 LOCATION = "ml_assets"
 WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": LOCATION}}]}
 """As workspace.yaml of a checkout says it; installed code has none."""

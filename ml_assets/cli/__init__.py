@@ -4,16 +4,19 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
+from resources.project import with_project
 from resources.settings import settings
 
 COMMANDS = {
     "path": {
+        "init": "Make a project folder of your own, for products outside of this package.",
         "new": "Draft a product from your own data: CSV, Parquet, a folder of files or a SQL query.",
         "deliver": "Put a delivered file into the landing folder, whole or not at all.",
         "run": "Run the whole path for a partition.",
@@ -103,6 +106,7 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     try:
+        os.environ.update(with_project(os.environ, Path.cwd()))
         pin(settings().home)
         cli()
     except MlAssetsError as error:
