@@ -53,6 +53,7 @@ Kind = Literal[
     "sent",
     "trigger",
     "freeze",
+    "acceptance",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
