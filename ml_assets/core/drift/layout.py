@@ -55,8 +55,11 @@ def binned(histograms: Sequence[Histogram | None], history: int) -> Binned:
     return _binned_levels(histograms, history)
 
 
-def tests(column: str, of: Binned) -> tuple[list[Test], Floats]:
-    """The tests of a column, and the rows (T, bins) of all of them side by side."""
+def tests_of(column: str, of: Binned, *, is_pair: bool) -> tuple[list[Test], Floats]:
+    """The tests of a column, and the rows (T, bins) of all of them side by side. Of a pair of columns, how one is beside the
+    other where both are known: what is missing is each one's own."""
+    if is_pair:
+        return [Test(column, "distribution", of.labels[:-1])], of.rows[:, :-1]
     found, blocks = [Test(column, "distribution", of.labels)], [of.rows]
     total = of.rows.sum(axis=1)
     pairs: list[tuple[About, Floats]] = [("missing", of.rows[:, -1])]

@@ -9,7 +9,8 @@ import numpy as np
 from ml_assets.core.drift.distance import compare
 from ml_assets.core.drift.histograms import Histograms
 from ml_assets.core.drift.judging import judge
-from ml_assets.core.drift.layout import Binned, Test, binned, tests
+from ml_assets.core.drift.layout import Binned, Test, binned, tests_of
+from ml_assets.core.drift.orders import BESIDE, rules
 from ml_assets.core.drift.words import Moved, in_words, moved
 from ml_assets.core.metrics.arrays import Floats, Ints
 
@@ -34,13 +35,20 @@ Reference = Literal["training", "previous", "same_season"]
 
 @dataclass(frozen=True)
 class Observed:
-    """A partition: its key, its number in the calendar, and its histograms. `content` is the digest that they were taken of."""
+    """A partition: its key, its number in the calendar, and its histograms. `content` is the digest that they were taken of.
+    `orders` says of pairs of columns which is the larger one (core.drift.orders)."""
 
     key: str
     number: int
     rows: int
     histograms: Histograms
     content: str = ""
+    orders: Histograms = field(default_factory=dict)
+
+    @property
+    def all(self) -> Histograms:
+        """Of columns, and of pairs of columns."""
+        return {**self.histograms, **self.orders}
 
 
 @dataclass(frozen=True)
@@ -134,6 +142,8 @@ def _judged(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
     uses = _uses([p.key for p in past], rule)
     columns = [name for name in past[-1].histograms if name not in rule.ignored]
     columns = [name for name in columns if sum(name in p.histograms for p in past) == len(past)]
+    kept = rules([p.all for p in past], now.orders)
+    columns += [name for name in kept if not {*name.split(BESIDE)} & rule.ignored]
     compared = compare_all([*past, now], uses, columns)
     counts = np.ones(compared.moved.shape, dtype=bool)
     counts[-1] = compared.moved[-1] - np.median(compared.moved[:-1], axis=0) >= EFFECT
@@ -198,11 +208,12 @@ class Compared:
 def compare_all(partitions: Sequence[Observed], uses: Floats, columns: Sequence[str]) -> Compared:
     """Compare as `uses` says: its last row is the partition at hand, those before it are replays of the last past partitions."""
     history, replays = len(partitions) - 1, len(uses)
-    all_binned = {name: binned([p.histograms.get(name) for p in partitions], history) for name in columns}
+    counted = [p.all for p in partitions]
+    all_binned = {name: binned([everything.get(name) for everything in counted], history) for name in columns}
     found: list[Test] = []
     blocks: list[Floats] = []
     for name, each in all_binned.items():
-        of_column, rows = tests(name, each)
+        of_column, rows = tests_of(name, each, is_pair=BESIDE in name)
         found += of_column
         blocks.append(rows)
     counts = np.concatenate(blocks, axis=1) if blocks else np.zeros((history + 1, 0))

@@ -15,6 +15,7 @@ from scipy import stats
 from ml_assets.core.drift.distance import compare
 from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
 from ml_assets.core.drift.judging import against_past
+from ml_assets.core.drift.orders import BESIDE, rule_of, rules, share_of
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.core.plausibility.summary import PARTS, Summary
@@ -164,6 +165,9 @@ def _relations(past: Sequence[Known], now: Known) -> Answer:
     past = [each for each in past if each.summary.pairs == now.summary.pairs]
     if len(past) < LEAST or not now.summary.pairs:
         return _too_few(claim, len(past))
+    if turned := _turned(past, now):
+        told = _some([f"{name} in {share:.0%} of the rows, never before" for name, share in turned])
+        return Answer(claim, False, f"{told}: swapped, or another unit?", {"orders": [name for name, _ in turned]})
     usable = [place for place, pair in enumerate(now.summary.pairs) if not any(_is_tied(name, [*past, now]) for name in pair)]
     names = [now.summary.pairs[place] for place in usable]
     if not names:
@@ -182,6 +186,17 @@ def _relations(past: Sequence[Known], now: Known) -> Answer:
     why = f"{_some(columns[:2])}: goes together otherwise than ever before ({told}): swapped, another unit, another time zone?"
     values = {"pairs": [list(pair) for pair in pairs[:20]], "broken": len(pairs), "most": _rounded(float(beyond.max()))}
     return Answer(claim, False, why, values)
+
+
+def _turned(past: Sequence[Known], now: Known) -> list[tuple[str, float]]:
+    """Pairs of columns as "a < b" that never were so and are now, with the share of rows."""
+    found = []
+    for name in rules([{**each.summary.histograms, **each.summary.orders} for each in past], now.summary.orders):
+        side = rule_of([each.summary.orders[name] for each in past])
+        share = share_of(now.summary.orders[name], side)
+        if share >= RELATION:
+            found.append((name.replace(BESIDE, f" {side} "), share))
+    return sorted(found, key=lambda each: -each[1])
 
 
 def _is_tied(column: str, partitions: Sequence[Known]) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.drift.histograms import Histograms, count, is_countable
+from ml_assets.core.drift.orders import orders
 from ml_assets.core.drift.stored import from_json, to_json
 from ml_assets.core.metrics.arrays import Floats, Ints
 
@@ -26,14 +27,15 @@ COLUMNS = 40
 
 @dataclass(frozen=True)
 class Summary:
-    """`pairs` names the rows of `cells` (pairs, 25), counts by cell. `separation`: by column, by how much its values, given
-    the other columns', are larger where the label is (|AUC - 0.5|, 0 to 0.5). `repeated`: share of rows that equal another one in
-    everything but the key."""
+    """`pairs` names the rows of `cells` (pairs, 25), counts by cell. `orders`: which of two columns is the larger one.
+    `separation`: by column, by how much its values, given the other columns', are larger where the label is (|AUC - 0.5|, 0 to
+    0.5). `repeated`: share of rows that equal another one in everything but the key."""
 
     rows: int
     histograms: Histograms
     pairs: tuple[tuple[str, str], ...]
     cells: Ints
+    orders: Histograms
     separation: Mapping[str, float]
     repeated: float
 
@@ -45,7 +47,8 @@ class Summary:
             "separation": dict(self.separation),
             "repeated": self.repeated,
         }
-        return json.dumps({"about": about, "histograms": json.loads(to_json(self.histograms))}, allow_nan=False).encode()
+        counted = {"histograms": json.loads(to_json(self.histograms)), "orders": json.loads(to_json(self.orders))}
+        return json.dumps({"about": about, **counted}, allow_nan=False).encode()
 
     @classmethod
     def from_json(cls, content: bytes) -> "Summary":
@@ -56,6 +59,7 @@ class Summary:
             from_json(json.dumps(parsed["histograms"]).encode()),
             tuple((first, second) for first, second in about["pairs"]),
             np.array(about["cells"], dtype=np.int64).reshape(-1, PARTS**2),
+            from_json(json.dumps(parsed["orders"]).encode()),
             about["separation"],
             about["repeated"],
         )
@@ -74,7 +78,7 @@ def summarise(frame: pl.DataFrame, *, key: Sequence[str], label: str) -> Summary
     parts = {name: _parts(values) for name, values in numbers.items()}
     cells = np.array([_cells(parts[first], parts[second]) for first, second in pairs], dtype=np.int64)
     separation = _separation(numbers, sample[label]) if sample.height else {}
-    return Summary(frame.height, histograms, pairs, cells.reshape(-1, PARTS**2), separation, repeated)
+    return Summary(frame.height, histograms, pairs, cells.reshape(-1, PARTS**2), orders(numbers), separation, repeated)
 
 
 def _is_number(series: pl.Series) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from ml_assets.core.drift.orders import BESIDE
 from ml_assets.core.drift.stored import from_json
 from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
 from ml_assets.core.lineage.facts import ReleaseFacts
@@ -49,8 +50,9 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
 
 def _observed(product: Product, manifest: Manifest, summary: Summary, known: set[str]) -> Observed:
     histograms = {name: each for name, each in summary.histograms.items() if name in known}
+    orders = {name: each for name, each in summary.orders.items() if known >= {*name.split(BESIDE)}}
     number = ordinal(partitions_of(product), manifest.partition)
-    return Observed(manifest.partition, number, summary.rows, histograms, manifest.snapshot)
+    return Observed(manifest.partition, number, summary.rows, histograms, manifest.snapshot, orders)
 
 
 def _rule(product: Product, trained: frozenset[str]) -> Rule:
