@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
+from checks import contract, drift, gates, leakage, lineage, plausible, reproduction, rollback, serving
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
@@ -37,7 +37,7 @@ from resources.settings import Settings, is_validating, settings
 from sensors import decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
-CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
+CHECKS = (contract, feature_checks, leakage, plausible, gates, lineage, reproduction, serving, rollback, drift)
 JOBS = (path_job, data_job, train_job, release_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, retrain, decisions, registry, shadow)
 

@@ -40,6 +40,7 @@ COMMANDS = {
         "refuse": "Refuse a release that waits for a person, for good.",
         "override": "Let a model through in spite of its verdict, by a named person's decision.",
         "rollback": "Let an earlier release serve again.",
+        "accept": "Say that a partition is right although it looks implausible, so that it is trained on.",
         "freeze": "Stop training and promotion of a product until a day.",
         "recall": "Declare a partition or release bad, and act on all that used it.",
     },

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
@@ -28,33 +28,11 @@ from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database, open_read_only
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.index import add_rows, asset_of
+from resources.ledger.kinds import KINDS, Kind
 from resources.ledger.records import Body, Record, read, stored
 
-__all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
+__all__ = ["GENESIS", "KINDS", "Entry", "Kind", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
 
-Kind = Literal[
-    "manifest",
-    "publication",
-    "evidence",
-    "look",
-    "verdict",
-    "approval",
-    "override",
-    "promotion",
-    "staging",
-    "rollback",
-    "shadow",
-    "refusal",
-    "recall",
-    "erasure",
-    "restoration",
-    "attempt",
-    "notice",
-    "sent",
-    "trigger",
-    "freeze",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
 
 

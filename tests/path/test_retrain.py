@@ -163,7 +163,7 @@ def test_nothing_is_trained_while_a_product_is_frozen(
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("retrain: {on: [drift]}", "'new_partition', 'schedule' or 'code'"),
+        ("retrain: {on: [moon]}", "'new_partition', 'schedule', 'code', 'drift' or 'loss'"),
         ("retrain: {on: [schedule]}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {cron: '0 6 * * 1'}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {on: [schedule], cron: daily}", "retrain.cron"),
@@ -179,3 +179,54 @@ def test_a_policy_that_cannot_work_is_refused_on_load(tmp_path: Path, line: str,
         declared(tmp_path, line)
     assert told in str(refused.value)
     assert "product.yaml:" in str(refused.value)
+
+
+def monitored(space: Workspace, partition: str, claim: str, *, passed: bool, **values: Any) -> None:
+    """A monitored partition with what its check showed."""
+    known = space.ledger.current("trains", "monitoring", partition)
+    made = known or manifest(f"m{partition}", stage="monitoring", partition=partition)
+    space.ledger.publish(made, run="r")
+    details = {"identity": "i", "description": f"{claim} of {partition}", "severity": "WARN", "values": values}
+    space.ledger.add_evidence(subject=made.id, claim=claim, passed=passed, details=details, run="r")
+
+
+def test_an_alarm_of_drift_trains_once_for_a_partition_and_a_watch_does_not(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {on: [drift]}")
+    with_features(workspace, "2013-01", "2013-02", "2013-03")
+    monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+    monitored(workspace, "2013-03", "score_stable", passed=False, state="alarm")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.partition, trigger.kind, trigger.key) == ("2013-03", "drift", "2013-03")
+    assert trigger.why == "score_stable of 2013-03"
+    record_trigger(
+        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-03"
+    )
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+    with_features(workspace, "2013-04")
+    monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm")
+    lasting = asked(workspace, product)
+    assert isinstance(lasting, Trigger)
+    assert lasting.key == "2013-04"
+
+
+def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {on: [loss], loss: {fails: 2, of: 3}}")
+    with_features(workspace, "2013-01", "2013-02", "2013-05")
+    monitored(workspace, "2013-01", "realised_metric_holds", passed=False, drop=0.2)
+    monitored(workspace, "2013-02", "realised_metric_holds", passed=True, drop=0.0)
+    monitored(workspace, "2013-03", "realised_metric_holds", passed=False)  # no outcomes yet: neither for nor against
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+    monitored(workspace, "2013-04", "realised_metric_holds", passed=False, drop=0.1)
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.kind, trigger.key) == ("loss", "2013-04")
+    assert "dropped in 2 of the last 3 partitions: realised_metric_holds of 2013-04" in trigger.why
+    monitored(workspace, "2013-05", "realised_metric_holds", passed=True, drop=0.0)
+    assert asked(workspace, product) == "retrain: asks for nothing new", "it holds again"
+
+
+def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="4 of 3 partitions can never fail"):
+        declared(tmp_path, "retrain: {on: [loss], loss: {fails: 4, of: 3}}")

@@ -47,6 +47,8 @@ def _name(key: dg.AssetKey) -> str:
 
 def _partitions(spec: dg.AssetSpec | dg.AssetCheckSpec) -> str:
     by = spec.partitions_def
+    if isinstance(by, dg.DynamicPartitionsDefinition):
+        return f"by {by.name}"
     assert by is None or isinstance(by, dg.TimeWindowPartitionsDefinition)
     return f"by {by.schedule_type.value.lower()}" if by and by.schedule_type else "whole"
 

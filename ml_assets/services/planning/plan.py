@@ -13,7 +13,7 @@ from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Si
 from ml_assets.core.release.serving_history import answered
 from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import DeclaredKind, made_otherwise, production_moves, stands, stored
-from ml_assets.services.untrained import untrained
+from ml_assets.services.planning.untrained import untrained
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache

@@ -1,0 +1,56 @@
+"""A delivery that cannot be right is held back from training, with its reason, until a person accepts it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.cli import cli
+from tests.support.homes.path_homes import Home
+from tests.support.homes.shop import DAYS, csv_bytes, deliver, rows, shop
+
+FIRST, SECOND, THIRD, LAST = DAYS
+HOLD = (r"^window:", "plausibility: {hold: [content_is_new]}\nwindow:")
+
+
+def command(at: Home, *words: str) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in at.space.settings.environ().items():
+            patch.setenv(name, value)
+        patch.setenv("DAGSTER_HOME", "")
+        return CliRunner().invoke(cli, [*words])
+
+
+def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_are_right(tmp_path: Path) -> None:
+    at = shop(tmp_path, (r"(?m)^window:", HOLD[1]))
+    deliver(at, FIRST, SECOND)
+    assert at.run(FIRST, leaves=()).success
+    assert at.run(SECOND, leaves=()).success
+    once = rows(THIRD)
+    at.deliver(THIRD, {"orders": csv_bytes([*once, *({**row, "id": f"{row['id']}-again"} for row in once)])})
+
+    held = at.run(THIRD, leaves=())
+    assert held.outcome is not None
+    assert held.outcome.kind == "data refused"
+    assert "100% of its rows repeat another row in everything but the key" in held.outcome.reason
+    assert f"`ml-assets accept shop {THIRD} --reason …`" in held.outcome.reason
+    assert at.current("model", THIRD) is None
+
+    deliver(at, LAST)
+    after = at.run(LAST, leaves=())
+    assert "content_is_new" in after.errors["model"], "a later candidate is not trained on it either"
+
+    unknown = command(at, "accept", "shop", "2024-03-09", "--reason", "so")
+    assert unknown.exit_code == 1
+    assert "was never read" in str(unknown.exception)
+    said = command(at, "accept", "shop", THIRD, "--reason", "each order was shipped twice", "--by", "ana")
+    assert said.exit_code == 0, said.output
+    assert "is accepted, by ana" in said.output
+    taken = at.run(THIRD, leaves=())
+    assert taken.success
+    assert "accepted by ana: each order was shipped twice" in taken.told["content_is_new"]
+    assert at.get("model", THIRD).partition == THIRD
+
+    at.deliver(THIRD, {"orders": csv_bytes([*once, *({**row, "id": f"{row['id']}-more"} for row in once)])})
+    assert not at.run(THIRD, leaves=()).success, "other content is looked at anew"
