@@ -63,7 +63,7 @@ class LossSpec(Section):
 class RetrainSpec(Section):
     """What asks for a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
     monitoring (`drift`), a realised metric that dropped (`loss`). None begins within `cool_down` hours of the last one, nor
-    more than `at_most` in 30 days."""
+    more than `at_most` in 30 days, nor one that would bring the models of 30 days over `cpu_seconds`."""
 
     on: tuple[Literal["new_partition", "schedule", "code", "drift", "loss"], ...] = ("new_partition",)
     loss: LossSpec = LossSpec()
@@ -71,6 +71,7 @@ class RetrainSpec(Section):
     timezone: str = "UTC"
     cool_down: float = Field(default=0.0, ge=0)
     at_most: int | None = Field(default=None, ge=0)
+    cpu_seconds: float | None = Field(default=None, gt=0)
 
     @field_validator("cron")
     @classmethod

@@ -136,6 +136,18 @@ def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspa
     assert isinstance(asked(workspace, product, now=later + timedelta(days=31)), Trigger)
 
 
+def test_a_training_waits_that_would_go_beyond_the_declared_compute(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {cpu_seconds: 100}")
+    assert not trains_with_data(product)
+    with_features(workspace, "2013-01", "2013-02", "2013-03")
+    assert isinstance(asked(workspace, product), Trigger), "nothing was spent yet"
+    model = manifest("2013-02", stage="model", partition="2013-02")
+    workspace.ledger.publish(model, run="r", seconds={"wall": 90.0, "cpu": 60.0})
+    said = "its models took 60 CPU seconds in 30 days and the next takes about 60: that is over retrain.cpu_seconds (100)"
+    assert asked(workspace, product) == said
+    assert isinstance(asked(workspace, product, now=NOW + timedelta(days=31)), Trigger)
+
+
 def test_nothing_is_trained_while_a_product_is_frozen(
     product: Product, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ Asked again and again; a reason that was missed is still there at the next tick,
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
@@ -31,7 +32,9 @@ WATCHED: tuple[tuple[tuple[str, ...], TriggerKind], ...] = (
 )
 """Claims of monitoring that may ask for a training, by the word of `retrain.on`."""
 COUNTED_DAYS = 30
-"""`retrain.at_most` counts the trainings of so many days."""
+"""`retrain.at_most` and `.cpu_seconds` count the trainings of so many days."""
+EXPECTED_BUILDS = 5
+"""Newest builds whose CPU seconds say what the next one takes."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def new_partition(partition: str) -> Trigger:
 def trains_with_data(product: Product) -> bool:
     """Whether each new delivery is trained on at once, in the run that reads it."""
     spec = product.retrain
-    return "new_partition" in spec.on and not spec.cool_down and spec.at_most is None
+    return "new_partition" in spec.on and not spec.cool_down and spec.at_most is None and spec.cpu_seconds is None
 
 
 def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, now: datetime) -> Trigger | str:
@@ -191,6 +194,14 @@ def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
     count = sum(entry.at >= since for entry in triggers.triggers(ledger, product.name))
     if spec.at_most is not None and count >= spec.at_most:
         return f"it was trained {count} times in {COUNTED_DAYS} days (retrain.at_most: {spec.at_most})"
+    if spec.cpu_seconds is not None:
+        spent = ledger.seconds_since(product.name, "model", since)
+        expected = median(ledger.build_seconds(product.name, "model", EXPECTED_BUILDS) or [0.0])
+        if sum(spent) + expected > spec.cpu_seconds:
+            return (
+                f"its models took {sum(spent):.0f} CPU seconds in {COUNTED_DAYS} days and the next takes about {expected:.0f}: "
+                f"that is over retrain.cpu_seconds ({spec.cpu_seconds:g})"
+            )
     return ""
 
 
