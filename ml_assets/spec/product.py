@@ -33,6 +33,7 @@ from ml_assets.spec.sections import (
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
+    KeysSpec,
     ModelSpec,
     PromoteSpec,
     StagingSpec,
@@ -58,6 +59,7 @@ class Product(Section):
     partitions: PartitionSpec
     delivery: DeliverySpec
     features: FeatureSpec
+    keys: KeysSpec = KeysSpec()
     split: SplitSpec = SplitSpec()
     window: WindowSpec = ONE_DELIVERY
     model: ModelSpec
@@ -76,7 +78,7 @@ class Product(Section):
     ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 
-    @field_validator("delivery", "features", "split", "gates", "landing")
+    @field_validator("delivery", "features", "keys", "split", "gates", "landing")
     @classmethod
     def _fits_how_data_arrives(cls, section: Any, info: ValidationInfo) -> Any:
         if "partitions" not in info.data or (problem := arrival_problem(section, info.data)) == "":
