@@ -111,7 +111,7 @@ def follow(partitions: Sequence[Observed], rule: Rule, accepted: Collection[str]
         recent = {v.partition: v for v in verdicts[-SPAN:] if number and now.number - _number(partitions, v) <= SPAN}
         pending = {key for key, verdict in recent.items() if verdict.exceeds}
         past = [p for p in partitions[:number] if p.key in accepted or p.key not in alarmed | pending]
-        verdict = _judged(past, now, rule)
+        verdict = judged_alone(past, now, rule)
         before = {column for other in recent.values() for column in other.exceeds}
         lasting = tuple(column for column in verdict.exceeds if column in before)
         if lasting:
@@ -132,8 +132,8 @@ def _with(verdict: Verdict, **changes: Any) -> Verdict:
     return Verdict(**{**vars(verdict), **changes})
 
 
-def _judged(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
-    """The verdict on one partition alone."""
+def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
+    """The verdict on one partition alone, which is never an alarm."""
     if rule.reference == "same_season":
         past = [p for p in past if (now.number - p.number) % rule.period == 0]
     past = [p for p in past if p.rows][-HISTORY:]
