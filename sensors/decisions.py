@@ -1,5 +1,5 @@
-"""A person's decision that has not taken effect yet launches the path of its partition, once per decision; so does
-the end of a freeze.
+"""A person's decision that has not taken effect yet launches the path of its partition, once per decision: an approval, an
+override, the acceptance of a refused partition; so does the end of a freeze.
 
 It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """
@@ -12,7 +12,10 @@ import dagster as dg
 from ml_assets.core.release.records import OverrideRecord
 from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
+from resources.ledger.acceptances import accepted
+from resources.ledger.attempts import newest as newest_attempts
 from resources.ledger.decisions import Decisions
+from resources.ledger.ledger import Ledger
 from resources.ledger.recalls import derived
 from resources.ledger.triggers import frozen, last_freeze
 from resources.lineage import Lineage
@@ -41,6 +44,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
 def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
     ledger, decisions = lineage.ledger, Decisions(lineage.ledger)
+    yield from _accepted(product, ledger)
     recorded = [entry for entry in decisions.history() if entry.body.product == product.name]
     freeze = last_freeze(ledger, product.name)
     if not recorded and not freeze:
@@ -62,6 +66,15 @@ def _requests(product: Product, lineage: Lineage) -> Iterator[dg.RunRequest]:
         is_released = release is not None and lineage.made_from(release)["evaluation"].id == evaluation.id
         if override is not None and not is_released:
             yield _request(key, override.entry)
+
+
+def _accepted(product: Product, ledger: Ledger) -> Iterator[dg.RunRequest]:
+    """Partitions that were refused, and then accepted by a person."""
+    words = accepted(ledger, product.name)
+    attempts = newest_attempts(ledger, product.name, [*words]) if words else {}
+    for key, entry in words.items():
+        if (last := attempts.get(key)) and last.record.end == "refused" and last.at < entry.at:
+            yield _request(key, entry.hash)
 
 
 def _request(partition: str, entry: str) -> dg.RunRequest:
