@@ -33,7 +33,6 @@ PROOF = Proof(
         "ml_assets.services.watching.verdicts:of_data",
         "ml_assets.services.watching.verdicts:of_scores",
     ),
-    is_reused=False,  # what a partition is compared with, and what is accepted, change
 )
 
 
@@ -48,7 +47,12 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         def find(monitoring: Manifest) -> Sequence[Finding]:
             return [*_drift(lineage, product, settings, monitoring), _realised(product, monitoring)]
 
-        yield from proven(context, lineage.ledger, product, PROOF, find)
+        def beside(monitoring: Manifest) -> str:
+            from ml_assets.services.watching.verdicts import compared_with
+
+            return compared_with(lineage, product, monitoring)
+
+        yield from proven(context, lineage.ledger, product, PROOF, find, beside=beside)
 
     return [drift]
 

@@ -6,7 +6,7 @@ import dagster as dg
 
 from checks.evidence import check_spec, proven
 from ml_assets.core.plausibility.claims import CLAIMS
-from ml_assets.services.proofs.plausible import PLAUSIBLE, is_plausible
+from ml_assets.services.proofs.plausible import PLAUSIBLE, compared_with, is_plausible
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -22,7 +22,12 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:
         yield from proven(
-            context, lineage.ledger, product, PLAUSIBLE, lambda features: is_plausible(lineage, product, settings, features)
+            context,
+            lineage.ledger,
+            product,
+            PLAUSIBLE,
+            lambda features: is_plausible(lineage, product, settings, features),
+            beside=lambda features: compared_with(lineage, product, features),
         )
 
     return [plausible]

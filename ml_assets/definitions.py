@@ -34,12 +34,12 @@ from resources.environment import pin
 from resources.git import Sources
 from resources.project import with_project
 from resources.settings import Settings, is_validating, settings
-from sensors import decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
+from sensors import acceptances, decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
 CHECKS = (contract, feature_checks, leakage, plausible, gates, lineage, reproduction, serving, rollback, drift)
 JOBS = (path_job, data_job, train_job, release_job, checks_job, approve_job, override_job, rollback_job)
-SENSORS = (new_data, retrain, decisions, registry, shadow)
+SENSORS = (new_data, retrain, decisions, acceptances, registry, shadow)
 
 
 def build_defs(

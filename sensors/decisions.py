@@ -1,5 +1,5 @@
-"""A person's decision that has not taken effect yet launches the release run of its partition, once per decision; so does
-the end of a freeze.
+"""A person's decision that has not taken effect yet launches the release run of its partition, once per decision: an approval, an
+override, or the end of a freeze.
 
 It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """

@@ -32,6 +32,7 @@ COMMANDS = {
         "up": "Start Dagster, MLflow and the endpoints and keep them alive, or write units for systemd.",
         "dev": "Start all of it at a terminal.",
         "status": "Show the current state of each partition and the release that serves.",
+        "drift": "Show what drifts in data and scores, partition by partition, and draw it as a page.",
         "notify": "Show the channels that notices go out by, and try them.",
         "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",
     },

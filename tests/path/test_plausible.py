@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from resources.dagster_resources import resources_of
+from sensors import decisions
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, csv_bytes, deliver, rows, shop
 
 FIRST, SECOND, THIRD, LAST = DAYS
+DATA = ("raw", "dataset", "quarantine", "features")
 HOLD = (r"^window:", "plausibility: {hold: [content_is_new]}\nwindow:")
 
 
@@ -22,11 +26,17 @@ def command(at: Home, *words: str) -> Any:
         return CliRunner().invoke(cli, [*words])
 
 
+def launched(at: Home) -> list[str]:
+    """The partitions that the sensor of decisions takes down the path."""
+    with dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), resources=resources_of(at.space.settings)) as context:
+        result: Any = decisions.build(at.product)(context)
+    return [request.partition_key for request in getattr(result, "run_requests", None) or ()]
+
+
 def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_are_right(tmp_path: Path) -> None:
     at = shop(tmp_path, (r"(?m)^window:", HOLD[1]))
     deliver(at, FIRST, SECOND)
-    assert at.run(FIRST, leaves=()).success
-    assert at.run(SECOND, leaves=()).success
+    assert all(at.run(day, only=DATA).success for day in (FIRST, SECOND))
     once = rows(THIRD)
     at.deliver(THIRD, {"orders": csv_bytes([*once, *({**row, "id": f"{row['id']}-again"} for row in once)])})
 
@@ -38,7 +48,7 @@ def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_a
     assert at.current("model", THIRD) is None
 
     deliver(at, LAST)
-    after = at.run(LAST, leaves=())
+    after = at.run(LAST, only=(*DATA, "model"))
     assert "content_is_new" in after.errors["model"], "a later candidate is not trained on it either"
 
     unknown = command(at, "accept", "shop", "2024-03-09", "--reason", "so")
@@ -47,10 +57,14 @@ def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_a
     said = command(at, "accept", "shop", THIRD, "--reason", "each order was shipped twice", "--by", "ana")
     assert said.exit_code == 0, said.output
     assert "is accepted, by ana" in said.output
-    taken = at.run(THIRD, leaves=())
+    assert launched(at) == [THIRD], "the sensor takes it down the path by itself"
+    taken = at.run(THIRD, only=(*DATA, "model"))
     assert taken.success
     assert "accepted by ana: each order was shipped twice" in taken.told["content_is_new"]
     assert at.get("model", THIRD).partition == THIRD
 
+    assert launched(at) == []
+
     at.deliver(THIRD, {"orders": csv_bytes([*once, *({**row, "id": f"{row['id']}-more"} for row in once)])})
-    assert not at.run(THIRD, leaves=()).success, "other content is looked at anew"
+    again = at.run(THIRD, only=DATA)
+    assert not again.checks["content_is_new"], "other content is looked at anew"

@@ -33,7 +33,8 @@ def lines(found: dg.Definitions) -> Iterator[str]:
     yield from (f"job {name}" for name in jobs)
     for sensor in sorted(found.sensors or (), key=lambda sensor: str(sensor.name)):
         assert isinstance(sensor, dg.SensorDefinition)
-        yield f"sensor {sensor.name} launches {sensor.job_name if sensor.targets else 'nothing'}"
+        launched = sorted(target.job_name for target in sensor.targets)
+        yield f"sensor {sensor.name} launches {', '.join(launched) or 'nothing'}"
 
 
 def checks(found: dg.Definitions) -> list[dg.AssetCheckSpec]:

@@ -29,6 +29,8 @@ SPAN = 2
 EFFECT = 0.02
 """The least share of the rows that has to have moved beyond what moves usually, by the median of the replays."""
 VOLUME = "(rows)"
+INNER = (0.05, 0.95)
+"""Between which quantiles of the replays a band lies."""
 State = Literal["stable", "watch", "alarm", "uncalibrated"]
 Reference = Literal["training", "previous", "same_season"]
 
@@ -52,9 +54,19 @@ class Observed:
 
 
 @dataclass(frozen=True)
+class Band:
+    """The share of a column's rows that moved, and between which shares it lay in nine of ten replays."""
+
+    moved: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class Verdict:
     """`exceeds`: the columns that moved at the level of an alarm, `moved` in which way, the most striking first. `references` are
-    the partitions it was compared with, `replayed` how many past comparisons say what is natural."""
+    the partitions it was compared with, `replayed` how many past comparisons say what is natural. `bands`: by column, also of
+    those that are ignored."""
 
     partition: str
     state: State
@@ -64,6 +76,7 @@ class Verdict:
     moved: tuple[Moved, ...] = ()
     references: Mapping[str, str] = field(default_factory=dict)
     replayed: int = 0
+    bands: Mapping[str, Band] = field(default_factory=dict)
 
     @property
     def is_calm(self) -> bool:
@@ -111,7 +124,7 @@ def follow(partitions: Sequence[Observed], rule: Rule, accepted: Collection[str]
         recent = {v.partition: v for v in verdicts[-SPAN:] if number and now.number - _number(partitions, v) <= SPAN}
         pending = {key for key, verdict in recent.items() if verdict.exceeds}
         past = [p for p in partitions[:number] if p.key in accepted or p.key not in alarmed | pending]
-        verdict = _judged(past, now, rule)
+        verdict = judged_alone(past, now, rule)
         before = {column for other in recent.values() for column in other.exceeds}
         lasting = tuple(column for column in verdict.exceeds if column in before)
         if lasting:
@@ -132,8 +145,8 @@ def _with(verdict: Verdict, **changes: Any) -> Verdict:
     return Verdict(**{**vars(verdict), **changes})
 
 
-def _judged(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
-    """The verdict on one partition alone."""
+def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
+    """The verdict on one partition alone, which is never an alarm."""
     if rule.reference == "same_season":
         past = [p for p in past if (now.number - p.number) % rule.period == 0]
     past = [p for p in past if p.rows][-HISTORY:]
@@ -159,9 +172,22 @@ def _judged(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict:
     ]
     found.sort(key=lambda part: -part.share)
     exceeds = tuple(dict.fromkeys(part.column for part in found))
+    ignored = [name for name in past[-1].histograms if name in rule.ignored and all(name in p.histograms for p in past)]
+    bands = _bands(compared) | (_bands(compare_all([*past, now], uses, ignored)) if ignored else {})
     state: State = "watch" if is_at_watch.any() else "stable"
     words = in_words(found) or f"{len(columns)} columns move as they do by nature"
-    return Verdict(now.key, state, words, exceeds, (), tuple(found), references, len(uses) - 1)
+    return Verdict(now.key, state, words, exceeds, (), tuple(found), references, len(uses) - 1, bands)
+
+
+def _bands(compared: "Compared") -> dict[str, Band]:
+    """Of the distribution of each column."""
+    found = {}
+    for place, test in enumerate(compared.tests):
+        if test.about == "distribution":
+            *past, moved = compared.moved[:, place].tolist()
+            low, high = np.quantile(past, INNER)
+            found[test.column] = Band(moved, float(low), float(high))
+    return found
 
 
 def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:

@@ -65,14 +65,16 @@ class Summary:
         )
 
 
-def summarise(frame: pl.DataFrame, *, key: Sequence[str], label: str) -> Summary:
-    """The summary of rows that have a key, columns and a label."""
+def summarise(frame: pl.DataFrame, *, key: Sequence[str], label: str, ignored: Sequence[str] = ()) -> Summary:
+    """The summary of rows that have a key, columns and a label. Of `ignored` columns there are histograms alone."""
     rest = frame.drop(key)
     counted = [name for name, dtype in rest.schema.items() if is_countable(dtype)]
     histograms = count(rest, counted)
     repeated = int(rest.drop(label).is_duplicated().sum()) / rest.height if rest.width > 1 and rest.height else 0.0
     sample = rest.gather_every(max(1, -(-rest.height // ROWS)))
-    numbers = {name: _as_numbers(sample[name]) for name in sorted(counted) if name != label and _is_number(sample[name])}
+    numbers = {
+        name: _as_numbers(sample[name]) for name in sorted({*counted} - {*ignored}) if name != label and _is_number(sample[name])
+    }
     numbers = dict(list(numbers.items())[:COLUMNS])
     pairs = tuple(combinations(numbers, 2))
     parts = {name: _parts(values) for name, values in numbers.items()}

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.services.evidence import Finding, Proof
@@ -18,7 +19,6 @@ PLAUSIBLE = Proof(
     "features",
     tuple(CLAIMS),
     (f"{__name__}:_finding", "ml_assets.core.plausibility.judging:plausible", "ml_assets.core.plausibility.summary:summarise"),
-    is_reused=False,  # what it is compared with, and what is accepted, change
 )
 
 
@@ -33,6 +33,15 @@ def is_plausible(lineage: Lineage, product: Product, settings: Settings, feature
     entry = accepted(lineage.ledger, product.name).get(features.partition)
     word = f"accepted by {entry.body.by}: {entry.body.reason}" if entry else ""
     return [_finding(product, features.partition, answer, word) for answer in answers]
+
+
+def compared_with(lineage: Lineage, product: Product, features: Manifest) -> str:
+    """The digest of what a finding depends on besides: the partitions before it, and whether a person accepted it."""
+    from ml_assets.services.watching.summaries import features_before
+
+    entry = accepted(lineage.ledger, product.name).get(features.partition)
+    before = [earlier.snapshot for earlier in features_before(lineage, product, features.partition)]
+    return digest_json([before, entry.hash if entry else "", list(product.plausibility.hold), list(product.monitoring.ignore)])
 
 
 def refuse_held(lineage: Lineage, product: Product, settings: Settings, inputs: Sequence[Manifest], *, run: str) -> None:
@@ -56,7 +65,10 @@ def _latest(lineage: Lineage, product: Product, settings: Settings, features: Ma
     known = lineage.ledger.evidence(features.id)
     if all(claim in known and known[claim].body.passed for claim in product.plausibility.hold):
         return
-    look = PLAUSIBLE.prove(lineage.ledger, product, features, lambda m: is_plausible(lineage, product, settings, m), run=run)
+    beside = compared_with(lineage, product, features)
+    look = PLAUSIBLE.prove(
+        lineage.ledger, product, features, lambda m: is_plausible(lineage, product, settings, m), run=run, beside=beside
+    )
     yield from (finding for finding, _ in look)
 
 

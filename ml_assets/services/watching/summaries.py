@@ -17,6 +17,15 @@ from resources.store.blobs import write_atomically
 ENTRY = "ml_assets.core.plausibility.summary:summarise"
 
 
+def features_before(lineage: Lineage, product: Product, partition: str) -> Iterator[Manifest]:
+    """The current features of each earlier partition that is not recalled, in order."""
+    bad = recalls.derived(lineage.ledger, product.name)
+    for key in sorted(key for key in lineage.ledger.partitions(product.name, "features") if key < partition):
+        earlier = lineage.ledger.current(product.name, "features", key)
+        if earlier is not None and earlier.id not in bad:
+            yield earlier
+
+
 @dataclass(frozen=True)
 class Summaries:
     """The summaries of a product's partitions. `folder` may be emptied at any time."""
@@ -31,17 +40,13 @@ class Summaries:
 
     @property
     def _made_by(self) -> str:
-        """What decides a summary besides the content: the code, and the columns that are left out."""
+        """What decides a summary besides the content: the code, and the columns whose relations are left out."""
         return digest_json([closure(ENTRY).digest, list(self.product.monitoring.ignore)])[:16]
 
     def before(self, features: Manifest) -> Iterator[tuple[Manifest, Summary]]:
         """The current features of each earlier partition that is not recalled, in order, with its summary."""
-        ledger, product = self.lineage.ledger, self.product.name
-        bad = recalls.derived(ledger, product)
-        for key in sorted(key for key in ledger.partitions(product, "features") if key < features.partition):
-            earlier = ledger.current(product, "features", key)
-            if earlier is not None and earlier.id not in bad:
-                yield earlier, self.summary(earlier)
+        for earlier in features_before(self.lineage, self.product, features.partition):
+            yield earlier, self.summary(earlier)
 
     def summary(self, features: Manifest) -> Summary:
         """The summary of a features snapshot, of requests and features together."""
@@ -54,8 +59,7 @@ class Summaries:
         asked = [name for name in requests.columns if name not in rows.columns]
         if asked:
             rows = rows.join(requests.select(*spec.key, *asked), on=list(spec.key), how="left", maintain_order="left")
-        rows = rows.drop([name for name in self.product.monitoring.ignore if name in rows.columns])
-        summary = summarise(rows, key=spec.key, label=spec.label)
+        summary = summarise(rows, key=spec.key, label=spec.label, ignored=self.product.monitoring.ignore)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, summary.to_json())
         return summary

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from ml_assets.core.digests import digest_json
 from ml_assets.core.drift.orders import BESIDE
 from ml_assets.core.drift.stored import from_json
 from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
@@ -10,7 +11,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.plausibility.summary import Summary
-from ml_assets.services.watching.summaries import Summaries
+from ml_assets.services.watching.summaries import Summaries, features_before
 from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
 from resources.ledger import recalls
@@ -31,7 +32,7 @@ def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | Non
     trained = frozenset(ReleaseFacts.of(release).train) if release else frozenset[str]()
     known = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
     observed = [_observed(product, manifest, summary, known | {product.features.label}) for manifest, summary in series]
-    return follow(observed, _rule(product, trained), _settled(summaries.lineage, product))
+    return follow(observed, _rule(product, trained), _settled(summaries.lineage, product, before=features.partition))
 
 
 def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[Verdict]:
@@ -45,7 +46,15 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
             number = ordinal(partitions_of(product), manifest.partition)
             observed.append(Observed(manifest.partition, number, histogram.rows, {SCORE: histogram}, manifest.snapshot))
     rule = _rule(product, frozenset())
-    return follow(observed, rule, _settled(lineage, product))
+    return follow(observed, rule, _settled(lineage, product, before=monitoring.partition))
+
+
+def compared_with(lineage: Lineage, product: Product, monitoring: Manifest) -> str:
+    """The digest of what both verdicts depend on besides: the partitions before it, and which of them count as usual."""
+    features = [each.snapshot for each in features_before(lineage, product, monitoring.partition)]
+    monitored = [each.snapshot for each in _monitored_before(lineage, product, monitoring)]
+    settled = sorted(key for key in _settled(lineage, product, before=monitoring.partition) if key < monitoring.partition)
+    return digest_json([features, monitored, settled])
 
 
 def _observed(product: Product, manifest: Manifest, summary: Summary, known: set[str]) -> Observed:
@@ -71,12 +80,13 @@ def _monitored_before(lineage: Lineage, product: Product, monitoring: Manifest) 
             yield earlier
 
 
-def _settled(lineage: Lineage, product: Product) -> set[str]:
+def _settled(lineage: Lineage, product: Product, *, before: str) -> set[str]:
     """Partitions that count as usual whatever they looked like: accepted by a person, or trained on by a release that was
-    promoted."""
+    promoted as of an earlier partition."""
     keys = set(accepted(lineage.ledger, product.name))
     for move in lineage.ledger.moves(product.name, "production"):
-        release = lineage.ledger.manifest(move.body.manifest) if move.kind == "promotion" else None
+        is_earlier = move.kind == "promotion" and move.body.as_of < before
+        release = lineage.ledger.manifest(move.body.manifest) if is_earlier else None
         for read in lineage.made_from(release)["model"].recipe.inputs if release else ():
             current = lineage.ledger.current(product.name, "features", read.partition)
             if read.asset == f"{product.name}/features" and current and current.data_version == read.data_version:
