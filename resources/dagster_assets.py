@@ -10,10 +10,20 @@ import dagster as dg
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import Span
 from ml_assets.core.lineage.stages import LEAVES, STAGES, declared_reads
+from ml_assets.spec.partitions import Every
 from ml_assets.spec.product import Product
 from resources.lineage import Made
 
 ENDPOINTS = ("staging", "production")
+SCHEDULES: Mapping[Every, str] = {
+    "hour": "0 * * * *",
+    "day": "0 0 * * *",
+    "week": "0 0 * * 1",
+    "month": "0 0 1 * *",
+    "quarter": "0 0 1 1,4,7,10 *",
+    "year": "0 0 1 1 *",
+}
+"""When slices of time begin."""
 INFORMS = {stage: {"dagster/priority": str(-place)} for place, stage in enumerate(LEAVES, 1)}
 """Tags of the steps that only inform: they run when nothing else can, so that they delay no decision."""
 
@@ -23,13 +33,26 @@ def asset_key(product: Product, stage: str) -> dg.AssetKey:
     return dg.AssetKey([product.name, *stage.split("/")])
 
 
-def partitions_def(product: Product) -> dg.TimeWindowPartitionsDefinition:
-    """The product's partitions as Dagster's, with the same keys."""
+def partitions_def(product: Product) -> dg.PartitionsDefinition[str]:
+    """The product's partitions as Dagster's, with the same keys. Deliveries are known to an instance once they are there."""
+    if product.partitions.is_static:
+        return dg.DynamicPartitionsDefinition(name=deliveries_name(product))
     calendar, spec = partitions_of(product), product.partitions
-    schedule = {"hour": "0 * * * *", "day": "0 0 * * *", "week": "0 0 * * 1", "month": "0 0 1 * *"}[spec.every]
+    schedule = SCHEDULES[spec.every]
     return dg.TimeWindowPartitionsDefinition(
-        start=spec.start, end=spec.end, fmt=calendar.fmt, cron_schedule=schedule, timezone="UTC"
+        start=spec.start, end=spec.end, fmt=calendar.fmt, cron_schedule=schedule, timezone=spec.timezone
     )
+
+
+def deliveries_name(product: Product) -> str:
+    """The name of a static table's partitions in Dagster."""
+    return f"{product.name}_deliveries"
+
+
+def make_known(instance: dg.DagsterInstance, product: Product, partition: str) -> None:
+    """Have Dagster know a delivery of a static table, which it can run only then; slices of time it knows by the calendar."""
+    if product.partitions.is_static and partition:
+        instance.add_dynamic_partitions(deliveries_name(product), [partition])
 
 
 def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:

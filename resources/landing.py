@@ -54,6 +54,10 @@ class Landing:
         keys = sorted(_partitions(product, complete))
         return {key: {table: files[key] for table, files in tables.items()} for key in keys}
 
+    def keys(self, product: Product, table: str) -> list[str]:
+        """The partitions of which this table is delivered, whether the others are there or not."""
+        return sorted(_partitions(product, self._entries(product, table)))
+
     def stray(self, product: Product) -> list[Path]:
         """Files in the product's folders whose names are no partition of it."""
         named = {table: self._entries(product, table).keys() for table in product.delivery.tables}

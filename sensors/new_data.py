@@ -12,6 +12,7 @@ from ml_assets.services.automation.deliveries import due
 from ml_assets.services.automation.haunting import end_haunting
 from ml_assets.services.automation.policy import new_partition, trains_with_data
 from ml_assets.spec.product import Product
+from resources.dagster_assets import make_known
 from resources.landing import Landing, NotDelivered
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -56,6 +57,8 @@ def build(product: Product) -> dg.SensorDefinition:
         finally:
             landed.digests.write()
         if found.launched:
+            for delivery, _ in found.launched:
+                make_known(context.instance, product, delivery.partition)
             return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in found.launched])
         waits = "; ".join(found.waits[:SHOWN])
         return dg.SkipReason(f"{waits or 'no delivered partition is new or changed'}{about}")

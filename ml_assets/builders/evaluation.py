@@ -15,6 +15,7 @@ from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.model.baseline import baseline_scores
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.model.split import tested_on, trained_on
 from ml_assets.core.model.training import labelled
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.spec.product import Product
@@ -37,7 +38,7 @@ class Compared:
 
     def usual(self, product: Product) -> pl.DataFrame:
         """The rows of the last partitions before the test window, as many as are tested."""
-        return stacked(self.before[-product.window.test :], product=product)
+        return trained_rows(self.before[-product.window.test :], product)
 
 
 def build(inputs: Compared, product: Product, partition: str) -> Output:
@@ -65,12 +66,22 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:
     """Why too few outcomes of the test window are known to judge on; empty if enough are."""
-    return lacking(stacked(inputs.tested, product=product), inputs.usual(product), product=product)
+    return lacking(window_rows(inputs.tested, product), inputs.usual(product), product=product)
 
 
 def tested_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
     """The labelled rows of the test window."""
-    return labelled(stacked(tested, product=product), label=product.features.label)
+    return labelled(window_rows(tested, product), label=product.features.label)
+
+
+def trained_rows(trained: Sequence[Handle], product: Product) -> pl.DataFrame:
+    """The rows of these features that the candidate may train on."""
+    return trained_on(stacked(trained, product=product), product, partition=trained[-1].partition)
+
+
+def window_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
+    """The rows of the test window, with and without a label."""
+    return tested_on(stacked(tested, product=product), product, partition=tested[-1].partition)
 
 
 def candidate_scores(model: Handle, rows: pl.DataFrame, product: Product) -> "np.ndarray":
@@ -84,7 +95,7 @@ def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Produc
     spec = product.gates.baselines.baseline
     if spec is None:
         return {}
-    known = labelled(stacked(trained, product=product), label=product.features.label)
+    known = labelled(trained_rows(trained, product), label=product.features.label)
     return {"baseline": baseline_scores(spec, known, rows, product=product)}
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import model_columns, stacked
+from ml_assets.core.model.split import trained_on, trained_parts
 from ml_assets.core.model.training import Progress, fit
 from ml_assets.spec.product import Product
 
@@ -25,9 +26,10 @@ def build(inputs: Sequence[Handle], product: Product, partition: str, progress: 
     }
     files = {"model.cbm": fitted.content, "model.json": json.dumps(about, indent=1).encode()}
     facts = {"rows": fitted.rows, "train": [handle.partition for handle in inputs], "loss": fitted.learning_curve[-1]}
-    return Output(files, facts, data_version=fitted.fingerprint)
+    return Output(files, {**facts, **trained_parts(product, partition)}, data_version=fitted.fingerprint)
 
 
 def train(inputs: Sequence[Handle], product: Product, progress: Progress | None = None) -> "Fitted":
     """Fit on the rows of these features."""
-    return fit(stacked(inputs, product=product), product=product, columns=model_columns(product), progress=progress)
+    rows = trained_on(stacked(inputs, product=product), product, partition=inputs[-1].partition)
+    return fit(rows, product=product, columns=model_columns(product), progress=progress)

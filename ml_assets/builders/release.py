@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
 import polars as pl
 
 from ml_assets.core.lineage.facts import FeaturesFacts, ModelFacts
@@ -11,6 +12,7 @@ from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.known_categories import known_values
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.model.split import trained_on
 from ml_assets.core.release.bundle import Parts, files
 from ml_assets.core.release.card import About, card
 from ml_assets.spec.product import Product
@@ -41,7 +43,7 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         features=rows,
         requests=inputs.features.frame("requests.parquet"),
         scores=score_frame(fitted, rows, about["features"]),
-        trained=stacked(inputs.trained, product=product),
+        trained=trained_on(stacked(inputs.trained, product=product), product, partition=partition),
         known=known(inputs.trained, product, product.endpoint.refused_categories),
         tested_scores=inputs.evaluation.frame("scores.parquet")["candidate"].to_numpy(),
         manifest=inputs.model.manifest,
@@ -49,7 +51,9 @@ def build(inputs: Released, product: Product, partition: str) -> Output:
         card=card(product, inputs.about),
         override=inputs.about.override,
     )
-    facts: dict[str, object] = {"release": inputs.name, "train": list(ModelFacts.of(inputs.model.manifest).train)}
+    fitted_on = ModelFacts.of(inputs.model.manifest)
+    facts: dict[str, object] = {"release": inputs.name, "train": list(fitted_on.train)}
+    facts |= {"split": msgspec.to_builtins(fitted_on.split)} if fitted_on.split else {}
     facts |= {"override": inputs.about.override.facts} if inputs.about.override else {}
     return Output(files(product, parts, name=inputs.name), facts)
 
@@ -58,6 +62,7 @@ def known(trained: Sequence[Handle], product: Product, columns: Sequence[str]) -
     """The values of these request columns in the training rows, by column."""
 
     def both(handle: Handle) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return handle.frame("features.parquet"), handle.frame("requests.parquet")
+        features = handle.frame("features.parquet")
+        return trained_on(features, product, partition=handle.partition), handle.frame("requests.parquet")
 
     return known_values(product, columns, (both(handle) for handle in trained))

@@ -167,11 +167,13 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
     """Every row of the test window that the verdict was about."""
     import polars as pl
 
+    from ml_assets.core.model.split import tested_on
     from ml_assets.core.model.training import labelled
 
     tested = builder.real.tested(evaluation)
     frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
-    rows = labelled(pl.concat(frames), label=builder.product.features.label)
+    whole = tested_on(pl.concat(frames), builder.product, partition=evaluation.partition)
+    rows = labelled(whole, label=builder.product.features.label)
     recorded = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"]
     return _compare(recorded.to_list(), _scores(builder, rows).tolist())
 

@@ -63,6 +63,7 @@ class Comparison:
 def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     """The comparison for the candidate as of the partition. Raises EvaluationRefused for a test window that a model has seen,
     OtherFeatures where it was trained on features of another definition than it is tested on."""
+    from ml_assets.core.evaluation.seen import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     model = lineage.current(product, "model", partition)
@@ -73,8 +74,9 @@ def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     asked = [each.as_input() for each in (model, *before, *tested)]
     question = lineage.recipe(product, "evaluation", partition, asked).key
     baselines = lineage.baselines(product, partition, question=question)
-    seen = {"candidate": ModelFacts.of(model).train} | {r: ReleaseFacts.of(m).train for r, m in baselines.by_role.items()}
-    refuse_seen_rows(product, tested=[each.partition for each in tested], trained=seen)
+    facts = {"candidate": ModelFacts.of(model)} | {r: ReleaseFacts.of(m) for r, m in baselines.by_role.items()}
+    seen = {role: trained_names(product, trained, role=role) for role, trained in facts.items()}
+    refuse_seen_rows(product, tested=tested_names(product, [each.partition for each in tested]), trained=seen)
     lineage.require_proven(tested, features_claims(product), may_warn=MAY_WARN)
     comparison = _digest(lineage, product, model, tested, baselines)
     past = earlier_evaluations(lineage, product, [each.partition for each in tested], comparison=comparison)

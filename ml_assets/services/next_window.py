@@ -2,19 +2,49 @@
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import Product
+from resources.landing import Landing
 from resources.ledger.ledger import Ledger
 
 
 def next_partition(ledger: Ledger, product: Product) -> str | None:
-    """The partition that opens the next window: the first after the newest that was read; None after the last one."""
+    """The partition that opens the next window: the first after the newest that was read; None after the last one, and where a
+    static table has no reserve fold left."""
     known, calendar = ledger.partitions(product.name, "raw"), partitions_of(product)
-    key = calendar.shift(known[-1], 1) if known else product.partitions.start
+    key = calendar.shift(known[-1], 1) if known else calendar.start
+    if calendar.is_static:
+        return key if calendar.as_of(key, product.window) else None
     return key if calendar.contains(key) else None
+
+
+def next_delivery(landing: Landing, ledger: Ledger, product: Product, table: str) -> str:
+    """The number under which the next file of a static table is delivered: that of the newest delivery where it lacks this table,
+    else the one after it."""
+    calendar = partitions_of(product)
+    known = {*landing.delivered(product), *ledger.partitions(product.name, "raw")}
+    begun = {key for other in product.delivery.tables for key in landing.keys(product, other)}
+    newest = max(known | begun, default="")
+    if newest and newest not in known and not landing.file(product, table, newest).exists():
+        return newest
+    return calendar.shift(newest, 1) if newest else calendar.start
+
+
+def no_fold_left(product: Product) -> str:
+    """Why no further delivery of a static table is trained on, and what would help, as a clause."""
+    folds = product.split.folds
+    return (
+        f"no reserve fold is left: each of the {folds} was the test window of a delivery, and only unseen rows can judge a "
+        f"candidate; {product.name} needs new rows, or a person"
+    )
 
 
 def next_window(ledger: Ledger, product: Product) -> str:
     """What comes next, as a clause: the next window and when it is due, or a person."""
-    if (key := next_partition(ledger, product)) is None:
+    key, calendar = next_partition(ledger, product), partitions_of(product)
+    if key is None and calendar.is_static:
+        return no_fold_left(product)
+    if key is None:
         return f"the last partition is in: a person decides with `ml-assets override {product.name}`"
-    _, end = partitions_of(product).window(key)
+    if calendar.is_static:
+        return f"the next window opens with delivery {key}, on reserve fold {calendar.ordinal(key)} of {calendar.folds}"
+    _, end = calendar.window(key)
     return f"the next window opens with {key}, due {end:%Y-%m-%d %H:%M} UTC"

@@ -46,6 +46,15 @@ def _rows(lineage: Lineage, product: Product, features: Sequence[Manifest]) -> "
     return tested_rows([lineage.handle(each) for each in features], product)
 
 
+def _usual(lineage: Lineage, product: Product, compared: Comparison) -> "pl.DataFrame":
+    """The labelled rows before the test window, which say what levels it should hold."""
+    from ml_assets.builders.evaluation import trained_rows
+    from ml_assets.core.model.training import labelled
+
+    before = [lineage.handle(each) for each in compared.before[-product.window.test :]]
+    return labelled(trained_rows(before, product), label=product.features.label)
+
+
 def _judged(
     lineage: Lineage, product: Product, facts: EvaluationFacts, compared: Comparison, scored: "pl.DataFrame"
 ) -> VerdictFacts:
@@ -58,7 +67,7 @@ def _judged(
     verdict = judge(
         product,
         panel_of(scored, {role: scored[role].to_numpy() for role in MODELS if role in scored.columns}, product=product),
-        expected=levels_of(_rows(lineage, product, compared.before[-product.window.test :]), product=product),
+        expected=levels_of(_usual(lineage, product, compared), product=product),
         has_champion=facts.champion is not None,
         doubt=outcomes_lacking(compared.read(lineage), product),
         past=history(learned, unit=product.gates.unit),

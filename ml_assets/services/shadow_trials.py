@@ -125,7 +125,8 @@ def _nothing(product: Product) -> Any:
     import polars as pl
 
     numbers = [product.features.label, "champion", "candidate"]
-    return pl.DataFrame(schema={product.features.time: pl.Datetime("us"), **dict.fromkeys(numbers, pl.Float64())})
+    time = {product.features.time: pl.Datetime("us")} if product.features.time else {}
+    return pl.DataFrame(schema={**time, **dict.fromkeys(numbers, pl.Float64())})
 
 
 def _notified(endpoints: Endpoints, product: Product) -> str:

@@ -3,11 +3,11 @@
 import re
 from calendar import monthrange
 from typing import Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, field_validator, model_validator
 
 from ml_assets.spec.section import Section
+from ml_assets.spec.time_zones import known_zone
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 """What each field of a cron expression may be."""
@@ -69,11 +69,7 @@ class RetrainSpec(Section):
     @field_validator("timezone")
     @classmethod
     def _is_a_zone(cls, timezone: str) -> str:
-        try:
-            ZoneInfo(timezone)
-        except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
-            raise ValueError(f"'{timezone}' is no time zone; write one like Europe/Berlin") from None
-        return timezone
+        return known_zone(timezone)
 
     @model_validator(mode="after")
     def _schedule_has_a_cron(self) -> Self:

@@ -59,7 +59,7 @@ def _table_problems(module: ModuleType, delivery: DeliverySpec, places: Places) 
             yield f"{places.assignment('TABLES')}: TABLES['{name}'] is no table of product.yaml; {hint}"
     for name, table in delivery.tables.items():
         columns = tables[name].to_schema().columns if name in tables else {table.time: None}
-        if table.time not in columns:
+        if table.time and table.time not in columns:
             where, hint = places.key("delivery", "tables", name, "time"), unknown_name(table.time, allowed=columns)
             yield f"{where}: {tables[name].__name__} of contract.py lacks the time column '{table.time}'; {hint}"
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.section import Column, Name, Section
+from ml_assets.spec.section import Name, Section
 
 EPOCHS: Mapping[str, int] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
 """Formats of times that are numbers, each with its unit in microseconds."""
@@ -47,9 +47,9 @@ class ReferenceSpec(Section):
 
 
 class TableSpec(ReferenceSpec):
-    """A table that is delivered per partition; `time` is the column that says which partition a row is of."""
+    """A table that is delivered per partition; `time` is the column that says which partition a row is of ("": a static one)."""
 
-    time: Column
+    time: str = ""
 
 
 class DeliverySpec(Section):

@@ -12,6 +12,7 @@ from ml_assets.checkout import DBT_MODELS
 
 SPEC_FILE = "product.yaml"
 CONTRACT_FILE = "contract.py"
+FEATURES_FILE = "features.sql"
 _SHARED = ("dbt_project.yml", "profiles.yml", "macros", "tests")
 _DBT_SUFFIXES = (".sql", ".yml", ".yaml")
 
@@ -28,7 +29,7 @@ class ProductFiles:
     def read(cls, folder: Path) -> "ProductFiles":
         """Read what is there; a file that is missing is left out."""
         root = dbt_folder(folder)
-        paths = [folder / SPEC_FILE, folder / CONTRACT_FILE, *_dbt_paths(root)]
+        paths = [folder / SPEC_FILE, folder / CONTRACT_FILE, folder / FEATURES_FILE, *_dbt_paths(root)]
         return cls(folder, {path: path.read_bytes() for path in paths if path.is_file()}, root)
 
     @classmethod
@@ -36,7 +37,7 @@ class ProductFiles:
         """The same of files that are values, such as those of a commit, by absolute path."""
         own = folder / "dbt"
         root = own if any(path.is_relative_to(own) for path in files) else DBT_MODELS / folder.name
-        declared = (folder / SPEC_FILE, folder / CONTRACT_FILE)
+        declared = (folder / SPEC_FILE, folder / CONTRACT_FILE, folder / FEATURES_FILE)
         contents = {
             p: text for p, text in files.items() if p in declared or (p.is_relative_to(root) and p.suffix in _DBT_SUFFIXES)
         }
@@ -52,9 +53,19 @@ class ProductFiles:
 
     @property
     def dbt(self) -> dict[str, bytes]:
-        """The dbt models and their YAML, in the order of their paths."""
-        root = self.dbt_root
-        return {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
+        """The dbt models and their YAML, in the order of their paths. features.sql is the model of the features."""
+        root, alone = self.dbt_root, self.content.get(self.folder / FEATURES_FILE)
+        found = {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
+        return found if alone is None else {**found, self._features_model: alone}
+
+    def dbt_path(self, name: str) -> Path:
+        """Where a file of `dbt` lies, or would."""
+        is_alone = name == self._features_model and self.folder / FEATURES_FILE in self.content
+        return self.folder / FEATURES_FILE if is_alone else self.dbt_root / name
+
+    @property
+    def _features_model(self) -> str:
+        return f"{self.folder.name}_features.sql"
 
     def changed(self) -> list[Path]:
         """The files that are not any more what was read, appeared or vanished."""

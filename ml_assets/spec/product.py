@@ -10,17 +10,20 @@ from functools import cache
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any
+from typing import Any, Self
 
-from pydantic import PrivateAttr, ValidationInfo, field_validator
+from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.arrival import arrival_problem, window_problem
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
+from ml_assets.spec.derived import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.monitoring import MonitoringSpec
+from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.places import Places
 from ml_assets.spec.section import Name, Section, as_declared
 from ml_assets.spec.sections import (
@@ -30,11 +33,9 @@ from ml_assets.spec.sections import (
     EvaluationSpec,
     FeatureSpec,
     ModelSpec,
-    PartitionSpec,
     PromoteSpec,
     StagingSpec,
     Task,
-    WindowSpec,
 )
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 
@@ -56,7 +57,8 @@ class Product(Section):
     partitions: PartitionSpec
     delivery: DeliverySpec
     features: FeatureSpec
-    window: WindowSpec
+    split: SplitSpec = SplitSpec()
+    window: WindowSpec = ONE_DELIVERY
     model: ModelSpec
     decision: DecisionSpec | None = None
     evaluation: EvaluationSpec = EvaluationSpec()
@@ -71,6 +73,19 @@ class Product(Section):
     retrain: RetrainSpec = RetrainSpec()
     ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
+
+    @field_validator("delivery", "features", "split", "gates", "landing")
+    @classmethod
+    def _fits_how_data_arrives(cls, section: Any, info: ValidationInfo) -> Any:
+        if "partitions" not in info.data or (problem := arrival_problem(section, info.data)) == "":
+            return section
+        raise ValueError(problem)
+
+    @model_validator(mode="after")
+    def _has_a_window(self) -> Self:
+        if problem := window_problem(self.partitions, is_given="window" in self.model_fields_set):
+            raise ValueError(f"window: {problem}")
+        return self
 
     @field_validator("decision")
     @classmethod
@@ -125,12 +140,29 @@ class Product(Section):
 
     @property
     def contract(self) -> ModuleType:
-        """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded."""
-        module = _import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name)
+        """The module contract.py: TABLES, Request and Features, executed from the bytes that were loaded. What it leaves out and
+        what follows from its one delivered table is filled in."""
+        module = completed(_import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name), self.written)
         categories = self.endpoint.unknown_categories
         if problems := contract_problems(module, self.delivery, categories=categories, places=Places(self.files)):
             raise ProductError(*problems)
         return module
+
+    @property
+    def written(self) -> Written:
+        """What the parts that are not written follow from."""
+        tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
+        spec, models = self.features, written_models(self.files.dbt)
+        return Written(self.name, tables, spec.key, spec.time, spec.label, models)
+
+    @property
+    def dbt(self) -> dict[str, bytes]:
+        """The files of the dbt project: those that are written and, of the models that are not, those that follow from the
+        contract."""
+        written = self.written
+        if not written.derives:
+            return self.files.dbt
+        return {**self.files.dbt, **derived_dbt(self.contract, written, known=declared(self.files.dbt))}
 
     def section(self, *names: str) -> dict[str, Any]:
         """The named sections, or one key of a section ("endpoint.port"), as plain JSON content, defaults filled in: what a config

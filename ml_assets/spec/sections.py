@@ -1,7 +1,6 @@
 """The sections of product.yaml, as frozen models. Belongs here: what may be written. Does not: reading it."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
@@ -9,16 +8,13 @@ from pydantic import (
     Field,
     JsonValue,
     ValidationInfo,
-    field_validator,
     model_validator,
 )
 
-from ml_assets.errors import MlAssetsError
 from ml_assets.spec.model_parameters import parameter_of_task, written_task
 from ml_assets.spec.section import Column, Section
 
 Task = Literal["binary", "regression"]
-Every = Literal["hour", "day", "week", "month"]
 Metric = Literal[
     "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
     "selection_rate", "precision", "f1", "mcc", "mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90", "value",
@@ -33,29 +29,7 @@ METRICS: Mapping[Task, tuple[Metric, ...]] = {
 }  # fmt: skip
 AT_THRESHOLD: frozenset[Metric] = frozenset({"tpr", "fpr", "selection_rate", "precision", "f1", "mcc"})
 """Metrics of decisions: they need the product's decision threshold."""
-KEY_FORMATS: Mapping[Every, str] = {"hour": "%Y-%m-%dT%H", "day": "%Y-%m-%d", "week": "%Y-%m-%d", "month": "%Y-%m"}
-_GOOD_KEYS: Mapping[Every, str] = {
-    "hour": "2013-01-01T05",
-    "day": "2013-01-01",
-    "week": "2013-01-07 (a Monday)",
-    "month": "2013-01",
-}
 STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
-
-
-class PartitionKeyError(MlAssetsError):
-    """A text that names no partition of the product."""
-
-
-def parse_key(every: Every, key: str) -> datetime:
-    """The start of the partition that a key names (naive UTC)."""
-    try:
-        start = datetime.strptime(key, KEY_FORMATS[every])
-    except ValueError:
-        start = None
-    if start is None or start.strftime(KEY_FORMATS[every]) != key or (every == "week" and start.weekday() != 0):
-        raise PartitionKeyError(f"'{key}' is not the key of a partition by {every}; a good one is {_GOOD_KEYS[every]}")
-    return start
 
 
 def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
@@ -69,54 +43,21 @@ TaskMetric = Annotated[Metric, AfterValidator(_metric_of_task)]
 Parameter = Annotated[str, AfterValidator(parameter_of_task)]
 
 
-class PartitionSpec(Section):
-    """The slices of time that data arrives in, as keys from `start` up to but not including `end`."""
-
-    every: Every
-    start: str
-    end: str | None = None
-
-    @field_validator("start", "end")
-    @classmethod
-    def _is_a_key(cls, key: str | None, info: ValidationInfo) -> str | None:
-        if key is not None and "every" in info.data:
-            try:
-                parse_key(info.data["every"], key)
-            except PartitionKeyError as error:
-                raise ValueError(str(error)) from None
-        return key
-
-    @model_validator(mode="after")
-    def _ends_after_start(self) -> Self:
-        if self.end is not None and self.end <= self.start:
-            raise ValueError(f"end {self.end} (exclusive) must be after start {self.start}")
-        return self
-
-
 class FeatureSpec(Section):
-    """The columns that name a question, its time and its label, and how many earlier partitions dbt may read. `positive`: the
-    label that counts as yes, where it is text."""
+    """The columns that name a question, its time and its label, and how many earlier partitions dbt may read. `time` is "" where
+    a question has none, as of a static table. `positive`: the label that counts as yes, where it is text."""
 
     later: ClassVar[frozenset[str]] = frozenset({"positive"})
     lookback: int = Field(default=0, ge=0)
     key: tuple[Column, ...] = Field(min_length=1)
-    time: Column
+    time: str = ""
     label: Column
     positive: str | None = None
 
-
-class WindowSpec(Section):
-    """How many partitions a candidate is trained on and tested on."""
-
-    train: int = Field(ge=1)
-    test: int = Field(ge=1)
-    minimum: int = Field(ge=1)
-
-    @model_validator(mode="after")
-    def _minimum_fits(self) -> Self:
-        if self.minimum > self.train:
-            raise ValueError(f"minimum {self.minimum} is more than train {self.train}; allowed: 1 to {self.train}")
-        return self
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns that the model does not see: key and time."""
+        return (*self.key, self.time) if self.time else self.key
 
 
 class ModelSpec(Section):

@@ -9,11 +9,15 @@ import dagster as dg
 
 from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.stages import reads
+from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table
+from ml_assets.services.next_window import no_fold_left
 from ml_assets.services.stale_inputs import refuse_stale
+from ml_assets.services.untrained import outcomes_awaited, refuse, tested_features
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
 from resources.ledger.triggers import frozen
@@ -23,15 +27,13 @@ from resources.store.snapshots import Snapshots
 if TYPE_CHECKING:
     from ml_assets.core.model.training import Progress
 
-NO_CANDIDATE = "no candidate yet: "
-"""Begins the line of the log that says what a candidate lacks."""
 LOG_EVERY = 20
 """Iterations between two lines of progress in the run's log."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
-    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, or none that can train, and
-    while the product is frozen."""
+    """The model asset. It is skipped while there are fewer training partitions than `window.minimum`, or none that can train,
+    while no outcome of the test window is known, and while the product is frozen."""
     window = product.window
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
@@ -44,6 +46,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         if why := frozen(lineage.ledger, product.name, datetime.now(UTC)):
             context.log.warning(f"{key}: no candidate is trained: {why}")
             return
+        if partitions_of(product).is_static and partitions_of(product).as_of(key, window) is None:
+            context.log.warning(f"{NO_CANDIDATE}{no_fold_left(product)}")
+            return
         record_trigger(lineage.ledger, product, context.run, key)
         refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
@@ -52,12 +57,19 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             return
         lineage.require_proven(inputs, features_claims(product), may_warn=MAY_WARN)
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
+        tested = tested_features(lineage.ledger, product, key)
+        read = {m.partition: m.data_version for m in (*inputs, *tested)}
+        if why := outcomes_awaited(product, tested):
+            refuse(lineage, recipe, read, why, run=context.run.run_id)
+            context.log.warning(f"{NO_CANDIDATE}{why}")
+            return
         progress = _progress(context, product)
         try:
             result = lineage.make(
                 recipe, lambda: build([*map(lineage.handle, inputs)], product, key, progress), run=context.run.run_id
             )
         except TrainingRefused as error:
+            refuse(lineage, recipe, read, str(error), run=context.run.run_id)
             context.log.warning(f"{NO_CANDIDATE}{error}")
             return
         yield materialized(product, result, _metadata(lineage.snapshots, result.manifest))

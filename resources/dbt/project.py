@@ -50,7 +50,7 @@ class DbtProject:
 
 def project_files(product: Product) -> dict[str, bytes]:
     """The files of the product's project, by their path in it: the shared ones and the product's own models, as loaded."""
-    own = product.files.dbt
+    own = product.dbt
     if not any(name.endswith(".sql") for name in own):
         raise DbtProjectError(f"{product.name} has no dbt models; expected .sql files in {dbt_folder(product.folder)}")
     return _shared_files() | {f"models/{product.name}/{name}": content for name, content in own.items()}
@@ -95,7 +95,7 @@ def test_names(product: Product) -> tuple[str, ...]:
 
     names: list[str] = []
     folder = dbt_folder(product.folder)
-    for file, text in product.files.dbt.items():
+    for file, text in product.dbt.items():
         if file.endswith((".yml", ".yaml")):
             content = yaml.safe_load(text) or {}
             for model in content.get("models") or []:

@@ -1,16 +1,30 @@
 """Partition keys tile time, and a candidate never trains on what it is judged on."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+import dagster as dg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ml_assets.core.lineage.partitions import PartitionKeyError, Partitions
-from ml_assets.spec.sections import Every, WindowSpec
+from ml_assets.spec.partitions import Every, WindowSpec
+from resources.dagster_assets import SCHEDULES
 
-STARTS: dict[Every, str] = {"hour": "2013-01-01T05", "day": "2013-01-01", "week": "2013-01-07", "month": "2013-01"}
-calendars = st.sampled_from([Partitions(every=every, start=start) for every, start in STARTS.items()])
+STARTS: dict[Every, str] = {
+    "hour": "2013-01-01T05",
+    "day": "2013-01-01",
+    "week": "2013-01-07",
+    "month": "2013-01",
+    "quarter": "2013-04",
+    "year": "2013",
+}
+ZONES = ("Europe/Berlin", "America/Sao_Paulo", "Asia/Kolkata", "Pacific/Auckland")
+"""São Paulo's clocks skipped midnight when its summers began."""
+calendars = st.sampled_from(
+    [Partitions(every=every, start=start) for every, start in STARTS.items()]
+    + [Partitions(every=every, start=start, timezone=z) for every, start in STARTS.items() if every != "hour" for z in ZONES]
+)
 moments = st.datetimes(min_value=datetime(1950, 1, 1), max_value=datetime(2150, 1, 1))
 steps = st.integers(min_value=-600, max_value=600)
 
@@ -98,3 +112,46 @@ def test_a_moment_with_a_time_zone_is_refused() -> None:
 def test_a_shift_out_of_the_calendar_of_years_is_refused() -> None:
     with pytest.raises(PartitionKeyError, match="lies outside"):
         Partitions(every="month", start="2013-01").shift("2013-01", 12 * 9000)
+
+
+def test_a_day_of_a_time_zone_is_as_long_as_its_clocks_say() -> None:
+    berlin = Partitions(every="day", start="2024-01-01", timezone="Europe/Berlin")
+    ends = [berlin.window(key) for key in ("2024-03-30", "2024-03-31", "2024-10-27")]
+    assert [(end - start).total_seconds() / 3600 for start, end in ends] == [24, 23, 25]
+    assert berlin.key_of(datetime(2024, 3, 30, 23, 30)) == "2024-03-31"
+
+
+def test_the_keys_are_those_of_dagster_with_the_same_windows() -> None:
+    for every, start in STARTS.items():
+        zone = "UTC" if every == "hour" else "America/Sao_Paulo"
+        calendar = Partitions(every=every, start=start, timezone=zone)
+        known = dg.TimeWindowPartitionsDefinition(
+            start=start, end=calendar.shift(start, 40), fmt=calendar.fmt, cron_schedule=SCHEDULES[every], timezone=zone
+        )
+        keys = known.get_partition_keys()
+        assert len(keys) > 10  # Dagster knows no partition of the future
+        assert keys == [calendar.shift(start, number) for number in range(len(keys))]
+        for key in keys:
+            window = known.time_window_for_partition_key(key)
+            assert (window.start.timestamp(), window.end.timestamp()) == tuple(
+                moment.replace(tzinfo=UTC).timestamp() for moment in calendar.window(key)
+            )
+
+
+@pytest.mark.parametrize("key", ["2013-02", "2013-1", "2013", "2013-13"])
+def test_a_quarter_is_named_by_its_first_month(key: str) -> None:
+    with pytest.raises(PartitionKeyError, match="a good one is 2013-04, its first month"):
+        Partitions(every="quarter", start="2013-01").contains(key)
+
+
+def test_a_delivery_is_a_number_of_four_digits() -> None:
+    deliveries = Partitions(every="delivery", start="0001", folds=2)
+    assert deliveries.keys("0009", "0011") == ("0009", "0010", "0011")
+    assert [deliveries.as_of(key, WindowSpec(train=1, test=1, minimum=1)) is None for key in ("0001", "0002", "0003")] == [
+        False,
+        False,
+        True,
+    ]
+    for key in ("1", "0000", "00001", "000a", "²222"):
+        with pytest.raises(PartitionKeyError, match="0001 for the first, 0002 for the next"):
+            deliveries.contains(key)

@@ -7,6 +7,7 @@ import click
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.next_window import next_delivery
 from ml_assets.spec.product import Product
 
 
@@ -18,7 +19,9 @@ class DeliveryRefused(MlAssetsError):
 @click.argument("product")
 @click.argument("table")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--partition", "-p", default="", help="Partition key; not given for a reference table.")
+@click.option(
+    "--partition", "-p", default="", help="Partition key; not given for a reference table. Of a static table: the next number."
+)
 def command(product: str, table: str, file: Path, partition: str) -> None:
     """Deliver FILE as TABLE of PRODUCT: copied under a temporary name, then renamed, so that no reader sees half of it.
 
@@ -26,6 +29,8 @@ def command(product: str, table: str, file: Path, partition: str) -> None:
     """
     space = workspace()
     spec = product_named(product, space.settings)
+    if spec.partitions.is_static and not partition and table in spec.delivery.tables:
+        partition = next_delivery(space.landing, space.ledger, spec, table)
     _require_place(spec, table, file.suffix.removeprefix("."), partition)
     click.echo(space.landing.put(spec, table, partition, file.read_bytes()))
 
@@ -46,7 +51,7 @@ def _require_place(product: Product, table: str, suffix: str, partition: str) ->
 
 def _require_partition(product: Product, table: str, partition: str) -> None:
     spec = product.partitions
-    span = f"one {spec.every} from {spec.start}" + (f" to before {spec.end}" if spec.end else "")
+    span = f"one {spec.every} from {spec.first}" + (f" to before {spec.end}" if spec.end else "")
     if not partition:
         raise DeliveryRefused(f"{product.name}: {table} is delivered by partition: give --partition, {span}")
     try:

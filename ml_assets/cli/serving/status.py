@@ -23,6 +23,7 @@ def command(product: str, as_json: bool) -> None:
 
     Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, come first.
     """
+    from ml_assets.services.next_window import next_window
     from ml_assets.services.stale_evaluations import stale_evaluations
 
     space = workspace()
@@ -50,6 +51,8 @@ def command(product: str, as_json: bool) -> None:
     click.echo(table(spec, [each | {"verdict": _verdict(each)} for each in rows]))
     for name, release in answers.items():
         click.echo(f"{name}: {release or 'no release serves'}")
+    if spec.partitions.is_static:
+        click.echo(next_window(space.ledger, spec))
     for name, why in withheld.items():
         click.echo(f"{name} is {why}")
     for name, why in waits.items():

@@ -75,6 +75,7 @@ def run_job(
     """Run a job of the product in this process, on the project's Dagster instance, as a launched run would."""
     from ml_assets.definitions import build_defs
     from ml_assets.services.automation.attempts import settle
+    from resources.dagster_assets import make_known
     from resources.dagster_instance import open_instance
     from resources.dagster_resources import resources_of
 
@@ -86,6 +87,7 @@ def run_job(
             instance.add_event_listener(run_id, listener)
         definition = build_defs({product.name: product}, resources_of(space.settings)).resolve_job_def(f"{product.name}_{job}")
         partition = tags.get("dagster/partition") if job == "path" else None
+        make_known(instance, product, partition or "")
         result = definition.execute_in_process(
             instance=instance,
             run_id=run_id,

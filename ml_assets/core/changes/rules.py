@@ -67,6 +67,7 @@ RULES: Mapping[str, Rule] = {
     "partitions": free,
     "delivery": free,
     "features": free,
+    "split": incomparable,
     "window.train": free,
     "window.minimum": free,
     "window.test": incomparable,

@@ -32,7 +32,8 @@ def _identity_problems(product: Product, places: Places) -> Iterator[str]:
     names = [(("features", "key", number), name) for number, name in enumerate(product.features.key)]
     for model in (product.contract.Request, product.contract.Features):
         columns = polars_schema(model)
-        for loc, name in [*names, (("features", "time"), product.features.time)]:
+        timed = [(("features", "time"), product.features.time)] if product.features.time else []
+        for loc, name in [*names, *timed]:
             yield from _absent(name, columns, where=places.key(*loc), model=model.__name__)
         if product.features.label in columns:
             where, label = places.column(model, product.features.label), product.features.label
@@ -42,13 +43,16 @@ def _identity_problems(product: Product, places: Places) -> Iterator[str]:
 def _named_problems(product: Product, places: Places) -> Iterator[str]:
     """Columns by which rows are divided, and those that monitoring ignores."""
     columns, unit = polars_schema(product.contract.Features), product.gates.unit
+    simple = product.gates.baselines.baseline
+    if simple and simple.last_value and not product.features.time:
+        where = places.key("gates", "baselines", "baseline")
+        yield f"{where}: no row is the last one where a question has no time; declare features.time, or another baseline"
     named: list[tuple[tuple[str | int, ...], str]] = []
     named += [(("evaluation", "slices", number), name) for number, name in enumerate(product.evaluation.slices)]
     named += [(("monitoring", "ignore", number), name) for number, name in enumerate(product.monitoring.ignore)]
     for number, claim in enumerate(product.gates.claims):
         divided = [*claim.for_each, *(measure.column for measure in claim.form.measures if measure.column)]
         named += [(("gates", "claims", number), name) for name in dict.fromkeys(divided)]
-    simple = product.gates.baselines.baseline
     named += [(("gates", "baselines", "baseline"), name) for name in (simple.columns if simple else ())]
     for loc, name in named:
         yield from _absent(name, columns, where=places.key(*loc), model="Features")
@@ -58,7 +62,7 @@ def _named_problems(product: Product, places: Places) -> Iterator[str]:
 
 
 def _feature_problems(product: Product, places: Places) -> Iterator[str]:
-    model, identity = product.contract.Features, {*product.features.key, product.features.time}
+    model, identity = product.contract.Features, product.features.identity
     features = {name: dtype for name, dtype in polars_schema(model).items() if name not in identity}
     if not features:
         yield f"{places.model(model.__name__)}: Features has only key and time; add the columns that the model sees"

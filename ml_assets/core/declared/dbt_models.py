@@ -6,7 +6,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ml_assets.core.declared.label import labels_problem
-from ml_assets.spec.product import Product
+from ml_assets.spec.derived import RELATIONS, why_not
+from ml_assets.spec.files import FEATURES_FILE
+from ml_assets.spec.product import Product, ProductError
 from ml_assets.spec.yaml_file import Loc, Parsed, SpecFileProblems, dotted, parsed, unknown_name
 
 _COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -17,14 +19,8 @@ _YAML = (".yml", ".yaml")
 
 def dbt_problems(product: Product) -> list[str]:
     """The models that every product has and this one has not; what models read that is not there; what YAML describes in vain."""
-    folder = product.files.dbt_root
     models = {PurePosixPath(file).stem: file for file in product.files.dbt if file.endswith(".sql")}
-    needed = [f"{product.name}_{relation}" for relation in ("requests", "labels", "features")]
-    missing = [
-        f"{folder / name}.sql: the dbt model is missing; a product has {', '.join(needed)}"
-        for name in needed
-        if name not in models
-    ]
+    missing = list(_missing(product, models))
     described = {file: _read(product, file) for file in product.files.dbt if file.endswith(_YAML)}
     yaml_problems = [problem for found in described.values() if isinstance(found, list) for problem in found]
     contents = {file: found for file, found in described.items() if isinstance(found, Parsed)}
@@ -33,10 +29,32 @@ def dbt_problems(product: Product) -> list[str]:
         *missing,
         *yaml_problems,
         *(problem for file, content in contents.items() for problem in _nameless(product, file, content)),
+        *_twice(product),
         *_undescribed(product, models, contents, sources),
         *_dangling(product, models, sources, declared=_declared_sources(contents)),
-        *([] if missing else labels_problem(product, models)),
+        *(labels_problem(product, models) if f"{product.name}_labels" in models else []),
     ]
+
+
+def _missing(product: Product, models: Mapping[str, str]) -> Iterator[str]:
+    """The models that are not written and do not follow from the contract."""
+    names = {f"{product.name}_{relation}": relation for relation in RELATIONS}
+    try:
+        module = product.contract
+    except ProductError:  # its own problems are named: what follows from it is not known
+        return
+    for name, relation in names.items():
+        if name not in models and (reason := why_not(module, product.written, relation)):
+            path = f"{product.files.dbt_root / name}.sql"
+            yield f"{path}: the dbt model is missing; a product has {', '.join(names)}, and this one doesn't follow: {reason}"
+
+
+def _twice(product: Product) -> Iterator[str]:
+    """Features that are written in two files."""
+    name = f"{product.name}_features.sql"
+    alone, model = product.files.folder / FEATURES_FILE, product.files.dbt_root / name
+    if alone in product.files.content and model in product.files.content:
+        yield f"{alone}: {model} makes the features too; delete one of them"
 
 
 def _sources(product: Product) -> dict[str, set[str]]:
@@ -45,7 +63,7 @@ def _sources(product: Product) -> dict[str, set[str]]:
 
 
 def _read(product: Product, file: str) -> Parsed | list[str]:
-    path = product.files.dbt_root / file
+    path = product.files.dbt_path(file)
     try:
         return parsed(path, product.files.dbt[file])
     except SpecFileProblems as error:
@@ -56,14 +74,15 @@ def _dangling(
     product: Product, models: Mapping[str, str], sources: Mapping[str, set[str]], *, declared: set[tuple[str, str]]
 ) -> Iterator[str]:
     """Models and sources that the SQL reads, and that are not there."""
+    known = {*models, *(f"{product.name}_{relation}" for relation in RELATIONS)}
     for file in models.values():
         text = _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), product.files.dbt[file].decode(errors="replace"))
         for call in _CALL.finditer(text):
-            where = f"{product.files.dbt_root / file}:{text.count(chr(10), 0, call.start()) + 1}"
+            where = f"{product.files.dbt_path(file)}:{text.count(chr(10), 0, call.start()) + 1}"
             kind, first, second = call.group(1), call.group(3), call.group(5)
             if kind == "ref":
-                if (name := second or first) not in models:
-                    yield f"{where}: ref('{name}') is no model of the product; {unknown_name(name, allowed=models)}"
+                if (name := second or first) not in known:
+                    yield f"{where}: ref('{name}') is no model of the product; {unknown_name(name, allowed=known)}"
             elif second is None or second not in sources.get(first, set()):
                 allowed = [f"{source}.{table}" for source, tables in sources.items() for table in tables]
                 name = f"{first}.{second or ''}"
@@ -78,12 +97,13 @@ def _undescribed(
 ) -> Iterator[str]:
     """Models and sources that a YAML file describes, and that are not there."""
     tables = [f"{source}.{table}" for source, names in sources.items() for table in names]
+    known = {*models, *(f"{product.name}_{relation}" for relation in RELATIONS)}
     for file, content in contents.items():
-        path = product.files.dbt_root / file
+        path = product.files.dbt_path(file)
         for number, model in enumerate(_entries(content.content, "models")):
-            if (name := str(model.get("name"))) not in models:
+            if (name := str(model.get("name"))) not in known:
                 line = content.line_of(("models", number))
-                yield f"{path}:{line}: there is no model '{name}'; {unknown_name(name, allowed=models)}"
+                yield f"{path}:{line}: there is no model '{name}'; {unknown_name(name, allowed=known)}"
         for number, source in enumerate(_entries(content.content, "sources")):
             for position, table in enumerate(_entries(source, "tables")):
                 if (name := f"{source.get('name')}.{table.get('name')}") not in tables:
@@ -108,7 +128,7 @@ def _nameless(product: Product, file: str, content: Parsed) -> Iterator[str]:
         if entries is None:
             continue
         if not isinstance(entries, list) or not all(_has_name(entry) for entry in entries):
-            where = f"{product.files.dbt_root / file}:{content.line_of(loc)}"
+            where = f"{product.files.dbt_path(file)}:{content.line_of(loc)}"
             yield f"{where}: {dotted(loc)}: dbt takes a list of entries here, each with a name"
             continue
         for number, entry in enumerate(entries):

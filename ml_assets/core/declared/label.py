@@ -19,7 +19,7 @@ def labels_problem(product: Product, models: Mapping[str, str]) -> Iterator[str]
     columns = _columns(product.files.dbt[file].decode(errors="replace"))
     if columns is not None and product.features.label not in columns:
         where, hint = Places(product.files).key("features", "label"), unknown_name(product.features.label, allowed=columns)
-        yield f"{where}: {product.files.dbt_root / file} makes no column '{product.features.label}'; {hint}"
+        yield f"{where}: {product.files.dbt_path(file)} makes no column '{product.features.label}'; {hint}"
 
 
 def _columns(sql: str) -> list[str] | None:

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.sections import Every, Task
+from ml_assets.spec.partitions import Every
+from ml_assets.spec.sections import Task
 
 
 class DraftRefused(MlAssetsError):

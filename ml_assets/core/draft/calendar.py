@@ -8,7 +8,7 @@ import polars as pl
 
 from ml_assets.core.draft.asked import DraftRefused
 from ml_assets.core.lineage.partitions import Partitions
-from ml_assets.spec.sections import KEY_FORMATS, Every
+from ml_assets.spec.partitions import KEY_FORMATS, Every
 
 COARSEST_FIRST: tuple[Every, ...] = ("month", "week", "day", "hour")
 FEWEST = 8

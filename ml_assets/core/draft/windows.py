@@ -9,7 +9,8 @@ import polars as pl
 from ml_assets.core.draft.calendar import History
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.gates import MinimumSpec
-from ml_assets.spec.sections import Every, Task
+from ml_assets.spec.partitions import Every
+from ml_assets.spec.sections import Task
 
 UNITS: dict[Every, tuple[str, ...]] = {"month": ("day", "week"), "week": ("day",), "day": ("hour", "day"), "hour": ("hour",)}
 """The units of time that may be independent within a delivery, the finest first."""

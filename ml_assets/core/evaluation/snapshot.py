@@ -38,7 +38,8 @@ class Judged:
 
 
 def refuse_seen_rows(product: Product, *, tested: Sequence[str], trained: Mapping[str, Sequence[str]]) -> None:
-    """Refuse a test window that overlaps a model's training window (`trained`: partitions by role)."""
+    """Refuse a test window that overlaps a model's training window (`trained`: by role the partitions or, of a static table, the
+    parts of its keys; core.evaluation.seen)."""
     for role, partitions in trained.items():
         if seen := sorted(set(tested) & set(partitions)):
             raise EvaluationRefused(
@@ -112,8 +113,7 @@ def judge_candidate(
 
 def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product) -> Output:
     """The members of an evaluation snapshot: all numbers, and no picture."""
-    label, time = product.features.label, product.features.time
-    columns = dict.fromkeys([*product.features.key, time, label, *_unit_column(product), *product.gates.slices])
+    columns = dict.fromkeys([*product.features.identity, product.features.label, *_unit_column(product), *product.gates.slices])
     scored = frame.select(*columns).with_columns(pl.Series(role, values) for role, values in scores.items())
     verdict = judged.verdict.to_dict()
     files = {

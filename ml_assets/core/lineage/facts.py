@@ -64,12 +64,20 @@ class FeaturesFacts(Facts, frozen=True, kw_only=True):
     lookups: tuple[str, ...]
 
 
+class SplitFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a static table: the parts of its keys that were trained on, and the digest of the division that they are of."""
+
+    parts: tuple[int, ...]
+    digest: str
+
+
 class ModelFacts(Facts, frozen=True, kw_only=True):
     """`train`: the partitions trained on; `loss`: the training loss at the end."""
 
     rows: int
     train: tuple[str, ...]
     loss: float
+    split: SplitFacts | None = None
 
 
 class EstimateFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +143,7 @@ class ReleaseFacts(Facts, frozen=True, kw_only=True):
 
     release: str
     train: tuple[str, ...] = ()
+    split: SplitFacts | None = None
     override: OverriddenFacts | None = None
 
 

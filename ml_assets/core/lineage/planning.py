@@ -67,7 +67,9 @@ class Situation:
 
     `delivered`: digests of landing files by table, per partition; `reference` the same for reference tables.
     `champions`, `anchors`: for an evaluation's partition, the bundles that it should have been compared with (None: no release).
-    `accepted`: partitions whose current evaluation is an ACCEPT; `answered`: bundle that served before a partition.
+    `untrained`: candidates that could not be trained, by partition, with what they would have been made from: the features of
+    their training and test windows. `accepted`: partitions whose current evaluation is an ACCEPT; `answered`: bundle that served
+    before a partition.
     """
 
     standing: Mapping[Asset, CurrentManifest]
@@ -79,6 +81,7 @@ class Situation:
     answered: Mapping[str, str | None] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
     recalled: Mapping[str, str] = field(default_factory=dict)
+    untrained: Mapping[str, CurrentManifest] = field(default_factory=dict)
 
 
 @dataclass
@@ -138,6 +141,8 @@ class Planner:
         """What the stage would read now, None per asset whose content is not known yet; None where it would not run."""
         releases: dict[Asset, str | None] = {}
         match stage:
+            case "model" if self._is_without_window(key) or self._cannot_train(key):
+                return None
             case "evaluation" if not self._is_known("model", key):
                 return None
             case "report" | "release" | "tracking" if not self._is_known("evaluation", key):
@@ -173,6 +178,19 @@ class Planner:
     @cached_property
     def _declared_reads(self) -> dict[str, list[tuple[Read, Span]]]:
         return {stage: [(read, read.span(self.product)) for read in declared_reads(self.product, stage)] for stage in STAGES}
+
+    def _is_without_window(self, key: str) -> bool:
+        """Whether no test window is left for a candidate: those of a static table are the reserve folds of its keys."""
+        calendar = partitions_of(self.product)
+        return calendar.is_static and calendar.as_of(key, self.product.window) is None
+
+    def _cannot_train(self, key: str) -> bool:
+        """Whether a candidate was refused that would be made now from the same."""
+        refused = self.situation.untrained.get(key)
+        if refused is None or refused.definition != self.situation.definitions["model"]:
+            return False
+        tested = self._before(key, self.product.window.test - 1, 0)
+        return refused.inputs == {**(self._declared("model", key) or {}), **self._versions("features", tested)}
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""

@@ -21,7 +21,9 @@ def lookback(product: Product) -> Span:
 
 
 def trained(product: Product) -> Span:
-    """The training window of a candidate, which ends where its test window begins."""
+    """The training window of a candidate, which ends where its test window begins; a delivery of a static table holds both."""
+    if product.partitions.is_static:
+        return (0, 0)
     window = product.window
     return (-(window.train + window.test - 1), -window.test)
 

@@ -13,6 +13,7 @@ from ml_assets.core.code.meaning import file_digest
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.reads import Read, keys, lookback, partitions_before, tested, trained
 from ml_assets.first_party import TREE
+from ml_assets.spec.derived import ENTRIES
 from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
 from ml_assets.spec.product import Product
 
@@ -85,7 +86,7 @@ _STAGES = (
         "model",
         _built_by("model"),
         (Read("features", trained, is_required=False, at_least=lambda product: product.window.minimum),),
-        ("task", "model", "features"),
+        ("task", "model", "features", "split"),
         ("catboost", "numpy", "polars"),
         ("contract",),
     ),
@@ -93,14 +94,14 @@ _STAGES = (
         "evaluation",
         _built_by("evaluation"),
         (_BEFORE, Read("model"), _TESTED),
-        ("task", "decision", "evaluation", "features", "gates", "monitoring.value"),
+        ("task", "decision", "evaluation", "features", "gates", "monitoring.value", "split"),
         _JUDGED,
     ),
     Stage(
         "report",
         _built_by("report"),
         (*_EVALUATED, _BEFORE, _TESTED),
-        ("task", "decision", "features", "gates", "model.seed"),
+        ("task", "decision", "features", "gates", "model.seed", "split"),
         (*_JUDGED, "evidently", "matplotlib"),
         is_leaf=True,
     ),
@@ -108,7 +109,7 @@ _STAGES = (
         "release",
         _built_by("release"),
         (Read("features", trained, is_required=False), *_EVALUATED, Read("features")),
-        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories", "monitoring.value"),
+        ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories", "monitoring.value", "split"),
         ("catboost", "msgspec", *_TABLES),
         ("contract",),  # the SQL and the lookups that it ships are in the features that it reads
     ),
@@ -124,7 +125,7 @@ _STAGES = (
         "monitoring",
         _built_by("monitoring"),
         (Read("features"),),
-        ("task", "decision", "evaluation", "features", "gates.unit", "monitoring"),
+        ("task", "decision", "evaluation", "features", "gates.unit", "monitoring", "split"),
         (*_JUDGED, "matplotlib"),
     ),
     # the threshold, the features and the time are the bundle's: no section of product.yaml decides
@@ -201,12 +202,17 @@ def stage_code(product: Product, stage: Stage) -> str:
     files = {
         name: file_digest(name, content) for name, content in _deciding_files(product, stage, shared=shared_dbt_files()).items()
     }
-    return digest_json({"code": closure(*stage.builders).digest, "files": files})
+    return digest_json({"code": closure(*_entries(product, stage)).digest, "files": files})
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
     """What the code digest is made of, by module and file, shortened: to name what changed."""
-    return {**closure(*stage.builders).parts, **file_parts(product, stage, shared=shared_dbt_files())}
+    return {**closure(*_entries(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
+
+
+def _entries(product: Product, stage: Stage) -> tuple[str, ...]:
+    """Where the stage's code begins: its builders, and what fills in the parts that the product does not write."""
+    return (*stage.builders, *ENTRIES) if stage.files and product.written.derives else stage.builders
 
 
 def file_parts(product: Product, stage: Stage, *, shared: Mapping[str, bytes]) -> dict[str, str]:

@@ -53,7 +53,9 @@ def _column(name: str, tested: pl.DataFrame, *, prior: float, product: Product) 
 
 
 def _last_values(columns: Sequence[str], trained: pl.DataFrame, tested: pl.DataFrame, *, product: Product) -> Floats:
-    known, by, label = trained.sort(product.features.time, maintain_order=True), list(columns), product.features.label
+    if not (time := product.features.time):
+        raise BaselineRefused(f"{product.name}: gates.baselines.baseline: last_value needs features.time, and there is none")
+    known, by, label = trained.sort(time, maintain_order=True), list(columns), product.features.label
     newest = known.group_by(by).agg(pl.col(label).cast(pl.Float64).last().alias("last value"))
     joined = tested.select(by).join(newest, on=by, how="left", nulls_equal=True, maintain_order="left")
     return joined["last value"].fill_null(known[label].cast(pl.Float64).mean()).to_numpy()

@@ -17,7 +17,7 @@ class FeaturesRefused(MlAssetsError):
 
 def model_columns(product: Product) -> tuple[str, ...]:
     """The model's input columns: those of the Features contract without key and time, in its order."""
-    identity = {*product.features.key, product.features.time}
+    identity = product.features.identity
     return tuple(name for name in product.contract.Features.to_schema().columns if name not in identity)
 
 
@@ -50,7 +50,7 @@ def assemble(
     for name, frame in (("requests", requests), ("labels", labels), ("features", features)):
         _refuse_unless_keyed(frame, requests, key=key, name=f"{product.name}_{name}")
     labels = _numeric_label(labels, product)
-    ordered = features.select(*key, product.features.time, *model_columns(product)).sort(key)
+    ordered = features.select(*product.features.identity, *model_columns(product)).sort(key)
     joined = ordered.join(labels.select(*key, product.features.label), on=key, how="left", maintain_order="left")
     files = {
         "features.parquet": parquet_bytes(joined),

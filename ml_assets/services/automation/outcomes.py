@@ -15,6 +15,8 @@ REFUSALS = ("DeliveryError", "ContractBreached", "NotDelivered")
 """Errors by which a step of the data says that a delivery cannot be used."""
 HELD_BACK = ("waits for", "withheld", "frozen until", "refused")
 """Words of a decision that keeps a proven release out of production."""
+NO_CANDIDATE = "no candidate yet: "
+"""Begins the line of a run's log that says what a candidate lacks."""
 LONGEST = 500
 
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]+@")
@@ -42,14 +44,14 @@ def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
         return Outcome("canceled", "somebody ended the run in Dagster")
     events = instance.all_logs(run.run_id)
     if run.status == DagsterRunStatus.SUCCESS:
-        return decided(_shown(events), [_found(event) for event in _checks(events) if not event.passed])
+        return decided(_shown(events), [_found(event) for event in _checks(events) if not event.passed], _lacking(events))
     outcome = _failed(events)
     return replace(outcome, reason=_PASSWORD.sub(r"\1:***@", outcome.reason)[:LONGEST])
 
 
-def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = ()) -> Outcome:
-    """What a run that succeeded did with the candidate, by the texts of what it materialized (by stage), and by checks that did
-    not pass."""
+def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = (), lacking: str = "") -> Outcome:
+    """What a run that succeeded did with the candidate, by the texts of what it materialized (by stage), by checks that did not
+    pass, and by what a candidate lacks."""
     verdict = shown.get("evaluation", {}).get("verdict", "")
     decision = shown.get("endpoint/production", {}).get("decision", "")
     words = "; ".join(filter(None, [verdict, decision]))
@@ -60,7 +62,13 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
         return Outcome("kept" if is_kept else "withheld", words)
     if closed := [each for each in failed_checks if each.startswith("evaluation:")]:
         return Outcome("withheld", closed[0])
-    return Outcome("no candidate", words or "no candidate yet")
+    return Outcome("no candidate", words or lacking or "no candidate yet")
+
+
+def _lacking(events: Iterable["EventLogEntry"]) -> str:
+    """What the log says that a candidate lacks; empty where it says nothing."""
+    messages = (entry.user_message for entry in events if not entry.is_dagster_event)
+    return next((text for text in messages if text.startswith(NO_CANDIDATE)), "")[:LONGEST]
 
 
 def _shown(events: Iterable["EventLogEntry"]) -> dict[str, dict[str, str]]:

@@ -3,7 +3,7 @@
 Asked again and again; a reason that was missed is still there at the next tick, and one that was served is not asked for again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from sqlalchemy import func, select
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.triggers import TriggerKind
+from ml_assets.services.next_window import no_fold_left
+from ml_assets.services.untrained import is_as_refused, outcomes_awaited, tested_features, untrained
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
 from resources.ledger import tables as schema
@@ -57,8 +59,14 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
     """The training that is due at a moment (UTC), or why there is none."""
     if why := triggers.frozen(ledger, product.name, now):
         return why
-    partition = max(ledger.partitions(product.name, "features"), default="")
-    if not partition or partitions_of(product).as_of(partition, product.window) is None:
+    there, calendar = ledger.partitions(product.name, "features"), partitions_of(product)
+    if there and not (known := _with_outcomes(ledger, product, there)):
+        label = product.features.label
+        return f"no {label} is known yet: training waits for a delivery of {there[-1]} or before that brings them"
+    partition = known if there else ""
+    if partition and calendar.is_static and calendar.as_of(partition, product.window) is None:
+        return no_fold_left(product)
+    if not partition or calendar.as_of(partition, product.window) is None:
         return f"there are fewer than window.minimum ({product.window.minimum}) partitions to train on before a test window"
     if on_its_way := recorded.newest(ledger, product.name, is_open=True):
         return f"{', '.join(sorted(on_its_way))}: the data are on their way"
@@ -77,9 +85,28 @@ def record_trigger(ledger: Ledger, product: Product, run: "DagsterRun", partitio
         ledger.append("trigger", {**about, "key": run.tags[KEY_TAG], "why": run.tags[WHY_TAG]})
 
 
-def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) -> Iterator[Trigger]:
-    if "new_partition" in product.retrain.on and ledger.current(product.name, "model", partition) is None:
+def _with_outcomes(ledger: Ledger, product: Product, there: Sequence[str]) -> str:
+    """The newest of these partitions with known outcomes in its test window; "" where there is none."""
+    ends = (key for key in reversed(there) if not outcomes_awaited(product, tested_features(ledger, product, key)))
+    return next(ends, "")
+
+
+def _untrained(ledger: Ledger, product: Product, partition: str) -> Iterator[Trigger]:
+    """The candidate as of the partition, where there is none; of one that could not be trained, once something has changed."""
+    if ledger.current(product.name, "model", partition) is not None:
+        return
+    with ledger.engine.connect() as connection:
+        refused = untrained(connection, product).get(partition)
+    if refused is None:
         yield new_partition(partition)
+    elif not is_as_refused(ledger, product, refused, partition):
+        why = f"what kept {partition} from being trained on has changed ({refused.reason})"
+        yield Trigger(partition, "new_partition", f"{partition} after entry {refused.entry}", why)
+
+
+def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) -> Iterator[Trigger]:
+    if "new_partition" in product.retrain.on:
+        yield from _untrained(ledger, product, partition)
     if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_trained(ledger, product):
         why = f"retrain.cron {product.retrain.cron!r} says so for {tick:%Y-%m-%d %H:%M} UTC"
         yield Trigger(partition, "schedule", tick.isoformat(), why)

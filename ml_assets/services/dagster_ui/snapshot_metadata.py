@@ -37,11 +37,13 @@ def _quarantine(manifest: Manifest) -> dict[str, Any]:
 
 def models_shown(product: Product) -> dict[str, Any]:
     """What the features asset says of its dbt models before any partition is built: the SQL of each, and where its file lies."""
-    models = {name: sql.decode() for name, sql in product.files.dbt.items() if name.endswith(".sql")}
+    models = {name: sql.decode() for name, sql in product.dbt.items() if name.endswith(".sql")}
     with unfinished_apis():
         references = dg.CodeReferencesMetadataValue(
             code_references=[
-                dg.LocalFileCodeReference(file_path=str(product.files.dbt_root / name), label=name) for name in models
+                dg.LocalFileCodeReference(file_path=str(product.files.dbt_path(name)), label=name)
+                for name in models
+                if name in product.files.dbt
             ]
         )
     return {**{name: _sql(text) for name, text in models.items()}, "dagster/code_references": references}

@@ -5,8 +5,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.gate_lab.mutants import Catch, Fate, Mutation, without_numbers
-from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
+from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.subject import Subject
 from resources.scratch import snapshots_above
@@ -35,6 +36,9 @@ def empty_partition(on: Subject) -> Mutation:
 
 def foreign_rows(on: Subject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
+    if on.product.partitions.is_static:
+        told = "a delivery of a static table may hold the rows of the one before"
+        return Mutation(mutant="another partition's rows", about="", fate="not tried", told=told)
     earlier = on.case.trained[-1].partition
     found = _breaches(on, _delivered(on, earlier))
     about = f"the rows of {earlier} delivered as {on.case.partition}"
@@ -60,15 +64,21 @@ def broken_features(on: Subject) -> Mutation:
 
 def trained_on_test(on: Subject) -> Mutation:
     """The test window's last partition among the training partitions."""
+    from ml_assets.core.evaluation.seen import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
-    tested = [m.partition for m in on.case.tested]
-    trained = [*(m.partition for m in on.case.trained), tested[-1]]
+    tested = tested_names(on.product, [m.partition for m in on.case.tested])
+    trained = [*trained_names(on.product, ModelFacts.of(on.case.model), role="candidate"), tested[-1]]
     found = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
     if release := _released(on):
         from ml_assets.services.proofs.release import unseen
 
-        seen = replace(release, facts={**release.facts, "train": [*ReleaseFacts.of(release).train, release.partition]})
+        facts = ReleaseFacts.of(release)
+        spoilt: dict[str, Any] = {"train": [*facts.train, release.partition]}
+        if facts.split is not None:
+            window = partitions_of(on.product).ordinal(release.partition)
+            spoilt = {"split": {"digest": facts.split.digest, "parts": [*facts.split.parts, window]}}
+        seen = replace(release, facts={**release.facts, **spoilt})
         finding = unseen(on.case.lineage, on.product, seen)
         found += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
     return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
@@ -139,7 +149,6 @@ def _delivered(on: Subject, partition: str) -> "dict[str, pl.DataFrame]":
 def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     """The contract's checks that fail for these tables as this partition's delivery."""
     from ml_assets.core.contract.engine import audit
-    from ml_assets.core.lineage.partitions import partitions_of
     from ml_assets.services.proofs.contract import CLAIMS
 
     window = partitions_of(on.product).window(on.case.partition)

@@ -53,7 +53,9 @@ def stale_model(on: Subject) -> Mutation:
     )
     if mutation.fate != "no change":
         return mutation
-    early = first.sort(on.product.features.time, maintain_order=True).head(first.height // 4)
+    time = on.product.features.time
+    ordered = first.sort(time, maintain_order=True) if time else first
+    early = ordered.head(first.height // 4)
     about = f"fitted on the first quarter of {on.case.trained[0].partition}: all of it is what answers"
     return on.judged("stale model", about, on.scored(on.fitted(early)), is_soft=True)
 

@@ -106,7 +106,9 @@ class Case:
     @cached_property
     def frame(self) -> "pl.DataFrame":
         """The labelled rows of the test window, in the order of the scores."""
-        return self.rows(self.tested)
+        from ml_assets.core.model.split import tested_on
+
+        return self._labelled(tested_on(self._stacked(self.tested), self.product, partition=self.partition))
 
     @cached_property
     def scores(self) -> "Mapping[str, np.ndarray]":
@@ -145,13 +147,20 @@ class Case:
         return Loaded(model, json.loads(self.lineage.snapshots.read(manifest.snapshot, about))["features"])
 
     def rows(self, features: Sequence[Manifest]) -> "pl.DataFrame":
-        """The labelled rows of these features, in their order."""
+        """The labelled rows of these features, in their order, that the candidate may train on."""
+        from ml_assets.core.model.split import trained_on
+
+        return self._labelled(trained_on(self._stacked(features), self.product, partition=self.partition))
+
+    def _stacked(self, features: Sequence[Manifest]) -> "pl.DataFrame":
         import polars as pl
 
+        return pl.concat(self.lineage.snapshots.frame(m.snapshot, "features.parquet") for m in features)
+
+    def _labelled(self, rows: "pl.DataFrame") -> "pl.DataFrame":
         from ml_assets.core.model.training import labelled
 
-        frames = (self.lineage.snapshots.frame(m.snapshot, "features.parquet") for m in features)
-        return labelled(pl.concat(frames), label=self.product.features.label)
+        return labelled(rows, label=self.product.features.label)
 
     def panel(self, scores: "Mapping[str, np.ndarray]", frame: "pl.DataFrame | None" = None) -> "Panel":
         """Rows and scores as gates see them."""

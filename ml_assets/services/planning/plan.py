@@ -13,6 +13,7 @@ from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Si
 from ml_assets.core.release.serving_history import answered, champions
 from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import DeclaredKind, made_otherwise, production_moves, stands, stored
+from ml_assets.services.untrained import untrained
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache
@@ -84,6 +85,7 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
     with ledger.engine.connect() as connection:
         standing = stands(connection, product, around.stored)
         moves = production_moves(connection, product)
+        refused = untrained(connection, product)
     evaluations = {key: s.data_version for (stage, key), s in standing.current.items() if stage == "evaluation"}
     is_any = bool(recalls.recalls(ledger, product.name))
     recalled = recalled_bundles(ledger, product.name, "production") if is_any else ()
@@ -97,6 +99,7 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         anchors=champions(moves, evaluations, standing.evaluation_of, recalled, is_anchor=True),
         answered=answered(moves, sorted(known)),
         accepted=standing.accepted,
+        untrained={key: each.as_planned for key, each in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
     )
 

@@ -34,13 +34,22 @@ def no_leakage(lineage: Lineage, dbt: Dbt, product: Product, features: Manifest)
     published = lineage.snapshots.frame(features.snapshot, "features.parquet")
     if published.is_empty():
         return [_nothing_to_compare("the partition has no rows", {"rows": 0})]
-    start, _ = partitions_of(product).window(features.partition)
-    cut, until = _cut(product, published[product.features.time], start)
+    cut, until = _span(product, published, features.partition)
     inputs = [lineage.handle(each) for each in lineage.inputs(features)]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         erased, count = _erase(product, sources(inputs, product), cut, Path(folder))
         built = run_models(erased, product, features.partition, dbt)
-    return [_compare(product, published, built.features, until, {"erased_values": count, "cut": cut.isoformat()})]
+    since = {} if product.partitions.is_static else {"cut": cut.isoformat()}
+    return [_compare(product, published, built.features, until, {"erased_values": count, **since})]
+
+
+def _span(product: Product, published: "pl.DataFrame", partition: str) -> tuple[datetime, datetime]:
+    """From when on outcomes are erased, and until when features are compared. In a static table no row is before another one:
+    every outcome is erased, and every row compared."""
+    start, end = partitions_of(product).window(partition)
+    if product.partitions.is_static:
+        return start, end
+    return _cut(product, published[product.features.time], start)
 
 
 def _cut(product: Product, times: "pl.Series", start: datetime) -> tuple[datetime, datetime]:
@@ -70,7 +79,7 @@ def _erase(
             written[name] = list(paths)
             continue
         time = product.delivery.tables[table].time
-        later = pl.col(time) >= cut
+        later = pl.col(time) >= cut if time else pl.lit(value=True)
         outcomes = columns_known_after(product.contract.TABLES[table])
         for number, path in enumerate(paths):
             frame = pl.read_parquet(path, glob=False)
@@ -88,16 +97,22 @@ def _compare(
 
     key, time = list(product.features.key), product.features.time
     columns = [name for name in published.columns if name != product.features.label]
-    before = published.filter(pl.col(time) < until).select(columns).sort(key)
-    after = rebuilt.filter(pl.col(time) < until).select(columns).sort(key)
+    is_compared = pl.lit(value=True) if product.partitions.is_static else pl.col(time) < until
+    before = published.filter(is_compared).select(columns).sort(key)
+    after = rebuilt.filter(is_compared).select(columns).sort(key)
     told = {**details, "rows": before.height}
     if not details["erased_values"]:
-        return _nothing_to_compare(f"no outcome is known from {details['cut']} on", told)
+        since = "" if product.partitions.is_static else f" from {details['cut']} on"
+        return _nothing_to_compare(f"no outcome is known{since}", told)
     if before.height != after.height:
         return Finding(CLAIM, False, f"{before.height} rows became {after.height}", details=told)
     moved = [c for c in columns if not before[c].equals(after[c], null_equal=True)]
-    description = f"{', '.join(moved)} know what happens later" if moved else f"{before.height} rows are unmoved"
+    description = f"{', '.join(moved)} know {_told_later(product)}" if moved else f"{before.height} rows are unmoved"
     return Finding(CLAIM, not moved, description, details=told)
+
+
+def _told_later(product: Product) -> str:
+    return "outcomes" if product.partitions.is_static else "what happens later"
 
 
 def _nothing_to_compare(reason: str, details: dict[str, object]) -> Finding:

@@ -5,6 +5,7 @@ import polars as pl
 
 from ml_assets.core.changes.judging import SideRows, judged
 from ml_assets.core.changes.protocol import SCORE, Gates, Production
+from ml_assets.core.evaluation.seen import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.services.review.walk import Walker
@@ -16,8 +17,11 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
     release = walker.source.manifest(move.body.manifest) if move else None
     if move is None or release is None:
         return Production(note="no release serves")
-    trained = set(ReleaseFacts.of(release).train)
-    windows = tuple(window for window in base.walked.windows if not trained & set(window.tested))
+    try:
+        trained = set(trained_names(walker.product, ReleaseFacts.of(release), role="release"))
+    except OtherSplit as error:
+        return Production(release=move.body.release, note=str(error))
+    windows = tuple(w for w in base.walked.windows if not trained & set(tested_names(walker.product, w.tested)))
     named = Production(release=move.body.release, windows=tuple(window.partition for window in windows))
     if not windows:
         return msgspec.structs.replace(named, note="it was trained on every one of these windows")

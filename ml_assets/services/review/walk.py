@@ -194,21 +194,22 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     """A window with its rows, their scores by the protocol's names, and the levels that it should hold."""
     import polars as pl
 
-    from ml_assets.builders.evaluation import candidate_scores, simple_scores
+    from ml_assets.builders.evaluation import candidate_scores, simple_scores, trained_rows, window_rows
+    from ml_assets.core.evaluation.seen import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import levels_of, refuse_seen_rows
-    from ml_assets.core.model.features import stacked
     from ml_assets.core.model.training import labelled
 
     product = walker.product
     tested = [walker.made("features", each) for each in test_keys(product, key)]
     fitted = walker.made("model", key)
-    trained = ModelFacts.of(fitted).train
-    refuse_seen_rows(product, tested=[each.partition for each in tested], trained={"candidate": trained})
+    facts = ModelFacts.of(fitted)
+    trained, seen = facts.train, {"candidate": trained_names(product, facts, role="candidate")}
+    refuse_seen_rows(product, tested=tested_names(product, [each.partition for each in tested]), trained=seen)
     before = [walker.handle(walker.made("features", each)) for each in trained[-partitions_before(product) :]]
-    rows = stacked([*map(walker.handle, tested)], product=product)
+    rows = window_rows([*map(walker.handle, tested)], product)
     scores = {SCORE: candidate_scores(walker.handle(fitted), rows, product), **simple_scores(before, rows, product)}
     scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})
-    known = labelled(stacked(before[-product.window.test :], product=product), label=product.features.label)
+    known = labelled(trained_rows(before[-product.window.test :], product), label=product.features.label)
     levels = {} if known.is_empty() else levels_of(known, product=product)
     window = Window(partition=key, tested=tuple(each.partition for each in tested), trained=trained, model=fitted.data_version)
     return window, rows, scored, levels

@@ -27,7 +27,7 @@ def retired_windows(ledger: Ledger, product: Product) -> list[str]:
     taken: set[str] = set()
     is_retired = _retirement(ledger, product)
     calendar = partitions_of(product)
-    for key in reversed([key for key in delivered if calendar.contains(key)]):
+    for key in reversed([key for key in delivered if calendar.contains(key) and calendar.as_of(key, product.window)]):
         tested = test_keys(product, key)
         trained = set(train_keys(product, key)) & set(delivered)
         is_whole = set(tested) <= set(delivered) and len(tested) == product.window.test

@@ -25,7 +25,7 @@ def batch_predictions(
     """Write the float64 scores (n,) that a bundle gave to n requests as Parquet; `about` is its bundle.json, `digest` its digest.
 
     The bytes don't depend on when it is written: an id is made of the bundle, the `source` of the rows and the row's number, and
-    `at` is the request's own time.
+    `at` is the request's own time; null where a question has none.
     """
     names = uuid5(_NAMES, f"{digest} {source}")
     predictions = Predictions(
@@ -34,7 +34,7 @@ def batch_predictions(
         release=about["release"],
         bundle=digest,
         ids="".join(str(uuid5(names, str(number))) for number in range(len(scores))),
-        at=requests[about["time"]].to_list(),
+        at=requests[about["time"]].to_list() if about["time"] else [None] * requests.height,
         requests=requests.select(fields).to_dicts(),
         scores=scores,
         threshold=about["threshold"],

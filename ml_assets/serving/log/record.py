@@ -42,7 +42,8 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
     """The predictions of one release for the rows of a request: what they share, and a value for each row, in order.
 
     `bundle` is the digest of the release's bundle, `at` when the request was read, in UTC: one moment for all rows, or one for
-    each. `ids` are one text, an id after the other. The decision is whether a score reaches the `threshold`; there is none where
+    each, which is None in batches of a product whose questions have no time.
+    `ids` are one text, an id after the other. The decision is whether a score reaches the `threshold`; there is none where
     either is missing. Raises ValueError for values that differ in number.
     """
 
@@ -51,7 +52,7 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
     release: str
     bundle: str
     ids: str
-    at: list[dt.datetime]
+    at: list[dt.datetime] | list[dt.datetime | None]
     requests: Sequence[msgspec.Struct | dict[str, Any]] | Sent
     scores: "NDArray[np.float64]"
     threshold: float | None
@@ -80,21 +81,22 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
 
 
 @cache
-def schema() -> "pa.Schema":
-    """Return the columns of the record."""
+def schema(*, is_timed: bool = True) -> "pa.Schema":
+    """Return the columns of the record; `is_timed`: whether each row has a moment."""
     import pyarrow as pa
 
     text = pa.string()
     kinds = {"id": text, "at": pa.timestamp("us"), **dict.fromkeys(REPEATED, text), "request": text}
     kinds |= {"score": pa.float64(), "decision": pa.bool_()}
-    return pa.schema([pa.field(name, kind, nullable=name == "decision") for name, kind in kinds.items()])
+    may_be_null = {"decision"} if is_timed else {"decision", "at"}
+    return pa.schema([pa.field(name, kind, nullable=name in may_be_null) for name, kind in kinds.items()])
 
 
 def table(batches: Sequence[Predictions]) -> "pa.Table":
     """Return the predictions as columns, in order. Raises ValueError for what Arrow can't hold."""
     import pyarrow as pa
 
-    kinds = schema()
+    kinds = schema(is_timed=all(None not in batch.at for batch in batches))
     columns = {"id": _ids(batches), "at": _moments(batches), "request": _requests(batches)}
     scores = np.concatenate([batch.scores for batch in batches])
     columns |= {"score": pa.array(scores), "decision": _decisions(batches, scores)}

@@ -107,8 +107,8 @@ def load(
 
 def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | None, *, is_compiled: bool) -> Bundle:
     card = msgspec.json.decode(members["bundle.json"], type=Card)
-    decoder = RequestDecoder(members["request.json"], limits=limits)
-    if card.time not in {field.name for field in decoder.fields}:
+    decoder = RequestDecoder(members["request.json"], limits=limits, key=card.key, time=card.time)
+    if card.time and card.time not in {field.name for field in decoder.fields}:
         raise BundleRefused(f"request.json has no field {card.time!r}, the time of bundle.json: a request must say when")
     query = FeatureQuery(
         sql=members["features.sql"].decode(),

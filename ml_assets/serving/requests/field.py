@@ -55,7 +55,7 @@ class Field(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def allowed(self) -> dict[str, Any]:
         """Describe the allowed values, for the detail of a refusal."""
-        note = {"format": "ISO 8601; in UTC where it has no zone"} if self.type == "timestamp" else {}
+        note = {"format": "ISO 8601; in UTC where it has no zone; a date is its midnight"} if self.type == "timestamp" else {}
         limits = {"ge": self.ge, "le": self.le, "isin": self.isin} if self.known is None else self._shown()
         stated = {name: limit for name, limit in limits.items() if limit is not None}
         return {"type": self.type, "nullable": self.nullable, **note, **stated}

@@ -5,14 +5,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from keyword import iskeyword
+from operator import attrgetter
 from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
 from ml_assets.serving.requests.byte_counts import colons, count
+from ml_assets.serving.requests.every_field import every_refusal, with_moments
 from ml_assets.serving.requests.field import Field, RequestSpecRefused, annotation
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 
+POSSIBLE_YEARS = range(1583, 2200)
+"""Years of the Gregorian calendar in which a question may be asked: 1399 is the year of another one."""
 _NOT_LISTED = "Invalid enum value"
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 
@@ -27,11 +31,15 @@ class Limits:
 
 
 class RequestDecoder:
-    """Turns a body into rows (msgspec structs with the fields in order), or raises BadRequest."""
+    """Turns a body into rows (msgspec structs with the fields in order), or raises BadRequest.
 
-    def __init__(self, content: bytes, *, limits: Limits | None = None) -> None:
+    `key`: the fields that name a question, which no two rows of a request share; `time`: the one that says when it is asked.
+    """
+
+    def __init__(self, content: bytes, *, limits: Limits | None = None, key: Sequence[str] = (), time: str = "") -> None:
         self.limits = limits or Limits()
         self.fields = _fields(content)
+        self._key, self._time = tuple(key), time
         self.attributes = {field.name: _attribute(field.name, number) for number, field in enumerate(self.fields)}
         self.row_type = msgspec.defstruct(
             "Request",
@@ -46,6 +54,7 @@ class RequestDecoder:
         self._allowed_values = {field.name: field.allowed() for field in self.fields}
         self._timestamps = {field.name: self.attributes[field.name] for field in self.fields if field.type == "timestamp"}
         self._refuse_unknown = frozenset(field.name for field in self.fields if field.known is not None)
+        self._decoders = {field.name: msgspec.json.Decoder(annotation(field)) for field in self.fields}
         self._one = msgspec.json.Decoder(self.row_type)
         self._many = msgspec.json.Decoder(many)
         self._shape = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -56,19 +65,25 @@ class RequestDecoder:
         if len(body) > self.limits.body_bytes:
             raise BadRequest(413, [Refusal(path="", message=f"the body is over {self.limits.body_bytes} bytes")])
         self._refuse_nested(body)
+        rows, names = self._rows(body)
+        if colons(body) != names and (path := repeated_field(body)) is not None:
+            raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
+        return self._possible(self._in_utc(rows))
+
+    def _rows(self, body: bytes, *, may_have_dates: bool = True) -> tuple[list[msgspec.Struct], int]:
+        """The rows of a body, and how many names of fields it should have. A bare date of a timestamp is its midnight: looked
+        for only where the body was refused. Raises BadRequest."""
         try:
             if body[:8] == b'{"rows":' or "rows" in self._shape.decode(body):
                 rows = cast("list[msgspec.Struct]", self._many.decode(body).rows)  # type: ignore[attr-defined]
-                names = len(rows) * len(self.fields) + 1
-            else:
-                rows, names = [self._one.decode(body)], len(self.fields)
+                return rows, len(rows) * len(self.fields) + 1
+            return [self._one.decode(body)], len(self.fields)
         except msgspec.ValidationError as error:
-            raise self._invalid(error) from error
+            if may_have_dates and (dated := with_moments(body, frozenset(self._timestamps))) is not None:
+                return self._rows(dated, may_have_dates=False)
+            raise self._invalid(error, body) from error
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise self._malformed(body, error) from error
-        if colons(body) != names and (path := repeated_field(body)) is not None:
-            raise BadRequest(422, [Refusal(path=path, message="the field is there twice", allowed=self._allowed(path))])
-        return self._in_utc(rows)
 
     def convert(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[msgspec.Struct]:
         """Convert parsed objects, under the same rules; timestamps may be text or datetimes. Raises BadRequest."""
@@ -86,6 +101,32 @@ class RequestDecoder:
                 naive = {at: self._naive(getattr(row, at), name, where + name) for name, at in zoned.items()}
                 rows[number] = msgspec.structs.replace(row, **naive)
         return rows
+
+    def _possible(self, rows: list[msgspec.Struct]) -> list[msgspec.Struct]:
+        """The rows, each of a question of its own and asked at a possible time. Raises BadRequest."""
+        if at := self._timestamps.get(self._time):
+            for number, row in enumerate(rows):
+                moment = getattr(row, at)
+                if moment is not None and moment.year not in POSSIBLE_YEARS:
+                    about = f"nobody asks in the year {moment.year}; allowed: {POSSIBLE_YEARS[0]} to {POSSIBLE_YEARS[-1]}"
+                    path = f"rows[{number}].{self._time}" if len(rows) > 1 else self._time
+                    raise BadRequest(422, [Refusal(path=path, message=about, allowed=self._allowed(self._time))])
+        if len(rows) > 1 and self._key:
+            self._refuse_repeated_keys(rows)
+        return rows
+
+    def _refuse_repeated_keys(self, rows: list[msgspec.Struct]) -> None:
+        keys = list(map(attrgetter(*(self.attributes[name] for name in self._key)), rows))
+        if len(set(keys)) == len(rows):
+            return
+        first: dict[Any, int] = {}
+        for number, key in enumerate(keys):
+            if (other := first.setdefault(key, number)) != number:
+                about = f"the key is that of rows[{other}]; each row asks about another one"
+                path = f"rows[{number}].{self._key[0]}"
+                raise BadRequest(
+                    422, [Refusal(path=path, message=about, allowed=self._allowed(self._key[0]))], reason="key_twice"
+                )
 
     def _naive(self, moment: dt.datetime, name: str, path: str) -> dt.datetime:
         try:
@@ -106,12 +147,18 @@ class RequestDecoder:
     def _opens_more(self, body: bytes) -> bool:
         return count(body, b"{") + count(body, b"[") > self._most_openings
 
-    def _invalid(self, error: msgspec.ValidationError) -> BadRequest:
-        reason = refusal(str(error), self._allowed)
+    def _invalid(self, error: msgspec.ValidationError, body: bytes = b"") -> BadRequest:
+        """Everything that is wrong with the fields; `body` is empty where there was none."""
+        first, forbids = refusal(str(error), self._allowed), self.limits.unknown_fields == "refuse"
+        every = every_refusal(body, first, self._decoders, allowed=self._allowed, forbids_unknown=forbids) if body else [first]
+        detail = [self._as_unknown(reason) for reason in every]
+        return BadRequest(422, detail, reason="unknown_category" if detail[0] != every[0] else None)
+
+    def _as_unknown(self, reason: Refusal) -> Refusal:
+        """A category that the training never saw, named as such."""
         if _name(reason.path) not in self._refuse_unknown or not reason.message.startswith(_NOT_LISTED):
-            return BadRequest(422, [reason])
-        unknown = msgspec.structs.replace(reason, message=reason.message.replace(_NOT_LISTED, "the training saw no", 1))
-        return BadRequest(422, [unknown], reason="unknown_category")
+            return reason
+        return msgspec.structs.replace(reason, message=reason.message.replace(_NOT_LISTED, "the training saw no", 1))
 
     def _malformed(self, body: bytes, error: Exception) -> BadRequest:
         if path := not_finite(body):

@@ -24,7 +24,7 @@ from ml_assets.services.automation.attempts import settle
 from ml_assets.services.automation.outcomes import Outcome, outcome_of
 from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
-from resources.dagster_assets import asset_key
+from resources.dagster_assets import asset_key, make_known
 from resources.dagster_resources import resources_of
 from resources.endpoints import pointer
 from resources.settings import settings
@@ -117,6 +117,7 @@ class Home:
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
         with dg.DagsterInstance.ephemeral() as instance:
             job = definitions.resolve_job_def(name)
+            make_known(instance, product, partition)
             done = job.execute_in_process(
                 instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET
             )
@@ -161,7 +162,8 @@ def home(folder: Path, product: Product) -> Home:
     made = Home(folder, product.name)
     link_parsed_projects(folder)
     shutil.copytree(product.folder, made.declared, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copytree(dbt_folder(product.folder), made.declared / "dbt", dirs_exist_ok=True)
+    if (models := dbt_folder(product.folder)).is_dir():
+        shutil.copytree(models, made.declared / "dbt", dirs_exist_ok=True)
     return made
 
 

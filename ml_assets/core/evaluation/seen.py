@@ -1,0 +1,33 @@
+"""What a model was trained on and what it is tested on, by names that can be compared: partitions or, of a static table, the
+parts of its keys."""
+
+from collections.abc import Sequence
+
+from ml_assets.core.lineage.facts import ModelFacts, ReleaseFacts
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.model.split import names, split_digest
+from ml_assets.errors import MlAssetsError
+from ml_assets.spec.product import Product
+
+
+class OtherSplit(MlAssetsError):
+    """A model was trained on rows of another division of the keys: which of today's folds it has seen is not known."""
+
+
+def trained_names(product: Product, facts: ModelFacts | ReleaseFacts, *, role: str) -> tuple[str, ...]:
+    """What the model was trained on. Raises OtherSplit."""
+    if not product.partitions.is_static:
+        return facts.train
+    if facts.split is None or facts.split.digest != split_digest(product):
+        raise OtherSplit(
+            f"{product.name}: the {role} was trained on another division of the keys (split and features.key of product.yaml), "
+            f"so which rows it has seen is not known; put them back as they were, or begin a product of another name"
+        )
+    return names(facts.split.parts)
+
+
+def tested_names(product: Product, partitions: Sequence[str]) -> tuple[str, ...]:
+    """What a test window of these partitions holds."""
+    if not product.partitions.is_static:
+        return tuple(partitions)
+    return names(partitions_of(product).ordinal(each) for each in partitions)

@@ -1,0 +1,92 @@
+"""The rows of a static table by their key: what a candidate trains on, what it is tested on, and what a release has never seen.
+
+A key falls into the training share (part 0) or one of the reserve folds (1 to N), by a salted hash and nothing else: in which
+delivery it comes, and what its other columns say, does not matter. The n-th delivery is tested on fold n.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from ml_assets.core.digests import digest_json
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.spec.product import Product
+
+TRAINING = 0
+"""The part that is trained on from the first delivery on."""
+_BITS = 64
+
+
+def part_of(values: Sequence[Any], *, salt: str, train: float, folds: int) -> int:
+    """The part of a key: 0 is trained on from the start, 1 to `folds` are tested first."""
+    text = json.dumps([salt, *map(_text, values)], ensure_ascii=False)
+    place = int.from_bytes(hashlib.sha256(text.encode()).digest()[: _BITS // 8], "big") / 2**_BITS
+    if place < train:
+        return TRAINING
+    return 1 + min(int((place - train) / (1 - train) * folds), folds - 1)
+
+
+def parts(frame: pl.DataFrame, product: Product) -> pl.Series:
+    """The part of each row (rows,), by the group of its key where one is declared, else by all of it."""
+    spec = product.split
+    columns = [spec.group] if spec.group else list(product.features.key)
+    keys = frame.select(columns).unique(maintain_order=True)
+    part = partial(part_of, salt=spec.salt or product.name, train=spec.train, folds=spec.folds)
+    known = keys.with_columns(pl.Series("part", [part(key) for key in keys.iter_rows()], dtype=pl.Int64))
+    return frame.select(columns).join(known, on=columns, how="left", nulls_equal=True, maintain_order="left")["part"]
+
+
+def trained_on(frame: pl.DataFrame, product: Product, *, partition: str) -> pl.DataFrame:
+    """The rows that the candidate as of the partition trains on, of the features that it reads: all of them, but of a static
+    table without the folds that no earlier delivery was tested on."""
+    if not product.partitions.is_static:
+        return frame
+    return frame.filter(parts(frame, product) < partitions_of(product).ordinal(partition))
+
+
+def tested_on(frame: pl.DataFrame, product: Product, *, partition: str) -> pl.DataFrame:
+    """The rows that the candidate as of the partition is tested on, of the features of its test window: all of them, but of a
+    static table the fold of this delivery alone."""
+    if not product.partitions.is_static:
+        return frame
+    return frame.filter(parts(frame, product) == partitions_of(product).ordinal(partition))
+
+
+def unseen_labels(frame: pl.DataFrame, product: Product, *, partition: str, release: str) -> pl.DataFrame:
+    """The features of a partition with the labels of those rows alone that the release as of another one was not trained on. Of a
+    static table these are the folds from the release's own to the partition's: later ones are still to be tested on."""
+    if not product.partitions.is_static:
+        return frame
+    calendar, label = partitions_of(product), product.features.label
+    is_unseen = parts(frame, product).is_between(calendar.ordinal(release), calendar.ordinal(partition))
+    return frame.with_columns(pl.when(is_unseen).then(pl.col(label)).alias(label))
+
+
+def split_digest(product: Product) -> str:
+    """What decides the part of each key; two models with another digest were not trained on rows of the same division."""
+    spec = product.split
+    columns = [spec.group] if spec.group else list(product.features.key)
+    return digest_json([columns, spec.salt or product.name, spec.train, spec.folds])
+
+
+def trained_parts(product: Product, partition: str) -> dict[str, Any]:
+    """The fact of a model of a static table: the parts that it was trained on, and the division that they are of."""
+    if not product.partitions.is_static:
+        return {}
+    return {"split": {"parts": list(range(partitions_of(product).ordinal(partition))), "digest": split_digest(product)}}
+
+
+def names(parts_trained: Iterable[int]) -> tuple[str, ...]:
+    """Parts in words."""
+    return tuple("the training share" if part == TRAINING else f"fold {part}" for part in parts_trained)
+
+
+def _text(value: Any) -> str | None:
+    """A value of a key as text. A whole number is the same text whatever its type: a row keeps its part where that changes."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return None if value is None else str(value)
