@@ -74,6 +74,20 @@ def test_a_file_of_weather_by_day_becomes_a_served_prediction(tmp_path: Path) ->
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_table_without_a_time_becomes_a_served_prediction(tmp_path: Path) -> None:
+    spec = find_spec("statsmodels")
+    assert spec
+    assert spec.origin
+    file = Path(spec.origin).parent / "datasets" / "modechoice" / "modechoice.csv"
+    replayed(tmp_path, "modes", str(file), "--label", "choice", "--group", "individual")
+    shown = ml_assets(tmp_path, "demo", "modes")
+    assert shown.exit_code == 0, shown.output
+    assert "ACCEPT" in shown.output
+    assert isinstance(served(tmp_path, "modes")["probability"], float)
+
+
+@pytest.mark.long
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", [table.name for table in tables(0)])
 def test_a_generated_table_becomes_a_served_prediction(name: str, tmp_path: Path) -> None:
