@@ -80,7 +80,7 @@ def windows_of(history: History, units: pl.Series, target: pl.Series, *, task: T
     test = next((t for t in range(1, most + 1) if all(least(t)[name] >= wanted[name] for name in wanted)), most)
     there = least(test)
     kept = {n: min(wanted[n], max(int(getattr(LEAST, n)), int(0.8 * there[n]))) for n in wanted}
-    if less := [f"{kept[name]} {name} (usually {wanted[name]})" for name in wanted if kept[name] < wanted[name]]:
+    if less := [f"{kept[name]} {name} (usually {wanted[name]})" for name in wanted if there[name] < wanted[name]]:
         window = f"{test} {history.every}" + ("s" if test > 1 else "")
         notes.append(f"a test window of {window}, a quarter of the history, has few: it is judged from {', '.join(less)} on")
     rows = list(history.rows.values())
