@@ -1,13 +1,14 @@
 """What a draft decides: keys, outcomes, dialects, deliveries and gates, told from tables that have them."""
 
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
 import polars as pl
 import pytest
 import sqlalchemy
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.core.draft.asked import Asked
@@ -104,10 +105,32 @@ def test_each_limit_stands_below_the_share_of_rows_behind_it(tmp_path: Path) -> 
     assert "missing in" in lines[place - 1] + lines[place - 2]
 
 
-def drafted_from(folder: Path, source: str, query: str) -> str:
+def test_a_table_without_a_time_is_divided_by_its_key_and_its_group_stays_together(tmp_path: Path) -> None:
+    spec = find_spec("statsmodels")
+    assert spec
+    assert spec.origin
+    file = Path(spec.origin).parent / "datasets" / "modechoice" / "modechoice.csv"
+    done = ml_assets(tmp_path, "new", "modes", str(file), "--label", "choice", "--group", "individual")
+    assert "none: each delivery is the whole table; one fold by the key" in done.output
+    product = load(tmp_path / "products" / "modes")
+    assert product.partitions.is_static
+    assert product.split.group == product.gates.unit == "individual"
+    assert product.features.key == ("individual", "modes_id")
+    sizes = [len(content.splitlines()) - 1 for content in history(tmp_path, "modes", "modechoice")]
+    assert sizes == [756, 840], "the second delivery has the tenth of the rows that the first lacks"
+
+
+def history(folder: Path, name: str, table: str) -> list[bytes]:
+    return [file.read_bytes() for file in sorted((folder / "home" / "history" / name / table).iterdir())]
+
+
+def ml_assets(folder: Path, *arguments: str) -> Result:
     environ = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "products")}
-    arguments = ["new", "orders", source, "--query", query, "--label", "returned"]
-    done = CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
+    return CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
+
+
+def drafted_from(folder: Path, source: str, query: str) -> str:
+    done = ml_assets(folder, "new", "orders", source, "--query", query, "--label", "returned")
     assert done.exit_code == 0, done.output
     return load(folder / "products" / "orders").delivery.tables["records"].format
 

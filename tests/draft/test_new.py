@@ -1,4 +1,6 @@
-"""`ml-assets new`, `demo` and `serve` on data that is not flights: from a file to a served prediction, with no line written."""
+"""`ml-assets new`, `demo` and `serve` on data that is not flights: from a file to a served prediction, with no line written.
+
+Temperatures by hour are those of the tutorial (test_tutorial.py)."""
 
 import json
 import subprocess
@@ -49,28 +51,33 @@ def replayed(folder: Path, name: str, *arguments: str) -> str:
     return drafted.output
 
 
-def test_a_file_of_temperatures_by_hour_becomes_a_served_prediction(tmp_path: Path) -> None:
-    replayed(tmp_path, "temps", packaged("seattle-temps.csv"), "--label", "temp")
-    shown = ml_assets(tmp_path, "demo", "temps", "--partitions", "2")
-    assert shown.exit_code == 0, shown.output
-    assert "ACCEPT" in shown.output
-    assert "/predict -d @" in shown.output
-    value = served(tmp_path, "temps")["value"]
-    assert isinstance(value, float)
-    assert 20 < value < 60, "degrees Fahrenheit of a night in December, by a model of January"
-
-
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_file_of_weather_by_day_becomes_a_served_prediction(tmp_path: Path) -> None:
     arguments = [packaged("seattle-weather.csv"), "--label", "weather", "--positive", "sun"]
     replayed(tmp_path, "sunny", *arguments)
-    shown = ml_assets(tmp_path, "demo", "sunny")
+    product = load(tmp_path / "products" / "sunny")
+    count = product.window.minimum + product.window.test + 1
+    shown = ml_assets(tmp_path, "demo", "sunny", "--partitions", str(count))
     assert shown.exit_code == 0, shown.output
     assert "ACCEPT" in shown.output
     probability = served(tmp_path, "sunny")["probability"]
     assert isinstance(probability, float)
     assert 0 < probability < 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_table_without_a_time_becomes_a_served_prediction(tmp_path: Path) -> None:
+    spec = find_spec("statsmodels")
+    assert spec
+    assert spec.origin
+    file = Path(spec.origin).parent / "datasets" / "modechoice" / "modechoice.csv"
+    replayed(tmp_path, "modes", str(file), "--label", "choice", "--group", "individual")
+    shown = ml_assets(tmp_path, "demo", "modes")
+    assert shown.exit_code == 0, shown.output
+    assert "ACCEPT" in shown.output
+    assert isinstance(served(tmp_path, "modes")["probability"], float)
 
 
 @pytest.mark.long

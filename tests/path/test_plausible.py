@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from resources.dagster_resources import resources_of
-from sensors import decisions
+from sensors import acceptances
 from tests.support.homes.path_homes import Home
 from tests.support.homes.shop import DAYS, csv_bytes, deliver, rows, shop
 
@@ -27,9 +27,9 @@ def command(at: Home, *words: str) -> Any:
 
 
 def launched(at: Home) -> list[str]:
-    """The partitions that the sensor of decisions takes down the path."""
+    """The partitions that the sensor of acceptances takes down the path."""
     with dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), resources=resources_of(at.space.settings)) as context:
-        result: Any = decisions.build(at.product)(context)
+        result: Any = acceptances.build(at.product)(context)
     return [request.partition_key for request in getattr(result, "run_requests", None) or ()]
 
 

@@ -11,6 +11,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import load_each
 from resources.settings import ROOT, Settings
 
+EVERY = ("hour", "day", "week", "month", "quarter", "year", "delivery")
 _NAME = re.compile(r"^[a-z][a-z0-9_]*$")
 
 
@@ -28,7 +29,7 @@ class NoPlaceForProducts(MlAssetsError):
 @click.option("--group", metavar="COLUMN", help="Rows with one value of it are good or bad together: what a verdict counts.")
 @click.option("--task", type=click.Choice(["binary", "regression"]), help="Told from the label if not given.")
 @click.option("--positive", metavar="VALUE", help="The value of the label that is the yes; all others are the no.")
-@click.option("--every", type=click.Choice(["hour", "day", "week", "month"]), help="How deliveries are cut. Told if not given.")
+@click.option("--every", type=click.Choice(EVERY), help="How deliveries are cut; delivery: not by time. Told if not given.")
 @click.option("--after", multiple=True, metavar="COLUMN", help="Nobody knows it when the question is asked; repeatable.")
 @click.option("--known", multiple=True, metavar="COLUMN", help="It is known then, however well it tells the label; repeatable.")
 @click.option(

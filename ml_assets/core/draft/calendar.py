@@ -11,12 +11,18 @@ from ml_assets.core.lineage.partitions import Partitions
 from ml_assets.spec.partitions import KEY_FORMATS, Every
 
 COARSEST_FIRST: tuple[Every, ...] = ("month", "week", "day", "hour")
+COARSER: tuple[Every, ...] = ("quarter", "year")
+MANY = 60
+"""With more deliveries than this a coarser division has enough too."""
+STATIC_DELIVERIES = ("0001", "0002")
+"""A table without a time is replayed as two deliveries, the second of which has the tenth of the rows that the first lacks."""
+LACKING = 10
 FEWEST = 8
 """Deliveries that a history should have: some to train on, and some to be judged on one after another."""
 LEAST = 4
 UNFINISHED = 0.5
 """A first or last delivery with less than this share of the usual rows is taken for an unfinished one."""
-_TRUNCATED: dict[Every, str] = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo"}
+_TRUNCATED: dict[Every, str] = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "quarter": "1q", "year": "1y"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +35,22 @@ class History:
     notes: tuple[str, ...] = field(default=())
 
     @property
+    def is_static(self) -> bool:
+        """Whether each delivery is the whole table."""
+        return self.every == "delivery"
+
+    def rows_of(self, key: str) -> pl.Series:
+        """Which rows (rows,) are delivered as a partition."""
+        if self.is_static:
+            numbers = pl.int_range(len(self.codes), eager=True)
+            return (numbers % LACKING != LACKING - 1) | (key != self.keys[0])
+        return (self.codes == key).fill_null(value=False)
+
+    @property
     def rows(self) -> dict[str, int]:
         """How many rows each partition has."""
+        if self.is_static:
+            return {key: int(self.rows_of(key).sum()) for key in self.keys}
         counts = dict(self.codes.drop_nulls().value_counts().iter_rows())
         return {key: counts[key] for key in self.keys}
 
@@ -40,10 +60,18 @@ class History:
         return sorted(self.rows.values())[len(self.keys) // 2]
 
 
+def static_history(rows: int) -> History:
+    """A table without a time: each delivery is all of it."""
+    return History("delivery", STATIC_DELIVERIES, pl.repeat(STATIC_DELIVERIES[-1], rows, dtype=pl.String, eager=True))
+
+
 def history_of(times: pl.Series, every: Every | None) -> History:
     """The coarsest division that has enough deliveries, or the one that is asked for. Raises DraftRefused where none has."""
     tried = [_divided(times, unit) for unit in ([every] if every else COARSEST_FIRST)]
     enough = [history for history in tried if len(history.keys) >= FEWEST]
+    for unit in COARSER if enough and not every else ():
+        if len(enough[0].keys) > MANY:
+            enough.insert(0, _divided(times, unit))
     best = enough[0] if enough else max(tried, key=lambda history: len(history.keys))
     if len(best.keys) < LEAST:
         known = times.drop_nulls()

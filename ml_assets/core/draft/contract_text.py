@@ -1,7 +1,7 @@
 """The text of a drafted contract.py: each limit below a comment that says of how many rows it is true."""
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ml_assets.core.draft.columns import PYTHON, Column
 from ml_assets.core.draft.drafted import Draft, Feature
@@ -18,8 +18,8 @@ def contract_text(draft: Draft) -> str:
     history = draft.history
     lead = (
         f"What a {history.every} of {draft.table} must look like, what a client asks with, and what the model sees.\n\n"
-        f"Drafted by `ml-assets new` from {sum(history.rows.values()):,} rows, {history.keys[0]} to {history.keys[-1]}: review "
-        f"each limit. The comment above one says what was observed, and of how many rows the limit is true."
+        f"Drafted by `ml-assets new` from {len(history.codes.drop_nulls()):,} rows{_span(draft)}: review each limit. The comment "
+        f"above one says what was observed, and of how many rows the limit is true."
     )
     head = "\n\n".join(textwrap.fill(part, WIDTH) for part in lead.split("\n\n"))
     parts = [
@@ -33,6 +33,11 @@ def contract_text(draft: Draft) -> str:
     return "\n\n".join(parts).replace("\n\n\n\n", "\n\n\n")
 
 
+def _span(draft: Draft) -> str:
+    keys = draft.history.keys
+    return "" if draft.history.is_static else f", {keys[0]} to {keys[-1]}"
+
+
 def _table(draft: Draft) -> str:
     lines = [f"class {draft.class_name}(pa.DataFrameModel):", f'    """One row of {draft.table}, as it is delivered."""', ""]
     for column in draft.columns.values():
@@ -42,13 +47,10 @@ def _table(draft: Draft) -> str:
     fewest, key = min(rows.values()), min(rows, key=lambda name: rows[name])
     most = max(LEAST_QUARANTINED, nice(2 * draft.quarantined, step=0.01, up=True))
     lines += ["", "    class Config:", "        strict = True"]
-    columns = draft.roles.key.columns if not draft.roles.key.is_counted else tuple(draft.columns.values())
-    lines += (
-        _comment("no column names a row, so only rows that are alike in all columns are repeats", "        ")
-        if draft.roles.key.is_counted
-        else []
-    )
-    lines.append(f"        unique = [{', '.join(repr_text(column.name) for column in columns)}]")
+    if draft.roles.key.is_counted:
+        lines += _comment("no column names a row: rows that are alike are all kept, and SQL numbers them", "        ")
+    else:
+        lines.append(f"        unique = [{', '.join(repr_text(column.name) for column in draft.roles.key.columns)}]")
     lines += _comment(
         f"the smallest of {len(rows)} deliveries is {key} with {fewest:,} rows; the most that these limits refuse of one is "
         f"{draft.quarantined:.2%}",
@@ -75,32 +77,32 @@ def _about(column: Column, draft: Draft) -> str:
 def _request(draft: Draft) -> str:
     key, time = draft.roles.key, draft.roles.time
     lines = ["class Request(pa.DataFrameModel):", '    """What a client asks with."""', ""]
-    kind = "str" if key.is_made else PYTHON[key.columns[0].kind]
-    lines += [f"    {key.field}: {kind}", f"    {time.field}: datetime"]
+    lines += [f"    {name}: {kind}" for name, kind in key.fields.items()]
+    lines += [f"    {time.field}: datetime"] if time else []
     for column in draft.roles.inputs:
-        if column.field not in (key.field, time.field):
+        if column.field not in key.fields:
             limits = draft.limits[column.name]
             kept = Limits({name: text for name, text in limits.arguments.items() if name in OF_REQUESTS})
             lines.append(_line(column.field, PYTHON[column.kind], kept, alias=column.field))
-    return "\n".join([*lines, *_unique(key.field)]) + "\n"
+    return "\n".join([*lines, *_unique(key.fields)]) + "\n"
 
 
 def _features(draft: Draft) -> str:
     key, time = draft.roles.key, draft.roles.time
-    kind = "str" if key.is_made else PYTHON[key.columns[0].kind]
     lines = ["class Features(pa.DataFrameModel):"]
     lines += ['    """The model\'s input: key, time, then its columns in the order that the model knows them."""', ""]
-    lines += [f"    {key.field}: {kind}", f"    {time.field}: datetime"]
+    lines += [f"    {name}: {kind}" for name, kind in key.fields.items()]
+    lines += [f"    {time.field}: datetime"] if time else []
     lines += [_feature(feature) for feature in draft.features]
-    return "\n".join([*lines, *_unique(key.field)]) + "\n"
+    return "\n".join([*lines, *_unique(key.fields)]) + "\n"
 
 
 def _feature(feature: Feature) -> str:
     return f"    {feature.name}: {feature.python}" + (" = pa.Field(nullable=True)" if feature.nullable else "")
 
 
-def _unique(field: str) -> list[str]:
-    return ["", "    class Config:", "        strict = True", f'        unique = ["{field}"]']
+def _unique(fields: Iterable[str]) -> list[str]:
+    return ["", "    class Config:", "        strict = True", f"        unique = [{', '.join(map(repr_text, fields))}]"]
 
 
 def _line(field: str, python: str, limits: Limits, *, alias: str) -> str:

@@ -60,9 +60,11 @@ class Draft:
     @property
     def features(self) -> tuple[Feature, ...]:
         """The model's input without key and time, in order."""
-        own = [_own(column, self.roles.time) for column in self.roles.inputs]
-        taken = {feature.name for feature in own} | {self.roles.time.field, self.roles.key.field, self.roles.label.field}
-        return (*own, *(feature for feature in _of_time(self.roles, self.history) if feature.name not in taken))
+        own, time = [_own(column, self.roles.time) for column in self.roles.inputs], self.roles.time
+        if time is None:
+            return tuple(own)
+        taken = {feature.name for feature in own} | {time.field, self.roles.key.field, self.roles.label.field}
+        return (*own, *(feature for feature in _of_time(time) if feature.name not in taken))
 
     @property
     def slices(self) -> tuple[Column, ...]:
@@ -74,26 +76,26 @@ class Draft:
         return f"{self.name}_{part}"
 
 
-def _own(column: Column, time: Column) -> Feature:
+def _own(column: Column, time: Column | None) -> Feature:
     name, nullable = column.field, column.missing + column.misfits > 0
-    if column.kind == "time":
+    if column.kind == "time" and time is not None:
         sql = f"(epoch({quoted(name)}) - epoch({quoted(time.field)})) / 86400.0"
         return Feature(f"{name}_days", "float", sql, nullable, f"Days from {time.field} to {name}.")
     return Feature(name, PYTHON[column.kind], quoted(name), nullable, "As delivered.")
 
 
-def _of_time(roles: Roles, history: History) -> list[Feature]:
+def _of_time(time: Column) -> list[Feature]:
     """Parts of the time that repeat within the history."""
-    times, name = roles.time.known, quoted(roles.time.field)
+    times, name = time.known, quoted(time.field)
     first, last = times.min(), times.max()
     days = (last - first).days  # type: ignore[operator, union-attr]
     found = []
     if times.dt.hour().n_unique() > 1 and days >= 2:
-        found.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {roles.time.field}, UTC."))
+        found.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {time.field}, UTC."))
     if days >= 28 and times.dt.weekday().n_unique() > 1:
-        found.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {roles.time.field}; 1 is Monday."))
+        found.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {time.field}; 1 is Monday."))
     if days >= 300:
-        found.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {roles.time.field}."))
+        found.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {time.field}."))
     return found
 
 

@@ -36,7 +36,7 @@ class Limits:
     behind: str = ""
 
 
-def limits_of(column: Column, *, time: Column, codes: pl.Series, is_key: bool, is_after: bool) -> Limits:
+def limits_of(column: Column, *, time: Column | None, codes: pl.Series, is_key: bool, is_after: bool) -> Limits:
     """The limits of one column. `codes` (rows,): the partition of each row, null for rows of none."""
     known = column.known
     arguments: dict[str, str] = {}
@@ -69,10 +69,10 @@ def nice(value: float, *, step: float, up: bool) -> float:
     return float(f"{rounded:.12g}")
 
 
-def _range(column: Column, time: Column, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
+def _range(column: Column, time: Column | None, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
     values = column.known.cast(pl.Float64)
-    part = next((part for part in _CALENDAR if _is_part(column, time, part)), None)
-    if part:
+    part = next((part for part in _CALENDAR if time is not None and _is_part(column, time, part)), None)
+    if part and time is not None:
         first, last = _CALENDAR[part]
         return {"ge": str(first), "le": str(last)}, [f"it is the {part.replace('_', ' ')} of {time.name} in every row"]
     inside, far = _without_far(values)

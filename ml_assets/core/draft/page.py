@@ -60,7 +60,7 @@ def page(draft: Draft, plan: Plan) -> str:
     return environment.get_template("profile.html.jinja").render(
         draft=draft,
         plan=plan,
-        rows=sum(rows.values()),
+        rows=len(history.codes.drop_nulls()),
         counts=_bars([float(count) for count in rows.values()], [f"{key}: {count:,} rows" for key, count in rows.items()]),
         means=_bars(means, [f"{key}: {mean:.4g}" for key, mean in zip(history.keys, means, strict=True)]),
         mean_name=f"share of {draft.roles.positive or 'yes'}"

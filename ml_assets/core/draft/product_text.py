@@ -15,23 +15,22 @@ def product_text(draft: Draft, plan: Plan, *, port: int) -> str:
     """product.yaml. The texts of the data are written as JSON, which is YAML."""
     roles, history = draft.roles, draft.history
     positive = f", positive: {json.dumps(roles.positive, ensure_ascii=False)}" if roles.positive else ""
+    time = f"time: {roles.time.field}, " if roles.time else ""
     lines = [
         *_comment("Drafted by `ml-assets new`: review it. Every key: docs/product.md"),
         f"name: {draft.name}",
         f"title: {json.dumps(_title(draft), ensure_ascii=False)}",
         f"task: {roles.task}",
         "",
-        *_comment(f"The rows of this history are cut by {roles.time.name} (UTC) into {len(history.keys)} deliveries, "
-                  f"{history.keys[0]} to {history.keys[-1]}, with {history.typical:,} rows usually."),
-        f"partitions: {{every: {history.every}, start: {json.dumps(history.keys[0])}}}",
+        *_partitions(draft),
         "",
         "delivery:",
         "  tables:",
         f"    {draft.table}: {{{_delivery(draft)}}}",
         "",
-        f"features: {{lookback: 0, key: [{roles.key.field}], time: {roles.time.field}, label: {roles.label.field}{positive}}}",
+        f"features: {{key: [{', '.join(roles.key.fields)}], {time}label: {roles.label.field}{positive}}}",
         "",
-        f"window: {{train: {plan.windows.train}, test: {plan.windows.test}, minimum: {plan.windows.minimum}}}",
+        *_windows(draft, plan),
         "",
         _model(draft),
         *(["", "decision: {threshold: 0.5}"] if roles.task == "binary" else []),
@@ -46,6 +45,24 @@ def product_text(draft: Draft, plan: Plan, *, port: int) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _partitions(draft: Draft) -> list[str]:
+    history, keys = draft.history, draft.history.keys
+    if draft.roles.time is None:
+        text = "A table without a time: each delivery is all of it, in the place of the one before."
+        return [*_comment(text), "partitions: {every: delivery}"]
+    text = f"The rows of this history are cut by {draft.roles.time.name} (UTC) into {len(keys)} deliveries, "
+    text += f"{keys[0]} to {keys[-1]}, with {history.typical:,} rows usually."
+    return [*_comment(text), f"partitions: {{every: {history.every}, start: {json.dumps(keys[0])}}}"]
+
+
+def _windows(draft: Draft, plan: Plan) -> list[str]:
+    if not draft.history.is_static:
+        return [f"window: {{train: {plan.windows.train}, test: {plan.windows.test}, minimum: {plan.windows.minimum}}}"]
+    group = f", group: {draft.roles.group.field}" if draft.roles.group else ""
+    text = "By its key a row is trained on from the first delivery on, or in a fold that one delivery is judged on first."
+    return [*_comment(text), f"split: {{train: 0.5, folds: {len(plan.windows.keys) - 1}{group}}}"]
+
+
 def _title(draft: Draft) -> str:
     roles = draft.roles
     if roles.task == "binary":
@@ -54,12 +71,13 @@ def _title(draft: Draft) -> str:
 
 
 def _delivery(draft: Draft) -> str:
-    spec, declared = draft.spec, TableSpec(**draft.spec.model_dump(), time=draft.roles.time.name)
+    spec, time = draft.spec, draft.roles.time.name if draft.roles.time else ""
+    declared = TableSpec(**spec.model_dump(), time=time)
     parts = [f"format: {spec.format}"]
     for name, value in declared.model_dump(exclude_defaults=True).items():
         if name not in ("format", "time"):
             parts.append(f"{name}: {json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)}")
-    return ", ".join([*parts, f"time: {json.dumps(declared.time, ensure_ascii=False)}"])
+    return ", ".join([*parts, *([f"time: {json.dumps(time, ensure_ascii=False)}"] if time else [])])
 
 
 def _model(draft: Draft) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from ml_assets.core.draft.asked import Asked, DraftRefused
-from ml_assets.core.draft.columns import Column, quoted, require
+from ml_assets.core.draft.columns import PYTHON, Column, quoted, require
 from ml_assets.spec.sections import Task
 
 POSITIVE_WORDS = ("yes", "true", "y", "t", "1", "positive", "churned", "fraud", "bad", "default", "won")
@@ -20,12 +20,25 @@ _KEY_NAME = re.compile(r"(^|_)(id|key|uuid|guid|number|no|code|index)$")
 @dataclass(frozen=True)
 class Key:
     """`field` names a question. `columns` are the delivered ones that it is made of; `is_made` says that SQL makes it of them;
-    `is_counted` that rows may be alike in them, and are numbered."""
+    `is_counted` that rows may be alike in them, and are numbered. `group`: what the rows of a table without a time are
+    divided by."""
 
     field: str
     columns: tuple[Column, ...]
     is_made: bool = False
     is_counted: bool = False
+    group: Column | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The columns that name a question, with their Python types: the group, if there is one, and the key itself."""
+        own = {self.field: "str" if self.is_made else PYTHON[self.columns[0].kind]}
+        return {**({self.group.field: PYTHON[self.group.kind]} if self.group else {}), **own}
+
+    @property
+    def selected(self) -> dict[str, str]:
+        """The same columns as SQL over the delivered table."""
+        return {**({self.group.field: self.group.sql} if self.group else {}), self.field: key_sql(self)}
 
 
 @dataclass(frozen=True)
@@ -34,7 +47,7 @@ class Roles:
 
     task: Task
     key: Key
-    time: Column
+    time: Column | None
     label: Column
     positive: str | None
     group: Column | None
@@ -50,8 +63,13 @@ class Roles:
         return self.label.values.cast(pl.Float64)
 
 
-def time_column(columns: Mapping[str, Column], asked: Asked) -> Column:
-    """The column that says when the question is asked. Raises DraftRefused where it cannot be told."""
+def time_column(columns: Mapping[str, Column], asked: Asked) -> Column | None:
+    """The column that says when the question is asked; None of a table without one. Raises DraftRefused where it is asked for and
+    holds no times."""
+    if asked.every == "delivery":
+        if asked.time:
+            raise DraftRefused("--every delivery is for a table without a time; leave out --time")
+        return None
     if asked.time:
         column = require(asked.time, columns, option="--time")
         if column.kind != "time":
@@ -63,10 +81,11 @@ def time_column(columns: Mapping[str, Column], asked: Asked) -> Column:
         return column
     times = [column for column in columns.values() if column.kind == "time" and column.name != asked.label]
     if not times:
-        raise DraftRefused(
-            "no column holds dates or times, and a product's history is divided by time; name the column: --time COLUMN, with "
-            "--time-format where it is written in an unusual way"
-        )
+        if asked.every:
+            raise DraftRefused(
+                f"--every {asked.every}: no column holds dates or times; name it: --time COLUMN --time-format FORMAT"
+            )
+        return None
     whole = [column for column in times if not column.missing] or times
     earliest = min(whole, key=lambda column: float(_median(column)))
     return earliest
@@ -100,7 +119,7 @@ def task_of(label: Column, asked: Asked) -> tuple[Task, str | None]:
     return "regression", None
 
 
-def key_of(columns: Mapping[str, Column], asked: Asked, time: Column, outcomes: Iterable[str]) -> Key:
+def key_of(columns: Mapping[str, Column], asked: Asked, time: Column | None, outcomes: Iterable[str]) -> Key:
     """The columns that name a row: those that are asked for, one that is unique, group and time, or all that a request knows."""
     made = _free(f"{asked.name}_id", columns)
     if asked.key:
@@ -117,13 +136,13 @@ def key_of(columns: Mapping[str, Column], asked: Asked, time: Column, outcomes: 
         return Key(named[0].field, (named[0],))
     group = require(asked.group, columns, option="--group") if asked.group else None
     texts = [group] if group else [c for c in others if c.kind == "text" and 1 < c.known.n_unique() <= c.rows / 2]
-    for chosen in ((time,), *((column, time) for column in texts)):
+    for chosen in ((time,), *((column, time) for column in texts)) if time is not None else ():
         if _is_unique(chosen):
             return Key(made, chosen, is_made=True)
     return Key(made, tuple(others), is_made=True, is_counted=True)
 
 
-def unused_inputs(columns: Iterable[Column], time: Column) -> dict[str, str]:
+def unused_inputs(columns: Iterable[Column], time: Column | None) -> dict[str, str]:
     """Columns that a model cannot use, with the reason."""
     reasons: dict[str, str] = {}
     for column in columns:
@@ -132,11 +151,13 @@ def unused_inputs(columns: Iterable[Column], time: Column) -> dict[str, str]:
             reasons[column.name] = "it has no value"
         elif known.n_unique() == 1 and not column.missing:
             reasons[column.name] = "it is the same in every row"
+        elif time is None and column.kind == "time":
+            reasons[column.name] = "it is a date, and there is no time of the question to count days from"
         elif column.kind == "text" and known.n_unique() > max(NAME_SHARE * column.rows, 20):
             reasons[column.name] = f"it names rows: {known.n_unique():,} different texts in {column.rows:,} rows"
-        elif column.kind == "integer" and _counts_up(column, time):
+        elif time is not None and column.kind == "integer" and _counts_up(column, time):
             reasons[column.name] = "it only counts up with time, which no later row repeats"
-        elif column.is_number and _is_year(column, time):
+        elif time is not None and column.is_number and _is_year(column, time):
             reasons[column.name] = "it is the year of the time, which no later row repeats"
     return reasons
 
@@ -201,7 +222,7 @@ def _few(levels: Sequence[object]) -> str:
     return ", ".join(map(str, levels[:5])) + (f" and {len(levels) - 5} more" if len(levels) > 5 else "")
 
 
-def key_sql(key: Key, *, time: Column) -> str:
+def key_sql(key: Key) -> str:
     """The key of a row as SQL over the delivered table."""
     if not key.is_made:
         return key.columns[0].sql

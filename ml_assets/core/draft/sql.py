@@ -4,7 +4,7 @@ import re
 
 from ml_assets.core.draft.columns import quoted
 from ml_assets.core.draft.drafted import Draft
-from ml_assets.core.draft.roles import digest_sql, key_sql
+from ml_assets.core.draft.roles import digest_sql
 
 _RELATION = re.compile(r"\{\{\s*(?:source\('dataset',\s*'(\w+)'\)|ref\('(\w+)'\))\s*\}\}")
 
@@ -27,15 +27,15 @@ def plain(sql: str) -> str:
 
 def _requests(draft: Draft) -> str:
     key, time = draft.roles.key, draft.roles.time
-    columns = [_named(key_sql(key, time=time), key.field), _named(time.sql, time.field)]
-    columns += [_named(c.sql, c.field) for c in draft.roles.inputs if c.field not in (key.field, time.field)]
+    columns = [*(_named(sql, name) for name, sql in key.selected.items()), *([_named(time.sql, time.field)] if time else [])]
+    columns += [_named(c.sql, c.field) for c in draft.roles.inputs if c.field not in key.fields]
     head = "-- One row a question, with what is known when it is asked: these are the fields of a request.\n"
     return head + _select(draft, columns, "")
 
 
 def _labels(draft: Draft) -> str:
     key, label = draft.roles.key, draft.roles.label
-    columns = [_named(key_sql(key, time=draft.roles.time), key.field), _named(label.sql, label.field)]
+    columns = [*(_named(sql, name) for name, sql in key.selected.items()), _named(label.sql, label.field)]
     what = f"-- The answer: {label.field}" + (f", {draft.roles.positive!r} is the yes" if draft.roles.positive else "")
     return f"{what}. Null while it is not known.\n{_select(draft, columns, f' order by {label.sql}')}"
 
@@ -54,8 +54,8 @@ def _select(draft: Draft, columns: list[str], order: str) -> str:
 
 
 def _features(draft: Draft) -> str:
-    key, time = quoted(draft.roles.key.field), quoted(draft.roles.time.field)
-    columns = [key, time, *(_named(feature.sql, feature.name) for feature in draft.features)]
+    identity = [*draft.roles.key.fields, *([draft.roles.time.field] if draft.roles.time else [])]
+    columns = [*map(quoted, identity), *(_named(feature.sql, feature.name) for feature in draft.features)]
     head = "-- The model's input. Reads requests and lookups only: this compiled SQL also serves, on one request at a time.\n"
     return f"{head}select\n    " + ",\n    ".join(columns) + f"\nfrom {{{{ ref('{draft.relation('requests')}') }}}}\n"
 

@@ -40,12 +40,12 @@ def told_alone(columns: Iterable[Column], target: pl.Series, *, task: Task) -> l
 
 
 def outcomes(
-    columns: Sequence[Column], *, label: Column, time: Column, told: Sequence[Told], target: pl.Series
+    columns: Sequence[Column], *, label: Column, time: Column | None, told: Sequence[Told], target: pl.Series
 ) -> dict[str, str]:
     """The reason by name of each column that nobody can know when the question is asked."""
     reasons: dict[str, str] = {}
     for column in columns:
-        if column.kind == "time" and (share := _later_share(column, time)) >= LATER_SHARE:
+        if time is not None and column.kind == "time" and (share := _later_share(column, time)) >= LATER_SHARE:
             reasons[column.name] = f"it is later than {time.name} in {share:.1%} of rows"
         elif column.missing and label.missing and column.values.is_null().equals(label.values.is_null().alias(column.name)):
             reasons[column.name] = f"it is missing in just the rows in which {label.name} is"

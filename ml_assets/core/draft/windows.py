@@ -12,13 +12,22 @@ from ml_assets.spec.gates import MinimumSpec
 from ml_assets.spec.partitions import Every
 from ml_assets.spec.sections import Task
 
-UNITS: dict[Every, tuple[str, ...]] = {"month": ("day", "week"), "week": ("day",), "day": ("hour", "day"), "hour": ("hour",)}
+UNITS: dict[Every, tuple[str, ...]] = {
+    "year": ("day", "week", "month"),
+    "quarter": ("day", "week", "month"),
+    "month": ("day", "week"),
+    "week": ("day",),
+    "day": ("hour", "day"),
+    "hour": ("hour",),
+}
 """The units of time that may be independent within a delivery, the finest first."""
-USUAL_TRAIN: dict[Every, int] = {"month": 12, "week": 26, "day": 60, "hour": 24 * 14}
+USUAL_TRAIN: dict[Every, int] = {"year": 5, "quarter": 8, "month": 12, "week": 26, "day": 60, "hour": 24 * 14}
 FEW_UNITS = 6
 """With fewer units in a delivery a coarser unit is as good."""
 LEAST_TRAINED = 500
 """Rows that the first candidate should be trained on."""
+MOST_FOLDS, RESERVED, ENOUGH_ROWS = 5, 0.5, 100
+"""Of a table without a time: at most so many reserve folds, the share of rows in all of them, and rows that one needs."""
 MOST_TEST = 4
 """A test window is at most the history divided by this."""
 LEAST = MinimumSpec(units=5, positives=10, negatives=10)
@@ -71,7 +80,7 @@ def windows_of(history: History, units: pl.Series, target: pl.Series, *, task: T
     test = next((t for t in range(1, most + 1) if all(least(t)[name] >= wanted[name] for name in wanted)), most)
     there = least(test)
     kept = {n: min(wanted[n], max(int(getattr(LEAST, n)), int(0.8 * there[n]))) for n in wanted}
-    if less := [f"{kept[name]} {name} (usually {wanted[name]})" for name in wanted if kept[name] < wanted[name]]:
+    if less := [f"{kept[name]} {name} (usually {wanted[name]})" for name in wanted if there[name] < wanted[name]]:
         window = f"{test} {history.every}" + ("s" if test > 1 else "")
         notes.append(f"a test window of {window}, a quarter of the history, has few: it is judged from {', '.join(less)} on")
     rows = list(history.rows.values())
@@ -79,6 +88,22 @@ def windows_of(history: History, units: pl.Series, target: pl.Series, *, task: T
     minimum = max(1, min(need, (count - test) // 2))
     train = max(minimum, min(USUAL_TRAIN[history.every], 4 * count))
     return Windows(history.keys, train, test, minimum), MinimumSpec(**kept), notes
+
+
+def static_windows(target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSpec, list[str]]:
+    """The folds of a table without a time, as the partitions of a trial: part 0 is trained on from the start, each further part
+    is one fold. Each fold has enough rows of either kind, as far as the table has."""
+    known, usual, notes = target.drop_nulls(), MinimumSpec(), []
+    scarce = min(int(known.sum()), int(len(known) - known.sum())) if task == "binary" else len(known)
+    need = int(1.3 * (usual.positives if task == "binary" else ENOUGH_ROWS))
+    folds = max(1, min(MOST_FOLDS, int(RESERVED * scarce) // need))
+    there = int(0.7 * RESERVED * scarce / folds)
+    minimum = MinimumSpec()
+    if task == "binary" and there < usual.positives:
+        least = max(LEAST.positives, there)
+        minimum = MinimumSpec(positives=least, negatives=least)
+        notes.append(f"a fold has few rows of the rarer label: it is judged from {least} (usually {usual.positives}) on")
+    return Windows(tuple(f"{part:04d}" for part in range(folds + 1)), folds, 1, 1), minimum, notes
 
 
 def _by_partition(units: pl.Series, history: History) -> list[set[object]]:

@@ -19,6 +19,7 @@ from ml_assets.core.draft.product_text import product_text
 from ml_assets.core.draft.sql import dbt_files, plain
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.model.split import parts
 from ml_assets.services.declarations import problems
 from ml_assets.services.new_product.history import StoredHistory, deliveries, request_of
 from ml_assets.services.new_product.sources import Source
@@ -50,7 +51,8 @@ def new_product(
     refuse_existing(folder, history)
     draft = drafted(source.frame, source.spec, asked, table=source.table, time_format=time_format)
     size = f"{draft.frame.height:,} rows, {len(draft.columns)} columns"
-    say(f"{size}; {len(draft.history.keys)} deliveries by {draft.history.every}")
+    by = "of the whole table" if draft.history.is_static else f"by {draft.history.every}"
+    say(f"{size}; {len(draft.history.keys)} deliveries {by}")
     port = free_port(taken_ports)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".new-") as scratch:
@@ -137,12 +139,15 @@ def _features(draft: Draft, product: Product) -> tuple[pl.DataFrame, pl.DataFram
         for part in ("requests", "labels", "features"):
             frames[part] = connection.sql(plain(texts[f"{draft.relation(part)}.sql"])).pl()
             connection.register(draft.relation(part), frames[part].to_arrow())
-    key, time, label = draft.roles.key.field, draft.roles.time.field, draft.roles.label.field
-    labels = frames["labels"].with_columns(_number(label, draft.roles.positive))
+    key, time, label = draft.roles.key.field, draft.roles.time, draft.roles.label.field
+    labels = frames["labels"].select(key, label).with_columns(_number(label, draft.roles.positive))
     joined = frames["features"].join(labels, on=key, how="left", maintain_order="left")
-    codes = dict(zip(draft.roles.time.values.to_list(), draft.history.codes.to_list(), strict=True))
-    requests = frames["requests"].sort(time, key)
-    return requests, joined.with_columns(pl.col(time).replace_strict(codes, return_dtype=pl.String).alias("partition")).sort(key)
+    if time is None:
+        fold = parts(joined, product).map_elements(lambda number: f"{number:04d}", return_dtype=pl.String)
+        return frames["requests"].sort(key), joined.with_columns(fold.alias("partition")).sort(key)
+    codes = dict(zip(time.values.to_list(), draft.history.codes.to_list(), strict=True))
+    partition = pl.col(time.field).replace_strict(codes, return_dtype=pl.String).alias("partition")
+    return frames["requests"].sort(time.field, key), joined.with_columns(partition).sort(key)
 
 
 def _number(label: str, positive: str | None) -> pl.Expr:
@@ -153,8 +158,7 @@ def _typed(draft: Draft, product: Product) -> pl.DataFrame:
     """The rows of the history that the contract would publish, near enough for a trial: those with a time and a key."""
     schema: Mapping[str, pl.DataType] = polars_schema(product.contract.TABLES[draft.table])
     frame = pl.DataFrame([column.values.alias(name) for name, column in draft.columns.items()]).cast(dict(schema))  # type: ignore[arg-type]
-    kept = frame.filter(draft.history.codes.is_not_null())
-    return kept.unique(maintain_order=True) if draft.roles.key.is_counted else kept
+    return frame.filter(draft.history.codes.is_not_null())
 
 
 def _publish(staged: Path, folder: Path) -> None:

@@ -62,11 +62,8 @@ class StoredHistory:
 
 def deliveries(draft: Draft) -> Iterator[tuple[str, bytes]]:
     """The bytes of each partition of the history, in order; its rows in the order of the source."""
-    by_key = draft.frame.with_columns(draft.history.codes.alias("\0partition")).partition_by(
-        "\0partition", as_dict=True, include_key=False
-    )
     for key in draft.history.keys:
-        yield key, delivered_bytes(by_key[(key,)], draft.spec)
+        yield key, delivered_bytes(draft.frame.filter(draft.history.rows_of(key)), draft.spec)
 
 
 def delivered_bytes(frame: pl.DataFrame, spec: ReferenceSpec) -> bytes:

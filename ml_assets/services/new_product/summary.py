@@ -27,8 +27,12 @@ def _rows(written: Written) -> Iterator[tuple[str, str]]:
     draft, plan, roles = written.draft, written.plan, written.draft.roles
     positive = f", {roles.positive!r} is the yes" if roles.positive else ""
     yield "task", f"{roles.task}, label {roles.label.name}{positive}"
-    keys = draft.history.keys
-    yield "time", f"{roles.time.name}; {len(keys)} deliveries by {draft.history.every}, {keys[0]} to {keys[-1]}"
+    keys, folds = draft.history.keys, len(written.plan.windows.keys) - 1
+    if roles.time is None:
+        kept = f"{folds} folds" if folds > 1 else "one fold"
+        yield "time", f"none: each delivery is the whole table; {kept} by the key to judge on before they are trained on"
+    else:
+        yield "time", f"{roles.time.name}; {len(keys)} deliveries by {draft.history.every}, {keys[0]} to {keys[-1]}"
     made = f", made of {', '.join(column.name for column in roles.key.columns)}" if roles.key.is_made else ""
     yield "key", ("a digest of each row, since no column names it" if roles.key.is_counted else roles.key.field + made)
     yield "features", ", ".join(feature.name for feature in draft.features)
