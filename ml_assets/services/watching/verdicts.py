@@ -81,8 +81,8 @@ def _monitored_before(lineage: Lineage, product: Product, monitoring: Manifest) 
 
 
 def _settled(lineage: Lineage, product: Product, *, before: str) -> set[str]:
-    """Partitions that count as usual whatever they looked like: accepted by a person, or trained on by a release that was promoted
-    as of an earlier partition."""
+    """Partitions that count as usual whatever they looked like: accepted by a person, or trained on by a release that was
+    promoted as of an earlier partition."""
     keys = set(accepted(lineage.ledger, product.name))
     for move in lineage.ledger.moves(product.name, "production"):
         is_earlier = move.kind == "promotion" and move.body.as_of < before
