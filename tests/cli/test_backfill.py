@@ -48,6 +48,7 @@ def test_a_run_without_a_candidate_says_what_is_missing(backfilled: tuple[Home, 
     assert f"no candidate yet: 0 of at least 1 training partitions before {FIRST}" in backfilled[1].output
 
 
+@pytest.mark.long
 def test_the_same_command_goes_on_where_it_was_stopped(backfilled: tuple[Home, Result]) -> None:
     home, _ = backfilled
     deliver(home, SECOND)

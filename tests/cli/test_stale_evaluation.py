@@ -62,6 +62,7 @@ def test_report_and_card_begin_with_it(days: Days, tmp_path: Path) -> None:
         assert page.splitlines()[2] == "> - product.yaml: model.iterations 5 -\\> 6"
 
 
+@pytest.mark.long
 def test_a_check_passes_no_claim_of_it_and_keeps_the_evidence(days: Days) -> None:
     before = days.open()
     evaluation = before.ledger.current("flights", "evaluation", THIRD)

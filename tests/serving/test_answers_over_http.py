@@ -152,6 +152,7 @@ def test_no_body_is_answered_with_a_server_error(running: str, value: Any) -> No
     assert status == 200 or content["detail"][0]["message"]
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(
     st.fixed_dictionaries(
