@@ -90,7 +90,8 @@ def _newest(lineage: Lineage, product: Product, key: str) -> tuple[str, bool]:
         return key, False
     last = attempt.record
     outcome = last.outcome if last.end == "current" else last.end
-    return f"{key}: {outcome}{f': {last.reason}' if last.reason else ''}", outcome == "withheld"
+    reason = last.reason.removeprefix(outcome)
+    return f"{key}: {outcome}{reason if reason != last.reason or not reason else f': {reason}'}", outcome == "withheld"
 
 
 def _stale(lineage: Lineage, product: Product, items: Sequence[Item]) -> str:
