@@ -155,6 +155,16 @@ def test_the_sensor_makes_a_delivery_known_to_dagster_and_launches_it(tmp_path: 
         assert list(instance.get_dynamic_partitions(deliveries_name(home.product))) == [FIRST]
 
 
+def test_deliveries_that_were_run_elsewhere_are_made_known_to_dagster(ran: tuple[Home, dict[str, Run]]) -> None:
+    home, _ = ran
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources=resources_of(home.space.settings)) as context,
+    ):
+        new_data.build(home.product)(context)
+        assert sorted(instance.get_dynamic_partitions(deliveries_name(home.product))) == list(KEYS)
+
+
 def test_a_delivery_gets_the_next_number(tmp_path: Path) -> None:
     home = loans(tmp_path)
     landing, ledger = home.space.landing, home.space.ledger
