@@ -42,7 +42,8 @@ def servers(home: Path, bundle: Path) -> list[Server]:
 
     loaded = load(bundle)
     golden = json.loads((bundle / "golden.json").read_bytes())["requests"]
-    rows = [golden[number % len(golden)] for number in range(100)]
+    key, *_ = loaded.card.key  # no two rows of a request may ask about the same
+    rows = [row | {key: f"{row[key]} {number}"} for number in range(100) if (row := golden[number % len(golden)])]
     names = [feature["name"] for feature in loaded.card.features]
     computed = loaded.features_of(loaded.requests.convert(rows)).rows(loaded.card.features)
     finished = [dict(zip(names, map(_as_json, row), strict=True)) for row in computed]

@@ -1,7 +1,7 @@
 """The Dagster side that every stage shares: keys, partitions, dependencies and the result that is reported."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypedDict
 
@@ -49,10 +49,12 @@ def deliveries_name(product: Product) -> str:
     return f"{product.name}_deliveries"
 
 
-def make_known(instance: dg.DagsterInstance, product: Product, partition: str) -> None:
-    """Have Dagster know a delivery of a static table, which it can run only then; slices of time it knows by the calendar."""
-    if product.partitions.is_static and partition:
-        instance.add_dynamic_partitions(deliveries_name(product), [partition])
+def make_known(instance: dg.DagsterInstance, product: Product, deliveries: Iterable[str]) -> None:
+    """Have Dagster know deliveries of a static table, which it can run only then; slices of time it knows by the calendar."""
+    if not product.partitions.is_static:
+        return
+    if missing := sorted(set(deliveries) - set(instance.get_dynamic_partitions(deliveries_name(product)))):
+        instance.add_dynamic_partitions(deliveries_name(product), missing)
 
 
 def declared_deps(product: Product, stage: str) -> list[dg.AssetDep]:

@@ -49,6 +49,9 @@ def build(product: Product) -> dg.SensorDefinition:
             context.log.info(
                 f"{product.name} {end.partition}: attempt {end.number} ended: {end.end}; {end.outcome}: {end.reason}"
             )
+        if product.partitions.is_static:  # deliveries that were run elsewhere too: a person may run them again here
+            known = {*landing.delivered(product), *lineage.ledger.partitions(product.name, "raw")}
+            make_known(context.instance, product, known)
         landed = Landed(landing, product, settings.cache)
         try:
             found = due(lineage, landed, context.instance, most=MOST_RUNS)
@@ -57,8 +60,6 @@ def build(product: Product) -> dg.SensorDefinition:
         finally:
             landed.digests.write()
         if found.launched:
-            for delivery, _ in found.launched:
-                make_known(context.instance, product, delivery.partition)
             return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in found.launched])
         waits = "; ".join(found.waits[:SHOWN])
         return dg.SkipReason(f"{waits or 'no delivered partition is new or changed'}{about}")

@@ -225,7 +225,12 @@ def _sql(module: ModuleType, written: Written, relation: str) -> str:
 
 
 def _named(columns: Iterable[str], *, of: str = "") -> str:
-    return ", ".join(f"{of}{_quoted(name)}" for name in columns)
+    return ", ".join(f"{of}{_as_it_is(_quoted(name))}" for name in columns)
+
+
+def _as_it_is(text: str) -> str:
+    """SQL that Jinja does not look at: a name may have braces."""
+    return f"{{% raw %}}{text}{{% endraw %}}" if "{" in text else text
 
 
 def _quoted(name: str) -> str:

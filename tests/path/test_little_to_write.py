@@ -106,6 +106,18 @@ def test_the_code_that_fills_in_counts_only_where_something_is_filled_in(tmp_pat
     assert stage_code(whole, STAGES["raw"]) == stage_code(filled, STAGES["raw"])
 
 
+ODD = ("key", "starts_at", 'a "b"', "select", "ünï côl", "{{ x }} {% y %}", "it's -- no /* comment")
+"""Names of columns that SQL, Jinja or the relation of the partition give a meaning to."""
+
+
+def test_a_column_may_have_any_name(tmp_path: Path) -> None:
+    home = least(tmp_path)
+    fields = "".join(f"    odd_{number}: int = pa.Field(alias={name!r})\n" for number, name in enumerate(ODD))
+    home.edit("contract.py", ("    came_back", f"{fields}    came_back"))
+    assert not problems(home)
+    assert [column.name for column in home.space.dbt.columns(home.product)][5:] == list(ODD)
+
+
 def test_a_boolean_is_a_category_where_the_features_make_text_of_it(tmp_path: Path) -> None:
     """Without that it is a number."""
     home = loans(tmp_path)

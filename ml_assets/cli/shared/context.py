@@ -88,7 +88,7 @@ def run_job(
             instance.add_event_listener(run_id, listener)
         definition = build_defs({product.name: product}, resources_of(space.settings)).resolve_job_def(f"{product.name}_{job}")
         partition = tags.get("dagster/partition") if job == "path" else None
-        make_known(instance, product, partition or "")
+        make_known(instance, product, [partition] if partition else [])
         result = definition.execute_in_process(
             instance=instance,
             run_id=run_id,

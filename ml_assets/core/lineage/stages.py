@@ -202,15 +202,15 @@ def stage_code(product: Product, stage: Stage) -> str:
     files = {
         name: file_digest(name, content) for name, content in _deciding_files(product, stage, shared=shared_dbt_files()).items()
     }
-    return digest_json({"code": closure(*_entries(product, stage)).digest, "files": files})
+    return digest_json({"code": closure(*entry_points(product, stage)).digest, "files": files})
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
     """What the code digest is made of, by module and file, shortened: to name what changed."""
-    return {**closure(*_entries(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
+    return {**closure(*entry_points(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
 
 
-def _entries(product: Product, stage: Stage) -> tuple[str, ...]:
+def entry_points(product: Product, stage: Stage) -> tuple[str, ...]:
     """Where the stage's code begins: its builders, and what fills in the parts that the product does not write."""
     return (*stage.builders, *ENTRIES) if stage.files and product.written.derives else stage.builders
 

@@ -78,11 +78,12 @@ def split_digest(product: Product) -> str:
     return digest_json([columns, spec.salt or product.name, spec.train, spec.folds])
 
 
-def trained_parts(product: Product, partition: str) -> dict[str, Any]:
-    """The fact of a model of a static table: the parts that it was trained on, and the division that they are of."""
+def trained_parts(trained: pl.DataFrame, product: Product) -> dict[str, Any]:
+    """The fact of a model of a static table: the parts of the rows that it was trained on, as they are and not as they should be,
+    and the division that they are of."""
     if not product.partitions.is_static:
         return {}
-    return {"split": {"parts": list(range(delivery_number(partition))), "digest": split_digest(product)}}
+    return {"split": {"parts": parts(trained, product).unique().sort().to_list(), "digest": split_digest(product)}}
 
 
 def names(parts_trained: Iterable[int]) -> tuple[str, ...]:

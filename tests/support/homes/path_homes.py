@@ -117,7 +117,7 @@ class Home:
         logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
         with dg.DagsterInstance.ephemeral() as instance:
             job = definitions.resolve_job_def(name)
-            make_known(instance, product, partition)
+            make_known(instance, product, [partition] if partition else [])
             done = job.execute_in_process(
                 instance=instance, partition_key=partition or None, raise_on_error=False, run_config=QUIET
             )
