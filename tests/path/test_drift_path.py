@@ -43,7 +43,7 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
         deliver(at, day)
         runs[day] = at.run(day, leaves=()) if number < 2 else at.run(day, only=WATCHED)
         assert runs[day].success, runs[day].errors
-        if day != DAYS[-1]:
+        if number and day != DAYS[-1]:
             assert asked(at) == "retrain: asks for nothing new", day
     before = at.answering()
     assert [runs[day].checks.get("columns_stable") for day in DAYS[6:9]] == [True] * 3
