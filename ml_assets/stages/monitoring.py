@@ -51,12 +51,11 @@ def _metadata(snapshots: Snapshots, champion: Manifest, manifest: Manifest) -> d
     values = {name: by_role["candidate"].value for name, by_role in (facts.metrics or {}).items()}
     return {
         "release": ReleaseFacts.of(champion).release,
-        "drifted": ", ".join(facts.drifted) or "none",
+        "psi_above_its_line": ", ".join(facts.drifted) or "none",  # it informs; the verdict is the check columns_stable
         "drift": small_table(["column", "PSI"], [[c["column"], f"{c['psi']:.3f}"] for c in drift["columns"][:15]]),
         **measured,
         "plots": plots(snapshots, manifest),
         "score_psi": facts.score_psi,
-        "columns_drifted": len(facts.drifted),
         "rows": facts.rows,
         **{f"realised_{name}": value for name, value in values.items() if value is not None},
     }

@@ -14,6 +14,8 @@ from ml_assets.cli.audit.lineage import lines
 from ml_assets.cli.shared.references import resolve
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.audit.questions import Audit
+from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.outbox import record, recorded
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
@@ -242,3 +244,21 @@ def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Pa
 def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ProductError, match="4 of 3 partitions can never fail"):
         declared(tmp_path, "retrain: {on: [loss], loss: {fails: 4, of: 3}}")
+
+
+def test_an_alarm_of_drift_is_told_once_while_it_lasts_and_then_that_it_is_over(product: Product, workspace: Workspace) -> None:
+    def told() -> list[tuple[str, str, bool]]:
+        found = causes(workspace.lineage, workspace.landing, workspace.settings, product)
+        return [(each.event, each.partition, each.is_over) for each in record(workspace.ledger, product.name, found)]
+
+    monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
+    assert told() == []
+    monitored(workspace, "2013-03", "columns_stable", passed=False, state="alarm", lasting=["fare"])
+    assert told() == [("drift", "2013-03", False)]
+    [notice] = [each for each in recorded(workspace.ledger) if each.event == "drift"]
+    assert notice.command == "ml-assets accept trains 2013-03 --reason …"
+    assert "columns_stable of 2013-03; accept it if this is how it is from now on" in notice.why
+    monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm", lasting=["fare"])
+    assert told() == []
+    monitored(workspace, "2013-05", "columns_stable", passed=True, state="stable")
+    assert told() == [("drift", "2013-03", True)]

@@ -175,7 +175,8 @@ def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict
     ignored = [name for name in past[-1].histograms if name in rule.ignored and all(name in p.histograms for p in past)]
     bands = _bands(compared) | (_bands(compare_all([*past, now], uses, ignored)) if ignored else {})
     state: State = "watch" if is_at_watch.any() else "stable"
-    words = in_words(found) or f"{len(columns)} columns move as they do by nature"
+    calm = "1 column moves as it does by nature" if len(columns) == 1 else f"{len(columns)} columns move as they do by nature"
+    words = in_words(found) or calm
     return Verdict(now.key, state, words, exceeds, (), tuple(found), references, len(uses) - 1, bands)
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 WIDTH, HEIGHT, MARGIN = 300, 64, 4
+SHOWN = 12
+"""The newest partitions, which the table shows unfolded."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,12 @@ def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, 
         ignored=[picture for picture in drawn if picture.column in ignored],
         width=WIDTH,
         height=HEIGHT,
+        shown=SHOWN,
     )
 
 
 def _picture(column: str, points: Sequence[Point]) -> Picture:
-    top = max(0.05, *(max(point.moved, point.high) for point in points)) * 1.1
+    top = min(1.0, max(0.05, *(max(point.moved, point.high) for point in points)) * 1.1)
     step = (WIDTH - 2 * MARGIN) / max(len(points) - 1, 1)
 
     def place(number: int, share: float) -> tuple[float, float]:

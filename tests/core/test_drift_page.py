@@ -1,0 +1,63 @@
+"""The page of what drifts: every partition and column, ignored ones apart, and no text of others as markup."""
+
+from html.parser import HTMLParser
+
+from ml_assets.core.html.drift_page import SHOWN, Line, Point, page
+
+EVIL = '<script>alert("x")</script>'
+
+
+class Elements(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def line(partition: str, words: str = "calm") -> Line:
+    return Line(partition, "6,500", "alarm", words, "stable", words, "roc_auc 0.700")
+
+
+def points(*moved: float) -> list[Point]:
+    return [Point(f"p{n}", share, 0.01, 0.05, exceeds=share > 0.2) for n, share in enumerate(moved)]
+
+
+def drawn(**changes: object) -> Elements:
+    content: dict[str, object] = {
+        "title": "Drift of flights",
+        "lead": "so",
+        "lines": [line(f"2013-{n:02}") for n in range(1, SHOWN + 3)],
+        "columns": {"distance": points(0.02, 0.4), "day_of_year": points(0.9, 1.0), "empty": []},
+        "ignored": ("day_of_year",),
+    }
+    found = Elements()
+    found.feed(page(**{**content, **changes}))  # type: ignore[arg-type]
+    return found
+
+
+def test_each_partition_and_column_is_shown_and_the_ignored_ones_apart() -> None:
+    found = drawn()
+    assert found.tags.count("figure") == 2
+    assert found.text.index("distance") < found.text.index("Ignored columns") < found.text.index("day_of_year")
+    assert "2 earlier partitions" in found.text
+    assert found.text.count("6,500") == SHOWN + 2
+    assert "p1: 40.0% moved, in nine of ten past comparisons 1.0% to 5.0%" in found.text
+    assert found.tags.count("circle") == 4
+
+
+def test_a_product_without_a_verdict_says_so() -> None:
+    found = drawn(columns={}, ignored=())
+    assert "No partition has a verdict yet." in found.text
+    assert "Ignored columns" not in found.text
+
+
+def test_no_text_becomes_an_element() -> None:
+    found = drawn(lines=[line(EVIL, EVIL)], columns={EVIL: points(0.1)}, title=EVIL, lead=EVIL)
+    assert "script" not in found.tags
+    assert EVIL in found.text

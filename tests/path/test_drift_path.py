@@ -1,0 +1,67 @@
+"""A lasting drift begins: the alarm of its second day asks for a training, which passes the gates and serves; and it is told."""
+
+import itertools
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from ml_assets.core.lineage.facts import ReleaseFacts
+from ml_assets.services.automation.causes import causes
+from ml_assets.services.automation.policy import Trigger, due_training, record_trigger
+from resources.landing import Landing
+from resources.ledger import triggers
+from tests.support.homes.path_homes import Home, Run
+from tests.support.homes.shop import csv_bytes, rows, shop
+
+pytestmark = pytest.mark.long
+DAYS = [f"2024-03-{day:02}" for day in range(1, 12)]
+DRIFTED = DAYS[9:]
+WATCHED = ("raw", "dataset", "quarantine", "features", "monitoring")
+
+
+def deliver(at: Home, day: str) -> None:
+    scale = 4 if day in DRIFTED else 1
+    table = rows(day, count=300, amount=lambda _, row: round(row["amount"] * scale, 2))
+    at.deliver(day, {"orders": csv_bytes(table)})
+
+
+def asked(at: Home) -> Trigger | str:
+    return due_training(at.space.ledger, dg.DagsterInstance.ephemeral(), at.product, datetime.now(UTC))
+
+
+def told(at: Home) -> list[str]:
+    notices = causes(at.space.lineage, Landing(at.space.settings.landing), at.space.settings, at.product)
+    return [notice.why for notice in notices if notice.event == "drift"]
+
+
+def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) -> None:
+    at = shop(tmp_path, (r"(?m)^window:", "retrain: {on: [drift]}\nwindow:"))
+    runs: dict[str, Run] = {}
+    for number, day in enumerate(DAYS):
+        deliver(at, day)
+        runs[day] = at.run(day, leaves=()) if number < 2 else at.run(day, only=WATCHED)
+        assert runs[day].success, runs[day].errors
+        if number and day != DAYS[-1]:
+            assert asked(at) == "retrain: asks for nothing new", day
+    before = at.answering()
+    assert [runs[day].checks.get("columns_stable") for day in DAYS[6:9]] == [True] * 3
+    first, second = (runs[day].told["columns_stable"] for day in DRIFTED)
+    assert first.startswith(("watch", "no alarm yet"))
+    assert second.startswith(f"alarm: in {DRIFTED[0]} and again in {DRIFTED[1]}: amount")
+
+    trigger = asked(at)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.partition, trigger.kind) == (DRIFTED[1], "drift")
+    assert any("amount" in why for why in told(at))
+    run = at.run(DRIFTED[1], leaves=())
+    with dg.DagsterInstance.ephemeral() as instance:
+        record_trigger(at.space.ledger, at.product, instance.add_run(dg.DagsterRun("shop_path", tags=trigger.tags)), DRIFTED[1])
+    assert run.success, run.errors
+    assert at.answering() != before, "an alarm blocks no promotion"
+    release = at.get("release", DRIFTED[1])
+    assert ReleaseFacts.of(release).release == at.answering()
+    assert [entry.body.why for entry in triggers.triggers(at.space.ledger, "shop")] == [trigger.why]
+    assert asked(at) == "retrain: asks for nothing new"
+    assert list(itertools.chain(told(at))) != [], "the alarm lasts until a later day is calm"
