@@ -1,7 +1,7 @@
 """evaluation: candidate, champion and anchor on the same unseen rows, each on its own features; measured and judged."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -15,6 +15,7 @@ from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.core.model.baseline import baseline_scores
 from ml_assets.core.model.features import stacked
 from ml_assets.core.model.scoring import load_model, score_frame
+from ml_assets.core.model.seen_keys import unseen
 from ml_assets.core.model.split import tested_on, trained_on
 from ml_assets.core.model.training import labelled
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores
@@ -43,7 +44,7 @@ class Compared:
 
 def build(inputs: Compared, product: Product, partition: str) -> Output:
     """Score, measure and judge. A champion whose own features cannot be computed any more leaves the verdict to a person."""
-    rows = tested_rows(inputs.tested, product)
+    rows = tested_rows(inputs.tested, inputs.before, product)
     expected = levels_of(labelled(inputs.usual(product), label=product.features.label), product=product)
     scores = {"candidate": candidate_scores(inputs.model, rows, product), **simple_scores(inputs.before, rows, product)}
     trouble = ""
@@ -61,17 +62,21 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         doubt=outcomes_lacking(inputs, product),
         past=history(inputs.past, unit=product.gates.unit),
     )
-    return output(rows, scores, judged, product=product)
+    made = output(rows, scores, judged, product=product)
+    if product.keys.across_partitions == "allow":
+        return made
+    every = labelled(_delivered(inputs.tested, product), label=product.features.label)
+    return replace(made, facts={**made.facts, "seen_keys": every.height - rows.height})
 
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:
     """Why too few outcomes of the test window are known to judge on; empty if enough are."""
-    return lacking(window_rows(inputs.tested, product), inputs.usual(product), product=product)
+    return lacking(window_rows(inputs.tested, inputs.before, product), inputs.usual(product), product=product)
 
 
-def tested_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
-    """The labelled rows of the test window."""
-    return labelled(window_rows(tested, product), label=product.features.label)
+def tested_rows(tested: Sequence[Handle], before: Sequence[Handle], product: Product) -> pl.DataFrame:
+    """The labelled rows of the test window that judge; `before` are the features trained on."""
+    return labelled(window_rows(tested, before, product), label=product.features.label)
 
 
 def trained_rows(trained: Sequence[Handle], product: Product) -> pl.DataFrame:
@@ -79,8 +84,15 @@ def trained_rows(trained: Sequence[Handle], product: Product) -> pl.DataFrame:
     return trained_on(stacked(trained, product=product), product, partition=trained[-1].partition)
 
 
-def window_rows(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
-    """The rows of the test window, with and without a label."""
+def window_rows(tested: Sequence[Handle], before: Sequence[Handle], product: Product) -> pl.DataFrame:
+    """The rows of the test window that judge, with and without a label; `before` are the features trained on."""
+    rows = _delivered(tested, product)
+    if product.keys.across_partitions == "allow":
+        return rows
+    return unseen(rows, stacked(before, product=product), product=product)
+
+
+def _delivered(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
     return tested_on(stacked(tested, product=product), product, partition=tested[-1].partition)
 
 

@@ -58,7 +58,7 @@ def _plots(evaluation: Evaluation) -> dict[str, bytes]:
 def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
     """The scored test rows against the partitions before them, as many as were tested. Its title says what was left out, here
     and of the pictures before it."""
-    rows = tested_rows(compared.tested, product)
+    rows = tested_rows(compared.tested, compared.before, product)
     before = labelled(compared.usual(product), label=product.features.label)
     sides = (frame.with_columns(pl.Series("score", candidate_scores(compared.model, frame, product))) for frame in (before, rows))
     features = compared.model.json("model.json")["features"]

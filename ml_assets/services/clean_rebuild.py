@@ -174,7 +174,11 @@ def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
     frames = [builder.scratch.snapshots.frame(builder.rebuild(m).snapshot, "features.parquet") for m in tested]
     whole = tested_on(pl.concat(frames), builder.product, partition=evaluation.partition)
     rows = labelled(whole, label=builder.product.features.label)
-    recorded = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")["candidate"]
+    scored = builder.real.snapshots.frame(evaluation.snapshot, "scores.parquet")
+    if builder.product.keys.across_partitions == "refuse":
+        key = list(builder.product.features.key)
+        rows = rows.join(scored.select(key), on=key, how="semi", nulls_equal=True, maintain_order="left")
+    recorded = scored["candidate"]
     return _compare(recorded.to_list(), _scores(builder, rows).tolist())
 
 

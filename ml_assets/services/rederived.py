@@ -1,6 +1,6 @@
 """A verdict again, from the scores that are stored beside it: what was written down is held against what was measured."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from math import isclose
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> 
     if facts.verdict.decision != "ACCEPT":
         return []
     compared = compared_before(lineage, product, evaluation)
-    scored, tested = lineage.snapshots.frame(evaluation.snapshot, "scores.parquet"), _rows(lineage, product, compared.tested)
+    scored, tested = lineage.snapshots.frame(evaluation.snapshot, "scores.parquet"), _tested(lineage, product, compared)
     same = [*product.features.key, product.features.label]
     if not scored.select(same).equals(tested.select(same)):
         return ["its scores are of other rows, or other labels, than the features that were tested"]
@@ -39,11 +39,12 @@ def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> 
     return list(_differences(facts.verdict, _judged(lineage, product, facts, compared, scored)))
 
 
-def _rows(lineage: Lineage, product: Product, features: Sequence[Manifest]) -> "pl.DataFrame":
-    """Their labelled rows."""
+def _tested(lineage: Lineage, product: Product, compared: Comparison) -> "pl.DataFrame":
+    """The labelled rows of the test window that judge."""
     from ml_assets.builders.evaluation import tested_rows
 
-    return tested_rows([lineage.handle(each) for each in features], product)
+    tested, before = ([lineage.handle(each) for each in part] for part in (compared.tested, compared.before))
+    return tested_rows(tested, before, product)
 
 
 def _usual(lineage: Lineage, product: Product, compared: Comparison) -> "pl.DataFrame":

@@ -7,7 +7,7 @@ from ml_assets.spec.automation import LandingSpec
 from ml_assets.spec.delivery import DeliverySpec
 from ml_assets.spec.gates import GateSpec
 from ml_assets.spec.partitions import PartitionSpec, SplitSpec
-from ml_assets.spec.sections import FeatureSpec
+from ml_assets.spec.sections import FeatureSpec, KeysSpec
 
 
 def arrival_problem(section: object, before: Mapping[str, Any]) -> str:
@@ -18,6 +18,8 @@ def arrival_problem(section: object, before: Mapping[str, Any]) -> str:
             return _delivery_problem(section, partitions)
         case FeatureSpec():
             return _features_problem(section, partitions)
+        case KeysSpec() if partitions.is_static and section.across_partitions != "allow":
+            return "across_partitions: deliveries of a static table have the same keys, which the split keeps apart; leave it out"
         case SplitSpec() if "features" in before:
             return _split_problem(section, partitions, before["features"])
         case GateSpec() if "split" in before:

@@ -32,6 +32,7 @@ from ml_assets.spec.sections import (
     EndpointSpec,
     EvaluationSpec,
     FeatureSpec,
+    KeysSpec,
     ModelSpec,
     PromoteSpec,
     StagingSpec,
@@ -57,6 +58,7 @@ class Product(Section):
     partitions: PartitionSpec
     delivery: DeliverySpec
     features: FeatureSpec
+    keys: KeysSpec = KeysSpec()
     split: SplitSpec = SplitSpec()
     window: WindowSpec = ONE_DELIVERY
     model: ModelSpec
@@ -74,7 +76,7 @@ class Product(Section):
     ci: CiSpec = CiSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 
-    @field_validator("delivery", "features", "split", "gates", "landing")
+    @field_validator("delivery", "features", "keys", "split", "gates", "landing")
     @classmethod
     def _fits_how_data_arrives(cls, section: Any, info: ValidationInfo) -> Any:
         if "partitions" not in info.data or (problem := arrival_problem(section, info.data)) == "":

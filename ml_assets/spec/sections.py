@@ -60,6 +60,14 @@ class FeatureSpec(Section):
         return (*self.key, self.time) if self.time else self.key
 
 
+class KeysSpec(Section):
+    """What a key means that comes in more than one partition. `refuse`: it is the same thing again, so a test row whose key was
+    trained on judges nothing."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"across_partitions"})
+    across_partitions: Literal["allow", "refuse"] = "allow"
+
+
 class ModelSpec(Section):
     """CatBoost's parameters. All of them change the model, seed and threads included."""
 

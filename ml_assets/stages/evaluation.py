@@ -78,9 +78,11 @@ def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str
     from ml_assets.builders.evaluation import build, tested_rows
 
     read = compared.read(lineage)
-    if tested_rows(read.tested, product).is_empty():  # outcomes that are not known yet cost no look
+    if tested_rows(read.tested, read.before, product).is_empty():  # outcomes that are not known yet cost no look
+        seen = "" if product.keys.across_partitions == "allow" else " and whose key was not trained on"
+        lacks = f"has no row whose {product.features.label} is known{seen}"
         raise OutcomesMissing(
-            f"{product.name}: the test window {', '.join(compared.keys)} has no row whose {product.features.label} is known; "
+            f"{product.name}: the test window {', '.join(compared.keys)} {lacks}; "
             f"deliver the outcomes, then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
         )
     look = charge(lineage, product, compared, run=run)
@@ -115,6 +117,7 @@ def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dic
         "budget": f"look {facts.look.number} of {verdict.looks} at this test window",
         "champion": facts.champion.release if facts.champion else "none: a first release",
         "tested_on": ", ".join(facts.tested),
+        **({"left_out": f"{facts.seen_keys} rows whose key was trained on"} if facts.seen_keys is not None else {}),
         "metrics": dg.MetadataValue.md(comparison(facts.metrics, order=metrics)),
         **pictures(json.loads(read("metrics.json"))),
         "slices": dg.MetadataValue.md(read("summary.md").decode()),

@@ -14,7 +14,7 @@ from ml_assets.core.lineage.stages import reads
 from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
-from ml_assets.services.dagster_ui.metadata import small_table
+from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.next_window import no_fold_left
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.services.untrained import outcomes_awaited, refuse, tested_features
@@ -103,7 +103,7 @@ def _metadata(snapshots: Snapshots, manifest: Manifest) -> dict[str, Any]:
     losses = about["learning_curve"]
     curve = thumbnail("learning_curve", {"training": {"x": list(range(1, len(losses) + 1)), "y": losses}})
     return {
-        "trained_on": f"{facts.train[0]} to {facts.train[-1]}, {len(facts.train)} partitions",
+        "trained_on": trained_in_words(facts),
         "feature_importance": small_table(["feature", "%"], [[name, f"{value:.1f}"] for name, value in about["importance"][:12]]),
         **({"learning_curve": dg.MetadataValue.md(curve)} if curve else {}),
         "training_rows": facts.rows,

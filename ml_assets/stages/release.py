@@ -9,7 +9,7 @@ from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.release.approvals import Override
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.dagster_ui.metadata import small_table
+from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration, materialized
@@ -112,7 +112,7 @@ def _metadata(lineage: Lineage, manifest: Manifest) -> dict[str, Any]:
         "card": dg.MetadataValue.md(card),
         **({"override": f"by {override.by}, {override.at[:19]}: {override.reason}"} if override else {}),
         "evidence": ", ".join(claim.name for claim in EvaluationFacts.of(evaluation).verdict.claims if claim.outcome == "PASS"),
-        "trained_on": f"{facts.train[0]} to {facts.train[-1]}, {len(facts.train)} partitions",
+        "trained_on": trained_in_words(facts),
         "bundle": manifest.snapshot,
         "members": small_table(["member"], [[name] for name in sorted(lineage.snapshots.open(manifest.snapshot).members)]),
     }

@@ -94,4 +94,5 @@ def test_labels_are_watched_on_rows_that_the_release_never_saw(product: Product)
 def test_what_decides_the_division_has_a_digest(product: Product) -> None:
     digests = {split.split_digest(grouped(product, **changed)) for changed in ({}, {"train": 0.4}, {"folds": 9}, {"salt": "b"})}
     assert len(digests) == 4
-    assert split.trained_parts(product, "0003")["split"]["parts"] == [0, 1, 2]
+    trained = split.trained_on(frame(1, 600), product, partition="0003")
+    assert split.trained_parts(trained, product)["split"]["parts"] == [0, 1, 2]

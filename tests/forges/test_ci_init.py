@@ -61,7 +61,7 @@ def test_what_is_written_is_said_and_nothing_is_written_twice(own: Team, forge: 
     assert not re.search(r"@[A-Z]+@", "".join((own.root / path).read_text() for path in WRITTEN[forge]) + by_hand)
     assert init(own, forge).stdout.startswith("\nBy hand")
     rules = (own.root / WRITTEN[forge][-2 if forge == "github" else -1]).read_text()
-    for path in ("product.yaml", "contract.py", "dbt/trains_features.sql"):
+    for path in ("product.yaml", "contract.py", "features.sql", "dbt/trains_features.sql"):
         assert owners(rules, f"products/trains/{path}", forge) == [("@ann",)]
     assert owners(rules, WRITTEN[forge][0], forge) == owners(rules, "requirements.txt", forge) == [("@ann",)]
 

@@ -1,12 +1,16 @@
 """One table, a contract of one class, and no SQL: requests, labels and features follow, down the path to a served release."""
 
+import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from ml_assets.core.declared.problems import declaration_problems
 from ml_assets.core.lineage.stages import STAGES, stage_code, stage_code_parts
 from ml_assets.spec.product import ProductError, load
+from tests.support.homes.loans import deliver as loans_deliver
+from tests.support.homes.loans import loans
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -100,3 +104,29 @@ def test_the_code_that_fills_in_counts_only_where_something_is_filled_in(tmp_pat
     assert "ml_assets.spec.derived" in stage_code_parts(filled, STAGES["model"])
     assert "ml_assets.spec.derived" not in stage_code_parts(whole, STAGES["model"])
     assert stage_code(whole, STAGES["raw"]) == stage_code(filled, STAGES["raw"])
+
+
+def test_a_boolean_is_a_category_where_the_features_make_text_of_it(tmp_path: Path) -> None:
+    """Without that it is a number."""
+    home = loans(tmp_path)
+    assert home.product.contract.Features.to_schema().columns["is_owner"].dtype.type == pl.Boolean
+    (home.declared / "features.sql").write_text(
+        "select loan_id, city, income, amount, is_owner::varchar as is_owner\nfrom {{ ref('loans_requests') }}\n"
+    )
+    features = (
+        "class Features(pa.DataFrameModel):\n    loan_id: int\n    city: str\n    income: float = pa.Field(nullable=True)\n"
+    )
+    home.edit("contract.py", (r"\nTABLES = ", f"\n{features}    amount: int\n    is_owner: str\n\n\nTABLES = "))
+    assert not problems(home)
+    loans_deliver(home, "0001")
+    with blank_pages():
+        run = home.run("0001")
+    assert run.success, run.errors
+    kinds = {feature["name"]: feature["kind"] for feature in json.loads(member(home, "bundle.json"))["features"]}
+    assert kinds == {"city": "category", "income": "number", "amount": "number", "is_owner": "category"}
+    assert json.loads(member(home, "golden.json"))["requests"][0]["is_owner"] in (True, False), "a client sends a boolean"
+    assert "answers_equal_offline" in run.checks
+
+
+def member(home: Home, name: str) -> bytes:
+    return home.space.snapshots.read(home.get("release", "0001").snapshot, name)

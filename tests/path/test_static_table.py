@@ -6,14 +6,20 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from click.testing import CliRunner
 
-from ml_assets.core.lineage.facts import EvaluationFacts, MonitoringFacts, ReleaseFacts
+from ml_assets.cli import cli
+from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, MonitoringFacts, ReleaseFacts
 from ml_assets.core.model.split import parts
+from ml_assets.services.automation.causes import causes
 from ml_assets.services.next_window import next_delivery, next_window
 from ml_assets.services.planning.plan import make_plan
+from ml_assets.services.review.walk import Walker, walk
 from ml_assets.services.review.windows import retired_windows
 from resources.dagster_assets import deliveries_name
 from resources.dagster_resources import resources_of
+from resources.settings import settings
 from sensors import new_data
 from tests.support.homes.loans import KEYS, deliver, loans, rows
 from tests.support.homes.path_homes import Home, Run, blank_pages
@@ -44,6 +50,7 @@ def trained_keys(home: Home, release: str) -> set[int]:
     """The keys of the rows that the release as of this delivery was trained on, by what it says of itself."""
     facts = ReleaseFacts.of(home.get("release", release))
     assert facts.split is not None
+    assert facts.split.parts == tuple(range(int(release)))
     frame = home.space.snapshots.frame(home.get("features", release).snapshot, "features.parquet")
     return set(frame.filter(parts(frame, home.product).is_in(facts.split.parts))["loan_id"])
 
@@ -63,6 +70,7 @@ def test_no_model_is_judged_on_a_row_that_it_was_trained_on(ran: tuple[Home, dic
     for number, key in enumerate(TESTED):
         tested = keys_of(home, "evaluation", key, "scores.parquet")
         assert len(tested) > 40
+        assert ModelFacts.of(home.get("model", key)).rows == len(trained_keys(home, key))
         for earlier in TESTED[: number + 1]:
             assert not tested & trained_keys(home, earlier), f"{key} is tested on what {earlier} was trained on"
 
@@ -165,3 +173,37 @@ def test_a_delivery_again_is_the_same_window_again(tmp_path: Path) -> None:
         home.deliver(FIRST, {"loans": csv_bytes(mended)})
         assert home.run(FIRST).success
     assert EvaluationFacts.of(home.get("evaluation", FIRST)).look.number == 2
+
+
+def test_a_person_is_told_once_that_no_fold_is_left(ran: tuple[Home, dict[str, Run]]) -> None:
+    space = ran[0].space
+    told = [each for each in causes(space.lineage, space.landing, space.settings, ran[0].product) if each.event == "waiting"]
+    assert [(each.partition, each.title) for each in told] == [(FIFTH, "no further candidate is trained")]
+    assert "loans needs new rows, or a person" in told[0].why
+    again = [each for each in causes(space.lineage, space.landing, space.settings, ran[0].product) if each.event == "waiting"]
+    assert [each.id for each in again] == [told[0].id]
+
+
+def test_a_change_is_walked_over_a_retired_fold(ran: tuple[Home, dict[str, Run]], tmp_path: Path) -> None:
+    home = ran[0]
+    folders = {"ML_ASSETS_HOME": str(tmp_path / "own"), "ML_ASSETS_UPSTREAM": str(home.folder)}
+    space = Workspace(settings({**folders, "ML_ASSETS_PRODUCTS": str(home.declared.parent)}))
+    assert space.lineage.upstream is not None
+    model = home.product.model.model_copy(update={"depth": 2})
+    changed = home.product.model_copy(update={"model": model})
+    walked = walk(Walker(space.lineage, space.lineage.upstream, space.dbt, changed), [SECOND])
+    assert [(window.partition, window.tested) for window in walked.walked.windows] == [(SECOND, (SECOND,))]
+    assert set(walked.rows["loan_id"]) == keys_of(home, "evaluation", SECOND, "scores.parquet")
+    assert not [check for check in walked.walked.checks if not check.passed and check.severity == "ERROR"]
+
+
+@pytest.mark.parametrize("command", [["status"], ["plan"], ["gates", "budget"], ["gates", "backtest"]])
+def test_commands_that_look_at_past_windows_need_no_time(
+    ran: tuple[Home, dict[str, Run]], monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    home, _ = ran
+    monkeypatch.setenv("ML_ASSETS_HOME", str(home.folder))
+    monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(home.declared.parent))
+    said = CliRunner().invoke(cli, [*command, "loans"])
+    assert said.exception is None or isinstance(said.exception, SystemExit), said.output
+    assert "0004" in said.output or "no reserve fold is left" in said.output

@@ -1,4 +1,4 @@
-"""The graph of both products as text, one line per asset, check, job and sensor. `python -m tests.support.graph` prints it."""
+"""The graph of all products as text, one line per asset, check, job and sensor. `python -m tests.support.graph` prints it."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +16,7 @@ FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parents[1] / "product
 
 @cache
 def definitions() -> dg.Definitions:
-    """Both products on a home that is not there."""
+    """All products on a home that is not there."""
     return build_defs(load_all(FOLDERS), resources_of(settings({"ML_ASSETS_HOME": "/nowhere"})))
 
 
@@ -47,6 +47,8 @@ def _name(key: dg.AssetKey) -> str:
 
 def _partitions(spec: dg.AssetSpec | dg.AssetCheckSpec) -> str:
     by = spec.partitions_def
+    if isinstance(by, dg.DynamicPartitionsDefinition):
+        return "by delivery"
     assert by is None or isinstance(by, dg.TimeWindowPartitionsDefinition)
     return f"by {by.schedule_type.value.lower()}" if by and by.schedule_type else "whole"
 

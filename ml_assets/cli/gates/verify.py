@@ -77,7 +77,8 @@ def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints
     from ml_assets.core.metrics.estimates import units_of
     from ml_assets.core.metrics.units import units
 
-    calendar = {unit: units(frame, unit=unit, time=product.features.time) for unit in ("row", *CALENDAR)}
+    time = product.features.time
+    calendar = {unit: units(frame, unit=unit, time=time) for unit in ("row", *(CALENDAR if time else ()))}
     known = {*product.features.key, product.features.time, product.features.label, *MODELS}
     stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
     return {name: units_of(values, rows=frame.height).codes for name, values in (calendar | stored).items()}

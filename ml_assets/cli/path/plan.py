@@ -32,6 +32,7 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
     """
     from ml_assets.cli.shared.context import UnknownProduct, checked_product, nothing_delivered, partition_named
     from ml_assets.services.declarations import checked_products
+    from ml_assets.services.next_window import next_window
 
     space = workspace()
     problems: list[str] = []
@@ -51,6 +52,8 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
         for name, plan in plans.items():
             if plan["run"] or space.ledger.partitions(name, "raw"):
                 _print(name, plan)
+                if products[name].partitions.is_static:
+                    click.echo(f"{name}: {next_window(space.ledger, products[name])}")
             else:
                 click.echo(nothing_delivered(space, products[name]))
     if problems:

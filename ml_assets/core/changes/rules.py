@@ -67,6 +67,7 @@ RULES: Mapping[str, Rule] = {
     "partitions": free,
     "delivery": free,
     "features": free,
+    "keys.across_partitions": ordered("allow", "refuse"),
     "split": incomparable,
     "window.train": free,
     "window.minimum": free,

@@ -8,7 +8,7 @@ import msgspec
 
 from ml_assets.core.changes.libraries import ITSELF
 from ml_assets.core.changes.side import Side
-from ml_assets.core.lineage.stages import STAGES, Stage, declared_reads, file_parts, stage_config
+from ml_assets.core.lineage.stages import STAGES, Stage, declared_reads, entry_points, file_parts, stage_config
 from ml_assets.spec.product import Product
 
 DECLARING = "ml_assets.core.lineage.stages"
@@ -65,7 +65,7 @@ def changed_files(base: Side, head: Side, name: str, stage: Stage) -> list[str]:
 
 
 def _own_causes(base: Side, head: Side, name: str, stage: Stage) -> Iterator[str]:
-    yield from (f"code: {module}" for module in changed_code(base, head, *stage.builders))
+    yield from (f"code: {module}" for module in changed_code(base, head, *entry_points(head.products[name], stage)))
     yield from (f"file: {file}" for file in changed_files(base, head, name, stage))
     yield from (f"product.yaml: {key}" for key in _changed_keys(base.products[name], head.products[name], stage))
     for package in (*stage.packages, ITSELF):

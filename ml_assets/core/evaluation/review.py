@@ -47,10 +47,11 @@ def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> st
 def _who(facts: EvaluationFacts, measured: Measured) -> str:
     champion = f"the champion {code(facts.champion.release)}" if facts.champion else "no champion: a first release"
     positives = "" if measured["positives"] is None else f", {measured['positives']:,} of them positive"
+    seen = "" if not facts.seen_keys else f" Left out are {facts.seen_keys:,} rows whose key was trained on."
     return (
         f"Candidate {code(facts.candidate[:12])} against {champion}, on {measured['rows']:,} rows{positives}, "
         f"of {', '.join(map(code, facts.tested))} that neither was trained on. Intervals are of {measured['level']:.0%} "
-        f"confidence, over {measured['units']:,} independent units."
+        f"confidence, over {measured['units']:,} independent units.{seen}"
     )
 
 

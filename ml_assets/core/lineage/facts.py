@@ -111,7 +111,8 @@ class LookFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 class EvaluationFacts(Facts, frozen=True, kw_only=True):
     """`candidate`: the data version of the model; `tested`: the partitions of the test window; `question`: the recipe's key
-    without champion and anchor; `past`: ids of the evaluations on earlier windows that the verdict learned from."""
+    without champion and anchor; `past`: ids of the evaluations on earlier windows that the verdict learned from; `seen_keys`:
+    test rows that were left out because their key was trained on, where that is asked for."""
 
     verdict: VerdictFacts
     candidate: str
@@ -121,6 +122,7 @@ class EvaluationFacts(Facts, frozen=True, kw_only=True):
     question: str = ""
     past: tuple[str, ...] = ()
     look: LookFacts = LookFacts()
+    seen_keys: int | None = None
     metrics: Metrics = {}
 
     @property

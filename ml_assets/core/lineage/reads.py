@@ -35,8 +35,9 @@ def tested(product: Product) -> Span:
 
 def partitions_before(product: Product) -> int:
     """How many of the partitions trained on an evaluation reads: as many as are tested, which tell what levels the test window
-    should hold; all of them where a simple model is fitted."""
-    return product.window.train if product.gates.baselines.baseline else product.window.test
+    should hold; all of them where a simple model is fitted, or where rows are left out whose key was trained on."""
+    needs_all = product.gates.baselines.baseline or product.keys.across_partitions == "refuse"
+    return product.window.train if needs_all else product.window.test
 
 
 def always(_: Product) -> bool:

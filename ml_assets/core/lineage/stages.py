@@ -94,14 +94,14 @@ _STAGES = (
         "evaluation",
         _built_by("evaluation"),
         (_BEFORE, Read("model"), _TESTED),
-        ("task", "decision", "evaluation", "features", "gates", "monitoring.value", "split"),
+        ("task", "decision", "evaluation", "features", "gates", "monitoring.value", "split", "keys"),
         _JUDGED,
     ),
     Stage(
         "report",
         _built_by("report"),
         (*_EVALUATED, _BEFORE, _TESTED),
-        ("task", "decision", "features", "gates", "model.seed", "split"),
+        ("task", "decision", "features", "gates", "model.seed", "split", "keys"),
         (*_JUDGED, "evidently", "matplotlib"),
         is_leaf=True,
     ),
@@ -202,15 +202,15 @@ def stage_code(product: Product, stage: Stage) -> str:
     files = {
         name: file_digest(name, content) for name, content in _deciding_files(product, stage, shared=shared_dbt_files()).items()
     }
-    return digest_json({"code": closure(*_entries(product, stage)).digest, "files": files})
+    return digest_json({"code": closure(*entry_points(product, stage)).digest, "files": files})
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
     """What the code digest is made of, by module and file, shortened: to name what changed."""
-    return {**closure(*_entries(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
+    return {**closure(*entry_points(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
 
 
-def _entries(product: Product, stage: Stage) -> tuple[str, ...]:
+def entry_points(product: Product, stage: Stage) -> tuple[str, ...]:
     """Where the stage's code begins: its builders, and what fills in the parts that the product does not write."""
     return (*stage.builders, *ENTRIES) if stage.files and product.written.derives else stage.builders
 

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.digests import digest_json
-from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.spec.partitions import delivery_number
 from ml_assets.spec.product import Product
 
 TRAINING = 0
@@ -45,7 +45,7 @@ def trained_on(frame: pl.DataFrame, product: Product, *, partition: str) -> pl.D
     table without the folds that no earlier delivery was tested on."""
     if not product.partitions.is_static:
         return frame
-    return frame.filter(parts(frame, product) < partitions_of(product).ordinal(partition))
+    return frame.filter(parts(frame, product) < delivery_number(partition))
 
 
 def tested_on(frame: pl.DataFrame, product: Product, *, partition: str) -> pl.DataFrame:
@@ -53,7 +53,7 @@ def tested_on(frame: pl.DataFrame, product: Product, *, partition: str) -> pl.Da
     static table the fold of this delivery alone."""
     if not product.partitions.is_static:
         return frame
-    return frame.filter(parts(frame, product) == partitions_of(product).ordinal(partition))
+    return frame.filter(parts(frame, product) == delivery_number(partition))
 
 
 def unseen_labels(frame: pl.DataFrame, product: Product, *, partition: str, release: str) -> pl.DataFrame:
@@ -61,8 +61,8 @@ def unseen_labels(frame: pl.DataFrame, product: Product, *, partition: str, rele
     static table these are the folds from the release's own to the partition's: later ones are still to be tested on."""
     if not product.partitions.is_static:
         return frame
-    calendar, label = partitions_of(product), product.features.label
-    is_unseen = parts(frame, product).is_between(calendar.ordinal(release), calendar.ordinal(partition))
+    label = product.features.label
+    is_unseen = parts(frame, product).is_between(delivery_number(release), delivery_number(partition))
     return frame.with_columns(pl.when(is_unseen).then(pl.col(label)).alias(label))
 
 
@@ -73,11 +73,12 @@ def split_digest(product: Product) -> str:
     return digest_json([columns, spec.salt or product.name, spec.train, spec.folds])
 
 
-def trained_parts(product: Product, partition: str) -> dict[str, Any]:
-    """The fact of a model of a static table: the parts that it was trained on, and the division that they are of."""
+def trained_parts(trained: pl.DataFrame, product: Product) -> dict[str, Any]:
+    """The fact of a model of a static table: the parts of the rows that it was trained on, as they are and not as they should be,
+    and the division that they are of."""
     if not product.partitions.is_static:
         return {}
-    return {"split": {"parts": list(range(partitions_of(product).ordinal(partition))), "digest": split_digest(product)}}
+    return {"split": {"parts": parts(trained, product).unique().sort().to_list(), "digest": split_digest(product)}}
 
 
 def names(parts_trained: Iterable[int]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.services.automation.outbox import TOLD_DAYS
+from ml_assets.services.next_window import next_partition, no_fold_left
 from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
 from resources.landing import Landing
@@ -29,7 +30,7 @@ class Causes:
 
     def notices(self) -> list[Notice]:
         """All that is so now, and all that happened lately."""
-        return [*self.attempts(), *self.moves(), *self.waiting(), *self.late()]
+        return [*self.attempts(), *self.moves(), *self.waiting(), *self.without_folds(), *self.late()]
 
     @cached_property
     def serves(self) -> str:
@@ -86,6 +87,21 @@ class Causes:
                     partition=status.release.partition,
                     at=self.now.isoformat(timespec="seconds"),
                 )
+
+    def without_folds(self) -> Iterator[Notice]:
+        """A static table whose every reserve fold was a test window: nothing of it is trained any more."""
+        product, ledger = self.product, self.lineage.ledger
+        if product.partitions.is_static and next_partition(ledger, product) is None:
+            yield self._notice(
+                "waiting",
+                "warning",
+                f"folds {product.split.folds}",
+                title="no further candidate is trained",
+                why=no_fold_left(product),
+                command=f"ml-assets status {product.name}",
+                partition=ledger.partitions(product.name, "raw")[-1],
+                at=self.now.isoformat(timespec="seconds"),
+            )
 
     def late(self) -> Iterator[Notice]:
         """The newest partition that should have come by the product's own calendar, and did not."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.lineage.facts import TableFacts
+from ml_assets.core.lineage.facts import ModelFacts, ReleaseFacts, TableFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.spec.product import Product
 from resources.store.snapshots import Snapshots
@@ -35,6 +35,15 @@ def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadata
     from ml_assets.core.plots.thumbnails import table
 
     return dg.MetadataValue.md(table(header, rows))
+
+
+def trained_in_words(facts: ModelFacts | ReleaseFacts) -> str:
+    """What a model was trained on: the partitions or, of a delivery of a static table, the parts of its keys."""
+    from ml_assets.core.model.split import names
+
+    if facts.split is not None:
+        return f"{facts.train[-1]}: {', '.join(names(facts.split.parts))}"
+    return f"{facts.train[0]} to {facts.train[-1]}, {len(facts.train)} partitions"
 
 
 def rows_metadata(manifest: Manifest) -> dict[str, int]:

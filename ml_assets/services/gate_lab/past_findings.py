@@ -42,10 +42,10 @@ def _powers(steps: Sequence[Step]) -> Mapping[str, list[list[Power]]]:
 
 def _designs(steps: Sequence[Step]) -> Mapping[str, Design]:
     """The design effect of each proven claim by the next coarser calendar unit: that of a day for rows and hours, else that of
-    a week; a column is held against the day."""
+    a week; a column is held against the day. Rows without a time have no coarser unit."""
     product = steps[0].case.product
     unit = product.gates.unit
-    if unit in ("week", "month"):
+    if unit in ("week", "month") or not product.features.time:
         return {}
     coarser = "week" if unit == "day" else "day"
     found = {}

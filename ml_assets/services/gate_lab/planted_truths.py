@@ -129,9 +129,10 @@ def worse(panel: Panel, codes: np.ndarray, claim: ClaimSpec, wanted: float, *, s
 
 
 def clustered(step: Step) -> np.ndarray:
-    """The code of the unit that truths are planted by: a day, or whatever coarser unit is declared."""
-    unit = step.case.product.gates.unit
-    coarse = by_unit(step.case, "day") if unit in FINE else step.case
+    """The code of the unit that truths are planted by: a day, or whatever coarser unit is declared; where rows have no time, the
+    unit itself."""
+    product = step.case.product
+    coarse = by_unit(step.case, "day") if product.gates.unit in FINE and product.features.time else step.case
     return coarse.panel({"candidate": step.scores["champion"]}).codes
 
 

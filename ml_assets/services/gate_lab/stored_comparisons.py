@@ -106,9 +106,13 @@ class Case:
     @cached_property
     def frame(self) -> "pl.DataFrame":
         """The labelled rows of the test window, in the order of the scores."""
+        from ml_assets.core.model.seen_keys import unseen
         from ml_assets.core.model.split import tested_on
 
-        return self._labelled(tested_on(self._stacked(self.tested), self.product, partition=self.partition))
+        rows = tested_on(self._stacked(self.tested), self.product, partition=self.partition)
+        if self.product.keys.across_partitions == "refuse":
+            rows = unseen(rows, self._stacked(self.trained), product=self.product)
+        return self._labelled(rows)
 
     @cached_property
     def scores(self) -> "Mapping[str, np.ndarray]":

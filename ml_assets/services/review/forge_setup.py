@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE
+from ml_assets.spec.files import CONTRACT_FILE, FEATURES_FILE, SPEC_FILE
 from resources.forges import github, gitlab
 from resources.git_trees import Repository
 
@@ -66,7 +66,7 @@ class Setup:
 
     def _owned_paths(self, texts: Mapping[str, str]) -> list[str]:
         roots = ["" if folder == "." else f"/{folder}" for folder in self.products]
-        declared = [f"{root}/*/{name}" for root in roots for name in (SPEC_FILE, CONTRACT_FILE, "dbt/")]
+        declared = [f"{root}/*/{name}" for root in roots for name in (SPEC_FILE, CONTRACT_FILE, FEATURES_FILE, "dbt/")]
         itself = [f"/{name}" for name in CODE_OWNERS[self.forge]]
         paths = [*declared, *(f"/{place}" for place in texts), f"/{self.requirements}", *itself]
         return [f"{path} {' '.join(self.owners)}\n" for path in paths]

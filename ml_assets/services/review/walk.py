@@ -206,7 +206,7 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     trained, seen = facts.train, {"candidate": trained_names(product, facts, role="candidate")}
     refuse_seen_rows(product, tested=tested_names(product, [each.partition for each in tested]), trained=seen)
     before = [walker.handle(walker.made("features", each)) for each in trained[-partitions_before(product) :]]
-    rows = window_rows([*map(walker.handle, tested)], product)
+    rows = window_rows([*map(walker.handle, tested)], before, product)
     scores = {SCORE: candidate_scores(walker.handle(fitted), rows, product), **simple_scores(before, rows, product)}
     scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})
     known = labelled(trained_rows(before[-product.window.test :], product), label=product.features.label)

@@ -39,7 +39,7 @@ class RequestDecoder:
     def __init__(self, content: bytes, *, limits: Limits | None = None, key: Sequence[str] = (), time: str = "") -> None:
         self.limits = limits or Limits()
         self.fields = _fields(content)
-        self._key, self._time = tuple(key), time
+        self._time = time
         self.attributes = {field.name: _attribute(field.name, number) for number, field in enumerate(self.fields)}
         self.row_type = msgspec.defstruct(
             "Request",
@@ -54,6 +54,7 @@ class RequestDecoder:
         self._allowed_values = {field.name: field.allowed() for field in self.fields}
         self._timestamps = {field.name: self.attributes[field.name] for field in self.fields if field.type == "timestamp"}
         self._refuse_unknown = frozenset(field.name for field in self.fields if field.known is not None)
+        self._key = tuple(key) if set(key) <= self.attributes.keys() else ()  # features may name a question by what they make
         self._decoders = {field.name: msgspec.json.Decoder(annotation(field)) for field in self.fields}
         self._one = msgspec.json.Decoder(self.row_type)
         self._many = msgspec.json.Decoder(many)
