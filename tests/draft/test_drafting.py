@@ -1,6 +1,7 @@
 """What a draft decides: keys, outcomes, dialects, deliveries and gates, told from tables that have them."""
 
 from contextlib import closing
+from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ml_assets.core.draft.asked import Asked
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.drafting import drafted
+from ml_assets.services.declarations import problems
 from ml_assets.services.new_product.sources import read_sources
 from ml_assets.spec.product import load
 from tests.support.drafted_tables import Table, tables
@@ -151,6 +153,39 @@ def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path:
         made.execute("create table orders as select * from frame")
     assert drafted_from(tmp_path / "duckdb", f"duckdb:///{tmp_path / 'shop.duckdb'}", "select * from orders") == "parquet"
     assert drafted_from(tmp_path / "sqlite", url, "select * from orders where items > 1") == "parquet"
+
+
+ODD = {
+    "words of SQL": {"order": range(300), "group": ["a", "b", "c"] * 100, "select": [0.5, 1.5] * 150, "hour": [3, 4, 5] * 100},
+    "names of Python": {"class": [1, 2] * 150, "validate": [1, 2, 3] * 100, "rows": [1, 2] * 150, "_a": [3, 4] * 150},
+    "signs": {"a'b": [1, 2] * 150, "x, y": ["p", "q, r"] * 150, "100 %": [1.5, 2.5] * 150, "日本": ["{x}", "# y", 'z "w"'] * 100},
+    "huge and tiny": {"huge": [10.0**300, -1.0] * 150, "tiny": [1e-300, 0.0] * 150, "ids": [2**62 + n for n in range(300)]},
+    "nothing": {"none": [None] * 300, "same": ["k"] * 300, "number": [5] * 300, "some": [1, 2, 3, 4, 5, None] * 50},
+}
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+@pytest.mark.parametrize("name", ODD)
+def test_odd_columns_are_drafted_into_a_product_that_can_run(name: str, kind: str, tmp_path: Path) -> None:
+    start = datetime(2024, 1, 1)
+    when = {"asked at": [(start + timedelta(hours=3 * n)).isoformat() for n in range(300)]}
+    frame = pl.DataFrame({**when, **ODD[name], "what came": [0, 1, 1, 0, 0] * 60}, strict=False)
+    write = frame.write_csv if kind == "csv" else frame.write_parquet
+    write(tmp_path / f"odd.{kind}")
+    done = ml_assets(tmp_path, "new", "odd", str(tmp_path / f"odd.{kind}"), "--label", "what came")
+    assert done.exit_code == 0, done.output
+    assert problems(load(tmp_path / "products" / "odd")) == []
+
+
+def test_a_time_may_be_seconds_since_1970(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"at": [1_704_067_200 + 10_800 * n for n in range(300)], "a": [1, 2, 3] * 100, "y": [0, 1, 1, 0, 0] * 60}
+    )
+    frame.write_csv(tmp_path / "epochs.csv")
+    done = ml_assets(
+        tmp_path, "new", "epochs", str(tmp_path / "epochs.csv"), "--label", "y", "--time", "at", "--time-format", "epoch_s"
+    )
+    assert "at; 38 deliveries by day, 2024-01-01 to 2024-02-07" in done.output, done.output
 
 
 def test_a_folder_of_files_is_one_table(tmp_path: Path) -> None:

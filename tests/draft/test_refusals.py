@@ -44,6 +44,11 @@ def refusal(folder: Path, *arguments: str) -> str:
         (["--label", "seats", "--task", "binary"], "--task binary: seats has"),
         (["--label", "churned", "--after", "sets"], "--after sets: there is no such column; did you mean 'seats'?"),
         (["--label", "churned", "--query", "select 1"], "--query asks one database"),
+        (["--label", "churned", "--group", "churned"], "--group churned: that is --label already"),
+        (["--label", "churned", "--after", "at"], "--after at: that is the time already"),
+        (["--label", "churned", "--after", "plan", "--known", "plan"], "--after plan: another option needs it"),
+        (["--label", "churned", "--time-format", "%d %q"], "--time-format: '%d %q' is no format of a date or time"),
+        (["--label", "churned", "--every", "year"], "whole deliveries in a row by year; at least 4 are needed"),
     ],
 )
 def test_what_cannot_be_drafted_as_asked_is_refused_by_name(
@@ -74,6 +79,21 @@ def test_a_day_that_may_be_a_month_is_asked_about(tmp_path: Path) -> None:
     told = refusal(tmp_path, "shop", str(tmp_path / "t.csv"), "--label", "y")
     assert "may be day/month or month/day" in told
     assert "--time-format '%d/%m/%Y'" in told
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["day", "reason", "y"], "column 'reason' is named as a column that the quarantine adds"),
+        (["day", "A", "a", "y"], "columns 'A', 'a' differ only in capital letters"),
+        (["day", 'a "b"', "y"], "has a quote or a line break in its name"),
+    ],
+)
+def test_names_that_no_contract_can_have_are_refused(names: list[str], message: str, tmp_path: Path) -> None:
+    days = [f"2024-0{1 + n // 28}-{1 + n % 28:02}" for n in range(200)]
+    frame = pl.DataFrame({name: days if name == "day" else [n % (3 + len(name)) for n in range(200)] for name in names})
+    frame.write_parquet(tmp_path / "t.parquet")
+    assert message in refusal(tmp_path, "shop", str(tmp_path / "t.parquet"), "--label", "y")
 
 
 def test_a_product_is_never_written_over(source: Path, tmp_path: Path) -> None:

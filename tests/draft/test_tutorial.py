@@ -19,6 +19,7 @@ from tests.support.command_line import free_port, replace_in
 from tests.support.drafted_tables import tables
 from tests.support.tutorial_pictures import packaged
 
+pytestmark = pytest.mark.timeout(900)  # all commands of the page are run by the first test
 TEXT = (ROOT / "docs" / "your-own-data.md").read_text()
 COMMANDS = [line for block in re.findall(r"^```sh\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL) for line in block.splitlines()]
 SHORTER = {"ml-assets demo temps": "ml-assets demo temps --partitions 2"}
@@ -56,7 +57,7 @@ class Walk:
 
     def _said(self, command: str) -> str:
         argv = self._argv(command)
-        done = subprocess.run(argv, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=280, check=False)
+        done = subprocess.run(argv, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
         return done.stdout
 

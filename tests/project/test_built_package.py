@@ -77,7 +77,7 @@ class Installed:
         """What a command prints that is run in a folder; `-c` runs Python instead."""
         module = [] if arguments[0] == "-c" else ["-P", "-m", "ml_assets"]
         command = [self.python, *module, *arguments]
-        done = subprocess.run(command, cwd=folder, env=self.environ, capture_output=True, text=True, timeout=280, check=False)
+        done = subprocess.run(command, cwd=folder, env=self.environ, capture_output=True, text=True, timeout=800, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

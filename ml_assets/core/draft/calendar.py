@@ -17,7 +17,7 @@ MANY = 60
 STATIC_DELIVERIES = ("0001", "0002")
 """A table without a time is replayed as two deliveries, the second of which has the tenth of the rows that the first lacks."""
 LACKING = 10
-FEWEST = 8
+FEWEST = 6
 """Deliveries that a history should have: some to train on, and some to be judged on one after another."""
 LEAST = 4
 UNFINISHED = 0.5
@@ -76,9 +76,10 @@ def history_of(times: pl.Series, every: Every | None) -> History:
     if len(best.keys) < LEAST:
         known = times.drop_nulls()
         span = f"{known.min()!s} to {known.max()!s}" if len(known) else "no time at all"
+        count = f"{len(best.keys)} whole deliveries in a row by {best.every}"
         raise DraftRefused(
-            f"{times.name}: the rows are of {span}, which gives {len(best.keys)} whole deliveries by {best.every}; at least "
-            f"{LEAST} are needed: add history, or name another time column: --time COLUMN"
+            f"{times.name}: the rows are of {span}, which gives {count}; at least {LEAST} are needed: add history, cut it "
+            f"otherwise (--every), or name another time column (--time)"
         )
     return best
 

@@ -12,7 +12,7 @@ from ml_assets.core.contract.casting import cast, without_nulls_in_words
 from ml_assets.core.contract.schema import RESERVED_COLUMNS
 from ml_assets.core.draft.asked import DraftRefused
 from ml_assets.core.draft.dialect import ENOUGH
-from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name
 
 Kind = Literal["integer", "number", "boolean", "time", "text", "empty"]
@@ -68,13 +68,14 @@ class Column:
         return quoted(self.name)
 
 
-def columns_of(frame: pl.DataFrame, table: ReferenceSpec) -> dict[str, Column]:
-    """The columns by delivered name. Raises DraftRefused for names and types that no contract can have."""
+def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = None) -> dict[str, Column]:
+    """The columns by delivered name. `time` holds moments also where they are written as numbers. Raises DraftRefused for names
+    and types that no contract can have."""
     _refuse_names(frame.columns)
     fields: dict[str, str] = {}
     for name in frame.columns:
         fields[name] = _field(name, taken=set(fields.values()))
-    return {name: _column(frame[name], fields[name], table) for name in frame.columns}
+    return {name: _column(frame[name], fields[name], table, is_time=name == time) for name in frame.columns}
 
 
 def require(name: str, columns: Mapping[str, Column], *, option: str) -> Column:
@@ -89,9 +90,9 @@ def quoted(name: str) -> str:
     return name if _PLAIN.match(name) and name not in _reserved() else '"' + name.replace('"', '""') + '"'
 
 
-def _column(raw: pl.Series, field: str, table: ReferenceSpec) -> Column:
+def _column(raw: pl.Series, field: str, table: ReferenceSpec, *, is_time: bool) -> Column:
     worded = without_nulls_in_words(raw, null_values=table.null_values)
-    kind = _kind(worded, table)
+    kind = "time" if is_time and table.datetime_format in EPOCHS and _fits(worded, "time", table) else _kind(worded, table)
     values = worded.cast(pl.String) if kind == "empty" else cast(worded, DTYPES[kind], table=table)
     return Column(raw.name, field, kind, values, worded.null_count(), values.null_count() - worded.null_count())
 
@@ -110,9 +111,15 @@ def _kind(values: pl.Series, table: ReferenceSpec) -> Kind:
     for kind in kinds:
         if kind == "time" and table.datetime_format.startswith("epoch"):
             continue
-        if float(cast(known, DTYPES[kind], table=table).is_not_null().mean() or 0) >= ENOUGH:  # type: ignore[arg-type]
+        if _fits(known, kind, table):
             return kind
     return "text"
+
+
+def _fits(values: pl.Series, kind: Kind, table: ReferenceSpec) -> bool:
+    """Whether nearly all of the values that are there are of the kind."""
+    known = values.drop_nulls()
+    return float(cast(known, DTYPES[kind], table=table).is_not_null().mean() or 0) >= ENOUGH  # type: ignore[arg-type]
 
 
 def _typed_kind(known: pl.Series) -> Kind:
@@ -133,6 +140,8 @@ def _typed_kind(known: pl.Series) -> Kind:
 def _refuse_names(names: Sequence[str]) -> None:
     if taken := [name for name in names if name in RESERVED_COLUMNS]:
         raise DraftRefused(f"column '{taken[0]}' is named as a column that the quarantine adds; rename it in the source")
+    if marked := [name for name in names if '"' in name or "\n" in name]:
+        raise DraftRefused(f"column {marked[0]!r} has a quote or a line break in its name; rename it in the source")
     lowered = [name.lower() for name in names]
     if twice := [name for name in names if lowered.count(name.lower()) > 1]:
         raise DraftRefused(f"columns {', '.join(map(repr, twice))} differ only in capital letters; SQL takes them for one")

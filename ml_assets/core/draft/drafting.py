@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import polars as pl
+from pydantic import ValidationError
 
 from ml_assets.core.draft import dialect
 from ml_assets.core.draft.asked import Asked, DraftRefused
@@ -26,19 +27,16 @@ def drafted(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, table: st
     if frame.height < LEAST_ROWS:
         raise DraftRefused(f"the source has {frame.height} rows; at least {LEAST_ROWS} are needed to draft anything from")
     spec = _completed(frame, spec, asked, time_format=time_format)
-    columns = columns_of(frame, spec)
+    columns = columns_of(frame, spec, time=asked.time)
     label = require(asked.label, columns, option="--label")
     time = time_column(columns, asked)
-    if time is not None and time is label:
-        raise DraftRefused(f"--time and --label are both {label.name}; the question is asked before its answer is known")
     group = require(asked.group, columns, option="--group") if asked.group else None
+    _refuse_two_roles(columns, asked, time)
     task, positive = task_of(label, asked)
     time, history = _history(time, asked, rows=frame.height)
     roles = _roles(columns, asked, time=time, label=label, group=group, task=task, positive=positive)
     told = told_alone([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
-    for name in asked.known:
-        require(name, columns, option="--known")
-    reasons = {require(name, columns, option="--after").name: "--after says so" for name in asked.after}
+    reasons = dict.fromkeys(asked.after, "--after says so")
     others = [c for c in columns.values() if c not in (label, time, group) and c.name not in roles.unused]
     found = outcomes(others, label=label, time=time, told=told, target=roles.target)
     after = {**{name: reason for name, reason in found.items() if name not in asked.known}, **reasons}
@@ -60,6 +58,21 @@ def drafted(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, table: st
     }
     suspects = tuple(each for each in suspicious(told, after) if each.column in {c.name for c in inputs})
     return Draft(asked, table, spec, frame, columns, roles, history, limits, tuple(told), suspects, notes=history.notes)
+
+
+def _refuse_two_roles(columns: Mapping[str, Column], asked: Asked, time: Column | None) -> None:
+    """Refuse options that name no column, or one column twice where the two exclude each other."""
+    taken = {asked.label: "--label", **({time.name: "the time"} if time is not None else {})}
+    if asked.time == asked.label:
+        raise DraftRefused(f"--time and --label are both {asked.label}; the question is asked before its answer is known")
+    options = [("--key", asked.key), ("--group", (asked.group,) if asked.group else ()), ("--after", asked.after)]
+    for option, names in [*options, ("--known", asked.known)]:
+        for name in names:
+            require(name, columns, option=option)
+            if name in taken and not (option == "--key" and name != asked.label):
+                raise DraftRefused(f"{option} {name}: that is {taken[name]} already; name another column, or leave it out")
+    if both := sorted({*asked.after} & {*asked.known, *asked.key, *filter(None, [asked.group])}):
+        raise DraftRefused(f"--after {both[0]}: another option needs it when the question is asked; name it in one of them")
 
 
 def _history(time: Column | None, asked: Asked, *, rows: int) -> tuple[Column | None, History]:
@@ -103,12 +116,17 @@ def _roles(
 
 def _completed(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, time_format: str | None) -> ReferenceSpec:
     """The declaration with what only the values tell: words for missing, the decimal sign, the form of times."""
+    if time_format:
+        try:
+            spec = ReferenceSpec(**{**spec.model_dump(), "datetime_format": time_format})
+        except ValidationError as error:
+            raise DraftRefused(f"--time-format: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
     if spec.format != "csv":
-        return spec.model_copy(update={"datetime_format": time_format or "iso"})
+        return spec
     spec = spec.model_copy(update={"null_values": dialect.missing_words(frame)})
     spec = spec.model_copy(update={"decimal": dialect.decimal_sign(frame, spec)})
     if time_format:
-        return ReferenceSpec(**{**spec.model_dump(), "datetime_format": time_format})
+        return spec
     names = [asked.time] if asked.time else [name for name in frame.columns if name != asked.label]
     for name in names:
         if name in frame.columns and (form := dialect.time_format(_worded(frame[name], spec), spec)):

@@ -30,7 +30,7 @@ MOST_TRIALS = 2
 MARGINS = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15)
 FACTORS = (1.02, 1.05, 1.1, 1.15, 1.2, 1.3, 1.5)
 BUDGET = BudgetSpec()
-LINEAR_COLUMNS = 8
+LINEAR_COLUMNS, MOST_LINEAR_LEVELS, MOST_SQUARED = 8, 30, 1e100
 _METRIC = {"binary": "roc_auc", "regression": "rmse"}
 
 
@@ -142,10 +142,17 @@ def _simple_models(product: Product, rows: pl.DataFrame) -> dict[str, SimpleMode
         texts = [product.gates.unit]
     for name in texts[:1] if product.task == "regression" else []:
         models[f"{{last_value: [{name}]}}"] = SimpleModelSpec(last_value=(name,))
-    plain = [name for name in columns if rows.schema[name].is_numeric() or rows[name].n_unique() <= 30]
+    plain = [name for name in columns if _is_plain(rows[name])]
     if linear := tuple(plain[:LINEAR_COLUMNS]):
         models[f"{{linear: [{', '.join(linear)}]}}"] = SimpleModelSpec(linear=linear)
     return models
+
+
+def _is_plain(values: pl.Series) -> bool:
+    """Whether a linear model can take the column: numbers whose squares are numbers, or texts with few levels."""
+    if values.dtype.is_numeric():
+        return float(values.cast(pl.Float64).abs().quantile(1.0) or 0.0) < MOST_SQUARED
+    return values.n_unique() <= MOST_LINEAR_LEVELS
 
 
 def _simple_model(trials: Sequence[_Trial], metric: str) -> tuple[str, bool]:

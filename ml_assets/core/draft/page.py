@@ -128,7 +128,10 @@ def _distribution(column: Column) -> tuple[list[Bar], str, str]:
             "",
         )
     numbers = (known.dt.epoch("s") if column.kind == "time" else known).cast(pl.Float64).to_numpy()
-    counted, edges = np.histogram(numbers, bins=min(BINS, max(1, len(np.unique(numbers)))))
+    low, high, different = float(numbers.min()), float(numbers.max()), len(np.unique(numbers))
+    if different == 1 or not np.spacing(max(abs(low), abs(high))) * BINS < high - low:  # too near to each other for bins
+        return [Bar(1.0, f"{_value(low, column)} to {_value(high, column)}: {len(numbers):,} rows")], _value(low, column), ""
+    counted, edges = np.histogram(numbers, bins=min(BINS, different))
     captions = [
         f"{_value(a, column)} to {_value(b, column)}: {n:,} rows" for n, a, b in zip(counted, edges, edges[1:], strict=False)
     ]

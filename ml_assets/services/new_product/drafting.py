@@ -125,7 +125,10 @@ def _most_refused(draft: Draft, product: Product) -> float:
     calendar, most = partitions_of(product), 0.0
     for key, content in deliveries(draft):
         raw = read_delivery(content, table=draft.spec, name=f"{draft.table} {key}")
-        table = audit({draft.table: raw}, product=product, partition_window=calendar.window(key)).tables[draft.table]
+        audited = audit({draft.table: raw}, product=product, partition_window=calendar.window(key))
+        if (table := audited.tables.get(draft.table)) is None:
+            wrong = "; ".join(str(breach) for breach in audited.breaches)
+            raise DraftRefused(f"the draft refuses its own history, which is a fault of `ml-assets new`: {key}: {wrong}")
         most = max(most, table.refused.height / raw.height)
     return most
 
