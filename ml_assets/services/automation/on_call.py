@@ -90,8 +90,8 @@ def _newest(lineage: Lineage, product: Product, key: str) -> tuple[str, bool]:
         return key, False
     last = attempt.record
     outcome = last.outcome if last.end == "current" else last.end
-    reason = last.reason.removeprefix(outcome)
-    return f"{key}: {outcome}{reason if reason != last.reason or not reason else f': {reason}'}", outcome == "withheld"
+    said = f"{outcome}: {last.reason}" if last.reason and not last.reason.startswith(str(outcome)) else last.reason or outcome
+    return f"{key}: {said}", outcome == "withheld"
 
 
 def _stale(lineage: Lineage, product: Product, items: Sequence[Item]) -> str:
