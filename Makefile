@@ -32,7 +32,7 @@ $(INSTALLED): requirements.lock pyproject.toml | $(UV)
 	$(UV) pip install --quiet --no-deps --python $(BIN)/python --editable .
 	@touch $@
 
-demo: install  ## replay a year of New York flights down the whole path
+demo: install  ## replay eleven months of New York flights down the whole path
 	$(BIN)/ml-assets demo
 
 dev: install  ## Dagster UI and daemon, MLflow UI and the production endpoint, until Ctrl-C

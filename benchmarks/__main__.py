@@ -1,4 +1,4 @@
-"""`python -m benchmarks [path] [memo] [serving] [lineage] [plan] [gates]`: measure, print tables, and how to repeat them."""
+"""`python -m benchmarks [path] [memo] …`: measure, print tables, and how to repeat them."""
 
 import importlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("path", "memo", "serving", "lineage", "plan", "gates")
+NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms")
 
 
 @click.command()
@@ -23,7 +23,9 @@ NAMES = ("path", "memo", "serving", "lineage", "plan", "gates")
 def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_json: bool) -> None:
     """Measure the path. NAMES: path (time by step, CPU against a plain script), memo (the same again), serving (latency and
     throughput against a hello world), lineage (a large ledger, against recursive SQL), plan (nothing to do,
-    beside `dvc status`, and for 10,000 partitions); all of them if none is named."""
+    beside `dvc status`, and for 10,000 partitions), drift (histograms and verdict beside Evidently's preset), alarms (how
+    often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions); all of them
+    if none is named."""
     found: dict[str, Any] = {"machine": machine()}
     for name in names or NAMES:
         module: Any = importlib.import_module(f"benchmarks.{name}")

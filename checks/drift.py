@@ -1,6 +1,7 @@
 """Monitoring's claims. They inform (WARN): drift lets nothing pass and blocks nothing by itself."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -10,15 +11,29 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
-from resources.ledger.ledger import Ledger
+from resources.lineage import Lineage
+from resources.settings import Settings
+
+if TYPE_CHECKING:
+    from ml_assets.core.drift.verdict import Verdict
 
 CLAIMS = {
-    "columns_stable": "No feature has drifted further from the reference profile than declared.",
-    "score_stable": "The scores have not drifted further from the reference profile than declared.",
+    "columns_stable": "Features, labels and the number of rows differ from earlier partitions no more than these do by nature.",
+    "score_stable": "The scores differ from those of earlier partitions no more than these do by nature.",
     "realised_metric_holds": "On known outcomes, the release is not worse than on its test window by more than declared.",
 }
+DATA, SCORES = "columns_stable", "score_stable"
 
-PROOF = Proof("monitoring", tuple(CLAIMS), (f"{__name__}:_columns", f"{__name__}:_score", f"{__name__}:_realised"))
+PROOF = Proof(
+    "monitoring",
+    tuple(CLAIMS),
+    (
+        f"{__name__}:_as_finding",
+        f"{__name__}:_realised",
+        "ml_assets.services.watching.verdicts:of_data",
+        "ml_assets.services.watching.verdicts:of_scores",
+    ),
+)
 
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
@@ -26,24 +41,36 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     specs = [check_spec(product, "monitoring", claim, about, blocking=False) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__drift", specs=specs)
-    def drift(context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger]) -> Iterator[dg.AssetCheckResult]:
+    def drift(
+        context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.AssetCheckResult]:
         def find(monitoring: Manifest) -> Sequence[Finding]:
-            return [_columns(product, monitoring), _score(product, monitoring), _realised(product, monitoring)]
+            return [*_drift(lineage, product, settings, monitoring), _realised(product, monitoring)]
 
-        yield from proven(context, ledger, product, PROOF, find)
+        def beside(monitoring: Manifest) -> str:
+            from ml_assets.services.watching.verdicts import compared_with
+
+            return compared_with(lineage, product, monitoring)
+
+        yield from proven(context, lineage.ledger, product, PROOF, find, beside=beside)
 
     return [drift]
 
 
-def _columns(product: Product, monitoring: Manifest) -> Finding:
-    drifted, limit = MonitoringFacts.of(monitoring).drifted, product.monitoring.column_psi
-    description = f"PSI above {limit}: {', '.join(drifted)}" if drifted else f"every column's PSI is at most {limit}"
-    return Finding("columns_stable", not drifted, description, "WARN", {"limit": limit, "drifted": len(drifted)})
+def _drift(lineage: Lineage, product: Product, settings: Settings, monitoring: Manifest) -> list[Finding]:
+    from ml_assets.services.watching.summaries import Summaries
+    from ml_assets.services.watching.verdicts import of_data, of_scores
+
+    read = lineage.made_from(monitoring)
+    summaries = Summaries.of(lineage, product, settings)
+    data = of_data(summaries, read["features"], release=read.get("release"))[-1]
+    scores = of_scores(lineage, product, monitoring)
+    return [_as_finding(DATA, data), *([_as_finding(SCORES, scores[-1])] if scores else [])]
 
 
-def _score(product: Product, monitoring: Manifest) -> Finding:
-    psi, limit = MonitoringFacts.of(monitoring).score_psi, product.monitoring.score_psi
-    return Finding("score_stable", psi <= limit, f"PSI {psi:.3f}, limit {limit}", "WARN", {"psi": psi, "limit": limit})
+def _as_finding(claim: str, verdict: "Verdict") -> Finding:
+    """A verdict of stable passes; one that cannot be given passes too, and says that it is none."""
+    return Finding(claim, verdict.is_calm, verdict.sentence, "WARN", verdict.values)
 
 
 def _realised(product: Product, monitoring: Manifest) -> Finding:

@@ -1,6 +1,6 @@
 """How a check reports: to Dagster for people, and to the ledger as evidence about exactly one manifest."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -35,12 +35,20 @@ def partition_of(context: dg.AssetCheckExecutionContext) -> str:
 
 
 def proven(
-    context: dg.AssetCheckExecutionContext, ledger: Ledger, product: Product, proof: Proof, find: Find
+    context: dg.AssetCheckExecutionContext,
+    ledger: Ledger,
+    product: Product,
+    proof: Proof,
+    find: Find,
+    *,
+    beside: Callable[[Manifest], str] = lambda _: "",
 ) -> Iterator[dg.AssetCheckResult]:
-    """One result per claim about the current manifest of the run's partition, from evidence or by looking."""
+    """One result per claim about the current manifest of the run's partition, from evidence or by looking. `beside`: the digest
+    of what else is looked at."""
     partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
     current = ledger.current(product.name, proof.stage, partition)
-    yield from proven_of(context, ledger, product, proof, manifest=current, find=find)
+    about = beside(current) if current else ""
+    yield from proven_of(context, ledger, product, proof, manifest=current, find=find, beside=about)
 
 
 def proven_of(
@@ -51,6 +59,7 @@ def proven_of(
     *,
     manifest: Manifest | None,
     find: Find,
+    beside: str = "",
 ) -> Iterator[dg.AssetCheckResult]:
     """The same about a given manifest; None is nothing to check, which never counts as a pass."""
     if manifest is None:
@@ -58,7 +67,8 @@ def proven_of(
         yield from (as_result(product, proof.stage, Finding(claim, False, what, "WARN"), False) for claim in proof.claims)
         return
     is_again = RECHECK in context.run.tags
-    for finding, is_reused in proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again):
+    found = proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again, beside=beside)
+    for finding, is_reused in found:
         yield as_result(product, proof.stage, finding, is_reused)
 
 

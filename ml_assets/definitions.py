@@ -1,16 +1,18 @@
 """Everything put together: the products' assets, checks, jobs and sensors. `defs` is what Dagster loads."""
 
+import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import dagster as dg
 
-from checks import contract, drift, gates, leakage, lineage, reproduction, rollback, serving
+from checks import contract, drift, gates, leakage, lineage, plausible, reproduction, rollback, serving
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
-from ml_assets.jobs.path import checks_job, data_job, path_job
+from ml_assets.jobs.path import checks_job, data_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
 from ml_assets.services.declarations import checked_products
 from ml_assets.spec.product import Product, ProductError
@@ -30,13 +32,14 @@ from ml_assets.stages import (
 from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
-from resources.settings import is_validating, settings
-from sensors import decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
+from resources.project import with_project
+from resources.settings import Settings, is_validating, settings
+from sensors import acceptances, decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
 
 STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
-CHECKS = (contract, feature_checks, leakage, gates, lineage, reproduction, serving, rollback, drift)
-JOBS = (path_job, data_job, checks_job, approve_job, override_job, rollback_job)
-SENSORS = (new_data, retrain, decisions, registry, shadow)
+CHECKS = (contract, feature_checks, leakage, plausible, gates, lineage, reproduction, serving, rollback, drift)
+JOBS = (path_job, data_job, train_job, release_job, checks_job, approve_job, override_job, rollback_job)
+SENSORS = (new_data, retrain, decisions, acceptances, registry, shadow)
 
 
 def build_defs(
@@ -65,7 +68,17 @@ def _definitions(modules: Iterable[ModuleType], products: Mapping[str, Product])
 def defs() -> dg.Definitions:
     """The products of the settings, on the settings' resources, and the commits that they come from. A product that cannot run is
     left out, with an alarm; `dagster definitions validate` refuses it."""
-    current = settings()
+    return _defs_of(settings())
+
+
+def project_defs(folder: Path) -> dg.Definitions:
+    """The products of a project folder (`ml-assets init`), for its own `definitions.py`; a team that runs Dagster already merges
+    them with its own: `dg.Definitions.merge(own, project_defs(folder))`. A variable of the environment comes before a line of the
+    project's file."""
+    return _defs_of(settings(with_project(os.environ, folder.resolve())))
+
+
+def _defs_of(current: Settings) -> dg.Definitions:
     pin(current.home)
     products, problems = checked_products(current.products, current.cache)
     if problems and is_validating():

@@ -12,10 +12,12 @@ from resources.store.blobs import write_atomically
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
+ABOVE = ("", "ml_assets.")
+"""What this package's name begins with, in a checkout and where it is built."""
 CONFIG: dict[str, Any] = {
     "telemetry": {"enabled": False},
     "nux": {"enabled": False},
-    "run_coordinator": {"module": "resources.dagster_queue", "class": "ProductQueue"},
+    "run_coordinator": {"module": f"{__package__}.dagster_queue", "class": "ProductQueue"},
     "run_monitoring": {"enabled": True, "start_timeout_seconds": 120},
     "run_retries": {"enabled": True, "max_retries": 0},
     "concurrency": {
@@ -29,10 +31,12 @@ CONFIG: dict[str, Any] = {
 its lease says whether it lives (resources.ledger.leases)."""
 EARLIER = [
     {name: value for name, value in CONFIG.items() if name != "run_coordinator"}
-    | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}}
+    | {"run_monitoring": {"enabled": True, "max_runtime_seconds": 3600}},
+    *(CONFIG | {"run_coordinator": {"module": f"{above}resources.dagster_queue", "class": "ProductQueue"}} for above in ABOVE),
 ]
-"""What older code wrote: replaced. A file that somebody edited is left alone."""
-WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": "ml_assets"}}]}
+"""What older code wrote, or the same code in a checkout or built: replaced. A file that somebody edited is left alone."""
+LOCATION = "ml_assets"
+WORKSPACE = {"load_from": [{"python_module": {"module_name": "ml_assets.definitions", "location_name": LOCATION}}]}
 """As workspace.yaml of a checkout says it; installed code has none."""
 
 
@@ -55,3 +59,22 @@ def open_instance(settings: Settings) -> "DagsterInstance":
 
     prepare_home(settings)
     return DagsterInstance.get()
+
+
+def show_under_job(settings: Settings, instance: "DagsterInstance", run_id: str) -> None:
+    """Let Dagster's timeline and the page of a job show a run that no code location launched. Nothing is loaded for it: the
+    run names the location of the workspace file, as a launched one does."""
+    from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
+    from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
+    from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
+    from dagster._core.workspace.load import location_origins_from_yaml_paths
+
+    locations = location_origins_from_yaml_paths([str(workspace_file(settings))])
+    location = next((each for each in locations if each.location_name == LOCATION), None)
+    if location is None:
+        return  # somebody edited the file: no location of it has this job
+    repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
+    instance.add_run_tags(run_id, {REPOSITORY_LABEL_TAG: repository.get_label()})
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    instance.run_storage.replace_job_origin(run, RemoteJobOrigin(repository, run.job_name))

@@ -17,6 +17,9 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.store.blobs import write_atomically
 
+UNFINISHED = (".part", ".partial", ".tmp")
+"""Endings under which programs write what they rename once it is whole."""
+
 
 class NotDelivered(MlAssetsError):
     """A table of the product has no file in the landing folder."""
@@ -58,11 +61,10 @@ class Landing:
         """The partitions of which this table is delivered, whether the others are there or not."""
         return sorted(_partitions(product, self._entries(product, table)))
 
-    def stray(self, product: Product) -> list[Path]:
-        """Files in the product's folders whose names are no partition of it."""
-        named = {table: self._entries(product, table).keys() for table in product.delivery.tables}
-        strays = {table: keys - set(_partitions(product, keys)) for table, keys in named.items()}
-        return sorted(self.file(product, table, key) for table, keys in strays.items() for key in keys)
+    def stray(self, product: Product) -> dict[str, str]:
+        """Why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
+        why = {f"{t}/{name}": reason for t in product.delivery.tables for name, reason in self._strays(product, t)}
+        return dict(sorted(why.items()))
 
     def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
         """Deliver a file: written aside, then renamed, so that no one sees half of it."""
@@ -78,6 +80,17 @@ class Landing:
         with os.scandir(folder) as listing:
             named = (entry for entry in listing if entry.name.endswith(suffix) and entry.name[0] != ".")
             return {entry.name.removesuffix(suffix): entry for entry in named if entry.is_file()}
+
+    def _strays(self, product: Product, table: str) -> Iterator[tuple[str, str]]:
+        folder = self.root / product.name / table
+        names = [entry.name for entry in os.scandir(folder) if entry.is_file()] if folder.is_dir() else []
+        suffix = f".{product.delivery.tables[table].format}"
+        keys = {name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] != "."}
+        partitions = set(_partitions(product, keys))
+        for name in names:
+            key = name.removesuffix(suffix)
+            if name[0] != "." and not name.endswith(UNFINISHED) and not (name.endswith(suffix) and key in partitions):
+                yield name, _no_partition(product, key) if name.endswith(suffix) else _no_format(name, suffix)
 
     def _all_there(self, product: Product, files: Mapping[str, Path]) -> dict[str, Path]:
         if missing := [str(path) for path in files.values() if not path.is_file()]:
@@ -95,6 +108,27 @@ def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
                 yield key
         except PartitionKeyError:
             continue
+
+
+def _no_partition(product: Product, key: str) -> str:
+    """Why a name is none of a partition."""
+    spec, calendar = product.partitions, partitions_of(product)
+    try:
+        number = ordinal(calendar, key)
+    except PartitionKeyError:
+        return f"named for no {spec.every}: one is named like {calendar.start}"
+    if number < calendar.ordinal(calendar.start):
+        return f"before partitions.start, {calendar.start}"
+    return f"not before partitions.end, {spec.end}"
+
+
+def _no_format(name: str, suffix: str) -> str:
+    """Why a file is not read, though it may hold a delivery."""
+    if name.lower().endswith(suffix):
+        return f"the ending is written {suffix}"
+    if suffix in name.lower():
+        return f"the name has to end in {suffix}; a compressed file is declared by `compression:` and named {suffix} too"
+    return f"the table is read from {suffix} files"
 
 
 def content_key(files: Mapping[str, Path]) -> str:

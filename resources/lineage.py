@@ -100,6 +100,15 @@ class Lineage:
         move = self.ledger.pointer(product.name, "production", before=before)
         return self.ledger.manifest(move.body.manifest) if move else None
 
+    def scorer(self, product: Product, stage: str, partition: str) -> Manifest | None:
+        """The release that monitoring or predictions of a partition go by: the one that they were made with, which is a fact of
+        that time, unless it was recalled since; where there is none, the one that served when the partition came in."""
+        current = self.ledger.current(product.name, stage, partition)
+        recorded = self.made_from(current).get("release") if current else None
+        if recorded is not None and recorded.id not in recalls.derived(self.ledger, product.name):
+            return recorded
+        return self.served(product, before=partition)
+
     def baselines(self, product: Product, partition: str, *, question: str) -> Baselines:
         """The releases that a candidate as of `partition` is compared with. The champion is the last that production moved
         to and did not roll back, of those as of this partition or an earlier one, recalled or not: what serves is what a

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+import ml_assets
 from ml_assets.errors import MlAssetsError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(ml_assets.__file__).resolve().parent.parent
+"""The folder that the package lies in: a checkout, or an environment's packages."""
 MLFLOW_UI = "http://127.0.0.1:5000"
 """Where `ml-assets dev` starts the MLflow UI by default."""
 

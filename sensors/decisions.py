@@ -1,5 +1,5 @@
-"""A person's decision that has not taken effect yet launches the path of its partition, once per decision; so does
-the end of a freeze.
+"""A person's decision that has not taken effect yet launches the release run of its partition, once per decision: an approval, an
+override, or the end of a freeze.
 
 It compares the recorded decisions with the current releases, whoever recorded them and however: a missed tick loses nothing.
 """
@@ -25,7 +25,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{product.name}_decisions",
-        job_name=f"{product.name}_path",
+        job_name=f"{product.name}_release",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Approvals and overrides that have not taken effect yet.",

@@ -68,9 +68,10 @@ def build(product: Product) -> dg.SensorDefinition:
 
 
 def _about(product: Product, landing: Landing) -> str:
-    """What a person has to know besides: files that are named for no partition, and code that changed since it was loaded."""
-    stray = [f"{path.parent.name}/{path.name}" for path in landing.stray(product)]
-    about = f"; named for no {product.partitions.every}: {', '.join(stray)}" if stray else ""
+    """What a person has to know besides: files that are read as no partition, and code that changed since it was loaded."""
+    stray = [f"{name} ({why})" for name, why in landing.stray(product).items()]
+    more = f" and {len(stray) - SHOWN} more" if len(stray) > SHOWN else ""
+    about = f"; not read: {', '.join(stray[:SHOWN])}{more}" if stray else ""
     if changes := changed_since_start(product):
         about = f"{about}; {changes}"
     return about

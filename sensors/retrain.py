@@ -17,7 +17,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{product.name}_retrain",
-        job_name=f"{product.name}_path",
+        job_name=f"{product.name}_train",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Trainings that the product's policy asks for.",

@@ -22,7 +22,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
     @dg.sensor(
         name=f"{product.name}_shadow",
-        job_name=f"{product.name}_path",
+        job_name=f"{product.name}_release",
         minimum_interval_seconds=TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Outcomes of requests that a release scored in the shadow, or answered as a canary.",

@@ -21,6 +21,7 @@ from tests.support.shared import made_once, of_session, share_parsed_projects
 LONGEST_FIRST = (
     "test_check",
     "test_path",
+    "test_tutorial",
     "test_prepared_changes",
     "test_generations",
     "test_approval",

@@ -9,6 +9,7 @@ import polars as pl
 from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.evaluation.snapshot import judge_candidate, levels_of, output
 from ml_assets.core.gates.history import history
+from ml_assets.core.gates.too_good import earlier_gains
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
@@ -61,6 +62,7 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         trouble=trouble,
         doubt=outcomes_lacking(inputs, product),
         past=history(inputs.past, unit=product.gates.unit),
+        gains=earlier_gains(inputs.past, metric=product.gates.metric, unit=product.gates.unit),
     )
     made = output(rows, scores, judged, product=product)
     if product.keys.across_partitions == "allow":

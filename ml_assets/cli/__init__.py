@@ -4,16 +4,20 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
+from resources.project import with_project
 from resources.settings import settings
 
 COMMANDS = {
     "path": {
+        "init": "Make a project folder of your own, for products outside of this package.",
+        "new": "Draft a product from your own data: CSV, Parquet, a folder of files or a SQL query.",
         "deliver": "Put a delivered file into the landing folder, whole or not at all.",
         "run": "Run the whole path for a partition.",
         "check": "Run the asset checks alone; exit code 1 when one of severity ERROR fails.",
@@ -21,13 +25,14 @@ COMMANDS = {
         "push": "Carry a release with all that it was made from to another home.",
         "pull": "Carry a release with all that it was made from here from another home.",
         "deploy": "After a merge, have a Dagster deployment run what became stale, once it runs the commit.",
-        "demo": "Replay a year of New York flights down the whole path.",
+        "demo": "Replay a history down the whole path: a year of New York flights, or that of a product made by `new`.",
     },
     "serving": {
         "serve": "Serve a product's release over HTTP.",
         "up": "Start Dagster, MLflow and the endpoints and keep them alive, or write units for systemd.",
         "dev": "Start all of it at a terminal.",
         "status": "Show the current state of each partition and the release that serves.",
+        "drift": "Show what drifts in data and scores, partition by partition, and draw it as a page.",
         "notify": "Show the channels that notices go out by, and try them.",
         "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",
     },
@@ -36,6 +41,7 @@ COMMANDS = {
         "refuse": "Refuse a release that waits for a person, for good.",
         "override": "Let a model through in spite of its verdict, by a named person's decision.",
         "rollback": "Let an earlier release serve again.",
+        "accept": "Say that a partition is right although it looks implausible, so that it is trained on.",
         "freeze": "Stop training and promotion of a product until a day.",
         "recall": "Declare a partition or release bad, and act on all that used it.",
     },
@@ -102,6 +108,7 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     try:
+        os.environ.update(with_project(os.environ, Path.cwd()))
         pin(settings().home)
         cli()
     except MlAssetsError as error:

@@ -1,6 +1,6 @@
 """The jobs by which people decide in Dagster's Launchpad: `<product>_approve` and `<product>_override`.
 
-An op records the decision and nothing else; the sensor of decisions then runs the path, in which it takes effect.
+An op records the decision and nothing else; the sensor of decisions then launches `<product>_release`, in which it takes effect.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ def approve_job(product: Product) -> dg.JobDefinition:
 
         decision: Any = "refused" if config.refuse else "approved"
         status, _ = answer(lineage, product, config.release, decision=decision, by=config.by, reason=config.reason, via="dagster")
-        message = "; ".join(status.decision.reasons) or f"the path of {status.release.partition} is run next"
+        message = "; ".join(status.decision.reasons) or f"the release run of {status.release.partition} is next"
         context.log.info(f"{product.name}: release {status.name} {decision} by {config.by}; {message}")
 
     @dg.job(

@@ -1,4 +1,4 @@
-"""The jobs of a product: the whole path for one partition, and its checks alone."""
+"""The jobs of a product: the whole path for one partition, its three parts (data, train, release), and its checks alone."""
 
 import dagster as dg
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -7,15 +7,16 @@ from ml_assets.services.claims import REPRODUCIBLE, ROLLBACK_DRILL, WINDOW_OPEN
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
 
+JUDGED = ("evaluation", "report", "tracking", "release", "endpoint/staging", "endpoint/production")
+"""From the verdict to the endpoint."""
+
 
 def path_job(product: Product) -> UnresolvedAssetJobDefinition:
     """`<product>_path`: everything of the product, raw to monitoring, for one partition, with its checks; without those
     that fit the model a second time or try a rollback, because nothing waits for them."""
-    slow = {"release": REPRODUCIBLE, "endpoint/production": ROLLBACK_DRILL}
-    left_out = dg.AssetSelection.checks(*(dg.AssetCheckKey(asset_key(product, stage), claim) for stage, claim in slow.items()))
     return dg.define_asset_job(
         f"{product.name}_path",
-        selection=dg.AssetSelection.groups(product.name) - left_out,
+        selection=dg.AssetSelection.groups(product.name) - _slow_checks(product),
         description=f"Raw to endpoint and monitoring, for one {product.partitions.every}.",
         tags={"product": product.name},
     )
@@ -31,6 +32,34 @@ def data_job(product: Product) -> UnresolvedAssetJobDefinition:
         description=f"Raw to features, monitoring and predictions, for one {product.partitions.every}: nothing is trained.",
         tags={"product": product.name},
     )
+
+
+def train_job(product: Product) -> UnresolvedAssetJobDefinition:
+    """`<product>_train`: a candidate of data that are there, judged, and released where the gates let it through. The features
+    are in it because they bring every input up to date first."""
+    stages = ("features", "model", *JUDGED)
+    return dg.define_asset_job(
+        f"{product.name}_train",
+        selection=dg.AssetSelection.assets(*(asset_key(product, stage) for stage in stages)) - _slow_checks(product),
+        description=f"Model to endpoint, on the data as of one {product.partitions.every}.",
+        tags={"product": product.name},
+    )
+
+
+def release_job(product: Product) -> UnresolvedAssetJobDefinition:
+    """`<product>_release`: evaluation to endpoint of a candidate that is there, for what people decided and what a shadow or a
+    canary showed. Nothing is fitted."""
+    return dg.define_asset_job(
+        f"{product.name}_release",
+        selection=dg.AssetSelection.assets(*(asset_key(product, stage) for stage in JUDGED)) - _slow_checks(product),
+        description=f"Evaluation to endpoint, for the candidate of one {product.partitions.every}: nothing is trained.",
+        tags={"product": product.name},
+    )
+
+
+def _slow_checks(product: Product) -> dg.AssetSelection:
+    slow = {"release": REPRODUCIBLE, "endpoint/production": ROLLBACK_DRILL}
+    return dg.AssetSelection.checks(*(dg.AssetCheckKey(asset_key(product, stage), claim) for stage, claim in slow.items()))
 
 
 def checks_job(product: Product) -> UnresolvedAssetJobDefinition:

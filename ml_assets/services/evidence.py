@@ -39,10 +39,20 @@ class Proof:
     is_reused: bool = True
 
     def prove(
-        self, ledger: Ledger, product: Product, manifest: Manifest, find: Find, *, run: str, is_again: bool = False
+        self,
+        ledger: Ledger,
+        product: Product,
+        manifest: Manifest,
+        find: Find,
+        *,
+        run: str,
+        is_again: bool = False,
+        beside: str = "",
     ) -> Iterator[tuple[Finding, bool]]:
-        """One finding for each claim about the manifest, and whether it is from recorded evidence."""
+        """One finding for each claim about the manifest, and whether it is from recorded evidence. `beside` is the digest of what
+        else is looked at, such as other partitions: evidence stands for as long as that is the same."""
         identity = self._identity(product, manifest.recipe.stage)
+        identity = digest_json([identity, beside]) if beside else identity
         known = ledger.evidence(manifest.id) if self.is_reused and not is_again else {}
         if all(claim in known and known[claim].body.details.identity == identity for claim in self.claims):
             yield from ((_recorded(known[claim].body), True) for claim in self.claims)

@@ -62,6 +62,7 @@ def _judged(
     from ml_assets.builders.evaluation import outcomes_lacking
     from ml_assets.core.evaluation.snapshot import levels_of, panel_of
     from ml_assets.core.gates.history import history
+    from ml_assets.core.gates.too_good import earlier_gains
     from ml_assets.core.gates.verdict import judge
 
     learned = [EvaluationFacts.of(each).verdict for id in facts.past if (each := lineage.ledger.manifest(id)) is not None]
@@ -72,6 +73,7 @@ def _judged(
         has_champion=facts.champion is not None,
         doubt=outcomes_lacking(compared.read(lineage), product),
         past=history(learned, unit=product.gates.unit),
+        gains=earlier_gains(learned, metric=product.gates.metric, unit=product.gates.unit),
     )
     return msgspec.convert(verdict.to_dict(), VerdictFacts)
 
@@ -80,6 +82,8 @@ def _differences(recorded: VerdictFacts, again: VerdictFacts) -> Iterator[str]:
     if again.decision != recorded.decision:
         yield f"its stored scores give {again.decision}, not {recorded.decision}: {'; '.join(again.reasons)}"
         return
+    if again.too_good and recorded.gain is not None and not recorded.too_good:
+        yield f"it is recorded as no surprise; its stored scores say: {again.too_good}"
     found = {claim.name: claim for claim in again.claims}
     for claim in recorded.claims:
         other = found.get(claim.name)

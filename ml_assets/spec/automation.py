@@ -47,15 +47,31 @@ class RetriesSpec(Section):
     wait: float = Field(default=60.0, ge=0)
 
 
-class RetrainSpec(Section):
-    """What asks for a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code. None begins
-    within `cool_down` hours of the last one, nor more than `at_most` in 30 days."""
+class LossSpec(Section):
+    """The realised metric asks for a training when it dropped too far in `fails` of the last `of` partitions with outcomes."""
 
-    on: tuple[Literal["new_partition", "schedule", "code"], ...] = ("new_partition",)
+    fails: int = Field(default=2, ge=1)
+    of: int = Field(default=3, ge=1)
+
+    @model_validator(mode="after")
+    def _can_fail(self) -> Self:
+        if self.fails > self.of:
+            raise ValueError(f"{self.fails} of {self.of} partitions can never fail; `fails` is at most `of`")
+        return self
+
+
+class RetrainSpec(Section):
+    """What asks for a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
+    monitoring (`drift`), a realised metric that dropped (`loss`). None begins within `cool_down` hours of the last one, nor
+    more than `at_most` in 30 days, nor one that would bring the models of 30 days over `cpu_seconds`."""
+
+    on: tuple[Literal["new_partition", "schedule", "code", "drift", "loss"], ...] = ("new_partition",)
+    loss: LossSpec = LossSpec()
     cron: str | None = None
     timezone: str = "UTC"
     cool_down: float = Field(default=0.0, ge=0)
     at_most: int | None = Field(default=None, ge=0)
+    cpu_seconds: float | None = Field(default=None, gt=0)
 
     @field_validator("cron")
     @classmethod

@@ -1,6 +1,6 @@
 """The `monitoring` section of product.yaml: the limits above which monitoring warns, and what decisions are worth."""
 
-from typing import ClassVar, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -31,9 +31,10 @@ class ValueSpec(Section):
 
 
 class MonitoringSpec(Section):
-    """The limits of drift and of the realised metric, above which monitoring warns."""
+    """What a new partition is compared with, the limits of drift that plots show, and the limit of the realised metric."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"value"})
+    later: ClassVar[frozenset[str]] = frozenset({"value", "reference"})
+    reference: Literal["training", "previous", "same_season"] = "previous"
     score_psi: float = Field(gt=0)
     column_psi: float = Field(gt=0)
     metric: TaskMetric

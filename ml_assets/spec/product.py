@@ -25,6 +25,7 @@ from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.places import Places
+from ml_assets.spec.plausibility import PlausibilitySpec
 from ml_assets.spec.section import Name, Section, as_declared
 from ml_assets.spec.sections import (
     CiSpec,
@@ -69,6 +70,7 @@ class Product(Section):
     staging: StagingSpec | None = None
     promote: PromoteSpec | None = None
     monitoring: MonitoringSpec
+    plausibility: PlausibilitySpec = PlausibilitySpec()
     rebuild: RebuildSpec = RebuildSpec()
     landing: LandingSpec = LandingSpec()
     retries: RetriesSpec = RetriesSpec()

@@ -15,12 +15,14 @@ from ml_assets.services.claims import WINDOW_OPEN
 from ml_assets.services.comparisons import Comparison, charge, compare, was_charged
 from ml_assets.services.dagster_ui.metadata import pictures
 from ml_assets.services.next_window import next_window
+from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
 from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
 from resources.ledger.budget import Budget, Look, WindowRetired
 from resources.lineage import Lineage
+from resources.settings import Settings
 from resources.store.snapshots import Snapshots
 
 _Result = dg.MaterializeResult[Any] | dg.AssetCheckResult
@@ -32,10 +34,13 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "evaluation", description, kinds={"catboost"})
 
     @dg.asset(**described, output_required=False, check_specs=[_window_check(product)])
-    def evaluation(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[_Result]:
+    def evaluation(
+        context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[_Result]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
+        refuse_held(lineage, product, settings, comparison.tested, run=run)
         recipe = lineage.recipe(product, "evaluation", key, comparison.inputs)
         build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
         try:
@@ -113,6 +118,7 @@ def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dic
         "verdict": "; ".join([verdict.decision, *verdict.reasons]),
         "claims": dg.MetadataValue.md(claims_table(verdict)),
         **({"claims_picture": dg.MetadataValue.md(picture)} if (picture := claims_thumbnail(verdict)) else {}),
+        **({"held_for_a_person": verdict.too_good} if verdict.too_good else {}),
         "promises": verdict.guarantee,
         "budget": f"look {facts.look.number} of {verdict.looks} at this test window",
         "champion": facts.champion.release if facts.champion else "none: a first release",

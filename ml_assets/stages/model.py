@@ -16,12 +16,14 @@ from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.next_window import no_fold_left
+from ml_assets.services.planning.untrained import outcomes_awaited, refuse, tested_features
+from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
-from ml_assets.services.untrained import outcomes_awaited, refuse, tested_features
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
 from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
+from resources.settings import Settings
 from resources.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
     @dg.asset(**described, output_required=False)
-    def model(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
+    def model(
+        context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.model import build
         from ml_assets.core.model.training import TrainingRefused
 
@@ -56,6 +60,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             context.log.info(f"{NO_CANDIDATE}{missing_partitions(product, key, [m.partition for m in inputs])}")
             return
         lineage.require_proven(inputs, features_claims(product), may_warn=MAY_WARN)
+        refuse_held(lineage, product, settings, inputs, run=context.run.run_id)
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
         tested = tested_features(lineage.ledger, product, key)
         read = {m.partition: m.data_version for m in (*inputs, *tested)}

@@ -26,7 +26,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         from ml_assets.builders.monitoring import Served, build
 
         key = context.partition_key
-        release = lineage.served(product, before=key)
+        release = lineage.scorer(product, "monitoring", key)
         if release is None:
             context.log.info(f"{key}: no release as of an earlier partition serves, nothing to monitor")
             return

@@ -22,7 +22,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         from ml_assets.builders.predictions import build
 
         key = context.partition_key
-        release = lineage.served(product, before=key)
+        release = lineage.scorer(product, "predictions", key)
         if release is None:
             context.log.info(f"{key}: no release as of an earlier partition serves, nothing scores")
             return

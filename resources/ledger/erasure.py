@@ -39,6 +39,7 @@ NEEDED: Mapping[str, str] = {
     "sent": "without it a notice would go out again",
     "trigger": "without it the same reason would train again",
     "freeze": "it says what may be trained and promoted",
+    "acceptance": "it says which partitions are not held back",
 }
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, func, insert, or_, select
@@ -28,33 +28,11 @@ from resources.ledger.chain import GENESIS, Entry, entry_hash
 from resources.ledger.database import lock, open_database, open_read_only
 from resources.ledger.head_checkpoint import Head
 from resources.ledger.index import add_rows, asset_of
+from resources.ledger.kinds import KINDS, Kind
 from resources.ledger.records import Body, Record, read, stored
 
-__all__ = ["GENESIS", "KINDS", "Entry", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
+__all__ = ["GENESIS", "KINDS", "Entry", "Kind", "Ledger", "LedgerConflict", "entries_where", "entry_hash", "write"]
 
-Kind = Literal[
-    "manifest",
-    "publication",
-    "evidence",
-    "look",
-    "verdict",
-    "approval",
-    "override",
-    "promotion",
-    "staging",
-    "rollback",
-    "shadow",
-    "refusal",
-    "recall",
-    "erasure",
-    "restoration",
-    "attempt",
-    "notice",
-    "sent",
-    "trigger",
-    "freeze",
-]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 Guard = Callable[[Connection], None]
 
 
@@ -180,6 +158,13 @@ class Ledger:
         where = (columns.product == product, columns.stage == stage)
         seqs = select(columns.seq).where(*where).order_by(columns.seq.desc()).limit(newest)
         records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))
+        return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
+
+    def seconds_since(self, product: str, stage: str, since: str) -> list[float]:
+        """The CPU seconds of the builds of a stage since a moment (UTC, ISO 8601), where they were recorded."""
+        columns = schema.manifests.c
+        made = select(columns.seq).where(columns.product == product, columns.stage == stage)
+        records = self.records(ManifestRecord, schema.entries.c.seq.in_(made) & (schema.entries.c.at >= since))
         return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:

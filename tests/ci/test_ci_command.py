@@ -23,6 +23,7 @@ def trains(tmp_path: Path) -> Team:
     return team(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
@@ -39,6 +40,7 @@ def test_what_means_the_same_changes_nothing(trains: Team, file: str, old: str, 
     assert (answer.effects, answer.stale) == ({}, [])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "old", "new", "effects", "stale", "code"),
     [
@@ -128,6 +130,7 @@ def test_a_change_is_named_with_its_effect_and_what_it_makes_stale(
         assert answer.stale == stale
 
 
+@pytest.mark.long
 def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trains: Team) -> None:
     trains.write("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5")
     trains.write("product.yaml", "max_drop: 0.05", "max_drop: 0.5")
@@ -144,6 +147,7 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     assert [each["reason"] for each in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
 
 
+@pytest.mark.long
 def test_the_environment_in_a_teams_work_tree_is_no_part_of_the_change(trains: Team) -> None:
     environment = trains.root / ".venv"
     venv.create(environment, symlinks=True)
@@ -162,6 +166,7 @@ def test_the_environment_in_a_teams_work_tree_is_no_part_of_the_change(trains: T
         assert not answer.report["is_dirty"]
 
 
+@pytest.mark.long
 def test_a_product_that_is_removed_takes_its_gates_along_and_a_new_one_weakens_nothing(trains: Team) -> None:
     shutil.copytree(trains.product, trains.root / "products" / "trams")
     for path in [*(trains.root / "products" / "trams" / "dbt").iterdir(), trains.root / "products" / "trams" / "product.yaml"]:
@@ -176,6 +181,7 @@ def test_a_product_that_is_removed_takes_its_gates_along_and_a_new_one_weakens_n
     assert (answer.code, answer.report["reasons"]) == (4, ["trains/product is weakened and not acknowledged"])
 
 
+@pytest.mark.long
 def test_a_declaration_that_cannot_be_read_is_rejected_by_file_line_and_key(trains: Team) -> None:
     trains.write("product.yaml", "depth: 2", "dept: 2")
     answer = trains.ci()
@@ -183,6 +189,7 @@ def test_a_declaration_that_cannot_be_read_is_rejected_by_file_line_and_key(trai
     assert "product.yaml:12: model.dept: unknown key; did you mean 'depth'?" in answer.report["problems"][0]
 
 
+@pytest.mark.long
 def test_what_the_tool_cannot_do_is_no_verdict(trains: Team, tmp_path: Path) -> None:
     unknown = trains.ci("--base", "nosuch")
     assert unknown.code == 3
@@ -223,6 +230,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.long
 def test_code_that_judges_is_named_and_code_that_only_moved_is_not(checkout: Path, tmp_path: Path) -> None:
     own = Team(checkout, tmp_path / "home")
 

@@ -49,6 +49,7 @@ def judge(
     return team.ci("--base", base)
 
 
+@pytest.mark.long
 def test_one_parameter_rebuilds_nothing_but_the_models_and_the_report_is_whole(shop: Team) -> None:
     answer = judge(shop, (SPEC, "learning_rate: 0.3", "learning_rate: 0.2"))
     (comparison,) = answer.report["comparisons"]
@@ -65,6 +66,7 @@ def test_one_parameter_rebuilds_nothing_but_the_models_and_the_report_is_whole(s
     assert "features" not in made_again
 
 
+@pytest.mark.long
 def test_nothing_of_the_home_that_is_read_changes(shop: Team) -> None:
     before = Ledger(f"sqlite:///{shop.home / 'ledger.db'}").entries()
     assert judge(shop, (SPEC, "depth: 3", "depth: 2")).code == 0
@@ -73,6 +75,7 @@ def test_nothing_of_the_home_that_is_read_changes(shop: Team) -> None:
     assert shop.git("worktree", "list").count("\n") == 1
 
 
+@pytest.mark.long
 def test_an_acknowledged_claim_is_judged_by_heads_text_and_every_other_by_bases(shop: Team) -> None:
     edits = (
         (SPEC, "roc_auc(candidate) > 0.7", "roc_auc(candidate) > 0.6"),
@@ -89,6 +92,7 @@ def test_an_acknowledged_claim_is_judged_by_heads_text_and_every_other_by_bases(
     assert comparison["outcome"] == "REJECT"
 
 
+@pytest.mark.long
 def test_an_undecided_change_passes_or_fails_as_base_declares(shop: Team) -> None:
     undecided = (SPEC, "> -0.03}", "> 0.0}")
     stricter = judge(shop, undecided)
@@ -109,6 +113,7 @@ def test_an_undecided_change_passes_or_fails_as_base_declares(shop: Team) -> Non
     assert (loosened.code, loosened.effects) == (4, {"ci.windows": "weakened", "ci.on_inconclusive": "weakened"})
 
 
+@pytest.mark.long
 def test_data_that_nobody_delivered_leave_the_models_to_promotion(shop: Team, tmp_path: Path) -> None:
     judge(shop, (SPEC, "depth: 3", "depth: 2"))
     empty = Team(shop.root, tmp_path / "empty", product_name="shop").ci()
@@ -121,6 +126,7 @@ def test_data_that_nobody_delivered_leave_the_models_to_promotion(shop: Team, tm
     )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("ledger", [b"no database", b""])
 def test_a_ledger_that_cannot_be_read_is_named_without_a_traceback(shop: Team, tmp_path: Path, ledger: bytes) -> None:
     judge(shop, (SPEC, "depth: 3", "depth: 2"))
@@ -287,6 +293,7 @@ def test_scores_that_are_none_and_keys_of_another_type_are_refused(shop: Team) -
         judged(base, base, product, Gates(claims=({"name": "x", "prove": "nonsense"},)))
 
 
+@pytest.mark.long
 def test_walk_and_judge_say_what_they_lack(shop: Team) -> None:
     def told(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
@@ -333,6 +340,7 @@ def test_a_contract_is_tried_on_the_newest_partitions_too_though_none_of_them_is
     assert tuple(comparison["windows"]) == WINDOWS
 
 
+@pytest.mark.long
 def test_a_newest_delivery_whose_bytes_are_lost_is_a_failed_check_and_keeps_no_window_from_a_verdict(
     shop: Team, tmp_path: Path
 ) -> None:

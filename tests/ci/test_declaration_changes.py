@@ -258,6 +258,7 @@ def blocks(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any]]:
     return old, new
 
 
+@pytest.mark.long
 def test_where_nothing_is_weakened_whatever_the_new_gates_accept_the_old_ones_accept(product: Product) -> None:
     seen = {"accepted unflagged": 0, "accepted weakened, and not before": 0}
 

@@ -29,6 +29,7 @@ def tried(team: Team, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=Path(__file__).parents[2], env=team.environ, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_a_parameter_is_tried_against_the_commit_and_logged_as_development(shop: Team, tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{shop.home / 'ledger.db'}")
     before = [entry.hash for entry in ledger.entries()]
@@ -51,6 +52,7 @@ def test_a_parameter_is_tried_against_the_commit_and_logged_as_development(shop:
     assert (shop.product / "product.yaml").read_bytes() == written
 
 
+@pytest.mark.long
 def test_what_cannot_be_trained_ends_with_1_and_its_reason(shop: Team) -> None:
     done = tried(shop, "--set", "model.params.bootstrap_type=Nonsense")
     assert done.returncode == 1
@@ -59,6 +61,7 @@ def test_what_cannot_be_trained_ends_with_1_and_its_reason(shop: Team) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.long
 def test_a_commit_without_the_product_is_refused_by_name(shop: Team, tmp_path: Path) -> None:
     other = Team(tmp_path / "team", shop.home, product_name="shop")
     shutil.copytree(SHOP, other.product)

@@ -95,6 +95,7 @@ def with_text(value: Any, text: str, place: str = "") -> Iterator[tuple[str, Any
                 yield at, [*value[:index], changed, *value[index + 1 :]]
 
 
+@pytest.mark.long
 def test_no_text_of_a_hostile_report_can_do_anything_but_be_read(tmp_path: Path) -> None:
     drawn = 0
     weakened = {**REPORT, "outcome": "WEAKENED", "changes": [{**REPORT["changes"][0], "effect": "weakened"}], "acknowledged": []}

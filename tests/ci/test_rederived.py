@@ -53,6 +53,7 @@ def judged(team: Team, *edits: tuple[str, str, str]) -> tuple[Answer, str]:
     return report, commit
 
 
+@pytest.mark.long
 def test_the_second_judge_says_what_the_first_did_without_head_at_work(shop: Team) -> None:
     own, derived = both(shop, SHALLOWER)
     assert (derived.code, derived.report["outcome"]) == (own.code, own.report["outcome"]), derived.stderr
@@ -73,11 +74,13 @@ def test_a_ruined_model_and_a_lower_floor_are_found_out_again(shop: Team) -> Non
     assert (lowered.code, lowered.report["reasons"][0]) == (4, "shop/floor is weakened and not acknowledged")
 
 
+@pytest.mark.long
 def test_a_change_that_reaches_no_model_needs_no_walk(shop: Team) -> None:
     _, derived = both(shop)
     assert (derived.code, derived.report["outcome"]) == (0, "UNCHANGED")
 
 
+@pytest.mark.long
 def test_no_line_of_heads_contract_is_executed_and_a_code_owner_decides_on_it(shop: Team, tmp_path: Path) -> None:
     trap = tmp_path / "executed"
     hostile = f'TABLES = {{"orders": Orders}}\nopen({str(trap)!r}, "a").write("x")'
@@ -113,6 +116,7 @@ def cut(left: Path) -> None:
     file.write_bytes(file.read_bytes()[:50])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tamper", [drop, link, link_file, cut])
 def test_a_walk_that_is_not_there_or_not_plain_is_a_rejection(shop: Team, tamper: Tamper) -> None:
     shutil.rmtree(shop.home.parent / "moved", ignore_errors=True)
@@ -121,6 +125,7 @@ def test_a_walk_that_is_not_there_or_not_plain_is_a_rejection(shop: Team, tamper
     assert "shop: head cannot be " in derived.report["reasons"][0]
 
 
+@pytest.mark.long
 def test_scores_that_were_turned_round_are_judged_as_such(shop: Team) -> None:
     def turn(left: Path) -> None:
         file = left / "shop" / "scores.parquet"
@@ -132,6 +137,7 @@ def test_scores_that_were_turned_round_are_judged_as_such(shop: Team) -> None:
     assert any("not_worse: " in reason for reason in derived.report["reasons"])
 
 
+@pytest.mark.long
 def test_commit_and_walk_belong_together(shop: Team) -> None:
     answer = shop.ci("--head", "main")
     assert answer.code == 3

@@ -84,6 +84,7 @@ def test_a_product_without_reference_tables_makes_none_again(tmp_path: Path) -> 
     assert "reference" not in found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("has_uv", [True, False])
 def test_an_environment_is_made_of_a_requirements_file_without_hashes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_uv: bool

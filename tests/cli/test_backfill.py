@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
+from resources.dagster_instance import open_instance
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -37,10 +38,17 @@ def test_a_range_is_run_in_order_and_a_failure_stops_no_later_partition(backfill
     assert home.answering() == home.get("release", FOURTH).facts["release"]
 
 
+def test_dagster_shows_a_run_of_the_command_line_under_its_job(backfilled: tuple[Home, Result]) -> None:
+    with open_instance(backfilled[0].space.settings) as instance:
+        origins = [run.remote_job_origin for run in instance.get_runs()]
+    assert {origin and (origin.location_name, origin.job_name) for origin in origins} == {("ml_assets", "shop_path")}
+
+
 def test_a_run_without_a_candidate_says_what_is_missing(backfilled: tuple[Home, Result]) -> None:
     assert f"no candidate yet: 0 of at least 1 training partitions before {FIRST}" in backfilled[1].output
 
 
+@pytest.mark.long
 def test_the_same_command_goes_on_where_it_was_stopped(backfilled: tuple[Home, Result]) -> None:
     home, _ = backfilled
     deliver(home, SECOND)

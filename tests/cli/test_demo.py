@@ -1,4 +1,5 @@
-"""`ml-assets demo`: what it prints, that a second time computes nothing, and that the release that serves is the one it names."""
+"""`ml-assets demo`: what it prints, that a second time computes nothing, that the release that serves is the one it names, and
+that the next month can be delivered for the sensor."""
 
 import os
 import re
@@ -7,7 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ml_assets.cli import cli
+from ml_assets.services.demo_flights import Year
 from tests.support.ci_runner import ci_run
 from tests.support.homes.path_homes import copy_home
 
@@ -42,3 +46,22 @@ def test_what_is_made_is_told_and_a_second_time_computes_nothing(
     second = demo(tmp_path / "home")
     assert "Nothing was computed: everything was up to date" in second
     assert " made, " not in second, "no run was launched"
+
+
+def test_the_next_month_is_delivered_and_no_run_launched_until_the_year_is_over(tmp_path: Path) -> None:
+    landing = tmp_path / "landing" / "flights"
+
+    def next_month() -> tuple[int, str]:
+        done = CliRunner().invoke(cli, ["demo", "--next"], env={"ML_ASSETS_HOME": str(tmp_path), "DAGSTER_HOME": ""})
+        return done.exit_code, done.output + str(done.exception or "")
+
+    code, said = next_month()
+    assert (code, "ml-assets run flights --partition 2013-01" in said) == (0, True), said
+    assert (landing / "flights" / "2013-01.csv").read_bytes() == Year.open().month("2013-01")["flights"]
+    assert not (tmp_path / "dagster" / "history").exists()
+    for month in Year.open().months[1:]:
+        for table in ("flights", "weather"):
+            (landing / table / f"{month}.csv").write_text("delivered before")
+    code, said = next_month()
+    assert (code, "every partition of its history is delivered" in said) == (1, True), said
+    assert (landing / "flights" / "2013-12.csv").read_text() == "delivered before"

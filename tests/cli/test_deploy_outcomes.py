@@ -78,6 +78,7 @@ def test_what_gives_no_answer_or_refuses_ends_with_3(checkout: Checkout) -> None
     assert "not as a Dagster webserver does" in checkout.with_answers(workspaceOrError="<html>Welcome</html>").error
 
 
+@pytest.mark.long
 def test_a_location_behind_is_named_with_both_commits(checkout: Checkout) -> None:
     for entry, words in (
         (location(OTHER), f"location ml_assets reports {OTHER}, not {checkout.commit}"),

@@ -32,6 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return team(tmp_path_factory.mktemp("mistakes")).root.parent
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("command", "key", "message"),
     [
@@ -44,6 +45,7 @@ def test_a_partition_that_the_calendar_does_not_have_is_named(folder: Path, comm
     assert message in ml_assets(folder, command, "trains", "--partition", key)
 
 
+@pytest.mark.long
 def test_a_product_without_data_is_no_product_without_work(folder: Path) -> None:
     how = "`ml-assets deliver trains trips FILE --partition KEY` delivers a partition"
     assert how in ml_assets(folder, "run", "trains", "--stale")
@@ -57,6 +59,7 @@ def test_a_product_without_data_is_no_product_without_work(folder: Path) -> None
         assert words in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -74,21 +77,25 @@ def test_a_ledger_that_cannot_be_opened_is_named_without_its_password(folder: Pa
     assert "secret" not in error
 
 
+@pytest.mark.long
 def test_a_file_that_is_no_ledger_is_named(folder: Path) -> None:
     (folder / "damaged.db").write_bytes(b"not a database" * 100)
     error = ml_assets(folder, "status", "trains", ML_ASSETS_LEDGER=f"sqlite:///{folder}/damaged.db")
     assert "damaged.db cannot be opened: file is not a database; if the file is damaged, restore it from a copy" in error
 
 
+@pytest.mark.long
 def test_a_store_without_a_driver_is_named(folder: Path) -> None:
     error = ml_assets(folder, "plan", "trains", ML_ASSETS_STORE="bogus://bucket/x")
     assert "ML_ASSETS_STORE: bogus:// cannot be opened" in error
 
 
+@pytest.mark.long
 def test_a_home_that_cannot_be_made_is_named(folder: Path) -> None:
     assert "/proc/nope: No such file or directory" in ml_assets(folder, "status", "trains", ML_ASSETS_HOME="/proc/nope")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", ["plan", "status", "ci"])
 def test_a_contract_that_is_no_python_is_named_by_its_line(tmp_path: Path, command: str) -> None:
     own = team(tmp_path)
@@ -103,6 +110,7 @@ def test_a_contract_that_is_no_python_is_named_by_its_line(tmp_path: Path, comma
         assert "contract.py:3: is not Python: invalid syntax" in ml_assets(tmp_path, *arguments, **environ)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "key"), [("plan", "shop"), ("run", "shop"), ("plan", "")])
 def test_a_product_that_cannot_run_is_refused_before_anything_runs(tmp_path: Path, command: str, key: str) -> None:
     BROKEN["an unknown slice"].write(tmp_path / "team" / "products")
@@ -110,11 +118,13 @@ def test_a_product_that_cannot_run_is_refused_before_anything_runs(tmp_path: Pat
     assert "shop/product.yaml:20: evaluation.slices[0]: 'citty' is no column of Features; did you mean 'city'?" in error
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("folder", "message"), [("nowhere", "nowhere is no folder"), ("", "there is no product in")])
 def test_a_folder_of_products_that_holds_none_is_named(tmp_path: Path, folder: str, message: str) -> None:
     assert message in ml_assets(tmp_path, "plan", ML_ASSETS_PRODUCTS=str(tmp_path / folder))
 
 
+@pytest.mark.long
 def test_a_change_after_which_a_product_cannot_run_is_rejected(tmp_path: Path) -> None:
     own = team(tmp_path)
     own.write("product.yaml", "label: is_late", "label: is_lat")
@@ -124,6 +134,7 @@ def test_a_change_after_which_a_product_cannot_run_is_rejected(tmp_path: Path) -
     assert "did you mean 'is_late'?" in answer.report["problems"][0]
 
 
+@pytest.mark.long
 def test_a_code_location_serves_the_other_products_and_raises_an_alarm(tmp_path: Path) -> None:
     BROKEN["a datetime among the features"].write(tmp_path / "broken")
     folders = os.pathsep.join([str(tmp_path / "broken"), str(SHOP.parent)])

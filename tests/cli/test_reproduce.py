@@ -36,6 +36,7 @@ def causes(outcome: dict[str, Any]) -> dict[str, str]:
     return {cause["kind"]: cause["told"] for cause in outcome["first"]["causes"]}
 
 
+@pytest.mark.long
 def test_a_release_is_rebuilt_from_its_delivered_bytes_in_a_process_of_its_own(copy: Home) -> None:
     name = copy.get("release", THIRD).facts["release"]
     before = (copy.counts(), sorted(copy.space.snapshots.blobs.digests()))
@@ -81,6 +82,7 @@ def test_what_the_model_is_fitted_with_otherwise_is_named(copy: Home, change: tu
     assert outcome["predictions"]["tested"]["different"] > 0
 
 
+@pytest.mark.long
 def test_changed_code_is_named_at_the_first_stage_that_comes_out_otherwise(copy: Home) -> None:
     copy.edit("contract.py", (r"distance: int = pa\.Field\(ge=10, le=6000", "distance: int = pa.Field(ge=10, le=100_000"))
     outcome = again(copy)

@@ -138,6 +138,7 @@ values = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.long
 @given(st.lists(values, max_size=12))
 def test_every_delivered_row_is_either_valid_or_refused_with_a_reason(trains: Product, rows: list[dict[str, str]]) -> None:
     raw = pl.DataFrame(rows, schema=dict.fromkeys(GOOD, pl.String))

@@ -138,6 +138,7 @@ few = st.sampled_from([None, 1, 2])
 some_rows = st.lists(st.tuples(few, few, st.sampled_from([None, -1.0, 0.0, 1.0])), max_size=10)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keys", KEYS)
 @given(rows=some_rows)
 def test_no_key_is_published_twice_and_no_agreed_row_is_lost(products: dict[str, Product], keys: str, rows: list[Row]) -> None:

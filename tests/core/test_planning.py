@@ -1,7 +1,6 @@
 """What is stale, by content: pure comparisons over a small product by day."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,7 +10,7 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.planning import PATH, Asset, Cause, CurrentManifest, Definition, Item, Planner, Situation
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.core.release.promotion import Move
-from ml_assets.core.release.serving_history import answered, champions
+from ml_assets.core.release.serving_history import answered
 from ml_assets.spec.product import Product
 
 DEFINITIONS = {name: Definition(f"code-{name}", f"config-{name}", "env") for name in STAGES}
@@ -43,7 +42,6 @@ def settled(keys: list[str]) -> Situation:
         definitions=DEFINITIONS,
         delivered={key: {"trips": f"t{key}"} for key in keys},
         reference={"stops": "s"},
-        champions={key: earlier[key] for key in keys[1:]},
         answered=earlier,
         accepted=frozenset(keys[1:]),
     )
@@ -123,11 +121,21 @@ def test_a_lost_snapshot_is_stale(product: Product) -> None:
     assert Cause("lost", "features", "2013-02") in {cause for item in items for cause in item.causes}
 
 
-def test_another_champion_makes_the_evaluation_stale(product: Product) -> None:
+def test_a_rollback_makes_nothing_stale(product: Product) -> None:
     situation = settled(KEYS)
-    items = plan(product, replace(situation, champions={**situation.champions, "2013-03": "release@rolled-back-to"}))
-    assert assets(items) == {(stage, "2013-03") for stage in JUDGED}
-    assert {item.causes for item in items} == {(Cause("champion", "release", "2013-03"),)}
+    served = {key: "release@rolled-back-to" for stage, key in situation.standing if stage == "monitoring"}
+    assert served
+    assert plan(product, replace(situation, answered={**situation.answered, **served})) == []
+
+
+def test_what_a_recalled_release_scored_is_scored_again_by_the_one_that_serves_now(product: Product) -> None:
+    situation = settled([*KEYS, "2013-04"])
+    recalled = replace(situation, recalled_releases=frozenset(["release@2013-03"]))
+    assert plan(product, recalled) == [], "no other release serves"
+    answered = {**situation.answered, "2013-04": "release@2013-02"}
+    items = plan(product, replace(recalled, answered=answered))
+    assert assets(items) == {("monitoring", "2013-04"), ("predictions", "2013-04")}
+    assert {item.causes for item in items} == {(Cause("release", "release", "2013-04"),)}
 
 
 def test_a_refused_candidate_has_no_release_to_make(product: Product) -> None:
@@ -148,27 +156,11 @@ def test_a_recalled_partition_leaves_what_it_made_and_makes_stale_what_read_it(p
 
 
 @given(st.lists(st.sampled_from(KEYS), max_size=6))
-def test_the_champion_is_the_last_move_of_another_evaluation(moved: list[str]) -> None:
+def test_the_release_that_served_before_a_partition_is_the_last_move_as_of_an_earlier_one(moved: list[str]) -> None:
     moves = [Move(f"{key}-{n}", f"{key}-{n}", key, "promotion") for n, key in enumerate(moved)]
-    made_from = {move.bundle: move.bundle for move in moves}
-    found = champions(moves, dict.fromkeys(KEYS, "mine"), made_from)
     for key in KEYS:
-        earlier = [move.bundle for move in moves if move.as_of <= key]
-        assert found[key] == (earlier[-1] if earlier else None)
         before = [move.bundle for move in moves if move.as_of < key]
         assert answered(moves, KEYS)[key] == (before[-1] if before else None)
-
-
-def test_a_recalled_release_is_a_champion_and_no_anchor() -> None:
-    moves = [Move("a", "a", "2013-01", "promotion"), Move("b", "b", "2013-02", "promotion")]
-    asked: Any = (moves, {"2013-03": "mine"}, {"a": "one", "b": "two"}, {"b"})
-    assert champions(*asked) == {"2013-03": "b"}
-    assert champions(*asked, is_anchor=True) == {"2013-03": "a"}
-
-
-def test_a_release_is_never_its_own_champion() -> None:
-    moves = [Move("a", "a", "2013-02", "promotion"), Move("b", "b", "2013-03", "promotion")]
-    assert champions(moves, {"2013-03": "mine"}, {"a": "other", "b": "mine"}) == {"2013-03": "a"}
 
 
 def test_numbers_of_partitions_count_by_one(product: Product) -> None:
@@ -192,7 +184,7 @@ def judged(keys: list[str], *, train: int, test: int) -> Situation:
         found["evaluation", key] = standing("evaluation", key, model | looked_at)
         found["report", key] = standing("report", key, model | evaluation | looked_at)
         found["tracking", key] = standing("tracking", key, model | evaluation)
-    return replace(situation, standing=found, champions={}, answered={}, accepted=frozenset())
+    return replace(situation, standing=found, answered={}, accepted=frozenset())
 
 
 @given(

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import polars as pl
+import pytest
 
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.metrics.drift import drift, profile
@@ -88,6 +89,7 @@ def test_candidate_and_champion_share_the_axes_and_the_legend() -> None:
         assert "champion" in words, name
 
 
+@pytest.mark.long
 def test_the_same_evaluation_gives_the_same_bytes_in_another_process() -> None:
     code = (
         "import sys; from tests.core.test_plots import binary_plots; sys.stdout.buffer.write(b''.join(binary_plots().values()))"
@@ -96,6 +98,7 @@ def test_the_same_evaluation_gives_the_same_bytes_in_another_process() -> None:
     assert other == b"".join(binary_plots().values())
 
 
+@pytest.mark.long
 def test_a_first_release_is_drawn_without_a_champion() -> None:
     pictures = plots(evaluate(**without_champion(rows())))
     assert set(pictures) == BINARY
@@ -119,6 +122,7 @@ def test_markdown_carries_the_picture_itself() -> None:
     assert base64.b64decode(found[1]) == picture
 
 
+@pytest.mark.long
 def test_importing_the_evaluation_code_imports_nothing_heavy() -> None:
     names = ("plots.figures", "evaluation.comparison", "gates.verdict", "metrics.drift", "evaluation.evidently_report")
     code = f"import sys, {', '.join('ml_assets.core.' + name for name in names)}; print(*sys.modules)"

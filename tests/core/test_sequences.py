@@ -88,6 +88,7 @@ def test_the_bounds_say_what_the_evidence_says(values: np.ndarray) -> None:
         assert (found.lower > HARM) == bool(fires(values))
 
 
+@pytest.mark.long
 @given(VALUES)
 def test_further_units_take_nothing_back(values: np.ndarray) -> None:
     found = [bounds(values[: n + 1], bound=BOUND, alpha=ALPHA) for n in range(len(values))]

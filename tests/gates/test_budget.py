@@ -190,6 +190,7 @@ def _ask_many(url: str, folder: str, worker: int, told: "multiprocessing.Queue[i
     told.put(charged)
 
 
+@pytest.mark.long
 def test_processes_that_ask_at_once_share_one_budget(tmp_path: Path, budget: Budget, product: Product) -> None:
     asked(budget, product, "before")
     context = multiprocessing.get_context("spawn")

@@ -53,6 +53,7 @@ def codes(told: dict[str, Any], severity: str = "error") -> set[tuple[str, str]]
     return {(each["code"], each["claim"]) for each in told["diagnoses"] if each["severity"] == severity}
 
 
+@pytest.mark.long
 def test_a_margin_is_tried_with_many_candidates_and_the_draws_have_a_seed(
     gates_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -136,6 +136,7 @@ def test_a_pointer_file_that_says_so_already_is_left_alone(workspace: Workspace)
     assert [path.name for path in file.parent.iterdir()] == ["production.json"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("act", ["promote", "roll_back"])
 def test_killed_at_any_point_of_a_move_one_of_the_two_answers_and_settling_mends_the_file(tmp_path: Path, act: str) -> None:
     assert points_survived(act, tmp_path) > 10

@@ -15,7 +15,7 @@ from ml_assets.core.lineage.triggers import TriggerRecord
 from ml_assets.core.notice_records import NoticeRecord, SentRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
-from resources.ledger import head_checkpoint, recalls, triggers
+from resources.ledger import acceptances, head_checkpoint, recalls, triggers
 from resources.ledger import ledger as ledgers
 from resources.ledger.budget import Budget
 from resources.ledger.decisions import Decisions
@@ -111,6 +111,7 @@ def write(home: Path) -> Workspace:
     asked: Any = {"kind": "schedule", "key": "2013-05-06T06:00:00+00:00", "why": "retrain.cron says so", "run": "run-4"}
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **asked))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
+    acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
     return space
 
 

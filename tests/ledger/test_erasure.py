@@ -207,6 +207,7 @@ def test_what_carries_rows_is_still_checked_after_an_erasure(space: Workspace, h
     assert found(home) != []
 
 
+@pytest.mark.long
 def test_an_erasure_killed_at_any_point_is_done_or_not(tmp_path: Path) -> None:
     assert points_survived("erase", tmp_path) > 5
 

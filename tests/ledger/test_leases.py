@@ -34,6 +34,7 @@ def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
     monkeypatch.setattr(time, "time", lambda: now() + seconds)
 
 
+@pytest.mark.long
 def test_a_lease_is_renewed_while_its_run_lives(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
     monkeypatch.setattr(leases, "EXPIRED_SECONDS", 1.0)

@@ -249,5 +249,6 @@ def test_importing_and_naming_a_ledger_makes_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_ledger_killed_at_any_point_while_it_is_made_is_made_on_the_next_use(tmp_path: Path) -> None:
     assert points_survived("open", tmp_path) > 20

@@ -101,6 +101,7 @@ def test_what_checks_found_is_told_as_assertions(months: Months, events: list[Ev
     assert told["gates_passed"] is True
 
 
+@pytest.mark.long
 def test_an_export_can_be_repeated(months: Months, events: list[Event], tmp_path: Path) -> None:
     export(months, release(months), "--output", str(tmp_path / "again.ndjson"))
     assert [json.loads(line) for line in (tmp_path / "again.ndjson").read_text().splitlines()] == events
@@ -185,6 +186,7 @@ def receiver() -> Iterator[tuple[str, list[Event]]]:
         server.server_close()
 
 
+@pytest.mark.long
 def test_events_are_sent_by_the_official_client(months: Months, events: list[Event]) -> None:
     with receiver() as (url, received):
         assert export(months, release(months), "--url", url) == f"{len(events)} events sent to {url}\n"

@@ -3,13 +3,9 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.planning import Definition
-from ml_assets.core.release.promotion import Move, stack
-from ml_assets.core.release.serving_history import champions
 from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
 from ml_assets.spec.product import Product
@@ -60,13 +56,6 @@ def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, pro
         found = production_moves(connection, product)
     told = moves_of(workspace.ledger, product.name, "production")
     assert [(m.bundle, m.as_of, m.kind) for m in found] == [(m.bundle, m.as_of, m.kind) for m in told]
-
-
-@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["promotion", "rollback"])), max_size=8))
-def test_the_champion_of_a_later_partition_is_what_is_on_top_of_the_stack(acts: list[tuple[str, str]]) -> None:
-    moves = [Move(bundle, bundle, KEYS[0], kind) for bundle, kind in acts]  # type: ignore[arg-type]
-    on_top = [move.bundle for move in stack(moves)][-1:]
-    assert champions(moves, {KEYS[1]: "e"}, {}) == {KEYS[1]: on_top[0] if on_top else None}
 
 
 def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(workspace: Workspace, product: Product) -> None:

@@ -148,6 +148,7 @@ Ledger(sys.argv[1]).append("refusal", {})
 """
 
 
+@pytest.mark.long
 def test_processes_make_the_ledger_at_once(url: str) -> None:
     openers = [subprocess.Popen([sys.executable, "-c", OPENER, url], cwd=ROOT) for _ in range(3)]
     assert [opener.wait() for opener in openers] == [0] * 3

@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
+from ml_assets.core.lineage.acceptances import AcceptanceRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
@@ -39,6 +40,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "trigger": TriggerRecord,
     "freeze": FreezeRecord,
     "sent": SentRecord,
+    "acceptance": AcceptanceRecord,
 }
 """The record of each kind; refusals and erasures are read back by no decision."""
 MOVE = stored(pointing("b" * 64))

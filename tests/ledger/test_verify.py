@@ -68,6 +68,7 @@ def test_a_home_of_nothing_is_clean_and_stays_one(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
+@pytest.mark.long
 @settings(max_examples=FLIPS, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_flipped_byte_of_a_file_of_the_store_of_a_pointer_or_of_the_witness_is_found(
@@ -78,6 +79,7 @@ def test_any_flipped_byte_of_a_file_of_the_store_of_a_pointer_or_of_the_witness_
         assert found(scratch) != []
 
 
+@pytest.mark.long
 @settings(max_examples=FLIPS, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_any_flipped_byte_of_the_ledger_is_found_or_changes_nothing_that_is_recorded(scratch: Path, data: st.DataObject) -> None:
@@ -164,6 +166,7 @@ def assert_found_or_same_content(path: Path, at: int, by: int) -> bool:
     return False
 
 
+@pytest.mark.long
 def test_any_file_deleted_or_cut_is_found(made: Path, tmp_path: Path) -> None:
     for number, name in enumerate(path.relative_to(made).as_posix() for path in support.checked_files(made)):
         if name in ("ledger.head", "endpoints/trains/production.json"):
@@ -221,6 +224,7 @@ def ledger_of(broken_home: Path) -> Iterator[Workspace]:
     space.ledger.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("forgery", "where"),
     [

@@ -120,6 +120,9 @@ def test_a_partition_that_is_late_by_the_calendar_is_told_until_it_comes(tmp_pat
     workspace.landing.put(product, "trips", "2013-01", b"trip\n")
     assert late(1) == late(2) == []
     assert late(4) == ["[warning] trains 2013-02: 2013-02 is not delivered"]
+    (alone,) = found(workspace, product, datetime(2013, 3, 4, 12, tzinfo=UTC))
+    (later,) = found(workspace, product, datetime(2013, 5, 4, 12, tzinfo=UTC))
+    assert alone.id == later.id, "one cause, however long it lasts"
     workspace.landing.put(product, "trips", "2013-02", b"trip\n")
     assert late(4) == []
 

@@ -68,6 +68,7 @@ def test_the_release_is_registered_and_tried_in_staging_and_waits(waiting: Peopl
     assert launched(waiting) == []
 
 
+@pytest.mark.long
 def test_two_people_let_it_answer_and_the_record_says_who(people: People, command: Command) -> None:
     first = told(command("approve", "flights", people.release, "--by", " Anna", "--json"))
     assert first["success"]
@@ -104,6 +105,7 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     assert "approved (cli)" in page.read_text()
 
 
+@pytest.mark.long
 def test_what_is_approved_while_the_product_is_frozen_serves_when_that_is_over(people: People, command: Command) -> None:
     command("freeze", "flights", "--until", "2999-01-01", "--by", "ann", "--reason", "holidays")
     for name in ("anna", "ben"):
@@ -117,6 +119,7 @@ def test_what_is_approved_while_the_product_is_frozen_serves_when_that_is_over(p
     assert launched(people) == []
 
 
+@pytest.mark.long
 def test_a_refusal_is_final(people: People, command: Command) -> None:
     people.job("approve", {"release": people.release, "reason": "fine", "by": "anna"})
     done = command("refuse", "flights", people.release, "--by", "ben", "--reason", "carrier OO is missing")
@@ -244,6 +247,7 @@ def test_a_job_refuses_too_even_after_enough_have_approved(approved: People) -> 
     assert approved.home.answering() is None
 
 
+@pytest.mark.long
 def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people: People) -> None:
     space, product = people.home.space, people.home.product
     client = space.tracking.client()
@@ -270,6 +274,13 @@ def test_the_alias_moved_by_hand_is_an_approval_by_whom_the_version_names(people
     assert people.home.run(partition, leaves=("tracking",)).computed == {"endpoint/production"}
     assert people.home.answering() == people.release
     assert reconcile(product, space.lineage, space.tracking) == "the alias is on the release that serves"
+
+
+def test_a_release_that_serves_before_it_is_registered_fails_no_tick(approved: People) -> None:
+    space, product = approved.home.space, approved.home.product
+    approved.home.run("", only=["endpoint/production"])
+    space.tracking.client().delete_registered_model("flights")
+    assert reconcile(product, space.lineage, space.tracking) == "nothing is registered in MLflow yet"
 
 
 def test_the_alias_on_anything_else_is_put_back_and_recorded(people: People) -> None:

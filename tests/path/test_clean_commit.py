@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 from click.testing import Result
 
 from ml_assets.cli.shared.workspace import Workspace
@@ -30,6 +31,7 @@ UNMERGED: Source = {"code": {"commit": "c" * 40, "is_dirty": False, "is_merged":
 DIRTY: Source = {"code": {"commit": "c" * 40, "is_dirty": True}}
 
 
+@pytest.mark.long
 def test_it_is_tried_in_staging_and_withheld_from_production_and_everyone_says_why(people: People, command: Command) -> None:
     people.home.edit("product.yaml", ASKS)
     run = people.home.run("", only=["endpoint/staging", "endpoint/production"])
@@ -49,6 +51,7 @@ def test_it_is_tried_in_staging_and_withheld_from_production_and_everyone_says_w
     assert NOT_CLEAN in str(refused.exception)
 
 
+@pytest.mark.long
 def test_a_clean_merged_commit_lets_through_what_it_would_make_itself_and_nothing_else(people: People) -> None:
     def decision(own: Source | None) -> Decision:
         lineage = replace(people.home.space.lineage, sources=lambda product: own)

@@ -67,6 +67,7 @@ def delivered(months: Months, copies: Callable[[], Home]) -> Home:
     return copies()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DELIVERIES)
 def test_a_bad_delivery_is_refused_and_the_last_good_month_stays(delivered: Home, name: str) -> None:
     bad = DELIVERIES[name]
@@ -93,6 +94,7 @@ def test_a_bad_delivery_is_refused_and_the_last_good_month_stays(delivered: Home
         assert delivered.space.landing.file(delivered.product, table, THIRD).read_bytes() == written
 
 
+@pytest.mark.long
 def test_a_month_that_was_delivered_badly_and_then_well_computes_nothing(delivered: Home) -> None:
     delivered.deliver(THIRD, renamed(month(THIRD)))
     assert not delivered.run(THIRD).success

@@ -80,6 +80,7 @@ def small(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     made.close()
 
 
+@pytest.mark.long
 def test_a_slower_release_is_held_and_every_run_measures_again(small: Small) -> None:
     first, _ = small.releases
     small.days.edit("p99_ratio: 1.5, attempts: 3", "p99_ratio: 1.5, attempts: 2")
@@ -109,6 +110,7 @@ def test_a_slower_release_is_held_and_every_run_measures_again(small: Small) -> 
     assert len(small.measured(slow)[-1]["details"]["values"]["attempts"]) == 1
 
 
+@pytest.mark.long
 def test_an_equal_release_passes_and_what_passed_is_reused(small: Small) -> None:
     equal = small.candidate()
     run = small.tried()
@@ -131,6 +133,7 @@ def test_a_first_release_has_no_ratio_and_its_p99_is_recorded(small: Small) -> N
     assert 0 < second["values"]["ratio"] <= 1.5
 
 
+@pytest.mark.long
 def test_a_release_that_was_not_measured_may_not_serve(small: Small) -> None:
     small.candidate()
     run = small.tried(without=f"endpoint/staging:{LATENCY_HOLDS}")
@@ -139,6 +142,7 @@ def test_a_release_that_was_not_measured_may_not_serve(small: Small) -> None:
     assert small.answering() == small.releases[0]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("values", "told"),
     [
@@ -161,6 +165,7 @@ def test_a_pass_that_is_not_about_the_release_that_serves_now_lets_nothing_throu
     assert small.answering() == small.releases[0]
 
 
+@pytest.mark.long
 def test_a_champion_that_cannot_be_loaded_is_a_failing_finding_with_the_reason(small: Small) -> None:
     small.candidate()
     first = moves_of(small.space.ledger, "flights", "production")[0]

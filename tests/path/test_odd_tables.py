@@ -33,6 +33,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.long
 def test_a_missing_text_is_a_category_of_its_own_in_training_and_in_serving(folder: Path) -> None:
     home = shop(folder, contract=[NULLABLE_CITY])
     deliver(home, FIRST, SECOND, city=lambda number, row: "" if number % 5 == 0 else row["city"])
@@ -41,6 +42,7 @@ def test_a_missing_text_is_a_category_of_its_own_in_training_and_in_serving(fold
     assert home.answering() == home.get("release", SECOND).facts["release"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kind", "texts"), [("bool", ("false", "true")), ("float", ("0.0", "1.0")), ("str", ("no", "yes"))])
 def test_a_label_may_be_a_boolean_a_float_or_text(folder: Path, kind: str, texts: tuple[str, str]) -> None:
     positive = [("label: came_back", "label: came_back, positive: 'yes'")] if kind == "str" else []
@@ -58,6 +60,7 @@ def test_a_label_of_text_without_the_positive_one_says_which_line_to_add(folder:
     assert "features: {positive:" in run.errors["features"]
 
 
+@pytest.mark.long
 def test_a_boolean_may_be_a_feature(folder: Path) -> None:
     home = shop(folder, contract=[bool_items("bool")])
     deliver(home, FIRST, SECOND, items=lambda _, row: "true" if row["items"] > 4 else "false")
@@ -65,6 +68,7 @@ def test_a_boolean_may_be_a_feature(folder: Path) -> None:
     assert home.answering() == home.get("release", SECOND).facts["release"]
 
 
+@pytest.mark.long
 def test_days_that_cannot_train_or_judge_block_no_later_one(folder: Path) -> None:
     """A day of one class, one of three rows at one time without a city, and then an ordinary one."""
     home = shop(folder, contract=[('min_rows": 5', 'min_rows": 1'), NULLABLE_CITY])
@@ -83,6 +87,7 @@ def test_days_that_cannot_train_or_judge_block_no_later_one(folder: Path) -> Non
     assert home.current("evaluation", FOURTH) is not None
 
 
+@pytest.mark.long
 def test_columns_that_tell_nothing_are_taken_and_prove_nothing(folder: Path) -> None:
     same: dict[str, Any] = {
         "city": "Bonn",
@@ -100,6 +105,7 @@ def test_columns_that_tell_nothing_are_taken_and_prove_nothing(folder: Path) -> 
     assert home.answering() is None
 
 
+@pytest.mark.long
 def test_a_field_may_have_a_name_with_a_space(folder: Path) -> None:
     spaced = (r"    items: int = pa.Field\(nullable=True\)", '    items: int = pa.Field(nullable=True, alias="Order items")')
     columns = 'id, placed_at, city, amount, "Order items"'

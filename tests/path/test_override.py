@@ -114,6 +114,7 @@ def test_the_endpoint_alone_takes_an_older_release_only_for_the_gates_of_now(tur
     assert turned_down.home.answering() is None
 
 
+@pytest.mark.long
 def test_a_forged_verdict_is_found_whatever_else_is_forged_with_it(turned_down: People) -> None:
     verdict = turned_down.home.get("evaluation", SECOND).facts["verdict"]
     forge(turned_down, "evaluation", verdict={**verdict, "decision": "ACCEPT", "reasons": []})
@@ -155,6 +156,7 @@ def test_a_verdict_about_another_model_or_champion_is_refused_and_not_overridden
     assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["release", "override"] * 2
 
 
+@pytest.mark.long
 def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere(
     turned_down: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,6 +206,7 @@ def test_the_override_job_and_the_sensor_release_it_once(turned_down: People) ->
     assert launched(turned_down) == [], "it waits for a second person"
 
 
+@pytest.mark.long
 def test_neither_an_override_nor_an_approval_stands_in_for_a_try_in_staging(turned_down: People) -> None:
     assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
     run = turned_down.home.run(SECOND, without=["endpoint/staging:answers_equal_offline"])
@@ -215,6 +218,7 @@ def test_neither_an_override_nor_an_approval_stands_in_for_a_try_in_staging(turn
     assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["endpoint", "approval"]
 
 
+@pytest.mark.long
 def test_an_override_counts_for_its_evaluation_and_for_its_reasons_alone(turned_down: People) -> None:
     assert turned_down.job("override", {"partition": SECOND, **WHO}) == ""
     evaluation = turned_down.home.get("evaluation", SECOND)
@@ -234,6 +238,7 @@ def test_there_is_nothing_to_override_where_the_verdict_lets_it_through(waiting:
     assert people.entries("override") == []
 
 
+@pytest.mark.long
 def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tmp_path: Any) -> None:
     people = People(waiting.home.copy(tmp_path / "home"))
     people.home.edit("product.yaml", ASKS_NOBODY, UNSURE, (r"on_inconclusive: keep", "on_inconclusive: ask"))

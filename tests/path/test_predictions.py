@@ -107,6 +107,7 @@ def ml_assets(days: Days, *arguments: str) -> "subprocess.CompletedProcess[str]"
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.long
 def test_a_prediction_is_explained_without_registry_network_and_ledger(served: Served, tmp_path: Path) -> None:
     number, given = max(enumerate(served.answer["predictions"]), key=lambda each: each[1]["probability"])
     ledger = served.days.home / "ledger.db"
@@ -131,6 +132,7 @@ def test_a_prediction_is_explained_without_registry_network_and_ledger(served: S
     assert f"`ml-assets lineage {given['id']}`" in text
 
 
+@pytest.mark.long
 def test_what_cannot_be_explained_says_why(served: Served) -> None:
     unknown = prediction_id()
     for asked, why in (("2013", "is not a prediction id"), (unknown, f"holds {unknown}; its server may not have written it yet")):

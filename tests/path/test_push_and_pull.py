@@ -122,6 +122,7 @@ def test_what_was_interrupted_can_be_done_again_and_names_nothing_that_is_not_th
     target.ledger.close()
 
 
+@pytest.mark.long
 def test_damage_there_is_mended_and_damage_here_is_not_carried(days: Days, tmp_path: Path) -> None:
     own, other = copied(days, tmp_path), tmp_path / "other"
     assert own.invoke("push", f"flights/release:{SECOND}", str(other)).exit_code == 0

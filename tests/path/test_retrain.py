@@ -10,7 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.cli.audit.lineage import lines
+from ml_assets.cli.shared.references import resolve
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.services.audit.questions import Audit
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
@@ -106,6 +109,17 @@ def test_what_a_person_ran_is_a_training_like_any_other(tmp_path: Path, workspac
     assert asked(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
 
 
+def test_lineage_says_what_asked_for_a_training(product: Product, workspace: Workspace) -> None:
+    with_features(workspace, "2013-01", "2013-02")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    record_trigger(workspace.ledger, product, dg.DagsterRun("trains_train", run_id="r", tags=trigger.tags), "2013-02")
+    trained(workspace, "2013-02")
+    subject = resolve(workspace, "trains/model:2013-02")
+    told = lines(Audit(workspace.ledger, workspace.settings.cache, subject).lineage())
+    assert any(line.endswith("  trained because 2013-02 is new") for line in told)
+
+
 def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspace) -> None:
     product = declared(tmp_path, "retrain: {cool_down: 24, at_most: 1}")
     assert not trains_with_data(product), "a delivery alone does not train"
@@ -120,6 +134,18 @@ def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspa
     assert "it cools down until" in str(asked(workspace, product, now=later))
     assert "it was trained 1 times in 30 days" in str(asked(workspace, product, now=later + timedelta(hours=2)))
     assert isinstance(asked(workspace, product, now=later + timedelta(days=31)), Trigger)
+
+
+def test_a_training_waits_that_would_go_beyond_the_declared_compute(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {cpu_seconds: 100}")
+    assert not trains_with_data(product)
+    with_features(workspace, "2013-01", "2013-02", "2013-03")
+    assert isinstance(asked(workspace, product), Trigger), "nothing was spent yet"
+    model = manifest("2013-02", stage="model", partition="2013-02")
+    workspace.ledger.publish(model, run="r", seconds={"wall": 90.0, "cpu": 60.0})
+    said = "its models took 60 CPU seconds in 30 days and the next takes about 60: that is over retrain.cpu_seconds (100)"
+    assert asked(workspace, product) == said
+    assert isinstance(asked(workspace, product, now=NOW + timedelta(days=31)), Trigger)
 
 
 def test_nothing_is_trained_while_a_product_is_frozen(
@@ -149,7 +175,7 @@ def test_nothing_is_trained_while_a_product_is_frozen(
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("retrain: {on: [drift]}", "'new_partition', 'schedule' or 'code'"),
+        ("retrain: {on: [moon]}", "'new_partition', 'schedule', 'code', 'drift' or 'loss'"),
         ("retrain: {on: [schedule]}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {cron: '0 6 * * 1'}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {on: [schedule], cron: daily}", "retrain.cron"),
@@ -165,3 +191,54 @@ def test_a_policy_that_cannot_work_is_refused_on_load(tmp_path: Path, line: str,
         declared(tmp_path, line)
     assert told in str(refused.value)
     assert "product.yaml:" in str(refused.value)
+
+
+def monitored(space: Workspace, partition: str, claim: str, *, passed: bool, **values: Any) -> None:
+    """A monitored partition with what its check showed."""
+    known = space.ledger.current("trains", "monitoring", partition)
+    made = known or manifest(f"m{partition}", stage="monitoring", partition=partition)
+    space.ledger.publish(made, run="r")
+    details = {"identity": "i", "description": f"{claim} of {partition}", "severity": "WARN", "values": values}
+    space.ledger.add_evidence(subject=made.id, claim=claim, passed=passed, details=details, run="r")
+
+
+def test_an_alarm_of_drift_trains_once_for_a_partition_and_a_watch_does_not(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {on: [drift]}")
+    with_features(workspace, "2013-01", "2013-02", "2013-03")
+    monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+    monitored(workspace, "2013-03", "score_stable", passed=False, state="alarm")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.partition, trigger.kind, trigger.key) == ("2013-03", "drift", "2013-03")
+    assert trigger.why == "score_stable of 2013-03"
+    record_trigger(
+        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-03"
+    )
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+    with_features(workspace, "2013-04")
+    monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm")
+    lasting = asked(workspace, product)
+    assert isinstance(lasting, Trigger)
+    assert lasting.key == "2013-04"
+
+
+def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {on: [loss], loss: {fails: 2, of: 3}}")
+    with_features(workspace, "2013-01", "2013-02", "2013-05")
+    monitored(workspace, "2013-01", "realised_metric_holds", passed=False, drop=0.2)
+    monitored(workspace, "2013-02", "realised_metric_holds", passed=True, drop=0.0)
+    monitored(workspace, "2013-03", "realised_metric_holds", passed=False)  # no outcomes yet: neither for nor against
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+    monitored(workspace, "2013-04", "realised_metric_holds", passed=False, drop=0.1)
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.kind, trigger.key) == ("loss", "2013-04")
+    assert "dropped in 2 of the last 3 partitions: realised_metric_holds of 2013-04" in trigger.why
+    monitored(workspace, "2013-05", "realised_metric_holds", passed=True, drop=0.0)
+    assert asked(workspace, product) == "retrain: asks for nothing new", "it holds again"
+
+
+def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="4 of 3 partitions can never fail"):
+        declared(tmp_path, "retrain: {on: [loss], loss: {fails: 4, of: 3}}")

@@ -92,6 +92,7 @@ def test_a_rollback_to_nothing_or_by_nobody_moves_nothing(
     assert releases(space) == before
 
 
+@pytest.mark.long
 def test_the_drill_goes_back_and_forth_within_seconds_and_moves_nothing_of_ours(days: Days, space: Workspace) -> None:
     first, second = releases(space)
     pointer = space.settings.pointer("flights", "production")
@@ -106,6 +107,7 @@ def test_the_drill_goes_back_and_forth_within_seconds_and_moves_nothing_of_ours(
     assert logged(space) == predictions
 
 
+@pytest.mark.long
 def test_the_drill_finds_that_the_release_before_is_damaged(days: Days, space: Workspace) -> None:
     first = moves_of(space.ledger, "flights", "production")[0]
     model = space.snapshots.path(first.bundle, "model.cbm")

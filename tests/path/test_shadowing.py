@@ -140,6 +140,7 @@ def told(space: Workspace) -> pointer.Pointer:
     return found
 
 
+@pytest.mark.long
 def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_the_evidence(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
     champion = told(space)

@@ -32,6 +32,7 @@ def origin() -> psutil.Process:
     return next(each for each in psutil.process_iter() if str(address) in each.cmdline() and each.ppid() == 1)
 
 
+@pytest.mark.long
 def test_a_command_has_its_own_arguments_environment_folder_output_and_exit_code(tmp_path: Path) -> None:
     def told(*arguments: str) -> tuple[int, str, str]:
         environ = {**os.environ, "ML_ASSETS_HOME": "home"}

@@ -179,6 +179,7 @@ def test_mlflow_on_sqlite_takes_a_curve_in_one_call_and_moves_an_alias(tmp_path:
     assert {n: str(v) for n, v in client.get_registered_model("flights").aliases.items()} == {"production": "2"}
 
 
+@pytest.mark.long
 def test_dbt_takes_a_manifest_instead_of_parsing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dbt.parser.manifest import ManifestLoader
 

@@ -149,6 +149,7 @@ def test_what_a_narrow_umask_makes_its_owner_can_use(hostile: Hostile) -> None:
     assert all(path.stat().st_mode & stat.S_IRUSR for path in made)
 
 
+@pytest.mark.long
 def test_variables_of_dbt_that_are_set_between_runs_neither_stop_nor_empty_the_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +187,7 @@ print(json.dumps({"host": host, "ours": ours, "dbt": built.features.sort("placed
 """
 
 
+@pytest.mark.long
 def test_sessions_of_duckdb_are_in_utc_in_a_process_that_began_in_new_york(tmp_path: Path) -> None:
     import polars as pl
 

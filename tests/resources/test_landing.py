@@ -51,11 +51,27 @@ def test_names_with_a_dot_strays_other_formats_and_folders_do_not_count(landing:
     put(landing, "trips/2013-1.csv", "trips/2012-12.csv", "trips/x.csv", "trips/.csv", "2013-01.csv")
     (landing.root / "trains" / "trips" / "2013-01.csv").symlink_to("nowhere")
     assert landing.delivered(two_tables) == []
-    found = [path.relative_to(landing.root / "trains").as_posix() for path in landing.stray(two_tables)]
-    assert found == [
-        *("signals/2012-12.parquet", "signals/2013-1.parquet", "signals/x.parquet"),
-        *("trips/2012-12.csv", "trips/2013-1.csv", "trips/x.csv"),
+    assert [*landing.stray(two_tables)] == [
+        *("signals/2012-12.parquet", "signals/2013-1.parquet", "signals/x.parquet", "trips/2012-12.csv"),
+        *("trips/2013-02.parquet", "trips/2013-1.csv", "trips/x.csv"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("2013-01.CSV", "the ending is written .csv"),
+        ("2013-01.csv.gz", "the name has to end in .csv; a compressed file is declared by `compression:` and named .csv too"),
+        ("2013-01.xlsx", "the table is read from .csv files"),
+        ("2012-12.csv", "before partitions.start, 2013-01"),
+        ("2020-01.csv", "not before partitions.end, 2014-01"),
+        ("January.csv", "named for no month: one is named like 2013-01"),
+    ],
+)
+def test_a_file_that_is_no_partition_is_named_with_the_reason(landing: Landing, two_tables: Product, name: str, why: str) -> None:
+    put(landing, f"trips/{name}")
+    partitions = two_tables.partitions.model_copy(update={"end": "2014-01"})
+    assert landing.stray(two_tables.model_copy(update={"partitions": partitions})) == {f"trips/{name}": why}
 
 
 def test_what_is_not_delivered_is_named(landing: Landing, two_tables: Product) -> None:
@@ -74,7 +90,7 @@ def test_what_is_put_is_delivered_and_may_be_put_again(landing: Landing, two_tab
             path = landing.put(two_tables, table, partition, content)
             assert path.read_bytes() == content
     assert landing.delivered(two_tables) == ["2013-01"]
-    assert landing.stray(two_tables) == []
+    assert landing.stray(two_tables) == {}
     assert len([path for path in landing.root.rglob("*") if path.is_file()]) == 3
 
 

@@ -129,6 +129,7 @@ def test_a_disk_that_fails_at_any_point_leaves_what_stood(lineage: Lineage, prod
     assert broken(lineage.ledger) == []
 
 
+@pytest.mark.long
 def test_killed_at_any_point_what_stands_is_whole_and_making_it_again_ends_the_same(tmp_path: Path) -> None:
     assert points_survived("make", tmp_path) > 20
 

@@ -92,6 +92,7 @@ def test_a_file_without_a_secret_is_refused_by_name(tmp_path: Path, content: str
         settings({"ML_ASSETS_LEDGER_FILE": str(file)})
 
 
+@pytest.mark.long
 def test_dagster_finds_a_mounted_secret_and_shows_the_variable(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("sqlite:////tmp/canary.db?timeout=9")
     code = (

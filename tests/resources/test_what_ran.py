@@ -98,6 +98,7 @@ def test_a_build_that_runs_when_the_contract_is_edited_is_finished_under_its_old
     assert quarantined(made) == 0
 
 
+@pytest.mark.long
 def test_sql_that_is_edited_during_a_run_is_no_leak(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     build = features_builder.build
 

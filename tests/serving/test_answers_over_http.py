@@ -1,7 +1,9 @@
 """The real server's answers to good and hostile clients."""
 
+import html
 import http.client
 import json
+import re
 import socket
 import subprocess
 import time
@@ -39,6 +41,16 @@ def test_documents_derive_from_the_contract(running: str) -> None:
     assert json.loads(get(running, "/livez")) == {"status": "alive"}
 
 
+def test_the_page_for_a_person_says_what_serves_and_its_example_is_answered(running: str) -> None:
+    page = get(running, "/")
+    assert page == get(running, "/docs")
+    assert "release r1 serves in production" in page
+    assert not re.search(r"(src|href)=|https?://", page), "nothing comes from anywhere else"
+    (example,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
+    status, answer = post(running, html.unescape(example).encode())
+    assert (status, answer["release"]) == (200, "r1"), answer
+
+
 @pytest.mark.parametrize(
     ("body", "status", "path"),
     [
@@ -60,6 +72,7 @@ def test_a_bad_request_is_refused_by_name(running: str, body: bytes, status: int
 @pytest.mark.parametrize(
     ("path", "status"),
     [
+        ("/", 200),
         ("/livez", 200),
         ("/readyz", 200),
         ("/version", 200),
@@ -139,6 +152,7 @@ def test_no_body_is_answered_with_a_server_error(running: str, value: Any) -> No
     assert status == 200 or content["detail"][0]["message"]
 
 
+@pytest.mark.long
 @settings(max_examples=100, deadline=None)
 @given(
     st.fixed_dictionaries(

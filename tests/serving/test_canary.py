@@ -67,6 +67,7 @@ def one_by_one(base_url: str, frame: pl.DataFrame) -> list[tuple[str, str, float
     return answers
 
 
+@pytest.mark.long
 def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_scores_it_too(
     world: tuple[Store, Release, Release],
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_canary_answers_the_same_share_each_time_as_offline_and_the_champion_s
     assert all((answered[id]["release"], answered[id]["bundle"]) == (release, digests[release]) for release, id, _ in first)
 
 
+@pytest.mark.long
 def test_rows_of_one_request_are_answered_by_one_release(world: tuple[Store, Release, Release]) -> None:
     store, champion, candidate = world
     near = FRAME.filter(pl.col("distance") <= FARTHEST)
@@ -107,6 +109,7 @@ def test_rows_of_one_request_are_answered_by_one_release(world: tuple[Store, Rel
             assert [prediction["probability"] for prediction in answer["predictions"]] == offline[alone[start]][start:]
 
 
+@pytest.mark.long
 def test_what_a_canary_does_not_take_the_champion_answers_and_it_is_counted_and_logged_without_a_score(
     world: tuple[Store, Release, Release],
 ) -> None:
@@ -164,6 +167,7 @@ def candidate_of(share: float, digest: str = "d" * 64) -> Candidate:
     return Candidate(digest, share, unused, {}, ("number",))
 
 
+@pytest.mark.long
 @given(share=st.floats(0.01, 0.5), digest=st.text("0123456789abcdef", min_size=64, max_size=64))
 def test_a_share_is_kept_whatever_the_candidate_and_depends_on_the_key_alone(share: float, digest: str) -> None:
     rows = [Row(number, other=number) for number in range(2000)]

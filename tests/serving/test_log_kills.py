@@ -27,6 +27,7 @@ for number in range(0, 1_000_000, 50):
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("act", ACTS)
 def test_a_kill_at_any_point_or_within_any_file_leaves_whole_files_and_all_that_was_written(act: str, tmp_path: Path) -> None:
     done = kills_survived(act, tmp_path)
@@ -71,6 +72,7 @@ def random_kills(folder: Path, *, count: int) -> None:
         kill(folder / str(number), random.Random(f"{seed} {number}"))
 
 
+@pytest.mark.long
 def test_a_busy_log_that_is_killed_has_lost_the_last_second_at_most(tmp_path: Path) -> None:
     random_kills(tmp_path, count=1)
 

@@ -114,6 +114,7 @@ def goes_on(attacked: Attacked) -> None:
     assert not re.search(r'status="5', get(attacked.server.base_url, "/metrics"))
 
 
+@pytest.mark.long
 def test_two_thousand_hostile_requests_get_no_server_error(attacked: Attacked) -> None:
     statuses = attacked.attack(count=2000, seed="19")
     assert set(statuses) <= {0, 101, 200, 400, 404, 413, 415, 422, 431}

@@ -68,6 +68,7 @@ def statuses_of(base_url: str, mode: GenerationMode, *, examples: int, number: i
     return statuses
 
 
+@pytest.mark.long
 def test_requests_that_the_document_forbids_are_refused_as_it_says(running: str) -> None:
     statuses = statuses_of(running, GenerationMode.NEGATIVE, examples=50, number=19)
     assert set(statuses) <= {400, 422}

@@ -52,6 +52,7 @@ def golden(days: Days, release: str) -> tuple[list[dict[str, object]], list[floa
     return content["requests"], content["scores"]
 
 
+@pytest.mark.long
 def test_a_rollback_over_http_brings_the_whole_bundle_back(days: Days) -> None:
     first, second = releases(days)
     with serve(days) as server:
@@ -74,6 +75,7 @@ def test_a_rollback_over_http_brings_the_whole_bundle_back(days: Days) -> None:
         assert client.release(server.base_url)["release"] == second
 
 
+@pytest.mark.long
 def test_with_compilation_off_the_real_server_gives_the_recorded_scores(days: Days) -> None:
     release = releases(days)[-1]
     rows, scores = golden(days, release)
@@ -89,6 +91,7 @@ def test_with_compilation_off_the_real_server_gives_the_recorded_scores(days: Da
     assert 'ml_assets_model_compiled{product="flights"} 0.0' in text
 
 
+@pytest.mark.long
 def test_after_a_start_a_rollback_needs_no_byte_of_the_store(days: Days) -> None:
     first, second = releases(days)
     rows, scores = golden(days, first)
@@ -102,6 +105,7 @@ def test_after_a_start_a_rollback_needs_no_byte_of_the_store(days: Days) -> None
     assert (answer["release"], [prediction["probability"] for prediction in answer["predictions"]]) == (first, scores)
 
 
+@pytest.mark.long
 def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_on(days: Days) -> None:
     first, second = releases(days)
     space = days.open()
@@ -117,6 +121,7 @@ def test_a_release_to_go_back_to_that_is_damaged_is_told_and_what_answers_goes_o
         assert client.predict(server.base_url, golden(days, second)[0])["release"] == second
 
 
+@pytest.mark.long
 def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(days: Days) -> None:
     first, second = releases(days)
     space = days.open()
@@ -138,6 +143,7 @@ def test_a_start_with_a_damaged_release_answers_with_the_one_before_and_says_so(
     assert releases(days) == [first, second]
 
 
+@pytest.mark.long
 def test_where_keys_are_configured_only_their_holders_move_the_endpoint(days: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = releases(days)
     (predict, line), (admin, more) = new_key("predict"), new_key("admin")

@@ -118,6 +118,7 @@ def test_a_log_that_hangs_delays_no_answer_and_no_stop(store: Store, tmp_path: P
     stuck.set()
 
 
+@pytest.mark.long
 def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Store, tmp_path: Path) -> None:
     from tests.serving.test_server import Started
 
@@ -144,6 +145,7 @@ def test_slow_clients_are_given_up_and_others_are_answered_meanwhile(store: Stor
         assert post(base_url, json.dumps(ROWS[0]).encode())[0] == 200
 
 
+@pytest.mark.long
 def test_a_client_that_takes_no_answer_is_given_up_and_others_are_answered(store: Store, tmp_path: Path) -> None:
     from tests.serving.test_server import Started
     from tests.support.serving_store import post

@@ -130,6 +130,7 @@ def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
     assert count_predictions(tmp_path) == {("r1", "production"): 2}
 
 
+@pytest.mark.long
 def test_servers_that_write_while_the_same_hour_is_compacted_lose_nothing(tmp_path: Path) -> None:
     logs = [PredictionLog(tmp_path, flush_seconds=0.0001) for _ in range(2)]
     compacted = 0
@@ -183,6 +184,7 @@ def test_an_hour_with_more_than_fits_becomes_several_files(tmp_path: Path, monke
     assert read(tmp_path).equals(before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("removed", [0, 1, 5, 7])
 def test_a_kill_between_the_new_file_and_the_last_removal_counts_nothing_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: int
@@ -260,6 +262,7 @@ def test_what_is_compacted_while_the_folder_is_listed_is_not_missed(tmp_path: Pa
     assert count_predictions(tmp_path) == {("r1", "production"): 6}
 
 
+@pytest.mark.long
 def test_reading_while_others_write_and_compact_counts_each_record_once(tmp_path: Path) -> None:
     log(tmp_path, predicted(0))
     counts: list[int] = []
@@ -281,6 +284,7 @@ def test_reading_while_others_write_and_compact_counts_each_record_once(tmp_path
     assert sum(count_predictions(tmp_path).values()) == 8 * 12 + 1
 
 
+@pytest.mark.long
 def test_a_start_compacts_the_hours_that_have_passed_and_no_other(tmp_path: Path) -> None:
     for hours, count in ((0, 5), (2, 2), (3, 2)):
         for number in range(count):
@@ -337,6 +341,7 @@ def test_what_cannot_be_compacted_stays_is_told_and_counted_and_stops_nothing_el
     assert count_predictions(tmp_path) == {("r1", "production"): 6}
 
 
+@pytest.mark.long
 def test_a_log_that_ends_ends_its_compaction_and_the_next_one_goes_on(tmp_path: Path) -> None:
     many(tmp_path, 300)
     before = read(tmp_path)
@@ -457,6 +462,7 @@ while True:
 """
 
 
+@pytest.mark.long
 def test_a_kill_leaves_whole_files_and_all_that_was_flushed(tmp_path: Path) -> None:
     for turn in range(3):
         folder = tmp_path / str(turn)

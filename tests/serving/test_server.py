@@ -167,6 +167,7 @@ def test_hot_swaps_under_load_lose_nothing_and_mix_nothing(world: World) -> None
     assert 'ml_assets_swaps_total{product="flights"} 13' in metrics
 
 
+@pytest.mark.long
 def test_a_term_signal_under_load_loses_no_accepted_request(world: World) -> None:
     with world.serve("--drain-seconds", str(DRAIN_SECONDS)) as server:
         load = Load(server.base_url)
@@ -253,6 +254,7 @@ def test_reload_of_the_same_bundle_takes_over_the_new_decision(served: Served) -
     assert client.reload(served.base_url) == {**before, "by": "operator", "reason": "confirmed"}
 
 
+@pytest.mark.long
 def test_nothing_promoted_is_not_ready_and_a_promotion_changes_that(world: World) -> None:
     world.store.pointer.unlink()
     with pytest.raises(EndpointRefused, match="nothing was promoted"), world.serve():

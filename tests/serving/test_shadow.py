@@ -60,6 +60,7 @@ def counter(base_url: str, name: str) -> int:
     return int(float(line.rpartition(" ")[2]))
 
 
+@pytest.mark.long
 def test_the_candidate_scores_each_answered_row_under_the_same_id_and_the_champion_answers(
     world: tuple[Store, Release, Release],
 ) -> None:
@@ -77,6 +78,7 @@ def test_the_candidate_scores_each_answered_row_under_the_same_id_and_the_champi
     assert candidate.scores(FRAME) != champion.scores(FRAME)
 
 
+@pytest.mark.long
 def test_a_damaged_candidate_is_told_and_the_champion_goes_on_and_a_reload_ends_a_shadow(
     world: tuple[Store, Release, Release],
 ) -> None:

@@ -104,6 +104,7 @@ def _ignore(call: Any) -> None:
         call()
 
 
+@pytest.mark.long
 def test_the_process_that_tries_bundles_ends_with_the_server(world: World) -> None:
     with world.serve() as server:
         children = psutil.Process(server.process.pid).children()
@@ -114,6 +115,7 @@ def test_the_process_that_tries_bundles_ends_with_the_server(world: World) -> No
         assert not any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children)
 
 
+@pytest.mark.long
 def test_metrics_tell_stages_engine_drift_and_release(world: World) -> None:
     with world.serve() as server:
         client.predict(server.base_url, ROWS[:3])

@@ -52,6 +52,7 @@ def test_a_whole_bundle_passes_its_trial(trial: Trial, folder: Path) -> None:
     trial.load(recorded(folder), Limits())
 
 
+@pytest.mark.long
 def test_damaged_models_with_matching_digests_never_end_this_process(trial: Trial, folder: Path) -> None:
     rng, content = random.Random(12), (folder / "model.cbm").read_bytes()
     outcomes = []
@@ -282,6 +283,7 @@ def test_a_refused_bundle_leaves_the_one_to_go_back_to(endpoint: tuple[Endpoint,
     assert (tested.serving.bundle.release, tested.previous.bundle.release) == ("r2", "r1")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("damaged", "answers"), [(["r3"], "r2"), (["r3", "r2"], "r1"), (["r3", "r2", "r1"], None)])
 def test_after_a_start_with_a_damaged_bundle_the_last_whole_one_answers(
     endpoint: tuple[Endpoint, Store, Meddling], damaged: list[str], answers: str | None

@@ -74,6 +74,7 @@ def test_the_document_lists_what_is_taken_or_tells_how_much_there_is(running: st
     assert fields["tailnum"]["description"].startswith("One of 200 values that the training saw, such as N0, N1, N2")
 
 
+@pytest.mark.long
 def test_a_candidate_does_not_score_what_it_refuses_and_the_champion_took(tmp_path: Path) -> None:
     train(tmp_path / "champion", name="r1", seed=1)
     shutil.copytree(tmp_path / "champion", tmp_path / "candidate")

@@ -69,6 +69,7 @@ def await_workers(base_url: str, *, seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
+@pytest.mark.long
 def test_every_worker_swaps_when_one_is_told(world: World) -> None:
     with world.serve(*TWO) as server:
         assert len(processes(server)) == 2
@@ -91,6 +92,7 @@ def test_swaps_under_load_lose_nothing_and_mix_nothing_and_each_prediction_has_i
     assert sorted(read(world.store.log)["id"]) == sorted(load.ids)
 
 
+@pytest.mark.long
 def test_a_bundle_that_one_worker_refuses_is_refused_by_the_server(world: World) -> None:
     with world.serve(*TWO) as server:
         for nursery in (child for worker in processes(server)[1:] for child in worker.children()):
@@ -105,6 +107,7 @@ def test_a_bundle_that_one_worker_refuses_is_refused_by_the_server(world: World)
     assert any("worker 2: " not in reason for reason in refusals)
 
 
+@pytest.mark.long
 def test_the_metrics_are_those_of_all_workers(world: World) -> None:
     with world.serve(*TWO) as server:
         releases(server.base_url)
@@ -173,6 +176,7 @@ def test_a_term_signal_under_load_loses_no_accepted_request_of_any_worker(world:
     assert sorted(read(world.store.log)["id"]) == sorted(load.ids)
 
 
+@pytest.mark.long
 def test_the_workers_end_when_the_process_that_started_them_is_killed(world: World) -> None:
     with world.serve(*TWO) as server:
         workers = processes(server)
@@ -200,6 +204,7 @@ def test_a_port_is_of_one_server(world: World, of_the_first: tuple[str, ...], of
     assert f"127.0.0.1:{port}: Address already in use" in taken.stderr
 
 
+@pytest.mark.long
 def test_workers_that_cannot_start_end_the_server_with_their_reason(tmp_path: Path) -> None:
     environ = {"ML_ASSETS_HOME": str(tmp_path / "home"), "ML_ASSETS_KEYS": "admin:nonsense", "DAGSTER_HOME": ""}
     argv = [sys.executable, "-m", "ml_assets", "serve", "flights", *TWO]

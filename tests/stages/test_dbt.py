@@ -110,6 +110,7 @@ def test_names_of_data_tests_are_read_without_dbt() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.long
 def test_a_model_that_fails_on_the_data_is_named_with_its_error_and_file(dbt: Dbt, sources: Sources, tmp_path: Path) -> None:
     product = own_copy(tmp_path, {"flights_planes.sql": _planes("cast(manufacturer as integer)")})
     with pytest.raises(DbtFailed, match="flights_planes") as failure:
@@ -119,6 +120,7 @@ def test_a_model_that_fails_on_the_data_is_named_with_its_error_and_file(dbt: Db
     assert "target/compiled/ml_assets/models/flights/flights_planes.sql" in told
 
 
+@pytest.mark.long
 def test_a_product_may_keep_its_models_in_its_own_folder(dbt: Dbt, built: Built, sources: Sources, tmp_path: Path) -> None:
     product = own_copy(tmp_path, {"flights_planes.sql": _planes("'one maker'")})
     other = dbt.build(product, sources=sources, partition=PARTITION)
@@ -137,6 +139,7 @@ def test_dbt_gets_the_files_as_they_were_when_the_product_was_loaded(tmp_path: P
     assert project_digest(load(product.folder)) != digest
 
 
+@pytest.mark.long
 def test_features_that_read_a_source_are_refused(dbt: Dbt, tmp_path: Path) -> None:
     product = own_copy(tmp_path, {"flights_features.sql": "select * from {{ source('dataset', 'flights') }}"})
     with pytest.raises(DbtProjectError, match="may read flights_requests and lookup models only"):

@@ -53,6 +53,7 @@ def test_a_trailing_rate_counts_the_seven_days_strictly_before_the_day(built: Bu
         assert pair[rate].equals(pair["expected"].rename(rate), null_equal=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("day", [date(2013, 1, 6), date(2013, 1, 10)])
 def test_outcomes_from_a_day_on_leave_the_features_of_that_day_and_before_unchanged(
     dbt: Dbt, built: Built, tmp_path: Path, day: date

@@ -109,6 +109,7 @@ def test_boolean_feature_and_large_numbers(tmp_path: Path) -> None:
     made.close()
 
 
+@pytest.mark.long
 def test_verdict_without_evaluation_uses_up_no_promotion(plain: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = plain.copy(tmp_path / "copy")
     made.edit("product.yaml", ("ships: 6", "ships: 1"))
@@ -186,6 +187,7 @@ def test_while_mlflow_is_away_only_tracking_fails(left_out: tuple[Home, Run]) ->
     assert {"release", "report", "endpoint/production"} <= run.computed
 
 
+@pytest.mark.long
 def test_no_manifest_upstream_of_the_endpoint_names_an_mlflow_run(left_out: tuple[Home, Run]) -> None:
     """After MLflow came back: running again makes only tracking, which is linked to its evaluation in the ledger."""
     made, _ = left_out

@@ -36,6 +36,7 @@ def asked_again(made: Home, floor: str) -> str:
     return weakened_after_a_look(made.space.lineage, made.product, made.get("evaluation", SECOND))
 
 
+@pytest.mark.long
 def test_a_lower_floor_waits_for_a_person_and_a_higher_one_does_not(rejected: Home) -> None:
     assert asked_again(rejected, "0.99999") == ""
     told = asked_again(rejected, "0.05")

@@ -121,6 +121,7 @@ def test_what_ignores_the_request_is_killed_with_its_children(supervision: Super
     assert not psutil.pid_exists(int(pid.read_text())) or is_over(psutil.Process(int(pid.read_text())))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("outlived", [True, False])
 def test_what_a_part_started_ends_with_it_or_with_the_supervision(
     supervision: Supervision, tmp_path: Path, outlived: bool

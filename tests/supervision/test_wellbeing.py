@@ -168,6 +168,7 @@ def test_what_begins_is_sent_once_and_its_end_once(workspace: Workspace) -> None
     assert told == ["[error] trains 2013-02: run 1 broke; the disk is full", "[resolved] trains 2013-02: run 1 broke"]
 
 
+@pytest.mark.long
 def test_what_was_not_sent_is_sent_later_with_the_same_key(workspace: Workspace) -> None:
     hook = Hook(status=503)
     with http_sink(hook) as address:

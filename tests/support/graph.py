@@ -1,4 +1,4 @@
-"""The graph of all products as text, one line per asset, check, job and sensor. `python -m tests.support.graph` prints it."""
+"""The graph of both products as text, one line per asset, check, job and sensor. `python -m tests.support.graph` prints it."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -16,7 +16,7 @@ FOLDERS = (ROOT / "ml_assets" / "products", Path(__file__).parents[1] / "product
 
 @cache
 def definitions() -> dg.Definitions:
-    """All products on a home that is not there."""
+    """Both products on a home that is not there."""
     return build_defs(load_all(FOLDERS), resources_of(settings({"ML_ASSETS_HOME": "/nowhere"})))
 
 
@@ -33,7 +33,8 @@ def lines(found: dg.Definitions) -> Iterator[str]:
     yield from (f"job {name}" for name in jobs)
     for sensor in sorted(found.sensors or (), key=lambda sensor: str(sensor.name)):
         assert isinstance(sensor, dg.SensorDefinition)
-        yield f"sensor {sensor.name} launches {sensor.job_name if sensor.targets else 'nothing'}"
+        launched = sorted(target.job_name for target in sensor.targets)
+        yield f"sensor {sensor.name} launches {', '.join(launched) or 'nothing'}"
 
 
 def checks(found: dg.Definitions) -> list[dg.AssetCheckSpec]:
@@ -48,7 +49,7 @@ def _name(key: dg.AssetKey) -> str:
 def _partitions(spec: dg.AssetSpec | dg.AssetCheckSpec) -> str:
     by = spec.partitions_def
     if isinstance(by, dg.DynamicPartitionsDefinition):
-        return "by delivery"
+        return f"by {by.name}"
     assert by is None or isinstance(by, dg.TimeWindowPartitionsDefinition)
     return f"by {by.schedule_type.value.lower()}" if by and by.schedule_type else "whole"
 

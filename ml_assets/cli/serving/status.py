@@ -1,4 +1,4 @@
-"""`ml-assets status`: the current state of each partition, and the release that serves."""
+"""`ml-assets status`: what a person on call wants to know first, then the current state of each partition."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 @click.argument("product")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def command(product: str, as_json: bool) -> None:
-    """Show one row per partition of PRODUCT: rows, quarantined, metrics, verdict, release; and the releases that serve.
+    """Show what serves of PRODUCT, since when and why, what came of the newest partition, what is wrong or stale and what to do
+    next; then one row per partition: rows, quarantined, metrics, verdict, release.
 
-    Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, come first.
+    Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, are named before
+    the table.
     """
+    from ml_assets.services.automation.on_call import on_call
     from ml_assets.services.next_window import next_window
     from ml_assets.services.stale_evaluations import stale_evaluations
 
@@ -37,13 +40,12 @@ def command(product: str, as_json: bool) -> None:
     pointers = {e: space.ledger.pointer(product, e) for e in ("staging", "production")}
     answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
     waits, withheld = _waits(space, spec), _withheld(space, spec)
+    now = on_call(space.lineage, space.landing, space.settings, spec)
     if as_json:
-        click.echo(
-            json.dumps(
-                {"product": product, "partitions": rows, "answers": answers, "waits": waits, "withheld": withheld}, indent=1
-            )
-        )
+        told = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": answers}
+        click.echo(json.dumps({**told, "waits": waits, "withheld": withheld}, indent=1))
         return
+    click.echo("\n".join([f"{product}: {spec.title}", "", *now.lines(), ""]))
     for line in _stale_lines(stale.values()):
         click.echo(line)
     if uncharged:
@@ -89,9 +91,7 @@ def _span(keys: Sequence[str]) -> str:
 
 
 def _waits(space: Workspace, product: Product) -> dict[str, str]:
-    """The releases that wait for approval, and why. Where no approval is ever required, the ledger is not searched."""
-    if not (product.gates.is_ever_approved or product.gates.four_eyes):
-        return {}
+    """The releases that wait for approval, and why."""
     from ml_assets.services.release_status import waiting
 
     return {status.name: status.decision.reasons[0] for status in waiting(space.lineage, product)}

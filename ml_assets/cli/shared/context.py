@@ -13,7 +13,7 @@ from ml_assets.spec.product import Product, ProductError, load_each
 from resources.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from dagster import ExecuteInProcessResult
+    from dagster import DagsterInstance, EventLogEntry, ExecuteInProcessResult
 
     from ml_assets.services.automation.outcomes import Outcome
 
@@ -83,6 +83,7 @@ def run_job(
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
     with open_instance(space.settings) as instance:
+        instance.add_event_listener(run_id, _shown_once(space, instance))
         if listener is not None:
             instance.add_event_listener(run_id, listener)
         definition = build_defs({product.name: product}, resources_of(space.settings)).resolve_job_def(f"{product.name}_{job}")
@@ -99,6 +100,20 @@ def run_job(
         if job == "path":
             settle(space.lineage, instance, product)
     return result
+
+
+def _shown_once(space: Workspace, instance: "DagsterInstance") -> Listener:
+    """Hears of a run's first event, when Dagster has recorded it."""
+    from resources.dagster_instance import show_under_job
+
+    shown: list[str] = []
+
+    def listener(entry: "EventLogEntry") -> None:
+        if not shown:
+            shown.append(entry.run_id)
+            show_under_job(space.settings, instance, entry.run_id)
+
+    return listener
 
 
 def run_outcome(space: Workspace, run: str) -> "Outcome":

@@ -46,6 +46,11 @@ def fewer(old: Any, new: Any) -> Effect:
     return "strengthened" if set(new) < set(old) else "weakened"
 
 
+def more(old: Any, new: Any) -> Effect:
+    """More that is asked is stricter."""
+    return "strengthened" if set(new) > set(old) else "weakened"
+
+
 def refusals(old: Any, new: Any) -> Effect:
     """More columns whose unknown categories are refused are stricter; `score` is what is done where nothing is declared."""
     before, now = ({column for column, policy in policies.items() if policy == "refuse"} for policies in (old, new))
@@ -99,6 +104,8 @@ RULES: Mapping[str, Rule] = {
     "monitoring.max_drop": lower,
     "monitoring.ignore": fewer,
     "monitoring.value": other,
+    "monitoring.reference": incomparable,
+    "plausibility.hold": more,
     "rebuild": free,
     "landing": free,
     "retries": free,

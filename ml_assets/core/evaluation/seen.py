@@ -4,8 +4,7 @@ parts of its keys."""
 from collections.abc import Sequence
 
 from ml_assets.core.lineage.facts import ModelFacts, ReleaseFacts
-from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.model.split import names, split_digest
+from ml_assets.core.model.split import delivery, names, split_digest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
@@ -30,4 +29,4 @@ def tested_names(product: Product, partitions: Sequence[str]) -> tuple[str, ...]
     """What a test window of these partitions holds."""
     if not product.partitions.is_static:
         return tuple(partitions)
-    return names(partitions_of(product).ordinal(each) for each in partitions)
+    return names(map(delivery, partitions))

@@ -17,6 +17,7 @@ from ml_assets.core.gates.hypotheses import Expected, levels_expected
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.lineage.verdict_facts import GainFacts
 from ml_assets.core.metrics.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -88,12 +89,13 @@ def judge_candidate(
     trouble: str = "",
     doubt: str = "",
     past: History | None = None,
+    gains: Sequence[GainFacts] = (),
 ) -> Judged:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
 
     `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
     nothing can be decided; `doubt`: why nothing may be let through on these rows; `past`: what earlier windows showed of the
-    claims.
+    claims; `gains`: those of earlier candidates.
     """
     compared = {role: values for role, values in scores.items() if role != "anchor"}
     evaluation = evaluate(
@@ -107,7 +109,9 @@ def judge_candidate(
         level=product.evaluation.interval,
     )
     panel = panel_of(frame, scores, product=product)
-    verdict = judge(product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past)
+    verdict = judge(
+        product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past, gains=gains
+    )
     return Judged(evaluation, verdict)
 
 

@@ -7,12 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import msgspec
+
 from ml_assets.core.digests import digest_json
 from ml_assets.core.gates.claims import ClaimResult, judge_claim
 from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel
+from ml_assets.core.gates.too_good import gain, too_good
+from ml_assets.core.lineage.verdict_facts import GainFacts
 from ml_assets.spec.gates import ClaimSpec, GateSpec, is_about_value
 from ml_assets.spec.product import Product
 
@@ -23,7 +27,8 @@ Decision: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 class Verdict:
     """The decision with all reasons and numbers. `not_asked` are claims that do not apply to a first release.
 
-    `is_better` says that the candidate was proven better than the anchor, which then moves to it.
+    `is_better` says that the candidate was proven better than the anchor, which then moves to it. `too_good`: why its gain is too
+    good to be true, which holds it for a person.
     """
 
     decision: Decision
@@ -40,6 +45,8 @@ class Verdict:
     is_first: bool
     is_better: bool
     guarantee: str
+    gain: GainFacts | None = None
+    too_good: str = ""
 
     @property
     def is_accept(self) -> bool:
@@ -47,9 +54,10 @@ class Verdict:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; a number that is not finite is null."""
-        fields = {name: value for name, value in vars(self).items() if name not in ("claims", "reasons", "not_asked")}
+        fields = {name: value for name, value in vars(self).items() if name not in ("claims", "reasons", "not_asked", "gain")}
+        gained = msgspec.structs.asdict(self.gain) if self.gain else None
         claims = [claim.to_dict() for claim in self.claims]
-        return fields | {"claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
+        return fields | {"gain": gained, "claims": claims, "reasons": list(self.reasons), "not_asked": list(self.not_asked)}
 
 
 def gate_digest(product: Product) -> str:
@@ -70,12 +78,13 @@ def judge(
     trouble: str = "",
     doubt: str = "",
     past: History | None = None,
+    gains: Sequence[GainFacts] = (),
 ) -> Verdict:
     """Hold every claim that applies against the rows. It is a first release where no release serves.
 
     `expected`: levels that the window should hold; `has_champion`: whether a release serves (default: whether it was scored);
     `trouble`: why nothing can be decided on these rows; `doubt`: why nothing may be let through on them, whatever they show;
-    `past`: what earlier windows showed of these claims.
+    `past`: what earlier windows showed of these claims; `gains`: those of the candidates on them.
     """
     gates = product.gates
     is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
@@ -89,6 +98,7 @@ def judge(
     ]
     decision, reasons = _decide(results, lacks, doubt)
     names = {claim.name for claim in applying}
+    gained = None if lacks else gain(panel, gates.metric, unit=gates.unit)
     return Verdict(
         decision=decision,
         reasons=reasons,
@@ -104,6 +114,8 @@ def judge(
         is_first=is_first,
         is_better=not lacks and _is_better(gates, panel, past, is_first=is_first),
         guarantee=guarantee(gates, applying, units=panel.units.count),
+        gain=gained,
+        too_good=too_good(gained, gains),
     )
 
 

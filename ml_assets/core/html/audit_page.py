@@ -105,7 +105,7 @@ def _made_box(key: str, nodes: Sequence[Node]) -> Box:
     has_failed = any(not check["passed"] for n in nodes for check in n["checks"].values()) or any("recalled" in n for n in nodes)
     tone: Tone = "subject" if key == "subject" else "bad" if has_failed else "plain"
     rows = [_row(n) for n in nodes[:MOST_ROWS]]
-    header = ["partition", "data version", "manifest", "code", "commit", "made at", "checks", "recalled"]
+    header = ["partition", "data version", "manifest", "code", "commit", "made at", "checks", "notes"]
     parts: list[Table | Folded] = [Table(f"{product}/{stage}: {len(nodes)} in all", header, rows)]
     parts += _decisions(nodes) + _checks(nodes)
     parts += [Folded(f"Everything about {n['partition'] or stage}", _json(n)) for n in nodes[:MOST_FOLDED]]
@@ -116,7 +116,13 @@ def _row(node: Node) -> list[str]:
     passed = sum(check["passed"] for check in node["checks"].values())
     checks = f"{passed} of {len(node['checks'])} passed" if node["checks"] else ""
     cells = [node["partition"], node["data_version"][:16], node["manifest"][:16], node["code"][:8], commit(node)]
-    return [*cells, node["at"][:19], checks, node.get("recalled", "")]
+    return [*cells, node["at"][:19], checks, _notes(node)]
+
+
+def _notes(node: Node) -> str:
+    """That it was recalled, and what asked for its training."""
+    trained = f"trained because {node['trained_because']}" if "trained_because" in node else ""
+    return "; ".join(filter(None, (node.get("recalled", ""), trained)))
 
 
 def commit(node: Node) -> str:

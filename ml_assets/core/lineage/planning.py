@@ -46,7 +46,7 @@ class CurrentManifest(NamedTuple):
 class Cause:
     """Why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
 
-    kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "champion", "recalled", "input"]
+    kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "release", "recalled", "input"]
     stage: str
     partition: str = ""
 
@@ -66,21 +66,20 @@ class Situation:
     """All that a plan looks at.
 
     `delivered`: digests of landing files by table, per partition; `reference` the same for reference tables.
-    `champions`, `anchors`: for an evaluation's partition, the bundles that it should have been compared with (None: no release).
     `untrained`: candidates that could not be trained, by partition, with what they would have been made from: the features of
     their training and test windows. `accepted`: partitions whose current evaluation is an ACCEPT; `answered`: bundle that served
-    before a partition.
+    before a partition; `recalled`: partitions with the reason; `recalled_releases`: bundles that were recalled or made from what
+    was.
     """
 
     standing: Mapping[Asset, CurrentManifest]
     definitions: Mapping[str, Definition]
     delivered: Mapping[str, Mapping[str, str]]
     reference: Mapping[str, str]
-    champions: Mapping[str, str | None] = field(default_factory=dict)
-    anchors: Mapping[str, str | None] = field(default_factory=dict)
     answered: Mapping[str, str | None] = field(default_factory=dict)
     accepted: frozenset[str] = frozenset()
     recalled: Mapping[str, str] = field(default_factory=dict)
+    recalled_releases: frozenset[str] = frozenset()
     untrained: Mapping[str, CurrentManifest] = field(default_factory=dict)
 
 
@@ -148,19 +147,27 @@ class Planner:
             case "report" | "release" | "tracking" if not self._is_known("evaluation", key):
                 return None
             case "evaluation":
-                champion = self.situation.champions.get(key)
-                compared = {champion, self.situation.anchors.get(key) or champion} - {None}
-                releases = {("release", str(bundle)): bundle for bundle in compared}
+                releases = dict(self._recorded_releases(stage, key))
             case "release" if key not in self.situation.accepted or ("evaluation", key) in self.found:
                 return None
             case "tracking" if self._has_release(key):
                 releases = self._versions("release", [key])
             case "monitoring" | "predictions":
-                if (bundle := self.situation.answered.get(key)) is None:
+                recorded = self._recorded_releases(stage, key)
+                if not recorded or self.situation.recalled_releases.intersection(recorded.values()):
+                    bundle = self.situation.answered.get(key)
+                    recorded = {("release", bundle): bundle} if bundle else {}
+                if not recorded:
                     return None
-                releases = {("release", bundle): bundle}
+                releases = dict(recorded)
         declared = self._declared(stage, key)
         return None if declared is None else declared | releases
+
+    def _recorded_releases(self, stage: str, key: str) -> dict[Asset, str]:
+        """The releases that this was compared with, or scored by. They are facts of the time when it was made: a promotion or a
+        rollback since then makes nothing stale."""
+        standing = self.situation.standing.get((stage, key))
+        return {a: version for a, version in _generic(standing.inputs).items() if a[0] == "release"} if standing else {}
 
     def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
         """What core.lineage.stages declares that the stage reads, as far as it is known; None where that is too little."""
@@ -277,7 +284,7 @@ class Planner:
             return Cause("recalled", "raw", asset[1])
         if asset[0].startswith("landing/"):
             return Cause("delivered", asset[0].rsplit("/", 1)[-1], asset[1])
-        return Cause("champion", "release", key) if asset[0] == "release" else Cause("input", *asset)
+        return Cause("release", "release", key) if asset[0] == "release" else Cause("input", *asset)
 
     def _roots(self, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
         """The root causes of the inputs that would be made again."""

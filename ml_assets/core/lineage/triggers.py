@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-TriggerKind = Literal["new_partition", "schedule", "code"]
+TriggerKind = Literal["new_partition", "schedule", "code", "drift", "loss"]
 
 
 class TriggerRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -54,6 +54,15 @@ class ClaimFacts(HypothesisFacts, frozen=True, kw_only=True):
     missing: tuple[str, ...] | None = None
 
 
+class GainFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """How much better than the champion a candidate was within units, positive where it was better, with its standard error."""
+
+    metric: str
+    unit: str
+    value: float
+    error: float
+
+
 class VerdictFacts(msgspec.Struct, frozen=True, kw_only=True):
     """A verdict as it was recorded (core.gates.verdict gives it)."""
 
@@ -71,3 +80,5 @@ class VerdictFacts(msgspec.Struct, frozen=True, kw_only=True):
     is_first: bool | None = None
     is_better: bool = False
     guarantee: str = ""
+    gain: GainFacts | None = None
+    too_good: str = ""

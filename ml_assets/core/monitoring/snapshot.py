@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ml_assets.core.drift.histograms import count, is_countable
+from ml_assets.core.drift.stored import to_json
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.evaluation.snapshot import metrics
 from ml_assets.core.frames import parquet_bytes
@@ -35,7 +37,10 @@ def observe(
     limits = product.monitoring
     drifted = [name for name in report.above(limits.column_psi) if name not in limits.ignore]
     realised = _realised(frame, scores, product)
+    counted = own.select([name for name, dtype in own.schema.items() if name in profile["columns"] and is_countable(dtype)])
+    histograms = {**count(counted), "score": count(pl.DataFrame({"score": scores}))["score"]}
     files = {
+        "histograms.json": to_json(histograms),
         "drift.json": json.dumps(report.to_dict(), indent=1, allow_nan=False).encode(),
         "drift.parquet": parquet_bytes(report.columns),
         "plots/drift.svg": drift_plot(report, limit=limits.column_psi),

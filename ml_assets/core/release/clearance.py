@@ -48,6 +48,8 @@ def clearance(product: Product, verdict: VerdictFacts, *, has_champion: bool, ov
 
 def _approval_reason(product: Product, verdict: VerdictFacts) -> str:
     gates = product.gates
+    if verdict.too_good:
+        return verdict.too_good
     if gates.approve == "person":
         return "gates.approve is person"
     first_release = gates.first_release

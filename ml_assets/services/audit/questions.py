@@ -18,6 +18,7 @@ from resources.ledger.index import MOST_VARIABLES
 from resources.ledger.ledger import Entry, Ledger, entries_where
 from resources.ledger.recalls import recalls
 from resources.ledger.records import read
+from resources.ledger.triggers import triggers
 
 Answer = dict[str, Any]
 Counts = Mapping[tuple[str, str], int]
@@ -69,6 +70,7 @@ class Audit:
         decisions = by_subject(Decisions(self.ledger).history())
         nodes = [_node(entry, checks, moves, decisions) for entry in made]
         self._add_recalls(nodes)
+        self._add_triggers(nodes)
         return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
 
     def impact(self, predictions: Counts) -> Answer:
@@ -101,6 +103,14 @@ class Audit:
                 is_this = recall.release == node["snapshot"] if recall.what == "release" else stage == "raw"
                 if is_this and (recall.what == "release" or recall.delivered == delivered):
                     node["recalled"] = recall.description
+
+    def _add_triggers(self, nodes: Sequence[Answer]) -> None:
+        """Say of each model what asked for its training, unless a person ran it."""
+        products = {node["asset"].partition("/")[0] for node in nodes}
+        why = {entry.body.run: entry.body.why for product in products for entry in triggers(self.ledger, product)}
+        for node in nodes:
+            if node["asset"].endswith("/model") and node["run"] in why:
+                node["trained_because"] = why[node["run"]]
 
     def _releases(self, connection: Connection, graph: Graph, reached: Ints, counts: Counts) -> list[Answer]:
         nodes = graph.by_asset(reached).get(f"{self.subject.product}/release")

@@ -9,6 +9,7 @@ from typing import Any
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.services.automation.outbox import TOLD_DAYS
+from ml_assets.services.automation.policy import evidence_of
 from ml_assets.services.next_window import next_partition, no_fold_left
 from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
@@ -30,7 +31,8 @@ class Causes:
 
     def notices(self) -> list[Notice]:
         """All that is so now, and all that happened lately."""
-        return [*self.attempts(), *self.moves(), *self.waiting(), *self.without_folds(), *self.late()]
+        found = [*self.attempts(), *self.moves(), *self.waiting(), *self.without_folds()]
+        return [*found, *self.late(), *self.drift()]
 
     @cached_property
     def serves(self) -> str:
@@ -103,8 +105,27 @@ class Causes:
                 at=self.now.isoformat(timespec="seconds"),
             )
 
+    def drift(self) -> Iterator[Notice]:
+        """An alarm of the newest partition that is monitored; one that lasts has one notice, and the next partition its end."""
+        newest = max(self.lineage.ledger.partitions(self.product.name, "monitoring"), default="")
+        for claim, what in (("columns_stable", "the data drift"), ("score_stable", "the scores drift")) if newest else ():
+            found = evidence_of(self.lineage.ledger, self.product, newest, claim)
+            if found is None or found.details.values.get("state") != "alarm":
+                continue
+            yield self._notice(
+                "drift",
+                "warning",
+                claim,
+                title=what,
+                why=f"{found.details.description}; accept it if this is how it is from now on",
+                command=f"ml-assets accept {self.product.name} {newest} --reason …",
+                partition=newest,
+                at=self.now.isoformat(timespec="seconds"),
+            )
+
     def late(self) -> Iterator[Notice]:
-        """The newest partition that should have come by the product's own calendar, and did not."""
+        """The newest partition that should have come by the product's own calendar, and did not. It is one cause until nothing is
+        late any more, however many partitions are due by then and whatever older one comes in."""
         hours, calendar = self.product.landing.late, partitions_of(self.product)
         if hours is None:
             return
@@ -118,7 +139,6 @@ class Causes:
         yield self._notice(
             "late",
             "warning",
-            newest,
             title=f"{expected} is not delivered",
             why=f"it ended {end:%Y-%m-%d %H:%M} UTC; landing.late allows {hours:g} h; the newest delivered is {newest or 'none'}",
             command=f"deliver it to {self.landing.root / self.product.name}",

@@ -6,14 +6,16 @@ Asked again and again; a reason that was missed is still there at the next tick,
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.triggers import TriggerKind
 from ml_assets.services.next_window import no_fold_left
-from ml_assets.services.untrained import is_as_refused, outcomes_awaited, tested_features, untrained
+from ml_assets.services.planning.untrained import is_as_refused, outcomes_awaited, tested_features, untrained
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
 from resources.ledger import tables as schema
@@ -24,8 +26,15 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
 
 KIND_TAG, KEY_TAG, WHY_TAG = "ml-assets/trigger", "ml-assets/trigger-key", "ml-assets/trigger-why"
+WATCHED: tuple[tuple[tuple[str, ...], TriggerKind], ...] = (
+    (("columns_stable", "score_stable"), "drift"),
+    (("realised_metric_holds",), "loss"),
+)
+"""Claims of monitoring that may ask for a training, by the word of `retrain.on`."""
 COUNTED_DAYS = 30
-"""`retrain.at_most` counts the trainings of so many days."""
+"""`retrain.at_most` and `.cpu_seconds` count the trainings of so many days."""
+EXPECTED_BUILDS = 5
+"""Newest builds whose CPU seconds say what the next one takes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ def new_partition(partition: str) -> Trigger:
 def trains_with_data(product: Product) -> bool:
     """Whether each new delivery is trained on at once, in the run that reads it."""
     spec = product.retrain
-    return "new_partition" in spec.on and not spec.cool_down and spec.at_most is None
+    return "new_partition" in spec.on and not spec.cool_down and spec.at_most is None and spec.cpu_seconds is None
 
 
 def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, now: datetime) -> Trigger | str:
@@ -110,6 +119,53 @@ def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) 
     if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_trained(ledger, product):
         why = f"retrain.cron {product.retrain.cron!r} says so for {tick:%Y-%m-%d %H:%M} UTC"
         yield Trigger(partition, "schedule", tick.isoformat(), why)
+    for claim, kind in WATCHED:
+        sounded = _sounded(ledger, product, kind, claim) if kind in product.retrain.on else None
+        if sounded and _last_trained_for(ledger, product, kind) < sounded[0]:
+            yield Trigger(partition, kind, *sounded)
+
+
+def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequence[str]) -> tuple[str, str] | None:
+    """The newest monitored partition whose alarm asks for a training, and why; None where it is calm."""
+    keys = sorted(ledger.partitions(product.name, "monitoring"))
+    if not keys:
+        return None
+    if kind == "drift":
+        words = [told for claim in claims if (told := alarm(ledger, product, keys[-1], claim))]
+        return (keys[-1], "; ".join(words)) if words else None
+    spec, judged = product.retrain.loss, []
+    for key in reversed(keys):
+        found = evidence_of(ledger, product, key, claims[0])
+        if found is not None and "drop" in found.details.values:
+            judged.append((key, found))
+        if len(judged) == spec.of:
+            break
+    dropped = [(key, found) for key, found in judged if not found.passed]
+    if not dropped or judged[0][0] != dropped[0][0] or len(dropped) < spec.fails:
+        return None
+    newest, found = dropped[0]
+    return (
+        newest,
+        f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {found.details.description}",
+    )
+
+
+def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
+    """What an alarm of a monitored partition says; empty where there is none."""
+    found = evidence_of(ledger, product, partition, claim)
+    return found.details.description if found is not None and found.details.values.get("state") == "alarm" else ""
+
+
+def evidence_of(ledger: Ledger, product: Product, partition: str, claim: str) -> EvidenceRecord | None:
+    """What the newest look showed of a claim about the partition's current monitoring."""
+    current = ledger.current(product.name, "monitoring", partition)
+    entry = ledger.evidence(current.id).get(claim) if current else None
+    return entry.body if entry else None
+
+
+def _last_trained_for(ledger: Ledger, product: Product, kind: TriggerKind) -> str:
+    """The newest partition whose alarm was answered by a training: one that lasts asks again only with the next partition."""
+    return max((entry.body.key for entry in triggers.triggers(ledger, product.name) if entry.body.kind == kind), default="")
 
 
 def last_tick(product: Product, now: datetime) -> datetime:
@@ -138,6 +194,14 @@ def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
     count = sum(entry.at >= since for entry in triggers.triggers(ledger, product.name))
     if spec.at_most is not None and count >= spec.at_most:
         return f"it was trained {count} times in {COUNTED_DAYS} days (retrain.at_most: {spec.at_most})"
+    if spec.cpu_seconds is not None:
+        spent = ledger.seconds_since(product.name, "model", since)
+        expected = median(ledger.build_seconds(product.name, "model", EXPECTED_BUILDS) or [0.0])
+        if sum(spent) + expected > spec.cpu_seconds:
+            return (
+                f"its models took {sum(spent):.0f} CPU seconds in {COUNTED_DAYS} days and the next takes about {expected:.0f}: "
+                f"that is over retrain.cpu_seconds ({spec.cpu_seconds:g})"
+            )
     return ""
 
 

@@ -25,12 +25,10 @@ _Made = tuple[Asset, str, dict[Asset, str]]
 
 @dataclass(frozen=True)
 class Stands:
-    """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT.
-    `evaluation_of`: the data version of the evaluation that each release that ever was (by bundle) was made from."""
+    """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT."""
 
     current: dict[Asset, CurrentManifest]
     accepted: frozenset[str]
-    evaluation_of: dict[str, str]
 
 
 def stands(connection: Connection, product: Product, stored: Collection[str]) -> Stands:
@@ -68,14 +66,7 @@ def stands(connection: Connection, product: Product, stored: Collection[str]) ->
     _read_inputs(connection, made)
     passed = _passed(connection)
     accepted = frozenset(key for key, id in evaluations.items() if passed.get(id))
-    return Stands(current, accepted, _evaluation_of(connection, product, made))
-
-
-def _evaluation_of(connection: Connection, product: Product, made: Mapping[int, _Made]) -> dict[str, str]:
-    m = schema.manifests.c
-    query = select(m.seq, m.snapshot).where(m.product == product.name, m.stage == "release")
-    read = ((snapshot, made[seq][2]) for seq, snapshot in _rows(connection, query) if seq in made)
-    return {snapshot: version for snapshot, given in read for (stage, _), version in given.items() if stage == "evaluation"}
+    return Stands(current, accepted)
 
 
 def production_moves(connection: Connection, product: Product) -> list[Move]:

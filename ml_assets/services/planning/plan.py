@@ -10,10 +10,10 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
-from ml_assets.core.release.serving_history import answered, champions
+from ml_assets.core.release.serving_history import answered
 from ml_assets.services.planning import nothing_to_do
 from ml_assets.services.planning.ledger_reads import DeclaredKind, made_otherwise, production_moves, stands, stored
-from ml_assets.services.untrained import untrained
+from ml_assets.services.planning.untrained import untrained
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache
@@ -60,7 +60,7 @@ def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
     aside."""
     around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
     items = Planner(product, situation(lineage.ledger, product, around), makes_missing=False).plan(until=stage)
-    return [item for item in items if {cause.kind for cause in item.causes} != {"champion"}]
+    return [item for item in items if {cause.kind for cause in item.causes} != {"release"}]
 
 
 def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache: Path) -> Surroundings:
@@ -86,21 +86,18 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         standing = stands(connection, product, around.stored)
         moves = production_moves(connection, product)
         refused = untrained(connection, product)
-    evaluations = {key: s.data_version for (stage, key), s in standing.current.items() if stage == "evaluation"}
     is_any = bool(recalls.recalls(ledger, product.name))
-    recalled = recalled_bundles(ledger, product.name, "production") if is_any else ()
     known = {key for stage, key in standing.current if stage == "raw"} | set(around.delivered)
     return Situation(
         standing=standing.current,
         definitions=around.definitions,
         delivered=around.delivered,
         reference=around.reference,
-        champions=champions(moves, evaluations, standing.evaluation_of),
-        anchors=champions(moves, evaluations, standing.evaluation_of, recalled, is_anchor=True),
         answered=answered(moves, sorted(known)),
         accepted=standing.accepted,
         untrained={key: each.as_planned for key, each in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
+        recalled_releases=recalled_bundles(ledger, product.name, "production") if is_any else frozenset(),
     )
 
 
@@ -114,8 +111,8 @@ def tell(ledger: Ledger, product: Product, cause: Cause) -> str:
             return f"{where} was never made"
         case "lost":
             return f"{where}: its snapshot is missing from the store"
-        case "champion":
-            return f"another release answers now than the one that {cause.partition} was compared with"
+        case "release":
+            return f"the release that scored {cause.partition} was recalled"
         case "input":
             return f"{where} has other content than what was read"
         case "recalled":

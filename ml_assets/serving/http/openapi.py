@@ -15,6 +15,18 @@ _SCORES: dict[str, dict[str, Any]] = {
     "regression": {"value": {"type": "number"}},
 }
 
+ROUTES = {
+    "/": ("get", "This endpoint for a person: what serves, and an example request to try"),
+    "/docs": ("get", "The same page"),
+    "/livez": ("get", "The process lives"),
+    "/readyz": ("get", "A release is loaded and the server is not stopping"),
+    "/version": ("get", "The release that serves, since when, by whose decision"),
+    "/metrics": ("get", "Prometheus metrics"),
+    "/reload": ("post", "Serve what the pointer names now; needs an admin key"),
+    "/rollback": ("post", "Serve an earlier release; needs an admin key"),
+}
+"""Method and a sentence by path, of all but /predict and the document itself."""
+
 
 def document(bundle: Bundle) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of the release that serves."""
@@ -61,15 +73,7 @@ def _predict(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain_paths() -> dict[str, Any]:
-    about = {
-        "/livez": ("get", "The process lives"),
-        "/readyz": ("get", "A release is loaded and the server is not stopping"),
-        "/version": ("get", "The release that serves, since when, by whose decision"),
-        "/metrics": ("get", "Prometheus metrics"),
-        "/reload": ("post", "Serve what the pointer names now; needs an admin key"),
-        "/rollback": ("post", "Serve an earlier release; needs an admin key"),
-    }
-    return {path: {verb: {"summary": text, "responses": {"200": {"description": text}}}} for path, (verb, text) in about.items()}
+    return {path: {verb: {"summary": text, "responses": {"200": {"description": text}}}} for path, (verb, text) in ROUTES.items()}
 
 
 def _answer(bundle: Bundle) -> dict[str, Any]:

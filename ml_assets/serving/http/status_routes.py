@@ -1,4 +1,4 @@
-"""The endpoint's status: GET /livez, /readyz, /version, /metrics, /openapi.json."""
+"""The endpoint's status: GET /, /docs, /livez, /readyz, /version, /metrics, /openapi.json."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,13 +8,21 @@ import msgspec
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from ml_assets.serving.http.body_io import Reply, Request, as_json
-from ml_assets.serving.http.openapi import document
+from ml_assets.serving.http.home_page import home_page
+from ml_assets.serving.http.openapi import ROUTES, document
 from ml_assets.serving.http.prometheus import joined, observed_families, render
 from ml_assets.serving.http.shared_state import State
+
+_API_ROUTES = {"/predict": ("post", "Score one request, or many"), "/openapi.json": ("get", "What clients are made from")}
+_PAGE_POLICY = b"default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'"
 
 
 def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awaitable[Reply]]]]:
     """Return the routes that change nothing, by path: method and handler."""
+
+    async def home(request: Request) -> Reply:
+        page = await asyncio.to_thread(home_page, state.serving().bundle, version(state), {**_API_ROUTES, **ROUTES})
+        return Reply(200, page, kind=b"text/html; charset=utf-8", headers=((b"content-security-policy", _PAGE_POLICY),))
 
     async def livez(request: Request) -> Reply:
         return as_json({"status": "alive"})
@@ -39,7 +47,15 @@ def status_routes(state: State) -> dict[str, tuple[str, Callable[[Request], Awai
             text = await asyncio.to_thread(joined, {state.peers.number: text, **others})
         return Reply(200, text.encode(), kind=CONTENT_TYPE_PLAIN_0_0_4.encode())
 
-    handlers = {"/livez": livez, "/readyz": readyz, "/version": get_version, "/openapi.json": openapi, "/metrics": metrics}
+    handlers = {
+        "/": home,
+        "/docs": home,
+        "/livez": livez,
+        "/readyz": readyz,
+        "/version": get_version,
+        "/openapi.json": openapi,
+        "/metrics": metrics,
+    }
     return {path: ("GET", handler) for path, handler in handlers.items()}
 
 

@@ -1,0 +1,47 @@
+"""`ml-assets drift`: what drifts in a product, partition by partition."""
+
+import json
+from pathlib import Path
+
+import click
+
+from ml_assets.cli.shared.context import product_named, workspace
+
+
+@click.command()
+@click.argument("product")
+@click.option("--partition", "-p", help="The last partition; the newest if not given.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of each column to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def command(product: str, partition: str | None, html: Path | None, *, as_json: bool) -> None:
+    """Show the verdicts on data and scores of PRODUCT by partition, in words, with the realised metric.
+
+    Example: `ml-assets drift flights --html build/drift.html`.
+    """
+    from ml_assets.core.lineage.partitions import partitions_of
+    from ml_assets.services.watching.overview import NOT_MONITORED, drift_page, watched
+
+    space = workspace()
+    spec = product_named(product, space.settings)
+    until = partitions_of(spec).require(partition) if partition else ""
+    found = watched(space.lineage, spec, space.settings, until=until)
+    if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(drift_page(spec, found), encoding="utf-8")
+    if as_json:
+        told = [
+            {
+                "partition": each.partition,
+                "rows": each.rows,
+                "data": each.data.values,
+                "scores": each.scores.values if each.scores else None,
+                "realised": each.realised,
+            }
+            for each in found
+        ]
+        click.echo(json.dumps(told, indent=1))
+        return
+    for each in found:
+        click.echo(f"{each.partition}  {each.rows:,} rows  {each.realised}".rstrip())
+        click.echo(f"  data    {each.data.sentence}")
+        click.echo(f"  scores  {each.scores.sentence if each.scores else NOT_MONITORED}")

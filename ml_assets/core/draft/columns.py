@@ -1,0 +1,175 @@
+"""The columns of a source: the kind of each, its values as that kind, and its name in SQL, in a request and in Python."""
+
+import keyword
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import polars as pl
+
+from ml_assets.core.contract.casting import cast, without_nulls_in_words
+from ml_assets.core.contract.schema import RESERVED_COLUMNS
+from ml_assets.core.draft.asked import DraftRefused
+from ml_assets.core.draft.dialect import ENOUGH
+from ml_assets.spec.delivery import ReferenceSpec
+from ml_assets.spec.yaml_file import unknown_name
+
+Kind = Literal["integer", "number", "boolean", "time", "text", "empty"]
+DTYPES: Mapping[Kind, pl.DataType] = {
+    "integer": pl.Int64(),
+    "number": pl.Float64(),
+    "boolean": pl.Boolean(),
+    "time": pl.Datetime("us"),
+    "text": pl.String(),
+    "empty": pl.String(),
+}
+PYTHON: Mapping[Kind, str] = {
+    "integer": "int",
+    "number": "float",
+    "boolean": "bool",
+    "time": "datetime",
+    "text": "str",
+    "empty": "str",
+}
+_NUMBERS = {"", "rows"}
+_LEADING_ZERO = r"^[+-]?0\d"
+_BOOLEAN_WORDS = {"true", "false"}
+_PLAIN = re.compile(r"^[a-z_][a-z0-9_]*$")
+
+
+@dataclass(frozen=True)
+class Column:
+    """`name` is as delivered, `field` the name of it in contract.py, SQL and a request. `values` (rows,) are of the kind,
+    null where a value is missing; `misfits` counts those that are there and not of the kind."""
+
+    name: str
+    field: str
+    kind: Kind
+    values: pl.Series
+    missing: int
+    misfits: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    @property
+    def known(self) -> pl.Series:
+        return self.values.drop_nulls()
+
+    @property
+    def is_number(self) -> bool:
+        return self.kind in ("integer", "number")
+
+    @property
+    def sql(self) -> str:
+        """The delivered name in SQL."""
+        return quoted(self.name)
+
+
+def columns_of(frame: pl.DataFrame, table: ReferenceSpec) -> dict[str, Column]:
+    """The columns by delivered name. Raises DraftRefused for names and types that no contract can have."""
+    _refuse_names(frame.columns)
+    fields: dict[str, str] = {}
+    for name in frame.columns:
+        fields[name] = _field(name, taken=set(fields.values()))
+    return {name: _column(frame[name], fields[name], table) for name in frame.columns}
+
+
+def require(name: str, columns: Mapping[str, Column], *, option: str) -> Column:
+    """The column of this name. Raises DraftRefused with the nearest names."""
+    if name not in columns:
+        raise DraftRefused(f"{option} {name}: there is no such column; {unknown_name(name, allowed=columns)}")
+    return columns[name]
+
+
+def quoted(name: str) -> str:
+    """A name in SQL, in quotes unless it is plain and no word of the language."""
+    return name if _PLAIN.match(name) and name not in _reserved() else '"' + name.replace('"', '""') + '"'
+
+
+def _column(raw: pl.Series, field: str, table: ReferenceSpec) -> Column:
+    worded = without_nulls_in_words(raw, null_values=table.null_values)
+    kind = _kind(worded, table)
+    values = worded.cast(pl.String) if kind == "empty" else cast(worded, DTYPES[kind], table=table)
+    return Column(raw.name, field, kind, values, worded.null_count(), values.null_count() - worded.null_count())
+
+
+def _kind(values: pl.Series, table: ReferenceSpec) -> Kind:
+    known = values.drop_nulls()
+    if known.is_empty():
+        return "empty"
+    if known.dtype != pl.String:
+        return _typed_kind(known)
+    if set(known.str.to_lowercase().unique().head(3).to_list()) <= _BOOLEAN_WORDS:
+        return "boolean"
+    if known.str.contains(_LEADING_ZERO).any() and known.str.contains(r"^[+-]?0\d+$").any():
+        return "text"  # an account or a postal code: as a number it would lose its zeros
+    kinds: Sequence[Kind] = ("integer", "number", "time")
+    for kind in kinds:
+        if kind == "time" and table.datetime_format.startswith("epoch"):
+            continue
+        if float(cast(known, DTYPES[kind], table=table).is_not_null().mean() or 0) >= ENOUGH:  # type: ignore[arg-type]
+            return kind
+    return "text"
+
+
+def _typed_kind(known: pl.Series) -> Kind:
+    dtype = known.dtype
+    if dtype == pl.Boolean:
+        return "boolean"
+    if dtype.is_integer():
+        return "integer"
+    if dtype.is_numeric():
+        return "number"
+    if isinstance(dtype, pl.Date | pl.Datetime):
+        return "time"
+    if dtype in (pl.Categorical, pl.Enum):
+        return "text"
+    raise DraftRefused(f"column '{known.name}' holds {dtype}; leave it out, or make text or a number of it")
+
+
+def _refuse_names(names: Sequence[str]) -> None:
+    if taken := [name for name in names if name in RESERVED_COLUMNS]:
+        raise DraftRefused(f"column '{taken[0]}' is named as a column that the quarantine adds; rename it in the source")
+    lowered = [name.lower() for name in names]
+    if twice := [name for name in names if lowered.count(name.lower()) > 1]:
+        raise DraftRefused(f"columns {', '.join(map(repr, twice))} differ only in capital letters; SQL takes them for one")
+
+
+def _field(name: str, *, taken: set[str]) -> str:
+    """A name that Python, SQL and a request all take as it is."""
+    field = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower()
+    if not field or field[0].isdigit():
+        field = f"c_{field}".rstrip("_")
+    if keyword.iskeyword(field) or field in _model_attributes() or field in _NUMBERS or field in _reserved():
+        field = f"{field}_value"
+    number, free = 2, field
+    while free in taken:
+        free, number = f"{field}_{number}", number + 1
+    return free
+
+
+def _model_attributes() -> set[str]:
+    """Names that a pandera model has already."""
+    import pandera.polars as pa
+
+    return {*dir(pa.DataFrameModel), "datetime"}
+
+
+_WORDS: dict[str, Any] = {}
+
+
+def _reserved() -> frozenset[str]:
+    """The words of DuckDB's language that are no names."""
+    if "reserved" not in _WORDS:
+        from ml_assets.core.duckdb_session import connect
+
+        with connect() as connection:
+            rows = connection.execute(
+                "select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'"
+            ).fetchall()
+        _WORDS["reserved"] = frozenset(word for (word,) in rows)
+    reserved: frozenset[str] = _WORDS["reserved"]
+    return reserved

@@ -1,0 +1,124 @@
+"""From a source's rows and what is asked for to a draft: the steps in their order."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from ml_assets.core.draft import dialect
+from ml_assets.core.draft.asked import Asked, DraftRefused
+from ml_assets.core.draft.calendar import History, history_of, static_history
+from ml_assets.core.draft.columns import Column, columns_of, require
+from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.gates import Plan, first_plan
+from ml_assets.core.draft.limits import limits_of
+from ml_assets.core.draft.roles import Roles, key_of, task_of, time_column, unused_inputs
+from ml_assets.core.draft.suspects import outcomes, suspicious, told_alone
+from ml_assets.core.draft.windows import static_windows, unit_of, windows_of
+from ml_assets.core.metrics.units import CALENDAR
+from ml_assets.spec.delivery import ReferenceSpec
+
+LEAST_ROWS = 50
+
+
+def drafted(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, table: str, time_format: str | None = None) -> Draft:
+    """The draft of a product for these rows, as delivered. Raises DraftRefused."""
+    if frame.height < LEAST_ROWS:
+        raise DraftRefused(f"the source has {frame.height} rows; at least {LEAST_ROWS} are needed to draft anything from")
+    spec = _completed(frame, spec, asked, time_format=time_format)
+    columns = columns_of(frame, spec)
+    label = require(asked.label, columns, option="--label")
+    time = time_column(columns, asked)
+    if time is not None and time is label:
+        raise DraftRefused(f"--time and --label are both {label.name}; the question is asked before its answer is known")
+    group = require(asked.group, columns, option="--group") if asked.group else None
+    task, positive = task_of(label, asked)
+    time, history = _history(time, asked, rows=frame.height)
+    roles = _roles(columns, asked, time=time, label=label, group=group, task=task, positive=positive)
+    told = told_alone([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
+    for name in asked.known:
+        require(name, columns, option="--known")
+    reasons = {require(name, columns, option="--after").name: "--after says so" for name in asked.after}
+    others = [c for c in columns.values() if c not in (label, time, group) and c.name not in roles.unused]
+    found = outcomes(others, label=label, time=time, told=told, target=roles.target)
+    after = {**{name: reason for name, reason in found.items() if name not in asked.known}, **reasons}
+    key = key_of(columns, asked, time, after)
+    if time is None and group is not None and group not in (key.columns if not key.is_made else ()):
+        key = replace(key, group=group)
+    named = {column.name for column in key.columns} if not key.is_made else set()
+    left = {*after, *named, *(name for name in roles.unused if group is None or name != group.name)}
+    inputs = tuple(c for c in columns.values() if c not in (label, time) and c is not key.group and c.name not in left)
+    if not inputs and (time is None or times_are_all_alike(time)):
+        raise DraftRefused(f"no column is left for the model: {_why(roles.unused, after)}")
+    unused = {
+        name: reason for name, reason in roles.unused.items() if name not in named and (group is None or name != group.name)
+    }
+    roles = replace(roles, key=key, after=after, inputs=inputs, unused=unused)
+    limits = {
+        c.name: limits_of(c, time=time, codes=history.codes, is_key=c.name in named, is_after=c is label or c.name in after)
+        for c in columns.values()
+    }
+    suspects = tuple(each for each in suspicious(told, after) if each.column in {c.name for c in inputs})
+    return Draft(asked, table, spec, frame, columns, roles, history, limits, tuple(told), suspects, notes=history.notes)
+
+
+def _history(time: Column | None, asked: Asked, *, rows: int) -> tuple[Column | None, History]:
+    """The time and the deliveries by it. Where nobody asked for one that divides the rows into too few, it is none."""
+    if time is None:
+        return None, static_history(rows)
+    try:
+        return time, history_of(time.values, asked.every)
+    except DraftRefused as error:
+        if asked.time or asked.every:
+            raise
+        static = static_history(rows)
+        return None, replace(static, notes=(f"taken for a table without a time: {str(error).partition(';')[0]}",))
+
+
+def planned(draft: Draft) -> Plan:
+    """The windows of the draft, and gates that nothing was tried of yet."""
+    roles, history = draft.roles, draft.history
+    group = roles.group.field if roles.group else None
+    if roles.time is None:
+        windows, minimum, notes = static_windows(roles.target, task=roles.task)
+        return replace(first_plan(roles.task, group or "row", windows, minimum), notes=tuple(notes))
+    unit = unit_of(roles.time.values, history, group=group)
+    values = roles.group.values if roles.group else roles.time.values.dt.truncate(CALENDAR[unit])
+    windows, minimum, notes = windows_of(history, values, roles.target, task=roles.task)
+    return replace(first_plan(roles.task, unit, windows, minimum), notes=tuple(notes))
+
+
+def times_are_all_alike(time: Column) -> bool:
+    """Whether nothing can be made of the time either."""
+    return time.known.dt.truncate("1d").n_unique() < 28
+
+
+def _roles(
+    columns: Mapping[str, Column], asked: Asked, *, time: Column | None, label: Column, group: Column | None, **task: object
+) -> Roles:
+    unused = unused_inputs((c for c in columns.values() if c not in (time, label)), time)
+    key = key_of(columns, asked, time, ())
+    return Roles(key=key, time=time, label=label, group=group, inputs=(), unused=unused, **task)  # type: ignore[arg-type]
+
+
+def _completed(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, time_format: str | None) -> ReferenceSpec:
+    """The declaration with what only the values tell: words for missing, the decimal sign, the form of times."""
+    if spec.format != "csv":
+        return spec.model_copy(update={"datetime_format": time_format or "iso"})
+    spec = spec.model_copy(update={"null_values": dialect.missing_words(frame)})
+    spec = spec.model_copy(update={"decimal": dialect.decimal_sign(frame, spec)})
+    if time_format:
+        return ReferenceSpec(**{**spec.model_dump(), "datetime_format": time_format})
+    names = [asked.time] if asked.time else [name for name in frame.columns if name != asked.label]
+    for name in names:
+        if name in frame.columns and (form := dialect.time_format(_worded(frame[name], spec), spec)):
+            return spec.model_copy(update={"datetime_format": form})
+    return spec
+
+
+def _worded(values: pl.Series, spec: ReferenceSpec) -> pl.Series:
+    return values.set(values.is_in(list(spec.null_values)), None)
+
+
+def _why(unused: Mapping[str, str], after: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {reason}" for name, reason in {**unused, **after}.items()) or "there is none"

@@ -1,0 +1,88 @@
+"""What drifts as one HTML page: each column's moved share by partition, in the band of its history. No script, nothing is
+fetched.
+
+Every text that comes in is escaped; places are computed here, the elements are in drift.html.jinja.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WIDTH, HEIGHT, MARGIN = 300, 64, 4
+
+
+@dataclass(frozen=True)
+class Line:
+    """One partition in the table: texts, with the states of data and scores ("alarm", "watch", …)."""
+
+    partition: str
+    rows: str
+    data: str
+    data_why: str
+    scores: str
+    scores_why: str
+    realised: str
+
+
+@dataclass(frozen=True)
+class Point:
+    """A column in one partition: the share that moved, the band of the replays, and whether it exceeds."""
+
+    partition: str
+    moved: float
+    low: float
+    high: float
+    exceeds: bool
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A column as it is drawn: the SVG path of the band, that of the line, and the points."""
+
+    column: str
+    band: str
+    line: str
+    points: Sequence[tuple[float, float, str, bool]]
+    top: str
+
+
+def page(*, title: str, lead: str, lines: Sequence[Line], columns: Mapping[str, Sequence[Point]], ignored: Sequence[str]) -> str:
+    """The page; `columns` by name, those that exceed in any partition first, the `ignored` ones apart."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    order = sorted(columns, key=lambda name: (-sum(p.exceeds for p in columns[name]), name))
+    drawn = [_picture(name, columns[name]) for name in order if columns[name]]
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("drift.html.jinja").render(
+        title=title,
+        lead=lead,
+        lines=lines,
+        judged=[picture for picture in drawn if picture.column not in ignored],
+        ignored=[picture for picture in drawn if picture.column in ignored],
+        width=WIDTH,
+        height=HEIGHT,
+    )
+
+
+def _picture(column: str, points: Sequence[Point]) -> Picture:
+    top = max(0.05, *(max(point.moved, point.high) for point in points)) * 1.1
+    step = (WIDTH - 2 * MARGIN) / max(len(points) - 1, 1)
+
+    def place(number: int, share: float) -> tuple[float, float]:
+        return round(MARGIN + number * step, 1), round(HEIGHT - MARGIN - share / top * (HEIGHT - 2 * MARGIN), 1)
+
+    upper = [place(number, point.high) for number, point in enumerate(points)]
+    lower = [place(number, point.low) for number, point in enumerate(points)]
+    moved = [place(number, point.moved) for number, point in enumerate(points)]
+    told = [
+        f"{point.partition}: {point.moved:.1%} moved, in nine of ten past comparisons {point.low:.1%} to {point.high:.1%}"
+        for point in points
+    ]
+    dots = [(*at, words, point.exceeds) for at, words, point in zip(moved, told, points, strict=True)]
+    return Picture(column, _path([*upper, *reversed(lower)]) + " Z", _path(moved), dots, f"{top:.0%}")
+
+
+def _path(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{'L' if number else 'M'}{x} {y}" for number, (x, y) in enumerate(places))

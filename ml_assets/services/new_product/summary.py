@@ -1,0 +1,59 @@
+"""What `ml-assets new` says at the end: what was drafted, what a person should look at, and the next two commands."""
+
+import shlex
+from collections.abc import Iterator
+
+from ml_assets.services.new_product.drafting import Written
+
+
+def summary(written: Written) -> str:
+    """Lines for the terminal."""
+    draft = written.draft
+    lines = [f"wrote {written.folder}: {', '.join(written.files)}", ""]
+    lines += [f"  {name:<10}{text}" for name, text in _rows(written)]
+    if look := list(_to_look_at(written)):
+        lines += ["", "Look at:", *(f"  - {line}" for line in look)]
+    port, path = written.product.endpoint.port, shlex.quote(str(written.history.request))
+    lines += [
+        "",
+        "Go on with:",
+        f"  ml-assets demo {draft.name:<24} replay the {len(draft.history.keys)} deliveries down the whole path",
+        f"  ml-assets serve {draft.name:<23} then ask it: curl -s http://127.0.0.1:{port}/predict -d @{path}",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(written: Written) -> Iterator[tuple[str, str]]:
+    draft, plan, roles = written.draft, written.plan, written.draft.roles
+    positive = f", {roles.positive!r} is the yes" if roles.positive else ""
+    yield "task", f"{roles.task}, label {roles.label.name}{positive}"
+    keys, folds = draft.history.keys, len(written.plan.windows.keys) - 1
+    if roles.time is None:
+        kept = f"{folds} folds" if folds > 1 else "one fold"
+        yield "time", f"none: each delivery is the whole table; {kept} by the key to judge on before they are trained on"
+    else:
+        yield "time", f"{roles.time.name}; {len(keys)} deliveries by {draft.history.every}, {keys[0]} to {keys[-1]}"
+    made = f", made of {', '.join(column.name for column in roles.key.columns)}" if roles.key.is_made else ""
+    yield "key", ("a digest of each row, since no column names it" if roles.key.is_counted else roles.key.field + made)
+    yield "features", ", ".join(feature.name for feature in draft.features)
+    if draft.slices:
+        yield "slices", ", ".join(column.name for column in draft.slices)
+    value = f"; {plan.metric} was {plan.value:.3g} in the trial" if plan.value is not None else ""
+    yield "gates", f"{', '.join(claim.name for claim in plan.claims)}, by {plan.unit}{value}"
+    yield "port", str(written.product.endpoint.port)
+    yield "profile", str(written.history.profile)
+
+
+def _to_look_at(written: Written) -> Iterator[str]:
+    """What the draft is not sure of."""
+    draft, roles = written.draft, written.draft.roles
+    for name, reason in roles.after.items():
+        undo = "" if reason.startswith("--after") else f"; if it is known when the question is asked: --known {shlex.quote(name)}"
+        yield f"{name} is taken for an outcome: {reason}{undo}"
+    for told in draft.suspicious:
+        strength = f"{told.column} alone tells {roles.label.name} with {told.metric} {told.value:.3f}"
+        yield f"{strength}; if it is not known before: --after {shlex.quote(told.column)}"
+    for name, reason in roles.unused.items():
+        yield f"{name} is no feature: {reason}"
+    yield from draft.notes
+    yield from written.plan.notes

@@ -1,0 +1,89 @@
+"""What drifts in a product, partition by partition: verdicts on data and scores, and the realised metric."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ml_assets.core.drift.verdict import Verdict
+from ml_assets.core.html.drift_page import Line, Point, page
+from ml_assets.core.lineage.facts import FeaturesFacts, MonitoringFacts
+from ml_assets.services.watching.summaries import Summaries
+from ml_assets.services.watching.verdicts import of_data, of_scores
+from ml_assets.spec.product import Product
+from resources.lineage import Lineage, NotMaterialized
+from resources.settings import Settings
+
+NOT_MONITORED = "no release served yet"
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One partition: its rows, the verdicts, and the realised metric in words. `scores` is None where no release served."""
+
+    partition: str
+    rows: int
+    data: Verdict
+    scores: Verdict | None
+    realised: str
+
+
+def watched(lineage: Lineage, product: Product, settings: Settings, *, until: str = "") -> list[Watched]:
+    """Every partition up to one, or up to the newest, in order. Raises NotMaterialized."""
+    ledger = lineage.ledger
+    newest = max((key for key in ledger.partitions(product.name, "features") if not until or key <= until), default="")
+    if not newest:
+        raise NotMaterialized(f"{product.name} has no features yet; `ml-assets run {product.name}` makes them")
+    summaries, features = Summaries.of(lineage, product, settings), lineage.current(product, "features", newest)
+    last = max((key for key in ledger.partitions(product.name, "monitoring") if key <= newest), default="")
+    monitoring = ledger.current(product.name, "monitoring", last) if last else None
+    release = lineage.made_from(monitoring).get("release") if monitoring else None
+    data = of_data(summaries, features, release=release)
+    scores = {verdict.partition: verdict for verdict in of_scores(lineage, product, monitoring)} if monitoring else {}
+    return [
+        Watched(
+            verdict.partition,
+            FeaturesFacts.of(lineage.current(product, "features", verdict.partition)).rows,
+            verdict,
+            scores.get(verdict.partition),
+            _realised(lineage, product, verdict.partition),
+        )
+        for verdict in data
+    ]
+
+
+def drift_page(product: Product, found: Sequence[Watched]) -> str:
+    """The partitions as one HTML page."""
+    lines = [
+        Line(
+            each.partition,
+            f"{each.rows:,}",
+            each.data.state,
+            each.data.why,
+            each.scores.state if each.scores else "",
+            each.scores.why if each.scores else NOT_MONITORED,
+            each.realised,
+        )
+        for each in reversed(found)
+    ]
+    columns: dict[str, list[Point]] = {}
+    for each in found:
+        for verdict in (each.data, each.scores):
+            for name, band in (verdict.bands if verdict else {}).items():
+                if name.startswith("(") and verdict is each.scores:
+                    continue  # the number of rows is the data's
+                exceeds = name in verdict.exceeds if verdict else False
+                columns.setdefault(name, []).append(Point(each.partition, band.moved, band.low, band.high, exceeds))
+    lead = (
+        "An alarm: the same column moved more than the past allows in this partition and in one of the two before it; false in "
+        "at most 1 % of partitions. A watch is one partition alone, and has no stated rate."
+    )
+    return page(title=f"Drift of {product.name}", lead=lead, lines=lines, columns=columns, ignored=product.monitoring.ignore)
+
+
+def _realised(lineage: Lineage, product: Product, partition: str) -> str:
+    current = lineage.ledger.current(product.name, "monitoring", partition)
+    facts = MonitoringFacts.of(current) if current else None
+    name = product.monitoring.metric
+    if facts is None or facts.metrics is None or facts.metrics[name]["candidate"].value is None:
+        return ""
+    promised = f", promised {facts.promised:.3f}" if facts.promised is not None else ""
+    return f"{name} {facts.metrics[name]['candidate'].value:.3f}{promised}"

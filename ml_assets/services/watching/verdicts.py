@@ -1,0 +1,94 @@
+"""The verdict on a partition's data and on its scores, from what is recorded: histograms of partitions up to it, by digest."""
+
+from collections.abc import Iterator, Mapping
+
+from ml_assets.core.digests import digest_json
+from ml_assets.core.drift.orders import BESIDE
+from ml_assets.core.drift.stored import from_json
+from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
+from ml_assets.core.lineage.facts import ReleaseFacts
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.partition_numbers import ordinal
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.plausibility.summary import Summary
+from ml_assets.services.watching.summaries import Summaries, features_before
+from ml_assets.spec.partitions import Every
+from ml_assets.spec.product import Product
+from resources.ledger import recalls
+from resources.ledger.acceptances import accepted
+from resources.lineage import Lineage
+
+HISTOGRAMS = "histograms.json"
+SCORE = "score"
+PERIODS: Mapping[Every, int] = {"hour": 24 * 7, "day": 7, "week": 52, "month": 12}
+"""Partitions from one to the next of the same season: the same hour of the week, weekday, week or month of the year."""
+
+
+def of_data(summaries: Summaries, features: Manifest, *, release: Manifest | None = None) -> list[Verdict]:
+    """The verdict on the features of each partition up to this one, in order. `release` is the one that served it: where
+    `monitoring.reference` is `training`, the partitions are compared with those that it was trained on."""
+    product = summaries.product
+    series = [*summaries.before(features), (features, summaries.summary(features))]
+    trained = frozenset(ReleaseFacts.of(release).train) if release else frozenset[str]()
+    known = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
+    observed = [_observed(product, manifest, summary, known | {product.features.label}) for manifest, summary in series]
+    return follow(observed, _rule(product, trained), _settled(summaries.lineage, product, before=features.partition))
+
+
+def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[Verdict]:
+    """The verdict on the scores of each partition up to this one, as the releases of their time gave them. That scores differ
+    from release to release is part of what is natural."""
+    partitions = [*_monitored_before(lineage, product, monitoring), monitoring]
+    observed = []
+    for manifest in partitions:
+        if HISTOGRAMS in lineage.snapshots.open(manifest.snapshot).members:
+            histogram = from_json(lineage.snapshots.read(manifest.snapshot, HISTOGRAMS))[SCORE]
+            number = ordinal(partitions_of(product), manifest.partition)
+            observed.append(Observed(manifest.partition, number, histogram.rows, {SCORE: histogram}, manifest.snapshot))
+    rule = _rule(product, frozenset())
+    return follow(observed, rule, _settled(lineage, product, before=monitoring.partition))
+
+
+def compared_with(lineage: Lineage, product: Product, monitoring: Manifest) -> str:
+    """The digest of what both verdicts depend on besides: the partitions before it, and which of them count as usual."""
+    features = [each.snapshot for each in features_before(lineage, product, monitoring.partition)]
+    monitored = [each.snapshot for each in _monitored_before(lineage, product, monitoring)]
+    settled = sorted(key for key in _settled(lineage, product, before=monitoring.partition) if key < monitoring.partition)
+    return digest_json([features, monitored, settled])
+
+
+def _observed(product: Product, manifest: Manifest, summary: Summary, known: set[str]) -> Observed:
+    histograms = {name: each for name, each in summary.histograms.items() if name in known}
+    orders = {name: each for name, each in summary.orders.items() if known >= {*name.split(BESIDE)}}
+    number = ordinal(partitions_of(product), manifest.partition)
+    return Observed(manifest.partition, number, summary.rows, histograms, manifest.snapshot, orders)
+
+
+def _rule(product: Product, trained: frozenset[str]) -> Rule:
+    reference = product.monitoring.reference
+    if reference == "training" and not trained:
+        reference = "previous"
+    period = PERIODS[product.partitions.every] if reference == "same_season" else 1
+    return Rule(reference, period, trained, frozenset(product.monitoring.ignore))
+
+
+def _monitored_before(lineage: Lineage, product: Product, monitoring: Manifest) -> Iterator[Manifest]:
+    bad = recalls.derived(lineage.ledger, product.name)
+    for key in sorted(key for key in lineage.ledger.partitions(product.name, "monitoring") if key < monitoring.partition):
+        earlier = lineage.ledger.current(product.name, "monitoring", key)
+        if earlier is not None and earlier.id not in bad:
+            yield earlier
+
+
+def _settled(lineage: Lineage, product: Product, *, before: str) -> set[str]:
+    """Partitions that count as usual whatever they looked like: accepted by a person, or trained on by a release that was
+    promoted as of an earlier partition."""
+    keys = set(accepted(lineage.ledger, product.name))
+    for move in lineage.ledger.moves(product.name, "production"):
+        is_earlier = move.kind == "promotion" and move.body.as_of < before
+        release = lineage.ledger.manifest(move.body.manifest) if is_earlier else None
+        for read in lineage.made_from(release)["model"].recipe.inputs if release else ():
+            current = lineage.ledger.current(product.name, "features", read.partition)
+            if read.asset == f"{product.name}/features" and current and current.data_version == read.data_version:
+                keys.add(read.partition)
+    return keys

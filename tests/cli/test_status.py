@@ -1,0 +1,55 @@
+"""`ml-assets status`: one screen for a person on call."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.cli import cli
+from tests.support.homes.path_homes import Home, blank_pages
+from tests.support.homes.shop import DAYS, deliver, shop
+
+FIRST, SECOND, THIRD, _ = DAYS
+
+
+def ml_assets(home: Home, *arguments: str) -> str:
+    environ = {"ML_ASSETS_HOME": str(home.folder), "ML_ASSETS_PRODUCTS": str(home.declared.parent), "DAGSTER_HOME": ""}
+    with blank_pages():
+        return CliRunner().invoke(cli, arguments, env=environ).output
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Two good days, of which the second has a release, and one that is refused."""
+    made = shop(tmp_path_factory.mktemp("status"))
+    deliver(made, FIRST, SECOND)
+    deliver(made, THIRD, amount="free")
+    ml_assets(made, "run", "shop", "--from", FIRST, "--to", THIRD)
+    return made
+
+
+def test_it_says_what_serves_and_why_what_is_wrong_and_what_to_do(home: Home) -> None:
+    release = home.get("release", SECOND).facts["release"]
+    lines = ml_assets(home, "status", "shop").splitlines()
+    facts = {line[:10].strip(): line[11:] for line in lines[2:] if line[10:11] == " "}
+    assert lines[0] == "shop: Will the customer send this order back?"
+    assert facts["serves"].startswith(f"release {release} in production since ")
+    assert f"ACCEPT as of {SECOND}" in facts["serves"]
+    assert facts["newest"].startswith(f"{THIRD}: refused: ")
+    assert facts["trouble"].startswith(f"[error] shop {THIRD}: the delivery is refused, and nothing of it is used: ")
+    assert facts["next"]
+    assert [line for line in lines if line.startswith(SECOND) and release in line]
+    now = json.loads(ml_assets(home, "status", "shop", "--json"))["now"]
+    assert [notice["event"] for notice in now["troubles"]] == ["data_refused"]
+    assert any(f"--partition {THIRD}" in command for command in now["commands"])
+
+
+def test_it_says_of_an_empty_home_that_nothing_was_read(tmp_path: Path) -> None:
+    lines = ml_assets(shop(tmp_path), "status", "shop").splitlines()
+    assert lines[2:6] == [
+        "serves     no release serves in production",
+        "newest     no partition was read yet",
+        "trouble    none",
+        "stale      nothing",
+    ]

@@ -1,0 +1,162 @@
+"""What a draft decides: keys, outcomes, dialects, deliveries and gates, told from tables that have them."""
+
+from contextlib import closing
+from importlib.util import find_spec
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+import sqlalchemy
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from ml_assets.core.draft.asked import Asked
+from ml_assets.core.draft.contract_text import contract_text
+from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.drafting import drafted
+from ml_assets.services.new_product.sources import read_sources
+from ml_assets.spec.product import load
+from tests.support.drafted_tables import Table, tables
+
+TABLES = {table.name: table for table in tables(5)}
+
+
+def draft_of(table: Table, folder: Path, **asked: object) -> Draft:
+    source = read_sources([str(table.file(folder))], query=None)
+    options = dict(zip(table.options[::2], table.options[1::2], strict=True))
+    every = {name.removeprefix("--"): value for name, value in options.items()}
+    wanted = Asked(name=table.name, label=table.label, **{**every, **asked})  # type: ignore[arg-type]
+    return drafted(source.frame, source.spec, wanted, table=source.table)
+
+
+@pytest.mark.parametrize(
+    ("name", "field", "is_counted"),
+    [
+        ("churn", "customer_id", False),
+        ("loads", "loads_id", False),
+        ("orders", "orders_id", True),
+        ("sensors", "sensors_id", False),
+    ],
+)
+def test_the_key_is_a_unique_column_or_time_or_group_and_time_or_a_digest(
+    name: str, field: str, is_counted: bool, tmp_path: Path
+) -> None:
+    key = draft_of(TABLES[name], tmp_path).roles.key
+    assert (key.field, key.is_counted) == (field, is_counted)
+
+
+@pytest.mark.parametrize(
+    ("name", "outcomes"),
+    [
+        ("churn", {"closed_reason": "tells churned"}),
+        ("sensors", {"part_a": "is a sum of part_a, part_b", "part_b": "is a sum of part_a, part_b"}),
+        ("rides", {"dropoff": "later than pickup in 100.0% of rows"}),
+        ("loans", {"recovered": "tells defaulted"}),
+        ("visits", {}),
+        ("yields", {}),
+    ],
+)
+def test_columns_that_nobody_can_know_before_are_outcomes_and_named(name: str, outcomes: dict[str, str], tmp_path: Path) -> None:
+    draft = draft_of(TABLES[name], tmp_path)
+    assert set(draft.roles.after) == set(outcomes)
+    for column, reason in outcomes.items():
+        assert reason in draft.roles.after[column]
+        assert column not in {each.name for each in draft.roles.inputs}
+        assert "taken for an outcome" in contract_text(draft)
+
+
+def test_a_column_is_an_input_again_where_a_person_says_that_it_is_known(tmp_path: Path) -> None:
+    draft = draft_of(TABLES["churn"], tmp_path, known=("closed_reason",))
+    assert "closed_reason" in {column.name for column in draft.roles.inputs}
+    assert "seats" in draft_of(TABLES["churn"], tmp_path, after=("seats",)).roles.after
+
+
+def test_a_column_that_tells_unusually_much_is_named_and_stays(tmp_path: Path) -> None:
+    (rides,) = [table for table in tables(1) if table.name == "rides"]
+    draft = draft_of(rides, tmp_path)
+    assert [each.column for each in draft.suspicious] == ["km"]
+    assert "km" in {column.name for column in draft.roles.inputs}
+
+
+def test_the_dialect_of_a_file_is_told_from_its_bytes(tmp_path: Path) -> None:
+    spec = draft_of(TABLES["loads"], tmp_path).spec
+    assert (spec.separator, spec.decimal, spec.encoding, spec.datetime_format) == (";", ",", "cp1252", "%d.%m.%Y %H:%M")
+    assert draft_of(TABLES["visits"], tmp_path).spec.separator == "\t"
+    assert "?" in draft_of(TABLES["churn"], tmp_path).spec.null_values
+
+
+def test_what_looks_like_a_number_and_is_a_name_stays_text(tmp_path: Path) -> None:
+    draft = draft_of(TABLES["orders"], tmp_path)
+    assert draft.columns["zip"].kind == "text"
+    assert "names rows" in draft.roles.unused["zip"]
+
+
+def test_an_unfinished_last_week_is_left_out_and_named(tmp_path: Path) -> None:
+    draft = draft_of(TABLES["prices"], tmp_path)
+    assert "2024-01-01" not in draft.history.keys
+    assert any("2024-01-01, the last week" in note and "left out as unfinished" in note for note in draft.notes)
+
+
+def test_each_limit_stands_below_the_share_of_rows_behind_it(tmp_path: Path) -> None:
+    lines = contract_text(draft_of(TABLES["churn"], tmp_path)).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("    spent: float"))
+    assert "all rows within the limits" in lines[place - 1] + lines[place - 2]
+    assert "missing in" in lines[place - 1] + lines[place - 2]
+
+
+def test_a_table_without_a_time_is_divided_by_its_key_and_its_group_stays_together(tmp_path: Path) -> None:
+    spec = find_spec("statsmodels")
+    assert spec
+    assert spec.origin
+    file = Path(spec.origin).parent / "datasets" / "modechoice" / "modechoice.csv"
+    done = ml_assets(tmp_path, "new", "modes", str(file), "--label", "choice", "--group", "individual")
+    assert "none: each delivery is the whole table; one fold by the key" in done.output
+    product = load(tmp_path / "products" / "modes")
+    assert product.partitions.is_static
+    assert product.split.group == product.gates.unit == "individual"
+    assert product.features.key == ("individual", "modes_id")
+    sizes = [len(content.splitlines()) - 1 for content in history(tmp_path, "modes", "modechoice")]
+    assert sizes == [756, 840], "the second delivery has the tenth of the rows that the first lacks"
+
+
+def history(folder: Path, name: str, table: str) -> list[bytes]:
+    return [file.read_bytes() for file in sorted((folder / "home" / "history" / name / table).iterdir())]
+
+
+def ml_assets(folder: Path, *arguments: str) -> Result:
+    environ = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "products")}
+    return CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
+
+
+def drafted_from(folder: Path, source: str, query: str) -> str:
+    done = ml_assets(folder, "new", "orders", source, "--query", query, "--label", "returned")
+    assert done.exit_code == 0, done.output
+    return load(folder / "products" / "orders").delivery.tables["records"].format
+
+
+def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path: Path) -> None:
+    frame = TABLES["orders"].frame.head(2000)
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    engine = sqlalchemy.create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            sqlalchemy.text("create table orders (placed timestamp, amount real, items int, express int, returned int)")
+        )
+        rows = [{**row, "placed": row["placed"].isoformat(" "), "express": int(row["express"])} for row in frame.to_dicts()]
+        connection.execute(sqlalchemy.text("insert into orders values (:placed, :amount, :items, :express, :returned)"), rows)
+    engine.dispose()
+    with closing(duckdb.connect(str(tmp_path / "shop.duckdb"))) as made:
+        made.register("frame", frame.to_arrow())
+        made.execute("create table orders as select * from frame")
+    assert drafted_from(tmp_path / "duckdb", f"duckdb:///{tmp_path / 'shop.duckdb'}", "select * from orders") == "parquet"
+    assert drafted_from(tmp_path / "sqlite", url, "select * from orders where items > 1") == "parquet"
+
+
+def test_a_folder_of_files_is_one_table(tmp_path: Path) -> None:
+    frame = pl.read_csv(TABLES["churn"].file(tmp_path), infer_schema=False)
+    folder = tmp_path / "by_half"
+    folder.mkdir()
+    frame.head(1000).write_csv(folder / "a.csv")
+    frame.tail(-1000).write_csv(folder / "b.csv")
+    assert read_sources([str(folder)], query=None).frame.equals(frame)

@@ -1,0 +1,97 @@
+"""`ml-assets new`, `demo` and `serve` on data that is not flights: from a file to a served prediction, with no line written.
+
+Temperatures by hour are those of the tutorial (test_tutorial.py)."""
+
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import cli
+from ml_assets.serving.client.server_process import ServerProcess
+from ml_assets.spec.product import load
+from tests.support.drafted_tables import tables
+
+
+def packaged(name: str) -> str:
+    """A table of the package vega_datasets."""
+    spec = find_spec("vega_datasets")
+    assert spec
+    assert spec.origin
+    return str(Path(spec.origin).parent / "_data" / name)
+
+
+def ml_assets(folder: Path, *arguments: str) -> Result:
+    """One command on a home and a folder of products of its own."""
+    environ = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "products"), "DAGSTER_HOME": ""}
+    return CliRunner().invoke(cli, arguments, env=environ, catch_exceptions=False)
+
+
+def served(folder: Path, name: str) -> dict[str, object]:
+    """What `curl` gets for the request that `new` wrote, from the server of the product."""
+    environ = {"ML_ASSETS_HOME": str(folder / "home"), "ML_ASSETS_PRODUCTS": str(folder / "products")}
+    request = folder / "home" / "history" / name / "request.json"
+    with ServerProcess([sys.executable, "-m", "ml_assets", "serve", name], environ=environ) as server:
+        command = ["curl", "-sS", f"{server.base_url}/predict", "-d", f"@{request}"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    answer: dict[str, object] = json.loads(done.stdout)["predictions"][0]
+    return answer
+
+
+def replayed(folder: Path, name: str, *arguments: str) -> str:
+    """What `new` and `demo` print."""
+    drafted = ml_assets(folder, "new", name, *arguments)
+    assert drafted.exit_code == 0, drafted.output
+    assert f"ml-assets demo {name}" in drafted.output
+    assert f"ml-assets serve {name}" in drafted.output
+    return drafted.output
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_a_file_of_weather_by_day_becomes_a_served_prediction(tmp_path: Path) -> None:
+    arguments = [packaged("seattle-weather.csv"), "--label", "weather", "--positive", "sun"]
+    replayed(tmp_path, "sunny", *arguments)
+    product = load(tmp_path / "products" / "sunny")
+    count = product.window.minimum + product.window.test + 1
+    shown = ml_assets(tmp_path, "demo", "sunny", "--partitions", str(count))
+    assert shown.exit_code == 0, shown.output
+    assert "ACCEPT" in shown.output
+    probability = served(tmp_path, "sunny")["probability"]
+    assert isinstance(probability, float)
+    assert 0 < probability < 1
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+def test_a_table_without_a_time_becomes_a_served_prediction(tmp_path: Path) -> None:
+    spec = find_spec("statsmodels")
+    assert spec
+    assert spec.origin
+    file = Path(spec.origin).parent / "datasets" / "modechoice" / "modechoice.csv"
+    replayed(tmp_path, "modes", str(file), "--label", "choice", "--group", "individual")
+    shown = ml_assets(tmp_path, "demo", "modes")
+    assert shown.exit_code == 0, shown.output
+    assert "ACCEPT" in shown.output
+    assert isinstance(served(tmp_path, "modes")["probability"], float)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", [table.name for table in tables(0)])
+def test_a_generated_table_becomes_a_served_prediction(name: str, tmp_path: Path) -> None:
+    (table,) = [table for table in tables(11) if table.name == name]
+    replayed(tmp_path, name, str(table.file(tmp_path / "source")), "--label", table.label, *table.options)
+    product = load(tmp_path / "products" / name)
+    first = product.window.minimum + product.window.test
+    shown = ml_assets(tmp_path, "demo", name, "--partitions", str(first + 1))
+    assert shown.exit_code == 0, shown.output
+    if "ACCEPT" in shown.output:
+        answer = served(tmp_path, name)
+        assert isinstance(answer["probability" if product.task == "binary" else "value"], float)
+    else:
+        assert "INCONCLUSIVE" in shown.output
