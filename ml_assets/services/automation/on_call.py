@@ -89,8 +89,8 @@ def _newest(lineage: Lineage, product: Product, key: str) -> tuple[str, bool]:
     if attempt is None:
         return key, False
     last = attempt.record
-    outcome = last.outcome if last.end == "current" else last.end
-    said = f"{outcome}: {last.reason}" if last.reason and not last.reason.startswith(str(outcome)) else last.reason or outcome
+    outcome = last.outcome if last.end == "current" else last.end or "under way"
+    said = f"{outcome}: {last.reason}" if last.reason and not last.reason.startswith(outcome) else last.reason or outcome
     return f"{key}: {said}", outcome == "withheld"
 
 
