@@ -22,7 +22,7 @@ class ProjectFileRefused(MlAssetsError):
 
 def project_folder(start: Path) -> Path | None:
     """The nearest folder with a project's file: `start`, or one above it."""
-    return next((folder for folder in (start, *start.parents) if (folder / FILE).is_file()), None)
+    return next((folder for folder in (start, *start.parents) if _is_file(folder / FILE)), None)
 
 
 def project_environ(folder: Path) -> dict[str, str]:
@@ -44,10 +44,26 @@ def project_environ(folder: Path) -> dict[str, str]:
     return values
 
 
-def with_project(environ: Mapping[str, str], start: Path) -> dict[str, str]:
+def with_project(environ: Mapping[str, str], start: Path | None) -> dict[str, str]:
     """The environment, with the settings of the project that `start` lies in where it has none of its own."""
-    folder = project_folder(start)
+    folder = project_folder(start) if start is not None else None
     return {**(project_environ(folder) if folder else {}), **environ}
+
+
+def current_folder() -> Path | None:
+    """The folder that this process is run in; None where it was removed."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; one in a folder that this user may not enter is not there."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def _absolute(value: str, folder: Path) -> str:

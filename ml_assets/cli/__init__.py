@@ -4,14 +4,13 @@ import importlib
 import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
-from resources.project import with_project
+from resources.project import current_folder, with_project
 from resources.settings import settings
 
 COMMANDS = {
@@ -108,7 +107,7 @@ def main() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
     try:
-        os.environ.update(with_project(os.environ, Path.cwd()))
+        os.environ.update(with_project(os.environ, current_folder()))
         pin(settings().home)
         cli()
     except MlAssetsError as error:
