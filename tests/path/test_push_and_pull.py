@@ -86,9 +86,9 @@ def test_a_verdict_that_came_along_is_shown_as_one_that_was_not_charged_here(day
     assert own.invoke("pull", f"flights/release:{SECOND}", str(days.home)).exit_code == 0
     why = "no look was charged here for this evaluation, so it lets nothing through; "
     why += f"`ml-assets run flights --partition {SECOND}` judges it anew"
-    first, *table = own.invoke("status", "flights").stdout.splitlines()
-    assert first == f"{SECOND}: {why}"
-    assert [line for line in table if line.startswith(SECOND) and "ACCEPT (not charged here)" in line]
+    lines = own.invoke("status", "flights").stdout.splitlines()
+    assert f"{SECOND}: {why}" in lines
+    assert [line for line in lines if line.startswith(SECOND) and "ACCEPT (not charged here)" in line]
     rows = json.loads(own.invoke("status", "flights", "--json").stdout)["partitions"]
     assert [row["not_charged"] for row in rows if row["verdict"]] == [why]
     report = own.invoke("report", "flights", "--output", str(tmp_path / "report"))
