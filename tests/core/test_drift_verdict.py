@@ -164,6 +164,22 @@ def test_every_number_is_counted_once_whatever_it_is(values: list[float]) -> Non
     assert found.missing == sum(value != value for value in values)
 
 
+EXTREME = [
+    [1.7976931348623157e308, -9.97e291],
+    [5e-324, 0.0],
+    [1e18, 1e18 + 200],
+    [float("inf"), float("-inf"), float("nan")],
+    [1e-310, 2e-310, 1e308],
+    [9007199254740993.0, 9007199254740995.0],
+]
+
+
+@pytest.mark.parametrize("values", EXTREME)
+def test_numbers_at_the_ends_of_their_range_are_counted_and_compared(values: list[float]) -> None:
+    histograms = [count(pl.DataFrame({"x": each}))["x"] for each in (values, [1.0, 2.0])]
+    assert binned(histograms, 2).rows.sum(axis=1).tolist() == [len(values), 2]
+
+
 def test_partitions_with_bins_of_different_width_share_the_wider_ones() -> None:
     fine, coarse = pl.DataFrame({"x": np.linspace(0, 1, 500)}), pl.DataFrame({"x": np.linspace(0, 100, 500)})
     together = binned([count(fine)["x"], count(coarse)["x"]], 2)

@@ -21,6 +21,12 @@ REACH = 8
 """How many times that range there are bins on both sides of it; what lies beyond is counted in the last one."""
 SAMPLE = 4096
 """Rows, evenly spaced, that decide the width of the bins."""
+LARGEST = 1e150
+"""Numbers beyond are counted with it."""
+LEAST = 2.0**-900
+"""Numbers closer to 0, and spans shorter, count as this."""
+PRECISION = 52
+"""Bits of a number: bins are no finer than it can say, so their numbers are integers."""
 BLOCK = 65_536
 """Rows that are counted at once: they stay in the processor's cache."""
 LEVELS = 1000
@@ -103,11 +109,12 @@ def _numbers(series: pl.Series) -> Numbers:
     exponent, first, size = _grid(values)
     width = 2.0**exponent
     counts = np.zeros(size, np.int64)
-    for start in range(0, values.size, BLOCK):
-        places = values[start : start + BLOCK] / width
-        places -= first
-        np.clip(places, 0, size - 1, out=places)
-        counts += np.bincount(places.astype(np.intp), minlength=size)
+    with np.errstate(over="ignore"):  # what is too large to divide lies in the last bin
+        for start in range(0, values.size, BLOCK):
+            places = values[start : start + BLOCK] / width
+            places -= first
+            np.clip(places, 0, size - 1, out=places)
+            counts += np.bincount(places.astype(np.intp), minlength=size)
     there = np.flatnonzero(counts)
     return Numbers(exponent, there + first, counts[there], missing)
 
@@ -115,14 +122,15 @@ def _numbers(series: pl.Series) -> Numbers:
 def _grid(values: Floats) -> tuple[int, int, int]:
     """The exponent of the width, the first bin and their number."""
     sample = values[:: max(1, values.size // SAMPLE)]
-    sample = sample[np.isfinite(sample)]
+    sample = np.clip(sample[np.isfinite(sample)], -LARGEST, LARGEST)
     if sample.size == 0:
         return 0, 0, 1
     low, middle, high = np.quantile(sample, [0.01, 0.5, 0.99], method="inverted_cdf")
     span = float(high - low) or float(sample.max() - sample.min())
     if not 0 < span < np.inf:
         span = max(abs(float(middle)) * 2.0**-20, 2.0**-40)
-    exponent = int(np.ceil(np.log2(span / BINS)))
+    span, size = max(span, LEAST), max(abs(float(middle)), LEAST)
+    exponent = max(int(np.ceil(np.log2(span / BINS))), int(np.ceil(np.log2(size))) - PRECISION)
     if exponent < 0 and np.array_equal(sample, np.rint(sample)):
         exponent = 0  # whole numbers, each with a bin of its own
     at, reach = int(np.floor(middle / 2.0**exponent)), REACH * BINS
