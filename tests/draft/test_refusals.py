@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.new_product import drafting
 from tests.support.drafted_tables import tables
 
 
@@ -103,6 +104,17 @@ def test_a_product_is_never_written_over(source: Path, tmp_path: Path) -> None:
     done = new(tmp_path, "shop", str(source), "--label", "churned")
     assert "is there already, and nothing is written over" in str(done.exception)
     assert mine.read_text() == "mine"
+
+
+def test_a_draft_that_breaks_off_leaves_nothing(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(drafting, "_publish", full)
+    done = new(tmp_path, "shop", str(source), "--label", "churned")
+    assert isinstance(done.exception, OSError)
+    assert not (tmp_path / "home" / "history" / "shop").exists()
+    assert [*(tmp_path / "products").iterdir()] == []
 
 
 def test_a_history_is_never_written_over(source: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The draft on disk: written aside, loaded, tried on its own history by the code that will run it, then renamed into place."""
 
+import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
@@ -65,11 +66,15 @@ def new_product(
         tried = tried_plan(plan, rows, product, slices=slices, say=say)
         plan = replace(tried, notes=(*plan.notes, *tried.notes))
         _refuse_unless_whole(_loaded(write_product(staged, draft, plan, port=port)))
-        history.write(draft)
-        write_atomically(history.request, request_of(requests))
-        write_atomically(history.profile, page(draft, plan).encode())
         files = tuple(sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file()))
-        _publish(staged, folder)
+        try:
+            history.write(draft)
+            write_atomically(history.request, request_of(requests))
+            write_atomically(history.profile, page(draft, plan).encode())
+            _publish(staged, folder)
+        except BaseException:
+            shutil.rmtree(history.folder, ignore_errors=True)  # it was not there before; else the next try would be refused
+            raise
     return Written(draft, plan, folder, history, files, load(folder))
 
 
