@@ -55,7 +55,7 @@ def test_a_file_that_somebody_else_put_there_is_refused(project: Path, monkeypat
 def test_a_command_in_a_folder_that_is_gone_still_runs(tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    command = [sys.executable, "-m", "ml_assets", "schema"]
+    command = [str(Path(sys.prefix, "bin", "python")), "-m", "ml_assets", "schema"]
     script = f"cd {gone}; rmdir {gone}; exec {' '.join(command)}"
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert "Traceback" not in done.stderr

@@ -83,7 +83,7 @@ def test_a_body_that_says_to_be_too_large_is_refused_before_it_is_sent(running: 
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("GET", "/predict", 405), ("POST", "/version", 405), ("GET", "/", 404), ("GET", "/../etc/passwd", 404), ("PUT", "/x", 404)],
+    [("GET", "/predict", 405), ("POST", "/version", 405), ("GET", "/x", 404), ("GET", "/../etc/passwd", 404), ("PUT", "/x", 404)],
 )
 def test_other_routes_and_methods_are_named(running: str, method: str, path: str, status: int) -> None:
     with closing(http.client.HTTPConnection(running.removeprefix("http://"), timeout=10)) as connection:
