@@ -3,7 +3,6 @@
 import datetime as dt
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,6 +23,7 @@ from ml_assets.serving.log.hour_files import compact
 from ml_assets.serving.log.reader import PredictionLogError, count_predictions, find, read
 from ml_assets.serving.log.record import REPEATED, Predictions, Sent
 from ml_assets.serving.log.writer import REQUEST_BYTES, ROW_BYTES, SENT_ROW_BYTES, PredictionLog
+from tests.support.archives import unpack_archive
 from tests.support.logged import NOON, THRESHOLD, id_at, log, predicted
 
 if TYPE_CHECKING:
@@ -381,7 +381,7 @@ def test_a_compaction_is_left_to_the_process_that_is_at_it(tmp_path: Path) -> No
 
 
 def test_a_log_that_was_written_with_other_names_is_read_and_compacted(tmp_path: Path) -> None:
-    shutil.unpack_archive(ARCHIVE, tmp_path, filter="data")
+    unpack_archive(ARCHIVE, tmp_path)
     assert file_counts(tmp_path) == [9, 1]
     before = read(tmp_path)
     assert [round(score * 3) for score in before["score"]] == list(range(16))

@@ -148,12 +148,12 @@ def test_a_part_waits_for_what_it_needs(supervision: Supervision, tmp_path: Path
 
     def deliver() -> None:
         eventually(lambda: health(supervision.port)["is_well"], what="waiting is well")
+        eventually(lambda: supervision.has_told("starts when a first release serves"), what="what it waits for")
         needed.touch()
         eventually(lambda: pids(supervision.port), what="the part")
 
     with meanwhile(deliver):
         supervision.run(supervision.part("waiting", needs=needed))
-    assert supervision.has_told("starts when a first release serves")
 
 
 def test_a_part_that_stops_answering_is_silent_until_it_answers_again(

@@ -5,8 +5,9 @@ It was made once by the code of that time (commit 753e81a): `verify_support.make
 `settle` of the product `gated(..., budget={"alpha": 0.05, "looks": 3, "ships": 1})`, then one `Ledger.append("refusal", ...)`.
 """
 
-import shutil
 from pathlib import Path
+
+from tests.support.archives import unpack_archive
 
 ARCHIVE = Path(__file__).parents[2] / "data" / "home_with_body_rule.tar.gz"
 ENTRIES = 24
@@ -18,5 +19,5 @@ LOOKS = ("one", "two", "three")
 
 def unpack(home: Path) -> Path:
     """The home in a new folder."""
-    shutil.unpack_archive(ARCHIVE, home, filter="data")
+    unpack_archive(ARCHIVE, home)
     return home
