@@ -63,16 +63,14 @@ def open_instance(settings: Settings) -> "DagsterInstance":
 
 def show_under_job(settings: Settings, instance: "DagsterInstance", run_id: str) -> None:
     """Let Dagster's timeline and the page of a job show a run that no code location launched. Nothing is loaded for it: the
-    run names the location of the workspace file, as a launched one does."""
+    run names our location as a launched one does. The workspace file, which somebody may have edited, is not read: this only
+    informs, and can stop no run."""
     from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
     from dagster._core.remote_origin import RemoteJobOrigin, RemoteRepositoryOrigin
     from dagster._core.storage.tags import REPOSITORY_LABEL_TAG
-    from dagster._core.workspace.load import location_origins_from_yaml_paths
+    from dagster._core.workspace.load import location_origins_from_config
 
-    locations = location_origins_from_yaml_paths([str(workspace_file(settings))])
-    location = next((each for each in locations if each.location_name == LOCATION), None)
-    if location is None:
-        return  # somebody edited the file: no location of it has this job
+    location = location_origins_from_config(WORKSPACE, str(workspace_file(settings)))[LOCATION]
     repository = RemoteRepositoryOrigin(location, SINGLETON_REPOSITORY_NAME)
     instance.add_run_tags(run_id, {REPOSITORY_LABEL_TAG: repository.get_label()})
     run = instance.get_run_by_id(run_id)

@@ -24,6 +24,8 @@ def ran(home: Home, *arguments: str) -> Result:
 def backfilled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Result]:
     """The first and the fourth day, with one between them that is refused and one that is not delivered."""
     home = shop(tmp_path_factory.mktemp("range"))
+    (home.folder / "dagster").mkdir()
+    (home.folder / "dagster" / "workspace.yaml").write_text("load_from: nothing that Dagster can load\n")
     deliver(home, FIRST, FOURTH)
     deliver(home, SECOND, amount="free")
     return home, ran(home, "--from", FIRST, "--to", FOURTH)

@@ -16,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.serving.client.server_process import ServerProcess
+from ml_assets.serving.http.home_page import example, newest_day
+from ml_assets.serving.requests.field import Field
 from tests.support.serving_store import REQUEST, Store, get, payload, post, requests, train
 
 ROWS = payload(requests(60, seed=21))
@@ -49,6 +51,22 @@ def test_the_page_for_a_person_says_what_serves_and_its_example_is_answered(runn
     (example,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", page, re.DOTALL)
     status, answer = post(running, html.unescape(example).encode())
     assert (status, answer["release"]) == (200, "r1"), answer
+
+
+@pytest.mark.parametrize(
+    ("as_of", "day"),
+    [
+        ("2013-11", "2013-11-01"),
+        ("2013-11-04", "2013-11-04"),
+        ("2013-11-04T05", "2013-11-04"),
+        ("2013", "2013-01-01"),
+        ("0001", "2026-11-29"),
+    ],
+)
+def test_the_examples_times_are_of_the_newest_partition_or_of_the_day_of_the_promotion(as_of: str, day: str) -> None:
+    version = {"as_of": as_of, "since": "2026-11-29T19:14:13+00:00"}
+    made = example([Field(name="at", type="timestamp")], day=newest_day(version))
+    assert made == {"at": f"{day}T12:00:00"}
 
 
 @pytest.mark.parametrize(

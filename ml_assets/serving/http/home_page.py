@@ -10,6 +10,9 @@ from typing import Any
 from ml_assets.serving.release.bundle import Bundle
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
 
+LEAST_YEAR = 1900
+"""The number of a delivery of a static table, such as 0001, is no year."""
+
 
 def home_page(bundle: Bundle, version: Mapping[str, Any], routes: Mapping[str, tuple[str, str]]) -> bytes:
     """Return a self-contained HTML page. `version` is what /version says, `routes` the method and a sentence by path."""
@@ -23,7 +26,7 @@ def home_page(bundle: Bundle, version: Mapping[str, Any], routes: Mapping[str, t
         task=bundle.card.task,
         threshold=bundle.card.threshold,
         fields=[(field.name, _type(field), _allowed(field)) for field in bundle.requests.fields],
-        example=json.dumps(example(bundle.requests.fields, day=_day(version)), indent=2, ensure_ascii=False),
+        example=json.dumps(example(bundle.requests.fields, day=newest_day(version)), indent=2, ensure_ascii=False),
         routes=routes,
     )
     return page.encode()
@@ -35,11 +38,13 @@ def example(fields: Sequence[Field], *, day: dt.date) -> dict[str, Any]:
     return {field.name: _value(field, day) for field in fields}
 
 
-def _day(version: Mapping[str, Any]) -> dt.date:
+def newest_day(version: Mapping[str, Any]) -> dt.date:
     """A day of the newest partition that the release knows, where its key is one of a day, a month or a year."""
     for suffix in ("", "-01", "-01-01"):
         with suppress(ValueError):
-            return dt.date.fromisoformat(f"{version['as_of']}{suffix}"[:10])
+            day = dt.date.fromisoformat(f"{version['as_of']}{suffix}"[:10])
+            if day.year >= LEAST_YEAR:
+                return day
     return dt.date.fromisoformat(version["since"][:10])
 
 
