@@ -17,6 +17,7 @@ from ml_assets.services.audit.questions import Audit
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import record, recorded
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
+from ml_assets.services.automation.satisfied import record_satisfied
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
 from tests.support import trains
@@ -204,25 +205,31 @@ def monitored(space: Workspace, partition: str, claim: str, *, passed: bool, **v
     space.ledger.add_evidence(subject=made.id, claim=claim, passed=passed, details=details, run="r")
 
 
-def test_an_alarm_of_drift_trains_once_for_a_partition_and_a_watch_does_not(tmp_path: Path, workspace: Workspace) -> None:
+def test_an_alarm_of_drift_trains_once_on_the_rows_that_sounded_it_and_a_watch_does_not(
+    tmp_path: Path, workspace: Workspace
+) -> None:
     product = declared(tmp_path, "retrain: {on: [drift]}")
     with_features(workspace, "2013-01", "2013-02", "2013-03")
     monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
     assert asked(workspace, product) == "retrain: asks for nothing new"
     monitored(workspace, "2013-03", "score_stable", passed=False, state="alarm")
-    trigger = asked(workspace, product)
-    assert isinstance(trigger, Trigger)
-    assert (trigger.partition, trigger.kind, trigger.key) == ("2013-03", "drift", "2013-03")
-    assert trigger.why == "score_stable of 2013-03"
-    record_trigger(
-        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-03"
+    assert asked(workspace, product) == (
+        "score_stable of 2013-03; training waits for the first partition whose candidate is trained on 2013-03"
     )
-    assert asked(workspace, product) == "retrain: asks for nothing new"
     with_features(workspace, "2013-04")
     monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.partition, trigger.kind, trigger.key) == ("2013-04", "drift", "2013-03")
+    assert trigger.why == "score_stable of 2013-03"
+    record_trigger(
+        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-04"
+    )
+    assert "training waits for the first partition whose candidate is trained on 2013-04" in str(asked(workspace, product))
+    with_features(workspace, "2013-05", "2013-06")
     lasting = asked(workspace, product)
     assert isinstance(lasting, Trigger)
-    assert lasting.key == "2013-04"
+    assert (lasting.partition, lasting.key) == ("2013-06", "2013-04")
 
 
 def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Path, workspace: Workspace) -> None:
@@ -238,7 +245,25 @@ def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Pa
     assert (trigger.kind, trigger.key) == ("loss", "2013-04")
     assert "dropped in 2 of the last 3 partitions: realised_metric_holds of 2013-04" in trigger.why
     monitored(workspace, "2013-05", "realised_metric_holds", passed=True, drop=0.0)
-    assert asked(workspace, product) == "retrain: asks for nothing new", "it holds again"
+    assert asked(workspace, product) == trigger, "it is lost with no partition that holds again before it was answered"
+    record_trigger(
+        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-05"
+    )
+    assert asked(workspace, product) == "retrain: asks for nothing new"
+
+
+def test_a_reason_that_a_release_satisfies_is_recorded_and_counts_as_no_training(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {on: [schedule], cron: '* * * * *', at_most: 1, cool_down: 1}")
+    with_features(workspace, "2013-01", "2013-02")
+    trigger = asked(workspace, product)
+    assert isinstance(trigger, Trigger)
+    words = record_satisfied(workspace.lineage, product, trigger, "release 2013-02.0123abcd")
+    assert words.endswith("; satisfied by release 2013-02.0123abcd, which a training now would make again")
+    (entry,) = triggers.triggers(workspace.ledger, "trains")
+    assert (entry.body.run, entry.body.satisfied_by, entry.body.key) == ("", "release 2013-02.0123abcd", trigger.key)
+    assert asked(workspace, product, now=datetime.fromisoformat(entry.at)) == "retrain: asks for nothing new"
+    later = asked(workspace, product, now=datetime.fromisoformat(entry.at) + timedelta(minutes=2))
+    assert isinstance(later, Trigger), "it neither cools down nor counts"
 
 
 def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
