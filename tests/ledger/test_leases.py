@@ -1,5 +1,8 @@
 """A run that renews no lease is ended, and nothing more of it is recorded; one that lives is ended by no clock."""
 
+import socket
+import subprocess
+import sys
 import time
 
 import dagster as dg
@@ -10,6 +13,7 @@ from ml_assets.services.automation.haunting import GRACE_SECONDS, end_haunting
 from ml_assets.spec.product import Product
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
+from resources.settings import ROOT
 from tests.support.records import manifest
 
 RUN = "5" * 32
@@ -59,6 +63,35 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_partition_is_no_longer_bus
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
     assert not end_haunting(ledger, instance, product)
+
+
+def test_a_run_whose_process_was_killed_on_this_machine_is_ended_without_waiting_for_its_lease(
+    product: Product, ledger: Ledger
+) -> None:
+    command = (
+        "import sys, time; from resources.ledger import leases; from resources.ledger.database import open_database\n"
+        f"with leases.held(open_database({ledger.url!r}), {RUN!r}): print('held', flush=True); time.sleep(600)"
+    )
+    instance = started(product)
+    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert not end_haunting(ledger, instance, product), "it lives"
+        process.kill()
+        while not leases.left_by_a_dead_process(ledger.engine, RUN):
+            time.sleep(0.01)  # dead, and not waited for
+    (ended,) = end_haunting(ledger, instance, product)
+    assert ended == "run 55555555 of 2013-01: its process is gone: it was killed, or the machine ended it"
+
+
+def test_a_process_of_another_machine_is_not_taken_for_dead(
+    product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = started(product)
+    with leases.held(ledger.engine, RUN):
+        monkeypatch.setattr(leases, "_is_alive", lambda _: False)
+        monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+        assert not end_haunting(ledger, instance, product)
 
 
 def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
