@@ -67,8 +67,8 @@ def proven_of(
         yield from (as_result(product, proof.stage, Finding(claim, False, what, "WARN"), False) for claim in proof.claims)
         return
     is_again = RECHECK in context.run.tags
-    found = proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again, beside=beside)
-    for finding, is_reused in found:
+    findings = proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again, beside=beside)
+    for finding, is_reused in findings:
         yield as_result(product, proof.stage, finding, is_reused)
 
 

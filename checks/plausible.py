@@ -14,8 +14,8 @@ from resources.settings import Settings
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """One check for each claim; those that product.yaml holds back by block what is made from the features."""
-    held = product.plausibility.hold
-    specs = [check_spec(product, "features", claim, about, blocking=claim in held) for claim, about in CLAIMS.items()]
+    holding = product.plausibility.hold
+    specs = [check_spec(product, "features", claim, about, blocking=claim in holding) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__plausible", specs=specs, can_subset=False)
     def plausible(

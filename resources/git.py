@@ -53,13 +53,13 @@ def source(code: Path, *, product: Path | None = None, stated: str = "", is_merg
     named: Commit | None = {"commit": stated, "is_dirty": None} if stated else None
     if named is not None and is_merged:
         named["is_merged"] = True
-    found: Source = {"code": own.commit if isinstance(own, Tracked) else named}
+    source: Source = {"code": own.commit if isinstance(own, Tracked) else named}
     if product is not None and not _comes_with(product, code):
         there = tracked(product)
         is_in_image = bool(stated) and not isinstance(own, Tracked) and there == NOT_VERSIONED
         if not is_in_image:
-            found["product"] = there.commit if isinstance(there, Tracked) else there
-    return found
+            source["product"] = there.commit if isinstance(there, Tracked) else there
+    return source
 
 
 def _comes_with(product: Path, code: Path) -> bool:

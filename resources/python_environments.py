@@ -59,5 +59,5 @@ def _run(command: list[str]) -> None:
     environment = {"UV_NATIVE_TLS": "1"} | os.environ
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        told = "; ".join((done.stderr or done.stdout).strip().splitlines()[-SHOWN_LINES:])
-        raise EnvironmentNotMade(f"base's libraries cannot be installed ({Path(command[0]).name}): {told}")
+        message = "; ".join((done.stderr or done.stdout).strip().splitlines()[-SHOWN_LINES:])
+        raise EnvironmentNotMade(f"base's libraries cannot be installed ({Path(command[0]).name}): {message}")

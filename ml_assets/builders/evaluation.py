@@ -64,11 +64,11 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         past=history(inputs.past, unit=product.gates.unit),
         gains=earlier_gains(inputs.past, metric=product.gates.metric, unit=product.gates.unit),
     )
-    made = output(rows, scores, judged, product=product)
+    built = output(rows, scores, judged, product=product)
     if product.keys.across_partitions == "allow":
-        return made
+        return built
     every = labelled(_delivered(inputs.tested, product), label=product.features.label)
-    return replace(made, facts={**made.facts, "seen_keys": every.height - rows.height})
+    return replace(built, facts={**built.facts, "seen_keys": every.height - rows.height})
 
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:

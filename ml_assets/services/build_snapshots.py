@@ -57,7 +57,7 @@ def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, 
     from ml_assets.builders.features import build
 
     inputs = lineage.reads(product, "features", partition)
-    recipe = lineage.recipe(product, "features", partition, [each.as_input() for each in inputs])
+    recipe = lineage.recipe(product, "features", partition, [manifest.as_input() for manifest in inputs])
     return lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, partition, dbt), run=run)
 
 
@@ -104,8 +104,8 @@ def _from_landing(landing: Landing, product: Product, current: Manifest, error: 
         files = _landed(landing, product, stage, partition)
     except NotDelivered:
         files = {}
-    recorded = {each.asset: each.data_version for each in current.recipe.inputs}
-    if {each.asset: each.data_version for each in delivered(product, partition, files)} != recorded:
+    recorded = {source.asset: source.data_version for source in current.recipe.inputs}
+    if {source.asset: source.data_version for source in delivered(product, partition, files)} != recorded:
         what = f"{product.name}/{stage} {partition}".strip()
         raise DeliveryGone(
             f"{what} has to be read again, but its delivered bytes are gone: {error}; deliver it again: "

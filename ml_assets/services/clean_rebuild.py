@@ -63,14 +63,14 @@ class Rebuilder:
 
     def rebuild_stage_by_stage(self, wanted: Iterable[Manifest]) -> None:
         """Rebuild these and what they were made from, along the path."""
-        found: dict[str, Manifest] = {}
+        needed: dict[str, Manifest] = {}
         left = list(wanted)
         while left:
             node = left.pop()
-            if node.id not in found and node.recipe.stage not in self.kept:
-                found[node.id] = node
+            if node.id not in needed and node.recipe.stage not in self.kept:
+                needed[node.id] = node
                 left += self.real.inputs(node)
-        for node in sorted(found.values(), key=lambda m: (STAGES.index(m.recipe.stage), m.partition)):
+        for node in sorted(needed.values(), key=lambda m: (STAGES.index(m.recipe.stage), m.partition)):
             self.rebuild(node)
 
     def rebuild(self, recorded: Manifest) -> Manifest:
@@ -81,15 +81,15 @@ class Rebuilder:
             inputs = [self.rebuild(source) for source in self.real.inputs(recorded)]
             self.tell(recorded.recipe.stage, recorded.partition)
             try:
-                made = self._make(recorded, inputs)
+                manifest = self._make(recorded, inputs)
             except MlAssetsError as error:
                 damaged = isinstance(error, BlobDamaged)
                 self.done[recorded.id] = Rebuilt(recorded, error=str(error), is_damaged=damaged)
                 raise Stopped from error
-            self.done[recorded.id] = Rebuilt(recorded, made)
-        found = self.done[recorded.id].now
-        assert found is not None
-        return found
+            self.done[recorded.id] = Rebuilt(recorded, manifest)
+        rebuilt = self.done[recorded.id].now
+        assert rebuilt is not None
+        return rebuilt
 
     def in_order(self) -> list[Rebuilt]:
         """All that was rebuilt, by stage along the path, then by partition."""
@@ -97,7 +97,7 @@ class Rebuilder:
 
     def _make(self, recorded: Manifest, inputs: list[Manifest]) -> Manifest:
         product, key = self.product, recorded.partition
-        handles = [self.scratch.handle(each) for each in inputs]
+        handles = [self.scratch.handle(manifest) for manifest in inputs]
         match recorded.recipe.stage:
             case "raw" | "reference":
                 return self._read(recorded)
@@ -152,7 +152,7 @@ def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     read, made_from = builder.real.snapshots.read, builder.real.made_from(release)
     recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))
     trained = [builder.rebuild(source) for source in builder.real.inputs(made_from["model"])]
-    handles = [builder.scratch.handle(each) for each in trained]
+    handles = [builder.scratch.handle(manifest) for manifest in trained]
     if release_builder.known(handles, builder.product, list(known)) != known:
         return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
     source = builder.rebuild(made_from["features"])

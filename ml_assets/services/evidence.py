@@ -57,9 +57,9 @@ class Proof:
         if all(claim in known and known[claim].body.details.identity == identity for claim in self.claims):
             yield from ((_recorded(known[claim].body), True) for claim in self.claims)
             return
-        found = {finding.claim: finding for finding in find(manifest)}
+        findings = {finding.claim: finding for finding in find(manifest)}
         for claim in self.claims:
-            finding = found.get(claim) or Finding(claim, False, "the check gave no result for this claim")
+            finding = findings.get(claim) or Finding(claim, False, "the check gave no result for this claim")
             if finding.is_kept:
                 self._record(ledger, manifest, finding, identity, run)
             yield finding, False

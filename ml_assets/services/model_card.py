@@ -54,8 +54,8 @@ def _delivered(lineage: Lineage, features: Manifest) -> dict[str, str]:
     for stage in ("dataset", "raw"):
         asset = f"{features.recipe.product}/{stage}"
         given = next((i for i in features.recipe.inputs if (i.asset, i.partition) == (asset, features.partition)), None)
-        found = lineage.ledger.manifest(given.manifest) if given and given.manifest else None
-        if found is None:
+        recorded = lineage.ledger.manifest(given.manifest) if given and given.manifest else None
+        if recorded is None:
             return {}
-        features = found
+        features = recorded
     return {given.asset.rpartition("/")[2]: given.data_version for given in features.recipe.inputs}

@@ -69,8 +69,8 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and permit.overridden else ""
     statements = Decisions(lineage.ledger).statements(release, evaluation)
-    asked = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
-    approved = approvals(statements, approval_reason=asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
+    approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
     answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(

@@ -55,10 +55,10 @@ def stale_evaluations(lineage: Lineage, product: Product) -> dict[str, Staleness
     stale = [item for item in stale_before(lineage, product, "evaluation") if item.stage == "evaluation"]
     causes = dict.fromkeys(cause for item in stale for cause in item.causes if cause.kind in KINDS)
     words = {cause: tell(lineage.ledger, product, cause) for cause in causes}
-    found = {item.partition: [cause for cause in item.causes if cause in words] for item in stale}
+    causes_by_partition = {item.partition: [cause for cause in item.causes if cause in words] for item in stale}
     return {
         partition: Staleness(product.name, partition, {c.kind for c in those}, list(dict.fromkeys(words[c] for c in those)))
-        for partition, those in found.items()
+        for partition, those in causes_by_partition.items()
         if those
     }
 

@@ -20,7 +20,7 @@ def _is_in(field: str, allowed: tuple[int, int]) -> bool:
     ranges = [[int(number) for number in part.groups()[:2] if number] for part in parts if part]
     return (
         all(parts)
-        and all(allowed[0] <= each <= allowed[1] for numbers in ranges for each in numbers)
+        and all(allowed[0] <= number <= allowed[1] for numbers in ranges for number in numbers)
         and ranges == [*map(sorted, ranges)]
     )
 

@@ -83,9 +83,9 @@ def completed(module: ModuleType, written: Written) -> ModuleType:
         parts["Features"] = _features(request, written)
     if not parts:
         return module
-    made = ModuleType(module.__name__)
-    vars(made).update({**vars(module), **parts})
-    return made
+    rebuilt = ModuleType(module.__name__)
+    vars(rebuilt).update({**vars(module), **parts})
+    return rebuilt
 
 
 def derived_dbt(module: ModuleType, written: Written, *, known: frozenset[str]) -> dict[str, bytes]:
@@ -186,10 +186,10 @@ def _requested(column: "Column") -> "Column":
     """A column with those of its checks that the endpoint can hold a request to."""
     import copy
 
-    made = copy.deepcopy(column)
-    made.checks = [check for check in made.checks if _is_held(check, column)]
-    made.metadata, made.unique = None, False
-    return made
+    relaxed = copy.deepcopy(column)
+    relaxed.checks = [check for check in relaxed.checks if _is_held(check, column)]
+    relaxed.metadata, relaxed.unique = None, False
+    return relaxed
 
 
 def _is_held(check: Any, column: "Column") -> bool:

@@ -55,8 +55,8 @@ class ProductFiles:
     def dbt(self) -> dict[str, bytes]:
         """The dbt models and their YAML, in the order of their paths. features.sql is the model of the features."""
         root, alone = self.dbt_root, self.content.get(self.folder / FEATURES_FILE)
-        found = {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
-        return found if alone is None else {**found, self._features_model: alone}
+        files = {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
+        return files if alone is None else {**files, self._features_model: alone}
 
     def dbt_path(self, name: str) -> Path:
         """Where a file of `dbt` lies, or would."""

@@ -47,15 +47,15 @@ class Places:
             tree = ast.parse(self.files.contract or b"")
         except (SyntaxError, ValueError):  # already reported with its own line
             return {}
-        found: dict[tuple[str, str], int] = {}
+        lines: dict[tuple[str, str], int] = {}
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
-                found[node.name, ""] = node.lineno
-                found |= {(node.name, name): part.lineno for part in node.body for name in _columns(part)}
+                lines[node.name, ""] = node.lineno
+                lines |= {(node.name, name): part.lineno for part in node.body for name in _columns(part)}
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                found |= {("", target.id): node.lineno for target in targets if isinstance(target, ast.Name)}
-        return found
+                lines |= {("", target.id): node.lineno for target in targets if isinstance(target, ast.Name)}
+        return lines
 
 
 def _columns(node: ast.stmt) -> Iterator[str]:

@@ -111,10 +111,10 @@ class Product(Section):
         if monitoring.value is not None and monitoring.value.error is None and info.data.get("decision") is None:
             raise ValueError("value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`")
         gates = info.data.get("gates")
-        asked = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
-        if monitoring.value is None and (asked := [*asked, *(["metric"] if monitoring.metric == "value" else [])]):
+        about_value = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
+        if monitoring.value is None and (about_value := [*about_value, *(["metric"] if monitoring.metric == "value" else [])]):
             worth = "error: -1" if info.data.get("task") == "regression" else "true_positive: 10, false_positive: -1"
-            raise ValueError(f"{asked[0]} is about value; declare it: `value: {{{worth}}}`")
+            raise ValueError(f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`")
         return monitoring
 
     def model_post_init(self, context: Any, /) -> None:

@@ -164,8 +164,8 @@ def _explain(details: ErrorDetails, *, file: Path, written: Parsed, model: type[
     elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
-        found = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
-        message = f"{_lower(details['msg'].removeprefix('Value error, '))}{found}"
+        shown = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
+        message = f"{_lower(details['msg'].removeprefix('Value error, '))}{shown}"
     return Problem(file=file, line=written.line_of(place), path=dotted(place), message=message)
 
 
@@ -203,7 +203,11 @@ def _members(kind: Any) -> dict[Any, type[BaseModel]]:
     """The sections of a union, by their `kind`."""
     sections = [a for a in typing.get_args(kind) if isinstance(a, type) and issubclass(a, BaseModel)]
     is_union = typing.get_origin(kind) in (UnionType, typing.Union) and len(sections) > 1
-    return {tag: each for each in sections for tag in typing.get_args(each.model_fields["kind"].annotation)} if is_union else {}
+    return (
+        {tag: section for section in sections for tag in typing.get_args(section.model_fields["kind"].annotation)}
+        if is_union
+        else {}
+    )
 
 
 def _inner(annotation: Any) -> Any:

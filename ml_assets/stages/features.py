@@ -33,7 +33,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key, run = context.partition_key, context.run.run_id
         is_trained = asset_key(product, "model") in context.job_def.asset_layer.selected_asset_keys
         events = _events(context, lineage.snapshots, dbt, product)
-        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, told=events)
+        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, reporter=events)
         result = make_features(lineage, dbt, product, key, run=run)
         return materialized(product, result, features_shown(lineage.snapshots, dbt, product, result.manifest))
 

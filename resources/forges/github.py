@@ -49,10 +49,10 @@ class GitHub:
         """The first CODEOWNERS of those that GitHub looks for."""
         for name in CODE_OWNERS:
             try:
-                found = self.api.get(f"{self._path}/contents/{name}", ref=self._default_branch)
+                file = self.api.get(f"{self._path}/contents/{name}", ref=self._default_branch)
             except NotFound:
                 continue
-            return base64.b64decode(found["content"]).decode("utf-8", "replace")
+            return base64.b64decode(file["content"]).decode("utf-8", "replace")
         return ""
 
     def approvers(self, request: ChangeRequest) -> set[str]:

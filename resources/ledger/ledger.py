@@ -163,8 +163,8 @@ class Ledger:
     def seconds_since(self, product: str, stage: str, since: str) -> list[float]:
         """The CPU seconds of the builds of a stage since a moment (UTC, ISO 8601), where they were recorded."""
         columns = schema.manifests.c
-        made = select(columns.seq).where(columns.product == product, columns.stage == stage)
-        records = self.records(ManifestRecord, schema.entries.c.seq.in_(made) & (schema.entries.c.at >= since))
+        seqs = select(columns.seq).where(columns.product == product, columns.stage == stage)
+        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs) & (schema.entries.c.at >= since))
         return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:

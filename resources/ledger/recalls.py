@@ -162,8 +162,8 @@ def _descendants(connection: Connection, recall: Recall) -> list[str]:
     seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
     tree = select(manifests.seq, manifests.stage).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
     knew = and_(manifests.stage == "evaluation", tree.c.stage == "release", manifests.seq > (recall.entry or NEVER))
-    made = select(manifests.seq, manifests.stage).join(schema.inputs, inputs.consumer == manifests.seq)
-    tree = tree.union(made.join(tree, inputs.producer == tree.c.seq).where(not_(knew)))
+    consumers = select(manifests.seq, manifests.stage).join(schema.inputs, inputs.consumer == manifests.seq)
+    tree = tree.union(consumers.join(tree, inputs.producer == tree.c.seq).where(not_(knew)))
     query = select(manifests.id).where(manifests.seq.in_(select(tree.c.seq))).order_by(manifests.seq)
     return list(connection.scalars(query))
 

@@ -31,17 +31,17 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
     context: Mapping[str, Any] = info.context or {}
     if kind == "env":
-        if not (found := context["environ"].get(name)):
+        if not (secret := context["environ"].get(name)):
             raise ValueError(f"the variable {name} is not set; set it where this process is started, or use file:PATH")
-        return found
+        return secret
     if kind == "file":
         try:
-            found = (context["folder"] / name).read_text(encoding="utf-8").strip()
+            secret = (context["folder"] / name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the file {name} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
-        if not found:
+        if not secret:
             raise ValueError(f"the file {name} is empty; write the secret into it")
-        return found
+        return secret
     return value
 
 

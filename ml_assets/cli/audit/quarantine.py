@@ -35,7 +35,7 @@ def command(product: str, partition: str | None, name: str | None, style: str) -
     if name:
         spec.table(name)
     key = partition_named(space, spec, partition)
-    tables = [each for each in refused_rows(space.lineage, spec, key) if name in (None, each.table)]
+    tables = [table for table in refused_rows(space.lineage, spec, key) if name in (None, table.table)]
     match style:
         case "csv":
             click.echo(_csv(tables), nl=False)

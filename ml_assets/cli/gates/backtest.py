@@ -68,23 +68,23 @@ def _planted_rows(plants: "Sequence[Planted]", leaks: "Sequence[Leak]") -> list[
     """How often each planted candidate was let through: by the whole block per partition, then per margin on drawn windows."""
     rows: list[dict[str, Any]] = [
         {
-            "planted": each.name,
-            "truth": each.truth,
-            "tries": len(each.verdicts),
-            "accepted": sum(verdict.is_accept for verdict in each.verdicts),
-            "accepted_by_row": sum(verdict.is_accept for verdict in each.by_row),
+            "planted": plant.name,
+            "truth": plant.truth,
+            "tries": len(plant.verdicts),
+            "accepted": sum(verdict.is_accept for verdict in plant.verdicts),
+            "accepted_by_row": sum(verdict.is_accept for verdict in plant.by_row),
         }
-        for each in plants
+        for plant in plants
     ]
     return rows + [
         {
-            "planted": f"past {each.claim}",
-            "truth": f"worse by {each.harm:.3g}, whole units at a time; that claim alone",
-            "tries": each.tries,
-            "accepted": each.hits,
-            "accepted_by_row": each.hits_by_row,
+            "planted": f"past {leak.claim}",
+            "truth": f"worse by {leak.harm:.3g}, whole units at a time; that claim alone",
+            "tries": leak.tries,
+            "accepted": leak.hits,
+            "accepted_by_row": leak.hits_by_row,
         }
-        for each in leaks
+        for leak in leaks
     ]
 
 

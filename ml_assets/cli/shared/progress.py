@@ -54,9 +54,9 @@ class Progress:
         """End the line with the time it took."""
         if self._quiet:
             return
-        made = sum(how == "made" for how in self.stages.values())
+        built = sum(how == "made" for how in self.stages.values())
         rebuilt = f", {self.rebuilt} rebuilt" if self.rebuilt else ""
-        self._print(f" {made} made, {len(self.stages) - made} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
+        self._print(f" {built} made, {len(self.stages) - built} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
 
     def _materialized(self, event: Any) -> None:
         materialization = event.step_materialization_data.materialization

@@ -22,7 +22,7 @@ def _gone_or_changed(product: str, before: Asked, after: Asked) -> Iterator[Chan
     for name, asks in before.items():
         if after.get(name) == asks:
             continue
-        other = next((other for other, said in after.items() if said == asks), None)
+        other = next((other for other, declaration in after.items() if declaration == asks), None)
         reason = "nothing says which of the two asks more" if name in after else "the data test is gone"
         effect: Effect = "weakened" if other is None else "changed"
         if other is not None:
@@ -38,24 +38,24 @@ def _added(product: str, before: Asked, after: Asked) -> Iterator[Change]:
 
 def _asked(files: Mapping[str, bytes]) -> Asked:
     """The named data tests of all YAML files; one without a name goes by what it asks."""
-    asked: Asked = {}
+    tests: Asked = {}
     for name, content in files.items():
         if name.endswith((".yml", ".yaml")):
             for model in _list(yaml.safe_load(content), "models"):
                 places = [({"model": model.get("name")}, model)]
                 places += [({"model": model.get("name"), "column": c.get("name")}, c) for c in _list(model, "columns")]
-                asked |= {key: asks for place, at in places for key, asks in _tests(place, at)}
-    return asked
+                tests |= {key: asks for place, at in places for key, asks in _tests(place, at)}
+    return tests
 
 
 def _tests(place: dict[str, Any], at: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for test in [*_list(at, "data_tests"), *_list(at, "tests")]:
         kind, settings = next(iter(test.items())) if isinstance(test, dict) else (test, {})
         asks = {name: value for name, value in (settings or {}).items() if name != "name"}
-        said = json.dumps({**place, "test": kind, **asks}, sort_keys=True, default=str)
-        yield (settings or {}).get("name", said), said
+        declaration = json.dumps({**place, "test": kind, **asks}, sort_keys=True, default=str)
+        yield (settings or {}).get("name", declaration), declaration
 
 
 def _list(value: Any, key: str) -> list[Any]:
-    found = value.get(key) if isinstance(value, dict) else None
-    return found if isinstance(found, list) else []
+    entries = value.get(key) if isinstance(value, dict) else None
+    return entries if isinstance(entries, list) else []

@@ -34,7 +34,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
 
     def names(self, product: str) -> set[str]:
         """What of one product is acknowledged."""
-        return {each.name for each in self.given.values() if each.product == product}
+        return {change.name for change in self.given.values() if change.product == product}
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,9 +92,9 @@ def decided(
     open_ones = [change for change in changes if change.effect == "weakened" and change_id(change) not in given.given]
     weakened = [f"{change_id(change)} is weakened and not acknowledged" for change in open_ones]
     by_outcome: dict[str, list[str]] = {"REJECT": [], "INCONCLUSIVE": [], "ACCEPT": []}
-    for each in comparisons:
-        reasons = [f"{each.product}: {reason}" for reason in each.reasons]
-        by_outcome[each.outcome] += reasons or [f"{each.product}: every claim holds"]
+    for comparison in comparisons:
+        reasons = [f"{comparison.product}: {reason}" for reason in comparison.reasons]
+        by_outcome[comparison.outcome] += reasons or [f"{comparison.product}: every claim holds"]
     rejected, open_questions = by_outcome["REJECT"], by_outcome["INCONCLUSIVE"]
     if problems:
         return "REJECT", tuple(f"cannot be read: {problem}" for problem in problems)

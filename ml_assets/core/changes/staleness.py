@@ -86,13 +86,13 @@ def _declared(side: Side) -> dict[str, list[str]]:
     if DECLARING not in side.code.texts:
         return {}
     units = side.code.module(DECLARING).units
-    found = {}
+    calls = {}
     for call in ast.walk(ast.parse(side.code.texts[DECLARING])):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Stage":
             arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-            names = {part.id for each in arguments for part in ast.walk(each) if isinstance(part, ast.Name)}
-            found[ast.literal_eval(call.args[0])] = [ast.dump(call), *(units[n].meaning for n in sorted(names & units.keys()))]
-    return found
+            names = {part.id for argument in arguments for part in ast.walk(argument) if isinstance(part, ast.Name)}
+            calls[ast.literal_eval(call.args[0])] = [ast.dump(call), *(units[n].meaning for n in sorted(names & units.keys()))]
+    return calls
 
 
 def _changed_keys(old: Product, new: Product, stage: Stage) -> list[str]:

@@ -44,8 +44,12 @@ def decoded(content: bytes, *, table: ReferenceSpec) -> str:
 
 def other_separator(header: str, *, declared: str) -> str:
     """The line to add to product.yaml where a header of one column seems to be separated by another character; else empty."""
-    found = max((each for each in _SEPARATORS if each != declared), key=header.count)
-    return f"the separator seems to be {_SEPARATORS[found]}: add `separator: {_SEPARATORS[found]}`" if header.count(found) else ""
+    separator = max((candidate for candidate in _SEPARATORS if candidate != declared), key=header.count)
+    return (
+        f"the separator seems to be {_SEPARATORS[separator]}: add `separator: {_SEPARATORS[separator]}`"
+        if header.count(separator)
+        else ""
+    )
 
 
 def _expanded(content: bytes) -> bytes:
@@ -65,7 +69,7 @@ def _seems(content: bytes) -> str:
     """What the first bytes say of a file that is no text: a header may well begin with the same letters."""
     if b"\0" not in content and _is_utf8(content):
         return ""
-    return next((told for magic, told in _MAGIC.items() if content.startswith(magic)), "")
+    return next((format_name for magic, format_name in _MAGIC.items() if content.startswith(magic)), "")
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -78,12 +82,12 @@ def _is_utf8(content: bytes) -> bool:
 
 def _not_text(content: bytes, error: UnicodeDecodeError, encoding: str) -> str:
     line = content.count(b"\n", 0, error.start) + 1
-    told = f"byte {error.start} (0x{content[error.start]:02x}, in line {line}) is not {encoding.upper()} text"
+    message = f"byte {error.start} (0x{content[error.start]:02x}, in line {line}) is not {encoding.upper()} text"
     if encoding != "utf-8":
-        return told
+        return message
     try:
         guess = content[max(0, error.start - 20) : error.start + 20].decode("cp1252").split("\n")
     except UnicodeDecodeError:
-        return told
+        return message
     near = next((part.strip() for part in guess if any(ord(letter) > 127 for letter in part)), "")
-    return f"{told}; with `encoding: cp1252` it would read {near!r}"
+    return f"{message}; with `encoding: cp1252` it would read {near!r}"

@@ -22,8 +22,8 @@ def dbt_problems(product: Product) -> list[str]:
     models = {PurePosixPath(file).stem: file for file in product.files.dbt if file.endswith(".sql")}
     missing = list(_missing(product, models))
     described = {file: _read(product, file) for file in product.files.dbt if file.endswith(_YAML)}
-    yaml_problems = [problem for found in described.values() if isinstance(found, list) for problem in found]
-    contents = {file: found for file, found in described.items() if isinstance(found, Parsed)}
+    yaml_problems = [problem for result in described.values() if isinstance(result, list) for problem in result]
+    contents = {file: result for file, result in described.items() if isinstance(result, Parsed)}
     sources = _sources(product)
     return [
         *missing,
@@ -76,7 +76,9 @@ def _dangling(
     """Models and sources that the SQL reads, and that are not there."""
     known = {*models, *(f"{product.name}_{relation}" for relation in RELATIONS)}
     for file in models.values():
-        text = _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), product.files.dbt[file].decode(errors="replace"))
+        text = _COMMENT.sub(
+            lambda comment: re.sub(r"[^\n]", " ", comment.group()), product.files.dbt[file].decode(errors="replace")
+        )
         for call in _CALL.finditer(text):
             where = f"{product.files.dbt_path(file)}:{text.count(chr(10), 0, call.start()) + 1}"
             kind, first, second = call.group(1), call.group(3), call.group(5)
@@ -141,5 +143,5 @@ def _has_name(entry: Any) -> bool:
 
 def _entries(content: Any, key: str) -> list[dict[str, Any]]:
     """The mappings of a list; what is no mapping dbt refuses."""
-    found = content.get(key) if isinstance(content, dict) else None
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    entries = content.get(key) if isinstance(content, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

@@ -109,7 +109,7 @@ def _separator(text: str, *, name: str) -> str:
     """The character that divides the first lines into the most columns, as many in each."""
     lines = "\n".join(text.splitlines()[:SAMPLE_LINES])
     widths = {sign: _widths(lines, sign) for sign in SEPARATORS}
-    even = {sign: found[0] for sign, found in widths.items() if found and found[0] > 1 and len(set(found)) == 1}
+    even = {sign: lengths[0] for sign, lengths in widths.items() if lengths and lengths[0] > 1 and len(set(lengths)) == 1}
     if not even:
         likely = max(SEPARATORS, key=lambda sign: max(widths[sign], default=0))
         if max(widths[likely], default=0) < 2:

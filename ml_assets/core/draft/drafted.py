@@ -89,14 +89,14 @@ def _of_time(time: Column) -> list[Feature]:
     times, name = time.known, quoted(time.field)
     first, last = times.min(), times.max()
     days = (last - first).days  # type: ignore[operator, union-attr]
-    found = []
+    features = []
     if times.dt.hour().n_unique() > 1 and days >= 2:
-        found.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {time.field}, UTC."))
+        features.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {time.field}, UTC."))
     if days >= 28 and times.dt.weekday().n_unique() > 1:
-        found.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {time.field}; 1 is Monday."))
+        features.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {time.field}; 1 is Monday."))
     if days >= 300:
-        found.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {time.field}."))
-    return found
+        features.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {time.field}."))
+    return features
 
 
 def _divides(column: Column) -> bool:

@@ -35,12 +35,12 @@ def told_alone(columns: Iterable[Column], target: pl.Series, *, task: Task) -> l
     metric = "ROC AUC" if task == "binary" else "R2"
     rows = _sampled(target)
     y = target.gather(rows).to_numpy()
-    found = [Told(c.name, _told(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"]
-    return sorted(found, key=lambda told: -told.value)
+    separations = [Told(c.name, _told(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"]
+    return sorted(separations, key=lambda separation: -separation.value)
 
 
 def outcomes(
-    columns: Sequence[Column], *, label: Column, time: Column | None, told: Sequence[Told], target: pl.Series
+    columns: Sequence[Column], *, label: Column, time: Column | None, separations: Sequence[Told], target: pl.Series
 ) -> dict[str, str]:
     """The reason by name of each column that nobody can know when the question is asked."""
     reasons: dict[str, str] = {}
@@ -49,18 +49,22 @@ def outcomes(
             reasons[column.name] = f"it is later than {time.name} in {share:.1%} of rows"
         elif column.missing and label.missing and column.values.is_null().equals(label.values.is_null().alias(column.name)):
             reasons[column.name] = f"it is missing in just the rows in which {label.name} is"
-    for each in told:
-        if each.value >= CANNOT_BE_KNOWN:
-            reasons.setdefault(each.column, f"it alone tells {label.name} with {each.metric} {each.value:.3f}")
+    for separation in separations:
+        if separation.value >= CANNOT_BE_KNOWN:
+            reasons.setdefault(separation.column, f"it alone tells {label.name} with {separation.metric} {separation.value:.3f}")
     numbers = [column for column in columns if column.is_number and column.name not in reasons]
     for name in _parts_of_a_sum(numbers, target):
         reasons[name] = f"{label.name} is a sum of {', '.join(_parts_of_a_sum(numbers, target))}"
     return reasons
 
 
-def suspicious(told: Sequence[Told], outcome_names: Mapping[str, str]) -> list[Told]:
+def suspicious(separations: Sequence[Told], outcome_names: Mapping[str, str]) -> list[Told]:
     """Columns that stay inputs, and tell the label better than inputs usually do."""
-    return [each for each in told if SUSPICIOUS <= each.value < CANNOT_BE_KNOWN and each.column not in outcome_names]
+    return [
+        separation
+        for separation in separations
+        if SUSPICIOUS <= separation.value < CANNOT_BE_KNOWN and separation.column not in outcome_names
+    ]
 
 
 def _told(values: pl.Series, y: Floats, *, task: Task) -> float:

@@ -37,8 +37,8 @@ def compare(rows: Floats, reference: Floats, starts: Ints) -> tuple[Floats, Floa
 def freeman_tukey(means: Floats) -> Floats:
     """g(λ), the mean of 4 (√X - √λ)² for X ~ Poisson(λ), of an array of means."""
     logs, values = _table()
-    found: Floats = np.where(means < _LEAST, 4 * means, np.interp(np.log(np.maximum(means, _LEAST)), logs, values))
-    return found
+    distances: Floats = np.where(means < _LEAST, 4 * means, np.interp(np.log(np.maximum(means, _LEAST)), logs, values))
+    return distances
 
 
 @cache

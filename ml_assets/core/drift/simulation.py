@@ -112,9 +112,11 @@ def _exceeding(counts: Floats, starts: Ints, bins: Ints) -> tuple[Flags, Flags]:
 
 def _rates(alarmed: Flags, watched: Flags) -> Rates:
     figures = []
-    for each in (alarmed, watched):
-        of_world = each.mean(axis=1)
+    for alarms in (alarmed, watched):
+        of_world = alarms.mean(axis=1)
         # of no event among so many partitions the limit is that of a Poisson count
-        limit = of_world.mean() + NORMAL_99 * of_world.std(ddof=1) / np.sqrt(len(of_world)) if each.any() else 4.605 / each.size
+        limit = (
+            of_world.mean() + NORMAL_99 * of_world.std(ddof=1) / np.sqrt(len(of_world)) if alarms.any() else 4.605 / alarms.size
+        )
         figures += [float(of_world.mean()), float(limit)]
     return Rates(alarmed.size, *figures)

@@ -163,32 +163,32 @@ def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict
     judged = judge(compared.distance, compared.expected, counts, compared.bins)
     references = {past[place].key: past[place].content for place in np.flatnonzero(uses[-1][:-1])}
     is_at_alarm, is_at_watch = judged.exceeds(ALARM), judged.exceeds(WATCH)
-    found = [
+    moves = [
         moved(
             test, compared.binned.get(test.column), uses[-1], [*(p.rows for p in past), now.rows], p=judged.p[place], share=share
         )
         for place, (test, share) in enumerate(zip(compared.tests, compared.moved[-1], strict=True))
         if is_at_alarm[place]
     ]
-    found.sort(key=lambda part: -part.share)
-    exceeds = tuple(dict.fromkeys(part.column for part in found))
+    moves.sort(key=lambda part: -part.share)
+    exceeds = tuple(dict.fromkeys(part.column for part in moves))
     ignored = [name for name in past[-1].histograms if name in rule.ignored and all(name in p.histograms for p in past)]
     bands = _bands(compared) | (_bands(compare_all([*past, now], uses, ignored)) if ignored else {})
     state: State = "watch" if is_at_watch.any() else "stable"
     calm = "1 column moves as it does by nature" if len(columns) == 1 else f"{len(columns)} columns move as they do by nature"
-    words = in_words(found) or calm
-    return Verdict(now.key, state, words, exceeds, (), tuple(found), references, len(uses) - 1, bands)
+    words = in_words(moves) or calm
+    return Verdict(now.key, state, words, exceeds, (), tuple(moves), references, len(uses) - 1, bands)
 
 
 def _bands(compared: "Compared") -> dict[str, Band]:
     """Of the distribution of each column."""
-    found = {}
+    bands = {}
     for place, test in enumerate(compared.tests):
         if test.about == "distribution":
             *past, moved = compared.moved[:, place].tolist()
             low, high = np.quantile(past, INNER)
-            found[test.column] = Band(moved, float(low), float(high))
-    return found
+            bands[test.column] = Band(moved, float(low), float(high))
+    return bands
 
 
 def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:
@@ -237,20 +237,20 @@ def compare_all(partitions: Sequence[Observed], uses: Floats, columns: Sequence[
     history, replays = len(partitions) - 1, len(uses)
     counted = [p.all for p in partitions]
     all_binned = {name: binned([everything.get(name) for everything in counted], history) for name in columns}
-    found: list[Test] = []
+    tests: list[Test] = []
     blocks: list[Floats] = []
-    for name, each in all_binned.items():
-        of_column, rows = tests_of(name, each, is_pair=BESIDE in name)
-        found += of_column
+    for name, column_bins in all_binned.items():
+        of_column, rows = tests_of(name, column_bins, is_pair=BESIDE in name)
+        tests += of_column
         blocks.append(rows)
     counts = np.concatenate(blocks, axis=1) if blocks else np.zeros((history + 1, 0))
-    bins = np.array([len(test.labels) for test in found])
+    bins = np.array([len(test.labels) for test in tests])
     starts = np.concatenate([[0], np.cumsum(bins)[:-1]]).astype(int)
     distance, expected, shares = compare(counts[-replays:], uses @ counts, starts)
     volume = _volume(np.array([p.rows for p in partitions], dtype=float), uses)
     parts = [np.column_stack(pair) for pair in zip((distance, expected, shares), volume, strict=True)]
-    found.append(Test(VOLUME, "distribution", ()))
-    return Compared(found, all_binned, parts[0], parts[1], parts[2], np.append(bins, 2))
+    tests.append(Test(VOLUME, "distribution", ()))
+    return Compared(tests, all_binned, parts[0], parts[1], parts[2], np.append(bins, 2))
 
 
 def _volume(rows: Floats, uses: Floats) -> tuple[Floats, Floats, Floats]:

@@ -140,14 +140,14 @@ def _variance(influence: Floats, codes: Ints) -> float:
 def wrong_units(effects: Sequence[DesignEffect], *, unit: str) -> list[DesignEffect]:
     """What speaks against the declared unit: coarser calendar units, or any for `row`, by which the variance is greater than the
     declared one and the usual correlation of neighbours explain."""
-    declared = {each.claim: each.effect for each in effects if each.unit == unit} if unit != "row" else {}
+    declared = {effect.claim: effect.effect for effect in effects if effect.unit == unit} if unit != "row" else {}
     coarser = CALENDAR[CALENDAR.index(unit) + 1 :] if unit in CALENDAR else ()
     if unit == "row":
         return [effect for effect in effects if effect.is_large]
     explained = inflation(USUAL_CORRELATION, MANY)
     against = (
-        replace(each, effect=each.effect / declared[each.claim] / explained)
-        for each in effects
-        if each.unit in coarser and declared.get(each.claim, 0) > 0
+        replace(effect, effect=effect.effect / declared[effect.claim] / explained)
+        for effect in effects
+        if effect.unit in coarser and declared.get(effect.claim, 0) > 0
     )
     return [effect for effect in against if effect.is_large]

@@ -55,7 +55,7 @@ class Mutation:
             "mutant": self.mutant,
             "about": self.about,
             "fate": self.fate,
-            "caught_by": [{"gate": each.by, "reason": each.told} for each in self.catches],
+            "caught_by": [{"gate": catch.by, "reason": catch.told} for catch in self.catches],
             "told": self.told,
             "advice": self.advice,
             "seconds": round(self.seconds, 2),

@@ -54,7 +54,9 @@ def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike, past: History) 
     is missing."""
     if not claim.form.models <= set(panel.scores):
         return []
-    neutral = {each.where: each for each in ask(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses}
+    neutral = {
+        hypothesis.where: hypothesis for hypothesis in ask(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses
+    }
     tests = []
     for hypothesis in ask(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
         test, level = hypothesis.shown, neutral.get(hypothesis.where)

@@ -115,7 +115,7 @@ def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
     worst, hypothesis = judged[0]
     return replace(
         result,
-        **{each.name: getattr(worst, each.name) for each in fields(Numbers)},
+        **{number.name: getattr(worst, number.name) for number in fields(Numbers)},
         further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
         detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
     )
@@ -213,7 +213,7 @@ def _unseen(claim: ClaimSpec, hypothesis: Hypothesis, level: float) -> str:
 
 def _basis(part: Part) -> str:
     """How many units there were, and what they were taken to be worth."""
-    lean = min(part.skewness, part.past_skewness, key=lambda each: -abs(each))
+    lean = min(part.skewness, part.past_skewness, key=lambda skewness: -abs(skewness))
     past = f", {part.past} past window{'s' if part.past != 1 else ''}" if part.past else ""
     return f"{part.units:,} units worth {part.effective_units:,.3g} (r {part.correlation:.2f}, lean {lean:.2f}{past})"
 

@@ -31,12 +31,12 @@ def gain(panel: Panel, metric: str, *, unit: str) -> GainFacts | None:
         return None
     order = np.argsort(panel.codes, kind="stable")
     at = np.flatnonzero(np.diff(panel.codes[order])) + 1
-    found = []
+    gains = []
     with np.errstate(divide="ignore", invalid="ignore"):  # of a unit of one class, for one
         for rows in np.split(order, at):
             values = [measured.value(panel.y[rows], panel.scores[role][rows], None) for role in ("candidate", "champion")]
-            found.append(side * (values[0] - values[1]))
-    known = np.asarray([value for value in found if isfinite(value)])
+            gains.append(side * (values[0] - values[1]))
+    known = np.asarray([value for value in gains if isfinite(value)])
     if known.size < 2:
         return None
     return GainFacts(metric=metric, unit=unit, value=float(known.mean()), error=float(known.std(ddof=1) / sqrt(known.size)))
@@ -57,8 +57,8 @@ def too_good(now: GainFacts | None, earlier: Sequence[GainFacts]) -> str:
 
     if now is None or len(earlier) < LEAST_PAST:
         return ""
-    values = np.asarray([each.value for each in earlier])
-    prior = float(np.mean([each.error**2 for each in (*earlier, now)]))
+    values = np.asarray([effect.value for effect in earlier])
+    prior = float(np.mean([effect.error**2 for effect in (*earlier, now)]))
     freedom = PRIOR_FREEDOM + values.size - 1
     variance = (PRIOR_FREEDOM * prior + (values.size - 1) * float(values.var(ddof=1))) / freedom
     spread = sqrt(variance * (1 + 1 / values.size))

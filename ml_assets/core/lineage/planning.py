@@ -175,7 +175,7 @@ class Planner:
         for read, (first, last) in self._declared_reads[stage]:
             there = self._before(key, -first, -last) if STAGES[read.stage].is_partitioned else [""]
             if not self.makes_missing:
-                there = [each for each in there if self._is_known(read.stage, each)]
+                there = [partition for partition in there if self._is_known(read.stage, partition)]
             keys = read.taken(self.product, there)
             if len(keys) < read.at_least(self.product):
                 return None

@@ -59,8 +59,8 @@ class Read:
 
     def taken(self, product: Product, there: Sequence[str]) -> Sequence[str]:
         """Of the partitions of the span that there are, in order, those that are read."""
-        found = there[-self.newest(product) :] if self.newest else there
-        return found if len(found) >= self.at_least(product) else ()
+        newest = there[-self.newest(product) :] if self.newest else there
+        return newest if len(newest) >= self.at_least(product) else ()
 
 
 def keys(product: Product, partition: str, span: Span) -> list[str]:

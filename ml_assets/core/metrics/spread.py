@@ -125,9 +125,9 @@ def _correlation(parts: Floats) -> float:
 
 def _pooled_correlation(windows: Sequence[WindowSums]) -> float:
     """That of all windows by their number of units, with what is usual in the place of a history."""
-    told = [(window.units, window.correlation) for window in windows if isfinite(window.correlation)]
-    weight = sum(units for units, _ in told) + USUAL_UNITS
-    mean = (sum(units * r for units, r in told) + USUAL_UNITS * USUAL_CORRELATION) / weight
+    correlations = [(window.units, window.correlation) for window in windows if isfinite(window.correlation)]
+    weight = sum(units for units, _ in correlations) + USUAL_UNITS
+    mean = (sum(units * r for units, r in correlations) + USUAL_UNITS * USUAL_CORRELATION) / weight
     return min(max(mean, 0.0), MOST_CORRELATION)
 
 

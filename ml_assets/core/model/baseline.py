@@ -27,7 +27,7 @@ def baseline_scores(spec: SimpleModelSpec, trained: pl.DataFrame, tested: pl.Dat
     label = product.features.label
     for name in spec.columns:
         if name not in trained.columns or name == label:
-            allowed = unknown_name(name, allowed=[each for each in trained.columns if each != label])
+            allowed = unknown_name(name, allowed=[column for column in trained.columns if column != label])
             raise BaselineRefused(f"{product.name}: gates.baselines.baseline: '{name}' is no feature; {allowed}")
     y = trained[label].cast(pl.Float64).to_numpy()
     if spec.column:

@@ -127,8 +127,8 @@ def _changes(about: About) -> Iterator[str]:
     if about.champion is None:
         yield "There is no champion: this is a first release."
         return
-    then, now = (set(_inputs(made["model"])) for made in (about.champion, about.made))
-    before, after = (dict(_inputs(made["model"])) for made in (about.champion, about.made))
+    then, now = (set(_inputs(manifests["model"])) for manifests in (about.champion, about.made))
+    before, after = (dict(_inputs(manifests["model"])) for manifests in (about.champion, about.made))
     both = before.keys() & after.keys()
     redone = sorted(key for key in both if before[key] != after[key])
     for title, keys in (

@@ -135,5 +135,5 @@ def _reached_features(lineage: Lineage, product: Product, partition: str) -> boo
     raw, dataset, features = (current[stage] for stage in ("raw", "dataset", "features"))
     if raw is None or dataset is None or features is None:
         return False
-    made_from = {each.manifest for each in features.recipe.inputs}
-    return dataset.id in made_from and raw.id in {each.manifest for each in dataset.recipe.inputs}
+    made_from = {source.manifest for source in features.recipe.inputs}
+    return dataset.id in made_from and raw.id in {source.manifest for source in dataset.recipe.inputs}

@@ -93,15 +93,15 @@ class Causes:
         """An alarm of the newest partition that is monitored; one that lasts has one notice, and the next partition its end."""
         newest = max(self.lineage.ledger.partitions(self.product.name, "monitoring"), default="")
         for claim, what in (("columns_stable", "the data drift"), ("score_stable", "the scores drift")) if newest else ():
-            found = evidence_of(self.lineage.ledger, self.product, newest, claim)
-            if found is None or found.details.values.get("state") != "alarm":
+            evidence = evidence_of(self.lineage.ledger, self.product, newest, claim)
+            if evidence is None or evidence.details.values.get("state") != "alarm":
                 continue
             yield self._notice(
                 "drift",
                 "warning",
                 claim,
                 title=what,
-                why=f"{found.details.description}; accept it if this is how it is from now on",
+                why=f"{evidence.details.description}; accept it if this is how it is from now on",
                 command=f"ml-assets accept {self.product.name} {newest} --reason …",
                 partition=newest,
                 at=self.now.isoformat(timespec="seconds"),

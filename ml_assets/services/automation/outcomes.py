@@ -58,9 +58,9 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
     if decision.startswith("promoted"):
         return Outcome("promoted", words)
     if verdict:
-        is_kept = verdict.startswith("ACCEPT") and decision and not any(each in decision for each in HELD_BACK)
+        is_kept = verdict.startswith("ACCEPT") and decision and not any(word in decision for word in HELD_BACK)
         return Outcome("kept" if is_kept else "withheld", words)
-    if closed := [each for each in failed_checks if each.startswith("evaluation:")]:
+    if closed := [check for check in failed_checks if check.startswith("evaluation:")]:
         return Outcome("withheld", closed[0])
     return Outcome("no candidate", words or lacking or "no candidate yet")
 
@@ -76,9 +76,9 @@ def _shown(events: Iterable["EventLogEntry"]) -> dict[str, dict[str, str]]:
     for entry in events:
         event = entry.dagster_event
         if event is not None and event.is_step_materialization:
-            made = event.step_materialization_data.materialization
-            texts = {name: value.value for name, value in made.metadata.items() if isinstance(value.value, str)}
-            shown["/".join(made.asset_key.path[1:])] = texts
+            materialization = event.step_materialization_data.materialization
+            texts = {name: value.value for name, value in materialization.metadata.items() if isinstance(value.value, str)}
+            shown["/".join(materialization.asset_key.path[1:])] = texts
     return shown
 
 

@@ -131,29 +131,29 @@ def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequen
     if not keys:
         return None
     if kind == "drift":
-        words = [told for claim in claims if (told := alarm(ledger, product, keys[-1], claim))]
+        words = [message for claim in claims if (message := alarm(ledger, product, keys[-1], claim))]
         return (keys[-1], "; ".join(words)) if words else None
     spec, judged = product.retrain.loss, []
     for key in reversed(keys):
-        found = evidence_of(ledger, product, key, claims[0])
-        if found is not None and "drop" in found.details.values:
-            judged.append((key, found))
+        evidence = evidence_of(ledger, product, key, claims[0])
+        if evidence is not None and "drop" in evidence.details.values:
+            judged.append((key, evidence))
         if len(judged) == spec.of:
             break
-    dropped = [(key, found) for key, found in judged if not found.passed]
+    dropped = [(key, evidence) for key, evidence in judged if not evidence.passed]
     if not dropped or judged[0][0] != dropped[0][0] or len(dropped) < spec.fails:
         return None
-    newest, found = dropped[0]
+    newest, evidence = dropped[0]
     return (
         newest,
-        f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {found.details.description}",
+        f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {evidence.details.description}",
     )
 
 
 def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
     """What an alarm of a monitored partition says; empty where there is none."""
-    found = evidence_of(ledger, product, partition, claim)
-    return found.details.description if found is not None and found.details.values.get("state") == "alarm" else ""
+    evidence = evidence_of(ledger, product, partition, claim)
+    return evidence.details.description if evidence is not None and evidence.details.values.get("state") == "alarm" else ""
 
 
 def evidence_of(ledger: Ledger, product: Product, partition: str, claim: str) -> EvidenceRecord | None:
@@ -173,8 +173,8 @@ def last_tick(product: Product, now: datetime) -> datetime:
     from dagster._utils.schedules import reverse_cron_string_iterator
 
     zone = product.retrain.timezone
-    found: datetime = next(reverse_cron_string_iterator(now.timestamp(), str(product.retrain.cron), zone))
-    return found.astimezone(UTC)
+    previous: datetime = next(reverse_cron_string_iterator(now.timestamp(), str(product.retrain.cron), zone))
+    return previous.astimezone(UTC)
 
 
 def _last_trained(ledger: Ledger, product: Product) -> datetime:

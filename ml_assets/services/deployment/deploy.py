@@ -57,24 +57,24 @@ class Deploy:
     def await_commit(self) -> list[DeployedProduct]:
         """Wait until every location reports the commit, or one that contains it; the products. Raises LimitReached, which names
         what each location reports instead."""
-        told: list[str] = []
+        reported: list[str] = []
         while True:
-            found = self._ask(lambda: locations(self.webserver, self.only))
-            behind = [why for each in found if (why := each.behind(self.commit, self.contains))]
-            if not found:
+            matching = self._ask(lambda: locations(self.webserver, self.only))
+            behind = [why for location in matching if (why := location.behind(self.commit, self.contains))]
+            if not matching:
                 behind = [f"{self.webserver.url} has no location with a product"]
-            for why in behind if behind != told else []:
+            for why in behind if behind != reported else []:
                 self.say(f"waits: {why}")
             if not behind:
-                return [product for each in found for product in self._reported(each)]
-            told = behind
+                return [product for location in matching for product in self._reported(location)]
+            reported = behind
             self._pause(f"{'; '.join(behind)}; ship the commit and reload the code location, or choose with --location")
 
     def run_stale(self, products: Sequence[DeployedProduct]) -> Iterator[Outcome]:
         """Launch what became stale of all products, and wait for one after the other. Raises LimitReached."""
         launched = [(product, self._launched(product)) for product in products]
-        for product, each in launched:
-            yield each if isinstance(each, Outcome) else self._followed(product, each)
+        for product, launch in launched:
+            yield launch if isinstance(launch, Outcome) else self._followed(product, launch)
 
     def _reported(self, location: Location) -> Sequence[DeployedProduct]:
         for product in location.products:

@@ -36,10 +36,10 @@ def _is_hidden(entry: Entry) -> bool:
         case "digest" | "erased" as rule:
             return rule == "digest"
         case "body":
-            told = "is chained by the old rule, whose hash has the body itself in it: without it nobody could check the entry"
+            reason = "is chained by the old rule, whose hash has the body itself in it: without it nobody could check the entry"
         case None:
-            told = "does not hash to what is recorded for it; `ml-assets verify` says more"
-    raise CannotWithhold(f"entry {entry.seq} ({entry.kind}, {entry.at}) {told}")
+            reason = "does not hash to what is recorded for it; `ml-assets verify` says more"
+    raise CannotWithhold(f"entry {entry.seq} ({entry.kind}, {entry.at}) {reason}")
 
 
 def verify_export(content: Iterable[str]) -> Verified:
@@ -48,8 +48,8 @@ def verify_export(content: Iterable[str]) -> Verified:
     check = ExportCheck(findings)
     check.run(content)
     seq, hashed = check.head
-    told = f"is the newest one, hash {hashed}: compare with `ledger.head` of the home, an end that was cut off shows there"
-    findings.note("added", f"ledger entry {seq}", told)
+    message = f"is the newest one, hash {hashed}: compare with `ledger.head` of the home, an end that was cut off shows there"
+    findings.note("added", f"ledger entry {seq}", message)
     return Verified({"entries": check.entries, "withheld": check.withheld}, tuple(findings.found))
 
 
@@ -91,12 +91,12 @@ class ExportCheck:
 def _read(line: str) -> tuple[Entry | None, Rule | None]:
     """The entry of a line and the rule of its hash, None for a body that is withheld; no entry where it is none."""
     try:
-        found = json.loads(line)
-        written = {name: found.pop(name) for name in _WRITTEN}
-        (what, value), *others = found.items()
+        entry = json.loads(line)
+        written = {name: entry.pop(name) for name in _WRITTEN}
+        (what, value), *others = entry.items()
     except (ValueError, TypeError, KeyError, AttributeError):
         return None, None
-    if others or any(type(each) is not kind for each, kind in zip(written.values(), _TYPES, strict=True)):
+    if others or any(type(value) is not kind for value, kind in zip(written.values(), _TYPES, strict=True)):
         return None, None
     return _withheld(written, value) if what == BODY_SHA256 else _whole(written, value) if what == "body" else (None, None)
 

@@ -32,10 +32,10 @@ class Tally:
 
     def rows(self) -> list[dict[str, object]]:
         """One row per claim: shares of pairs, with the exact 95 % interval of those that were stopped."""
-        told = []
+        findings = []
         for name, failed in self.failed.items():
             low, high = clopper_pearson(failed + self.undecided[name], self.pairs)
-            told.append(
+            findings.append(
                 {
                     "claim": name,
                     "pairs": self.pairs,
@@ -46,7 +46,7 @@ class Tally:
                     "high": high,
                 }
             )
-        return told
+        return findings
 
 
 def seeds(on: Subject, *, count: int) -> list[Floats]:
@@ -58,14 +58,14 @@ def seeds(on: Subject, *, count: int) -> list[Floats]:
 
 def tally(on: Subject, scores: list[Floats], *, draws: int) -> Tally:
     """Judge every ordered pair on the window itself, then `draws` pairs on windows drawn again."""
-    found = Tally()
+    tally = Tally()
     random = np.random.default_rng(SEED)
     panels = list(_pairs(on, scores))
     for panel in panels:
-        found.add(_judged(on, panel))
+        tally.add(_judged(on, panel))
     for number in range(draws):
-        found.add(_judged(on, redrawn(panels[number % len(panels)], random)))
-    return found
+        tally.add(_judged(on, redrawn(panels[number % len(panels)], random)))
+    return tally
 
 
 def _pairs(on: Subject, scores: list[Floats]) -> Iterator[Panel]:

@@ -25,24 +25,24 @@ def empty_partition(on: Subject) -> Mutation:
 
     tables = _delivered(on, on.case.partition)
     spec = next(iter(on.product.delivery.tables.items()))
-    found = _breaches(on, {name: frame.clear() for name, frame in tables.items()})
+    catches = _breaches(on, {name: frame.clear() for name, frame in tables.items()})
     header = ",".join(tables[spec[0]].columns).encode() + b"\n"
     csv = spec[1].model_copy(update={"format": "csv"})
-    found += _refused("raw", lambda: read_delivery(header, table=csv, name=f"{spec[0]}.csv"))
+    catches += _refused("raw", lambda: read_delivery(header, table=csv, name=f"{spec[0]}.csv"))
     none = on.same(slice(0))
-    found += _refused("evaluation", lambda: on.case.judge(none, frame=on.case.frame.clear()))
-    return _told("empty partition", "every table delivered with its header alone", found, "set min_rows in contract.py")
+    catches += _refused("evaluation", lambda: on.case.judge(none, frame=on.case.frame.clear()))
+    return _told("empty partition", "every table delivered with its header alone", catches, "set min_rows in contract.py")
 
 
 def foreign_rows(on: Subject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
     if on.product.partitions.is_static:
-        told = "a delivery of a static table may hold the rows of the one before"
-        return Mutation(mutant="another partition's rows", about="", fate="not tried", told=told)
+        message = "a delivery of a static table may hold the rows of the one before"
+        return Mutation(mutant="another partition's rows", about="", fate="not tried", told=message)
     earlier = on.case.trained[-1].partition
-    found = _breaches(on, _delivered(on, earlier))
+    catches = _breaches(on, _delivered(on, earlier))
     about = f"the rows of {earlier} delivered as {on.case.partition}"
-    return _told("another partition's rows", about, found, "declare the table's time column in product.yaml")
+    return _told("another partition's rows", about, catches, "declare the table's time column in product.yaml")
 
 
 def broken_features(on: Subject) -> Mutation:
@@ -58,8 +58,8 @@ def broken_features(on: Subject) -> Mutation:
     spoilt = pl.concat([frame, frame.head(1)])
     stored = scratch.write({"features.parquet": parquet_bytes(spoilt)})
     (finding,) = keeps_contract(scratch, on.product, replace(source, snapshot=stored.digest))
-    found = [] if finding.passed else [Catch("keeps_contract", finding.description)]
-    return _told("repeated row", "one row of the features twice", found, "set `unique` in the Features contract")
+    catches = [] if finding.passed else [Catch("keeps_contract", finding.description)]
+    return _told("repeated row", "one row of the features twice", catches, "set `unique` in the Features contract")
 
 
 def trained_on_test(on: Subject) -> Mutation:
@@ -69,7 +69,7 @@ def trained_on_test(on: Subject) -> Mutation:
 
     tested = tested_names(on.product, [m.partition for m in on.case.tested])
     trained = [*trained_names(on.product, ModelFacts.of(on.case.model), role="candidate"), tested[-1]]
-    found = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
+    catches = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
     if release := _released(on):
         from ml_assets.services.proofs.release import unseen
 
@@ -80,8 +80,8 @@ def trained_on_test(on: Subject) -> Mutation:
             spoilt = {"split": {"digest": facts.split.digest, "parts": [*facts.split.parts, window]}}
         seen = replace(release, facts={**release.facts, **spoilt})
         finding = unseen(on.case.lineage, on.product, seen)
-        found += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
-    return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
+        catches += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
+    return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", catches, LOCKS_ADVICE)
 
 
 def swapped_model(on: Subject) -> Mutation:
@@ -110,9 +110,9 @@ def changed_bytes(on: Subject) -> Mutation:
     file.unlink(missing_ok=True)
     file.write_bytes(content)
     finding = intact(scratch, release)
-    found = [] if finding.passed else [Catch("bundle_intact", finding.description)]
-    found += _refused("store", lambda: scratch.path(release.snapshot, "model.cbm"))
-    return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", found, LOCKS_ADVICE)
+    catches = [] if finding.passed else [Catch("bundle_intact", finding.description)]
+    catches += _refused("store", lambda: scratch.path(release.snapshot, "model.cbm"))
+    return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", catches, LOCKS_ADVICE)
 
 
 def replayed_verdict(on: Subject) -> Mutation:
@@ -134,10 +134,10 @@ def verdict_without_numbers(on: Subject) -> Mutation:
     return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
 
 
-def _told(mutant: str, about: str, found: list[Catch], advice: str) -> Mutation:
-    fate: Fate = "caught" if found else "let through"
+def _told(mutant: str, about: str, catches: list[Catch], advice: str) -> Mutation:
+    fate: Fate = "caught" if catches else "let through"
     return Mutation(
-        mutant=mutant, about=about, fate=fate, catches=tuple(found), told="" if found else "nothing refused it", advice=advice
+        mutant=mutant, about=about, fate=fate, catches=tuple(catches), told="" if catches else "nothing refused it", advice=advice
     )
 
 
@@ -152,8 +152,8 @@ def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     from ml_assets.services.proofs.contract import CLAIMS
 
     window = partitions_of(on.product).window(on.case.partition)
-    found = audit(tables, product=on.product, partition_window=window).breaches
-    return [Catch(claim, b.message) for claim, codes in CLAIMS.items() for b in found if b.code in codes]
+    breaches = audit(tables, product=on.product, partition_window=window).breaches
+    return [Catch(claim, b.message) for claim, codes in CLAIMS.items() for b in breaches if b.code in codes]
 
 
 def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:

@@ -90,29 +90,29 @@ def slow_model(on: Subject) -> Mutation:
     """Slow answers have the right scores: the trial in staging measures them, and nothing that is stored can tell."""
     about = "the champion's scores, answered late"
     if (staging := on.product.staging) is None:
-        told, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
-        return Mutation(mutant="slow model", about=about, fate="let through", told=told, advice=advice)
-    told = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
-    return Mutation(mutant="slow model", about=about, fate="not tried", told=told)
+        message, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
+        return Mutation(mutant="slow model", about=about, fate="let through", told=message, advice=advice)
+    message = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
+    return Mutation(mutant="slow model", about=about, fate="not tried", told=message)
 
 
 def dropped_slice(on: Subject) -> Mutation:
     """The rarest of the levels that the window should hold: the one whose rows are missed the least."""
     product = on.product
     columns = product.gates.slices or product.evaluation.slices
-    found = _rarest(on, columns)
-    if found is None:
+    rarest = _rarest(on, columns)
+    if rarest is None:
         return Mutation(
             mutant="dropped slice", about="", fate="not tried", told="no column to divide by has a level in enough units"
         )
-    column, level = found
+    column, level = rarest
     kept = on.case.frame.select(pl.col(column).cast(pl.String) != level).to_series().to_numpy()
     frame = m.without_level(on.case.frame, column=column, level=level)
     scores = on.same(np.flatnonzero(kept))
-    told = on.case.judge(scores, frame=frame)
+    verdict = on.case.judge(scores, frame=frame)
     about = f"no row of {column}={level} in the window ({int((~kept).sum()):,} before)"
     advice = f"add `for_each: [{column}], veto: METRIC(candidate) - METRIC(champion) …`: it knows which levels should be there"
-    return on.told("dropped slice", about, told, advice=advice)
+    return on.told("dropped slice", about, verdict, advice=advice)
 
 
 def short_window(on: Subject) -> Mutation:
@@ -120,9 +120,9 @@ def short_window(on: Subject) -> Mutation:
     codes = on.case.panel({"candidate": on.answering}).codes
     kept = codes <= np.unique(codes)[1]
     scores = on.same(np.flatnonzero(kept))
-    told = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
+    verdict = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
     advice = "raise `minimum.units`"
-    return on.told("short window", f"the first 2 {on.product.gates.unit}s alone", told, advice=advice)
+    return on.told("short window", f"the first 2 {on.product.gates.unit}s alone", verdict, advice=advice)
 
 
 def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
@@ -138,7 +138,7 @@ def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
         for column, levels in expected.items()
         for level in levels
     ]
-    present = [each for each in sizes if each[0]]
+    present = [size for size in sizes if size[0]]
     return min(present)[1:] if present else None
 
 

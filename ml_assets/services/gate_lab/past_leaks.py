@@ -63,7 +63,7 @@ def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSu
     ends = np.cumsum([step.panel.rows for step in steps])
     windows = (pool.part(np.arange(end - step.panel.rows, end)) for step, end in zip(steps, ends, strict=True))
     sums = [window.measured(claim.form.terms).spread().sums for window in windows]
-    return [each for each in sums if each is not None][-MOST_WINDOWS:]
+    return [window_sums for window_sums in sums if window_sums is not None][-MOST_WINDOWS:]
 
 
 def _pool(steps: Sequence[Step]) -> Panel:

@@ -194,19 +194,19 @@ def cases(lineage: Lineage, product: Product) -> list[Case]:
     current = (
         lineage.ledger.current(product.name, "evaluation", key) for key in lineage.ledger.partitions(product.name, "evaluation")
     )
-    found = [Case(lineage, product, evaluation) for evaluation in current if evaluation is not None]
-    if not found:
+    stored = [Case(lineage, product, evaluation) for evaluation in current if evaluation is not None]
+    if not stored:
         raise NothingStored(f"{product.name}: nothing is evaluated yet; `ml-assets run {product.name}` runs the path")
-    return found
+    return stored
 
 
 def case_of(lineage: Lineage, product: Product, partition: str | None) -> Case:
     """The evaluation of a partition; without one, the newest that compares with a champion."""
-    found = cases(lineage, product)
+    stored = cases(lineage, product)
     if partition is None:
-        compared = [case for case in found if EvaluationFacts.of(case.evaluation).champion]
-        return (compared or found)[-1]
-    named = {case.partition: case for case in found}
+        compared = [case for case in stored if EvaluationFacts.of(case.evaluation).champion]
+        return (compared or stored)[-1]
+    named = {case.partition: case for case in stored}
     if partition not in named:
         raise NothingStored(f"{product.name} {partition}: nothing is evaluated; {unknown_name(partition, allowed=named)}")
     return named[partition]

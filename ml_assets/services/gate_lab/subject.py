@@ -101,7 +101,7 @@ class Subject:
     def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:
         """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
         known = [scores for role, scores in self.case.scores.items() if role != "baseline"]
-        if any(candidate.size == each.size and np.array_equal(candidate, each) for each in known):
+        if any(candidate.size == scores.size and np.array_equal(candidate, scores) for scores in known):
             return Mutation(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
         try:
             verdict = self.case.judge({"candidate": candidate, **self.baselines})
@@ -111,16 +111,16 @@ class Subject:
 
     def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
         """A verdict on a mutant, put in words."""
-        if found := catches(verdict, self.control):
-            return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
+        if caught_by := catches(verdict, self.control):
+            return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
-            told = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
-            return Mutation(mutant=mutant, about=about, fate="let through", told=told, advice=advice or self._advice())
+            message = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
+            return Mutation(mutant=mutant, about=about, fate="let through", told=message, advice=advice or self._advice())
         relative = [claim for claim in verdict.claims if claim.kind == "prove" and "champion" in claim.text]
         if is_soft and relative:
-            told = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
-            return Mutation(mutant=mutant, about=about, fate="within the margin", told=told)
+            message = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
+            return Mutation(mutant=mutant, about=about, fate="within the margin", told=message)
         return Mutation(mutant=mutant, about=about, fate="let through", told="ACCEPT", advice=advice or self._advice())
 
     def _advice(self) -> str:

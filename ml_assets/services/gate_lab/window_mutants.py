@@ -52,14 +52,16 @@ def weakened_block(on: Subject) -> Mutation:
     first = next(claim for claim in gates.claims if claim.kind == "prove")
     fewer = gates.model_copy(update={"claims": tuple(claim for claim in gates.claims if claim is not first)})
     changes = declaration_changes(on.product, on.product.model_copy(update={"gates": fewer}))
-    found = tuple(Catch("gates", f"{each.name}: {each.reason}") for each in changes if each.effect == "weakened")
+    catches_of_rules = tuple(
+        Catch("gates", f"{change.name}: {change.reason}") for change in changes if change.effect == "weakened"
+    )
     advice = "the code of core/changes is what names this: it is broken"
-    return _told("weakened block", f"the gates without {first.name}", found, advice)
+    return _told("weakened block", f"the gates without {first.name}", catches_of_rules, advice)
 
 
-def _told(mutant: str, about: str, found: tuple[Catch, ...], advice: str) -> Mutation:
-    if found:
-        return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
+def _told(mutant: str, about: str, caught_by: tuple[Catch, ...], advice: str) -> Mutation:
+    if caught_by:
+        return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
     return Mutation(mutant=mutant, about=about, fate="let through", told="nothing stopped it", advice=advice)
 
 

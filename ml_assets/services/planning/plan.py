@@ -95,7 +95,7 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         reference=around.reference,
         answered=answered(moves, sorted(known)),
         accepted=standing.accepted,
-        untrained={key: each.as_planned for key, each in refused.items()},
+        untrained={key: stage.as_planned for key, stage in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
         recalled_releases=recalled_bundles(ledger, product.name, "production") if is_any else frozenset(),
     )
@@ -146,8 +146,8 @@ def declared_change(product: Product, then: Manifest, kind: DeclaredKind) -> str
     names = {"config": "product.yaml", "environment": "library", "code": f"code of {stage.name}"}
     if kind == "code":
         return f"{names['code']} changed: {_few([path for path, _, _ in changes], ', ') or 'its files'}"
-    told = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
-    return f"{names[kind]}: {told or f'{kind} of {stage.name} changed'}"
+    message = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
+    return f"{names[kind]}: {message or f'{kind} of {stage.name} changed'}"
 
 
 def declared_otherwise(product: Product, manifest: Manifest) -> list[DeclaredKind]:

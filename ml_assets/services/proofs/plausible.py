@@ -46,13 +46,13 @@ def compared_with(lineage: Lineage, product: Product, features: Manifest) -> str
 
 def refuse_held(lineage: Lineage, product: Product, settings: Settings, inputs: Sequence[Manifest], *, run: str) -> None:
     """Raise NotProven if one of these features is held back. Those that nobody looked at yet are looked at now."""
-    held = set(product.plausibility.hold)
+    holding = set(product.plausibility.hold)
     reasons = []
-    for features in inputs if held else ():
+    for features in inputs if holding else ():
         if features.recipe.stage != "features":
             continue
         for finding in _latest(lineage, product, settings, features, run=run):
-            if finding.claim in held and not finding.passed:
+            if finding.claim in holding and not finding.passed:
                 reasons.append(f"{features.asset} {features.partition}: {finding.claim}: {finding.description}")
     if reasons:
         body = {"product": product.name, "stage": "features", "partition": inputs[-1].partition, "reasons": reasons}

@@ -55,12 +55,12 @@ def read_gates(file: Path | None) -> Gates:
 def read_record(file: Path, record: type[Record]) -> Record:
     """A JSON file of this protocol as its record. Raises NotComparable."""
     try:
-        found = msgspec.json.decode(_bytes(file), type=record)
+        content = msgspec.json.decode(_bytes(file), type=record)
     except msgspec.MsgspecError as error:
         raise NotComparable(f"{file.name}: is not what the protocol says: {error}") from None
-    if getattr(found, "protocol", PROTOCOL) != PROTOCOL:
+    if getattr(content, "protocol", PROTOCOL) != PROTOCOL:
         raise NotComparable(f"{file.name}: is of another protocol than {PROTOCOL}")
-    return found
+    return content
 
 
 def _table(file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:

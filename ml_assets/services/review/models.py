@@ -93,8 +93,10 @@ class Arena:
         return Ended(0, ())
 
     def _walk(self, side: SideProcess, product: str, windows: Collection[str], *more: str) -> Ended:
-        asked = [f"--window={window}" for window in windows]
-        return side.run("walk", product, *_PROTOCOL, *asked, f"--output={self._folder(side, product)}", *more, say=self.say)
+        windows_options = [f"--window={window}" for window in windows]
+        return side.run(
+            "walk", product, *_PROTOCOL, *windows_options, f"--output={self._folder(side, product)}", *more, say=self.say
+        )
 
     def _compared(self, question: Question, gates: Gates) -> Comparison:
         name = question.base.name

@@ -67,8 +67,8 @@ class SideProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
         own = {"home": str(self.home), "products": os.pathsep.join(map(str, self.products))}
         own |= {f"upstream_{part}": url for part, url in self.upstream.items()}
-        found = {} if self.code == INSTALLED else {"PYTHONPATH": str(self.code)}
-        return kept | {variable(name): value for name, value in own.items()} | found
+        search_path = {} if self.code == INSTALLED else {"PYTHONPATH": str(self.code)}
+        return kept | {variable(name): value for name, value in own.items()} | search_path
 
 
 def this_python() -> Path:

@@ -29,11 +29,11 @@ class Findings:
 
     found: list[Finding] = field(default_factory=list)
 
-    def add(self, kind: Kind, where: str, told: str, then: str = "") -> None:
-        self.found.append(Finding(kind, where, told, then))
+    def add(self, kind: Kind, where: str, message: str, then: str = "") -> None:
+        self.found.append(Finding(kind, where, message, then))
 
-    def note(self, kind: Kind, where: str, told: str) -> None:
-        self.found.append(Finding(kind, where, told, is_note=True))
+    def note(self, kind: Kind, where: str, message: str) -> None:
+        self.found.append(Finding(kind, where, message, is_note=True))
 
     @property
     def is_clean(self) -> bool:

@@ -57,8 +57,8 @@ class LedgerCheck:
         try:
             self._database()
         except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
-            told = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
-            self.findings.add("changed", "ledger", told, RESTORE)
+            message = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
+            self.findings.add("changed", "ledger", message, RESTORE)
         self._witness()
         return len(self.heads)
 
@@ -84,8 +84,8 @@ class LedgerCheck:
 
     def _postgres(self, connection: Connection) -> None:
         if inspect(connection).has_table("entries") and not is_guarded(connection):
-            told = "a trigger that refuses changes is missing or switched off"
-            self.findings.add("changed", "ledger", told, "the next command that writes to the ledger makes it again")
+            message = "a trigger that refuses changes is missing or switched off"
+            self.findings.add("changed", "ledger", message, "the next command that writes to the ledger makes it again")
 
     def _again(self, connection: Connection, target: Connection) -> None:
         """Write the ledger again and compare its tables."""
@@ -130,8 +130,8 @@ class LedgerCheck:
             write(target, entry)
         except (EntryMalformed, KeyError, TypeError, IntegrityError):
             if not self.broken:  # else it may build on one of those
-                told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
-                self.findings.add("added", f"ledger entry {entry.seq}", told, RESTORE)
+                message = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
+                self.findings.add("added", f"ledger entry {entry.seq}", message, RESTORE)
             self.broken.add(entry.seq)
 
     def _keep(self, entry: Entry) -> None:
@@ -141,8 +141,8 @@ class LedgerCheck:
             self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
         elif entry.kind == "restoration":
             lost = read(entry, RestorationRecord).body
-            told = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
-            self.findings.note("missing", f"ledger entry {entry.seq}", told)
+            message = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
+            self.findings.note("missing", f"ledger entry {entry.seq}", message)
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
             self.moves[move.body.product, move.body.environment] = move
@@ -167,17 +167,17 @@ class LedgerCheck:
         if (all_rows := ours.scalar(select(func.count()).select_from(table))) != count:
             self.findings.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
 
-    def _row(self, kind: Any, table: Table, row: tuple[Any, ...], told: str) -> None:
+    def _row(self, kind: Any, table: Table, row: tuple[Any, ...], message: str) -> None:
         named = dict(zip(table.columns.keys(), row, strict=True))
         seq = named.get("seq", named.get("consumer"))
         if seq in self.broken:
             return  # found as an entry
-        if told:
-            told += f": {', '.join(f'{name} {str(value)[:20]}' for name, value in named.items())}"
+        if message:
+            message += f": {', '.join(f'{name} {str(value)[:20]}' for name, value in named.items())}"
         else:
-            told = "is not written as the ledger writes"
+            message = "is not written as the ledger writes"
         where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
-        self.findings.add(kind, where, told, RESTORE)
+        self.findings.add(kind, where, message, RESTORE)
 
     def _witness(self) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
@@ -191,14 +191,14 @@ class LedgerCheck:
         if head is None:
             if self.heads:
                 self.findings.note("missing", where, "is not there: an end cut off the ledger would not be seen")
-        elif (found := self.heads.get(head.seq)) != head.hash:
-            self._gone(head, found, where, then)
+        elif (remembered := self.heads.get(head.seq)) != head.hash:
+            self._gone(head, remembered, where, then)
 
-    def _gone(self, head: Head, found: str | None, where: str, then: str) -> None:
+    def _gone(self, head: Head, remembered: str | None, where: str, then: str) -> None:
         last = max(self.heads, default=0)
-        if found is None and head.seq > last:
-            told = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
-            self.findings.add("missing", where, told, then)
+        if remembered is None and head.seq > last:
+            message = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
+            self.findings.add("missing", where, message, then)
         else:
             self.findings.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
 

@@ -66,9 +66,9 @@ def check_database(name: str, connection: Connection, expected: Connection, find
 
 def _check_schema(connection: Connection, expected: Connection, findings: Findings) -> bool:
     """Tables, indexes and the triggers that refuse changes must be those that the code makes; older code made no LATER ones."""
-    required, actual = ({tuple(row) for row in each.exec_driver_sql(OBJECTS)} for each in (expected, connection))
+    required, actual = ({tuple(row) for row in database.exec_driver_sql(OBJECTS)} for database in (expected, connection))
     unmade = _unmade(connection, {str(name) for kind, name, *_ in actual if kind == "table"})
-    required = {each for each in required if each[2] not in unmade}
+    required = {row for row in required if row[2] not in unmade}
     for kind, name, *_ in sorted(required - actual, key=str):
         then = "the next command that writes to the ledger makes it again" if kind == "trigger" else RESTORE
         findings.add("missing", f"ledger {kind} {name}", "is not there as the code makes it", then)

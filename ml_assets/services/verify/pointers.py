@@ -34,8 +34,8 @@ class PointerCheck:
             if path.is_symlink() or not path.is_file():
                 self.findings.add("missing", where, f"is no file; {pointer.release} should answer", SETTLE)
             elif path.read_bytes() != pointers.content(pointer):
-                told = f"does not say what the ledger says: {pointer.release} answers since {pointer.since}"
-                self.findings.add("changed", where, told, SETTLE)
+                message = f"does not say what the ledger says: {pointer.release} answers since {pointer.since}"
+                self.findings.add("changed", where, message, SETTLE)
         root = self.settings.home / "endpoints"
         for path in sorted(root.rglob("*")):
             if path not in due and not path.is_dir():

@@ -39,8 +39,8 @@ class StoreCheck:
         for snapshot, label in self.named.items():
             referenced |= self._snapshot(snapshot, label)
         for digest in sorted(self.whole - referenced):
-            told = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
-            self.findings.note("added", f"store {digest}", told)
+            message = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
+            self.findings.note("added", f"store {digest}", message)
         return count
 
     def _file(self, name: str, path: Path | None) -> None:
@@ -55,21 +55,21 @@ class StoreCheck:
         digest = match["digest"]
         if path is not None and path.is_symlink():
             self._damage(digest, "was replaced by a link")
-        elif told := self._difference(digest, path):
-            self._damage(digest, told)
+        elif difference := self._difference(digest, path):
+            self._damage(digest, difference)
         else:
             self.whole.add(digest)
 
     def _difference(self, digest: str, path: Path | None) -> str:
         try:
-            found = _digest(self.blobs, digest, path)
+            actual = _digest(self.blobs, digest, path)
         except OSError as error:
             return f"cannot be read: {error.strerror or error}"
-        return "" if found == digest else f"was changed: its bytes now hash to {found[:12]}"
+        return "" if actual == digest else f"was changed: its bytes now hash to {actual[:12]}"
 
-    def _damage(self, digest: str, told: str) -> None:
+    def _damage(self, digest: str, message: str) -> None:
         self.damaged.add(digest)
-        self.findings.add("changed", f"store {digest}", told, "put it back from a copy, or delete it and run what made it")
+        self.findings.add("changed", f"store {digest}", message, "put it back from a copy, or delete it and run what made it")
 
     def _snapshot(self, snapshot: str, label: str) -> set[str]:
         """What a named snapshot needs; reports what of it is not there."""

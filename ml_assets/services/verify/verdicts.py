@@ -27,8 +27,8 @@ def _promoted(lineage: Lineage, product: Product) -> dict[str, tuple[Manifest, M
     """Releases that production was promoted to, each once, with their evaluations."""
     moves = (move for move in lineage.ledger.moves(product.name, "production") if move.kind == "promotion")
     releases = {move.body.manifest: lineage.ledger.manifest(move.body.manifest) for move in moves}
-    made = ((id, release, lineage.made_from(release)) for id, release in releases.items() if release is not None)
-    return {id: (release, inputs["evaluation"]) for id, release, inputs in made if "evaluation" in inputs}
+    recorded = ((id, release, lineage.made_from(release)) for id, release in releases.items() if release is not None)
+    return {id: (release, inputs["evaluation"]) for id, release, inputs in recorded if "evaluation" in inputs}
 
 
 def _check(lineage: Lineage, product: Product, release: Manifest, evaluation: Manifest, findings: Findings) -> bool:
@@ -39,6 +39,6 @@ def _check(lineage: Lineage, product: Product, release: Manifest, evaluation: Ma
         findings.note("changed", where, "was given by other code than this, and is not judged again")
         return False
     if reasons := contradictions(lineage, then, evaluation):
-        told = f"let release {release.partition} into production, and {'; '.join(reasons)}"
-        findings.add("changed", where, told, f"`ml-assets recall {product.name} {release.partition}` takes it back")
+        message = f"let release {release.partition} into production, and {'; '.join(reasons)}"
+        findings.add("changed", where, message, f"`ml-assets recall {product.name} {release.partition}` takes it back")
     return True

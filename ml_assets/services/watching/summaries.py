@@ -56,9 +56,9 @@ class Summaries:
         snapshots, spec = self.lineage.snapshots, self.product.features
         rows = snapshots.frame(features.snapshot, "features.parquet")
         requests = snapshots.frame(features.snapshot, "requests.parquet")
-        asked = [name for name in requests.columns if name not in rows.columns]
-        if asked:
-            rows = rows.join(requests.select(*spec.key, *asked), on=list(spec.key), how="left", maintain_order="left")
+        missing = [name for name in requests.columns if name not in rows.columns]
+        if missing:
+            rows = rows.join(requests.select(*spec.key, *missing), on=list(spec.key), how="left", maintain_order="left")
         summary = summarise(rows, key=spec.key, label=spec.label, ignored=self.product.monitoring.ignore)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, summary.to_json())
