@@ -61,7 +61,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
         run = context.run_id or ""
         ledger = Ledger(self.url, head_checkpoint=Path(self.head), run=run)
         try:
-            with leases.held(ledger.engine, run) if run else nullcontext():
+            with leases.hold(ledger.engine, run) if run else nullcontext():
                 yield ledger
         finally:
             ledger.close()

@@ -43,7 +43,7 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         if partition is None:
             return dg.SkipReason(f"{product.name}: nothing is delivered")
         stale = stale_path(lineage, product, partition)
-        if not stale.made:
+        if not stale.rebuilt:
             return dg.SkipReason(stale.summary)
         made_by = digest_json([source, {name: vars(definition) for name, definition in definitions(product).items()}])
         why = "; ".join([stale.summary, *(cause for _, cause in stale.causes[:SHOWN])])

@@ -137,11 +137,16 @@ class Compared:
     rows: int
     different: int
     largest: float | None
-    told: str = ""
+    note: str = ""
 
     @property
     def is_equal(self) -> bool:
         return self.different == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON values; the note is called `told` there."""
+        numbers = {"rows": self.rows, "different": self.different, "largest": self.largest}
+        return {**numbers, "told": self.note, "equal": self.is_equal}
 
 
 def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:

@@ -26,15 +26,15 @@ class OtherFeatures(MlAssetsError):
 @dataclass(frozen=True)
 class Comparison:
     """Manifests of the candidate, of the features of the test window and of the partitions before it (stages.partitions_before),
-    and of the releases that it is compared with. `question` is the key of the same comparison without those, `asked` its digest
-    in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary."""
+    and of the releases that it is compared with. `question` is the key of the same comparison without those, `comparison` its
+    digest in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary."""
 
     model: Manifest
     tested: Sequence[Manifest]
     before: Sequence[Manifest]
     baselines: Baselines
     question: str
-    asked: str = ""
+    comparison: str = ""
     past: Sequence[Manifest] = ()
 
     @property
@@ -137,4 +137,4 @@ def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str
     from ml_assets.core.gates.verdict import gate_digest
 
     budget, gate = Budget(lineage.ledger), gate_digest(product)
-    return budget.charge(product, tested=compared.keys, comparison=compared.asked, gate=gate, run=run)
+    return budget.charge(product, tested=compared.keys, comparison=compared.comparison, gate=gate, run=run)

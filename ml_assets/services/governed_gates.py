@@ -27,10 +27,10 @@ def weakened_after_a_look(lineage: Lineage, product: Product, evaluation: Manife
     recorded = lineage.ledger.recorded(product.name, "evaluation", evaluation.partition) if earlier else []
     by_gate = {EvaluationFacts.of(evaluation).verdict.gate: evaluation for evaluation in recorded}
     weakened = ((look, list(_weakenings(product, by_gate.get(gate)))) for gate, look in earlier.items())
-    return "; ".join(_told(look, weakenings) for look, weakenings in weakened if weakenings)
+    return "; ".join(_look_sentence(look, weakenings) for look, weakenings in weakened if weakenings)
 
 
-def _told(look: Look, weakenings: Sequence[str]) -> str:
+def _look_sentence(look: Look, weakenings: Sequence[str]) -> str:
     outcome = f"was {look.decision}" if look.decision else "had no verdict yet"
     return f"look {look.number} at this window {outcome}; since then the gates were weakened: {', '.join(weakenings)}"
 

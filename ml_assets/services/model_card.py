@@ -20,7 +20,7 @@ def card_about(lineage: Lineage, name: str, *, model: Manifest, evaluation: Mani
     tested = lineage.tested(evaluation)
     return About(
         release=name,
-        made={"model": model, "evaluation": evaluation, "features": tested[-1]},
+        manifests={"model": model, "evaluation": evaluation, "features": tested[-1]},
         champion=_champion(lineage, evaluation),
         used=[*_used(lineage, trained, "trained"), *_used(lineage, tested, "tested")],
         measured=lineage.snapshots.read(evaluation.snapshot, "summary.md").decode(),

@@ -31,11 +31,11 @@ class InputStale(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Told:
+class RebuildListener:
     """What hears of a rebuild: words, each snapshot, and what each of its checks found (with whether that was known)."""
 
     say: Callable[[str], None]
-    made: Callable[[Made], None]
+    built: Callable[[Made], None]
     checked: Callable[[Manifest, Finding, bool], None]
 
 
@@ -48,7 +48,7 @@ def bring_up_to_date(
     *,
     is_trained: bool,
     run: str,
-    reporter: Told,
+    listener: RebuildListener,
 ) -> list[Item]:
     """Rebuild what is stale of all that the features of the partition read and, with `is_trained`, of the features that its
     candidate is trained and tested on. What was rebuilt, in order. Raises InputStale, which names the partition."""
@@ -56,18 +56,18 @@ def bring_up_to_date(
     items = [item for item in stale_before(lineage, product, "features") if (item.stage, item.partition) in needed]
     if not items:
         return []
-    _announce(lineage.ledger, product, items, reporter)
+    _announce(lineage.ledger, product, items, listener)
     done: set[Asset] = set()
     for number, item in enumerate(items, 1):
         if (item.stage, item.partition) in done:
             continue
         why = "; ".join(dict.fromkeys(tell(lineage.ledger, product, cause) for cause in item.causes))
-        reporter.say(f"rebuilding {number} of {len(items)}: {item.stage} {item.partition} ({why})")
+        listener.say(f"rebuilding {number} of {len(items)}: {item.stage} {item.partition} ({why})")
         for snapshot in _rebuilt(lineage, landing, dbt, product, item, run=run):
             done.add((snapshot.manifest.recipe.stage, snapshot.manifest.partition))
-            reporter.made(snapshot)
+            listener.built(snapshot)
             for finding, is_known in prove_all(lineage, dbt, product, snapshot.manifest, run=run):
-                reporter.checked(snapshot.manifest, finding, is_known)
+                listener.checked(snapshot.manifest, finding, is_known)
     return items
 
 
@@ -111,12 +111,12 @@ def estimated_cost(ledger: Ledger, product: Product, items: Sequence[Item]) -> s
     return f"about {seconds:.0f} CPU seconds by recorded times" if seconds is not None else "an unknown time: none is recorded"
 
 
-def _announce(ledger: Ledger, product: Product, items: Sequence[Item], reporter: Told) -> None:
+def _announce(ledger: Ledger, product: Product, items: Sequence[Item], listener: RebuildListener) -> None:
     partitions = sorted({item.partition for item in items} - {""})
-    reporter.say(f"{len(items)} stale snapshots of {len(partitions)} partitions are rebuilt first")
+    listener.say(f"{len(items)} stale snapshots of {len(partitions)} partitions are rebuilt first")
     if len(items) > product.rebuild.most:
         cost = estimated_cost(ledger, product, items)
-        reporter.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
+        listener.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
 
 
 def _rebuilt(lineage: Lineage, landing: Landing, dbt: Dbt, product: Product, item: Item, *, run: str) -> Sequence[Made]:

@@ -18,11 +18,11 @@ from resources.lineage import Lineage
 
 @dataclass(frozen=True)
 class StalePath:
-    """What a run of the partition makes again (`made`) and what is stale besides, which it leaves alone (`others`); `summary` is
-    a line about both, `causes` are the root causes, each with the number of snapshots. Where the test window is retired, so that
+    """Snapshots that a run of the partition rebuilds (`rebuilt`), and stale ones that it leaves alone (`others`). `summary` is a
+    line about both, `causes` are the root causes, each with the number of snapshots. Where the test window is retired, so that
     the candidate cannot be judged, nothing is made: the next partition opens a window, and rebuilds what is stale."""
 
-    made: Sequence[Item]
+    rebuilt: Sequence[Item]
     others: Sequence[Item]
     summary: str
     causes: Sequence[tuple[int, str]]
@@ -56,7 +56,7 @@ def _why_retired(lineage: Lineage, product: Product, partition: str, included: S
         return ""
     window = Budget(lineage.ledger).window(product, test_keys(product, partition))
     if window.why_retired and not stages & {*PATH[: PATH.index("evaluation")]}:
-        comparison = compare(lineage, product, partition).asked
+        comparison = compare(lineage, product, partition).comparison
         return "" if any(look.comparison == comparison for look in window.looks) else window.why_retired
     return window.why_retired
 

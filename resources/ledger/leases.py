@@ -32,7 +32,7 @@ class LeaseLost(MlAssetsError):
 
 
 @contextmanager
-def held(engine: Engine, run: str) -> Iterator[None]:
+def hold(engine: Engine, run: str) -> Iterator[None]:
     """Hold the lease of a run, once for all that hold it in this process."""
     with _lock:
         _holders[run] = _holders.get(run, 0) + 1

@@ -56,7 +56,7 @@ def scratch(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_was_written_is_clean_and_looking_changes_no_byte(made: Path) -> None:
     before, times = contents(made), {p: p.stat().st_mtime_ns for p in made.rglob("*")}
     checked = verify(settings_for(made))
-    assert (checked.findings, checked.is_clean) == ((), True)
+    assert (checked.discrepancies, checked.is_clean) == ((), True)
     assert checked.counts == {"entries": 17, "files": 13, "endpoints": 1}
     assert contents(made) == before
     assert {p: p.stat().st_mtime_ns for p in made.rglob("*")} == times

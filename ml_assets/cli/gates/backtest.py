@@ -106,7 +106,7 @@ def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], diagnoses: "S
             yield f"{row['planted']:<26}{by_unit:>14}{by_row:>14}  {row['truth']}"
     yield ""
     for diagnosis in diagnoses:
-        yield f"{'ERROR  ' if diagnosis.is_error else 'warning'} {diagnosis.code:<18}{diagnosis.claim}: {diagnosis.told}"
+        yield f"{'ERROR  ' if diagnosis.is_error else 'warning'} {diagnosis.code:<18}{diagnosis.claim}: {diagnosis.message}"
     if not diagnoses:
         yield "nothing is wrong with the block that the past shows"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import workspace
-from ml_assets.core.draft.asked import Asked, DraftRefused
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import load_each
 from resources.settings import ROOT, Settings
@@ -36,7 +36,7 @@ class NoPlaceForProducts(MlAssetsError):
     "--query", metavar="SQL", help="The rows, where SOURCE is a database: postgresql+psycopg://HOST/NAME, duckdb:///FILE."
 )
 def command(
-    name: str, *, sources: tuple[str, ...], time_format: str | None, query: str | None, **asked: str | tuple[str, ...] | None
+    name: str, *, sources: tuple[str, ...], time_format: str | None, query: str | None, **options: str | tuple[str, ...] | None
 ) -> None:
     """Draft the product NAME from your own rows: CSV or Parquet files, folders of them, or a database with --query.
 
@@ -59,7 +59,7 @@ def command(
     refuse_existing(root / name, StoredHistory.of(space.settings.home, name))
     written = new_product(
         read_sources(sources, query=query),
-        Asked(name=name, **asked),  # type: ignore[arg-type]
+        DraftRequest(name=name, **options),  # type: ignore[arg-type]
         root=root,
         home=space.settings.home,
         taken_ports=[product.endpoint.port for product in products.values()],

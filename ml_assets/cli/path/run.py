@@ -105,4 +105,4 @@ def _announce_stale(space: Workspace, product: Product, key: str, *, quiet: bool
     stale = stale_path(space.lineage, product, key)
     if not quiet:
         click.echo("\n".join([stale.summary, *(f"  {count:>6}  {cause}" for count, cause in stale.causes)]))
-    return len(stale.made)
+    return len(stale.rebuilt)

@@ -8,17 +8,17 @@ import yaml
 
 from ml_assets.core.changes.record import Change, Effect
 
-Asked = dict[str, str]
+DataTests = dict[str, str]
 """What each data test asks, as JSON, by its name."""
 
 
 def data_test_changes(product: str, old: Mapping[str, bytes], new: Mapping[str, bytes]) -> list[Change]:
     """The data tests that differ between the YAML files of two dbt projects."""
-    before, after = _asked(old), _asked(new)
+    before, after = _data_tests(old), _data_tests(new)
     return [*_gone_or_changed(product, before, after), *_added(product, before, after)]
 
 
-def _gone_or_changed(product: str, before: Asked, after: Asked) -> Iterator[Change]:
+def _gone_or_changed(product: str, before: DataTests, after: DataTests) -> Iterator[Change]:
     for name, asks in before.items():
         if after.get(name) == asks:
             continue
@@ -30,15 +30,15 @@ def _gone_or_changed(product: str, before: Asked, after: Asked) -> Iterator[Chan
         yield Change(product=product, name=f"dbt.{name}", effect=effect, old=asks, new=after.get(name), reason=reason)
 
 
-def _added(product: str, before: Asked, after: Asked) -> Iterator[Change]:
+def _added(product: str, before: DataTests, after: DataTests) -> Iterator[Change]:
     for name, asks in after.items():
         if name not in before:
             yield Change(product=product, name=f"dbt.{name}", effect="strengthened", new=asks)
 
 
-def _asked(files: Mapping[str, bytes]) -> Asked:
+def _data_tests(files: Mapping[str, bytes]) -> DataTests:
     """The named data tests of all YAML files; one without a name goes by what it asks."""
-    tests: Asked = {}
+    tests: DataTests = {}
     for name, content in files.items():
         if name.endswith((".yml", ".yaml")):
             for model in _list(yaml.safe_load(content), "models"):

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from ml_assets.core.draft.asked import DraftRefused
+from ml_assets.core.draft.request import DraftRefused
 from ml_assets.core.lineage.partitions import Partitions
 from ml_assets.spec.partitions import KEY_FORMATS, Every
 

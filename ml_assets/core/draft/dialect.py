@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from ml_assets.core.contract.casting import cast
-from ml_assets.core.draft.asked import DraftRefused
+from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
 
 SEPARATORS = (",", ";", "\t", "|")

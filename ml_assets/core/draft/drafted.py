@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.asked import Asked
 from ml_assets.core.draft.calendar import History
 from ml_assets.core.draft.columns import PYTHON, Column, quoted
 from ml_assets.core.draft.limits import Limits
+from ml_assets.core.draft.request import DraftRequest
 from ml_assets.core.draft.roles import Roles
-from ml_assets.core.draft.suspects import Told
+from ml_assets.core.draft.suspects import Separation
 from ml_assets.spec.delivery import ReferenceSpec
 
 MOST_SLICES = 2
@@ -34,7 +34,7 @@ class Draft:
     """`table` is the delivered table's name, `spec` how its files are written; `limits` by delivered name. `quarantined` is the
     largest share of rows of a delivery of this history that the contract refuses."""
 
-    asked: Asked
+    request: DraftRequest
     table: str
     spec: ReferenceSpec
     frame: pl.DataFrame
@@ -42,14 +42,14 @@ class Draft:
     roles: Roles
     history: History
     limits: Mapping[str, Limits]
-    told: tuple[Told, ...]
-    suspicious: tuple[Told, ...] = ()
+    separations: tuple[Separation, ...]
+    suspicious: tuple[Separation, ...] = ()
     quarantined: float = 0.0
     notes: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
-        return self.asked.name
+        return self.request.name
 
     @property
     def class_name(self) -> str:

@@ -7,14 +7,14 @@ import polars as pl
 from pydantic import ValidationError
 
 from ml_assets.core.draft import dialect
-from ml_assets.core.draft.asked import Asked, DraftRefused
 from ml_assets.core.draft.calendar import History, history_of, static_history
 from ml_assets.core.draft.columns import Column, columns_of, require
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.limits import limits_of
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.draft.roles import Roles, key_of, task_of, time_column, unused_inputs
-from ml_assets.core.draft.suspects import outcomes, suspicious, told_alone
+from ml_assets.core.draft.suspects import outcomes, separations_of, suspicious
 from ml_assets.core.draft.windows import static_windows, unit_of, windows_of
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.delivery import ReferenceSpec
@@ -22,7 +22,9 @@ from ml_assets.spec.delivery import ReferenceSpec
 LEAST_ROWS = 50
 
 
-def drafted(frame: pl.DataFrame, spec: ReferenceSpec, request: Asked, *, table: str, time_format: str | None = None) -> Draft:
+def drafted(
+    frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, *, table: str, time_format: str | None = None
+) -> Draft:
     """The draft of a product for these rows, as delivered. Raises DraftRefused."""
     if frame.height < LEAST_ROWS:
         raise DraftRefused(f"the source has {frame.height} rows; at least {LEAST_ROWS} are needed to draft anything from")
@@ -35,7 +37,7 @@ def drafted(frame: pl.DataFrame, spec: ReferenceSpec, request: Asked, *, table: 
     task, positive = task_of(label, request)
     time, history = _history(time, request, rows=frame.height)
     roles = _roles(columns, request, time=time, label=label, group=group, task=task, positive=positive)
-    separations = told_alone([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
+    separations = separations_of([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
     reasons = dict.fromkeys(request.after, "--after says so")
     others = [c for c in columns.values() if c not in (label, time, group) and c.name not in roles.unused]
     outcomes_by_rule = outcomes(others, label=label, time=time, separations=separations, target=roles.target)
@@ -60,7 +62,7 @@ def drafted(frame: pl.DataFrame, spec: ReferenceSpec, request: Asked, *, table: 
     return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=history.notes)
 
 
-def _refuse_two_roles(columns: Mapping[str, Column], request: Asked, time: Column | None) -> None:
+def _refuse_two_roles(columns: Mapping[str, Column], request: DraftRequest, time: Column | None) -> None:
     """Refuse options that name no column, or one column twice where the two exclude each other."""
     taken = {request.label: "--label", **({time.name: "the time"} if time is not None else {})}
     if request.time == request.label:
@@ -75,7 +77,7 @@ def _refuse_two_roles(columns: Mapping[str, Column], request: Asked, time: Colum
         raise DraftRefused(f"--after {both[0]}: another option needs it when the question is asked; name it in one of them")
 
 
-def _history(time: Column | None, request: Asked, *, rows: int) -> tuple[Column | None, History]:
+def _history(time: Column | None, request: DraftRequest, *, rows: int) -> tuple[Column | None, History]:
     """The time and the deliveries by it. Where nobody asked for one that divides the rows into too few, it is none."""
     if time is None:
         return None, static_history(rows)
@@ -107,14 +109,20 @@ def times_are_all_alike(time: Column) -> bool:
 
 
 def _roles(
-    columns: Mapping[str, Column], request: Asked, *, time: Column | None, label: Column, group: Column | None, **task: object
+    columns: Mapping[str, Column],
+    request: DraftRequest,
+    *,
+    time: Column | None,
+    label: Column,
+    group: Column | None,
+    **task: object,
 ) -> Roles:
     unused = unused_inputs((c for c in columns.values() if c not in (time, label)), time)
     key = key_of(columns, request, time, ())
     return Roles(key=key, time=time, label=label, group=group, inputs=(), unused=unused, **task)  # type: ignore[arg-type]
 
 
-def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: Asked, *, time_format: str | None) -> ReferenceSpec:
+def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, *, time_format: str | None) -> ReferenceSpec:
     """The declaration with what only the values tell: words for missing, the decimal sign, the form of times."""
     if time_format:
         try:

@@ -67,7 +67,7 @@ def page(draft: Draft, plan: Plan) -> str:
         if draft.roles.task == "binary"
         else f"mean {draft.roles.label.name}",
         columns=[_shown(column, draft) for column in draft.columns.values()],
-        metric=draft.told[0].metric if draft.told else "",
+        metric=draft.separations[0].metric if draft.separations else "",
         notes=[*draft.notes, *plan.notes],
     )
 
@@ -75,7 +75,7 @@ def page(draft: Draft, plan: Plan) -> str:
 def _shown(column: Column, draft: Draft) -> Shown:
     role, tone, reason = _role(column, draft)
     limits = draft.limits[column.name]
-    separations = {separation.column: separation.value for separation in draft.told}
+    separations = {separation.column: separation.value for separation in draft.separations}
     bars, first, last = _distribution(column)
     return Shown(
         name=column.name,

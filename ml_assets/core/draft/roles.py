@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.asked import Asked, DraftRefused
 from ml_assets.core.draft.columns import PYTHON, Column, quoted, require
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.spec.sections import Task
 
 POSITIVE_WORDS = ("yes", "true", "y", "t", "1", "positive", "churned", "fraud", "bad", "default", "won")
@@ -63,7 +63,7 @@ class Roles:
         return self.label.values.cast(pl.Float64)
 
 
-def time_column(columns: Mapping[str, Column], request: Asked) -> Column | None:
+def time_column(columns: Mapping[str, Column], request: DraftRequest) -> Column | None:
     """The column that says when the question is asked; None of a table without one. Raises DraftRefused where it is asked for and
     holds no times."""
     if request.every == "delivery":
@@ -91,7 +91,7 @@ def time_column(columns: Mapping[str, Column], request: Asked) -> Column | None:
     return earliest
 
 
-def task_of(label: Column, request: Asked) -> tuple[Task, str | None]:
+def task_of(label: Column, request: DraftRequest) -> tuple[Task, str | None]:
     """The task, and which text of the label is the positive one. Raises DraftRefused for a label that neither task can learn."""
     levels = label.known.unique().sort().to_list()
     if len(levels) < 2:
@@ -119,7 +119,7 @@ def task_of(label: Column, request: Asked) -> tuple[Task, str | None]:
     return "regression", None
 
 
-def key_of(columns: Mapping[str, Column], request: Asked, time: Column | None, outcomes: Iterable[str]) -> Key:
+def key_of(columns: Mapping[str, Column], request: DraftRequest, time: Column | None, outcomes: Iterable[str]) -> Key:
     """The columns that name a row: those that are asked for, one that is unique, group and time, or all that a request knows."""
     key_name = _free(f"{request.name}_id", columns)
     if request.key:
@@ -162,7 +162,7 @@ def unused_inputs(columns: Iterable[Column], time: Column | None) -> dict[str, s
     return reasons
 
 
-def _by_positive(label: Column, levels: Sequence[object], request: Asked) -> tuple[Task, str]:
+def _by_positive(label: Column, levels: Sequence[object], request: DraftRequest) -> tuple[Task, str]:
     texts = [str(level) for level in levels]
     if request.task == "regression":
         raise DraftRefused("--positive goes with a binary task, not with --task regression")
@@ -178,7 +178,7 @@ def _positive_of(label: Column, levels: Sequence[str]) -> str:
     return worded[0] if len(worded) == 1 else str(counts[-1])
 
 
-def _refuse_repeats(chosen: Sequence[Column], request: Asked) -> None:
+def _refuse_repeats(chosen: Sequence[Column], request: DraftRequest) -> None:
     names = ", ".join(request.key)
     if missing := [column.name for column in chosen if column.missing + column.misfits]:
         raise DraftRefused(f"--key {names}: {missing[0]} has missing values, and a key names every row; name another")

@@ -22,7 +22,7 @@ BINS = 64
 
 
 @dataclass(frozen=True)
-class Told:
+class Separation:
     """How well one column alone tells the label on rows that it was not fitted to: ROC AUC (binary) or R2 (regression)."""
 
     column: str
@@ -30,17 +30,19 @@ class Told:
     metric: str
 
 
-def told_alone(columns: Iterable[Column], target: pl.Series, *, task: Task) -> list[Told]:
+def separations_of(columns: Iterable[Column], target: pl.Series, *, task: Task) -> list[Separation]:
     """What each column tells alone, most first. `target` (rows,) has numbers, null where the label is not known."""
     metric = "ROC AUC" if task == "binary" else "R2"
     rows = _sampled(target)
     y = target.gather(rows).to_numpy()
-    separations = [Told(c.name, _told(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"]
+    separations = [
+        Separation(c.name, _separation(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"
+    ]
     return sorted(separations, key=lambda separation: -separation.value)
 
 
 def outcomes(
-    columns: Sequence[Column], *, label: Column, time: Column | None, separations: Sequence[Told], target: pl.Series
+    columns: Sequence[Column], *, label: Column, time: Column | None, separations: Sequence[Separation], target: pl.Series
 ) -> dict[str, str]:
     """The reason by name of each column that nobody can know when the question is asked."""
     reasons: dict[str, str] = {}
@@ -58,7 +60,7 @@ def outcomes(
     return reasons
 
 
-def suspicious(separations: Sequence[Told], outcome_names: Mapping[str, str]) -> list[Told]:
+def suspicious(separations: Sequence[Separation], outcome_names: Mapping[str, str]) -> list[Separation]:
     """Columns that stay inputs, and tell the label better than inputs usually do."""
     return [
         separation
@@ -67,7 +69,7 @@ def suspicious(separations: Sequence[Told], outcome_names: Mapping[str, str]) ->
     ]
 
 
-def _told(values: pl.Series, y: Floats, *, task: Task) -> float:
+def _separation(values: pl.Series, y: Floats, *, task: Task) -> float:
     """The rows are halved at every second one: levels or bins of one half, with their mean label, score the other."""
     codes = _codes(values)
     even = np.arange(y.size) % 2 == 0

@@ -28,13 +28,13 @@ class Diagnosis:
 
     code: Code
     claim: str
-    told: str
+    message: str
     number: float
     is_error: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         severity = "error" if self.is_error else "warning"
-        return {"code": self.code, "claim": self.claim, "severity": severity, "told": self.told, "number": self.number}
+        return {"code": self.code, "claim": self.claim, "severity": severity, "told": self.message, "number": self.number}
 
 
 @dataclass(frozen=True)

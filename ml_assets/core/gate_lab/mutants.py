@@ -26,7 +26,7 @@ class Catch:
     """One gate that caught a mutant, and how it says so."""
 
     by: str
-    told: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Mutation:
     about: str
     fate: Fate
     catches: tuple[Catch, ...] = ()
-    told: str = ""
+    message: str = ""
     advice: str = ""
     seconds: float = 0.0
 
@@ -48,15 +48,15 @@ class Mutation:
     @property
     def reason(self) -> str:
         """The first line of why it was caught, or of what became of it instead."""
-        return (self.catches[0].told if self.catches else self.told).splitlines()[0] if self.catches or self.told else ""
+        return (self.catches[0].message if self.catches else self.message).splitlines()[0] if self.catches or self.message else ""
 
     def to_dict(self) -> dict[str, Any]:
         return {
             "mutant": self.mutant,
             "about": self.about,
             "fate": self.fate,
-            "caught_by": [{"gate": catch.by, "reason": catch.told} for catch in self.catches],
-            "told": self.told,
+            "caught_by": [{"gate": catch.by, "reason": catch.message} for catch in self.catches],
+            "told": self.message,
             "advice": self.advice,
             "seconds": round(self.seconds, 2),
         }
@@ -71,10 +71,10 @@ def catches(verdict: Verdict, control: Verdict) -> tuple[Catch, ...]:
     sound = passed(control)
     stopped = [claim for claim in verdict.claims if claim.outcome != "PASS" and claim.name in sound]
     stopped.sort(key=lambda claim: claim.outcome != "FAIL")
-    return tuple(Catch(claim.name, f"{claim.outcome}: {_told(claim)}") for claim in stopped)
+    return tuple(Catch(claim.name, f"{claim.outcome}: {_claim_message(claim)}") for claim in stopped)
 
 
-def _told(claim: ClaimResult) -> str:
+def _claim_message(claim: ClaimResult) -> str:
     """The claim's message; what is missing first, for the rest of it may be well."""
     if claim.missing and claim.outcome == "UNDECIDED":
         return f"{', '.join(claim.missing)} missing from the window"

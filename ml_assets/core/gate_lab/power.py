@@ -9,7 +9,7 @@ from scipy.special import gammaincinv, stdtr
 
 from ml_assets.core.gates.bounds import MOST_UNITS, Shown
 from ml_assets.core.gates.history import History
-from ml_assets.core.gates.hypotheses import ask
+from ml_assets.core.gates.hypotheses import hypotheses_of
 from ml_assets.core.gates.panel import MinimumLike, Panel
 from ml_assets.core.metrics.spread import Spread
 from ml_assets.spec.gates import ClaimSpec
@@ -55,10 +55,11 @@ def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike, past: History) 
     if not claim.form.models <= set(panel.scores):
         return []
     neutral = {
-        hypothesis.where: hypothesis for hypothesis in ask(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses
+        hypothesis.where: hypothesis
+        for hypothesis in hypotheses_of(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses
     }
     tests = []
-    for hypothesis in ask(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
+    for hypothesis in hypotheses_of(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
         test, level = hypothesis.shown, neutral.get(hypothesis.where)
         if level is not None and test.is_defined and isfinite(level.shown.value) and test.spread.standard_error > 0:
             tests.append(Power(level.shown.advantage, test.spread, 1 if test.sign == ">" else -1))

@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from math import nan
 from typing import Any, Literal, TypeAlias
 
-from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, Past, ask, bounds_told, told
+from ml_assets.core.gates.hypotheses import (
+    Expected,
+    Hypotheses,
+    Hypothesis,
+    Past,
+    bounds_in_claim_units,
+    hypotheses_of,
+    in_claim_units,
+)
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.gates.panel import MinimumLike, Panel
 from ml_assets.core.metrics.intervals import finite_or_none
@@ -85,11 +93,11 @@ def judge_claim(
     past: Past | None = None,
 ) -> ClaimResult:
     """Hold one claim against the rows; `past` is what earlier windows showed of it."""
-    hypotheses = ask(claim.form, claim.for_each, panel, minimum, expected, past=past)
+    hypotheses = hypotheses_of(claim.form, claim.for_each, panel, minimum, expected, past=past)
     return _tested(claim, hypotheses, level)
 
 
-def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
+def _tested(claim: ClaimSpec, tests: Hypotheses, level: float) -> ClaimResult:
     disproof = holm([hypothesis.shown.p_disproof for hypothesis in tests.hypotheses])
     judged = [
         (_part(hypothesis, against, level, claim), hypothesis)
@@ -123,11 +131,11 @@ def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
 
 def _part(hypothesis: Hypothesis, against: float, level: float, claim: ClaimSpec) -> Part:
     test, spread, sums = hypothesis.shown, hypothesis.shown.spread, hypothesis.shown.spread.sums
-    low, high = bounds_told(test, claim.form, level)
+    low, high = bounds_in_claim_units(test, claim.form, level)
     return Part(
         where=hypothesis.where,
         outcome=decided(claim.kind, test.is_defined, proof=test.p_proof, against=against, level=level),
-        estimate=told(test.value, claim.form),
+        estimate=in_claim_units(test.value, claim.form),
         standard_error=spread.standard_error,
         freedom=spread.freedom,
         low=low,
@@ -176,7 +184,7 @@ def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
     return rank, -test.advantage / error if error > 0 else -test.advantage
 
 
-def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Asked, level: float) -> Iterator[str]:
+def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Hypotheses, level: float) -> Iterator[str]:
     """What was found, worst first, with what would decide it."""
     for worst, hypothesis in judged[:1]:
         subject = f"{worst.where}: " if worst.where else ""
@@ -207,7 +215,7 @@ def _needed(hypothesis: Hypothesis, level: float) -> str:
 def _unseen(claim: ClaimSpec, hypothesis: Hypothesis, level: float) -> str:
     """The power of a veto: up to where the truth may be beyond the limit, and would not be disproven."""
     test, outwards = hypothesis.shown, -1 if claim.form.sign == ">" else 1
-    edge = told(test.constant + outwards * test.visible(level), claim.form)
+    edge = in_claim_units(test.constant + outwards * test.visible(level), claim.form)
     return f"a truth of {edge:.3g} would go unseen once in 5 times, and a nearer one more often"
 
 

@@ -93,7 +93,7 @@ class Planner:
     product: Product
     situation: Situation
     makes_missing: bool = True
-    found: dict[Asset, Item] = field(default_factory=dict)
+    items: dict[Asset, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._known: dict[str, dict[str, tuple[Asset, str]]] = {}
@@ -109,7 +109,7 @@ class Planner:
         for stage in PATH[: PATH.index(until) + 1]:
             for key in self._keys:
                 self._consider(stage, key, self._inputs(stage, key))
-        return list(self.found.values())
+        return list(self.items.values())
 
     def _read_now(self, stage: str, key: str, delivered: Mapping[str, str] | None) -> dict[Asset, str] | None:
         """What lies in the landing folder; where nothing does, what was read before, whose bytes the store keeps."""
@@ -148,7 +148,7 @@ class Planner:
                 return None
             case "evaluation":
                 releases = dict(self._recorded_releases(stage, key))
-            case "release" if key not in self.situation.accepted or ("evaluation", key) in self.found:
+            case "release" if key not in self.situation.accepted or ("evaluation", key) in self.items:
                 return None
             case "tracking" if self._has_release(key):
                 releases = self._versions("release", [key])
@@ -201,13 +201,13 @@ class Planner:
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""
-        return (stage, key) in self.situation.standing or (stage, key) in self.found
+        return (stage, key) in self.situation.standing or (stage, key) in self.items
 
     def _has_release(self, key: str) -> bool:
         """Whether a release was made of the evaluation that is current, or will be made again."""
         release, evaluation = (self.situation.standing.get((stage, key)) for stage in ("release", "evaluation"))
         if release is None or evaluation is None:
-            return ("release", key) in self.found
+            return ("release", key) in self.items
         return release.inputs.get(("evaluation", key)) == evaluation.data_version
 
     def _before(self, key: str, first: int, last: int) -> Sequence[str]:
@@ -224,7 +224,7 @@ class Planner:
 
     def _find(self, item: Item) -> None:
         """The content of what would be made again is not known yet."""
-        self.found[item.stage, item.partition] = item
+        self.items[item.stage, item.partition] = item
         self._known.get(item.stage, {}).pop(item.partition, None)
 
     def _consider(self, stage: str, key: str, inputs: Mapping[Asset, str | None] | None) -> None:
@@ -249,7 +249,7 @@ class Planner:
     def _why_missing(self, asset: Asset, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
         """What came in and was not taken down the path yet; where nothing did, that it was never made."""
         delivered = tuple(self._input_cause(read, asset[1]) for read in inputs if read[0].startswith("landing/"))
-        raw = self.found.get(("raw", asset[1]))
+        raw = self.items.get(("raw", asset[1]))
         return delivered or self._roots(inputs) or (raw.causes if raw else ()) or (Cause("missing", *asset),)
 
     def _spoiled(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
@@ -288,7 +288,7 @@ class Planner:
 
     def _roots(self, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
         """The root causes of the inputs that would be made again."""
-        upstream = (self.found[asset] for asset in inputs if asset in self.found)
+        upstream = (self.items[asset] for asset in inputs if asset in self.items)
         return tuple(dict.fromkeys(cause for item in upstream for cause in item.causes))
 
 

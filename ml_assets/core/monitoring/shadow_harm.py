@@ -32,7 +32,7 @@ class Judged:
         return {"verdict": self.verdict, "rows": self.rows, "max_harm": self.max_harm, **vars(self.bounds)}
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """In words."""
         bounds = self.bounds
         return (

@@ -41,11 +41,11 @@ class Used:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a card is written from. `made` and `champion`: manifests of model, evaluation and features by stage; `measured` is the
+    """The parts of a card. `manifests` and `champion`: manifests of model, evaluation and features by stage; `measured` is the
     evaluation's Markdown."""
 
     release: str
-    made: Mapping[str, Manifest]
+    manifests: Mapping[str, Manifest]
     champion: Mapping[str, Manifest] | None
     used: Sequence[Used]
     measured: str
@@ -54,7 +54,7 @@ class About:
 
 def card(product: Product, about: About) -> str:
     """The card as Markdown."""
-    verdict = EvaluationFacts.of(about.made["evaluation"]).verdict
+    verdict = EvaluationFacts.of(about.manifests["evaluation"]).verdict
     parts = [
         f"# {text(product.name)} {text(about.release)}",
         _purpose(product),
@@ -99,7 +99,7 @@ def _span(partitions: Sequence[str]) -> str:
 
 
 def _parameters(product: Product, about: About) -> str:
-    model = about.made["model"]
+    model = about.manifests["model"]
     declared_now: Mapping[str, Any] = model.recipe.details.get("config", {}).get("model", {})
     flat = {name: value for name, value in declared_now.items() if name != "params"} | dict(declared_now.get("params", {}))
     rows = [[code(name), code(value if isinstance(value, str) else json.dumps(value))] for name, value in sorted(flat.items())]
@@ -127,8 +127,8 @@ def _changes(about: About) -> Iterator[str]:
     if about.champion is None:
         yield "There is no champion: this is a first release."
         return
-    then, now = (set(_inputs(manifests["model"])) for manifests in (about.champion, about.made))
-    before, after = (dict(_inputs(manifests["model"])) for manifests in (about.champion, about.made))
+    then, now = (set(_inputs(manifests["model"])) for manifests in (about.champion, about.manifests))
+    before, after = (dict(_inputs(manifests["model"])) for manifests in (about.champion, about.manifests))
     both = before.keys() & after.keys()
     redone = sorted(key for key in both if before[key] != after[key])
     for title, keys in (
@@ -139,9 +139,9 @@ def _changes(about: About) -> Iterator[str]:
         if keys:
             yield f"{title}: {text(', '.join(keys))}"
     causes = [
-        f"{stage}: {text(cause.told)}"
+        f"{stage}: {text(cause.message)}"
         for stage in COMPARED
-        for cause in declared(about.champion[stage].recipe, about.made[stage].recipe)
+        for cause in declared(about.champion[stage].recipe, about.manifests[stage].recipe)
         if cause.kind != "data"
     ]
     yield from causes

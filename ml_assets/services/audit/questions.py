@@ -37,7 +37,7 @@ class Subject:
     delivered: str | None = None
     prediction: Mapping[str, Any] | None = None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a plain value."""
         named = {"asset": self.asset, "partition": self.partition}
         if self.delivered:
@@ -71,7 +71,7 @@ class Audit:
         nodes = [_node(entry, checks, moves, decisions) for entry in manifests]
         self._add_recalls(nodes)
         self._add_triggers(nodes)
-        return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
+        return {"question": "lineage", "subject": self.subject.to_dict(), "manifests": nodes}
 
     def impact(self, predictions: Counts) -> Answer:
         """Every manifest that was made from the subject, the releases among them, who answers now, and the predictions."""
@@ -87,7 +87,7 @@ class Audit:
         answers = self._answers({release["manifest"] for release in releases})
         total = sum(sum(release["predictions"].values()) for release in releases)
         payload = {"releases": releases, "answers": answers, "predictions": total, "manifests": used, "edges": edges}
-        return {"question": "impact", "subject": self.subject.told(), **payload}
+        return {"question": "impact", "subject": self.subject.to_dict(), **payload}
 
     def _starts(self, graph: Graph) -> list[int]:
         nodes = (graph.node(seq) for seq in self.subject.seqs)

@@ -44,7 +44,7 @@ def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
         return Outcome("canceled", "somebody ended the run in Dagster")
     events = instance.all_logs(run.run_id)
     if run.status == DagsterRunStatus.SUCCESS:
-        return decided(_shown(events), [_found(event) for event in _checks(events) if not event.passed], _lacking(events))
+        return decided(_shown(events), [_check_line(event) for event in _checks(events) if not event.passed], _lacking(events))
     outcome = _failed(events)
     return replace(outcome, reason=_PASSWORD.sub(r"\1:***@", outcome.reason)[:LONGEST])
 
@@ -87,13 +87,13 @@ def _checks(events: Iterable["EventLogEntry"]) -> list[Any]:
     return [event.asset_check_evaluation_data for event in kinds if event.event_type_value == "ASSET_CHECK_EVALUATION"]
 
 
-def _found(check: Any) -> str:
+def _check_line(check: Any) -> str:
     return f"{'/'.join(check.asset_key.path[1:])}: {check.check_name}: {check.description or 'failed'}"
 
 
 def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
     refused = [
-        _found(check)
+        _check_line(check)
         for check in _checks(events)
         if not check.passed and check.severity.value == "ERROR" and check.asset_key.path[-1] in DATA_STAGES
     ]

@@ -85,9 +85,9 @@ class Deploy:
         try:
             launched = self._ask(lambda: launch_stale(self.webserver, product))
         except Unanswerable as error:
-            return self._told(Outcome(product.product, product.location, "failed", str(error)))
+            return self._say_outcome(Outcome(product.product, product.location, "failed", str(error)))
         if not launched.run:
-            return self._told(Outcome(product.product, product.location, "nothing to do", launched.message))
+            return self._say_outcome(Outcome(product.product, product.location, "nothing to do", launched.message))
         how = "launched" if launched.is_new else "goes on or succeeded before"
         self.say(f"{launched.message}\n{product.product} {launched.partition}: run {launched.run} {how}: {self._page(launched)}")
         return launched
@@ -117,9 +117,9 @@ class Deploy:
             is_new=launched.is_new,
             failures=() if is_good else self._ask(lambda: failures(self.webserver, launched.run)),
         )
-        return self._told(outcome)
+        return self._say_outcome(outcome)
 
-    def _told(self, outcome: Outcome) -> Outcome:
+    def _say_outcome(self, outcome: Outcome) -> Outcome:
         self.say(f"{f'{outcome.product} {outcome.partition}'.strip()}: {outcome.state}: {outcome.message}")
         for failure in outcome.failures:
             self.say(f"  {failure.step}: {failure.error}")

@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.verify.discrepancies import Discrepancies
 from ml_assets.services.verify.erasures import ErasureCheck
-from ml_assets.services.verify.findings import Findings
 from ml_assets.services.verify.home import Verified
 from resources.ledger.chain import BODY_SHA256, GENESIS, Entry, Rule, hash_without_body, rule_of
 
@@ -44,27 +44,27 @@ def _is_hidden(entry: Entry) -> bool:
 
 def verify_export(content: Iterable[str]) -> Verified:
     """Check the lines of an export. An end that was cut off shows only by the newest hash, which is told to compare."""
-    findings = Findings()
-    check = ExportCheck(findings)
+    discrepancies = Discrepancies()
+    check = ExportCheck(discrepancies)
     check.run(content)
     seq, hashed = check.head
     message = f"is the newest one, hash {hashed}: compare with `ledger.head` of the home, an end that was cut off shows there"
-    findings.note("added", f"ledger entry {seq}", message)
-    return Verified({"entries": check.entries, "withheld": check.withheld}, tuple(findings.found))
+    discrepancies.note("added", f"ledger entry {seq}", message)
+    return Verified({"entries": check.entries, "withheld": check.withheld}, tuple(discrepancies.collected))
 
 
 @dataclass
 class ExportCheck:
     """Checks the lines of an export, one after another."""
 
-    findings: Findings
+    discrepancies: Discrepancies
     entries: int = 0
     withheld: int = 0
     head: tuple[int, str] = (0, GENESIS)
     erasures: ErasureCheck = field(init=False)
 
     def __post_init__(self) -> None:
-        self.erasures = ErasureCheck(self.findings)
+        self.erasures = ErasureCheck(self.discrepancies)
 
     def run(self, content: Iterable[str]) -> None:
         """Check every line."""
@@ -77,12 +77,12 @@ class ExportCheck:
         self.entries = number
         entry, rule = _read(line)
         if entry is None:
-            self.findings.add("changed", where, "is no entry, or does not hash to what is recorded for it")
+            self.discrepancies.add("changed", where, "is no entry, or does not hash to what is recorded for it")
             return
         if entry.seq != self.head[0] + 1:
-            self.findings.add("missing", where, f"is entry {entry.seq}; entry {self.head[0] + 1} should be here")
+            self.discrepancies.add("missing", where, f"is entry {entry.seq}; entry {self.head[0] + 1} should be here")
         elif entry.previous != self.head[1]:
-            self.findings.add("changed", where, f"(entry {entry.seq}) does not follow from the one before it")
+            self.discrepancies.add("changed", where, f"(entry {entry.seq}) does not follow from the one before it")
         self.withheld += rule is None
         self.head = entry.seq, entry.hash
         self.erasures.add(entry, rule)

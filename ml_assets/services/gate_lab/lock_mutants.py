@@ -31,18 +31,18 @@ def empty_partition(on: Subject) -> Mutation:
     catches += _refused("raw", lambda: read_delivery(header, table=csv, name=f"{spec[0]}.csv"))
     none = on.same(slice(0))
     catches += _refused("evaluation", lambda: on.case.judge(none, frame=on.case.frame.clear()))
-    return _told("empty partition", "every table delivered with its header alone", catches, "set min_rows in contract.py")
+    return _mutation("empty partition", "every table delivered with its header alone", catches, "set min_rows in contract.py")
 
 
 def foreign_rows(on: Subject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
     if on.product.partitions.is_static:
         message = "a delivery of a static table may hold the rows of the one before"
-        return Mutation(mutant="another partition's rows", about="", fate="not tried", told=message)
+        return Mutation(mutant="another partition's rows", about="", fate="not tried", message=message)
     earlier = on.case.trained[-1].partition
     catches = _breaches(on, _delivered(on, earlier))
     about = f"the rows of {earlier} delivered as {on.case.partition}"
-    return _told("another partition's rows", about, catches, "declare the table's time column in product.yaml")
+    return _mutation("another partition's rows", about, catches, "declare the table's time column in product.yaml")
 
 
 def broken_features(on: Subject) -> Mutation:
@@ -59,7 +59,7 @@ def broken_features(on: Subject) -> Mutation:
     stored = scratch.write({"features.parquet": parquet_bytes(spoilt)})
     (finding,) = keeps_contract(scratch, on.product, replace(source, snapshot=stored.digest))
     catches = [] if finding.passed else [Catch("keeps_contract", finding.description)]
-    return _told("repeated row", "one row of the features twice", catches, "set `unique` in the Features contract")
+    return _mutation("repeated row", "one row of the features twice", catches, "set `unique` in the Features contract")
 
 
 def trained_on_test(on: Subject) -> Mutation:
@@ -81,18 +81,18 @@ def trained_on_test(on: Subject) -> Mutation:
         seen = replace(release, facts={**release.facts, **spoilt})
         finding = unseen(on.case.lineage, on.product, seen)
         catches += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
-    return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", catches, LOCKS_ADVICE)
+    return _mutation("test rows in training", f"a candidate that was fitted on {tested[-1]} too", catches, LOCKS_ADVICE)
 
 
 def swapped_model(on: Subject) -> Mutation:
     """Another month's model where the verdict's is asked for."""
     if (release := _released(on)) is None:
-        return Mutation(mutant="swapped model", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="swapped model", about="", fate="not tried", message=NO_RELEASE)
     own = on.case.lineage.made_from(release)["model"]
     others = [m for m in _models(on) if m.data_version != own.data_version]
     other = others[-1] if others else replace(own, data_version="0" * 64)
     about = f"the model of {other.partition} under the verdict of {ReleaseFacts.of(release).release}"
-    return _told("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
+    return _mutation("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
 
 
 def changed_bytes(on: Subject) -> Mutation:
@@ -100,7 +100,7 @@ def changed_bytes(on: Subject) -> Mutation:
     from ml_assets.services.proofs.release import intact
 
     if (release := _released(on)) is None:
-        return Mutation(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="changed model file", about="", fate="not tried", message=NO_RELEASE)
     scratch = snapshots_above(on.case.lineage.snapshots, on.folder)
     content = bytearray(scratch.read(release.snapshot, "model.cbm"))
     digest = scratch.open(release.snapshot).members["model.cbm"]
@@ -112,32 +112,37 @@ def changed_bytes(on: Subject) -> Mutation:
     finding = intact(scratch, release)
     catches = [] if finding.passed else [Catch("bundle_intact", finding.description)]
     catches += _refused("store", lambda: scratch.path(release.snapshot, "model.cbm"))
-    return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", catches, LOCKS_ADVICE)
+    return _mutation("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", catches, LOCKS_ADVICE)
 
 
 def replayed_verdict(on: Subject) -> Mutation:
     """The verdict once more, after what it let through has become the champion."""
     if (release := _released(on)) is None:
-        return Mutation(mutant="replayed verdict", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="replayed verdict", about="", fate="not tried", message=NO_RELEASE)
     now = {"champion": release.snapshot, "anchor": release.snapshot}
     about = f"the verdict of {ReleaseFacts.of(release).release} used again, when that release is the champion"
-    return _told("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
+    return _mutation("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
 
 
 def verdict_without_numbers(on: Subject) -> Mutation:
     """What a tool records that compares with NaN: a PASS without a number."""
     if (release := _released(on)) is None:
-        return Mutation(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="NaN metric", about="", fate="not tried", message=NO_RELEASE)
     evaluation = on.case.lineage.made_from(release)["evaluation"]
     forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
     about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are no numbers"
-    return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
+    return _mutation("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
 
 
-def _told(mutant: str, about: str, catches: list[Catch], advice: str) -> Mutation:
+def _mutation(mutant: str, about: str, catches: list[Catch], advice: str) -> Mutation:
     fate: Fate = "caught" if catches else "let through"
     return Mutation(
-        mutant=mutant, about=about, fate=fate, catches=tuple(catches), told="" if catches else "nothing refused it", advice=advice
+        mutant=mutant,
+        about=about,
+        fate=fate,
+        catches=tuple(catches),
+        message="" if catches else "nothing refused it",
+        advice=advice,
     )
 
 

@@ -71,7 +71,7 @@ def scaled_feature(on: Subject) -> Mutation:
     """Numbers only: a category has no unit."""
     names = [feature["name"] for feature in on.champion.features if feature["kind"] == "number"]
     if not names:
-        return Mutation(mutant="scaled feature", about="", fate="not tried", told="no feature is a number")
+        return Mutation(mutant="scaled feature", about="", fate="not tried", message="no feature is a number")
     scaled, scores = _spoilt(on, names, lambda frame, some: m.scaled(frame, columns=some, by=SCALE))
     about = f"what answers, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("scaled feature", about, scores, is_soft=True)
@@ -91,9 +91,9 @@ def slow_model(on: Subject) -> Mutation:
     about = "the champion's scores, answered late"
     if (staging := on.product.staging) is None:
         message, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
-        return Mutation(mutant="slow model", about=about, fate="let through", told=message, advice=advice)
+        return Mutation(mutant="slow model", about=about, fate="let through", message=message, advice=advice)
     message = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
-    return Mutation(mutant="slow model", about=about, fate="not tried", told=message)
+    return Mutation(mutant="slow model", about=about, fate="not tried", message=message)
 
 
 def dropped_slice(on: Subject) -> Mutation:
@@ -103,7 +103,7 @@ def dropped_slice(on: Subject) -> Mutation:
     rarest = _rarest(on, columns)
     if rarest is None:
         return Mutation(
-            mutant="dropped slice", about="", fate="not tried", told="no column to divide by has a level in enough units"
+            mutant="dropped slice", about="", fate="not tried", message="no column to divide by has a level in enough units"
         )
     column, level = rarest
     kept = on.case.frame.select(pl.col(column).cast(pl.String) != level).to_series().to_numpy()
@@ -112,7 +112,7 @@ def dropped_slice(on: Subject) -> Mutation:
     verdict = on.case.judge(scores, frame=frame)
     about = f"no row of {column}={level} in the window ({int((~kept).sum()):,} before)"
     advice = f"add `for_each: [{column}], veto: METRIC(candidate) - METRIC(champion) …`: it knows which levels should be there"
-    return on.told("dropped slice", about, verdict, advice=advice)
+    return on.mutation("dropped slice", about, verdict, advice=advice)
 
 
 def short_window(on: Subject) -> Mutation:
@@ -122,7 +122,7 @@ def short_window(on: Subject) -> Mutation:
     scores = on.same(np.flatnonzero(kept))
     verdict = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
     advice = "raise `minimum.units`"
-    return on.told("short window", f"the first 2 {on.product.gates.unit}s alone", verdict, advice=advice)
+    return on.mutation("short window", f"the first 2 {on.product.gates.unit}s alone", verdict, advice=advice)
 
 
 def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:

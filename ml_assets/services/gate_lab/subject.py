@@ -102,26 +102,26 @@ class Subject:
         """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
         known = [scores for role, scores in self.case.scores.items() if role != "baseline"]
         if any(candidate.size == scores.size and np.array_equal(candidate, scores) for scores in known):
-            return Mutation(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
+            return Mutation(mutant=mutant, about=about, fate="no change", message="it scores every row as a stored model does")
         try:
             verdict = self.case.judge({"candidate": candidate, **self.baselines})
         except MlAssetsError as error:
             return Mutation(mutant=mutant, about=about, fate="caught", catches=(Catch("evaluation", str(error)),))
-        return self.told(mutant, about, verdict, is_soft=is_soft)
+        return self.mutation(mutant, about, verdict, is_soft=is_soft)
 
-    def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
+    def mutation(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
         """A verdict on a mutant, put in words."""
         if caught_by := catches(verdict, self.control):
             return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
             message = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
-            return Mutation(mutant=mutant, about=about, fate="let through", told=message, advice=advice or self._advice())
+            return Mutation(mutant=mutant, about=about, fate="let through", message=message, advice=advice or self._advice())
         relative = [claim for claim in verdict.claims if claim.kind == "prove" and "champion" in claim.text]
         if is_soft and relative:
             message = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
-            return Mutation(mutant=mutant, about=about, fate="within the margin", told=message)
-        return Mutation(mutant=mutant, about=about, fate="let through", told="ACCEPT", advice=advice or self._advice())
+            return Mutation(mutant=mutant, about=about, fate="within the margin", message=message)
+        return Mutation(mutant=mutant, about=about, fate="let through", message="ACCEPT", advice=advice or self._advice())
 
     def _advice(self) -> str:
         metric, sign = self.metric, "> -" if self.product.task == "binary" else "< "

@@ -32,7 +32,7 @@ def unlabelled_days(on: Subject) -> Mutation:
     before = on.case.rows(on.case.trained[-product.window.test :])
     doubt = lacking(known, before, product=product)
     about = f"no outcome of one {product.gates.unit} in {UNKNOWN}"
-    return _told("unlabelled days", about, (Catch("evaluation", doubt),) if doubt else (), "this code's coverage is broken")
+    return _mutation("unlabelled days", about, (Catch("evaluation", doubt),) if doubt else (), "this code's coverage is broken")
 
 
 def degenerate_first_release(on: Subject) -> Mutation:
@@ -43,7 +43,7 @@ def degenerate_first_release(on: Subject) -> Mutation:
     )
     advice = "add a floor: a claim about the candidate alone, such as `prove: roc_auc(candidate) > 0.6`"
     about = f"{usual:.3f} for every row, as a first release"
-    return _told("degenerate first release", about, catches(verdict, control), advice)
+    return _mutation("degenerate first release", about, catches(verdict, control), advice)
 
 
 def weakened_block(on: Subject) -> Mutation:
@@ -56,13 +56,13 @@ def weakened_block(on: Subject) -> Mutation:
         Catch("gates", f"{change.name}: {change.reason}") for change in changes if change.effect == "weakened"
     )
     advice = "the code of core/changes is what names this: it is broken"
-    return _told("weakened block", f"the gates without {first.name}", catches_of_rules, advice)
+    return _mutation("weakened block", f"the gates without {first.name}", catches_of_rules, advice)
 
 
-def _told(mutant: str, about: str, caught_by: tuple[Catch, ...], advice: str) -> Mutation:
+def _mutation(mutant: str, about: str, caught_by: tuple[Catch, ...], advice: str) -> Mutation:
     if caught_by:
         return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
-    return Mutation(mutant=mutant, about=about, fate="let through", told="nothing stopped it", advice=advice)
+    return Mutation(mutant=mutant, about=about, fate="let through", message="nothing stopped it", advice=advice)
 
 
 MUTANTS: dict[str, Callable[[Subject], Mutation]] = {

@@ -10,13 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from ml_assets.core.contract.engine import audit, polars_schema, read_delivery
-from ml_assets.core.draft.asked import Asked, DraftRefused
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.gates import Plan, tried_plan
 from ml_assets.core.draft.page import page
 from ml_assets.core.draft.product_text import product_text
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.draft.sql import dbt_files, plain
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
@@ -45,7 +45,14 @@ class Written:
 
 
 def new_product(
-    source: Source, request: Asked, *, root: Path, home: Path, taken_ports: Iterable[int], time_format: str | None, say: Say
+    source: Source,
+    request: DraftRequest,
+    *,
+    root: Path,
+    home: Path,
+    taken_ports: Iterable[int],
+    time_format: str | None,
+    say: Say,
 ) -> Written:
     """Draft, try and write a product into `root/<name>`, all or nothing; its history goes below `home`. Raises DraftRefused."""
     folder, history = root / request.name, StoredHistory.of(home, request.name)

@@ -94,7 +94,7 @@ class _Reviewing:
     repository: Repository
     current: Settings
     commit: str
-    found: Differences
+    differences: Differences
     given: Acknowledged
     say: Say
     walked: Path | None
@@ -103,7 +103,7 @@ class _Reviewing:
 
     def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
         """Of every product that changes at all. One whose models stay what they are is accepted by that."""
-        compared = self.found
+        compared = self.differences
         touched = dict.fromkeys([*(change.product for change in compared.changes), *(stage.product for stage in compared.stale)])
         modelled = {stage.product for stage in compared.stale if stage.stage in UNJUDGED}
         names: list[str] = []
@@ -123,7 +123,7 @@ class _Reviewing:
         from ml_assets.services.review.models import Question, arena
         from resources.ledger.database import LedgerRefused
 
-        base, head = self.found.base.products, self.found.head.products
+        base, head = self.differences.base.products, self.differences.head.products
         try:
             with arena(
                 self.repository, self.commit, self.current, say=self.say, walked=self.walked, kept=self.keep_walks

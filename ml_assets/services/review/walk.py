@@ -54,7 +54,7 @@ class Walker:
     done: dict[Asset, Made] = field(default_factory=dict)
     breaches: dict[str, MlAssetsError] = field(default_factory=dict)
 
-    def made(self, stage: str, key: str) -> Manifest:
+    def snapshot(self, stage: str, key: str) -> Manifest:
         """The snapshot of a stage's partition, with all that it reads made first; each once. Raises what its builder raises."""
         asset = (stage, key)
         if asset not in self.done:
@@ -70,7 +70,7 @@ class Walker:
     def inputs(self, stage: str, key: str) -> list[Manifest]:
         """What the stage reads: of what is not required, the partitions that were delivered and can be built."""
         declared = reads(self.product, stage, key, self._can_be_read)
-        return [self.made(*asset) for asset in (*declared.available, *declared.required)]
+        return [self.snapshot(*asset) for asset in (*declared.available, *declared.required)]
 
     def newest(self) -> list[str]:
         """The newest delivered partitions: a contract is tried on them too, and nothing of them is scored."""
@@ -78,7 +78,7 @@ class Walker:
         delivered = [key for key in known if self._delivered("raw", key) is not None][-RECENT:]
         for key in delivered:
             try:
-                self.made("dataset", key)
+                self.snapshot("dataset", key)
             except MlAssetsError as error:  # a check says so
                 self.breaches.setdefault(key, error)
         return delivered
@@ -91,7 +91,7 @@ class Walker:
         if self._delivered("raw", key) is None:
             return False
         try:
-            self.made(stage, key)
+            self.snapshot(stage, key)
         except ContractBreached:
             return False
         return True
@@ -200,12 +200,12 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     from ml_assets.core.model.training import labelled
 
     product = walker.product
-    tested = [walker.made("features", key) for key in test_keys(product, key)]
-    fitted = walker.made("model", key)
+    tested = [walker.snapshot("features", key) for key in test_keys(product, key)]
+    fitted = walker.snapshot("model", key)
     facts = ModelFacts.of(fitted)
     trained, seen = facts.train, {"candidate": trained_names(product, facts, role="candidate")}
     refuse_seen_rows(product, tested=tested_names(product, [manifest.partition for manifest in tested]), trained=seen)
-    before = [walker.handle(walker.made("features", key)) for key in trained[-partitions_before(product) :]]
+    before = [walker.handle(walker.snapshot("features", key)) for key in trained[-partitions_before(product) :]]
     rows = window_rows([*map(walker.handle, tested)], before, product)
     scores = {SCORE: candidate_scores(walker.handle(fitted), rows, product), **simple_scores(before, rows, product)}
     scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})
@@ -229,7 +229,7 @@ def _checks(walker: Walker, keys: Collection[str]) -> Iterator[Check]:
         stage, key = asset
         if stage in ("dataset", "features") and key in keys:
             if stage == "dataset":
-                walker.made("quarantine", key)
+                walker.snapshot("quarantine", key)
             for finding, _ in prove_all(walker.lineage, walker.dbt, walker.product, snapshot.manifest, run=RUN):
                 yield Check(
                     stage=stage,

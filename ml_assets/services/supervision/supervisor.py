@@ -48,12 +48,12 @@ class _Supervisor:
         for part in self.parts:
             if not part.part.may_start:
                 self.tell(f"{part.part.name:<20} starts when a first release serves: `make demo` makes one")
-        is_told = False
+        is_announced = False
         while not self.ending.is_set():
             for part in self.parts:
                 part.step()
-            if not is_told and {part.state for part in self.parts} <= {"works", "waiting"}:
-                is_told = True
+            if not is_announced and {part.state for part in self.parts} <= {"works", "waiting"}:
+                is_announced = True
                 self.tell("all ready; Ctrl-C stops all of them")
             time.sleep(processes.TICK_SECONDS)
         self.tell("stopping")

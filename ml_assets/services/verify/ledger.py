@@ -18,8 +18,8 @@ from ml_assets.core.gates.records import RestorationRecord
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import ManifestRecord
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
+from ml_assets.services.verify.discrepancies import Discrepancies, Progress
 from ml_assets.services.verify.erasures import ErasureCheck
-from ml_assets.services.verify.findings import Findings, Progress
 from ml_assets.services.verify.ledger_file import check_database, copy_database
 from resources.ledger import head_checkpoint as witness
 from resources.ledger import tables as schema
@@ -41,7 +41,7 @@ class LedgerCheck:
     url: str
     witness: Path
     folder: Path
-    findings: Findings
+    discrepancies: Discrepancies
     tell: Progress
     named: dict[str, str] = field(default_factory=dict)
     moves: dict[tuple[str, str], Record[MoveRecord]] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class LedgerCheck:
     broken: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.erasures = ErasureCheck(self.findings)
+        self.erasures = ErasureCheck(self.discrepancies)
 
     def run(self) -> int:
         """Check everything; the number of entries."""
@@ -58,7 +58,7 @@ class LedgerCheck:
             self._database()
         except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
             message = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
-            self.findings.add("changed", "ledger", message, RESTORE)
+            self.discrepancies.add("changed", "ledger", message, RESTORE)
         self._witness()
         return len(self.heads)
 
@@ -66,7 +66,7 @@ class LedgerCheck:
         url = make_url(self.url)
         path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         if path is not None and not path.exists():
-            self.findings.note("missing", f"ledger {path.name}", "is not there: nothing was ever recorded")
+            self.discrepancies.note("missing", f"ledger {path.name}", "is not there: nothing was ever recorded")
             return
         source = create_engine(f"sqlite:///{copy_database(path, self.folder)}") if path else _read_only(self.url)
         again = open_database(f"sqlite:///{self.folder / 'again.db'}")
@@ -74,7 +74,7 @@ class LedgerCheck:
             with source.connect() as connection, again.connect() as target:
                 if path is None:
                     self._postgres(connection)
-                elif not check_database(path.name, connection, target, self.findings):
+                elif not check_database(path.name, connection, target, self.discrepancies):
                     return
                 if inspect(connection).has_table("entries"):
                     self._again(connection, target)
@@ -85,7 +85,7 @@ class LedgerCheck:
     def _postgres(self, connection: Connection) -> None:
         if inspect(connection).has_table("entries") and not is_guarded(connection):
             message = "a trigger that refuses changes is missing or switched off"
-            self.findings.add("changed", "ledger", message, "the next command that writes to the ledger makes it again")
+            self.discrepancies.add("changed", "ledger", message, "the next command that writes to the ledger makes it again")
 
     def _again(self, connection: Connection, target: Connection) -> None:
         """Write the ledger again and compare its tables."""
@@ -113,12 +113,12 @@ class LedgerCheck:
     def _entry(self, row: Any, due: int, previous: str) -> Entry | None:
         where = f"ledger entry {row.seq}"
         if row.seq != due:
-            self.findings.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
+            self.discrepancies.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
         elif row.previous != previous:
-            self.findings.add("changed", where, "does not follow from the entry before it", RESTORE)
+            self.discrepancies.add("changed", where, "does not follow from the entry before it", RESTORE)
         entry, rule = _read(row)
         if entry is None:
-            self.findings.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
+            self.discrepancies.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
             self.broken.add(row.seq)
             return None
         self.erasures.add(entry, rule)
@@ -131,7 +131,7 @@ class LedgerCheck:
         except (EntryMalformed, KeyError, TypeError, IntegrityError):
             if not self.broken:  # else it may build on one of those
                 message = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
-                self.findings.add("added", f"ledger entry {entry.seq}", message, RESTORE)
+                self.discrepancies.add("added", f"ledger entry {entry.seq}", message, RESTORE)
             self.broken.add(entry.seq)
 
     def _keep(self, entry: Entry) -> None:
@@ -142,7 +142,7 @@ class LedgerCheck:
         elif entry.kind == "restoration":
             lost = read(entry, RestorationRecord).body
             message = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
-            self.findings.note("missing", f"ledger entry {entry.seq}", message)
+            self.discrepancies.note("missing", f"ledger entry {entry.seq}", message)
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
             self.moves[move.body.product, move.body.environment] = move
@@ -165,7 +165,7 @@ class LedgerCheck:
             for row in due - rows:
                 self._row("missing", table, row, "lacks a row that an entry gives" if table is not schema.entries else "")
         if (all_rows := ours.scalar(select(func.count()).select_from(table))) != count:
-            self.findings.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
+            self.discrepancies.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
 
     def _row(self, kind: Any, table: Table, row: tuple[Any, ...], message: str) -> None:
         named = dict(zip(table.columns.keys(), row, strict=True))
@@ -177,7 +177,7 @@ class LedgerCheck:
         else:
             message = "is not written as the ledger writes"
         where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
-        self.findings.add(kind, where, message, RESTORE)
+        self.discrepancies.add(kind, where, message, RESTORE)
 
     def _witness(self) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
@@ -186,11 +186,11 @@ class LedgerCheck:
         try:
             head = witness.read(self.witness)
         except witness.HeadCheckpointDamaged:
-            self.findings.add("changed", where, "is not what was written", f"delete {self.witness} when the ledger is clean")
+            self.discrepancies.add("changed", where, "is not what was written", f"delete {self.witness} when the ledger is clean")
             return
         if head is None:
             if self.heads:
-                self.findings.note("missing", where, "is not there: an end cut off the ledger would not be seen")
+                self.discrepancies.note("missing", where, "is not there: an end cut off the ledger would not be seen")
         elif (remembered := self.heads.get(head.seq)) != head.hash:
             self._gone(head, remembered, where, then)
 
@@ -198,9 +198,9 @@ class LedgerCheck:
         last = max(self.heads, default=0)
         if remembered is None and head.seq > last:
             message = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
-            self.findings.add("missing", where, message, then)
+            self.discrepancies.add("missing", where, message, then)
         else:
-            self.findings.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
+            self.discrepancies.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
 
 
 def _read(row: Any) -> tuple[Entry | None, Rule | None]:

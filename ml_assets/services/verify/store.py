@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_assets.core.digests import digest_file, sha256
-from ml_assets.services.verify.findings import Findings, Progress
+from ml_assets.services.verify.discrepancies import Discrepancies, Progress
 from resources.store.blobs import Above, Blobs, LocalBlobs, RemoteBlobs, is_readable
 from resources.store.temp_files import UNFINISHED
 
@@ -23,7 +23,7 @@ class StoreCheck:
     blobs: Blobs
     below: Blobs | None
     named: Mapping[str, str]
-    findings: Findings
+    discrepancies: Discrepancies
     tell: Progress
     whole: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
@@ -40,7 +40,7 @@ class StoreCheck:
             referenced |= self._snapshot(snapshot, label)
         for digest in sorted(self.whole - referenced):
             message = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
-            self.findings.note("added", f"store {digest}", message)
+            self.discrepancies.note("added", f"store {digest}", message)
         return count
 
     def _file(self, name: str, path: Path | None) -> None:
@@ -48,9 +48,9 @@ class StoreCheck:
         match = NAME.fullmatch(name)
         if match is None:
             if Path(name).name.startswith(UNFINISHED):
-                self.findings.note("added", where, "is a write that a crash cut off; it may be deleted")
+                self.discrepancies.note("added", where, "is a write that a crash cut off; it may be deleted")
             else:
-                self.findings.add("added", where, "is no file of the store", "find out who put it there, then delete it")
+                self.discrepancies.add("added", where, "is no file of the store", "find out who put it there, then delete it")
             return
         digest = match["digest"]
         if path is not None and path.is_symlink():
@@ -69,7 +69,9 @@ class StoreCheck:
 
     def _damage(self, digest: str, message: str) -> None:
         self.damaged.add(digest)
-        self.findings.add("changed", f"store {digest}", message, "put it back from a copy, or delete it and run what made it")
+        self.discrepancies.add(
+            "changed", f"store {digest}", message, "put it back from a copy, or delete it and run what made it"
+        )
 
     def _snapshot(self, snapshot: str, label: str) -> set[str]:
         """What a named snapshot needs; reports what of it is not there."""
@@ -88,7 +90,7 @@ class StoreCheck:
             self.whole.add(digest)
         else:
             command = f"put it back from a copy, or run it again: `{_run(label)}`"
-            self.findings.add("missing", f"store {digest}", f"{what} is missing", command)
+            self.discrepancies.add("missing", f"store {digest}", f"{what} is missing", command)
             self.damaged.add(digest)
         return digest in self.whole
 

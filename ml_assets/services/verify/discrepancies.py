@@ -10,31 +10,35 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Discrepancy:
     """Something that is not as it was written. A note is worth knowing and no failure: a crash may leave it.
 
-    `where` is a file, an entry or a row; `told` says what is wrong, `then` what to do about it.
+    `where` is a file, an entry or a row; `message` says what is wrong, `then` what to do about it.
     """
 
     kind: Kind
     where: str
-    told: str
+    message: str
     then: str = ""
     is_note: bool = False
 
+    def to_dict(self) -> dict[str, str | bool]:
+        """Return it as JSON values; the message is called `told` there."""
+        return {"kind": self.kind, "where": self.where, "told": self.message, "then": self.then, "is_note": self.is_note}
+
 
 @dataclass
-class Findings:
-    """Collects them in the order found."""
+class Discrepancies:
+    """Collects them in the order in which they are seen."""
 
-    found: list[Finding] = field(default_factory=list)
+    collected: list[Discrepancy] = field(default_factory=list)
 
     def add(self, kind: Kind, where: str, message: str, then: str = "") -> None:
-        self.found.append(Finding(kind, where, message, then))
+        self.collected.append(Discrepancy(kind, where, message, then))
 
     def note(self, kind: Kind, where: str, message: str) -> None:
-        self.found.append(Finding(kind, where, message, is_note=True))
+        self.collected.append(Discrepancy(kind, where, message, is_note=True))
 
     @property
     def is_clean(self) -> bool:
-        return all(finding.is_note for finding in self.found)
+        return all(discrepancy.is_note for discrepancy in self.collected)

@@ -12,7 +12,7 @@ class DraftRefused(MlAssetsError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class DraftRequest:
     """The arguments of `ml-assets new`; None and () where the draft decides. Columns are named as delivered."""
 
     name: str
