@@ -48,9 +48,10 @@ def moved(text: str) -> str:
 
 
 class Build(build_py):
-    """Copies the folders beside `ml_assets` into it, then writes all imports anew."""
+    """Copies the folders beside `ml_assets` into it, then rewrites all imports."""
 
     def run(self) -> None:
+        """Build into an empty folder; an editable install is left as it is."""
         if self.editable_mode:
             super().run()
             return

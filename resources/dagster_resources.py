@@ -32,6 +32,7 @@ class LandingResource(ConfigurableResourceFactory[Landing]):
     folder: str
 
     def create_resource(self, context: dg.InitResourceContext) -> Landing:
+        """Return the landing folder."""
         return Landing(Path(self.folder))
 
 
@@ -43,6 +44,7 @@ class SnapshotsResource(ConfigurableResourceFactory[Snapshots]):
     upstream: str = Field(default="", description="The store of a home that is only read, for what this one lacks.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Snapshots:
+        """Open the store."""
         return open_snapshots(self.url, cache=Path(self.cache), upstream=self.upstream)
 
 
@@ -53,6 +55,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
     head: str = Field(description="The file that remembers the last entry.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Ledger:
+        """Return the ledger; it connects on first use."""
         return Ledger(self.url, head_checkpoint=Path(self.head))
 
     @contextmanager
@@ -79,6 +82,7 @@ class LineageResource(ConfigurableResourceFactory[Lineage]):
     upstream: str = Field(default="", description="The ledger of a home that is only read: what was made there is reused.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Lineage:
+        """Return the store and the ledger as one."""
         sources = Sources([Path(folder) for folder in self.products], self.commit, self.merged)
         return open_lineage(self.snapshots, self.ledger, sources, cache=Path(self.cache), upstream=self.upstream)
 
@@ -90,6 +94,7 @@ class EndpointsResource(ConfigurableResourceFactory[Endpoints]):
     folder: str = Field(description="The folder of the pointer files.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Endpoints:
+        """Return the endpoints of all products."""
         return Endpoints(Path(self.folder), self.ledger)
 
 
@@ -99,6 +104,7 @@ class DbtResource(ConfigurableResourceFactory[Dbt]):
     cache: str = Field(description="The folder of parsed projects.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Dbt:
+        """Return dbt with its cache."""
         return Dbt(cache=Path(self.cache))
 
 
@@ -109,6 +115,7 @@ class TrackingResource(ConfigurableResourceFactory[Catalogue]):
     artifacts: str = Field(description="The folder of new experiments' artifacts.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Catalogue:
+        """Return the catalogue; it connects on first use."""
         return Catalogue(self.url, Path(self.artifacts))
 
 
@@ -127,6 +134,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
     notify: str = ""
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
+        """Return the settings."""
         return Settings(
             home=Path(self.home),
             landing=Path(self.landing),

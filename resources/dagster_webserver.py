@@ -35,6 +35,7 @@ class Webserver:
     token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        """Raise WebserverRefused for a URL that is not http or https."""
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).netloc:
             raise WebserverRefused(f"{self.url!r} is no address of a webserver; give one like http://dagster.example:3000")
 

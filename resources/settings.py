@@ -65,10 +65,12 @@ class Settings:
 
     @property
     def dagster_home(self) -> Path:
+        """Dagster's own folder."""
         return self.home / "dagster"
 
     @property
     def mlflow_artifacts(self) -> Path:
+        """The folder for MLflow's artifacts."""
         return self.home / "mlflow" / "artifacts"
 
     @property

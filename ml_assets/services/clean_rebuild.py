@@ -41,6 +41,7 @@ class Rebuilt:
 
     @property
     def is_equal(self) -> bool:
+        """Whether the rebuilt data version equals the recorded one; False if nothing was built."""
         return self.now is not None and self.now.data_version == self.recorded.data_version
 
 
@@ -141,6 +142,7 @@ class Compared:
 
     @property
     def is_equal(self) -> bool:
+        """Whether no prediction differs."""
         return self.different == 0
 
     def to_dict(self) -> dict[str, Any]:

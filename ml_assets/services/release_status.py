@@ -47,6 +47,7 @@ class ReleaseStatus:
 
     @property
     def name(self) -> str:
+        """The name of the release."""
         return ReleaseFacts.of(self.release).release
 
     @cached_property

@@ -41,6 +41,7 @@ class Staleness:
 
     @property
     def message(self) -> str:
+        """All of it in one line."""
         return f"{self.made_by}: {'; '.join(self.causes)}; {self.consequence}"
 
     @property

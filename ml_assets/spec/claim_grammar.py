@@ -46,6 +46,7 @@ class Measure:
     level: str = ""
 
     def __str__(self) -> str:
+        """Return the measure as product.yaml writes it."""
         match self.kind:
             case "ratio":
                 return f"ratio({self.metric}, {self.models[0]}, by: {self.column})"
@@ -72,6 +73,7 @@ class Comparison:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
+        """The measures of all terms, in order."""
         return tuple(measure for _, measure in self.terms)
 
 

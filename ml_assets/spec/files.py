@@ -45,10 +45,12 @@ class ProductFiles:
 
     @property
     def spec(self) -> bytes | None:
+        """The bytes of product.yaml; None without one."""
         return self.content.get(self.folder / SPEC_FILE)
 
     @property
     def contract(self) -> bytes | None:
+        """The bytes of contract.py; None without one."""
         return self.content.get(self.folder / CONTRACT_FILE)
 
     @property

@@ -98,6 +98,7 @@ class ClaimSpec(Section):
 
     @property
     def kind(self) -> ClaimKind:
+        """`prove` or `veto`: the one that is declared."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @cached_property
@@ -107,6 +108,7 @@ class ClaimSpec(Section):
 
     @property
     def text(self) -> str:
+        """The comparison, in the canonical spelling."""
         return self.form.text
 
     @property

@@ -12,6 +12,7 @@ class Places:
     """The places of one declaration. What cannot be found is placed in the nearest part that holds it."""
 
     def __init__(self, files: ProductFiles) -> None:
+        """Look in these files; they are parsed on first use."""
         self.files = files
 
     def key(self, *loc: str | int) -> str:

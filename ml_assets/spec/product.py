@@ -46,6 +46,7 @@ class ProductError(MlAssetsError):
     """A product folder that cannot be used; lists everything that is wrong with it."""
 
     def __init__(self, *problems: str) -> None:
+        """Join the problems, one a line."""
         self.problems = problems
         super().__init__("\n".join(problems))
 
@@ -118,6 +119,7 @@ class Product(Section):
         return monitoring
 
     def model_post_init(self, context: Any, /) -> None:
+        """Keep the files that the context carries."""
         self._files = (context or {}).get("files", self._files)
 
     @property

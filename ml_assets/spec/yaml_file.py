@@ -40,6 +40,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
+        """Return file, line, path and message, as editors link them."""
         return (
             f"{self.file}:{self.line}: {self.path}: {self.message}" if self.path else f"{self.file}:{self.line}: {self.message}"
         )
@@ -64,6 +65,7 @@ class SpecFileProblems(Exception):
     """Every mistake found in one spec file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
+        """Join the problems, one a line."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 

@@ -60,6 +60,7 @@ class Window:
 
     @property
     def ships(self) -> int:
+        """The number of promotions from this window and from those that share a partition with it."""
         return self.ships_before + sum(look.decision == "ACCEPT" for look in self.looks)
 
     @property

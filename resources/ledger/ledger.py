@@ -56,6 +56,7 @@ class Ledger:
 
     @cached_property
     def engine(self) -> Engine:
+        """The SQLAlchemy engine, opened on first use."""
         return open_read_only(self.url) if self.is_read_only else open_database(self.url)
 
     def close(self) -> None:
@@ -108,6 +109,7 @@ class Ledger:
             self._remember(entry)
 
     def manifest(self, id: str) -> Manifest | None:
+        """Return the manifest with this id, or None."""
         return self._manifest(schema.manifests.c.id == id)
 
     def record_of(self, manifest: Manifest) -> Record[ManifestRecord]:

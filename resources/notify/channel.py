@@ -36,6 +36,7 @@ class Secrets:
 
     @classmethod
     def of(cls, values: Iterable[str]) -> "Secrets":
+        """Keep the values that are long enough to be secrets, longest first."""
         return cls(tuple(sorted({v for v in values if len(v) >= SHORTEST_SECRET}, key=len, reverse=True)))
 
     def hidden(self, text: str) -> str:

@@ -29,7 +29,7 @@ def other_home(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def own_and_other(home: Path, *, store: str, ledger: str) -> tuple[Workspace, Workspace]:
-    """This process's home, and the one in the folder, whose store and ledger may be elsewhere."""
+    """The home of this process, and the one in the folder, whose store and ledger may be elsewhere."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ML_ASSETS_UPSTREAM")}
     other = environ | {"ML_ASSETS_HOME": str(home), "ML_ASSETS_STORE": store, "ML_ASSETS_LEDGER": ledger}
     space, there = workspace(), Workspace(settings(other))

@@ -24,6 +24,7 @@ class Progress:
     another reason."""
 
     def __init__(self, title: str, *, partition: str, quiet: bool = False) -> None:
+        """Start the clock. `title` begins the line; `quiet` prints nothing."""
         self.stages: dict[str, str] = {}
         self.rebuilt = 0
         self._partition = partition
@@ -35,6 +36,7 @@ class Progress:
         self._print(f"{title}  ")
 
     def __call__(self, entry: Any) -> None:
+        """Take one entry of Dagster's event log."""
         event = entry.dagster_event
         if event is None:
             self._logged(entry.user_message)

@@ -43,6 +43,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_failure(self) -> bool:
+        """Whether it failed with severity ERROR; a warning is no failure."""
         return not self.passed and self.severity == "ERROR"
 
     @property

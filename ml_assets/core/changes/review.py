@@ -60,6 +60,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
+        """The exit code of `ml-assets ci` for this outcome."""
         if self.outcome == "INCONCLUSIVE" and self.on_inconclusive == "fail":
             return EXIT_UNDECIDED
         return EXIT_CODES[self.outcome]

@@ -82,6 +82,7 @@ class Code:
         )
 
     def unit(self, place: Place) -> Unit:
+        """Return the unit at a place. Raises KeyError for a place that the module does not have."""
         return self.module(place[0]).units[place[1]]
 
     def _settled(self, walk: "_Walk") -> dict[Place, str]:

@@ -48,6 +48,7 @@ class ContractBreached(MlAssetsError):
     """A delivery that is not published; lists every breach."""
 
     def __init__(self, *, product: str, partition: str | None, breaches: Sequence[Breach]) -> None:
+        """Compose the message from all breaches, and the command that shows the rows."""
         self.product, self.partition, self.breaches = product, partition, tuple(breaches)
         what = f"{product} {partition}" if partition else product
         command = f"ml-assets check {product}" + (f" --partition {partition}" if partition else "")

@@ -80,6 +80,7 @@ class Audit:
         return not self.breaches
 
     def raise_if_breached(self, *, product: str, partition: str | None) -> None:
+        """Raise ContractBreached with all breaches, if there are any."""
         if self.breaches:
             raise ContractBreached(product=product, partition=partition, breaches=self.breaches)
 

@@ -21,6 +21,7 @@ class DeliveryError(MlAssetsError):
     """A delivered file that cannot be read as a table; `code` is stable."""
 
     def __init__(self, *, code: DeliveryCode, name: str, problem: str) -> None:
+        """Compose the message. `name` is the file, `problem` says what is wrong with it."""
         self.code = code
         self.name = name
         super().__init__(f"{name}: {problem}; deliver the file again ({code})")

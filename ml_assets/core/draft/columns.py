@@ -52,14 +52,17 @@ class Column:
 
     @property
     def rows(self) -> int:
+        """The number of rows, missing values included."""
         return len(self.values)
 
     @property
     def known(self) -> pl.Series:
+        """The values that are not missing."""
         return self.values.drop_nulls()
 
     @property
     def is_number(self) -> bool:
+        """Whether the values are integers or floats."""
         return self.kind in ("integer", "number")
 
     @property

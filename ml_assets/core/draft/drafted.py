@@ -49,6 +49,7 @@ class Draft:
 
     @property
     def name(self) -> str:
+        """The product's name."""
         return self.request.name
 
     @property

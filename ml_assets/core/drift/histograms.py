@@ -49,6 +49,7 @@ class Numbers:
 
     @property
     def rows(self) -> int:
+        """The number of rows, missing values included."""
         return int(self.counts.sum()) + self.missing
 
 
@@ -64,6 +65,7 @@ class Levels:
 
     @property
     def rows(self) -> int:
+        """The number of rows, other levels and missing values included."""
         return int(self.counts.sum()) + self.other + self.missing
 
 

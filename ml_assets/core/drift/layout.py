@@ -85,7 +85,7 @@ def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Bin
     ]
     sizes = [len(values) for values in bins]
     owner = np.repeat(np.arange(len(bins)), sizes)
-    counts = np.concatenate([each.counts if each and each.counts.size else empty for each in numbers]).astype(float)
+    counts = np.concatenate([part.counts if part and part.counts.size else empty for part in numbers]).astype(float)
     values, place = _distinct(np.concatenate(bins))
     size = max(values.size, 1)
     flat = np.bincount(owner * size + place, weights=counts, minlength=len(bins) * size)

@@ -32,6 +32,7 @@ class Rates:
 
     @property
     def values(self) -> Mapping[str, Any]:
+        """The rates by name, as JSON values."""
         return vars(self)
 
 

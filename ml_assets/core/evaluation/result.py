@@ -47,6 +47,7 @@ class Comparison:
         return {name: estimate for name, estimate in named.items() if estimate is not None}
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the estimates as JSON values."""
         return {"metric": self.metric} | {name: estimate.to_dict() for name, estimate in self.estimates.items()}
 
 
@@ -61,6 +62,7 @@ class Slice:
     comparisons: tuple[Comparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the slice and its comparisons as JSON values."""
         about = {"column": self.column, "level": self.level, "rows": self.rows, "positives": self.positives}
         return about | {"comparisons": [comparison.to_dict() for comparison in self.comparisons]}
 
@@ -82,6 +84,7 @@ class Evaluation:
 
     @property
     def has_champion(self) -> bool:
+        """Whether the candidate was compared with a champion."""
         return any(result.champion is not None for result in self.overall)
 
     def comparison(self, metric: str) -> Comparison | None:

@@ -41,10 +41,12 @@ class Boundary:
 
     @property
     def share(self) -> float:
+        """The share of the samples that were accepted."""
         return self.accepted / self.samples
 
     @property
     def interval(self) -> tuple[float, float]:
+        """The Clopper-Pearson interval of the share, at 99 %."""
         return clopper_pearson(self.accepted, self.samples, confidence=CONFIDENCE)
 
     @property

@@ -33,6 +33,7 @@ class Diagnosis:
     is_error: bool = True
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON values; the message is called `told` there."""
         severity = "error" if self.is_error else "warning"
         return {"code": self.code, "claim": self.claim, "severity": severity, "told": self.message, "number": self.number}
 
@@ -64,6 +65,7 @@ class Past:
 
     @property
     def promotions(self) -> int:
+        """The number of past candidates that the block accepts."""
         return sum(verdict.is_accept for verdict in self.real)
 
     @property

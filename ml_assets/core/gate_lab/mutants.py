@@ -43,6 +43,7 @@ class Mutation:
 
     @property
     def is_finding(self) -> bool:
+        """Whether the gates let the mutant through, which they should not."""
         return self.fate == "let through"
 
     @property
@@ -51,6 +52,7 @@ class Mutation:
         return (self.catches[0].message if self.catches else self.message).splitlines()[0] if self.catches or self.message else ""
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the mutation as JSON values; the message is called `told` there."""
         return {
             "mutant": self.mutant,
             "about": self.about,

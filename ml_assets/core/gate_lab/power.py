@@ -26,6 +26,7 @@ class Power:
 
     @property
     def units(self) -> int:
+        """The number of units that the error was estimated from."""
         return self.spread.units
 
     def passes(self, level: float) -> float:

@@ -33,6 +33,7 @@ class Shown:
 
     @property
     def is_defined(self) -> bool:
+        """Whether the rows allow a statement: the value and its error are finite."""
         return not self.note and isfinite(self.value) and self.spread.is_defined
 
     @property

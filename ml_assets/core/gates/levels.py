@@ -11,11 +11,16 @@ class BudgetLike(Protocol):
     """What `gates.budget` of product.yaml says."""
 
     @property
-    def alpha(self) -> float: ...
+    def alpha(self) -> float:
+        """The error rate that all looks at a window share."""
+
     @property
-    def looks(self) -> int: ...
+    def looks(self) -> int:
+        """The largest number of looks at a window."""
+
     @property
-    def ships(self) -> int: ...
+    def ships(self) -> int:
+        """The largest number of promotions from a window."""
 
 
 def nodes(looks: int, ships: int) -> int:

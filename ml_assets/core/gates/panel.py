@@ -28,11 +28,16 @@ class MinimumLike(Protocol):
     """What `gates.minimum` of product.yaml says."""
 
     @property
-    def units(self) -> int: ...
+    def units(self) -> int:
+        """The smallest number of units to decide on."""
+
     @property
-    def positives(self) -> int: ...
+    def positives(self) -> int:
+        """The smallest number of rows with label 1; binary tasks only."""
+
     @property
-    def negatives(self) -> int: ...
+    def negatives(self) -> int:
+        """The smallest number of rows with label 0; binary tasks only."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,12 @@ class Panel:
 
     @cached_property
     def units(self) -> Units:
+        """The units of the rows, counted."""
         return Units.of(self.codes, is_ordered=self.is_ordered)
 
     @property
     def rows(self) -> int:
+        """The number of rows, n."""
         return int(self.y.size)
 
     @property

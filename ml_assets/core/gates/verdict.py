@@ -50,6 +50,7 @@ class Verdict:
 
     @property
     def is_accept(self) -> bool:
+        """Whether the decision is ACCEPT."""
         return self.decision == "ACCEPT"
 
     def to_dict(self) -> dict[str, Any]:

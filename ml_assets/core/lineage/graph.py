@@ -64,10 +64,12 @@ class Graph:
 
     @classmethod
     def empty(cls) -> "Graph":
+        """Return a graph without nodes."""
         none, no_edges = np.empty(0, np.int32), Adjacency(np.zeros(1, np.int32), np.empty(0, np.int32))
         return cls(none, none, none, np.empty((0, ID_BYTES), np.uint8), (), (), no_edges, no_edges)
 
     def __len__(self) -> int:
+        """Return the number of nodes."""
         return len(self.seqs)
 
     def node(self, seq: int) -> int | None:
@@ -76,6 +78,7 @@ class Graph:
         return at if at < len(self.seqs) and self.seqs[at] == seq else None
 
     def hex_ids(self, nodes: Ints) -> list[str]:
+        """Return the ids of the nodes, in hexadecimal."""
         text = self.ids[nodes].tobytes().hex()
         return [text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES)]
 

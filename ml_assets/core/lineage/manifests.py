@@ -70,6 +70,7 @@ class Manifest:
         return digest_json(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as JSON values, as the ledger stores it."""
         return asdict(self)
 
     @classmethod
@@ -93,6 +94,7 @@ class Manifest:
 
     @property
     def partition(self) -> str:
+        """The partition of the snapshot; empty for an unpartitioned stage."""
         return self.recipe.partition
 
     def as_input(self) -> Input:

@@ -96,6 +96,7 @@ class Planner:
     items: dict[Asset, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Index the current snapshots by stage and partition."""
         self._known: dict[str, dict[str, tuple[Asset, str]]] = {}
         for asset, standing in self.situation.standing.items():
             self._known.setdefault(asset[0], {})[asset[1]] = (asset, standing.data_version)

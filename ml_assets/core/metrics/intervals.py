@@ -82,6 +82,7 @@ class Measured:
 
     @property
     def units(self) -> int:
+        """The number of units, G."""
         return int(self.shares.size)
 
     def minus(self, other: "Measured") -> "Measured":

@@ -34,6 +34,7 @@ class Metric:
 
     @property
     def greater_is_better(self) -> bool:
+        """Whether a larger value is better."""
         return self.best == "greatest"
 
     def advantage(self, candidate: float, champion: float) -> float:

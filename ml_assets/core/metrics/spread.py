@@ -50,6 +50,7 @@ class Spread:
 
     @property
     def is_defined(self) -> bool:
+        """Whether there are two units or more, and all numbers are finite."""
         numbers = (self.standard_error, self.freedom, self.skewness, self.past_skewness)
         return all(map(isfinite, numbers)) and self.standard_error >= 0 and self.units >= 2
 

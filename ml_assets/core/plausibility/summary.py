@@ -40,6 +40,7 @@ class Summary:
     repeated: float
 
     def to_json(self) -> bytes:
+        """Return the summary as JSON, without NaN."""
         about = {
             "rows": self.rows,
             "pairs": [list(pair) for pair in self.pairs],
@@ -52,6 +53,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, content: bytes) -> "Summary":
+        """Read what `to_json` returned."""
         parsed = json.loads(content)
         about: Mapping[str, Any] = parsed["about"]
         return cls(

@@ -57,6 +57,7 @@ class Audit:
     subject: Subject
 
     def graph(self) -> Graph:
+        """The graph of all manifests, brought up to date with the ledger."""
         return open_graph(self.ledger, self.cache / "graph")
 
     def lineage(self) -> Answer:

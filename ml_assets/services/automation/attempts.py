@@ -50,6 +50,7 @@ class Landed:
 
     @cached_property
     def digests(self) -> FileDigests:
+        """The remembered digests of the delivered files."""
         return FileDigests.read(self.cache / f"landing-{self.product.name}.json")
 
     @cached_property

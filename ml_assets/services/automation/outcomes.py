@@ -33,6 +33,7 @@ class Outcome:
 
     @property
     def is_success(self) -> bool:
+        """Whether the run did what it should, which withholding a release is too."""
         return self.kind in ("promoted", "withheld", "kept", "no candidate")
 
 

@@ -39,6 +39,7 @@ class Outcome:
 
     @property
     def as_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values."""
         return asdict(self)
 
 

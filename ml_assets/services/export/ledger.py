@@ -64,6 +64,7 @@ class ExportCheck:
     erasures: ErasureCheck = field(init=False)
 
     def __post_init__(self) -> None:
+        """Begin without an entry."""
         self.erasures = ErasureCheck(self.discrepancies)
 
     def run(self, content: Iterable[str]) -> None:

@@ -63,6 +63,7 @@ class Exporter:
 
     @property
     def namespace(self) -> str:
+        """The OpenLineage namespace of the product's jobs and data sets."""
         return f"ml-assets://{self.product.name}"
 
     def events(self, manifest: Manifest, entry: Record[ManifestRecord]) -> "Iterator[RunEvent]":

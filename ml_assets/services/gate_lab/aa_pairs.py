@@ -23,6 +23,7 @@ class Tally:
     undecided: dict[str, int] = field(default_factory=dict)
 
     def add(self, verdict: Verdict) -> None:
+        """Count the outcomes of one pair."""
         self.pairs += 1
         outcomes = {claim.name: claim.outcome for claim in verdict.claims}
         words = {"ACCEPT": "PASS", "REJECT": "FAIL", "INCONCLUSIVE": "UNDECIDED"}

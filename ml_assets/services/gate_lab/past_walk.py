@@ -34,6 +34,7 @@ class Step:
 
     @property
     def scores(self) -> "dict[str, Floats]":
+        """The scores of each model, (n,) by role."""
         return dict(self.panel.scores)
 
     def judge(self, candidate: "Floats", against: "Mapping[str, Floats]", *, unit: str | None = None) -> Verdict:
@@ -42,6 +43,7 @@ class Step:
         return by_unit(self.case, unit).judge(scores) if unit else self.case.judge(scores, past=self.past)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the step as JSON values."""
         return {
             "partition": self.case.partition,
             "decision": self.verdict.decision,

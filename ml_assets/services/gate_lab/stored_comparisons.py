@@ -77,10 +77,12 @@ class Case:
 
     @property
     def partition(self) -> str:
+        """The partition of the evaluation."""
         return self.evaluation.partition
 
     @cached_property
     def inputs(self) -> list[Manifest]:
+        """The manifests that the evaluation was made from."""
         return self.lineage.inputs(self.evaluation)
 
     @cached_property
@@ -90,6 +92,7 @@ class Case:
 
     @cached_property
     def tested(self) -> list[Manifest]:
+        """The features of the test window, oldest first."""
         return self.lineage.tested(self.evaluation)
 
     @cached_property

@@ -32,6 +32,7 @@ class Subject:
 
     @property
     def product(self) -> "Product":
+        """The product, with the gates that are tried."""
         return self.case.product
 
     @property

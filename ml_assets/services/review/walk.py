@@ -84,6 +84,7 @@ class Walker:
         return delivered
 
     def handle(self, manifest: Manifest) -> Handle:
+        """Return the checked files of a snapshot."""
         return self.lineage.handle(manifest)
 
     def _can_be_read(self, asset: Asset) -> bool:

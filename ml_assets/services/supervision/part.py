@@ -27,6 +27,7 @@ class Address:
 
     @property
     def url(self) -> str:
+        """The address as an http URL."""
         return f"http://{self.host}:{self.port}"
 
     def problem(self, name: str) -> str | None:
@@ -57,6 +58,7 @@ class Part:
 
     @property
     def kind(self) -> str:
+        """The name without the product: `endpoint` of `endpoint:flights`."""
         return self.name.partition(":")[0]
 
     @property
@@ -71,10 +73,12 @@ class Part:
 
     @property
     def log(self) -> str:
+        """The name of the log file."""
         return f"{self.name.replace(':', '-')}.log"
 
     @property
     def may_start(self) -> bool:
+        """Whether the file that the part needs is there."""
         return self.needs is None or self.needs.is_file()
 
 

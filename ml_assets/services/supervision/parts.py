@@ -34,6 +34,7 @@ class Ports:
 
     @property
     def health_address(self) -> Address:
+        """The address of the health page."""
         return Address(HOST, self.health, "--health-port")
 
 

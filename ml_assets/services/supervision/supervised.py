@@ -48,6 +48,7 @@ class Supervised:
 
     @property
     def log(self) -> Path:
+        """The path of the log file."""
         return self.logs / self.part.log
 
     def step(self) -> None:

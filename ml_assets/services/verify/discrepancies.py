@@ -34,11 +34,14 @@ class Discrepancies:
     collected: list[Discrepancy] = field(default_factory=list)
 
     def add(self, kind: Kind, where: str, message: str, then: str = "") -> None:
+        """Record damage; `then` is what to do about it."""
         self.collected.append(Discrepancy(kind, where, message, then))
 
     def note(self, kind: Kind, where: str, message: str) -> None:
+        """Record something that is worth knowing and no failure."""
         self.collected.append(Discrepancy(kind, where, message, is_note=True))
 
     @property
     def is_clean(self) -> bool:
+        """Whether there are notes at most."""
         return all(discrepancy.is_note for discrepancy in self.collected)

@@ -19,6 +19,7 @@ class ErasureCheck:
     _newest_rule: Rule | None = None
 
     def add(self, entry: Entry, rule: Rule | None) -> None:
+        """Take the next entry, with the rule under which its hash is right; None where its body was withheld."""
         if rule == "body" and self._newest_rule is not None:
             message = f"({entry.kind}, {entry.at}) is chained by the old rule, after entries of the new one"
             self.discrepancies.add("changed", _where(entry.seq), message, RESTORE)

@@ -21,6 +21,7 @@ class Verified:
 
     @property
     def is_clean(self) -> bool:
+        """Whether there are notes at most."""
         return all(discrepancy.is_note for discrepancy in self.discrepancies)
 
 

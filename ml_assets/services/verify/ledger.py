@@ -50,6 +50,7 @@ class LedgerCheck:
     broken: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        """Begin without an entry."""
         self.erasures = ErasureCheck(self.discrepancies)
 
     def run(self) -> int:

@@ -36,6 +36,7 @@ class Summaries:
 
     @classmethod
     def of(cls, lineage: Lineage, product: Product, settings: Settings) -> "Summaries":
+        """Return the summaries of a product, cached below the home."""
         return cls(lineage, product, settings.cache / "summaries")
 
     @property

@@ -40,6 +40,7 @@ class Endpoint:
         trial: Trial | None = None,
         is_compiled: bool = True,
     ) -> None:
+        """Begin without a bundle. `earlier` returns the pointers of releases that served before."""
         self.product = product
         self.environment = environment
         self.serving: Serving | None = None

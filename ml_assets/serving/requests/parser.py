@@ -37,6 +37,7 @@ class RequestDecoder:
     """
 
     def __init__(self, content: bytes, *, limits: Limits | None = None, key: Sequence[str] = (), time: str = "") -> None:
+        """Build the row type from the bytes of request.json."""
         self.limits = limits or Limits()
         self.fields = _fields(content)
         self._time = time
