@@ -1,4 +1,4 @@
-"""How a check reports: to Dagster for people, and to the ledger as evidence about exactly one manifest."""
+"""The reporting of a check: to Dagster for people, and to the ledger as evidence about exactly one manifest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any

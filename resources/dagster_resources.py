@@ -27,7 +27,7 @@ from resources.tracking.mlflow_catalogue import Catalogue
 
 
 class LandingResource(ConfigurableResourceFactory[Landing]):
-    """Where sources deliver files."""
+    """The folder that sources deliver files to."""
 
     folder: str
 
@@ -120,7 +120,7 @@ class TrackingResource(ConfigurableResourceFactory[Catalogue]):
 
 
 class SettingsResource(ConfigurableResourceFactory[Settings]):
-    """Where things lie, for what is started as a process of its own. It gets no API keys."""
+    """The places of files and servers, for processes that are started. They get no API keys."""
 
     home: str
     landing: str

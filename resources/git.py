@@ -1,4 +1,4 @@
-"""Whose commit: of the project's code, and of a product that lies elsewhere. The code digest is what counts; this tells people
+"""The commits of the project's code, and of a product in another repository. The code digest is what counts; this tells people
 where to look."""
 
 import os
@@ -38,7 +38,7 @@ class Sources:
     is_merged: bool = False
 
     def __call__(self, product: str) -> Source:
-        """Where the code, and the product if it lies outside of the code's checkout, came from."""
+        """The source of the code, and of the product if it is outside the code's checkout."""
         return source(ROOT, product=self._folder(product), stated=self.commit, is_merged=self.is_merged)
 
     def _folder(self, product: str) -> Path | None:

@@ -193,7 +193,7 @@ class Lineage:
         return Made(manifest, reused=False)
 
     def _taken_over(self, recipe: Recipe) -> Manifest | None:
-        """What upstream made by this recipe, of the stages before a verdict; nothing that is recalled there."""
+        """The manifest that upstream made by this recipe, of the stages before a verdict; None if it is recalled there."""
         if self.upstream is None or recipe.stage not in stages.UNJUDGED:
             return None
         known = self.upstream.by_key(recipe.key)

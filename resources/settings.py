@@ -1,4 +1,4 @@
-"""Where the project keeps things: every `ML_ASSETS_*` variable is read here and nowhere else."""
+"""The settings of the project: every `ML_ASSETS_*` variable is read here and nowhere else."""
 
 import os
 import re
@@ -204,7 +204,7 @@ def _switch(env: Mapping[str, str], name: str, *, default: str) -> bool:
 
 
 def pointer_file(folder: Path, product: str, environment: str) -> Path:
-    """Where the pointer of one endpoint lies below the folder of all pointers."""
+    """The path of one endpoint's pointer below the folder of all pointers."""
     return folder / product / f"{environment}.json"
 
 

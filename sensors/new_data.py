@@ -68,7 +68,7 @@ def build(product: Product) -> dg.SensorDefinition:
 
 
 def _about(product: Product, landing: Landing) -> str:
-    """What a person has to know besides: files that are read as no partition, and code that changed since it was loaded."""
+    """Further notes for people: files that belong to no partition, and code that changed since it was loaded."""
     stray = [f"{name} ({why})" for name, why in landing.stray(product).items()]
     more = f" and {len(stray) - SHOWN} more" if len(stray) > SHOWN else ""
     about = f"; not read: {', '.join(stray[:SHOWN])}{more}" if stray else ""

@@ -72,7 +72,7 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
 
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:
-    """Why too few outcomes of the test window are known to judge on; empty if enough are."""
+    """The reason why too few outcomes of the test window are known to judge on; empty if enough are."""
     return lacking(window_rows(inputs.tested, inputs.before, product), inputs.usual(product), product=product)
 
 

@@ -79,7 +79,7 @@ def _to_read(
 
 
 def _landed(landing: Landing, product: Product, stage: str, partition: str) -> dict[str, File]:
-    """What lies in the landing folder. Raises NotDelivered."""
+    """The delivered files. Raises NotDelivered."""
     paths = landing.reference_files(product) if stage == "reference" else landing.partition_files(product, partition)
     return {table: File(path, path.read_bytes()) for table, path in paths.items()}
 
@@ -91,7 +91,7 @@ def kept_files(snapshots: Snapshots, manifest: Manifest) -> dict[str, File]:
 
 
 def _kept(snapshots: Snapshots, landing: Landing, product: Product, current: Manifest) -> dict[str, File]:
-    """What was read before; where the store lost it, the landing folder if it has the same bytes still."""
+    """The files that were read before; where the store lost one, that of the landing folder if it still has the same bytes."""
     try:
         return kept_files(snapshots, current)
     except BlobDamaged as error:

@@ -75,7 +75,7 @@ class Rebuilder:
             self.rebuild(node)
 
     def rebuild(self, recorded: Manifest) -> Manifest:
-        """What is made now for a recorded manifest, its inputs first; each once."""
+        """Build what a recorded manifest describes, its inputs first, each once; return its manifest."""
         if recorded.recipe.stage in self.kept:
             return recorded
         if recorded.id not in self.done:

@@ -1,4 +1,4 @@
-"""What a candidate is compared with on which rows, gathered from the ledger; and the look that is charged for it."""
+"""The comparison of a candidate, gathered from the ledger: with what, on which rows; and the look that it is charged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -51,7 +51,7 @@ class Comparison:
         return [manifest.partition for manifest in self.tested]
 
     def read(self, lineage: Lineage) -> "Compared":
-        """What the builder reads."""
+        """Return the inputs of the builder."""
         from ml_assets.builders.evaluation import Compared
 
         handle = lineage.handle
@@ -100,7 +100,7 @@ def _as_now(lineage: Lineage, features: Manifest) -> Manifest:
 
 
 def compared_before(lineage: Lineage, product: Product, evaluation: Manifest) -> Comparison:
-    """What a recorded evaluation compared."""
+    """The comparison of a recorded evaluation."""
     inputs = lineage.inputs(evaluation)
     facts = EvaluationFacts.of(evaluation)
     model = next(manifest for manifest in inputs if manifest.recipe.stage == "model")

@@ -14,8 +14,8 @@ from resources.ledger.ledger import Ledger
 
 @dataclass(frozen=True)
 class Finding:
-    """What one claim showed. `details` are JSON values; WARN informs, ERROR fails `ml-assets check`. What could not be looked at
-    (`is_kept` False) is no evidence, neither for nor against."""
+    """The result of one claim. `details` are JSON values; WARN informs, ERROR fails `ml-assets check`. What could not be looked
+    at (`is_kept` False) is no evidence, neither for nor against."""
 
     claim: str
     passed: bool
@@ -70,7 +70,8 @@ class Proof:
         ledger.add_evidence(subject=manifest.id, claim=finding.claim, passed=finding.passed, details=details, run=run)
 
     def _identity(self, product: Product, stage: str) -> str:
-        """What decides a finding besides the content: the code that looks, the stage's code and configuration, the libraries."""
+        """The digest of all that decides a finding apart from the content: the code that looks, the stage's code and
+        configuration, the libraries."""
         spec = STAGES["dataset"] if stage == "raw" else STAGES[stage]
         parts = [closure(*self.entries).digest, stage_code(product, spec), stage_config(product, spec)]
         return digest_json([*parts, environment(spec)])

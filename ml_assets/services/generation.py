@@ -9,8 +9,8 @@ from resources.ledger.ledger import Ledger
 def mixed_generations(
     ledger: Ledger, product: Product, *, model: Manifest, evaluation: Manifest, features: Manifest
 ) -> list[str]:
-    """Why the model was not trained and tested on the features that are current and that `features`, whose SQL would be shipped,
-    belong to: one sentence each, none when it was."""
+    """The reason why the model was not trained and tested on the features that are current and that `features`, whose SQL would
+    be shipped, belong to: one sentence each, none when it was."""
     used = [source for m in (model, evaluation) for source in m.recipe.inputs if source.asset == f"{product.name}/features"]
     command = f"`ml-assets run {product.name} --partition {model.partition}`"
     shipped = (features.recipe.code, features.recipe.config, features.recipe.environment)

@@ -15,7 +15,7 @@ from resources.lineage import Lineage
 
 
 def weakened_after_a_look(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
-    """What the gates of an evaluation ask less than those by which its window was asked before it, with the verdict of then;
+    """The requirements that the gates of an evaluation lack and an earlier look at its window had, with that look's verdict;
     empty if they ask at least as much, or nothing was asked before."""
     facts = EvaluationFacts.of(evaluation)
     earlier: dict[str, Look] = {}

@@ -7,8 +7,8 @@ from resources.ledger.ledger import Ledger
 
 
 def latency_outdated(ledger: Ledger, product: Product, release: Manifest) -> list[str]:
-    """Why a measurement that passed says nothing of the release now: it compares with another release than the one that serves,
-    or allowed a higher ratio. Empty where none passed, or none is declared."""
+    """The reason why a measurement that passed says nothing of the release now: it compares with another release than the one
+    that serves, or allowed a higher ratio. Empty where none passed, or none is declared."""
     evidence = ledger.evidence(release.id).get(LATENCY_HOLDS) if product.staging else None
     if product.staging is None or evidence is None or not evidence.body.passed:
         return []

@@ -1,4 +1,4 @@
-"""What MLflow shows of an evaluation and its release. A catalogue for people: nothing reads it to decide anything."""
+"""The entries in MLflow of an evaluation and its release. A catalogue for people: nothing reads it to decide anything."""
 
 import json
 from dataclasses import dataclass

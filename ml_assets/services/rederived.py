@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 
 
 def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
-    """What an ACCEPT says that its stored scores, on the labels of the features that were tested, do not; empty if nothing. Every
+    """The statements of an ACCEPT that its stored scores, on the labels of the features that were tested, contradict. Every
     other decision lets nothing through, so it is not asked. Raises BlobDamaged."""
     facts = EvaluationFacts.of(evaluation)
     if facts.verdict.decision != "ACCEPT":

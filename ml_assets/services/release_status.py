@@ -98,7 +98,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
 
 
 def unrecorded(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
-    """Why the verdict that an evaluation names is not the one that was given; no person's decision can fix that."""
+    """The reason why the verdict that an evaluation names is not the one that was given; no person's decision can fix that."""
     facts = EvaluationFacts.of(evaluation)
     reasons = []
     given = json.loads(lineage.snapshots.read(evaluation.snapshot, "verdict.json"))

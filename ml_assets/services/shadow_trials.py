@@ -28,8 +28,8 @@ JUDGE = "the judge of shadows"
 
 
 def hold_reason(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest) -> str | None:
-    """Why the release may not serve yet, in words; None when nothing holds it back. Starts what is declared: its shadow, then,
-    when that was good enough, its canary."""
+    """The reason why the release may not serve yet, in words; None when nothing holds it back. Starts what is declared: its
+    shadow, then, when that was good enough, its canary."""
     champion = lineage.ledger.pointer(product.name, "production")
     declared = [terms for terms in (product.endpoint.shadow, product.endpoint.canary) if terms is not None]
     if not declared or champion is None:

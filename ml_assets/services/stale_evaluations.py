@@ -20,7 +20,7 @@ KINDS = {"code": "code", "config": "configuration", "environment": "libraries", 
 
 @dataclass(frozen=True)
 class Staleness:
-    """Why an evaluation is no evidence for the code as it is: what made it (`kinds`), and the root causes in words."""
+    """The reason why an evaluation is no evidence for the code as it is: what made it (`kinds`), and the root causes in words."""
 
     product: str
     partition: str
@@ -35,7 +35,7 @@ class Staleness:
 
     @property
     def consequence(self) -> str:
-        """What follows, and the next command."""
+        """The consequence, and the next command."""
         command = f"`ml-assets run {self.product} --partition {self.partition}`"
         return f"it is no evidence for the code as it is; {command} makes it again"
 

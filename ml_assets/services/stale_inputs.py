@@ -32,7 +32,7 @@ class InputStale(MlAssetsError):
 
 @dataclass(frozen=True)
 class RebuildListener:
-    """What hears of a rebuild: words, each snapshot, and what each of its checks found (with whether that was known)."""
+    """Callbacks of a rebuild: for words, for each snapshot, and for each check's finding (and whether that was reused)."""
 
     say: Callable[[str], None]
     built: Callable[[Made], None]
@@ -72,7 +72,7 @@ def bring_up_to_date(
 
 
 def stale_of_path(lineage: Lineage, product: Product, partition: str) -> tuple[list[Item], list[Item]]:
-    """What is stale of the partition's path and of all that it reads, so that a run of it makes it again; and what else is stale,
+    """The stale snapshots of the partition's path and of all that it reads, which a run of it rebuilds; and the other stale ones,
     which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
     needed = _needed(product, partition, is_trained=True)
     stale = stale_before(lineage, product, PATH[-1])
@@ -99,7 +99,7 @@ def refuse_stale(lineage: Lineage, product: Product, stage: str, partition: str)
 
 
 def estimated_seconds(ledger: Ledger, product: Product, items: Sequence[Item]) -> float | None:
-    """What these would take by the recorded times of the newest builds of their stages, in CPU seconds; None without any."""
+    """The cost of these in CPU seconds, by the recorded times of the newest builds of their stages; None without any."""
     stages = {item.stage for item in items}
     typical = {stage: median(times) for stage in stages if (times := ledger.build_seconds(product.name, stage, RECENT))}
     return sum(typical.get(item.stage, 0.0) for item in items) if typical else None

@@ -1,4 +1,5 @@
-"""What a run of a product's newest partition makes again, in words: for `ml-assets run --stale` and the sensor of stale paths."""
+"""The snapshots that a run of a product's newest partition rebuilds: for `ml-assets run --stale` and the sensor of stale
+paths."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -34,7 +35,7 @@ def newest_partition(landing: Landing, ledger: Ledger, product: Product) -> str 
 
 
 def stale_path(lineage: Lineage, product: Product, partition: str) -> StalePath:
-    """What is stale of the partition's path and of all that it reads."""
+    """The stale snapshots of the partition's path and of all that it reads."""
     included, others = stale_of_path(lineage, product, partition)
     if why := _why_retired(lineage, product, partition, included):
         waiting = (
@@ -50,7 +51,7 @@ def stale_path(lineage: Lineage, product: Product, partition: str) -> StalePath:
 
 
 def _why_retired(lineage: Lineage, product: Product, partition: str, included: Sequence[Item]) -> str:
-    """Why a run of the partition could not judge its candidate; empty where it can, or has judged the same before."""
+    """The reason why a run of the partition could not judge its candidate; empty where it can, or has judged the same before."""
     stages = {item.stage for item in included}
     if "evaluation" not in stages:
         return ""

@@ -41,7 +41,8 @@ class LandingSpec(Section):
 
 
 class RetriesSpec(Section):
-    """How often sensors run a delivery again whose run broke, and how many seconds after the first time; doubled each time."""
+    """The number of times that sensors run a delivery again whose run broke, and the seconds before the first; doubled each
+    time."""
 
     most: int = Field(default=3, ge=0)
     wait: float = Field(default=60.0, ge=0)
@@ -61,7 +62,7 @@ class LossSpec(Section):
 
 
 class RetrainSpec(Section):
-    """What asks for a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
+    """The triggers of a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
     monitoring (`drift`), a realised metric that dropped (`loss`). None begins within `cool_down` hours of the last one, nor
     more than `at_most` in 30 days, nor one that would bring the models of 30 days over `cpu_seconds`."""
 

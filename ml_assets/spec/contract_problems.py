@@ -1,4 +1,4 @@
-"""What is wrong with a contract.py, by itself and beside its product.yaml. Reads no data."""
+"""The mistakes in a contract.py, alone and together with its product.yaml. Reads no data."""
 
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -38,7 +38,7 @@ def _unreadable(module: ModuleType, places: Places) -> Iterator[str]:
 
 
 def _schema_problem(model: Any) -> str:
-    """Why pandera cannot make a schema of the model; empty if it can."""
+    """The reason why pandera cannot make a schema of the model; empty if it can."""
     try:
         model.to_schema()
     except Exception as error:  # noqa: BLE001 - what the author of contract.py wrote may raise anything, and is named with it

@@ -61,7 +61,7 @@ class ProductFiles:
         return files if alone is None else {**files, self._features_model: alone}
 
     def dbt_path(self, name: str) -> Path:
-        """Where a file of `dbt` lies, or would."""
+        """The path of a file of `dbt`, whether it exists or not."""
         is_alone = name == self._features_model and self.folder / FEATURES_FILE in self.content
         return self.folder / FEATURES_FILE if is_alone else self.dbt_root / name
 
@@ -76,7 +76,7 @@ class ProductFiles:
 
 
 def dbt_folder(folder: Path) -> Path:
-    """Where the dbt models of the product in `folder` lie: its own `dbt/`, else `dbt_project/models/<name>`."""
+    """The folder of the dbt models of the product in `folder`: its own `dbt/`, else `dbt_project/models/<name>`."""
     own = folder / "dbt"
     return own if own.is_dir() else DBT_MODELS / folder.name
 

@@ -37,7 +37,7 @@ class MinimumSpec(Section):
 
 
 class BudgetSpec(Section):
-    """How often one test window may be asked, and the probability of a wrong promotion over all of it.
+    """The number of looks at one test window, and the probability of a wrong promotion over all of them.
 
     `looks`: different comparisons per window; `ships`: promotions per window; `feedback`: what is learned from a look;
     `exception`: why a greater alpha than 0.2 is wanted.
@@ -103,7 +103,7 @@ class ClaimSpec(Section):
 
     @cached_property
     def form(self) -> Comparison:
-        """What the text says."""
+        """The parsed text."""
         return parse(getattr(self, self.kind))
 
     @property
@@ -118,14 +118,14 @@ class ClaimSpec(Section):
 
 
 class FirstReleaseSpec(Section):
-    """What a release has to show while there is no champion: the names of claims that compare with no release."""
+    """The requirements on a release while there is no champion: the names of claims that compare with no release."""
 
     require: tuple[Name, ...] = Field(min_length=1)
     approve: Literal["automatic", "person"] = "automatic"
 
 
 class GateSpec(Section):
-    """When a candidate may answer. Its digest is part of every verdict."""
+    """The conditions under which a candidate may serve. Their digest is part of every verdict."""
 
     unit: Column
     minimum: MinimumSpec = MinimumSpec()
@@ -181,13 +181,14 @@ class GateSpec(Section):
 
     @property
     def first_claims(self) -> tuple[str, ...]:
-        """What a release must keep while there is no champion: the declared claims, else all that compare with no release."""
+        """The claims that a release must keep while there is no champion: the declared ones, or all that compare with no
+        release."""
         if self.first_release is not None:
             return self.first_release.require
         return tuple(claim.name for claim in self.claims if claim.is_absolute)
 
     def claims_that_apply(self, *, has_champion: bool) -> tuple[ClaimSpec, ...]:
-        """What a candidate is held to: everything, or what a first release must keep."""
+        """The claims that apply to a candidate: all, or those of a first release."""
         return self.claims if has_champion else tuple(c for c in self.claims if c.name in self.first_claims)
 
     @property
@@ -213,7 +214,7 @@ def _latency_claims(info: ValidationInfo) -> set[str]:
 
 
 def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -> str:
-    """Why the form cannot be judged; empty if it can."""
+    """The reason why the form cannot be judged; empty if it can."""
     kinds = {measure.kind for measure in form.measures}
     if any(measure.metric == "p99_ms" for measure in form.measures):
         return LATENCY_MOVED

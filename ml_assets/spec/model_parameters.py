@@ -18,7 +18,7 @@ _PROJECT_KEYS = {
 
 
 def written_task(info: ValidationInfo) -> Any:
-    """What product.yaml says of `task`, whether or not it can be that."""
+    """The value of `task` in product.yaml, valid or not."""
     content = (info.context or {}).get("content")
     return content.get("task") if isinstance(content, dict) else None
 

@@ -1,4 +1,4 @@
-"""Where the parts of a product's declaration are written, as `file:line`, for the messages that name them."""
+"""The places of the parts of a product's declaration, as `file:line`, for the messages that name them."""
 
 import ast
 from collections.abc import Iterator

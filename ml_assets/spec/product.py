@@ -124,7 +124,7 @@ class Product(Section):
 
     @property
     def folder(self) -> Path:
-        """Where product.yaml and contract.py lie."""
+        """The folder of product.yaml and contract.py."""
         return self._files.folder
 
     @property
@@ -156,7 +156,7 @@ class Product(Section):
 
     @property
     def written(self) -> Written:
-        """What the parts that are not written follow from."""
+        """The declarations that the parts without a file follow from."""
         tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
         spec, models = self.features, written_models(self.files.dbt)
         return Written(self.name, tables, spec.key, spec.time, spec.label, models)
@@ -211,7 +211,7 @@ def load(folder: Path, files: ProductFiles | None = None) -> Product:
 
 
 def _python_problem(file: Path, content: bytes | None) -> str | None:
-    """Where a text is no Python. It is parsed for a digest long before it is executed."""
+    """The place of a syntax error; None without one. A file is parsed for a digest long before it is executed."""
     try:
         compile(content or b"", str(file), "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -247,7 +247,7 @@ def load_each(roots: Iterable[Path]) -> tuple[dict[str, Product], list[str]]:
 
 
 def _root_problem(root: Path) -> str | None:
-    """Why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
+    """The reason why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
     holds = "it names folders that hold one folder for each product"
     if not root.is_dir():
         return f"ML_ASSETS_PRODUCTS: {root} is no folder; {holds}"

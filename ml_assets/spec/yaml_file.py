@@ -48,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
-    """What a YAML file says, and the line (from 1) on which each path of it stands."""
+    """The content of a YAML file, and the line (from 1) of each path in it."""
 
     content: Any
     lines: Mapping[Loc, int]
@@ -188,7 +188,7 @@ def _as_written(model: type[BaseModel], loc: Loc) -> Loc:
 
 
 def _kinds(model: type[BaseModel], loc: Loc) -> Iterator[Any]:
-    """What the model says of each part of a path, from the outermost."""
+    """The model's type of each part of a path, from the outermost."""
     kind: Any = model
     for part in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):

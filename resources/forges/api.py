@@ -134,7 +134,7 @@ def _limited(response: requests.Response) -> float | None:
 
 
 def _message(response: requests.Response) -> str:
-    """What the forge says, on one bounded line."""
+    """The forge's message, on one bounded line."""
     try:
         body = response.json()
     except requests.JSONDecodeError:

@@ -56,7 +56,7 @@ class GitHub:
         return ""
 
     def approvers(self, request: ChangeRequest) -> set[str]:
-        """Whose last decision about the pull request is an approval of its head commit."""
+        """The logins whose last decision about the pull request is an approval of its head commit."""
         last: dict[str, Any] = {}
         for review in self.api.pages(f"{self._path}/pulls/{request.number}/reviews"):
             if review["state"] in DECIDING:
@@ -106,5 +106,5 @@ def github(environ: Mapping[str, str]) -> GitHub:
 
 
 def _login(entry: Mapping[str, Any]) -> str:
-    """Who wrote something, in lower case; empty for a deleted account."""
+    """The login of an author, in lower case; empty for a deleted account."""
     return str((entry.get("user") or {}).get("login", "")).lower()

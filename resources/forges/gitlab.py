@@ -80,7 +80,7 @@ class GitLab:
         return ""
 
     def approvers(self, request: ChangeRequest) -> set[str]:
-        """Who approved of the merge request since its head commit was pushed.
+        """The logins that approved of the merge request since its head commit was pushed.
 
         GitLab can leave approvals in place after a push, and doesn't say of which commit they are: only when they were given.
         """

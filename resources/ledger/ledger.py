@@ -118,7 +118,7 @@ class Ledger:
         return self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))[-1]
 
     def source(self, id: str) -> Mapping[str, Any] | None:
-        """Where code and product of a manifest came from, as it was recorded (core.lineage.source); None where nothing was."""
+        """The recorded source of the code and product of a manifest (core.lineage.source); None where nothing was recorded."""
         seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == id)
         return next((entry.body.source for entry in self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))), None)
 

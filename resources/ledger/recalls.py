@@ -156,8 +156,8 @@ def _derived(connection: Connection, product: str) -> dict[str, Recall]:
 
 
 def _descendants(connection: Connection, recall: Recall) -> list[str]:
-    """What was recalled and all that was made from it. A verdict that compared with a release after its recall, because that
-    release still served, was not made from it: it knew."""
+    """The manifests that were recalled and all that was made from them. A verdict that compared with a release after its recall,
+    because that release still served, was not made from it: it knew."""
     manifests, inputs = schema.manifests.c, schema.inputs.c
     seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
     tree = select(manifests.seq, manifests.stage).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)

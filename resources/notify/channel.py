@@ -18,7 +18,7 @@ class NotSent(MlAssetsError):
 
 
 class Undelivered(Exception):
-    """Why a sender did not deliver: host and cause. Never leaves the channel."""
+    """The reason why a message was not delivered: host and cause. Never leaves the channel."""
 
 
 class Sender(Protocol):

@@ -70,7 +70,7 @@ class _Section(BaseModel):
 
 
 class ChannelSection(_Section):
-    """What every kind takes. Without `events` it is all of them."""
+    """The settings that every kind of channel takes. Without `events` it gets all of them."""
 
     name: str = ""
     events: frozenset[Event] = frozenset()

@@ -64,7 +64,7 @@ class Mailbox:
 
 
 def _cause(error: Exception) -> str:
-    """Why, without what the server says about a login: it may repeat what was sent."""
+    """The reason, without the server's text about a login: it may repeat what was sent."""
     match error:
         case smtplib.SMTPAuthenticationError():
             return f"the login is refused ({error.smtp_code}); check `user` and `password` in notify.yaml"

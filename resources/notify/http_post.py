@@ -35,7 +35,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """What the receiver says about it, on one bounded line."""
+    """The receiver's message, on one bounded line."""
     try:
         with error:
             answer = error.read(SHOWN_BYTES).decode(errors="replace")

@@ -217,7 +217,7 @@ class Above:
             return self.below.path(digest)
 
     def keep(self, digest: str) -> bool:
-        """What lies below is not written to, so nothing is put back there: what can be read is good enough."""
+        """Return whether the blob can be read. The store below is never written to, so nothing is put back there."""
         return is_readable(self, digest)
 
     def digests(self) -> Iterator[str]:

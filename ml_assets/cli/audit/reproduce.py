@@ -126,7 +126,7 @@ def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
 
 
 def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[Any], list[str]]:
-    """How the tables of two snapshots differ: the same rows in another order, or other rows."""
+    """The differences between the tables of two snapshots: the same rows in another order, or other rows."""
     from ml_assets.core.lineage.differences import changed_rows, row_order
 
     old, new = builder.real.snapshots.open(then.snapshot).members, builder.scratch.snapshots.open(now.snapshot).members

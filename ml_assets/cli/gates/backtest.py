@@ -65,7 +65,8 @@ def command(*, product: str, policy: Path | None, windows: int, seed: int, as_js
 
 
 def _planted_rows(plants: "Sequence[Planted]", leaks: "Sequence[Leak]") -> list[dict[str, Any]]:
-    """How often each planted candidate was let through: by the whole block per partition, then per margin on drawn windows."""
+    """The rate at which each planted candidate was let through: by the whole block per partition, then per margin on drawn
+    windows."""
     rows: list[dict[str, Any]] = [
         {
             "planted": plant.name,

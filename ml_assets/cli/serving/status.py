@@ -62,7 +62,7 @@ def command(product: str, as_json: bool) -> None:
 
 
 def _uncharged(space: Workspace, product: Product) -> dict[str, str]:
-    """What is to be said of the current evaluations that no look was charged for here, by partition."""
+    """The notes on current evaluations that no look was charged for here, by partition."""
     from ml_assets.services.stale_evaluations import not_charged
 
     keys = space.ledger.partitions(product.name, "evaluation")

@@ -1,4 +1,4 @@
-"""Where the commands meet the outside world: each part is opened on its first use, so that a command pays for what it needs.
+"""The commands' access to the outside world: each part is opened on first use, so that a command pays only for what it needs.
 
 Only commands (and tests and benchmarks, which stand for one) use it. Assets, checks and sensors get theirs from Dagster
 (`resources/dagster_resources.py`), and services take the parts that they need.

@@ -1,4 +1,4 @@
-"""How far the features of the same rows differ between the two sides."""
+"""Differences between the features of the same rows on both sides."""
 
 import polars as pl
 

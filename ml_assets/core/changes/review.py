@@ -33,7 +33,7 @@ class Acknowledged(msgspec.Struct, frozen=True):
     unread: tuple[str, ...] = ()
 
     def names(self, product: str) -> set[str]:
-        """What of one product is acknowledged."""
+        """The acknowledged names of one product."""
         return {change.name for change in self.given.values() if change.product == product}
 
 
@@ -67,7 +67,7 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def acknowledged(changes: Sequence[Change], trailers: Iterable[str]) -> Acknowledged:
-    """What the trailers acknowledge of what is weakened."""
+    """The weakened parts that the trailers acknowledge."""
     weakened = {change_id(change) for change in changes if change.effect == "weakened"}
     parsed = {text: _acknowledgement(text) for text in trailers}
     given = {f"{a.product}/{a.name}": a for a in parsed.values() if a is not None and f"{a.product}/{a.name}" in weakened}
@@ -111,7 +111,7 @@ def decided(
 
 
 def change_id(change: Change) -> str:
-    """What a trailer names it by."""
+    """The name by which a trailer acknowledges a change."""
     return f"{change.product}/{change.name}"
 
 

@@ -1,4 +1,5 @@
-"""What a change makes stale, by content: a stage whose code, files, configuration or libraries differ, and all that reads it."""
+"""Stages that a change makes stale, by content: a stage whose code, files, configuration or libraries differ, and all that reads
+it."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -82,7 +83,7 @@ def _redeclared(base: Side, head: Side) -> set[str]:
 
 
 def _declared(side: Side) -> dict[str, list[str]]:
-    """What a side's code declares of each stage: the call with what the names in it mean."""
+    """The declaration of each stage in a side's code: the call with what the names in it mean."""
     if DECLARING not in side.code.texts:
         return {}
     units = side.code.module(DECLARING).units

@@ -1,4 +1,4 @@
-"""What a function reaches in the project's own code, and the digest of all of it.
+"""The closure of a function in the project's own code, and the digest of it.
 
 Names are followed from definition to definition. An attribute may be a method of any class that is named on the way, in code or
 in an annotation: if one of them has a method of that name, it counts. So a digest may cover more than what runs, and a test that

@@ -1,4 +1,4 @@
-"""What a delivery can do wrong as a whole, as values with a message.
+"""The ways in which a delivery as a whole breaks its contract, as values with a message.
 
 Row-level reasons do not belong here: they quarantine a row and are no breach.
 """
@@ -170,7 +170,7 @@ def check_breach(*, check: str, column: str | None, table: str) -> Breach:
 
 
 def reason_counts(refused: pl.DataFrame) -> dict[str, int]:
-    """How many rows each reason refused, the most frequent first."""
+    """The number of rows that were refused for each reason, the most frequent first."""
     counts = (
         refused["reason"].str.split(",").explode().value_counts(sort=False).sort(["count", "reason"], descending=[True, False])
     )

@@ -23,7 +23,7 @@ _SEPARATORS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
 
 
 class Undecodable(Exception):
-    """Why bytes are not the text that was declared, as a clause, with the line to add where there is one."""
+    """The reason why bytes are not the declared text, as a clause, with the line to add where there is one."""
 
 
 def decoded(content: bytes, *, table: ReferenceSpec) -> str:
@@ -66,7 +66,7 @@ def _expanded(content: bytes) -> bytes:
 
 
 def _seems(content: bytes) -> str:
-    """What the first bytes say of a file that is no text: a header may well begin with the same letters."""
+    """The format that the first bytes of a file indicate, if it isn't text: a header may well begin with the same letters."""
     if b"\0" not in content and _is_utf8(content):
         return ""
     return next((format_name for magic, format_name in _MAGIC.items() if content.startswith(magic)), "")

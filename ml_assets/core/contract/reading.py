@@ -74,7 +74,7 @@ def _header(text: str, *, table: ReferenceSpec, name: str) -> list[str]:
 
 
 def _fields_of_lines(content: bytes, *, separator: str) -> np.ndarray:
-    """How many fields each line has, where nothing is quoted."""
+    """The number of fields of each line, where nothing is quoted: (lines,)."""
     data = np.frombuffer(content, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     between = np.flatnonzero(data == ord(separator))
@@ -82,7 +82,7 @@ def _fields_of_lines(content: bytes, *, separator: str) -> np.ndarray:
 
 
 def _fields_of_rows(text: str, *, table: ReferenceSpec, name: str) -> np.ndarray:
-    """How many fields each row has, where some are quoted."""
+    """The number of fields of each row, where some are quoted: (rows,)."""
     counts: list[int] = []
     try:
         for row in _rows(text, table, strict=True):

@@ -1,4 +1,4 @@
-"""How a CSV file is written, told from its bytes: the keys of `delivery.tables.<table>` that are not the defaults."""
+"""The dialect of a CSV file, detected from its bytes: the keys of `delivery.tables.<table>` that are not the defaults."""
 
 import csv
 import gzip

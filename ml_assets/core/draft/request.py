@@ -1,4 +1,4 @@
-"""What a person asks for with `ml-assets new`, and the error that names what is missing."""
+"""The arguments of `ml-assets new`, and the error that names what is missing."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What each column is for: key, time, label, group, an input of the model, an outcome, or none of these and why."""
+"""The role of each column: key, time, label, group, an input of the model, an outcome, or none of these and why."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence

@@ -31,7 +31,7 @@ class Separation:
 
 
 def separations_of(columns: Iterable[Column], target: pl.Series, *, task: Task) -> list[Separation]:
-    """What each column tells alone, most first. `target` (rows,) has numbers, null where the label is not known."""
+    """The separation by each column alone, largest first. `target` (rows,) has numbers, null where the label is not known."""
     metric = "ROC AUC" if task == "binary" else "R2"
     rows = _sampled(target)
     y = target.gather(rows).to_numpy()

@@ -1,4 +1,4 @@
-"""How many deliveries a candidate is trained on and judged on, and by what unit, so that a verdict has enough to go by."""
+"""The number of deliveries to train and judge a candidate on, and the unit, so that a verdict has enough evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -39,7 +39,7 @@ class Binned:
 
 @dataclass(frozen=True)
 class Test:
-    """What of a column is compared; `labels` of its bins."""
+    """One comparison of a column; `labels` name its bins."""
 
     column: str
     about: About

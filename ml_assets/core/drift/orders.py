@@ -53,7 +53,7 @@ def rules(past: Sequence[Mapping[str, Histogram]], pairs: Mapping[str, Histogram
 
 
 def rule_of(known: Sequence[Histogram]) -> str:
-    """What is never so in any of these partitions: that the first column is smaller, or larger; empty where both come about."""
+    """The relation that never occurs in any of these partitions: the first column smaller, or larger; empty if both occur."""
     return next((side for side in (SMALLER, LARGER) if known and max(share_of(order, side) for order in known) <= NEVER), "")
 
 

@@ -1,4 +1,4 @@
-"""How often the alarm is false: worlds without drift, whose partitions differ by chance or by nature, judged one after the
+"""The rate of false alarms: worlds without drift, whose partitions differ by chance or by nature, judged one after the
 other."""
 
 from collections.abc import Mapping

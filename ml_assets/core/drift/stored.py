@@ -15,7 +15,7 @@ def to_json(histograms: Mapping[str, Histogram]) -> bytes:
 
 
 def from_json(content: bytes) -> dict[str, Histogram]:
-    """What `to_json` wrote."""
+    """Read what `to_json` returned."""
     return {name: _histogram(content) for name, content in json.loads(content).items()}
 
 

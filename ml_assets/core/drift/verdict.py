@@ -106,7 +106,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a partition is compared with. `period`: partitions from one to the next of the same season; `training`: those that the
+    """The reference of a partition. `period`: partitions from one to the next of the same season; `training`: those that the
     release was trained on; `ignored`: columns that may move."""
 
     reference: Reference = "previous"
@@ -192,7 +192,7 @@ def _bands(compared: "Compared") -> dict[str, Band]:
 
 
 def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:
-    """Why there is no verdict; empty where there is one."""
+    """The reason why there is no verdict; empty where there is one."""
     season = " of its season" if rule.reference == "same_season" else ""
     if not now.rows:
         return "it has no rows"

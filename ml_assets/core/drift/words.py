@@ -1,4 +1,4 @@
-"""What moved, in words."""
+"""Drift in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

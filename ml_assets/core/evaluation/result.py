@@ -1,4 +1,4 @@
-"""What was measured on one test window, as a value that travels: frozen, JSON-able, readable.
+"""The measurements on one test window, as a value that travels: frozen, JSON-able, readable.
 
 Belongs here: numbers and their table. Does not: whether they are good enough (verdict.py), pictures (core/plots/figures.py).
 """
@@ -37,7 +37,7 @@ class Comparison:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """What there is, by its name."""
+        """The estimates that exist, by name."""
         named = {
             CANDIDATE: self.candidate,
             BASELINE: self.baseline,
@@ -112,7 +112,7 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Evaluation":
-        """What `to_dict` gave; null is undefined again."""
+        """Read what `to_dict` returned; null is undefined again."""
         parts = [Slice(**{**part, "comparisons": tuple(map(_comparison, part["comparisons"]))}) for part in value["slices"]]
         overall = tuple(map(_comparison, value["overall"]))
         return cls(**{**value, "overall": overall, "slices": tuple(parts), "curves": Curves.from_dict(value["curves"])})

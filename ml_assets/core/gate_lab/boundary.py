@@ -30,7 +30,7 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Boundary:
-    """How often a claim that just fails to hold was proven. `low`, `high`: Clopper-Pearson at 99 %."""
+    """The number of times that a claim that just fails to hold was proven. `low`, `high`: Clopper-Pearson at 99 %."""
 
     claim: str
     text: str
@@ -140,8 +140,8 @@ def _variance(influence: Floats, codes: Ints) -> float:
 
 
 def wrong_units(effects: Sequence[DesignEffect], *, unit: str) -> list[DesignEffect]:
-    """What speaks against the declared unit: coarser calendar units, or any for `row`, by which the variance is greater than the
-    declared one and the usual correlation of neighbours explain."""
+    """The design effects that speak against the declared unit: coarser calendar units, or any for `row`, by which the variance is
+    greater than the declared one and the usual correlation of neighbours explain."""
     declared = {effect.claim: effect.effect for effect in effects if effect.unit == unit} if unit != "row" else {}
     coarser = CALENDAR[CALENDAR.index(unit) + 1 :] if unit in CALENDAR else ()
     if unit == "row":

@@ -1,4 +1,4 @@
-"""What is wrong with a `gates:` block, told from the past and from planted truths: one sentence each, with its number."""
+"""Faults of a `gates:` block, shown by the past and by planted truths: one sentence each, with its number."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,8 +40,8 @@ class Diagnosis:
 
 @dataclass(frozen=True)
 class Leak:
-    """How often a candidate that is `harm` worse, which is more than the margin, passed the claim; by the declared unit and by
-    row."""
+    """The number of times that a candidate that is `harm` worse, which is more than the margin, passed the claim; by the declared
+    unit and by row."""
 
     claim: str
     harm: float
@@ -52,7 +52,7 @@ class Leak:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """What the past under a block showed. `real` and `planted` are verdicts, the latter by name of what was planted."""
+    """The results of a block on the past. `real` and `planted` are verdicts, the latter by name of what was planted."""
 
     gates: GateSpec
     real: Sequence[Verdict]
@@ -90,7 +90,7 @@ def diagnose(past: Past) -> list[Diagnosis]:
 
 
 def margin(claim: ClaimSpec) -> float:
-    """How much worse a relative claim lets a candidate be; negative when it wants it better."""
+    """The margin by which a relative claim lets a candidate be worse; negative when it must be better."""
     return -claim.form.constant if claim.form.sign == ">" else claim.form.constant
 
 

@@ -31,7 +31,7 @@ class Catch:
 
 @dataclass(frozen=True, kw_only=True)
 class Mutation:
-    """What became of one mutant. `advice` says which gate would catch one that was let through."""
+    """The fate of one mutant. `advice` says which gate would catch one that was let through."""
 
     mutant: str
     about: str

@@ -1,4 +1,4 @@
-"""What gates would do if a candidate were exactly as good as the champion, told from the errors of past comparisons."""
+"""The probable verdicts on a candidate that is exactly as good as the champion, from the errors of past comparisons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -34,7 +34,7 @@ class Power:
         return self._passes(level, self.units)
 
     def units_for(self, level: float, chance: float) -> int | None:
-        """How many units like these a test needs so that P(PASS) is `wanted`; None when no number does."""
+        """The number of units like these that a test needs so that P(PASS) is `chance`; None when no number is enough."""
         if self.advantage <= 0 or self._passes(level, MOST_UNITS) < chance:
             return None
         low, high = 2, MOST_UNITS
@@ -77,7 +77,7 @@ def _unchanged(panel: Panel) -> Panel:
 
 @dataclass(frozen=True)
 class Design:
-    """How much wider the error is by a coarser unit: the variance of one over that of the other, over all comparisons.
+    """The widening of the error by a coarser unit: the variance of one over that of the other, over all comparisons.
 
     `low` is its one-sided 95 % bound, from the few coarse units that there are.
     """

@@ -28,9 +28,9 @@ Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """What decides one hypothesis. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove that of the
-    proof, for veto Holm's adjusted p of the disproof. The others are those of core.metrics.spread; `own_correlation`, `squares`
-    and `cubes` are what later windows learn from this one."""
+    """The numbers that decide one hypothesis. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove
+    that of the proof, for veto Holm's adjusted p of the disproof. The others are those of core.metrics.spread; `own_correlation`,
+    `squares` and `cubes` are what later windows learn from this one."""
 
     estimate: float = nan
     standard_error: float = nan
@@ -185,7 +185,7 @@ def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
 
 
 def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Hypotheses, level: float) -> Iterator[str]:
-    """What was found, worst first, with what would decide it."""
+    """The results, worst first, with what would decide an open one."""
     for worst, hypothesis in judged[:1]:
         subject = f"{worst.where}: " if worst.where else ""
         yield f"{subject}{_finding(claim, worst, level)}"
@@ -220,7 +220,7 @@ def _unseen(claim: ClaimSpec, hypothesis: Hypothesis, level: float) -> str:
 
 
 def _basis(part: Part) -> str:
-    """How many units there were, and what they were taken to be worth."""
+    """The number of units, and the number of independent ones that they count as."""
     lean = min(part.skewness, part.past_skewness, key=lambda skewness: -abs(skewness))
     past = f", {part.past} past window{'s' if part.past != 1 else ''}" if part.past else ""
     return f"{part.units:,} units worth {part.effective_units:,.3g} (r {part.correlation:.2f}, lean {lean:.2f}{past})"

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class BudgetLike(Protocol):
-    """What `gates.budget` of product.yaml says."""
+    """The section `gates.budget` of product.yaml."""
 
     @property
     def alpha(self) -> float:
@@ -24,7 +24,7 @@ class BudgetLike(Protocol):
 
 
 def nodes(looks: int, ships: int) -> int:
-    """How many different comparisons a window can be asked, whoever asks, when all that is learned is the verdict.
+    """The number of different comparisons that a window can decide, whoever asks, when all that is learned is the verdict.
 
     Before look t at most ships - 1 of the t - 1 looks were let through (else the window is retired), and what is asked
     depends on nothing but which: sum over t of sum over i < min(ships, t) of C(t - 1, i).

@@ -25,7 +25,7 @@ Groups = dict[str, Ints]
 
 
 class MinimumLike(Protocol):
-    """What `gates.minimum` of product.yaml says."""
+    """The section `gates.minimum` of product.yaml."""
 
     @property
     def units(self) -> int:
@@ -83,7 +83,7 @@ class Panel:
         return replace(self, codes=np.arange(self.rows), is_ordered=False)
 
     def lacks(self, minimum: MinimumLike) -> str:
-        """What there is too little of to decide anything; empty if nothing is."""
+        """The clause that names what is too little to decide anything; empty if nothing is."""
         counts: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
         if self.positives is not None:
             counts["positives"] = (self.positives, minimum.positives)

@@ -1,4 +1,4 @@
-"""What a recorded claim is worth: its outcome again, from nothing but its numbers and what product.yaml asks.
+"""The check of a recorded claim: its outcome again, from nothing but its numbers and what product.yaml asks.
 
 Belongs here: distrust of what was written down. Does not: measuring (panel.py), deciding (claims.py).
 """
@@ -46,7 +46,7 @@ def is_proven_at(claim: ClaimFacts, constant: float, *, level: float) -> bool:
 
 
 def _form(claim: ClaimFacts) -> Comparison | None:
-    """What the text says, if limit and sign say the same."""
+    """The parsed text, if limit and sign agree with it."""
     try:
         form = parse(claim.text)
     except ClaimTextError:

@@ -22,7 +22,7 @@ MOST_UNITS = 5000
 
 
 def gain(panel: Panel, metric: str, *, unit: str) -> GainFacts | None:
-    """How much better than the champion the candidate is within units, on average over those in which the metric is defined:
+    """The candidate's gain over the champion within units, on average over those in which the metric is defined:
     what makes a unit easy or hard for both of them is not in it. None without a champion, for a metric that has no better side,
     and with fewer than 2 or more than MOST_UNITS units."""
     measured = metric_at(metric, panel.threshold, panel.worth)
@@ -48,7 +48,7 @@ def earlier_gains(verdicts: Sequence[VerdictFacts], *, metric: str, unit: str) -
 
 
 def too_good(now: GainFacts | None, earlier: Sequence[GainFacts]) -> str:
-    """Why a gain is too good to be true; empty if it isn't, or nobody can tell yet.
+    """The reason why a gain is too good to be true; empty if it isn't, or if there is too little to compare with.
 
     It is held against the prediction interval of the earlier ones (Student's t), whose variance is moderated by the errors of all
     of them as in Smyth (2004), so that a few earlier gains that happen to be alike raise no alarm.

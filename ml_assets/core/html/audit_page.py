@@ -29,7 +29,7 @@ Node = Mapping[str, Any]
 
 
 def lineage_page(answer: Mapping[str, Any]) -> str:
-    """What a thing was made from: one box per asset, and one for the thing itself."""
+    """The page of everything that a thing was made from: one box per asset, and one for the thing itself."""
     subject, nodes = answer["subject"], answer["manifests"]
     subject_id = subject["manifest"]
     groups: dict[str, list[Node]] = {}
@@ -44,7 +44,7 @@ def lineage_page(answer: Mapping[str, Any]) -> str:
 
 
 def impact_page(answer: Mapping[str, Any]) -> str:
-    """What a thing touched: one box per asset, and one for each environment that answers because of it."""
+    """The page of everything that was made from a thing: one box per asset, and one for each environment that serves it."""
     subject = answer["subject"]
     asset = subject["asset"]
     boxes = [_used_box(name, rows, answer["releases"], is_subject=name == asset) for name, rows in answer["manifests"].items()]

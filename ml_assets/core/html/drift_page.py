@@ -1,4 +1,4 @@
-"""What drifts as one HTML page: each column's moved share by partition, in the band of its history. No script, nothing is
+"""Drift as one HTML page: each column's moved share by partition, in the band of its history. No script, nothing is
 fetched.
 
 Every text that comes in is escaped; places are computed here, the elements are in drift.html.jinja.

@@ -1,4 +1,4 @@
-"""Why something came out otherwise than recorded: what was declared otherwise, and how the rows differ. Pure."""
+"""The reasons why a result differs from the recorded one: other declarations, and other rows. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Difference:
 
 
 def declared(then: Recipe, now: Recipe) -> list[Difference]:
-    """What a recipe declares otherwise now than then; inputs count by content."""
+    """The differences between two recipes; inputs count by content."""
     return [*_data(then, now), *_fitting(then, now), *_environment(then, now), *_code(then, now), *_config(then, now)]
 
 
@@ -41,7 +41,7 @@ def row_order(member: str, then: pl.DataFrame, now: pl.DataFrame) -> Difference 
 
 
 def changed_rows(member: str, then: pl.DataFrame, now: pl.DataFrame) -> str | None:
-    """How a table differs, in words; None when it does not, or only in its order."""
+    """The difference between two tables, in words; None if there is none, or only in the order of rows."""
     if then.schema != now.schema:
         return f"{member} has other columns: {', '.join(sorted(dict(set(then.schema.items()) ^ set(now.schema.items()))))}"
     if then.height != now.height:
@@ -93,7 +93,7 @@ def _between(then: Recipe, now: Recipe, detail: str) -> Iterator[tuple[str, Any,
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two nested JSON values differ: dotted path, old and new value."""
+    """The differences between two nested JSON values: dotted path, old and new value."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in sorted({*old, *new}):
             # names may hold dots themselves: a module, a file

@@ -93,7 +93,7 @@ class Graph:
         return [keys[partition] for partition in self.partitions[nodes].tolist()]
 
     def edges_between_assets(self, nodes: Ints) -> dict[tuple[str, str], int]:
-        """How many edges among these nodes go from one asset to another: {(read, reader): count}."""
+        """The number of edges among these nodes from one asset to another: {(read, reader): count}."""
         is_selected = np.zeros(len(self), bool)
         is_selected[nodes] = True
         readers, read, width = self.up.sources(), self.up.to, len(self.names)

@@ -47,7 +47,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Output:
-    """What a stage computed: files for one snapshot, a canonical data version where the bytes are not it, and facts."""
+    """The output of a stage: files for one snapshot, a canonical data version where the bytes are not it, and facts."""
 
     files: Mapping[str, bytes]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +56,8 @@ class Output:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What made one snapshot. `facts` are small JSON values worth listing without opening it (rows, metrics), as they were
-    recorded; core.lineage.facts reads them."""
+    """The record of one snapshot: the recipe that made it, and its content. `facts` are small JSON values worth listing without
+    opening it (rows, metrics), as they were recorded; core.lineage.facts reads them."""
 
     recipe: Recipe
     snapshot: str
@@ -89,7 +89,7 @@ class Manifest:
 
     @property
     def asset(self) -> str:
-        """What this is a snapshot of, as `product/stage`."""
+        """The asset that this is a snapshot of, as `product/stage`."""
         return f"{self.recipe.product}/{self.recipe.stage}"
 
     @property

@@ -44,7 +44,7 @@ class CurrentManifest(NamedTuple):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
+    """A reason why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
 
     kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "release", "recalled", "input"]
     stage: str
@@ -113,7 +113,7 @@ class Planner:
         return list(self.items.values())
 
     def _read_now(self, stage: str, key: str, delivered: Mapping[str, str] | None) -> dict[Asset, str] | None:
-        """What lies in the landing folder; where nothing does, what was read before, whose bytes the store keeps."""
+        """The delivered files; where there are none, those that were read before, whose bytes the store keeps."""
         if delivered:
             return self._landing_inputs(delivered, key)
         current = self.situation.standing.get((stage, key))
@@ -138,7 +138,8 @@ class Planner:
         return {(f"landing/{self.product.name}/{table}", partition): digest for table, digest in digests.items()}
 
     def _inputs(self, stage: str, key: str) -> dict[Asset, str | None] | None:
-        """What the stage would read now, None per asset whose content is not known yet; None where it would not run."""
+        """The inputs that the stage would read now, None per asset whose content is not known yet; None where it would not
+        run."""
         releases: dict[Asset, str | None] = {}
         match stage:
             case "model" if self._is_without_window(key) or self._cannot_train(key):
@@ -171,7 +172,7 @@ class Planner:
         return {a: version for a, version in _generic(standing.inputs).items() if a[0] == "release"} if standing else {}
 
     def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
-        """What core.lineage.stages declares that the stage reads, as far as it is known; None where that is too little."""
+        """The inputs that core.lineage.stages declares for the stage, as far as they are known; None where they are too few."""
         versions: dict[Asset, str | None] = {}
         for read, (first, last) in self._declared_reads[stage]:
             there = self._before(key, -first, -last) if STAGES[read.stage].is_partitioned else [""]
@@ -248,13 +249,13 @@ class Planner:
             self._find(Item(stage, key, "stale", tuple(causes)))
 
     def _why_missing(self, asset: Asset, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
-        """What came in and was not taken down the path yet; where nothing did, that it was never made."""
+        """The delivery that has not been taken down the path yet; without one, that the asset was never made."""
         delivered = tuple(self._input_cause(read, asset[1]) for read in inputs if read[0].startswith("landing/"))
         raw = self.items.get(("raw", asset[1]))
         return delivered or self._roots(inputs) or (raw.causes if raw else ()) or (Cause("missing", *asset),)
 
     def _spoiled(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
-        """What is wrong with something that would not be made now, whatever it would be made from."""
+        """The faults of something that would not be made now, whatever its inputs."""
         if not standing.is_there:
             yield Cause("lost", *asset)
         for _, key in standing.inputs:

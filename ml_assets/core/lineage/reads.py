@@ -1,4 +1,4 @@
-"""What a stage reads, declared once: Dagster's dependencies, what a run reads and what a plan compares follow from it."""
+"""The inputs of a stage, declared once: Dagster's dependencies, what a run reads and what a plan compares follow from it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def tested(product: Product) -> Span:
 
 
 def partitions_before(product: Product) -> int:
-    """How many of the partitions trained on an evaluation reads: as many as are tested, which tell what levels the test window
+    """The number of training partitions that an evaluation reads: as many as are tested, which tell what levels the test window
     should hold; all of them where a simple model is fitted, or where rows are left out whose key was trained on."""
     needs_all = product.gates.baselines.baseline or product.keys.across_partitions == "refuse"
     return product.window.train if needs_all else product.window.test

@@ -55,7 +55,7 @@ class ClaimFacts(HypothesisFacts, frozen=True, kw_only=True):
 
 
 class GainFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much better than the champion a candidate was within units, positive where it was better, with its standard error."""
+    """The gain of a candidate over the champion within units, positive where it was better, with its standard error."""
 
     metric: str
     unit: str

@@ -1,4 +1,5 @@
-"""What a metric is: a number about labels and scores, with the influence of each row on it. The list is in registry.py."""
+"""The definition of a metric: a number about labels and scores, with the influence of each row on it. The list is in
+registry.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How far an estimate may be off, from what each unit contributes to it: dependence in time, unequal units, skewness.
+"""The error of an estimate, from the contribution of each unit: dependence in time, unequal units, skewness.
 
 All of it is learned from the product's own past as well, where the same thing was estimated on earlier windows. What that
 reaches, and what nothing reaches, is counted in docs/gates.md.
@@ -24,7 +24,7 @@ LEAST_UNITS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSums:
-    """What later windows learn from one: its number of units, the correlation of neighbouring ones (NaN where it cannot be
+    """The sums that later windows learn from: its number of units, the correlation of neighbouring ones (NaN where it cannot be
     told), and the sums of squares and cubes of what they contributed."""
 
     units: int

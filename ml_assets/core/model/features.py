@@ -12,7 +12,7 @@ from ml_assets.spec.product import Product
 
 
 class FeaturesRefused(MlAssetsError):
-    """What dbt built does not fit together: keys that repeat, or that requests, labels and features do not share."""
+    """The tables that dbt built do not fit together: keys that repeat, or that requests, labels and features do not share."""
 
 
 def model_columns(product: Product) -> tuple[str, ...]:

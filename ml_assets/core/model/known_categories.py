@@ -41,7 +41,7 @@ def known_values(
 
 
 def recorded_known(request_json: bytes) -> dict[str, list[Any]]:
-    """What a bundle's request.json says is known."""
+    """The known values by column that a bundle's request.json lists."""
     return {field["name"]: field["known"] for field in json.loads(request_json) if "known" in field}
 
 

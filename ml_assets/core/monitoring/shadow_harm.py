@@ -19,7 +19,7 @@ Verdict = Literal["harm", "good enough", "undecided"]
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known now, of how many requests with an outcome."""
+    """The present verdict, and the number of requests with an outcome that it rests on."""
 
     verdict: Verdict
     rows: int

@@ -49,7 +49,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """What one claim showed."""
+    """The result of one claim."""
 
     claim: str
     is_plausible: bool

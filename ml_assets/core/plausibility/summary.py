@@ -1,4 +1,4 @@
-"""What is remembered of a partition to judge later ones by: its histograms, how its columns go together, and with the label.
+"""The summary of a partition that later ones are judged by: its histograms, how its columns go together, and with the label.
 
 Relations are between ranks, so they do not move with the columns' own distributions: numbers are cut into five equal parts by
 their own ranks, and the rows of each pair of columns are counted in the 25 cells.

@@ -1,4 +1,4 @@
-"""How every picture looks: a small, deterministic SVG of 420 x 320 px with real text. No pyplot, no global state."""
+"""The style of every picture: a small, deterministic SVG of 420 x 320 px with real text. No pyplot, no global state."""
 
 import re
 from base64 import b64encode

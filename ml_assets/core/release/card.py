@@ -123,7 +123,7 @@ def _verdict(verdict: VerdictFacts, override: Override | None) -> Iterator[str]:
 
 
 def _changes(about: About) -> Iterator[str]:
-    """What the candidate's recipes declare otherwise than the champion's, and the data that came and went."""
+    """The differences between the candidate's recipes and the champion's, and the data that came and went."""
     if about.champion is None:
         yield "There is no champion: this is a first release."
         return

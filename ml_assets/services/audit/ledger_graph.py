@@ -74,7 +74,7 @@ def _content(kept: Kept) -> bytes:
 
 
 def _read(path: Path) -> Kept | None:
-    """What the file keeps; None where it is missing or any of its bytes changed."""
+    """The content of the file; None where it is missing or any of its bytes changed."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:

@@ -42,7 +42,7 @@ def code_digest(product: Product) -> str:
 
 @dataclass(frozen=True)
 class Landed:
-    """What lies in the landing folder for a product now. Digests are remembered in `cache`, which can be lost."""
+    """The files that are in the landing folder for a product now. Digests are remembered in `cache`, which can be lost."""
 
     landing: Landing
     product: Product

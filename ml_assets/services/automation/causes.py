@@ -1,4 +1,4 @@
-"""What people have to be told about a product: worked out anew each time from what is recorded and delivered."""
+"""Notices about a product: computed each time from what is recorded and delivered."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Causes:
 
     @cached_property
     def serves(self) -> str:
-        """What serves in production, in words; empty where nothing does."""
+        """The release that serves in production, in words; empty if none does."""
         pointer = self.lineage.ledger.pointer(self.product.name, "production")
         return f"release {pointer.body.release}, since {pointer.at[:16]} UTC" if pointer else ""
 
@@ -56,7 +56,7 @@ class Causes:
                 yield self._notice("withheld", "info", partition, last.run, title=title, command=show, **about)
 
     def moves(self) -> Iterator[Notice]:
-        """What came to serve in production lately."""
+        """Notices of recent moves of production."""
         since = (self.now - timedelta(days=TOLD_DAYS)).isoformat()
         for entry in self.lineage.ledger.moves(self.product.name, "production"):
             if entry.at < since:

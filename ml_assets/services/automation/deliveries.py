@@ -86,7 +86,7 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
 
 
 def _changed(stat: "os.stat_result") -> float:
-    """When a file changed last; a time in the future is a clock's, not a writer's."""
+    """The time of the last change of a file; one in the future comes from a wrong clock, and not from a writer."""
     last = max(stat.st_mtime, stat.st_ctime)
     return last if last <= time.time() else 0.0
 

@@ -1,4 +1,4 @@
-"""What a person on call wants to know of a product first: what serves, since when and why, what came of the newest partition,
+"""The first answers for a person on call: the release that serves, since when and why, the outcome of the newest partition,
 what is wrong, what is stale, and what to do next."""
 
 from collections.abc import Sequence
@@ -84,7 +84,7 @@ def _serves(lineage: Lineage, product: Product) -> str:
 
 
 def _newest(lineage: Lineage, product: Product, key: str) -> tuple[str, bool]:
-    """What came of a partition in words, and whether its candidate was withheld."""
+    """The outcome of a partition in words, and whether its candidate was withheld."""
     attempt = recorded.newest(lineage.ledger, product.name, [key]).get(key) if key else None
     if attempt is None:
         return key, False
@@ -95,7 +95,7 @@ def _newest(lineage: Lineage, product: Product, key: str) -> tuple[str, bool]:
 
 
 def _stale(lineage: Lineage, product: Product, items: Sequence[Item]) -> str:
-    """How much is stale and why, in short; `ml-assets plan` has all of it."""
+    """The number of stale snapshots and why, in short; `ml-assets plan` has all of it."""
     if not items:
         return ""
     causes = dict.fromkeys(cause for item in items for cause in item.causes)

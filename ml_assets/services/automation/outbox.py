@@ -66,7 +66,7 @@ def _batches(channel: Channel, due: Sequence[tuple[int, Notice]], sent: Sequence
 
 
 def _is_back(notice: Notice, last: Notice) -> bool:
-    """What lasted, was over, and is so again."""
+    """Whether a lasting notice was over and is current again."""
     return notice.event in LASTING and last.is_over
 
 

@@ -1,4 +1,4 @@
-"""What came of a run of the path, at a glance: from the events that Dagster keeps of it."""
+"""The outcome of a run of the path, from the events that Dagster keeps of it."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,8 +25,8 @@ _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]+@")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run, and why, in words. `data refused`: the delivery cannot be used as it is. `broken`: a fault of anything
-    else."""
+    """The outcome of a run, and the reason in words. `data refused`: the delivery cannot be used as it is. `broken`: a fault of
+    anything else."""
 
     kind: Kind
     reason: str
@@ -51,7 +51,7 @@ def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
 
 
 def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = (), lacking: str = "") -> Outcome:
-    """What a run that succeeded did with the candidate, by the texts of what it materialized (by stage), by checks that did not
+    """The outcome of a run that succeeded, by the texts of what it materialized (by stage), by checks that did not
     pass, and by what a candidate lacks."""
     verdict = shown.get("evaluation", {}).get("verdict", "")
     decision = shown.get("endpoint/production", {}).get("decision", "")
@@ -67,7 +67,7 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
 
 
 def _lacking(events: Iterable["EventLogEntry"]) -> str:
-    """What the log says that a candidate lacks; empty where it says nothing."""
+    """The part that a candidate lacks according to the log; empty if the log says nothing."""
     messages = (entry.user_message for entry in events if not entry.is_dagster_event)
     return next((text for text in messages if text.startswith(NO_CANDIDATE)), "")[:LONGEST]
 

@@ -1,4 +1,4 @@
-"""When a product is trained by itself: what `retrain:` asks for, compared with what the ledger and Dagster hold of it.
+"""The policy of automatic training: what `retrain:` asks for, compared with what the ledger and Dagster recorded.
 
 Asked again and again; a reason that was missed is still there at the next tick, and one that was served is not asked for again.
 """
@@ -151,13 +151,13 @@ def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequen
 
 
 def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
-    """What an alarm of a monitored partition says; empty where there is none."""
+    """The message of an alarm of a monitored partition; empty if there is none."""
     evidence = evidence_of(ledger, product, partition, claim)
     return evidence.details.description if evidence is not None and evidence.details.values.get("state") == "alarm" else ""
 
 
 def evidence_of(ledger: Ledger, product: Product, partition: str, claim: str) -> EvidenceRecord | None:
-    """What the newest look showed of a claim about the partition's current monitoring."""
+    """The newest evidence for a claim about the partition's current monitoring."""
     current = ledger.current(product.name, "monitoring", partition)
     entry = ledger.evidence(current.id).get(claim) if current else None
     return entry.body if entry else None
@@ -178,7 +178,7 @@ def last_tick(product: Product, now: datetime) -> datetime:
 
 
 def _last_trained(ledger: Ledger, product: Product) -> datetime:
-    """When a training began last, whatever asked for it."""
+    """The start of the last training, whatever asked for it."""
     columns = schema.manifests.c
     newest = select(func.max(columns.seq)).where(columns.product == product.name, columns.stage == "model")
     times = [entry.at for entry in ledger.entries(schema.entries.c.seq == newest.scalar_subquery())]

@@ -24,7 +24,7 @@ class LimitReached(MlAssetsError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one product. `state`: nothing to do, promoted, withheld, rejected, done (where no release is decided about)
+    """The outcome of one product. `state`: nothing to do, promoted, withheld, rejected, done (where no release is decided about)
     or failed; `message` says it in words."""
 
     product: str
@@ -148,7 +148,7 @@ class Deploy:
 
 
 def _decided(shown: dict[str, dict[str, str]]) -> tuple[str, str]:
-    """What a run that succeeded did with the candidate, by what it materialized."""
+    """State and message of a run that succeeded, by what it materialized."""
     outcome = decided(shown)
     if outcome.kind == "withheld" and outcome.reason.startswith("REJECT"):
         return "rejected", outcome.reason

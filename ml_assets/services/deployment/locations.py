@@ -68,7 +68,7 @@ class Location:
     products: Sequence[DeployedProduct] = ()
 
     def behind(self, commit: str, contains: Contains) -> str:
-        """Why the location does not run the commit as it is, or one that contains it; empty if it does."""
+        """The reason why the location does not run the commit as it is, or one that contains it; empty if it does."""
         if self.problem:
             return f"location {self.name} {self.problem}"
         reported = [report for product in self.products for report in commits(product.source)]

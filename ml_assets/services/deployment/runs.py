@@ -86,7 +86,7 @@ class Launched:
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed in a run: a step or a check, and its error."""
+    """A failure in a run: a step or a check, and its error."""
 
     step: str
     error: str

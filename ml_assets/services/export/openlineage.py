@@ -187,7 +187,7 @@ class Exporter:
         return stages.stage_code(self.product, stages.STAGES["features"])
 
     def _checks(self, manifest: Manifest) -> "Iterator[RunEvent]":
-        """What the newest evidence of each claim says about exactly this manifest."""
+        """Events with the newest evidence of each claim about exactly this manifest."""
         from openlineage.client.event_v2 import InputDataset, Job, Run
         from openlineage.client.facet_v2 import data_quality_assertions_dataset as quality
 

@@ -16,7 +16,7 @@ SEED = 20130101
 
 @dataclass
 class Tally:
-    """How often each claim, and "verdict" for all of them, stopped a pair of which neither model is better."""
+    """The number of times that each claim, and "verdict" for all of them, stopped a pair of which neither model is better."""
 
     pairs: int = 0
     failed: dict[str, int] = field(default_factory=dict)

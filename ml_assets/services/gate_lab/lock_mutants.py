@@ -125,7 +125,7 @@ def replayed_verdict(on: Subject) -> Mutation:
 
 
 def verdict_without_numbers(on: Subject) -> Mutation:
-    """What a tool records that compares with NaN: a PASS without a number."""
+    """A verdict as a tool records it that compares with NaN: a PASS without a number."""
     if (release := _released(on)) is None:
         return Mutation(mutant="NaN metric", about="", fate="not tried", message=NO_RELEASE)
     evaluation = on.case.lineage.made_from(release)["evaluation"]
@@ -170,7 +170,7 @@ def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
 
 
 def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
-    """What `release` says to this evidence and did not say to it as it was recorded."""
+    """The refusals of `release` that this evidence causes, without those that the recorded evidence causes."""
     from ml_assets.core.release.clearance import refusals
 
     made_from = on.case.lineage.made_from(release)

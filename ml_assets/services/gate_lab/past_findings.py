@@ -69,7 +69,7 @@ def _tested(step: Step, form: Comparison, unit: str) -> Shown:
 
 
 def _seed_spread(step: Step) -> Mapping[str, float]:
-    """How far models of one recipe and different seeds lie apart on the newest window, in each proven difference's metric."""
+    """The spread of models of one recipe and different seeds on the newest window, in each proven difference's metric."""
     claims = [
         c
         for c in step.case.product.gates.claims

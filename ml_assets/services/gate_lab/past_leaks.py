@@ -59,7 +59,7 @@ def _passes(claim: ClaimSpec, measured: Measured, at: float, past: Sequence[Wind
 
 
 def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSums]:
-    """What the newest windows of the past show of a claim, each by itself."""
+    """The sums of the newest past windows for a claim, one a window."""
     ends = np.cumsum([step.panel.rows for step in steps])
     windows = (pool.part(np.arange(end - step.panel.rows, end)) for step, end in zip(steps, ends, strict=True))
     sums = [window.measured(claim.form.terms).spread().sums for window in windows]

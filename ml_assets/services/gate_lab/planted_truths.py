@@ -30,7 +30,7 @@ CLOSE = 1.01
 
 @dataclass(frozen=True)
 class Planted:
-    """What became of one planted candidate over the past, by the declared unit and by `row`."""
+    """The verdicts on one planted candidate over the past, by the declared unit and by `row`."""
 
     name: str
     truth: str

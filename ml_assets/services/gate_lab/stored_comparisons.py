@@ -35,7 +35,7 @@ class PolicyError(MlAssetsError):
 
 
 class Policy(Section):
-    """What a policy file holds."""
+    """The content of a policy file."""
 
     gates: GateSpec
 

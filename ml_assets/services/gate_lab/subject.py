@@ -1,4 +1,4 @@
-"""What mutants are made of: one stored comparison, its control, and models fitted anew on its rows."""
+"""The material of mutants: one stored comparison, its control, and models fitted again on its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class Subject:
         return self.baselines.get("champion", self.case.scores["candidate"])
 
     def same(self, kept: Ints | slice = slice(None)) -> dict[str, Floats]:
-        """What answers in the place of every model but the simple one, on the rows `kept`."""
+        """The scores of the release that serves in the place of every model but the simple one, on the rows `kept`."""
         return {role: (scores if role == "baseline" else self.answering)[kept] for role, scores in self.case.scores.items()}
 
     @cached_property
@@ -56,7 +56,7 @@ class Subject:
 
     @cached_property
     def control(self) -> Verdict:
-        """What answers, judged against itself: a claim that stops it tells no mutant apart."""
+        """The verdict on the release that serves, judged against itself: a claim that stops it tells no mutant apart."""
         return self.case.judge(self.same())
 
     @cached_property
@@ -77,7 +77,7 @@ class Subject:
 
     @property
     def metric(self) -> str:
-        """What harm is measured in."""
+        """The metric that harm is measured in."""
         return "roc_auc" if self.product.task == "binary" else "rmse"
 
     def harm(self, scores: Floats) -> float:
@@ -100,7 +100,7 @@ class Subject:
         return 2 * max(margins) if margins else self.harm(usual) / 10
 
     def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:
-        """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
+        """The verdict of the gates on a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
         known = [scores for role, scores in self.case.scores.items() if role != "baseline"]
         if any(candidate.size == scores.size and np.array_equal(candidate, scores) for scores in known):
             return Mutation(mutant=mutant, about=about, fate="no change", message="it scores every row as a stored model does")

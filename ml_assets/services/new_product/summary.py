@@ -1,4 +1,4 @@
-"""What `ml-assets new` says at the end: what was drafted, what a person should look at, and the next two commands."""
+"""The last lines of `ml-assets new`: what was drafted, what a person should look at, and the next two commands."""
 
 import shlex
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ def _rows(written: Written) -> Iterator[tuple[str, str]]:
 
 
 def _to_look_at(written: Written) -> Iterator[str]:
-    """What the draft is not sure of."""
+    """Lines about decisions that the draft isn't sure of."""
     draft, roles = written.draft, written.draft.roles
     for name, reason in roles.after.items():
         undo = "" if reason.startswith("--after") else f"; if it is known when the question is asked: --known {shlex.quote(name)}"

@@ -1,4 +1,4 @@
-"""What stands for each asset of a product now, read from the ledger for a plan: few queries, however many partitions.
+"""The current manifest of each asset of a product, read from the ledger for a plan: few queries, however many partitions.
 
 Rows are taken as the database's driver gives them: a plan looks at hundreds of thousands.
 """
@@ -32,8 +32,8 @@ class Stands:
 
 
 def stands(connection: Connection, product: Product, stored: Collection[str]) -> Stands:
-    """What stands, with the digests that the store has. Manifests that were replaced are read too: a walk over a table costs less
-    than to look most of it up row by row."""
+    """The current manifests, with the digests that the store has. Manifests that were replaced are read too: a walk over a table
+    costs less than to look most of it up row by row."""
     several, m = _published_last(connection, product), schema.manifests.c
     columns = (
         m.seq,

@@ -45,7 +45,7 @@ def make_plan(lineage: Lineage, landing: Landing, product: Product, *, cache: Pa
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a plan looks at outside of the ledger. `state` is the digest of it and of the ledger."""
+    """The situation outside the ledger that a plan looks at. `state` is the digest of it and of the ledger."""
 
     stored: Sequence[str]
     delivered: Mapping[str, Mapping[str, str]]
@@ -55,8 +55,8 @@ class Surroundings:
 
 
 def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
-    """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
-    was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
+    """The stale snapshots of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered
+    and was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
     aside."""
     around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
     items = Planner(product, situation(lineage.ledger, product, around), makes_missing=False).plan(until=stage)
@@ -76,7 +76,7 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
 
 
 def definitions(product: Product) -> dict[str, Definition]:
-    """What decides each stage's output besides its inputs, as declared now."""
+    """The definition of each stage as declared now: all that decides its output apart from its inputs."""
     return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
 
 
@@ -135,7 +135,7 @@ def _declared(ledger: Ledger, product: Product, stage: str, kind: DeclaredKind) 
 
 
 def declared_change(product: Product, then: Manifest, kind: DeclaredKind) -> str:
-    """What is declared otherwise now than where this manifest was made, in words."""
+    """The difference between the present declaration and that of this manifest, in words."""
     stage = stages.STAGES[then.recipe.stage]
     now = {
         "config": stages.stage_config(product, stage),

@@ -20,8 +20,8 @@ from resources.lineage import Lineage
 
 
 class ReadRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a candidate would have been made by and from: `features` are data versions by partition, of the training window and of
-    the test window."""
+    """The code and the inputs that a candidate would have been made with: `features` are data versions by partition, of the
+    training window and of the test window."""
 
     code: str
     config: str
@@ -107,7 +107,7 @@ def is_as_refused(ledger: Ledger, product: Product, refused: Untrained, partitio
 
 
 def outcomes_awaited(product: Product, tested: list[Manifest]) -> str:
-    """Why a candidate waits for outcomes: none of its whole test window is known. Empty if it does not."""
+    """The reason why a candidate waits for outcomes: none of its whole test window is known. Empty if it does not."""
     if not tested or any(manifest.facts.get("labelled") != 0 for manifest in tested):  # older code may not have counted
         return ""
     window = ", ".join(manifest.partition for manifest in tested)

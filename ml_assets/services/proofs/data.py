@@ -20,7 +20,7 @@ class Looking(NamedTuple):
 
 
 def data_proofs(lineage: Lineage, dbt: Dbt, product: Product, stage: str) -> list[Looking]:
-    """What is proven of one stage of the product."""
+    """The proofs about one stage of the product."""
     pending = [
         Looking(contract.CONTRACT, partial(contract.keeps_contract, lineage, product)),
         Looking(contract.ROWS, partial(contract.accounted, lineage, product)),

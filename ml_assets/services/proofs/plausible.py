@@ -61,7 +61,7 @@ def refuse_held(lineage: Lineage, product: Product, settings: Settings, inputs: 
 
 
 def _latest(lineage: Lineage, product: Product, settings: Settings, features: Manifest, *, run: str) -> Iterator[Finding]:
-    """What was found last, if nothing of it is against the partition; else it is looked at again: it may be accepted by now."""
+    """The latest findings, if none is against the partition; otherwise new ones, because it may have been accepted since."""
     known = lineage.ledger.evidence(features.id)
     if all(claim in known and known[claim].body.passed for claim in product.plausibility.hold):
         return

@@ -28,7 +28,7 @@ def write_walk(folder: Path, side: SideRows) -> None:
 
 
 def read_walk(folder: Path) -> SideRows:
-    """What one side walked. Raises NotComparable for files that are not those of the protocol."""
+    """Read the result of one side's walk. Raises NotComparable for files that are not those of the protocol."""
     walked = read_record(folder / WALKED, Walked)
     scores = _table(folder / SCORES, {WINDOW: pl.String, SCORE: pl.Float64})
     rows = _table(folder / ROWS, {})

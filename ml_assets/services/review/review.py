@@ -137,7 +137,7 @@ class _Reviewing:
 
 
 def _reach(current: Settings, compared: Differences) -> tuple[list[StaleStage], dict[str, str]]:
-    """What merging makes again, with how much of it there is and what it takes; and the release that serves meanwhile."""
+    """The stages that merging rebuilds, with their number and cost; and the release that serves meanwhile."""
     if not compared.stale:
         return [], {}
     from resources.ledger.database import LedgerRefused

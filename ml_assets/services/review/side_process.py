@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, and its last lines."""
+    """The exit code of a process, and its last lines."""
 
     code: int
     lines: tuple[str, ...]

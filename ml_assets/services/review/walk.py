@@ -68,7 +68,7 @@ class Walker:
         return self.done[asset].manifest
 
     def inputs(self, stage: str, key: str) -> list[Manifest]:
-        """What the stage reads: of what is not required, the partitions that were delivered and can be built."""
+        """The inputs of the stage: of those that are not required, the partitions that were delivered and can be built."""
         declared = reads(self.product, stage, key, self._can_be_read)
         return [self.snapshot(*asset) for asset in (*declared.available, *declared.required)]
 
@@ -225,7 +225,7 @@ def _breaches(walker: Walker) -> Iterator[Check]:
 
 
 def _checks(walker: Walker, keys: Collection[str]) -> Iterator[Check]:
-    """What the checks of dataset and features find in these partitions."""
+    """The results of the checks of dataset and features in these partitions."""
     for asset, snapshot in sorted(walker.done.items()):
         stage, key = asset
         if stage in ("dataset", "features") and key in keys:

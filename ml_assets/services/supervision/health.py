@@ -1,4 +1,4 @@
-"""How all parts are, at one address: JSON at /health, a small text page at /."""
+"""The state of all parts, at one address: JSON at /health, a small text page at /."""
 
 import json
 import threading

@@ -19,7 +19,7 @@ class PortTaken(MlAssetsError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a part listens; `option` says where its port is set."""
+    """The address of a part; `option` says where its port is set."""
 
     host: str
     port: int
@@ -31,7 +31,7 @@ class Address:
         return f"http://{self.host}:{self.port}"
 
     def problem(self, name: str) -> str | None:
-        """Why nothing can listen there."""
+        """The reason why nothing can listen there; None if something can."""
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -68,7 +68,7 @@ class Part:
 
     @property
     def place(self) -> str:
-        """Where people find it; its name where it does not listen."""
+        """The URL at which people find it; its name if it doesn't listen."""
         return self.address.url if self.address else self.name
 
     @property

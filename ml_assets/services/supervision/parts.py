@@ -26,7 +26,7 @@ class UnknownPart(MlAssetsError):
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the parts listen, but for endpoints, whose ports are in product.yaml."""
+    """The ports of the parts, apart from endpoints, whose ports are in product.yaml."""
 
     dagster: int = 3000
     mlflow: int = 5000

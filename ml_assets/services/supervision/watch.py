@@ -1,4 +1,4 @@
-"""What is wrong with the machine is told to people by whoever keeps the parts alive: a daemon that is silent tells no one."""
+"""Notices about the machine, sent by the process that keeps the parts alive: a daemon that hangs cannot report itself."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

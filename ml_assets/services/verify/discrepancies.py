@@ -1,4 +1,4 @@
-"""What `ml-assets verify` finds, and the value that its parts collect it in."""
+"""The discrepancies that `ml-assets verify` reports, and the value that its parts collect them in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

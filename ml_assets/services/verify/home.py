@@ -14,7 +14,7 @@ from resources.store.blobs import LocalBlobs, open_blobs
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at, and what was found."""
+    """The numbers of what was checked, and the discrepancies."""
 
     counts: dict[str, int]
     discrepancies: tuple[Discrepancy, ...]

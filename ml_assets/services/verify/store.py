@@ -74,7 +74,7 @@ class StoreCheck:
         )
 
     def _snapshot(self, snapshot: str, label: str) -> set[str]:
-        """What a named snapshot needs; reports what of it is not there."""
+        """The files that a named snapshot needs; reports those that are missing."""
         if not self._is_there(snapshot, f"the snapshot of {label}", label):
             return {snapshot}
         path = (Above(self.blobs, self.below) if self.below else self.blobs).path(snapshot)

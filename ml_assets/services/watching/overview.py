@@ -1,4 +1,4 @@
-"""What drifts in a product, partition by partition: verdicts on data and scores, and the realised metric."""
+"""Drift in a product, partition by partition: verdicts on data and scores, and the realised metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -41,7 +41,8 @@ class Summaries:
 
     @property
     def _made_by(self) -> str:
-        """What decides a summary besides the content: the code, and the columns whose relations are left out."""
+        """The digest of all that decides a summary apart from the content: the code, and the columns whose relations are left
+        out."""
         return digest_json([closure(ENTRY).digest, list(self.product.monitoring.ignore)])[:16]
 
     def before(self, features: Manifest) -> Iterator[tuple[Manifest, Summary]]:

@@ -163,7 +163,7 @@ def _cut(bodies: Sequence[Sent]) -> "pa.Array":
 
 
 def _by_body(positions: "NDArray[np.intp]", ends: "NDArray[np.intp]") -> "NDArray[np.intp]":
-    """How many of the positions each body has."""
+    """The number of the positions in each body: (bodies,)."""
     return np.diff(np.searchsorted(positions, ends), prepend=0)
 
 

@@ -46,7 +46,7 @@ class Endpoint:
         self.serving: Serving | None = None
         self.previous: Serving | None = None
         self.shadow_trouble = ""
-        """Why the candidate that the pointer names isn't loaded."""
+        """The reason why the candidate that the pointer names isn't loaded."""
         self.is_draining = False
         self.trouble = "no bundle is loaded yet"
         self._pointer = pointer

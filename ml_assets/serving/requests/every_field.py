@@ -1,4 +1,4 @@
-"""What is wrong with a body, field by field: looked for only after a refusal, so that a client learns all of it at once."""
+"""The mistakes in a body, field by field: searched for only after a refusal, so that a client learns all of it at once."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
