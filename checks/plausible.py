@@ -1,4 +1,4 @@
-"""A partition is plausible beside the ones before it, asked before anything is trained on it."""
+"""A partition is plausible compared with the ones before it, asked before anything is trained on it."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
             product,
             PLAUSIBLE,
             lambda features: is_plausible(lineage, product, settings, features),
-            beside=lambda features: compared_with(lineage, product, features),
+            other_inputs=lambda features: compared_with(lineage, product, features),
         )
 
     return [plausible]

@@ -41,7 +41,7 @@ class Settings:
     a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
     run from no checkout; an image sets it when it is built, and `merged` if that was from the default branch, without changes.
     `compiled` is whether endpoints compile the releases that they serve,
-    which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read beside
+    which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read next to
     this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
     asks, with `dagster_token`. `notify` is the file of the channels that notices go out by; empty where none is named."""
 

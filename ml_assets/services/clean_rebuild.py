@@ -1,6 +1,6 @@
 """Rebuilds what a release was made from, with today's code, configuration and libraries, in a scratch lineage.
 
-Each manifest names its inputs by digest: those are used, whatever stands for their partitions now.
+Each manifest names its inputs by digest: those are used, whichever manifest is current for their partitions now.
 """
 
 import json

@@ -83,7 +83,7 @@ def _approval(status: "ReleaseStatus") -> str:
 
 
 def show(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest | None) -> None:
-    """Let MLflow show where the release stands with people, and which version serves in production."""
+    """Let MLflow show what people decided about the release, and which version serves in production."""
     from ml_assets.services.release_status import release_status
 
     if release is not None and (status := release_status(lineage, product, release)).approvals.state != "not asked":

@@ -1,4 +1,4 @@
-"""A verdict again, from the scores that are stored beside it: what was written down is held against what was measured."""
+"""A verdict again, from the scores that are stored next to it: what was written down is compared with what was measured."""
 
 from collections.abc import Iterator
 from math import isclose

@@ -58,7 +58,7 @@ def _start(endpoints: Endpoints, product: Product, release: Manifest, champion: 
         champion=champion,
         terms=Terms(**declared.model_dump(exclude={"share"})),
         by="the endpoint",
-        reason=f"{ReleaseFacts.of(release).release} is to be tried beside {champion.body.release}",
+        reason=f"{ReleaseFacts.of(release).release} is to be tried next to {champion.body.release}",
         share=share,
     )
     return f"{shadows.place(started)} from now on; {_notified(endpoints, product)}"

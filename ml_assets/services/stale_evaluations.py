@@ -20,7 +20,8 @@ KINDS = {"code": "code", "config": "configuration", "environment": "libraries", 
 
 @dataclass(frozen=True)
 class Staleness:
-    """The reason why an evaluation is no evidence for the code as it is: what made it (`kinds`), and the root causes in words."""
+    """The reason why an evaluation is not evidence for the code as it is: what made it (`kinds`), and the root causes in
+    words."""
 
     product: str
     partition: str
@@ -37,7 +38,7 @@ class Staleness:
     def consequence(self) -> str:
         """The consequence, and the next command."""
         command = f"`ml-assets run {self.product} --partition {self.partition}`"
-        return f"it is no evidence for the code as it is; {command} makes it again"
+        return f"it is not evidence for the code as it is; {command} makes it again"
 
     @property
     def message(self) -> str:
@@ -46,7 +47,7 @@ class Staleness:
 
     @property
     def markdown(self) -> str:
-        """A block that stands above an evaluation."""
+        """A block of text above an evaluation."""
         causes = "".join(f"> - {text(cause)}\n" for cause in self.causes)
         return f"> **The evaluation of {text(self.partition)} was {self.made_by}**; {self.consequence}.\n>\n{causes}\n"
 
@@ -79,7 +80,7 @@ def not_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> str
     if was_charged(lineage, product, evaluation):
         return ""
     command = f"`ml-assets run {product.name} --partition {evaluation.partition}`"
-    return f"no look was charged here for this evaluation, so it lets nothing through; {command} judges it anew"
+    return f"no look was charged here for this evaluation, so it lets nothing through; {command} judges it again"
 
 
 def _upstream(lineage: Lineage, manifest: Manifest) -> Iterator[Manifest]:

@@ -53,7 +53,7 @@ def _split_problem(split: SplitSpec, partitions: PartitionSpec, features: Featur
     if not partitions.is_static and split != SplitSpec():
         return f"a partition by {partitions.every} is first tested on, then trained on; only `every: delivery` has a split"
     if split.group and split.group not in features.key:
-        return f"group: '{split.group}' is no part of features.key; allowed: {', '.join(features.key)}"
+        return f"group: '{split.group}' is not part of features.key; allowed: {', '.join(features.key)}"
     return ""
 
 

@@ -80,7 +80,7 @@ class RetrainSpec(Section):
         fields = (cron or "").split()
         is_whole = len(fields) == len(_CRON) and all(map(_is_in, fields, _CRON)) and _ever_comes(fields[2], fields[3])
         if cron is not None and not is_whole:
-            raise ValueError(f"'{cron}' is no cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
+            raise ValueError(f"'{cron}' is not a cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
         return cron
 
     @field_validator("timezone")

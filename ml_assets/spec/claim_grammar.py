@@ -157,7 +157,7 @@ class _Parser:
     def _model(self) -> Model:
         name = self._name(f"a model: {', '.join(MODELS)}")
         if name not in MODELS:
-            raise self._error(f"'{name}' is no model; allowed: {', '.join(MODELS)}")
+            raise self._error(f"'{name}' is not a model; allowed: {', '.join(MODELS)}")
         return _as_model(name)
 
     def _peek(self) -> re.Match[str] | None:

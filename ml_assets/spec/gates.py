@@ -1,4 +1,4 @@
-"""The `gates:` section of product.yaml: what a candidate must prove before it may answer (docs/gates.md)."""
+"""The `gates:` section of product.yaml: what a candidate must prove before it may serve (docs/gates.md)."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -152,9 +152,9 @@ class GateSpec(Section):
         retired = _latency_claims(info)
         for name in first.require if first else ():
             if name in retired or (named and name == "fast" and name not in named):
-                raise ValueError(f"require: '{name}' is no claim: {LATENCY_MOVED}")
+                raise ValueError(f"require: '{name}' is not a claim: {LATENCY_MOVED}")
             if named and name not in named:
-                raise ValueError(f"require: '{name}' is no claim; {unknown_name(name, allowed=named)}")
+                raise ValueError(f"require: '{name}' is not a claim; {unknown_name(name, allowed=named)}")
             if named and not named[name].is_absolute:
                 models = ", ".join(sorted(named[name].form.models - WITHOUT_RELEASE))
                 raise ValueError(f"require: '{name}' compares with the {models}, and a first release has none")
@@ -170,7 +170,9 @@ class GateSpec(Section):
         if not any(named[name].kind == "prove" for name in self.first_claims):
             raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
         if self.four_eyes and not self.is_ever_approved:
-            raise ValueError("four_eyes: nobody is asked; it goes with approve: person, first_release.approve or on_inconclusive")
+            raise ValueError(
+                "four_eyes: no approval is required; it goes with approve: person, first_release.approve or on_inconclusive"
+            )
         return self
 
     @property
@@ -219,7 +221,7 @@ def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -
     if any(measure.metric == "p99_ms" for measure in form.measures):
         return LATENCY_MOVED
     if "ratio" in kinds and (len(form.terms) > 1 or form.terms[0][0] != 1 or for_each):
-        return "a ratio stands alone: ratio(metric, by: column) > 0.8"
+        return "a ratio cannot be combined with other measures: ratio(metric, by: column) > 0.8"
     if "ratio" in kinds and form.sign == "<":
         return "a ratio is the smallest between two groups: only > says something"
     if "ratio" in kinds and form.measures[0].metric not in RATIOS:
@@ -242,9 +244,9 @@ def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -
 def _unknown_metric(metric: str, task: str | None) -> str:
     for name, metrics in METRICS.items():
         if name == task and metric not in metrics:
-            return f"'{metric}' is no metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
+            return f"'{metric}' is not a metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
     metric_names = {other for metrics in METRICS.values() for other in metrics}
-    return "" if metric in metric_names else f"'{metric}' is no metric; {unknown_name(metric, allowed=metric_names)}"
+    return "" if metric in metric_names else f"'{metric}' is not a metric; {unknown_name(metric, allowed=metric_names)}"
 
 
 def is_about_value(form: Comparison) -> bool:

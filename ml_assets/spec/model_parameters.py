@@ -36,5 +36,5 @@ def parameter_of_task(name: str, info: ValidationInfo) -> str:
     )
     if name not in names:
         hint = nearest(name, names - _MODEL_KEYS - _PROJECT_KEYS) or "its documentation lists them"
-        raise ValueError(f"is no parameter of {kind}; {hint.strip()}")
+        raise ValueError(f"is not a parameter of {kind}; {hint.strip()}")
     return name

@@ -250,7 +250,7 @@ def _root_problem(root: Path) -> str | None:
     """The reason why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
     holds = "it names folders that hold one folder for each product"
     if not root.is_dir():
-        return f"ML_ASSETS_PRODUCTS: {root} is no folder; {holds}"
+        return f"ML_ASSETS_PRODUCTS: {root} is not a folder; {holds}"
     if (root / SPEC_FILE).is_file():
         return f"ML_ASSETS_PRODUCTS: {root} is a product's own folder; {holds}: {root.parent}"
     return None

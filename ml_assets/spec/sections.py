@@ -35,7 +35,7 @@ STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
 def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
     for task, metrics in METRICS.items():
         if task == written_task(info) and metric not in metrics:
-            raise ValueError(f"is no metric of a {task} task; allowed: {', '.join(metrics)}")
+            raise ValueError(f"is not a metric of a {task} task; allowed: {', '.join(metrics)}")
     return metric
 
 

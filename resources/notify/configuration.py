@@ -134,7 +134,7 @@ class WebhookSection(_HookSection):
     @classmethod
     def _is_a_token(cls, token: SecretStr) -> SecretStr:
         if not _is_one_word(token.get_secret_value()):
-            raise ValueError("is no token: it has a space, a line's end or another letter than ASCII in it")
+            raise ValueError("is not a token: it has a space, a line's end or another letter than ASCII in it")
         return token
 
     @property

@@ -24,7 +24,7 @@ class NoCard(MlAssetsError):
 def command(release: str, output: Path | None) -> None:
     """Print the model card of RELEASE (a name, digest or PRODUCT/release:PARTITION) as Markdown: what a person reads before
     approving it. Where other code, configuration or libraries would evaluate it now, that comes first; what asked for the
-    training, which is no part of the release, comes last."""
+    training, which is not part of the release, comes last."""
     space = workspace()
     manifest = resolve(space, release).manifest
     if manifest is None or CARD not in space.snapshots.open(manifest.snapshot).members:

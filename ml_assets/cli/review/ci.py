@@ -60,7 +60,7 @@ def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: 
     from resources.git_trees import Repository
 
     if wrong := [owner for owner in owners if not owner.startswith("@")]:
-        raise click.BadParameter(f"{wrong[0]!r} is no name with @", param_hint="--owner")
+        raise click.BadParameter(f"{wrong[0]!r} is not a name with @", param_hint="--owner")
     repository = Repository.around(Path.cwd())
     workflow = setup(repository, forge, roots=settings().products, requirements=requirements, owners=owners)
     for path in write(repository, workflow.files(repository), force=force):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("product")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def command(product: str, as_json: bool) -> None:
-    """Show what serves of PRODUCT, since when and why, what came of the newest partition, what is wrong or stale and what to do
+    """Show what serves of PRODUCT, since when and why, the outcome of the newest partition, what is wrong or stale and what to do
     next; then one row per partition: rows, quarantined, metrics, verdict, release.
 
     Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, are named before

@@ -39,7 +39,7 @@ def own_and_other(home: Path, *, store: str, ledger: str) -> tuple[Workspace, Wo
 
 
 def carry(reference: str, source: Workspace, target: Workspace, *, as_json: bool) -> None:
-    """Carry the release that a reference names in one home to another, and say what came of it."""
+    """Carry the release that a reference names in one home to another, and give its outcome."""
     from ml_assets.services.transfer import transfer
 
     release = release_named(source, reference)
@@ -57,4 +57,4 @@ def carry(reference: str, source: Workspace, target: Workspace, *, as_json: bool
         click.echo(f"{name}: {counts['manifests']} manifests and {done.files} files ({done.bytes:,} bytes) are new")
     else:
         click.echo(f"{name}: all of it was there")
-    click.echo("no look, verdict or approval came along: it is judged anew where it arrived, before it may serve")
+    click.echo("no look, verdict or approval came along: it is judged again where it arrived, before it may serve")

@@ -11,7 +11,7 @@ from ml_assets.spec.product import Product
 
 
 def declaration_changes(old: Product, new: Product) -> list[Change]:
-    """The changes in the order of product.yaml; equal values that are written differently are no change. Where nothing is
+    """The changes in the order of product.yaml; equal values that are written differently are not a change. Where nothing is
     `weakened`, whatever the new gates accept the old ones accept on the same rows and scores."""
     values = (product.model_dump(mode="json") for product in (old, new))
     changes = [*_walk(old.name, "", *values)]

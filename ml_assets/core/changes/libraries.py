@@ -37,7 +37,7 @@ def _locked(file: str, text: str) -> Iterator[tuple[str, str]]:
     try:
         packages: list[dict[str, Any]] = tomllib.loads(text).get("package", [])
     except tomllib.TOMLDecodeError as error:
-        raise LockUnreadable(f"{file} is no TOML: {error}; `uv lock` writes it again") from None
+        raise LockUnreadable(f"{file} is not TOML: {error}; `uv lock` writes it again") from None
     for package in packages:
         source = package.get("source", {}).get("git", "")
         yield package["name"], source.rpartition("#")[2] or str(package.get("version", ""))

@@ -43,7 +43,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_failure(self) -> bool:
-        """Whether it failed with severity ERROR; a warning is no failure."""
+        """Whether it failed with severity ERROR; a warning is not a failure."""
         return not self.passed and self.severity == "ERROR"
 
     @property
@@ -79,7 +79,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Production(msgspec.Struct, frozen=True, kw_only=True):
-    """The release that production answers with, as base finds it. `windows`: those that it was not trained on; it was let through
+    """The release that serves in production, as base sees it. `windows`: those that it was not trained on; it was let through
     on some of them, so they flatter it. `judged`: head against it there; `note`: why that could not be."""
 
     release: str = ""

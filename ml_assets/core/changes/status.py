@@ -53,7 +53,7 @@ def status_of(review: Review | None, approvals: Approvals | None = None) -> Stat
     if not review.acknowledged:
         return Status("success", _line(f"{review.outcome}: {reason}"))
     names = ", ".join(f"{item.product}/{item.name}" for item in review.acknowledged)
-    missing = approvals.waits_for(review) if approvals else "nobody was asked"
+    missing = approvals.waits_for(review) if approvals else "no approvals were read"
     if missing:
         line = f"acknowledged; waits for a code owner's approval: {missing}"
         return Status("pending", _line(f"{_line(names, LONGEST - len(line) - 1)} {line}"))

@@ -98,7 +98,7 @@ class Code:
         return digests
 
     def resolve(self, module: str, chain: str) -> list[Place]:
-        """The units that a dotted name of a module stands for; none for a name of another library."""
+        """The units that a dotted name of a module refers to; none for a name of another library."""
         root, *rest = chain.split(".")
         unit_names = self.module(module)
         if root in unit_names.units:
@@ -168,7 +168,7 @@ class _Walk:
                 self._mention_class(place)
 
     def _mention_class(self, place: Place) -> None:
-        """A class whose values may come along: so may those of its fields, its bases, or what an alias stands for."""
+        """A class whose values may come along: so may those of its fields, its bases, or what an alias refers to."""
         if place in self.classes or self._is_exempt(place):
             return
         self.classes.add(place)

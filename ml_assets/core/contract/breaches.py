@@ -1,6 +1,6 @@
 """The ways in which a delivery as a whole breaks its contract, as values with a message.
 
-Row-level reasons do not belong here: they quarantine a row and are no breach.
+Row-level reasons do not belong here: they quarantine a row and are not breach.
 """
 
 from collections.abc import Sequence

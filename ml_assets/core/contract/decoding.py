@@ -8,7 +8,7 @@ from ml_assets.spec.delivery import ReferenceSpec
 
 BOM = b"\xef\xbb\xbf"
 MOST_EXPANDED = 8 << 30
-"""Bytes that a compressed file may hold; beyond, it is no delivery."""
+"""Bytes that a compressed file may hold; beyond, it is not a delivery."""
 _MAGIC = {
     b"\x1f\x8b": "it is compressed with gzip: add `compression: gzip`",
     b"PAR1": "it is a Parquet file: declare `format: parquet`",

@@ -43,7 +43,7 @@ def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFram
     except Undecodable as error:
         raise DeliveryError(code="encoding", name=name, problem=str(error)) from None
     if "\x00" in text:
-        raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is no CSV file")
+        raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is not a CSV file")
     content, is_quoted = text.encode(), bool(table.quote) and table.quote in text
     header = _header(text, table=table, name=name)
     fields = _fields_of_rows(text, table=table, name=name) if is_quoted else _fields_of_lines(content, separator=table.separator)
@@ -52,7 +52,7 @@ def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFram
         quote = table.quote or None
         return pl.read_csv(content, separator=table.separator, quote_char=quote, infer_schema=False, empty_string_is_null=False)
     except pl.exceptions.PolarsError as error:
-        raise DeliveryError(code="unreadable", name=name, problem=f"is no CSV file: {str(error).splitlines()[0]}") from error
+        raise DeliveryError(code="unreadable", name=name, problem=f"is not a CSV file: {str(error).splitlines()[0]}") from error
 
 
 def _rows(text: str, table: ReferenceSpec, *, strict: bool = False) -> Iterator[list[str]]:

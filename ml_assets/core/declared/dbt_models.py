@@ -84,11 +84,11 @@ def _dangling(
             kind, first, second = call.group(1), call.group(3), call.group(5)
             if kind == "ref":
                 if (name := second or first) not in known:
-                    yield f"{where}: ref('{name}') is no model of the product; {unknown_name(name, allowed=known)}"
+                    yield f"{where}: ref('{name}') is not a model of the product; {unknown_name(name, allowed=known)}"
             elif second is None or second not in sources.get(first, set()):
                 allowed = [f"{source}.{table}" for source, tables in sources.items() for table in tables]
                 name = f"{first}.{second or ''}"
-                yield f"{where}: source '{name}' is no delivered table; {unknown_name(name, allowed=allowed)}"
+                yield f"{where}: source '{name}' is not a delivered table; {unknown_name(name, allowed=allowed)}"
             elif (first, second) not in declared:
                 cure = f"add it to a YAML file there: sources: [{{name: {first}, tables: [{{name: {second}}}]}}]"
                 yield f"{where}: source '{first}.{second}' is not declared to dbt; {cure}"
@@ -110,7 +110,7 @@ def _undescribed(
             for position, table in enumerate(_entries(source, "tables")):
                 if (name := f"{source.get('name')}.{table.get('name')}") not in tables:
                     line = content.line_of(("sources", number, "tables", position))
-                    yield f"{path}:{line}: source '{name}' is no delivered table; {unknown_name(name, allowed=tables)}"
+                    yield f"{path}:{line}: source '{name}' is not a delivered table; {unknown_name(name, allowed=tables)}"
 
 
 def _declared_sources(contents: Mapping[str, Parsed]) -> set[tuple[str, str]]:
@@ -142,6 +142,6 @@ def _has_name(entry: Any) -> bool:
 
 
 def _entries(content: Any, key: str) -> list[dict[str, Any]]:
-    """The mappings of a list; what is no mapping dbt refuses."""
+    """The mappings of a list; what is not a mapping dbt refuses."""
     entries = content.get(key) if isinstance(content, dict) else None
     return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

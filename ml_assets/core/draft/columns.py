@@ -174,7 +174,7 @@ _WORDS: dict[str, Any] = {}
 
 
 def _reserved() -> frozenset[str]:
-    """The words of DuckDB's language that are no names."""
+    """The words of DuckDB's language that are not names."""
     if "reserved" not in _WORDS:
         from ml_assets.core.duckdb_session import connect
 

@@ -29,7 +29,7 @@ _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 
 def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
-    """Compression, encoding and separator. Raises DraftRefused where the bytes are no table of text."""
+    """Compression, encoding and separator. Raises DraftRefused where the bytes are not a table of text."""
     compression = "gzip" if content.startswith(b"\x1f\x8b") else "none"
     if compression == "gzip":
         content = _expanded(content, name=name)
@@ -37,7 +37,7 @@ def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
-        raise DraftRefused(f"{name} is no text: {error}; convert it to UTF-8") from None
+        raise DraftRefused(f"{name} is not text: {error}; convert it to UTF-8") from None
     separator = _separator(text, name=name)
     return ReferenceSpec(format="csv", separator=separator, encoding=encoding, compression=compression)  # type: ignore[arg-type]
 

@@ -43,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Roles:
-    """`after` and `unused` give the reason by delivered name; `inputs` are what a request carries besides key and time."""
+    """`after` and `unused` give the reason by delivered name; `inputs` are what a request carries in addition to key and time."""
 
     task: Task
     key: Key

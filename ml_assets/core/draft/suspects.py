@@ -117,7 +117,7 @@ def _parts_of_a_sum(columns: Sequence[Column], target: pl.Series) -> list[str]:
     raw = np.column_stack([column.values.gather(rows).cast(pl.Float64).to_numpy() for column in whole])
     y = target.gather(rows).to_numpy()
     largest = np.abs(raw).max(axis=0)
-    raw = raw / np.where(largest > 0, largest, 1.0)  # a square of 1e300 is no number
+    raw = raw / np.where(largest > 0, largest, 1.0)  # a square of 1e300 is not a number
     deviation = raw.std(axis=0)
     x = np.column_stack([np.ones(y.size), (raw - raw.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)])
     weights, *_ = np.linalg.lstsq(x, y, rcond=None)

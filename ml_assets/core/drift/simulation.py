@@ -39,7 +39,7 @@ class Rates:
 def false_alarms(
     history: History, *, rows: int, columns: int, past: int, judged: int, worlds: int, random: np.random.Generator
 ) -> Rates:
-    """Judge so many partitions of each world after so many past ones, by the product's own rule."""
+    """Judge partitions of each world after a number of past ones, by the product's own rule."""
     period = SEASONS if history == "seasons" else 1
     counts, bins, column = world(
         history, worlds=worlds, partitions=past * period + judged, rows=rows, columns=columns, random=random

@@ -17,7 +17,7 @@ from ml_assets.core.metrics.arrays import Floats, Ints
 LEAST = 6
 """Past partitions without which there is no verdict."""
 LARGER = 4
-"""A partition this many times larger than any before it has no verdict: nothing says how much so many rows vary."""
+"""A partition this many times larger than any before it has no verdict: nothing says how much that many rows vary."""
 WINDOW = 8
 """Partitions before one that it is compared with, at most half of those there are."""
 HISTORY = 32
@@ -25,7 +25,7 @@ HISTORY = 32
 ALARM, WATCH = 0.05, 0.01
 """The level of the test that has to fail in 2 of 3 partitions, and of the one that is shown of a single partition."""
 SPAN = 2
-"""An alarm asks whether the same column moved in one of so many partitions before."""
+"""An alarm asks whether the same column moved in one of this many partitions before."""
 EFFECT = 0.02
 """The least share of the rows that has to have moved beyond what moves usually, by the median of the replays."""
 VOLUME = "(rows)"

@@ -129,7 +129,7 @@ def _needs(tests: Sequence[Power], at: float, chance: float, unit: str) -> str:
     count = round(typical([float(test.units) for test in tests]))
     message = f"a candidate that is no different is let through in {_percent(chance)} only"
     if inside <= 0:
-        return f"{message}: the claim wants it better by {-inside:.3g}, which is no claim about not being worse"
+        return f"{message}: the claim wants it better by {-inside:.3g}, which is not a claim about not being worse"
     needed = sorted(units for test in tests if (units := test.units_for(at, 0.8)) is not None)
     more = f"{needed[len(needed) // 2]:,} {unit}s would be needed for 80 %" if needed else f"no number of {unit}s would do"
     return f"{message}: {count} {unit}s are too few for {inside:.3g} at level {_percent(at)}; {more}"
@@ -193,7 +193,7 @@ def _fired(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("NEVER FIRED", claim.name, message, 0, is_error=False)
         if len(real) > 1 and "PASS" not in real:
             same = _outcomes(past.planted.get(SAME, ()), claim.name)
-            too = "; it stops what answers against itself too" if same and "PASS" not in same else ""
+            too = "; it stops the release that serves against itself too" if same and "PASS" not in same else ""
             message = f"let none of {len(real)} past candidates through{too}"
             yield Diagnosis("ALWAYS FIRED", claim.name, message, 1, is_error=bool(too))
 

@@ -104,7 +104,7 @@ def misaligned(scores: Floats) -> Floats:
 
 
 def with_nan(scores: Floats) -> Floats:
-    """One score in a hundred, and at least one, is no number."""
+    """One score in a hundred, and at least one, is not a number."""
     spoiled = scores.copy()
     spoiled[::100] = np.nan
     return spoiled

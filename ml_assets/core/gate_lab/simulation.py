@@ -91,8 +91,8 @@ class Noise:
 class History:
     """The results of one sequence of commits. Qualities are true values of the metric, 0 at the start.
 
-    `erosion`: the most by which what answered was below the best release that was proven until then; `wrong`: commits let through
-    that were worse than champion or anchor by the margin or more; `windows` were opened.
+    `erosion`: the most by which the release that served was below the best release that was proven until then; `wrong`: commits
+    let through that were worse than champion or anchor by the margin or more; `windows` were opened.
     """
 
     quality: float
@@ -125,7 +125,7 @@ def history(world: World, policy: Policy, noise: Noise, *, seed: int) -> History
         claimed = candidate.recorded
         if policy.name != "gates" or state.test(candidate, anchor, 0.0).p_proof <= level(policy.budget):
             anchor = candidate
-        # the best is what the gates proved; the usual ways prove nothing, so it is the best that ever answered
+        # the best is what the gates proved; the usual ways prove nothing, so it is the best that ever served
         best = max(best, anchor.quality)
         champion = candidate
         erosion = max(erosion, best - champion.quality)

@@ -74,7 +74,7 @@ def hypotheses_of(
 
 
 def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
-    """The claim as it stands, on all rows, on those of the one slice that it names, or between slices."""
+    """The claim as it is written, on all rows, on those of the one slice that it names, or between slices."""
     named = {(measure.column, measure.level) for measure in form.measures}
     if named == {("", "")}:
         return Hypothesis(panel.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get("", ())), panel.rows)

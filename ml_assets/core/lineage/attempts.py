@@ -43,7 +43,7 @@ class Attempt:
 @dataclass(frozen=True)
 class Delivery:
     """The delivered files of a partition, and the code that would read them; `reference` is empty where a change of
-    the reference tables is no reason to read the partition again."""
+    the reference tables is not a reason to read the partition again."""
 
     partition: str
     content: str

@@ -1,6 +1,6 @@
 """Facts of manifests, one frozen record a stage: what is worth knowing of a snapshot without opening it.
 
-A manifest keeps its facts as they were recorded, because its id covers them; a reader takes them as a record. A default stands
+A manifest keeps its facts as they were recorded, because its id covers them; a reader takes them as a record. A default is
 for what older code did not record, and proves nothing. Fields that are not known are passed over.
 """
 

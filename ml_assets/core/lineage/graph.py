@@ -125,7 +125,7 @@ class Graph:
 
 
 def _encode(words: tuple[str, ...], values: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
-    """The values as numbers, and the words that the numbers stand for; known words keep theirs."""
+    """The values as numbers, and the words that the numbers refer to; known words keep theirs."""
     numbers = {word: number for number, word in enumerate(words)}
     codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
     return tuple(numbers), codes

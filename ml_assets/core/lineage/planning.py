@@ -26,7 +26,7 @@ PATH = tuple(name for name, stage in STAGES.items() if stage.reads)
 
 @dataclass(frozen=True)
 class Definition:
-    """The digests of what decides a stage's output besides its inputs, as declared now."""
+    """The digests of all that decides a stage's output apart from its inputs, as declared now."""
 
     code: str
     config: str
@@ -295,5 +295,5 @@ class Planner:
 
 
 def _generic(inputs: Mapping[Asset, str]) -> Mapping[Asset, str]:
-    """A release that is compared with, or answered, is read as the one it is, whatever its partition."""
+    """A release that is compared with, or served, is read as the one it is, whatever its partition."""
     return {("release", version) if asset[0] == "release" else asset: version for asset, version in inputs.items()}

@@ -1,4 +1,4 @@
-"""A verdict as an evaluation's facts keep it. A default stands for what older code did not record: it passes nothing.
+"""A verdict as an evaluation's facts keep it. A default is for what older code did not record: it passes nothing.
 
 Does not belong here: giving verdicts (ml_assets.core.gates.verdict), or believing them (ml_assets.core.gates.unproven).
 """

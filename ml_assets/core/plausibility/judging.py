@@ -1,7 +1,8 @@
-"""Whether a partition is plausible beside the ones before it. Each question has a claim of its own, and each answer its reason.
+"""Whether a partition is plausible, compared with the ones before it. Each question has a claim of its own, and each answer its
+reason.
 
-These are no tests of drift: they ask for what no season does. A partition that holds back a training wrongly costs a person's
-time, so each asks for a difference that is no chance and clearly larger than all that was seen before.
+These are not tests of drift: they ask for what no season does. A partition that holds back a training wrongly costs a person's
+time, so each asks for a difference that is not chance and clearly larger than all that was seen before.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ RELATION, RELATION_LEVEL = 0.20, 0.05
 """The share of a pair's rows that has to lie in other cells than before, beyond the most that ever did: a clock that is put
 back an hour moves 18 % of them, one that is five hours off 30 %."""
 TIED = 0.4
-"""A column with so many equal values has no ranks to speak of; its pairs are left out."""
+"""A column with this share of equal values has no useful ranks; its pairs are left out."""
 LABEL = 0.05
 """The share of the labels that has to differ, beyond the most that ever did."""
 SEPARATION = 0.15
@@ -188,7 +189,7 @@ def _relations(past: Sequence[Known], now: Known) -> Answer:
     pairs = [names[place] for place in broken[np.argsort(-beyond[broken])]]
     columns = [name for name, _ in Counter(name for pair in pairs for name in pair).most_common()]
     message = _some([f"{first} with {second}" for first, second in pairs])
-    why = f"{_some(columns[:2])}: goes together otherwise than ever before ({message}): swapped, another unit, another time zone?"
+    why = f"{_some(columns[:2])}: relates differently than ever before ({message}): swapped, another unit, another time zone?"
     values = {"pairs": [list(pair) for pair in pairs[:20]], "broken": len(pairs), "most": _rounded(float(beyond.max()))}
     return Answer(claim, False, why, values)
 

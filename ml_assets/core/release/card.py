@@ -24,7 +24,7 @@ COMPARED = ("model", "evaluation", "features")
 
 DOES_NOT_PROMISE = (
     "An ACCEPT speaks of days, rows and slices like those tested, and of the metrics that the gates name. It promises nothing "
-    "about another season, about inputs that drift, about groups that are no slice, or about what its scores are used for."
+    "about another season, about inputs that drift, about groups that are not slices, or about what its scores are used for."
 )
 
 
@@ -166,9 +166,9 @@ def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:
     if verdict.not_asked:
         yield f"not asked of a first release: {', '.join(map(code, verdict.not_asked))}"
     if verdict.units < FEW_UNITS:
-        yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound stands on"
+        yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound rests on"
     unknown = sum(partition.rows - partition.labelled for partition in used)
     if unknown:
         rows = sum(partition.rows for partition in used)
         yield f"{unknown:,} of {rows:,} rows had no known outcome, and were neither trained nor tested on"
-    yield "outcomes are known later than scores: how it does once it answers is only seen after that delay"
+    yield "outcomes are known later than scores: how it does once it serves is only seen after that delay"

@@ -1,4 +1,4 @@
-"""An auditor's questions to the ledger: what made this, and what did this touch. The answers are plain values, for JSON."""
+"""An auditor's questions to the ledger: what was this made from, and what was made from it. The answers are JSON values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,7 +75,7 @@ class Audit:
         return {"question": "lineage", "subject": self.subject.to_dict(), "manifests": nodes}
 
     def impact(self, predictions: Counts) -> Answer:
-        """Every manifest that was made from the subject, the releases among them, who answers now, and the predictions."""
+        """Every manifest that was made from the subject, the releases among them, those that serve now, and the predictions."""
         graph = self.graph()
         reached = graph.down.reached(self._starts(graph))
         product = self.subject.product
@@ -160,7 +160,7 @@ def _checks(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, A
 
 
 def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[Answer]]:
-    """Every staging, promotion and rollback to these bundles: who let them answer where, when and why."""
+    """Every staging, promotion and rollback to these bundles: by whom, where, when and why."""
     seqs: list[int] = []
     for first in range(0, len(snapshots), MOST_VARIABLES):
         where = schema.pointers.c.release.in_(snapshots[first : first + MOST_VARIABLES])
@@ -202,7 +202,7 @@ def _used(graph: Graph, nodes: Ints, standing: set[str]) -> list[Answer]:
 
 
 def _standing(connection: Connection, product: str) -> set[str]:
-    """The manifests that stand for their asset and partition now."""
+    """The current manifests of their assets and partitions."""
     columns = schema.publications.c
     newest = select(func.max(columns.seq)).where(columns.product == product).group_by(columns.stage, columns.partition)
     return set(connection.scalars(select(columns.manifest).where(columns.seq.in_(newest))))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NUMBER_TAG, TRIES_TAG = "ml-assets/attempt", "ml-assets/tries"
 ENDS: Mapping[str, End] = {"data refused": "refused", "broken": "broken", "canceled": "gave up"}
-"""How an attempt ends by its run's outcome, where that is no success."""
+"""How an attempt ends by its run's outcome, where that is not a success."""
 
 
 def content_digest(files: Mapping[str, str]) -> str:

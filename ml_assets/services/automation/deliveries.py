@@ -38,7 +38,7 @@ class Due:
 
 
 def due(lineage: Lineage, landed: Landed, instance: "DagsterInstance", *, most: int) -> Due:
-    """At most so many deliveries that are new, changed, or whose run broke, and that no run is about to read. Raises NotDelivered
+    """At most `most` deliveries that are new, changed, or whose run broke, and that no run is about to read. Raises NotDelivered
     where a reference table is missing."""
     launches, product = Due(), landed.product
     busy = _busy(instance, product)

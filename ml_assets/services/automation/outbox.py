@@ -16,7 +16,7 @@ LASTING: frozenset[Event] = frozenset({"data_refused", "broken", "waiting", "lat
 """What goes on until it is over; the others happen, and that is all."""
 DIGEST_HOURS = 24
 TOLD_DAYS = 7
-"""What happened while nobody could be told is told so much later; the history of an old home, or of before a channel, is not."""
+"""Events of a time without a working channel are sent this much later at most; older ones, as of an old home, are not."""
 
 
 def record(ledger: Ledger, product: str, notices: Sequence[Notice]) -> list[Notice]:

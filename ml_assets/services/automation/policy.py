@@ -32,7 +32,7 @@ WATCHED: tuple[tuple[tuple[str, ...], TriggerKind], ...] = (
 )
 """Claims of monitoring that may ask for a training, by the word of `retrain.on`."""
 COUNTED_DAYS = 30
-"""`retrain.at_most` and `.cpu_seconds` count the trainings of so many days."""
+"""`retrain.at_most` and `.cpu_seconds` count the trainings of the last days, this many."""
 EXPECTED_BUILDS = 5
 """Newest builds whose CPU seconds say what the next one takes."""
 

@@ -36,7 +36,7 @@ def _is_hidden(entry: Entry) -> bool:
         case "digest" | "erased" as rule:
             return rule == "digest"
         case "body":
-            reason = "is chained by the old rule, whose hash has the body itself in it: without it nobody could check the entry"
+            reason = "is chained by the old rule, whose hash has the body itself in it: without it no one could check the entry"
         case None:
             reason = "does not hash to what is recorded for it; `ml-assets verify` says more"
     raise CannotWithhold(f"entry {entry.seq} ({entry.kind}, {entry.at}) {reason}")
@@ -78,7 +78,7 @@ class ExportCheck:
         self.entries = number
         entry, rule = _read(line)
         if entry is None:
-            self.discrepancies.add("changed", where, "is no entry, or does not hash to what is recorded for it")
+            self.discrepancies.add("changed", where, "is not an entry, or does not hash to what is recorded for it")
             return
         if entry.seq != self.head[0] + 1:
             self.discrepancies.add("missing", where, f"is entry {entry.seq}; entry {self.head[0] + 1} should be here")

@@ -130,7 +130,7 @@ def verdict_without_numbers(on: Subject) -> Mutation:
         return Mutation(mutant="NaN metric", about="", fate="not tried", message=NO_RELEASE)
     evaluation = on.case.lineage.made_from(release)["evaluation"]
     forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
-    about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are no numbers"
+    about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are not numbers"
     return _mutation("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
 
 

@@ -42,11 +42,11 @@ def misaligned_scores(on: Subject) -> Mutation:
 
 def nan_scores(on: Subject) -> Mutation:
     """The champion's scores, one in a hundred of them NaN."""
-    return on.judged("NaN scores", "one score in a hundred is no number", m.with_nan(on.answering))
+    return on.judged("NaN scores", "one score in a hundred is not a number", m.with_nan(on.answering))
 
 
 def stale_model(on: Subject) -> Mutation:
-    """The earliest partition alone; where that is what answers, its first quarter."""
+    """The earliest partition alone; if the release that serves was fitted on it, its first quarter."""
     first = on.case.rows(on.case.trained[:1])
     mutation = on.judged(
         "stale model", f"fitted on {on.case.trained[0].partition} alone", on.scored(on.fitted(first)), is_soft=True
@@ -56,14 +56,14 @@ def stale_model(on: Subject) -> Mutation:
     time = on.product.features.time
     ordered = first.sort(time, maintain_order=True) if time else first
     early = ordered.head(first.height // 4)
-    about = f"fitted on the first quarter of {on.case.trained[0].partition}: all of it is what answers"
+    about = f"fitted on the first quarter of {on.case.trained[0].partition}: the release that serves is fitted on all of it"
     return on.judged("stale model", about, on.scored(on.fitted(early)), is_soft=True)
 
 
 def lost_feature(on: Subject) -> Mutation:
     """The champion's own model, so that nothing but the loss tells the two apart."""
     lost, scores = _spoilt(on, [f["name"] for f in on.champion.features], lambda frame, some: m.emptied(frame, columns=some))
-    about = f"what answers, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
+    about = f"the release that serves, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("lost strong feature", about, scores, is_soft=True)
 
 
@@ -73,7 +73,7 @@ def scaled_feature(on: Subject) -> Mutation:
     if not names:
         return Mutation(mutant="scaled feature", about="", fate="not tried", message="no feature is a number")
     scaled, scores = _spoilt(on, names, lambda frame, some: m.scaled(frame, columns=some, by=SCALE))
-    about = f"what answers, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
+    about = f"the release that serves, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("scaled feature", about, scores, is_soft=True)
 
 

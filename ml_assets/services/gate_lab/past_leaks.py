@@ -67,7 +67,7 @@ def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSu
 
 
 def _pool(steps: Sequence[Step]) -> Panel:
-    """All rows of the past with the scores of who answered; units that are apart stay apart."""
+    """All rows of the past with the scores of the release that served; units that are apart stay apart."""
     codes, first = [], 0
     for step in steps:
         own = np.unique(clustered(step), return_inverse=True)[1] + first

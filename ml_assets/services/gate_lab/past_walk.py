@@ -1,4 +1,4 @@
-"""The past under a `gates:` block: every stored evaluation judged again, in order, against who would have answered."""
+"""The past under a `gates:` block: every stored evaluation judged again, in order, against the release that would have served."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Step:
     """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `answering` is what the
-    product's first metric is worth, of whatever answered while the partition came in; `past` what the verdict learned from those
-    before it."""
+    product's first metric is worth, of the release that served when the partition came in; `past` what the verdict learned from
+    those before it."""
 
     case: Case
     champion: Case | None

@@ -189,7 +189,9 @@ class Case:
         for name in self.product.gates.slices:
             if name not in self.frame.columns:
                 allowed = unknown_name(name, allowed=self.frame.columns)
-                raise PolicyError(f"{self.product.name}: gates divide by '{name}', which is no column of the features; {allowed}")
+                raise PolicyError(
+                    f"{self.product.name}: gates divide by '{name}', which is not a column of the features; {allowed}"
+                )
 
 
 def cases(lineage: Lineage, product: Product) -> list[Case]:

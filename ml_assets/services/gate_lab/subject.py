@@ -42,7 +42,7 @@ class Subject:
 
     @property
     def answering(self) -> Floats:
-        """The scores of what answers; of the candidate while nothing does."""
+        """The scores of the release that serves; those of the candidate while none does."""
         return self.baselines.get("champion", self.case.scores["candidate"])
 
     def same(self, kept: Ints | slice = slice(None)) -> dict[str, Floats]:
@@ -51,7 +51,7 @@ class Subject:
 
     @cached_property
     def champion(self) -> Loaded:
-        """The model that answers; the candidate's while none does."""
+        """The model that serves; the candidate's while none does."""
         return self.case.loaded(self.case.answering)
 
     @cached_property
@@ -116,7 +116,7 @@ class Subject:
             return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
-            message = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
+            message = f"{verdict.decision}, but only by {stopped}, which stops the release that serves now too"
             return Mutation(mutant=mutant, about=about, fate="let through", message=message, advice=advice or self._advice())
         relative = [claim for claim in verdict.claims if claim.kind == "prove" and "champion" in claim.text]
         if is_soft and relative:

@@ -12,7 +12,7 @@ from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
 from ml_assets.services.gate_lab.subject import Subject
 
 UNKNOWN = 5
-"""One unit in so many has no known outcome."""
+"""One unit in this many has no known outcome."""
 
 
 def storm_day(on: Subject) -> Mutation:
@@ -20,7 +20,7 @@ def storm_day(on: Subject) -> Mutation:
     codes = on.case.panel({"candidate": on.answering}).codes
     worst = codes == np.bincount(codes).argmax()
     scores = np.where(worst, m.inverted(on.answering, task=on.product.task), on.answering)
-    about = f"what answers, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
+    about = f"the release that serves, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
     return on.judged("one storm day", about, scores, is_soft=True)
 
 

@@ -54,6 +54,6 @@ def _to_look_at(written: Written) -> Iterator[str]:
         strength = f"{suspect.column} alone tells {roles.label.name} with {suspect.metric} {suspect.value:.3f}"
         yield f"{strength}; if it is not known before: --after {shlex.quote(suspect.column)}"
     for name, reason in roles.unused.items():
-        yield f"{name} is no feature: {reason}"
+        yield f"{name} is not a feature: {reason}"
     yield from draft.notes
     yield from written.plan.notes

@@ -18,14 +18,15 @@ from resources.ledger.ledger import Ledger
 from resources.store.blobs import Blobs, LocalBlobs
 
 DeclaredKind = Literal["code", "config", "environment"]
-"""What decides a stage's output besides its inputs."""
+"""All that decides a stage's output apart from its inputs."""
 _Made = tuple[Asset, str, dict[Asset, str]]
 """A manifest's asset, its data version and what it read."""
 
 
 @dataclass(frozen=True)
 class Stands:
-    """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT."""
+    """`current`: the current manifest by asset. `accepted`: the partitions whose current evaluation has newest evidence of an
+    ACCEPT."""
 
     current: dict[Asset, CurrentManifest]
     accepted: frozenset[str]

@@ -1,4 +1,5 @@
-"""Gather what a plan looks at, in few queries: what stands, what is declared, what is delivered, who answers."""
+"""Gather what a plan looks at, in few queries: the current manifests, the declarations, the deliveries and the releases that
+serve."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -67,7 +67,7 @@ def _table(file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]]) -> 
     try:
         frame = pl.read_parquet(BytesIO(_bytes(file)))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise NotComparable(f"{file.name}: is no table: {str(error).splitlines()[0]}") from None
+        raise NotComparable(f"{file.name}: is not a table: {str(error).splitlines()[0]}") from None
     for name, type_ in types.items():
         if frame.schema.get(name) != type_ or frame[name].null_count():
             raise NotComparable(f"{file.name}: {name} is not {type_} without gaps")

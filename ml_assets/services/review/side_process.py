@@ -50,7 +50,7 @@ class SideProcess:
 
     def run(self, *arguments: str, say: Say) -> Ended:
         """Run `ml-assets` with these arguments to its end; `say` hears each line that it prints, with the side's name."""
-        # -P: neither the folder that a review is started in nor a script's own may stand for the project's packages
+        # -P: neither the folder that a review is started in nor a script's own may shadow the project's packages
         command = [str(self.python), "-P", "-m", "ml_assets", *arguments]
         lines: list[str] = []
         with subprocess.Popen(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 RUN = "walk"
 RECENT = 3
-"""Newest partitions that the contract is tried on besides those of the windows."""
+"""Newest partitions that the contract is tried on in addition to those of the windows."""
 Say = Callable[[str], None]
 
 

@@ -77,7 +77,7 @@ def environment(settings: Settings, mlflow_ui: str) -> dict[str, str]:
 
 
 def _mlflow(settings: Settings, address: Address) -> Part:
-    """The URL of its database may hold a password: it is no argument, which everybody can list."""
+    """The URL of its database may hold a password: it is not an argument, which everybody can list."""
     argv = (sys.executable, "-m", "mlflow", "server", "--default-artifact-root", settings.mlflow_artifacts.as_uri())
     where = ("--no-serve-artifacts", "--host", address.host, "--port", str(address.port), "--workers", "1")
     environ = {"MLFLOW_BACKEND_STORE_URI": settings.mlflow, **QUIET}

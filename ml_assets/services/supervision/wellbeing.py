@@ -1,6 +1,6 @@
 """Faults of the machine rather than of a product, as notices: disk, ledger, daemon, sensors.
 
-Each is worked out anew from what is so now; one that is no longer among them is over.
+Each is computed again from the present state; one that is no longer among them is over.
 """
 
 import os
@@ -27,7 +27,7 @@ LEAST_FREE_BYTES: Mapping[Severity, int] = {"error": 500_000_000, "warning": 3_0
 HEARTBEAT_SECONDS = 300.0
 """A part of the daemon that shows no sign of life for so long is silent: it shows one each half minute, a long tick later."""
 FAILED_TICKS = 3
-"""A sensor whose newest ticks failed, so many in a row, does nothing any more."""
+"""A sensor whose newest ticks failed, this many in a row, no longer does its work."""
 TICK_SECONDS = 3600.0
 """Ticks that are older say nothing about a sensor: it may be gone."""
 

@@ -35,7 +35,7 @@ class ErasureCheck:
             case {"seq": int(seq), "body_sha256": str(), "by": str(), "reason": str()} if seq < entry.seq:
                 self._erasures[seq] = entry
             case _:
-                message = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
+                message = f"({entry.kind}, {entry.at}) is not one that the ledger writes, though its hash is right"
                 self.discrepancies.add("added", _where(entry.seq), message, RESTORE)
 
     def run(self) -> None:

@@ -36,7 +36,8 @@ RESTORE = "restore the ledger from a copy"
 
 @dataclass
 class LedgerCheck:
-    """`folder` is scratch. What the entries name is kept for the other checks: snapshots, and who should answer where."""
+    """`folder` is scratch. The names in the entries are kept for the other checks: snapshots, and the releases that should
+    serve."""
 
     url: str
     witness: Path
@@ -131,7 +132,7 @@ class LedgerCheck:
             write(target, entry)
         except (EntryMalformed, KeyError, TypeError, IntegrityError):
             if not self.broken:  # else it may build on one of those
-                message = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
+                message = f"({entry.kind}, {entry.at}) is not one that the ledger writes, though its hash is right"
                 self.discrepancies.add("added", f"ledger entry {entry.seq}", message, RESTORE)
             self.broken.add(entry.seq)
 

@@ -73,7 +73,7 @@ def _check_schema(connection: Connection, expected: Connection, discrepancies: D
         then = "the next command that writes to the ledger makes it again" if kind == "trigger" else RESTORE
         discrepancies.add("missing", f"ledger {kind} {name}", "is not there as the code makes it", then)
     for kind, name, *_ in sorted(actual - required, key=str):
-        discrepancies.add("added", f"ledger {kind} {name}", "is none that the code makes", RESTORE)
+        discrepancies.add("added", f"ledger {kind} {name}", "is not one that the code makes", RESTORE)
     return {name for kind, name, *_ in required if kind == "table"} <= {name for kind, name, *_ in actual if kind == "table"}
 
 

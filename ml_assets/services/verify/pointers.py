@@ -1,4 +1,4 @@
-"""The files that say who answers, against the ledger, which decides it."""
+"""The files that name the releases that serve, compared with the ledger, which decides it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,9 +32,9 @@ class PointerCheck:
         for path, pointer in due.items():
             where = f"pointer {path.relative_to(self.settings.home)}"
             if path.is_symlink() or not path.is_file():
-                self.discrepancies.add("missing", where, f"is no file; {pointer.release} should answer", SETTLE)
+                self.discrepancies.add("missing", where, f"is not a file; {pointer.release} should serve", SETTLE)
             elif path.read_bytes() != pointers.content(pointer):
-                message = f"does not say what the ledger says: {pointer.release} answers since {pointer.since}"
+                message = f"does not say what the ledger says: {pointer.release} serves since {pointer.since}"
                 self.discrepancies.add("changed", where, message, SETTLE)
         root = self.settings.home / "endpoints"
         for path in sorted(root.rglob("*")):

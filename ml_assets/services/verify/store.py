@@ -50,7 +50,7 @@ class StoreCheck:
             if Path(name).name.startswith(UNFINISHED):
                 self.discrepancies.note("added", where, "is a write that a crash cut off; it may be deleted")
             else:
-                self.discrepancies.add("added", where, "is no file of the store", "find out who put it there, then delete it")
+                self.discrepancies.add("added", where, "is not a file of the store", "find out who put it there, then delete it")
             return
         digest = match["digest"]
         if path is not None and path.is_symlink():
@@ -115,7 +115,7 @@ def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None]]:
 
 
 def _digest(blobs: Blobs, digest: str, path: Path | None) -> str:
-    """The digest of the stored bytes themselves: what a cache has of them is no proof."""
+    """The digest of the stored bytes themselves: what a cache has of them is not proof."""
     if path is not None:
         return digest_file(path)
     if isinstance(blobs, RemoteBlobs):

@@ -50,7 +50,7 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
 
 
 def compared_with(lineage: Lineage, product: Product, monitoring: Manifest) -> str:
-    """The digest of what both verdicts depend on besides: the partitions before it, and which of them count as usual."""
+    """The digest of what else both verdicts depend on: the partitions before it, and which of them count as usual."""
     features = [manifest.snapshot for manifest in features_before(lineage, product, monitoring.partition)]
     monitored = [manifest.snapshot for manifest in _monitored_before(lineage, product, monitoring)]
     settled = sorted(key for key in _settled(lineage, product, before=monitoring.partition) if key < monitoring.partition)

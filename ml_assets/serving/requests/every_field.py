@@ -19,7 +19,8 @@ _LIST = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def with_moments(body: bytes, timestamps: frozenset[str]) -> bytes | None:
-    """The body with the midnight (UTC) in the place of each bare date of these fields; None where it has none, or is no row."""
+    """The body with the midnight (UTC) in the place of each bare date of these fields; None where it has none, or is not a
+    row."""
     rows, is_many = _rows(body)
     is_any = False
     written = []
