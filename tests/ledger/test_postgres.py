@@ -191,7 +191,7 @@ FORGERIES = [
     ("UPDATE entries SET body = replace(body, '1.5e-07', '15e-8')", "ledger entry 3"),
     ("UPDATE entries SET kind = 'rollback' WHERE seq = 6", "ledger entry 6"),
     ("DELETE FROM entries WHERE seq = 2", "ledger entry 3"),
-    ("DELETE FROM entries WHERE seq = 6; DELETE FROM pointers", "witness ledger.head"),
+    ("DELETE FROM entries WHERE seq = 6; DELETE FROM pointers", "head checkpoint ledger.head"),
     ("UPDATE evidence SET passed = 0", "ledger table evidence, entry 3"),
     ("DELETE FROM inputs", "ledger table inputs, entry 4"),
     ("INSERT INTO inputs VALUES (99, NULL, 'a', 'b', 'c')", "ledger table inputs, entry 99"),

@@ -72,7 +72,7 @@ class Situation:
     was.
     """
 
-    standing: Mapping[Asset, CurrentManifest]
+    current: Mapping[Asset, CurrentManifest]
     definitions: Mapping[str, Definition]
     delivered: Mapping[str, Mapping[str, str]]
     reference: Mapping[str, str]
@@ -98,8 +98,8 @@ class Planner:
     def __post_init__(self) -> None:
         """Index the current snapshots by stage and partition."""
         self._known: dict[str, dict[str, tuple[Asset, str]]] = {}
-        for asset, standing in self.situation.standing.items():
-            self._known.setdefault(asset[0], {})[asset[1]] = (asset, standing.data_version)
+        for asset, current in self.situation.current.items():
+            self._known.setdefault(asset[0], {})[asset[1]] = (asset, current.data_version)
 
     def plan(self, until: str = PATH[-1]) -> list[Item]:
         """Everything that would run, in path order, up to a stage."""
@@ -116,12 +116,12 @@ class Planner:
         """The delivered files; where there are none, those that were read before, whose bytes the store keeps."""
         if delivered:
             return self._landing_inputs(delivered, key)
-        current = self.situation.standing.get((stage, key))
+        current = self.situation.current.get((stage, key))
         return dict(current.inputs) if current else None
 
     @cached_property
     def _keys(self) -> list[str]:
-        known = {key for stage, key in self.situation.standing if stage == "raw"}
+        known = {key for stage, key in self.situation.current if stage == "raw"}
         return sorted((known | set(self.situation.delivered)) - set(self.situation.recalled))
 
     @cached_property
@@ -168,8 +168,8 @@ class Planner:
     def _recorded_releases(self, stage: str, key: str) -> dict[Asset, str]:
         """The releases that this was compared with, or scored by. They are facts of the time when it was made: a promotion or a
         rollback since then makes nothing stale."""
-        standing = self.situation.standing.get((stage, key))
-        return {a: version for a, version in _generic(standing.inputs).items() if a[0] == "release"} if standing else {}
+        current = self.situation.current.get((stage, key))
+        return {a: version for a, version in _generic(current.inputs).items() if a[0] == "release"} if current else {}
 
     def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
         """The inputs that core.lineage.stages declares for the stage, as far as they are known; None where they are too few."""
@@ -203,11 +203,11 @@ class Planner:
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""
-        return (stage, key) in self.situation.standing or (stage, key) in self.items
+        return (stage, key) in self.situation.current or (stage, key) in self.items
 
     def _has_release(self, key: str) -> bool:
         """Whether a release was made of the evaluation that is current, or will be made again."""
-        release, evaluation = (self.situation.standing.get((stage, key)) for stage in ("release", "evaluation"))
+        release, evaluation = (self.situation.current.get((stage, key)) for stage in ("release", "evaluation"))
         if release is None or evaluation is None:
             return ("release", key) in self.items
         return release.inputs.get(("evaluation", key)) == evaluation.data_version
@@ -231,20 +231,20 @@ class Planner:
 
     def _consider(self, stage: str, key: str, inputs: Mapping[Asset, str | None] | None) -> None:
         asset = (stage, key)
-        standing = self.situation.standing.get(asset)
+        current = self.situation.current.get(asset)
         if inputs is None:
-            if standing is not None and (spoiled := tuple(self._spoiled(asset, standing))):
+            if current is not None and (spoiled := tuple(self._spoiled(asset, current))):
                 self._find(Item(stage, key, "stale", spoiled))
             return
-        if standing is None and not self.makes_missing:
+        if current is None and not self.makes_missing:
             return
-        if standing is None:
+        if current is None:
             self._find(Item(stage, key, "missing", self._why_missing(asset, inputs)))
             return
-        recorded = _generic(standing.inputs) if stage in READ_RELEASE else standing.inputs
-        if standing.is_there and recorded == inputs and standing.definition == self.situation.definitions[stage]:
+        recorded = _generic(current.inputs) if stage in READ_RELEASE else current.inputs
+        if current.is_there and recorded == inputs and current.definition == self.situation.definitions[stage]:
             return  # the usual case, quickly: nothing of what follows finds a cause
-        causes = dict.fromkeys([*self._own(asset, standing), *self._changed(key, recorded, inputs)])
+        causes = dict.fromkeys([*self._own(asset, current), *self._changed(key, recorded, inputs)])
         if causes:
             self._find(Item(stage, key, "stale", tuple(causes)))
 
@@ -254,17 +254,17 @@ class Planner:
         raw = self.items.get(("raw", asset[1]))
         return delivered or self._roots(inputs) or (raw.causes if raw else ()) or (Cause("missing", *asset),)
 
-    def _spoiled(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
+    def _spoiled(self, asset: Asset, current: CurrentManifest) -> Iterator[Cause]:
         """The faults of something that would not be made now, whatever its inputs."""
-        if not standing.is_there:
+        if not current.is_there:
             yield Cause("lost", *asset)
-        for _, key in standing.inputs:
+        for _, key in current.inputs:
             if key in self.situation.recalled:
                 yield Cause("recalled", "raw", key)
 
-    def _own(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
-        now, then = self.situation.definitions[asset[0]], standing.definition
-        if not standing.is_there:
+    def _own(self, asset: Asset, current: CurrentManifest) -> Iterator[Cause]:
+        now, then = self.situation.definitions[asset[0]], current.definition
+        if not current.is_there:
             yield Cause("lost", *asset)
         if now.code != then.code:
             yield Cause("code", asset[0])

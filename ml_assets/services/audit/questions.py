@@ -80,10 +80,10 @@ class Audit:
         reached = graph.down.reached(self._starts(graph))
         product = self.subject.product
         with self.ledger.engine.connect() as connection:
-            standing = _standing(connection, product)
+            current_ids = _current_ids(connection, product)
             releases = self._releases(connection, graph, reached, predictions)
         by_asset = graph.by_asset(reached)
-        used = {asset: _used(graph, nodes, standing) for asset, nodes in by_asset.items()}
+        used = {asset: _used(graph, nodes, current_ids) for asset, nodes in by_asset.items()}
         edges = [{"from": a, "to": b, "count": n} for (a, b), n in graph.edges_between_assets(reached).items()]
         answers = self._answers({release["manifest"] for release in releases})
         total = sum(sum(release["predictions"].values()) for release in releases)
@@ -196,12 +196,12 @@ def _release(entry: Entry, moves: Mapping[str, Any], counts: Counts) -> Answer:
     return {**payload, "predictions": predictions, "moves": moves.get(manifest["snapshot"], [])}
 
 
-def _used(graph: Graph, nodes: Ints, standing: set[str]) -> list[Answer]:
+def _used(graph: Graph, nodes: Ints, current_ids: set[str]) -> list[Answer]:
     rows: Iterable[tuple[str, str]] = zip(graph.keys_of(nodes), graph.hex_ids(nodes), strict=True)
-    return [{"partition": partition, "manifest": id, "is_current": id in standing} for partition, id in rows]
+    return [{"partition": partition, "manifest": id, "is_current": id in current_ids} for partition, id in rows]
 
 
-def _standing(connection: Connection, product: str) -> set[str]:
+def _current_ids(connection: Connection, product: str) -> set[str]:
     """The current manifests of their assets and partitions."""
     columns = schema.publications.c
     newest = select(func.max(columns.seq)).where(columns.product == product).group_by(columns.stage, columns.partition)

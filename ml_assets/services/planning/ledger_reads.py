@@ -24,7 +24,7 @@ _Made = tuple[Asset, str, dict[Asset, str]]
 
 
 @dataclass(frozen=True)
-class Stands:
+class CurrentManifests:
     """`current`: the current manifest by asset. `accepted`: the partitions whose current evaluation has newest evidence of an
     ACCEPT."""
 
@@ -32,7 +32,7 @@ class Stands:
     accepted: frozenset[str]
 
 
-def stands(connection: Connection, product: Product, stored: Collection[str]) -> Stands:
+def current_manifests(connection: Connection, product: Product, stored: Collection[str]) -> CurrentManifests:
     """The current manifests, with the digests that the store has. Manifests that were replaced are read too: a walk over a table
     costs less than to look most of it up row by row."""
     several, m = _published_last(connection, product), schema.manifests.c
@@ -67,7 +67,7 @@ def stands(connection: Connection, product: Product, stored: Collection[str]) ->
     _read_inputs(connection, producers)
     passed = _passed(connection)
     accepted = frozenset(key for key, id in evaluations.items() if passed.get(id))
-    return Stands(current, accepted)
+    return CurrentManifests(current, accepted)
 
 
 def production_moves(connection: Connection, product: Product) -> list[Move]:

@@ -13,7 +13,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.release.serving_history import answered
 from ml_assets.services.planning import nothing_to_do
-from ml_assets.services.planning.ledger_reads import DeclaredKind, made_otherwise, production_moves, stands, stored
+from ml_assets.services.planning.ledger_reads import DeclaredKind, current_manifests, made_otherwise, production_moves, stored
 from ml_assets.services.planning.untrained import untrained
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
@@ -84,18 +84,18 @@ def definitions(product: Product) -> dict[str, Definition]:
 def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situation:
     """All that a plan of the product looks at."""
     with ledger.engine.connect() as connection:
-        standing = stands(connection, product, around.stored)
+        manifests = current_manifests(connection, product, around.stored)
         moves = production_moves(connection, product)
         refused = untrained(connection, product)
     is_any = bool(recalls.recalls(ledger, product.name))
-    known = {key for stage, key in standing.current if stage == "raw"} | set(around.delivered)
+    known = {key for stage, key in manifests.current if stage == "raw"} | set(around.delivered)
     return Situation(
-        standing=standing.current,
+        current=manifests.current,
         definitions=around.definitions,
         delivered=around.delivered,
         reference=around.reference,
         answered=answered(moves, sorted(known)),
-        accepted=standing.accepted,
+        accepted=manifests.accepted,
         untrained={key: stage.as_planned for key, stage in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
         recalled_releases=recalled_bundles(ledger, product.name, "production") if is_any else frozenset(),

@@ -21,7 +21,7 @@ from ml_assets.core.release.records import MoveRecord, ShadowRecord
 from ml_assets.services.verify.discrepancies import Discrepancies, Progress
 from ml_assets.services.verify.erasures import ErasureCheck
 from ml_assets.services.verify.ledger_file import check_database, copy_database
-from resources.ledger import head_checkpoint as witness
+from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, Rule, rule_of
 from resources.ledger.database import is_guarded, open_database
@@ -40,7 +40,7 @@ class LedgerCheck:
     serve."""
 
     url: str
-    witness: Path
+    checkpoint: Path
     folder: Path
     discrepancies: Discrepancies
     tell: Progress
@@ -61,7 +61,7 @@ class LedgerCheck:
         except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
             message = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
             self.discrepancies.add("changed", "ledger", message, RESTORE)
-        self._witness()
+        self._checkpoint()
         return len(self.heads)
 
     def _database(self) -> None:
@@ -181,14 +181,16 @@ class LedgerCheck:
         where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
         self.discrepancies.add(kind, where, message, RESTORE)
 
-    def _witness(self) -> None:
+    def _checkpoint(self) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
-        where = f"witness {self.witness.name}"
+        where = f"head checkpoint {self.checkpoint.name}"
         then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one goes on"
         try:
-            head = witness.read(self.witness)
-        except witness.HeadCheckpointDamaged:
-            self.discrepancies.add("changed", where, "is not what was written", f"delete {self.witness} when the ledger is clean")
+            head = head_checkpoint.read(self.checkpoint)
+        except head_checkpoint.HeadCheckpointDamaged:
+            self.discrepancies.add(
+                "changed", where, "is not what was written", f"delete {self.checkpoint} when the ledger is clean"
+            )
             return
         if head is None:
             if self.heads:
