@@ -1,4 +1,4 @@
-"""What several commands share: finding the product and the workspace, and running a job in this process."""
+"""Helpers that several commands share: the product, the workspace, and jobs that run in this process."""
 
 import logging
 import uuid
@@ -63,7 +63,7 @@ def _newest_partition(space: Workspace, product: Product) -> str:
 
 
 def nothing_delivered(space: Workspace, product: Product) -> str:
-    """What to say of a product that has no partition at all, with the next command."""
+    """The message about a product without any partition, with the next command."""
     table = next(iter(product.delivery.tables))
     command = f"`ml-assets deliver {product.name} {table} FILE --partition KEY`"
     return f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; {command} delivers a partition"
@@ -118,7 +118,7 @@ def _shown_once(space: Workspace, instance: "DagsterInstance") -> Listener:
 
 
 def run_outcome(space: Workspace, run: str) -> "Outcome":
-    """What came of a run of the path that has ended."""
+    """The outcome of a run of the path that has ended."""
     from ml_assets.services.automation.outcomes import outcome_of
     from resources.dagster_instance import open_instance
 
