@@ -16,7 +16,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.audit.questions import Audit
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import record, recorded
-from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
+from ml_assets.services.automation.policy import Trigger, due_training, last_tick, record_trigger, trains_with_data
 from ml_assets.services.automation.satisfied import record_satisfied
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
@@ -185,6 +185,10 @@ def test_nothing_is_trained_while_a_product_is_frozen(
         ("retrain: {on: [schedule], cron: '0 25 * * 1'}", "'0 25 * * 1' is not a cron expression"),
         ("retrain: {on: [schedule], cron: '0 6 5-1 * *'}", "'0 6 5-1 * *' is not a cron expression"),
         ("retrain: {on: [schedule], cron: '0 6 31 2,4 *'}", "'0 6 31 2,4 *' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * * moon'}", "'0 6 * * moon' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * * fri-mon'}", "'0 6 * * fri-mon' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * mon *'}", "'0 6 * mon *' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '@sometimes'}", "'@sometimes' is not a cron expression"),
         ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe}", "'Europe' is not a time zone"),
         ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Berlin}", "'Berlin' is not a time zone"),
     ],
@@ -287,3 +291,32 @@ def test_an_alarm_of_drift_is_told_once_while_it_lasts_and_then_that_it_is_over(
     assert told() == []
     monitored(workspace, "2013-05", "columns_stable", passed=True, state="stable")
     assert told() == [("drift", "2013-03", True)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "tick"),
+    [
+        ("0 6 * * mon", "2030-07-01T04:00"),
+        ("0 6 * * MON-FRI", "2030-07-03T04:00"),
+        ("0 6 * * fri-sun", "2030-06-30T04:00"),
+        ("0 6 * * 7", "2030-06-30T04:00"),
+        ("0 6 * * mon#1", "2030-07-01T04:00"),
+        ("0 6 1 jan *", "2030-01-01T05:00"),
+        ("0 6 L * *", "2030-06-30T04:00"),
+        ("*/15 8-18/2 * * 1,3,fri", "2030-07-03T12:45"),
+        ("@weekly", "2030-06-29T22:00"),
+        ("@daily", "2030-07-02T22:00"),
+    ],
+)
+def test_a_schedule_may_have_names_and_short_forms(tmp_path: Path, cron: str, tick: str) -> None:
+    product = declared(tmp_path, f"retrain: {{on: [schedule], cron: '{cron}', timezone: Europe/Berlin}}")
+    assert f"{last_tick(product, datetime(2030, 7, 3, 13, 0, tzinfo=UTC)):%Y-%m-%dT%H:%M}" == tick
+
+
+@pytest.mark.parametrize("change", [datetime(2030, 3, 31, tzinfo=UTC), datetime(2030, 10, 27, tzinfo=UTC)])
+def test_a_schedule_in_the_hour_that_clocks_skip_or_repeat_comes_once_a_day(tmp_path: Path, change: datetime) -> None:
+    product = declared(tmp_path, "retrain: {on: [schedule], cron: '30 2 * * *', timezone: Europe/Berlin}")
+    moments = [change + timedelta(minutes=10 * number) for number in range(-2 * 144, 3 * 144)]
+    ticks = [last_tick(product, moment) for moment in moments]
+    assert ticks == sorted(ticks)
+    assert len(set(ticks)) == 6, "one before the first moment, and one for each of the five days"
