@@ -23,7 +23,7 @@ def command(
     *, product: str, protocol: int, base: Path, head: Path, gates: Path | None, assignments: tuple[str, ...], output: Path
 ) -> None:
     """Judge what two walks of PRODUCT scored, on the rows that both have, and write judged.json (docs/ci.md)."""
-    from ml_assets.core.changes.judging import judged
+    from ml_assets.core.changes.head_against_base import judged
     from ml_assets.services.review.files import read_gates, read_walk, write_record
 
     spec = with_values(product_named(product, settings()), assignments)

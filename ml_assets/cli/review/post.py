@@ -11,7 +11,7 @@ import click
 from resources.settings import settings
 
 if TYPE_CHECKING:
-    from ml_assets.core.changes.status import Status
+    from ml_assets.core.changes.commit_status import Status
     from resources.forges.forge import ChangeRequest, Forge
 
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import yaml
 
-from ml_assets.core.changes.contract import contract_changes
-from ml_assets.core.changes.data_tests import data_test_changes
-from ml_assets.core.changes.declaration import declaration_changes
-from ml_assets.core.changes.libraries import ITSELF
-from ml_assets.core.changes.record import Change
-from ml_assets.core.changes.side import Side
-from ml_assets.core.changes.staleness import StaleStage, changed_code, changed_files, changed_packages, stale_stages
+from ml_assets.core.changes.change import Change
+from ml_assets.core.changes.commit_side import Side
+from ml_assets.core.changes.contract_changes import contract_changes
+from ml_assets.core.changes.data_test_changes import data_test_changes
+from ml_assets.core.changes.declaration_changes import declaration_changes
+from ml_assets.core.changes.locked_libraries import ITSELF
+from ml_assets.core.changes.stale_stages import StaleStage, changed_code, changed_files, changed_packages, stale_stages
 from ml_assets.core.contract.schema import ContractError
 from ml_assets.core.lineage.stages import STAGES
 from ml_assets.spec.files import CONTRACT_FILE

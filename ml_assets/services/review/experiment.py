@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ml_assets.core.changes.change import Change
 from ml_assets.core.changes.comparison import Comparison
-from ml_assets.core.changes.declaration import declaration_changes
-from ml_assets.core.changes.record import Change
+from ml_assets.core.changes.declaration_changes import declaration_changes
 from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.review.models import Question, arena

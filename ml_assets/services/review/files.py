@@ -1,4 +1,4 @@
-"""The files of the protocol (core.changes.protocol). What another process wrote is checked before it is used."""
+"""The files of the protocol (core.changes.walk_protocol). What another process wrote is checked before it is used."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -8,8 +8,8 @@ from typing import TypeVar
 import msgspec
 import polars as pl
 
-from ml_assets.core.changes.judging import NotComparable, SideRows
-from ml_assets.core.changes.protocol import BASELINE, PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
+from ml_assets.core.changes.head_against_base import NotComparable, SideRows
+from ml_assets.core.changes.walk_protocol import BASELINE, PROTOCOL, ROWS, SCORE, SCORES, WALKED, WINDOW, Gates, Walked
 from ml_assets.core.frames import parquet_bytes
 
 Record = TypeVar("Record", bound=msgspec.Struct)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 
-from ml_assets.core.changes.acknowledged import acknowledged_gates, own_gates
+from ml_assets.core.changes.acknowledged_gates import acknowledged_gates, own_gates
 from ml_assets.core.changes.comparison import Comparison, compared, not_compared
-from ml_assets.core.changes.judging import NotComparable
-from ml_assets.core.changes.libraries import libraries
-from ml_assets.core.changes.movement import movements
-from ml_assets.core.changes.pictures import pictures
-from ml_assets.core.changes.protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, Gates, Judged, Production
+from ml_assets.core.changes.comparison_pictures import pictures
+from ml_assets.core.changes.feature_movement import movements
+from ml_assets.core.changes.head_against_base import NotComparable
+from ml_assets.core.changes.locked_libraries import libraries
+from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, Gates, Judged, Production
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.first_party import TREE
 from ml_assets.services.review.files import read_record, read_walk, take_walk

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml_assets.core.changes.comment import comment, judges_note
+from ml_assets.core.changes.commit_status import Approvals, Status, status_of
+from ml_assets.core.changes.pull_request_comment import comment, judges_note
 from ml_assets.core.changes.review import Review
-from ml_assets.core.changes.status import Approvals, Status, status_of
 from ml_assets.services.review.report_folder import ReportRefused
 from ml_assets.spec.files import SPEC_FILE
 from resources.forges.forge import ChangeRequest, Forge, marked

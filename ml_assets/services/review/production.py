@@ -3,8 +3,8 @@
 import msgspec
 import polars as pl
 
-from ml_assets.core.changes.judging import SideRows, judged
-from ml_assets.core.changes.protocol import SCORE, Gates, Production
+from ml_assets.core.changes.head_against_base import SideRows, judged
+from ml_assets.core.changes.walk_protocol import SCORE, Gates, Production
 from ml_assets.core.evaluation.seen import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores

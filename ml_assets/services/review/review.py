@@ -10,7 +10,7 @@ import msgspec
 
 from ml_assets.core.changes.comparison import Comparison, not_compared
 from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided, left_to_owners
-from ml_assets.core.changes.staleness import StaleStage
+from ml_assets.core.changes.stale_stages import StaleStage
 from ml_assets.core.lineage.stages import DATA, SOURCE, UNJUDGED
 from ml_assets.services.review.changes import UNREAD, Differences, differences
 from ml_assets.services.review.side_process import Say

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ml_assets.checkout import DBT_MODELS
-from ml_assets.core.changes.libraries import LOCKS, libraries
-from ml_assets.core.changes.side import Side
+from ml_assets.core.changes.commit_side import Side
+from ml_assets.core.changes.locked_libraries import LOCKS, libraries
 from ml_assets.core.code.closure import Code
 from ml_assets.core.code.exempt import EXEMPT
 from ml_assets.core.lineage.stages import SOURCE

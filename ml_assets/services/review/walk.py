@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ml_assets.builders import dataset, features, model, raw, reference
-from ml_assets.core.changes.judging import SideRows
-from ml_assets.core.changes.protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
+from ml_assets.core.changes.head_against_base import SideRows
+from ml_assets.core.changes.walk_protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
 from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage.facts import ModelFacts, QuarantineFacts
 from ml_assets.core.lineage.handles import Handle

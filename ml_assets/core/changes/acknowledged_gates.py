@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import Any
 
-from ml_assets.core.changes.protocol import Gates
+from ml_assets.core.changes.walk_protocol import Gates
 from ml_assets.spec.product import Product
 
 _SECTIONS = ("unit", "minimum", "budget")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from ml_assets.core.changes.page import page
 from ml_assets.core.changes.review import Review
+from ml_assets.core.changes.review_page import page
 from ml_assets.core.markdown import code
 
 LONGEST = 60_000

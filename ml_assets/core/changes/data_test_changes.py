@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ml_assets.core.changes.record import Change, Effect
+from ml_assets.core.changes.change import Change, Effect
 
 DataTests = dict[str, str]
 """What each data test asks, as JSON, by its name."""

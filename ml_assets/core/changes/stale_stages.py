@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.core.changes.libraries import ITSELF
-from ml_assets.core.changes.side import Side
+from ml_assets.core.changes.commit_side import Side
+from ml_assets.core.changes.locked_libraries import ITSELF
 from ml_assets.core.lineage.stages import STAGES, Stage, declared_reads, entry_points, file_parts, stage_config
 from ml_assets.spec.product import Product
 

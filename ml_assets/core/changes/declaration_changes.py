@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ml_assets.core.changes.claims import claim_changes
-from ml_assets.core.changes.record import Change, Effect
+from ml_assets.core.changes.change import Change, Effect
+from ml_assets.core.changes.claim_changes import claim_changes
 from ml_assets.core.changes.rules import AS_A_WHOLE, CONDITIONS, JUDGED_APART, RULES
 from ml_assets.spec.gates import GateSpec, needs_threshold
 from ml_assets.spec.product import Product

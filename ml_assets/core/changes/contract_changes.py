@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
 
-from ml_assets.core.changes.record import Change, Effect
+from ml_assets.core.changes.change import Change, Effect
 from ml_assets.core.changes.rules import Rule, higher, incomparable, lower, ordered
 from ml_assets.core.code.closure import Code
 from ml_assets.core.contract.schema import rules_of

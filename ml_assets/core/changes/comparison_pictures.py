@@ -1,6 +1,6 @@
 """The pictures of a comparison: its claims, curves and slices, head as candidate and base as champion."""
 
-from ml_assets.core.changes.protocol import Judged
+from ml_assets.core.changes.walk_protocol import Judged
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.plots.figures import plots
 from ml_assets.core.plots.gates import claims_plot

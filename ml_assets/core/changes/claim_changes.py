@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ml_assets.core.changes.record import Change, Effect
+from ml_assets.core.changes.change import Change, Effect
 from ml_assets.spec.claim_grammar import Measure
 from ml_assets.spec.gates import ClaimSpec
 

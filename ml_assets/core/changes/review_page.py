@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ml_assets.core.changes.change import Change
 from ml_assets.core.changes.comparison_page import parts
-from ml_assets.core.changes.record import Change
 from ml_assets.core.changes.review import TRAILER, Review, change_id
-from ml_assets.core.changes.staleness import StaleStage
+from ml_assets.core.changes.stale_stages import StaleStage
 from ml_assets.core.markdown import code, prose, table, text
 
 SIGNS = {"UNCHANGED": "✅", "ACCEPT": "✅", "INCONCLUSIVE": "❔", "REJECT": "❌", "WEAKENED": "⛔"}

@@ -8,7 +8,7 @@ import msgspec
 import polars as pl
 from pydantic import ValidationError
 
-from ml_assets.core.changes.protocol import Counts, Gates, Judged, SliceShown, Walked
+from ml_assets.core.changes.walk_protocol import Counts, Gates, Judged, SliceShown, Walked
 from ml_assets.core.evaluation.snapshot import judge_candidate, metrics
 from ml_assets.core.model.training import labelled
 from ml_assets.errors import MlAssetsError

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from ml_assets.core.changes.judging import SideRows
-from ml_assets.core.changes.protocol import Moved
+from ml_assets.core.changes.head_against_base import SideRows
+from ml_assets.core.changes.walk_protocol import Moved
 from ml_assets.spec.product import Product
 
 _WINDOW = "its window"
