@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_assets.core.drift.layout import Binned, Test
+from ml_assets.core.drift.bin_layout import Binned, Test
 from ml_assets.core.metrics.arrays import Floats
 
 SHOWN = 4
