@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract.engine import Audit, audit, read_delivery
-from ml_assets.core.draft.calendar import history_of
 from ml_assets.core.draft.columns import Column
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.delivery_calendar import history_of
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.core.lineage.partitions import partitions_of

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.frames import parquet_bytes
 from ml_assets.spec.delivery import ReferenceSpec
 from ml_assets.spec.product import Product

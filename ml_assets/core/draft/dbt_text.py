@@ -2,9 +2,9 @@
 
 import re
 
+from ml_assets.core.draft.column_roles import digest_sql
 from ml_assets.core.draft.columns import quoted
-from ml_assets.core.draft.drafted import Draft
-from ml_assets.core.draft.roles import digest_sql
+from ml_assets.core.draft.draft import Draft
 
 _RELATION = re.compile(r"\{\{\s*(?:source\('dataset',\s*'(\w+)'\)|ref\('(\w+)'\))\s*\}\}")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ml_assets.core.draft.calendar import History
+from ml_assets.core.draft.delivery_calendar import History
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.gates import MinimumSpec
 from ml_assets.spec.partitions import Every

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.calendar import History
+from ml_assets.core.draft.column_limits import Limits
+from ml_assets.core.draft.column_roles import Roles
 from ml_assets.core.draft.columns import PYTHON, Column, quoted
-from ml_assets.core.draft.limits import Limits
+from ml_assets.core.draft.delivery_calendar import History
+from ml_assets.core.draft.label_leaks import Separation
 from ml_assets.core.draft.request import DraftRequest
-from ml_assets.core.draft.roles import Roles
-from ml_assets.core.draft.suspects import Separation
 from ml_assets.spec.delivery import ReferenceSpec
 
 MOST_SLICES = 2

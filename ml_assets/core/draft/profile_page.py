@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.draft.columns import Column
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan
 
 BINS = 24
