@@ -5,7 +5,7 @@ import polars as pl
 
 from ml_assets.core.changes.head_against_base import SideRows, judged
 from ml_assets.core.changes.walk_protocol import SCORE, Gates, Production
-from ml_assets.core.evaluation.seen import OtherSplit, tested_names, trained_names
+from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.services.review.walk import Walker

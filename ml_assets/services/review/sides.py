@@ -7,7 +7,7 @@ from ml_assets.checkout import DBT_MODELS
 from ml_assets.core.changes.commit_side import Side
 from ml_assets.core.changes.locked_libraries import LOCKS, libraries
 from ml_assets.core.code.closure import Code
-from ml_assets.core.code.exempt import EXEMPT
+from ml_assets.core.code.exempt_functions import EXEMPT
 from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.first_party import PACKAGES, TREE
 from ml_assets.services.declarations import checked

@@ -196,7 +196,7 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     import polars as pl
 
     from ml_assets.builders.evaluation import candidate_scores, simple_scores, trained_rows, window_rows
-    from ml_assets.core.evaluation.seen import tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import levels_of, refuse_seen_rows
     from ml_assets.core.model.training import labelled
 

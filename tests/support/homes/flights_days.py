@@ -49,7 +49,7 @@ def write_sources(frames: Frames, folder: Path) -> dict[str, list[Path]]:
 
 
 def own_copy(folder: Path, changes: dict[str, str]) -> Product:
-    """A flights product with its dbt models in its own folder, some of them written anew."""
+    """A flights product with its dbt models in its own folder, some of them rewritten."""
     copy = folder / "flights"
     shutil.copytree(FLIGHTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(dbt_folder(flights().folder), copy / "dbt")

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from ml_assets.core.declared.label import labels_problem
+from ml_assets.core.declared.label_problem import labels_problem
 from ml_assets.spec.derived import RELATIONS, why_not
 from ml_assets.spec.files import FEATURES_FILE
 from ml_assets.spec.product import Product, ProductError

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from ml_assets.core.code.meaning import in_order, says
+from ml_assets.core.code.equal_meaning import in_order, says
 from ml_assets.core.digests import sha256
 
 BODY = "(body)"

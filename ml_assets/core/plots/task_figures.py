@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.evaluation.curves import Curve
 from ml_assets.core.evaluation.result import Evaluation
-from ml_assets.core.plots.parts import distribution, lines
+from ml_assets.core.plots.shared_figures import distribution, lines
 from ml_assets.core.plots.style import COLORS, INK, svg
 
 if TYPE_CHECKING:
