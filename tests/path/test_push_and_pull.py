@@ -10,8 +10,8 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.stages import UNJUDGED
-from ml_assets.services import transfer as carrying
-from ml_assets.services.transfer import made_from, transfer
+from ml_assets.services import release_transfer as carrying
+from ml_assets.services.release_transfer import made_from, transfer
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.settings import settings

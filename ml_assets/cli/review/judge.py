@@ -24,7 +24,7 @@ def command(
 ) -> None:
     """Judge what two walks of PRODUCT scored, on the rows that both have, and write judged.json (docs/ci.md)."""
     from ml_assets.core.changes.head_against_base import judged
-    from ml_assets.services.review.files import read_gates, read_walk, write_record
+    from ml_assets.services.review.protocol_files import read_gates, read_walk, write_record
 
     spec = with_values(product_named(product, settings()), assignments)
     write_record(output, judged(read_walk(base), read_walk(head), spec, read_gates(gates)))

@@ -35,8 +35,8 @@ def command(
     """
     from ml_assets.core.changes.head_against_base import judged
     from ml_assets.core.lineage.partitions import partitions_of
-    from ml_assets.services.review.files import read_gates, read_walk, write_record, write_walk
-    from ml_assets.services.review.production import against_production
+    from ml_assets.services.review.production_comparison import against_production
+    from ml_assets.services.review.protocol_files import read_gates, read_walk, write_record, write_walk
     from ml_assets.services.review.walk import Walker, walk
 
     space = workspace()

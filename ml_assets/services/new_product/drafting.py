@@ -21,9 +21,9 @@ from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.model.split import parts
-from ml_assets.services.declarations import problems
-from ml_assets.services.new_product.history import StoredHistory, deliveries, request_of
 from ml_assets.services.new_product.sources import Source
+from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
+from ml_assets.services.runnable_products import problems
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE
 from ml_assets.spec.product import Product, ProductError, load
 from resources.store.blobs import write_atomically

@@ -14,7 +14,7 @@ GRACE_SECONDS = 120.0
 """How long a run may be starting before it holds a lease."""
 
 
-def end_haunting(ledger: Ledger, instance: "DagsterInstance", product: Product) -> list[str]:
+def end_dead_runs(ledger: Ledger, instance: "DagsterInstance", product: Product) -> list[str]:
     """End every run of the product whose process is gone; what was ended and why, in words."""
     from dagster import DagsterRunStatus, RunsFilter
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.demo_flights import Year
-from ml_assets.services.new_product.history import StoredHistory
+from ml_assets.services.new_product.stored_history import StoredHistory
 from ml_assets.spec.product import Product
 
 FLIGHTS = "flights"

@@ -17,10 +17,10 @@ from ml_assets.core.changes.locked_libraries import libraries
 from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION, PROTOCOL, WALKED, Gates, Judged, Production
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 from ml_assets.first_party import TREE
-from ml_assets.services.review.files import read_record, read_walk, take_walk
+from ml_assets.services.review.protocol_files import read_record, read_walk, take_walk
 from ml_assets.services.review.side_process import Ended, Say, SideProcess, this_python
 from ml_assets.services.review.sides import lock_files
-from ml_assets.services.review.windows import retired_windows
+from ml_assets.services.review.trial_windows import retired_windows
 from ml_assets.spec.product import Product
 from resources.git_trees import Repository
 from resources.ledger.ledger import Ledger

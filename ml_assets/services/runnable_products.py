@@ -12,7 +12,7 @@ from ml_assets.spec.product import Product, ProductError, load_each
 from resources.dbt.project import DbtProjectError, test_names
 from resources.store.blobs import write_atomically
 
-_CHECKED = "ml_assets.services.declarations:problems"
+_CHECKED = "ml_assets.services.runnable_products:problems"
 
 
 def checked(product: Product, cache: Path) -> Product:
