@@ -32,7 +32,7 @@ from ml_assets.stages import (
 from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
-from resources.project import with_project
+from resources.project_file import with_project
 from resources.settings import Settings, is_validating, settings
 from sensors import acceptances, decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import product_named
-from ml_assets.spec.assignments import with_values
+from ml_assets.spec.key_assignments import with_values
 from resources.settings import settings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)

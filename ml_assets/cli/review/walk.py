@@ -6,7 +6,7 @@ import click
 
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION
-from ml_assets.spec.assignments import with_values
+from ml_assets.spec.key_assignments import with_values
 
 
 @click.command()

@@ -7,7 +7,7 @@ import polars as pl
 
 from ml_assets.core.contract.schema import columns_known_after, polars_schema
 from ml_assets.core.metrics.units import CALENDAR
-from ml_assets.spec.places import Places
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.product import Product
 from ml_assets.spec.yaml_file import unknown_name
 

@@ -6,9 +6,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ml_assets.core.declared.label_problem import labels_problem
-from ml_assets.spec.derived import RELATIONS, why_not
-from ml_assets.spec.files import FEATURES_FILE
+from ml_assets.spec.derived_parts import RELATIONS, why_not
 from ml_assets.spec.product import Product, ProductError
+from ml_assets.spec.product_files import FEATURES_FILE
 from ml_assets.spec.yaml_file import Loc, Parsed, SpecFileProblems, dotted, parsed, unknown_name
 
 _COMMENT = re.compile(r"\{#.*?#\}|--[^\n]*|/\*.*?\*/", re.DOTALL)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import sqlglot
 from sqlglot import exp
 
-from ml_assets.spec.places import Places
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.product import Product
 from ml_assets.spec.yaml_file import unknown_name
 

@@ -7,7 +7,7 @@ from typing import Any
 from ml_assets.core.contract.schema import ContractError, request_fields, rules_of
 from ml_assets.core.declared.column_problems import column_problems
 from ml_assets.core.declared.dbt_problems import dbt_problems
-from ml_assets.spec.places import Places
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.product import Product, ProductError
 
 

@@ -10,7 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.subject import Subject
-from resources.scratch import snapshots_above
+from resources.scratch_lineage import snapshots_above
 
 if TYPE_CHECKING:
     import polars as pl

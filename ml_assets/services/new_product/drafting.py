@@ -24,8 +24,8 @@ from ml_assets.core.model.split import parts
 from ml_assets.services.new_product.sources import Source
 from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
 from ml_assets.services.runnable_products import problems
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE
 from ml_assets.spec.product import Product, ProductError, load
+from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE
 from resources.store.blobs import write_atomically
 
 FIRST_PORT = 8810

@@ -6,7 +6,7 @@ from importlib.resources import files as package_files
 from pathlib import Path
 
 from ml_assets.errors import MlAssetsError
-from resources.project import FILE
+from resources.project_file import FILE
 from resources.store.blobs import write_atomically
 
 PACKAGE = "ml-assets"

@@ -12,7 +12,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.review.model_comparison import Question, arena
 from ml_assets.services.review.side_process import Say
 from ml_assets.services.review.sides import commit_side, tree_side
-from ml_assets.spec.assignments import with_values
+from ml_assets.spec.key_assignments import with_values
 from ml_assets.spec.product import Product
 from resources.ast_cache import ast_cache
 from resources.git_trees import Repository

@@ -7,7 +7,7 @@ from ml_assets.core.changes.commit_status import Approvals, Status, status_of
 from ml_assets.core.changes.pull_request_comment import comment, judges_note
 from ml_assets.core.changes.review import Review
 from ml_assets.services.review.report_folder import ReportRefused
-from ml_assets.spec.files import SPEC_FILE
+from ml_assets.spec.product_files import SPEC_FILE
 from resources.forges.forge import ChangeRequest, Forge, marked
 from resources.git_trees import Repository
 

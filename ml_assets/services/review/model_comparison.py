@@ -31,7 +31,7 @@ from resources.settings import Settings
 @dataclass(frozen=True)
 class Question:
     """One product on both sides, and what of its gates the change acknowledges that it weakens. `assignments` make head of what
-    its product.yaml says (spec.assignments)."""
+    its product.yaml says (spec.key_assignments)."""
 
     base: Product
     head: Product

@@ -14,8 +14,8 @@ from ml_assets.core.changes.locked_libraries import ITSELF
 from ml_assets.core.changes.stale_stages import StaleStage, changed_code, changed_files, changed_packages, stale_stages
 from ml_assets.core.contract.schema import ContractError
 from ml_assets.core.lineage.stages import STAGES
-from ml_assets.spec.files import CONTRACT_FILE
 from ml_assets.spec.product import Product, ProductError
+from ml_assets.spec.product_files import CONTRACT_FILE
 
 JUDGING = (
     "ml_assets.core.evaluation.snapshot:judge_candidate",

@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract.schema import polars_schema
-from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
+from ml_assets.spec.product_files import dbt_folder
 
 FLIGHTS = Path(__file__).parents[3] / "ml_assets" / "products" / "flights"
 START, DAYS = datetime(2013, 1, 1), 14

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
+from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.yaml_file import Parsed, SpecFileProblems, dotted, parsed
 
 

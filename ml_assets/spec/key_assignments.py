@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from ml_assets.spec.files import SPEC_FILE
 from ml_assets.spec.product import Product, ProductError
+from ml_assets.spec.product_files import SPEC_FILE
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model
 
 
