@@ -12,8 +12,13 @@ from ml_assets.cli.shared.context import product_named, workspace
 @click.argument("product")
 @click.option("--partition", "-p", help="The last partition; the newest if not given.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of each column to this file.")
+@click.option(
+    "--evidently",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write Evidently's page of the last partition to this file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
-def command(product: str, partition: str | None, html: Path | None, *, as_json: bool) -> None:
+def command(product: str, partition: str | None, html: Path | None, evidently: Path | None, *, as_json: bool) -> None:
     """Show the verdicts on data and scores of PRODUCT by partition, in words, with the realised metric.
 
     Example: `ml-assets drift flights --html build/drift.html`.
@@ -28,6 +33,11 @@ def command(product: str, partition: str | None, html: Path | None, *, as_json: 
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(drift_page(spec, partitions), encoding="utf-8")
+    if evidently is not None:
+        from ml_assets.services.watching.evidently_page import evidently_page
+
+        evidently.parent.mkdir(parents=True, exist_ok=True)
+        evidently.write_bytes(evidently_page(space.lineage, spec, partitions[-1].data))
     if as_json:
         payload = [
             {

@@ -76,13 +76,14 @@ def run_job(
     from ml_assets.definitions import build_defs
     from ml_assets.services.automation.attempts import settle
     from resources.dagster_assets import make_known
+    from resources.dagster_events import written_lightly
     from resources.dagster_instance import open_instance
     from resources.dagster_resources import resources_of
 
     # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
-    with open_instance(space.settings) as instance:
+    with open_instance(space.settings) as instance, written_lightly(instance):
         instance.add_event_listener(run_id, _shown_once(space, instance))
         if listener is not None:
             instance.add_event_listener(run_id, listener)
