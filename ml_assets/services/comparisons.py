@@ -63,7 +63,7 @@ class Comparison:
 def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     """The comparison for the candidate as of the partition. Raises EvaluationRefused for a test window that a model has seen,
     OtherFeatures where it was trained on features of another definition than it is tested on."""
-    from ml_assets.core.evaluation.seen import tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     model = lineage.current(product, "model", partition)

@@ -23,8 +23,8 @@ NEWEST = "2013-03"
 NOTES = Path(__file__).parents[1] / "policies" / "gates_md.yaml"
 FLOOR = {"name": "floor", "prove": "roc_auc(candidate) > 0.52"}
 SLOW, STALE, STORM = "slow model", "stale model", "one storm day"
-"""Staging is left to measure the first. The second is fitted on less, and yet no worse than what answers, which looks its late
-rates up as of its release. The third is one day of thirty, within the margin of so small a home."""
+"""Staging is left to measure the first. The second is fitted on less, and yet no worse than the release that serves, which looks
+its late rates up as of its release. The third is one day of thirty, within the margin of so small a home."""
 ANCHOR = "not_worse_anchor"
 
 

@@ -41,7 +41,7 @@ def product_named(name: str, current: Settings) -> Product:
 
 def checked_product(name: str, current: Settings) -> Product:
     """The product, if its whole declaration can run. Raises ProductError with everything that keeps it from running."""
-    from ml_assets.services.declarations import checked
+    from ml_assets.services.runnable_products import checked
 
     return checked(product_named(name, current), current.cache)
 
