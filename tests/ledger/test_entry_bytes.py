@@ -12,7 +12,7 @@ from ml_assets.core.digests import canonical_json
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
-from ml_assets.core.notice_records import NoticeRecord, SentRecord
+from ml_assets.core.notices import Notice, SentRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import acceptances, head_checkpoint, recalls, triggers
@@ -106,7 +106,7 @@ def write(home: Path) -> Workspace:
     space.ledger.append("attempt", AttemptRecord(**attempt, number=4, tries=4, run="run-3", **ended))
     told: Any = {"why": "its process ended", "serves": "", "command": "ml-assets run trains", "link": "", "at": "2013-05-02"}
     about: Any = {"event": "broken", "severity": "error", "product": "trains", "partition": "2013-02", "title": "the run broke"}
-    notice = space.ledger.append("notice", NoticeRecord(id="7" * 24, **about, **told))
+    notice = space.ledger.append("notice", Notice(id="7" * 24, **about, **told))
     space.ledger.append("sent", SentRecord(notice=notice.seq, channel="log"))
     asked: Any = {"kind": "schedule", "key": "2013-05-06T06:00:00+00:00", "why": "retrain.cron says so", "run": "run-4"}
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **asked))

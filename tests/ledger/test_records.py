@@ -13,7 +13,7 @@ from ml_assets.core.lineage.acceptances import AcceptanceRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
-from ml_assets.core.notice_records import NoticeRecord, SentRecord
+from ml_assets.core.notices import Notice, SentRecord
 from ml_assets.core.release.records import ApprovalRecord, MoveRecord, OverrideRecord, ShadowRecord
 from resources.ledger.chain import Entry
 from resources.ledger.ledger import KINDS, Ledger
@@ -36,7 +36,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "shadow": ShadowRecord,
     "recall": Recall,
     "attempt": AttemptRecord,
-    "notice": NoticeRecord,
+    "notice": Notice,
     "trigger": TriggerRecord,
     "freeze": FreezeRecord,
     "sent": SentRecord,
