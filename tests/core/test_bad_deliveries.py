@@ -143,14 +143,14 @@ def test_a_delivery_is_taken_quarantined_or_refused_with_words(product: Product,
     style, content, expected = DELIVERIES[name]
     if isinstance(expected, Refused):
         with pytest.raises(MlAssetsError) as caught:  # noqa: PT012 - refused when it is read, or when it is held to the contract
-            _, found = audited(product, style, content())
-            found.raise_if_breached(product="shop", partition=DAY)
+            _, breaches = audited(product, style, content())
+            breaches.raise_if_breached(product="shop", partition=DAY)
         assert expected.words in str(caught.value)
         assert "eliver" in str(caught.value)
         return
-    raw, found = audited(product, style, content())
-    assert not found.breaches
-    orders = found.tables["orders"]
+    raw, breaches = audited(product, style, content())
+    assert not breaches.breaches
+    orders = breaches.tables["orders"]
     assert orders.valid.height + orders.refused.height == raw.height
     assert orders.refused.height == expected.refused
     assert set(orders.reasons if expected.refused else {}) == ({expected.reason} - {""})

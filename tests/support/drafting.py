@@ -58,11 +58,11 @@ def held_out(table: Table, folder: Path) -> HeldOut:
     """Draft from all but the last whole delivery."""
     source = read_sources([str(table.file(folder / "source"))], query=None)
     options = dict(zip(table.options[::2], table.options[1::2], strict=True))
-    asked = DraftRequest(name=table.name, label=table.label, **{k.removeprefix("--"): v for k, v in options.items()})  # type: ignore[arg-type]
-    whole = drafted(source.frame, source.spec, asked, table=source.table)
+    request = DraftRequest(name=table.name, label=table.label, **{k.removeprefix("--"): v for k, v in options.items()})  # type: ignore[arg-type]
+    whole = drafted(source.frame, source.spec, request, table=source.table)
     last = whole.history.keys[-1]
     earlier = source.frame.filter((whole.history.codes < last).fill_null(value=False))
-    draft = drafted(earlier, source.spec, asked, table=source.table)
+    draft = drafted(earlier, source.spec, request, table=source.table)
     assert history_of(draft.columns[draft.roles.time.name].values, draft.history.every).every == whole.history.every
     product = load(write_product(folder / "products" / table.name, draft, planned(draft), port=8899))
     return HeldOut(product, draft, last, source.frame.filter((whole.history.codes == last).fill_null(value=False)))

@@ -81,7 +81,7 @@ GOOD = {
 }
 
 
-def made(folder: Path, *, old: str = "", new: str = "") -> Product:
+def product_in(folder: Path, *, old: str = "", new: str = "") -> Product:
     """The product in a new folder, with something else in its contract where asked for."""
     assert not old or CONTRACT.count(old) == 1
     (folder / "trains").mkdir()
