@@ -10,7 +10,7 @@ from click.testing import Result
 from checks import gates
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.bounds import Shown
-from ml_assets.core.gates.hypotheses import bounds_told
+from ml_assets.core.gates.hypotheses import bounds_in_claim_units
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
@@ -59,7 +59,7 @@ def as_if(verdict: dict[str, Any], outcome: str, *, estimate: float) -> list[dic
     def numbers(claim: dict[str, Any]) -> dict[str, Any]:
         about = {"constant": claim["limit"], "sign": claim["sign"], "note": "", "is_certain": False}
         test = Shown(value=estimate, spread=spread(0.004, claim["units"]), **about)
-        low, high = bounds_told(test, parse(claim["text"]), verdict["level"])
+        low, high = bounds_in_claim_units(test, parse(claim["text"]), verdict["level"])
         known = {"estimate": estimate, "low": low, "high": high, "p": test.p_proof}
         known |= {name: getattr(test.spread, name) for name in ("standard_error", "freedom", "skewness", "past_skewness")}
         known |= {"correlation": 0.0, "effective_units": claim["units"]}

@@ -1,4 +1,4 @@
-"""Small products on real data, evaluation in a home of its own, and runs of the real jobs in this process."""
+"""Small products on real data, each in a home of its own, and runs of the real jobs in this process."""
 
 import logging
 import re
@@ -91,7 +91,7 @@ class Home:
         return Workspace(settings(folders))
 
     def edit(self, file: str, *changes: tuple[str, str]) -> None:
-        """Write something else in a file of the product; evaluation pattern must be there."""
+        """Write something else in a file of the product; each pattern must be there."""
         text = (self.declared / file).read_text()
         for pattern, replacement in changes:
             text, count = re.subn(pattern, replacement, text)
@@ -135,7 +135,7 @@ class Home:
         return current
 
     def counts(self) -> dict[str, int]:
-        """How many entries of evaluation kind the ledger holds."""
+        """How many entries of each kind the ledger holds."""
         kinds = [entry.kind for entry in self.space.ledger.entries()]
         return {kind: kinds.count(kind) for kind in sorted(set(kinds))}
 
