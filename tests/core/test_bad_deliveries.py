@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ml_assets.core.contract.engine import Audit, audit, read_delivery
+from ml_assets.core.contract.engine import DeliveryAudit, audit, read_delivery
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product, load
 from tests.support.homes.shop import DAYS, SHOP, Row, csv_bytes, rows
@@ -132,7 +132,7 @@ def product() -> Product:
     return load(SHOP)
 
 
-def audited(product: Product, style: str, content: bytes) -> tuple[pl.DataFrame, Audit]:
+def audited(product: Product, style: str, content: bytes) -> tuple[pl.DataFrame, DeliveryAudit]:
     declared = product.table("orders").model_copy(update={"format": style})
     raw = read_delivery(content, table=declared, name=f"orders.{style}")
     return raw, audit({"orders": raw}, product=product, partition_window=WINDOW)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.contract.engine import Audit, audit
+from ml_assets.core.contract.engine import DeliveryAudit, audit
 from ml_assets.spec.product import Product
 from tests.support.trains import audited, product_in, reasons, trips
 
@@ -41,7 +41,7 @@ def keyed(folder: Path, *, unique: str = "None", a: str = "", b: str = "") -> Pr
     return product_in(folder, old=STOPS, new=PAIRS.format(unique=unique, a=a, b=b))
 
 
-def split(product: Product, rows: list[Row]) -> Audit:
+def split(product: Product, rows: list[Row]) -> DeliveryAudit:
     frame = pl.DataFrame(rows, schema={"a": pl.Int64, "b": pl.Int64, "value": pl.Float64}, orient="row")
     return audit({"stops": frame}, product=product, partition_window=None)
 

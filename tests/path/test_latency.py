@@ -15,7 +15,7 @@ import pytest
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UNSEEN
-from ml_assets.serving.client.latency import Measured
+from ml_assets.serving.client.latency import MeasuredLatency
 from resources.endpoints.moves import moves_of
 from resources.settings import settings
 from tests.support.command_line import Days
@@ -215,7 +215,7 @@ def test_a_verdict_does_not_depend_on_how_busy_the_machine_was(small: Small) -> 
 
 def test_what_a_busy_machine_adds_to_single_requests_does_not_count() -> None:
     stalled = {row: [0.4, 0.4 + 8 * (row % 3 == 0), 12.0] for row in range(16)}
-    measured_latency = Measured(lambda: None, [], stalled)
+    measured_latency = MeasuredLatency(lambda: None, [], stalled)
     assert (measured_latency.p99_ms, measured_latency.requests) == (0.4, 48)
     stalled[7] = [2.0, 9.0, 2.1]
     assert measured_latency.p99_ms == 2.0

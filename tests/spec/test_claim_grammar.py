@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.spec.claim_grammar import MODELS, ClaimTextError, Comparison, Measure, measures, parse
+from ml_assets.spec.claim_grammar import MODELS, ClaimForm, ClaimTextError, Measure, measures, parse
 
 NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True).filter(
     lambda name: name not in ("ratio", "disagreement", "by", *MODELS)
@@ -96,7 +96,7 @@ def test_a_text_that_yaml_cut_at_a_comma_is_told_to_be_quoted(text: str) -> None
 @given(st.text(alphabet='roc_auc(candidate)champion,=<>+-*0.5 by:"é\n', max_size=60))
 def test_any_text_is_a_form_or_an_error_of_its_own(text: str) -> None:
     try:
-        form: Comparison | str = parse(text)
+        form: ClaimForm | str = parse(text)
     except ClaimTextError as error:
         form = str(error)
     assert "at position" in form if isinstance(form, str) else form.terms

@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.contract.engine import Audit, audit, read_delivery
-from ml_assets.core.draft.columns import Column
+from ml_assets.core.contract.engine import DeliveryAudit, audit, read_delivery
+from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.draft.delivery_calendar import history_of
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
@@ -33,7 +33,7 @@ class HeldOut:
     key: str
     frame: pl.DataFrame
 
-    def judged(self, frame: pl.DataFrame) -> Audit:
+    def judged(self, frame: pl.DataFrame) -> DeliveryAudit:
         """What the contract says of a delivery of these rows, written and read as any is."""
         content = delivered_bytes(frame, self.draft.spec)
         raw = read_delivery(content, table=self.draft.spec, name="held out")
@@ -68,7 +68,7 @@ def held_out(table: Table, folder: Path) -> HeldOut:
     return HeldOut(product, draft, last, source.frame.filter((whole.history.codes == last).fill_null(value=False)))
 
 
-def _shifted(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame | None:
+def _shifted(frame: pl.DataFrame, column: SourceColumn, draft: Draft) -> pl.DataFrame | None:
     """Numbers by the range that was seen, times by a year, texts by one letter."""
     if column.is_number:
         low, high = (float(column.known.cast(pl.Float64).quantile(q) or 0) for q in (0, 1))
@@ -83,7 +83,7 @@ def _shifted(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame 
     return None
 
 
-def _scaled(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame | None:
+def _scaled(frame: pl.DataFrame, column: SourceColumn, draft: Draft) -> pl.DataFrame | None:
     """Numbers by a hundred, texts twice."""
     if column.is_number:
         return _numbers(frame, column, draft, lambda value: value * FACTOR)
@@ -92,7 +92,7 @@ def _scaled(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame |
     return None
 
 
-def _numbers(frame: pl.DataFrame, column: Column, draft: Draft, change: Any) -> pl.DataFrame:
+def _numbers(frame: pl.DataFrame, column: SourceColumn, draft: Draft, change: Any) -> pl.DataFrame:
     """The numbers of a column changed, in the form in which they are written."""
     values = frame[column.name]
     if values.dtype != pl.String:

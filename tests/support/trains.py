@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ml_assets.core.contract.engine import Audit, audit
+from ml_assets.core.contract.engine import DeliveryAudit, audit
 from ml_assets.spec.product import Product, load
 
 SPEC = """\
@@ -95,7 +95,7 @@ def trips(*changes: dict[str, str]) -> pl.DataFrame:
     return pl.DataFrame([GOOD | {"trip": str(2 * i + 1)} | change for i, change in enumerate(changes)])
 
 
-def audited(product: Product, frame: pl.DataFrame, *, table: str = "trips") -> Audit:
+def audited(product: Product, frame: pl.DataFrame, *, table: str = "trips") -> DeliveryAudit:
     return audit({table: frame}, product=product, partition_window=JANUARY if table == "trips" else None)
 
 

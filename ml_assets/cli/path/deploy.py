@@ -31,7 +31,7 @@ def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: f
     Exit code 0 when every run succeeded, whatever its verdict; 1 when one failed; 2 without an address or a usable commit;
     3 when the webserver gives no answer or the time is over.
     """
-    from ml_assets.services.deployment.deploy import Deploy, LimitReached, Outcome
+    from ml_assets.services.deployment.deploy import Deploy, DeployOutcome, LimitReached
     from resources.dagster_webserver import Webserver, WebserverError
 
     current = settings()
@@ -39,7 +39,7 @@ def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: f
     if not address:
         raise click.UsageError("there is no address of a webserver: give --url or set ML_ASSETS_DAGSTER_URL")
     repository, wanted = _wanted(commit)
-    error, outcomes = "", list[Outcome]()
+    error, outcomes = "", list[DeployOutcome]()
     try:
         webserver = Webserver(address, current.dagster_token)
         deploy = Deploy(webserver, wanted, timeout, partial(click.echo, err=True), contains=repository.contains, only=locations)

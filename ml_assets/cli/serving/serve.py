@@ -9,7 +9,7 @@ from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.cli.shared.workspace import Workspace
-    from ml_assets.serving.http.api_keys import Key
+    from ml_assets.serving.http.api_keys import ApiKey
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
@@ -108,7 +108,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
     )
 
 
-def configured_keys(setting: str) -> "tuple[Key, ...]":
+def configured_keys(setting: str) -> "tuple[ApiKey, ...]":
     """The keys of ML_ASSETS_KEYS: their lines, or the file of them that it names."""
     from ml_assets.serving.http.api_keys import KeysRefused, parse_keys
 
