@@ -25,7 +25,7 @@ FAILED, NO_ANSWER = 1, 3
 def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: float, as_json: bool) -> None:
     """Wait until the code locations of a Dagster deployment run a commit, run what it made stale there, and wait for the outcome.
 
-    What is stale is worked out by the deployment, as `ml-assets run PRODUCT --stale` does: the newest partition of each product.
+    The deployment computes what is stale, as `ml-assets run PRODUCT --stale` does: the newest partition of each product.
     Where a run of the same commit goes on or has succeeded, none is launched. ML_ASSETS_DAGSTER_TOKEN is sent as bearer token.
 
     Exit code 0 when every run succeeded, whatever its verdict; 1 when one failed; 2 without an address or a usable commit;

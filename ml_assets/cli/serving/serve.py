@@ -39,7 +39,9 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
     show_default=True,
     help="Processes that serve, one for each core to use. They share the port, the libraries' memory and every swap.",
 )
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Written with pid and URL once requests are taken.")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="A file that is written with pid and URL once requests are accepted."
+)
 @click.option(
     "--new-key",
     type=click.Choice(["predict", "admin"]),
