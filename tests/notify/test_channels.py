@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -76,7 +77,7 @@ def test_a_webhook_gets_json_and_the_same_key_when_it_is_sent_again(home: Path, 
         webhook.send([notice()])
     (path, headers, body), (_, again, _) = hook.posted
     assert (path, headers["Authorization"]) == ("/in", f"Bearer {TOKEN}")
-    assert json.loads(body)["notices"][0] | {"is_over": True} == vars(notice()) | {"is_over": True}
+    assert json.loads(body)["notices"][0] | {"is_over": True} == msgspec.structs.asdict(notice()) | {"is_over": True}
     assert headers["Idempotency-Key"] == again["Idempotency-Key"] == notice().key == json.loads(body)["id"]
 
 
