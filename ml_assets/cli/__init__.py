@@ -10,7 +10,7 @@ import click
 
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
-from resources.project import current_folder, with_project
+from resources.project_file import current_folder, with_project
 from resources.settings import settings
 
 COMMANDS = {
@@ -31,16 +31,16 @@ COMMANDS = {
         "up": "Start Dagster, MLflow and the endpoints and keep them alive, or write units for systemd.",
         "dev": "Start all of it at a terminal.",
         "status": "Show the current state of each partition and the release that serves.",
-        "drift": "Show what drifts in data and scores, partition by partition, and draw it as a page.",
+        "drift": "Show the drift of data and scores, partition by partition, as text or as a page.",
         "notify": "Show the channels that notices go out by, and try them.",
         "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",
     },
     "decisions": {
         "approve": "Approve a release that waits for a person, so that it serves.",
         "refuse": "Refuse a release that waits for a person, for good.",
-        "override": "Let a model through in spite of its verdict, by a named person's decision.",
+        "override": "Release a model against its verdict, by a named person's decision.",
         "rollback": "Let an earlier release serve again.",
-        "accept": "Say that a partition is right although it looks implausible, so that it is trained on.",
+        "accept": "Accept a partition that looks implausible and is right, so that it is used for training.",
         "freeze": "Stop training and promotion of a product until a day.",
         "recall": "Declare a partition or release bad, and act on all that used it.",
     },
@@ -57,16 +57,17 @@ COMMANDS = {
         "erase": "Erase the body of one ledger entry, so that the chain still verifies.",
     },
     "review": {
-        "ci": "Show what a change does to data, models and gates, and refuse what asks less without saying so.",
+        "tune": "Search the model's parameters on past windows, and write what is better as a patch.",
+        "ci": "Show the effects of a change on data, models and gates, and refuse weaker gates without a stated reason.",
         "post": "Post the report of a change to GitHub or GitLab: one comment, and a commit status.",
         "draw": "Print the report of a report.json that was written elsewhere.",
-        "experiment": "Try a change on past windows, free, against what is committed, and log it to MLflow.",
+        "experiment": "Try a change on past windows against the last commit, without using the budget, and log it to MLflow.",
         "walk": "Train and score past windows by this code, as files: one side of what `ci` compares.",
         "judge": "Judge two walks by this code and its gates: the other half of what `ci` does.",
         "report": "Write the evaluation report of a partition as Markdown, with plots.",
         "schema": "Print the JSON Schema of product.yaml, or of report.json.",
     },
-    "gates": {"gates": "Prove what the gates of a product promise, and show their budget."},
+    "gates": {"gates": "Test the promises of a product's gates, and show their budget."},
 }
 """The commands of each folder, with their help. A folder's own name is the command that groups the rest of it."""
 

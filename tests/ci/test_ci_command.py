@@ -135,7 +135,7 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     trains.write("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5")
     trains.write("product.yaml", "max_drop: 0.05", "max_drop: 0.5")
     given = ("trains/floor: never reached before", "trains/monitoring.max_drop: ", "trains/other: why")
-    trains.commit("Ask less\n\n" + "\n".join(f"Weakens: {each}" for each in given))
+    trains.commit("Ask less\n\n" + "\n".join(f"Weakens: {key}" for key in given))
     refused = trains.ci()
     assert refused.code == 4
     assert refused.report["reasons"] == ["trains/monitoring.max_drop is weakened and not acknowledged"]
@@ -144,7 +144,7 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     trains.commit("Say so\n\nWeakens: trains/monitoring.max_drop: a winter timetable")
     passed = trains.ci()
     assert (passed.code, passed.report["outcome"]) == (0, "ACCEPT")
-    assert [each["reason"] for each in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
+    assert [change["reason"] for change in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
 
 
 @pytest.mark.long
@@ -201,7 +201,7 @@ def test_what_the_tool_cannot_do_is_no_verdict(trains: Team, tmp_path: Path) -> 
     unwritable = trains.ci("--output", "/proc/x")
     assert (unwritable.code, unwritable.stderr) == (3, "error: /proc/x: No such file or directory\n")
     trains.git("checkout", "--quiet", "--orphan", "apart")
-    trains.commit("Begin anew")
+    trains.commit("Start again")
     apart = trains.ci()
     assert apart.code == 3
     assert "HEAD and main have no commit in common; in a shallow clone fetch the history" in apart.stderr

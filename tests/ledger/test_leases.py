@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.services.automation.haunting import GRACE_SECONDS, end_haunting
+from ml_assets.services.automation.dead_runs import GRACE_SECONDS, end_dead_runs
 from ml_assets.spec.product import Product
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
@@ -55,14 +55,14 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_partition_is_no_longer_bus
 ) -> None:
     instance = started(product)
     with leases.hold(ledger.engine, RUN):
-        assert not end_haunting(ledger, instance, product)
+        assert not end_dead_runs(ledger, instance, product)
     silent_for(monkeypatch, 50)
-    (ended,) = end_haunting(ledger, instance, product)
+    (ended,) = end_dead_runs(ledger, instance, product)
     assert ended.startswith("run 55555555 of 2013-01: its process is gone: nothing was heard of it for 50 s")
     run = instance.get_run_by_id(RUN)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
-    assert not end_haunting(ledger, instance, product)
+    assert not end_dead_runs(ledger, instance, product)
 
 
 def test_a_run_whose_process_was_killed_on_this_machine_is_ended_without_waiting_for_its_lease(
@@ -76,11 +76,11 @@ def test_a_run_whose_process_was_killed_on_this_machine_is_ended_without_waiting
     with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"held\n"
-        assert not end_haunting(ledger, instance, product), "it lives"
+        assert not end_dead_runs(ledger, instance, product), "it lives"
         process.kill()
         while not leases.left_by_a_dead_process(ledger.engine, RUN):
             time.sleep(0.01)  # dead, and not waited for
-    (ended,) = end_haunting(ledger, instance, product)
+    (ended,) = end_dead_runs(ledger, instance, product)
     assert ended == "run 55555555 of 2013-01: its process is gone: it was killed, or the machine ended it"
 
 
@@ -91,14 +91,14 @@ def test_a_process_of_another_machine_is_not_taken_for_dead(
     with leases.hold(ledger.engine, RUN):
         monkeypatch.setattr(leases, "_is_alive", lambda _: False)
         monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
-        assert not end_haunting(ledger, instance, product)
+        assert not end_dead_runs(ledger, instance, product)
 
 
 def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = started(product, status=dg.DagsterRunStatus.STARTING)
-    assert not end_haunting(ledger, instance, product)
+    assert not end_dead_runs(ledger, instance, product)
     silent_for(monkeypatch, GRACE_SECONDS + 10)
-    (ended,) = end_haunting(ledger, instance, product)
+    (ended,) = end_dead_runs(ledger, instance, product)
     assert "it did not begin within 120 s" in ended
 
 
@@ -106,7 +106,7 @@ def test_a_training_of_hours_is_ended_by_no_clock(product: Product, ledger: Ledg
     instance = started(product)
     silent_for(monkeypatch, 7200)
     with leases.hold(ledger.engine, RUN):
-        assert not end_haunting(ledger, instance, product)
+        assert not end_dead_runs(ledger, instance, product)
 
 
 def test_nothing_of_a_run_that_was_taken_for_dead_is_recorded(workspace: Workspace, ledger: Ledger) -> None:

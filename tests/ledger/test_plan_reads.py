@@ -6,7 +6,7 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.planning import Definition
-from ml_assets.services.planning import nothing_to_do
+from ml_assets.services.planning import empty_plans
 from ml_assets.services.planning.ledger_reads import current_manifests, production_moves, stored
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of
@@ -35,9 +35,9 @@ def workspace(workspace: Workspace) -> Workspace:
 
 def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
     with workspace.ledger.engine.connect() as connection:
-        found = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
-    assert set(found) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
-    for (stage, key), read_in_bulk in found.items():
+        manifests = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
+    assert set(manifests) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
+    for (stage, key), read_in_bulk in manifests.items():
         current = workspace.ledger.current(product.name, stage, key)
         assert current is not None
         assert read_in_bulk.data_version == current.data_version
@@ -53,9 +53,9 @@ def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, pro
     records.answers(workspace, first, second)
     workspace.endpoints.rollback(product.name, to=None, by="test", reason="test")
     with workspace.ledger.engine.connect() as connection:
-        found = production_moves(connection, product)
-    told = moves_of(workspace.ledger, product.name, "production")
-    assert [(m.bundle, m.as_of, m.kind) for m in found] == [(m.bundle, m.as_of, m.kind) for m in told]
+        moves = production_moves(connection, product)
+    expected = moves_of(workspace.ledger, product.name, "production")
+    assert [(m.bundle, m.as_of, m.kind) for m in moves] == [(m.bundle, m.as_of, m.kind) for m in expected]
 
 
 def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(workspace: Workspace, product: Product) -> None:
@@ -64,12 +64,12 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
 
     def now(**changed: Any) -> str:
         with workspace.ledger.engine.connect() as connection:
-            return nothing_to_do.state(connection, product, **seen | changed)
+            return empty_plans.state(connection, product, **seen | changed)
 
     first, path = now(), workspace.settings.home / "cache" / "planned"
-    assert not nothing_to_do.is_nothing_to_do(path, first)
-    nothing_to_do.keep(path, first)
-    assert nothing_to_do.is_nothing_to_do(path, now())
+    assert not empty_plans.is_nothing_to_do(path, first)
+    empty_plans.keep(path, first)
+    assert empty_plans.is_nothing_to_do(path, now())
     others = {
         now(stored=[]),
         now(delivered={KEYS[0]: {"t": "other"}}),
@@ -79,6 +79,6 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
     workspace.ledger.append("refusal", {"product": "ships"})
     others |= {now()}
     assert len(others) == 5
-    assert not any(nothing_to_do.is_nothing_to_do(path, other) for other in others)
+    assert not any(empty_plans.is_nothing_to_do(path, other) for other in others)
     path.write_bytes(path.read_bytes()[:-1])
-    assert not nothing_to_do.is_nothing_to_do(path, first)
+    assert not empty_plans.is_nothing_to_do(path, first)

@@ -48,10 +48,10 @@ class Outages:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[HttpStore]:
-    made = HttpStore(tmp_path / "served")
-    made.start()
-    yield made
-    made.stop()
+    http_store = HttpStore(tmp_path / "served")
+    http_store.start()
+    yield http_store
+    http_store.stop()
 
 
 def locked(file: Path) -> tuple[Callable[[], None], Callable[[], None]]:

@@ -49,7 +49,7 @@ def test_pandera_tells_for_each_row_whether_it_passed() -> None:
 
 
 def test_a_join_keeps_the_order_of_the_left_rows_when_asked() -> None:
-    """Without `maintain_order` no order is promised: four builds gave four models. The features are sorted by key besides."""
+    """Without `maintain_order` no order is promised: four builds gave four models. The features are sorted by key as well."""
     left = pl.DataFrame({"key": np.random.default_rng(0).permutation(50_000)})
     joined = left.join(pl.DataFrame({"key": range(50_000), "value": 1}), on="key", how="left", maintain_order="left")
     assert joined["key"].equals(left["key"])
@@ -73,8 +73,8 @@ def as_written(frame: pl.DataFrame) -> bytes:
 
 def test_read_csv_fills_a_short_line_without_a_word() -> None:
     """Why reading.py counts the fields of every line itself."""
-    found = pl.read_csv(b"a,b,c\n1,2,3\n4,5\n", infer_schema=False)
-    assert found.rows() == [("1", "2", "3"), ("4", "5", None)]
+    frame = pl.read_csv(b"a,b,c\n1,2,3\n4,5\n", infer_schema=False)
+    assert frame.rows() == [("1", "2", "3"), ("4", "5", None)]
 
 
 def test_duckdb_reads_polars_frames_and_gives_them_back(tmp_path: Path) -> None:

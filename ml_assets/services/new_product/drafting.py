@@ -11,21 +11,21 @@ import polars as pl
 
 from ml_assets.core.contract.engine import audit, polars_schema, read_delivery
 from ml_assets.core.draft.contract_text import contract_text
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.dbt_text import dbt_files, plain
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.gates import Plan, tried_plan
-from ml_assets.core.draft.page import page
 from ml_assets.core.draft.product_text import product_text
+from ml_assets.core.draft.profile_page import page
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
-from ml_assets.core.draft.sql import dbt_files, plain
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.model.split import parts
-from ml_assets.services.declarations import problems
-from ml_assets.services.new_product.history import StoredHistory, deliveries, request_of
-from ml_assets.services.new_product.sources import Source
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE
+from ml_assets.services.new_product.sources import DraftSource
+from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
+from ml_assets.services.runnable_products import problems
 from ml_assets.spec.product import Product, ProductError, load
+from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE
 from resources.store.blobs import write_atomically
 
 FIRST_PORT = 8810
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenProduct:
     """A product that was drafted and written."""
 
     draft: Draft
@@ -45,7 +45,7 @@ class Written:
 
 
 def new_product(
-    source: Source,
+    source: DraftSource,
     request: DraftRequest,
     *,
     root: Path,
@@ -53,7 +53,7 @@ def new_product(
     taken_ports: Iterable[int],
     time_format: str | None,
     say: Say,
-) -> Written:
+) -> WrittenProduct:
     """Draft, try and write a product into `root/<name>`, all or nothing; its history goes below `home`. Raises DraftRefused."""
     folder, history = root / request.name, StoredHistory.of(home, request.name)
     refuse_existing(folder, history)
@@ -82,7 +82,7 @@ def new_product(
         except BaseException:
             shutil.rmtree(history.folder, ignore_errors=True)  # it was not there before; else the next try would be refused
             raise
-    return Written(draft, plan, folder, history, files, load(folder))
+    return WrittenProduct(draft, plan, folder, history, files, load(folder))
 
 
 def refuse_existing(folder: Path, history: StoredHistory) -> None:

@@ -1,0 +1,218 @@
+"""The limits of a column that a contract can hold: range, levels, pattern, missing values; each with the rows behind it.
+
+A limit is wider than what was observed, so that the next delivery fits; and no wider, so that values of another unit or another
+column don't.
+"""
+
+import re
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import ceil, floor, isfinite, log10
+
+import polars as pl
+
+from ml_assets.core.draft.columns import SourceColumn
+
+MOST_LEVELS = 60
+UNSEEN = 0.001
+"""Levels are complete where at most this share of rows has one that was seen only once (Good 1953, Biometrika 40)."""
+MARGIN = 0.25
+"""By this share of the observed range a range is wider on either side."""
+FAR = 20.0
+"""A value further from the middle than this many times the range of all but a thousandth is taken for a mistake."""
+MOST_FAR = 0.0005
+MOST_MISSING = 0.99
+_CALENDAR = {"month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59), "ordinal_day": (1, 366), "weekday": (1, 7)}
+
+
+@dataclass(frozen=True)
+class ColumnLimits:
+    """`arguments` are those of pandera's Field, as Python text; `behind` says of how many rows each is true."""
+
+    arguments: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    behind: str = ""
+
+
+def limits_of(column: SourceColumn, *, time: SourceColumn | None, codes: pl.Series, is_key: bool, is_after: bool) -> ColumnLimits:
+    """The limits of one column. `codes` (rows,): the partition of each row, null for rows of none."""
+    known = column.known
+    arguments: dict[str, str] = {}
+    facts: list[str] = []
+    if column.kind == "empty":
+        facts.append("no row has a value")
+    elif column.is_number and not is_key:
+        arguments, facts = _range(column, time, codes)
+    elif column.kind == "text" and not is_key:
+        arguments, facts = _texts(known, codes.filter(column.values.is_not_null()))
+    elif column.kind == "text":
+        pattern, words = _pattern(known)
+        arguments, facts = ({"str_matches": pattern} if pattern else {}), [words]
+    elif column.kind == "time" and column is not time:
+        arguments, facts = _moments(known)
+    elif column.kind == "boolean":
+        facts.append(f"true in {known.sum() / len(known):.1%} of rows")
+    elif is_key and column.is_number:
+        arguments, facts = {"ge": "0"} if (known >= 0).all() else {}, [f"{known.min()!s} to {known.max()!s}, all different"]
+    nullable, metadata, missing = _missing(column, codes)
+    if is_after:
+        metadata = {"known": '"after"', **metadata}
+    fits = f"{column.misfits:,} rows hold no {column.kind}" if column.misfits else ""
+    return ColumnLimits({**nullable, **arguments}, metadata, "; ".join(filter(None, [*facts, missing, fits])))
+
+
+def nice(value: float, *, step: float, up: bool) -> float:
+    """The value rounded outwards to a step."""
+    rounded = (ceil(value / step - 1e-9) if up else floor(value / step + 1e-9)) * step
+    return float(f"{rounded:.12g}")
+
+
+def _range(column: SourceColumn, time: SourceColumn | None, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
+    values = column.known.cast(pl.Float64)
+    part = next((part for part in _CALENDAR if time is not None and _is_part(column, time, part)), None)
+    if part and time is not None:
+        first, last = _CALENDAR[part]
+        return {"ge": str(first), "le": str(last)}, [f"it is the {part.replace('_', ' ')} of {time.name} in every row"]
+    inside, far = _without_far(values)
+    low, high = float(inside.min()), float(inside.max())  # type: ignore[arg-type]
+    width = high - low
+    if width == 0:
+        bounds = (low, high)
+    else:
+        means = pl.DataFrame({"value": column.values.cast(pl.Float64), "partition": codes}).drop_nulls()
+        room = max(MARGIN * width, _trend(means))
+        step = 10.0 ** (floor(log10(width)) - 1)
+        bounds = (nice(low - room, step=step, up=False), nice(high + room, step=step, up=True))
+        bounds = (max(bounds[0], 0.0) if low >= 0 else bounds[0], min(bounds[1], 0.0) if high <= 0 else bounds[1])
+        if low >= 0 and high <= 1 and column.kind == "number" and high > 0.5:
+            bounds = (bounds[0], 1.0)
+        elif low >= 0 and 50 < high <= 100 and _ends_at_hundred(inside):
+            bounds = (bounds[0], 100.0)
+    within = float(values.is_between(*bounds).mean() or 0.0)  # type: ignore[arg-type]
+    shown = [_number(bound, whole=column.kind == "integer") for bound in bounds]
+    fact = f"{_number(low, whole=False)} to {_number(high, whole=False)} observed; {_share(within)} within the limits"
+    outside = (
+        f"{len(far):,} rows are far outside ({', '.join(_number(v, whole=False) for v in far.unique().head(3))})"
+        if len(far)
+        else ""
+    )
+    return {"ge": shown[0], "le": shown[1]}, [fact, *([outside] if outside else [])]
+
+
+def _trend(rows: pl.DataFrame) -> float:
+    """By how much the mean of a delivery moved between the first and the last quarter of the deliveries."""
+    means = rows.group_by("partition").agg(pl.col("value").mean()).sort("partition")["value"]
+    quarter = max(1, len(means) // 4)
+    return abs(float(means.tail(quarter).mean()) - float(means.head(quarter).mean())) if len(means) else 0.0  # type: ignore[arg-type]
+
+
+def _without_far(values: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Values, and the few that are so far off that they are taken for mistakes."""
+    low, high = float(values.quantile(0.0005) or 0.0), float(values.quantile(0.9995) or 0.0)
+    middle, width = float(values.median() or 0.0), max(high - low, 1e-12)  # type: ignore[arg-type]
+    is_far = (values - middle).abs() > FAR * width
+    share = float(is_far.mean() or 0.0)  # type: ignore[arg-type]
+    return (values.filter(~is_far), values.filter(is_far)) if 0 < share <= MOST_FAR else (values, values.clear())
+
+
+def _texts(known: pl.Series, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
+    counts = known.value_counts(sort=True)
+    levels, single = counts.height, counts.filter(pl.col("count") == 1).height
+    if levels <= MOST_LEVELS and single / len(known) <= UNSEEN and _no_level_is_new(known, codes):
+        names = sorted(counts[known.name].to_list())
+        return {"isin": f"[{', '.join(map(_text, names))}]"}, [
+            f"{levels} levels in all rows, {_share(single / len(known))} with a level of its own"
+        ]
+    pattern, words = _pattern(known)
+    return ({"str_matches": pattern} if pattern else {}), [f"{levels:,} levels, new ones keep coming", words]
+
+
+def _no_level_is_new(known: pl.Series, codes: pl.Series) -> bool:
+    """Whether the second half of the deliveries brought hardly a level that the first half had not."""
+    rows = pl.DataFrame({"value": known, "partition": codes}).drop_nulls()
+    keys = rows["partition"].unique().sort()
+    if len(keys) < 2:
+        return True
+    is_first = rows["partition"].is_in(keys.head(len(keys) // 2).to_list())
+    new = ~rows["value"].is_in(rows.filter(is_first)["value"].unique().to_list()) & ~is_first
+    return int(new.sum()) <= UNSEEN * max(1, int((~is_first).sum()))
+
+
+def _pattern(known: pl.Series) -> tuple[str, str]:
+    """A pattern of the characters and lengths that occur, as Python text, and how many rows it is of."""
+    lengths = known.str.len_chars()
+    low, high = (int(lengths.quantile(share) or 0) for share in (0, 1))
+    letters = set("".join(known.unique().to_list()))
+    classes = [f"{a}-{z}" for a, z, members in _CLASSES if letters & members]
+    rest = sorted(letters - set().union(*(members for *_, members in _CLASSES)))
+    if any(ord(letter) > 127 and letter.isalpha() for letter in rest):
+        classes.append(r"\p{L}")
+        rest = [letter for letter in rest if not (ord(letter) > 127 and letter.isalpha())]
+    if any(not letter.isprintable() or ord(letter) > 127 for letter in rest):
+        return "", f"{low} to {high} characters of all kinds"
+    least, most = (low, high) if low == high else (low // 2, ceil(high * 1.5))
+    pattern = f"^[{''.join(classes)}{''.join(re.escape(letter) for letter in rest)}]{{{least},{most}}}$"
+    return _raw(pattern), f"{low} to {high} characters observed; the pattern fits all rows"
+
+
+_CLASSES = (
+    ("A", "Z", set(string.ascii_uppercase)),
+    ("a", "z", set(string.ascii_lowercase)),
+    ("0", "9", set(string.digits)),
+)
+
+
+def _moments(known: pl.Series) -> tuple[dict[str, str], list[str]]:
+    low, high = known.min(), known.max()
+    assert isinstance(low, datetime)
+    assert isinstance(high, datetime)
+    first = datetime(low.year, 1, 1) - timedelta(days=0 if low > datetime(low.year, 2, 1) else 366)
+    return {"ge": _moment(first)}, [f"{low!s} to {high!s} observed"]
+
+
+def _missing(column: SourceColumn, codes: pl.Series) -> tuple[dict[str, str], dict[str, str], str]:
+    if not column.missing:
+        return {}, {}, "never missing"
+    share = column.missing / column.rows
+    per = pl.DataFrame({"missing": column.values.is_null(), "partition": codes}).drop_nulls()
+    worst = float(per.group_by("partition").agg(pl.col("missing").mean())["missing"].max() or 0.0) if per.height else share  # type: ignore[arg-type]
+    most = min(MOST_MISSING, nice(max(2 * worst, worst + 0.02), step=0.01, up=True))
+    words = f"missing in {_share(share)}, at most {worst:.2%} of a delivery"
+    return {"nullable": "True"}, ({"max_missing": f"{most:g}"} if worst < 1 else {}), words
+
+
+def _is_part(column: SourceColumn, time: SourceColumn, part: str) -> bool:
+    if column.kind != "integer":
+        return False
+    own = getattr(time.values.dt, part)().cast(pl.Int64)
+    return column.values.equals(own.alias(column.name))
+
+
+def _ends_at_hundred(values: pl.Series) -> bool:
+    return values.max() == 100
+
+
+def _share(share: float) -> str:
+    return "all rows" if share == 1 else "no row" if share == 0 else f"{share:.2%} of rows"
+
+
+def _number(value: float, *, whole: bool) -> str:
+    return (
+        str(int(value)) if whole or (value == int(value) and abs(value) < 1e15) else f"{value:.12g}" if isfinite(value) else "0"
+    )
+
+
+def _text(value: str) -> str:
+    return (
+        '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + '"'
+    )
+
+
+def _raw(pattern: str) -> str:
+    return f'r"{pattern}"' if '"' not in pattern else repr(pattern)
+
+
+def _moment(value: datetime) -> str:
+    return f"datetime({value.year}, {value.month}, {value.day})"
