@@ -41,7 +41,13 @@ def _last(notice: Notice) -> list[dict[str, Any]]:
     command = f"Next: {_code(notice.command)}" if notice.command else ""
     is_link = notice.link.startswith(("http://", "https://"))
     link = f"<{_address(notice.link)}|Open>" if is_link else ""
-    return [_context("  ·  ".join(filter(None, (command, link, _escaped(f"{notice.at}  {notice.id}", LONGEST_FIELD)))))]
+    return [
+        _context(
+            "  ·  ".join(
+                filter(None, (command, link, _escaped(f"{notice.at[:16].replace('T', ' ')} UTC  {notice.id}", LONGEST_FIELD)))
+            )
+        )
+    ]
 
 
 def _mark(notice: Notice) -> str:

@@ -32,12 +32,13 @@ def current_contents(ledger: Ledger, product: str) -> dict[str, str]:
         return {row.partition: row.content for row in connection.execute(query)}
 
 
-def read_deliveries(ledger: Ledger, product: str) -> dict[str, dict[str, str]]:
+def read_deliveries(ledger: Ledger, product: str, partitions: Sequence[str] = ()) -> dict[str, dict[str, str]]:
     """The digest of each delivered file that the current raw of a partition was read from, by partition and table."""
     published, manifests, inputs = schema.publications.c, schema.manifests.c, schema.inputs.c
     last = (
         select(func.max(published.seq))
         .where(published.product == product, published.stage == "raw")
+        .where(*([published.partition.in_(partitions)] if partitions else []))
         .group_by(published.partition)
     )
     query = (

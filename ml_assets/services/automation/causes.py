@@ -49,7 +49,7 @@ class Causes:
                 title, mend = "the delivery is refused, and nothing of it is used", f"deliver it corrected, or {again}"
                 yield self._notice("data_refused", "error", partition, last.content, title=title, command=mend, **about)
             elif last.end == "gave up" and last.outcome == "broken":
-                title = f"the run broke {last.tries} times and is not tried again"
+                title = f"the run broke {_times(last.tries)} and is not tried again"
                 yield self._notice("broken", "error", partition, last.content, last.code, title=title, command=again, **about)
             elif last.end == "current" and last.outcome == "withheld":
                 title, show = "the candidate is withheld", f"ml-assets report {self.product.name} --partition {partition}"
@@ -156,3 +156,7 @@ class Causes:
 def causes(lineage: Lineage, landing: Landing, settings: Settings, product: Product) -> list[Notice]:
     """The notices of a product as of now."""
     return Causes(lineage, landing, settings, product, datetime.now(UTC)).notices()
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"

@@ -77,7 +77,9 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
             changed[key] = digests
     named = [*changed] if len(changed) <= MOST_NAMED else []
     attempts = recorded.newest(lineage.ledger, product.name, named) if changed else {}
-    read = recorded.read_deliveries(lineage.ledger, product.name) if changed.keys() - attempts.keys() else {}
+    unread = [key for key in changed if key not in attempts]
+    few = unread if len(unread) <= MOST_NAMED else []
+    read = recorded.read_deliveries(lineage.ledger, product.name, few) if unread else {}
     code, is_reference_new = code_digest(product), _is_reference_new(lineage, landed)
     for key, digests in changed.items():
         counts = key == newest_key and (key in attempts or is_reference_new)
