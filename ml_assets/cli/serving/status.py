@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def command(product: str, as_json: bool) -> None:
     """Show what serves of PRODUCT, since when and why, the outcome of the newest partition, what is wrong or stale and what to do
