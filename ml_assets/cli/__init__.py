@@ -57,6 +57,7 @@ COMMANDS = {
         "erase": "Erase the body of one ledger entry, so that the chain still verifies.",
     },
     "review": {
+        "tune": "Search the model's parameters on past windows, and write what is better as a patch.",
         "ci": "Show the effects of a change on data, models and gates, and refuse weaker gates without a stated reason.",
         "post": "Post the report of a change to GitHub or GitLab: one comment, and a commit status.",
         "draw": "Print the report of a report.json that was written elsewhere.",
