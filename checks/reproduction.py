@@ -19,6 +19,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import REPRODUCIBLE
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.ledger.ledger import Ledger
 from resources.settings import Settings
 
@@ -40,6 +41,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     spec = check_spec(product, "release", REPRODUCIBLE, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__reproducible", specs=[spec])
+    @retried
     def reproducible(
         context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -120,6 +120,8 @@ def write(home: Path) -> Workspace:
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **trigger))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
+    there: Any = {**trigger, "run": "", "satisfied_by": "release 2013-03.22222222"}
+    space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **there))
     return space
 
 
