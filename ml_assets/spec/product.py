@@ -22,6 +22,7 @@ from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.derived import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
+from ml_assets.spec.labels import LabelsSpec, labels_problem
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.places import Places
@@ -60,6 +61,7 @@ class Product(Section):
     delivery: DeliverySpec
     features: FeatureSpec
     keys: KeysSpec = KeysSpec()
+    labels: LabelsSpec | None = None
     split: SplitSpec = SplitSpec()
     window: WindowSpec = ONE_DELIVERY
     model: ModelSpec
@@ -90,6 +92,16 @@ class Product(Section):
         if problem := window_problem(self.partitions, is_given="window" in self.model_fields_set):
             raise ValueError(f"window: {problem}")
         return self
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_fit(cls, labels: LabelsSpec | None, info: ValidationInfo) -> LabelsSpec | None:
+        if labels is None or not {"task", "partitions", "delivery"} <= info.data.keys():
+            return labels
+        task, partitions, delivery = (info.data[name] for name in ("task", "partitions", "delivery"))
+        if problem := labels_problem(labels, partitions, delivery, task=task):
+            raise ValueError(problem)
+        return labels
 
     @field_validator("decision")
     @classmethod
@@ -148,7 +160,9 @@ class Product(Section):
         what follows from its one delivered table is filled in."""
         module = completed(_import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name), self.written)
         categories = self.endpoint.unknown_categories
-        if problems := contract_problems(module, self.delivery, categories=categories, places=Places(self.files)):
+        if problems := contract_problems(
+            module, self.delivery, self.labels, self.features, categories=categories, places=Places(self.files)
+        ):
             raise ProductError(*problems)
         return module
 

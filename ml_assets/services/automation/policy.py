@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.reads import labelled_together
 from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.triggers import TriggerKind
+from ml_assets.core.outcomes.maturity import immature, is_matured
 from ml_assets.services.next_window import no_fold_left
+from ml_assets.services.outcomes.promises import HOLDS
 from ml_assets.services.planning.untrained import is_as_refused, outcomes_awaited, tested_features, untrained
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
@@ -30,7 +33,8 @@ WATCHED: tuple[tuple[tuple[str, ...], TriggerKind], ...] = (
     (("columns_stable", "score_stable"), "drift"),
     (("realised_metric_holds",), "loss"),
 )
-"""Claims of monitoring that may ask for a training, by the word of `retrain.on`."""
+"""Claims of monitoring that may ask for a training, by the word of `retrain.on`; of a product with `labels` the loss is that of
+what served (`HOLDS`)."""
 COUNTED_DAYS = 30
 """`retrain.at_most` and `.cpu_seconds` count the trainings of so many days."""
 EXPECTED_BUILDS = 5
@@ -69,8 +73,10 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
     if why := triggers.frozen(ledger, product.name, now):
         return why
     there, calendar = ledger.partitions(product.name, "features"), partitions_of(product)
-    if there and not (known := _with_outcomes(ledger, product, there)):
+    if there and not (known := _with_outcomes(ledger, product, there, now)):
         label = product.features.label
+        if waits := immature(product, there[0], now):
+            return f"training waits: {waits}"
         return f"no {label} is known yet: training waits for a delivery of {there[-1]} or before that brings them"
     partition = known if there else ""
     if partition and calendar.is_static and calendar.as_of(partition, product.window) is None:
@@ -94,10 +100,16 @@ def record_trigger(ledger: Ledger, product: Product, run: "DagsterRun", partitio
         ledger.append("trigger", {**about, "key": run.tags[KEY_TAG], "why": run.tags[WHY_TAG]})
 
 
-def _with_outcomes(ledger: Ledger, product: Product, there: Sequence[str]) -> str:
-    """The newest of these partitions with known outcomes in its test window; "" where there is none."""
-    ends = (key for key in reversed(there) if not outcomes_awaited(product, tested_features(ledger, product, key)))
-    return next(ends, "")
+def _with_outcomes(ledger: Ledger, product: Product, there: Sequence[str], now: datetime) -> str:
+    """The newest of these partitions whose outcomes are complete, with known ones in its test window; "" where there is none."""
+    complete = (key for key in reversed(there) if is_matured(product, key, now))
+    return next((key for key in complete if _is_known(ledger, product, key)), "")
+
+
+def _is_known(ledger: Ledger, product: Product, partition: str) -> bool:
+    """Whether outcomes of the partition's test window are known: read from their own table, where they have one."""
+    tested = tested_features(ledger, product, partition)
+    return not outcomes_awaited(product, tested) and (bool(tested) or labelled_together(product))
 
 
 def _untrained(ledger: Ledger, product: Product, partition: str) -> Iterator[Trigger]:
@@ -119,6 +131,8 @@ def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) 
     if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_trained(ledger, product):
         why = f"retrain.cron {product.retrain.cron!r} says so for {tick:%Y-%m-%d %H:%M} UTC"
         yield Trigger(partition, "schedule", tick.isoformat(), why)
+    if "outcomes" in product.retrain.on and ledger.current(product.name, "model", partition) is None:
+        yield Trigger(partition, "outcomes", partition, f"the outcomes of {partition} are complete")
     for claim, kind in WATCHED:
         sounded = _sounded(ledger, product, kind, claim) if kind in product.retrain.on else None
         if sounded and _last_trained_for(ledger, product, kind) < sounded[0]:
@@ -127,7 +141,8 @@ def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) 
 
 def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequence[str]) -> tuple[str, str] | None:
     """The newest monitored partition whose alarm asks for a training, and why; None where it is calm."""
-    keys = sorted(ledger.partitions(product.name, "monitoring"))
+    stage = "realised" if kind == "loss" and product.labels else "monitoring"
+    keys = sorted(ledger.partitions(product.name, stage))
     if not keys:
         return None
     if kind == "drift":
@@ -135,8 +150,8 @@ def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequen
         return (keys[-1], "; ".join(words)) if words else None
     spec, judged = product.retrain.loss, []
     for key in reversed(keys):
-        found = evidence_of(ledger, product, key, claims[0])
-        if found is not None and "drop" in found.details.values:
+        found = evidence_of(ledger, product, key, HOLDS if stage == "realised" else claims[0], stage=stage)
+        if found is not None and "drop" in found.details.values and not found.details.values.get("is_provisional"):
             judged.append((key, found))
         if len(judged) == spec.of:
             break
@@ -156,9 +171,11 @@ def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
     return found.details.description if found is not None and found.details.values.get("state") == "alarm" else ""
 
 
-def evidence_of(ledger: Ledger, product: Product, partition: str, claim: str) -> EvidenceRecord | None:
-    """What the newest look showed of a claim about the partition's current monitoring."""
-    current = ledger.current(product.name, "monitoring", partition)
+def evidence_of(
+    ledger: Ledger, product: Product, partition: str, claim: str, *, stage: str = "monitoring"
+) -> EvidenceRecord | None:
+    """What the newest look showed of a claim about the partition's current monitoring, or what served it."""
+    current = ledger.current(product.name, stage, partition)
     entry = ledger.evidence(current.id).get(claim) if current else None
     return entry.body if entry else None
 

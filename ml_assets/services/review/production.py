@@ -7,6 +7,7 @@ from ml_assets.core.changes.judging import SideRows, judged
 from ml_assets.core.changes.protocol import SCORE, Gates, Production
 from ml_assets.core.evaluation.seen import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
+from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.services.review.walk import Walker
 
@@ -28,7 +29,7 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
     is_unseen = base.windows.is_in(list(named.windows))
     rows = base.rows.filter(is_unseen)
     key = list(walker.product.features.key)
-    tested = [walker.handle(walker.made("features", each)) for window in windows for each in window.tested]
+    tested = [walker.handle(walker.made(labelled_stage(walker.product), each)) for window in windows for each in window.tested]
     requests = pl.concat([handle.frame("requests.parquet") for handle in tested], how="vertical_relaxed")
     try:
         scores = own_scores(walker.handle(release), rows.select(key).join(requests, on=key, how="left", maintain_order="left"))

@@ -1,0 +1,42 @@
+"""`ml-assets outcomes`: what served predictions turned out to be worth."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import click
+
+from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.tables import columns
+
+
+@click.command()
+@click.argument("product")
+@click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
+def command(product: str, *, as_json: bool) -> None:
+    """Show what served of PRODUCT, by partition, release and way of serving: the outcomes that came, the realised metric and
+    value beside what was promised and, until outcomes are complete, an estimate without labels.
+
+    Example: `ml-assets outcomes loans`.
+    """
+    from ml_assets.services.outcomes.scoreboard import HEADER, cells, estimate_error, scoreboard
+
+    space = workspace()
+    spec = product_named(product, space.settings)
+    lines = scoreboard(space.lineage, spec, datetime.now(UTC))
+    if as_json:
+        click.echo(json.dumps([asdict(line) for line in lines], indent=1))
+        return
+    if not lines:
+        click.echo(_why_empty(product, has_labels=spec.labels is not None))
+        return
+    click.echo(columns([["partition", *HEADER], *([line.partition, *cells(line)] for line in lines)]))
+    if (error := estimate_error(lines)) is not None:
+        click.echo(f"\nEstimates were off by {error[0]:.4f} in the mean of {error[1]} lines whose outcomes are complete.")
+    click.echo("An estimate knows no labels; it lets nothing pass.")
+
+
+def _why_empty(product: str, *, has_labels: bool) -> str:
+    if not has_labels:
+        return f"{product} does not follow outcomes: declare `labels: {{matures: 30d}}` in its product.yaml (docs/product.md)"
+    return f"nothing of {product} served yet, or no outcomes were read: `ml-assets run {product} --partition …` reads them"

@@ -1,0 +1,47 @@
+"""realised: what served predictions turned out to be worth, by release. It lets nothing pass."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.core.lineage.facts import RealisedFacts
+from ml_assets.core.lineage.reads import has_labels
+from ml_assets.services.dagster_ui.metadata import plots, small_table
+from ml_assets.services.outcomes.scoreboard import HEADER, cells, shown
+from ml_assets.services.outcomes.served import make_realised
+from ml_assets.services.stale_inputs import refuse_stale
+from ml_assets.spec.product import Product
+from resources.dagster_assets import declaration, materialized
+from resources.lineage import Lineage
+from resources.settings import Settings
+
+
+def build(product: Product) -> list[dg.AssetsDefinition]:
+    """The asset of a product that declares `labels`. It is skipped where nothing served the partition."""
+    if not has_labels(product):
+        return []
+    description = "Metrics and value of what served, on the outcomes that came; until then an estimate, marked as one."
+    described = declaration(product, "realised", description, kinds={"polars"})
+
+    @dg.asset(**described, output_required=False)
+    def realised(
+        context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        key = context.partition_key
+        refuse_stale(lineage, product, "realised", key)
+        result = make_realised(lineage, product, settings, key, run=context.run.run_id)
+        if result is None:
+            context.log.info(f"{key}: nothing served it that this ledger knows a release of")
+            return
+        lines = [shown(product, key, line, datetime.now(UTC)) for line in RealisedFacts.of(result.manifest).lines]
+        metadata: dict[str, Any] = {"served": small_table(list(HEADER), [cells(line) for line in lines])}
+        for line in lines:
+            if line.value is not None and line.source == lines[0].source:
+                metadata[f"realised_{product.monitoring.metric}"] = line.value
+        if RealisedFacts.of(result.manifest).lines[0].metrics:
+            metadata["plots"] = plots(lineage.snapshots, result.manifest)
+        yield materialized(product, result, metadata)
+
+    return [realised]

@@ -1,0 +1,111 @@
+"""Outcomes in a table of their own: no feature or score goes stale through a label, complete partitions train, what served is
+held against what came."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from ml_assets.core.lineage.facts import OutcomesFacts, RealisedFacts
+from ml_assets.services.planning.plan import make_plan
+from tests.support.homes.apart import apart, deliver_orders, deliver_returns, returns
+from tests.support.homes.path_homes import Home, Run, blank_pages
+from tests.support.homes.shop import DAYS
+
+FIRST, SECOND, THIRD, _ = DAYS
+
+
+def ran(home: Home, *days: str, only: tuple[str, ...] = ()) -> list[Run]:
+    with blank_pages():
+        return [home.run(day, only=only) for day in days]
+
+
+def stale(home: Home) -> set[tuple[str, str]]:
+    items = make_plan(home.space.lineage, home.space.landing, home.product, cache=home.space.settings.cache)
+    return {(item.stage, item.partition) for item in items if item.stage not in ("report", "tracking")}
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """Two days with their outcomes, of which the second's candidate serves; the third is served, and nothing is known of it."""
+    home = apart(tmp_path_factory.mktemp("served"))
+    deliver_orders(home, FIRST, SECOND, THIRD)
+    for day in (FIRST, SECOND):
+        deliver_returns(home, day)
+    runs = ran(home, FIRST, SECOND, THIRD)
+    assert all(run.success for run in runs), [run.errors for run in runs]
+    return home
+
+
+def test_outcomes_of_a_table_of_their_own_train_test_and_release_a_model(served: Home) -> None:
+    model = served.get("model", SECOND)
+    assert {given.asset for given in model.recipe.inputs} == {"shop/outcomes"}
+    assert served.answering() == served.get("release", SECOND).facts["release"]
+    assert served.current("model", THIRD) is None, "nothing is known of the third day"
+    assert served.get("features", SECOND).facts["labelled"] == 0
+
+
+def test_until_outcomes_come_there_is_an_estimate_that_says_so(served: Home) -> None:
+    (line,) = RealisedFacts.of(served.get("realised", THIRD)).lines
+    assert (line.source, line.rows, line.known, line.metrics) == ("batch", 40, 0, None)
+    assert "50 are needed to calibrate" in line.note, "forty test rows calibrate nothing"
+
+
+def test_outcomes_that_come_make_no_feature_score_or_drift_stale(served: Home, tmp_path: Path) -> None:
+    home = served.copy(tmp_path)
+    watched = {stage: home.get(stage, THIRD).id for stage in ("features", "predictions", "monitoring")}
+    deliver_returns(home, THIRD, returns(THIRD, only=range(25)))
+    assert stale(home) >= {("outcomes", THIRD), ("realised", THIRD)}
+    assert {stage for stage, _ in stale(home)} <= {"outcomes", "realised", "model", "evaluation"}, "a candidate may come of it"
+    (run,) = ran(home, THIRD, only=("outcomes", "realised"))
+    assert run.success, run.errors
+    assert {stage: home.get(stage, THIRD).id for stage in watched} == watched
+    (line,) = RealisedFacts.of(home.get("realised", THIRD)).lines
+    assert (line.rows, line.known) == (40, 25)
+    assert line.metrics is not None
+    assert line.metrics["roc_auc"].value == pytest.approx(auc(home, 25))
+    assert run.checks == {"served_metric_holds": True, "served_value_holds": True}
+    facts = OutcomesFacts.of(home.get("outcomes", THIRD))
+    assert facts.delay_days == pytest.approx(28.5, abs=1)
+    deliver_returns(home, THIRD, returns(THIRD, only=range(20, 40)))
+    ran(home, THIRD, only=("outcomes", "realised"))
+    assert OutcomesFacts.of(home.get("outcomes", THIRD)).known == 40, "files add up; what two of them have is there once"
+    assert ("model", THIRD) in stale(home), "now it may be tested on"
+
+
+def auc(home: Home, known: int) -> float:
+    """By all pairs of a yes and a no."""
+    scores = home.space.snapshots.frame(home.get("predictions", THIRD).snapshot, "predictions.parquet")
+    ids = scores["request"].str.json_path_match("$.id").to_list()
+    by_id = dict(zip(ids, scores["score"].to_list(), strict=True))
+    outcomes = {row["id"]: row["came_back"] for row in returns(THIRD, only=range(known))}
+    yes, no = ([by_id[id] for id, was in outcomes.items() if was == wanted] for wanted in (1, 0))
+    return sum((a > b) + (a == b) / 2 for a in yes for b in no) / (len(yes) * len(no))
+
+
+def test_what_is_refused_of_outcomes_is_told_row_by_row(served: Home, tmp_path: Path) -> None:
+    home = served.copy(tmp_path)
+    table = returns(THIRD, only=range(30))
+    table[0]["came_back"] = 7
+    table[1]["id"] = "nobody"
+    table += [{**table[2], "came_back": 1 - table[2]["came_back"]}]
+    deliver_returns(home, THIRD, table)
+    (run,) = ran(home, THIRD, only=("outcomes", "realised"))
+    assert run.success, run.errors
+    made = home.get("outcomes", THIRD)
+    assert OutcomesFacts.of(made).refused == {"came_back.isin": 1, "unique_key.conflict": 2, "unknown_key": 1}
+    refused = home.space.snapshots.frame(made.snapshot, "refused.parquet")
+    assert refused.filter(pl.col("reason") == "unknown_key")["id"].to_list() == ["nobody"]
+
+
+def test_a_partition_whose_outcomes_are_not_complete_neither_trains_nor_tests(tmp_path: Path) -> None:
+    home = apart(tmp_path, ("matures: 30d", "matures: 99999d"))
+    deliver_orders(home, FIRST, SECOND)
+    for day in (FIRST, SECOND):
+        deliver_returns(home, day)
+    _, second = ran(home, FIRST, SECOND)
+    assert second.success, second.errors
+    assert second.outcome is not None
+    assert "came_back of 2024-03-02 is complete at 2297" in second.outcome.reason
+    assert home.current("model", SECOND) is None
+    assert not stale(home), "nothing is to be done until then"
