@@ -36,7 +36,19 @@ from resources.environment import pin
 from resources.git import Sources
 from resources.project import with_project
 from resources.settings import Settings, is_validating, settings
-from sensors import acceptances, decisions, new_data, new_outcomes, notices, refused_products, registry, retrain, shadow, stale
+from sensors import (
+    acceptances,
+    decisions,
+    new_data,
+    new_outcomes,
+    notices,
+    probation,
+    refused_products,
+    registry,
+    retrain,
+    shadow,
+    stale,
+)
 
 STAGES = (
     raw,
@@ -65,6 +77,7 @@ def build_defs(
     opens nothing. `sources` are the commits that a code location reports, by product."""
     events = [sensor.build(product) for product in products.values() for sensor in SENSORS]
     events += [new_outcomes.build(product) for product in products.values() if product.labels]
+    events += [probation.build(product) for product in products.values() if product.probation]
     events += [notices.build(products)] if products else []
     events += [stale.build(product, (sources or {}).get(name)) for name, product in products.items()]
     return dg.Definitions(

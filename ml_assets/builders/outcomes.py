@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.contract.engine import audit, read_delivery
+from ml_assets.core.contract.engine import TableAudit, audit, read_delivery
 from ml_assets.core.contract.schema import polars_schema
 from ml_assets.core.digests import digest_json, sha256
 from ml_assets.core.frames import parquet_bytes
@@ -78,8 +78,7 @@ def _held_to_contract(
         none = numeric_label(pl.DataFrame(schema={column: types[column] for column in columns}), product)
         return none.with_columns(pl.lit(None, pl.Datetime("us")).alias(KNOWN_AT)), pl.DataFrame()
     frames = [read_delivery(file.content, table=spec, name=file_name) for file_name, file in files.items()]
-    whole = pl.concat(frames, how="diagonal_relaxed")
-    held = audit({name: whole}, product=_as_reference(product, labels), partition_window=None)
+    held = audit({name: pl.concat(frames, how="diagonal_relaxed")}, product=_as_reference(product, labels), partition_window=None)
     held.raise_if_breached(product=product.name, partition=partition)
     table = held.tables[name]
     known_at = pl.col(spec.time).cast(pl.Datetime("us")) if spec.time else pl.lit(None, pl.Datetime("us"))
@@ -90,6 +89,13 @@ def _held_to_contract(
     broken = table.refused.drop("row").cast(dict.fromkeys(table.refused.drop("row").columns, pl.String))
     refused = pl.concat([broken, strays.cast(dict.fromkeys(strays.columns, pl.String))], how="diagonal")
     return came.filter(pl.col(product.features.label).is_not_null()), refused
+
+
+def audited(rows: pl.DataFrame, product: Product, labels: LabelsSpec) -> tuple[TableAudit | None, str]:
+    """The rows of a table of outcomes that keep the contract and those that do not; or what is wrong with its columns."""
+    held = audit({labels.outcomes_table: rows}, product=_as_reference(product, labels), partition_window=None)
+    table = held.tables.get(labels.outcomes_table)
+    return table, "" if table is not None else "; ".join(breach.message for breach in held.breaches)
 
 
 def _as_reference(product: Product, labels: LabelsSpec) -> Product:

@@ -3,16 +3,21 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
+from ml_assets.core.evaluation.snapshot import panel_of
 from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.model.split import unseen_labels
+from ml_assets.core.outcomes.promise import kept, promises
 from ml_assets.core.outcomes.realised import Line, Tested, line
-from ml_assets.core.outcomes.served import by_release
+from ml_assets.core.outcomes.served import ROW, by_release
 from ml_assets.core.plots.figures import plots
+from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.spec.product import Product
 
 MEMBER = "realised.json"
@@ -20,10 +25,11 @@ MEMBER = "realised.json"
 
 @dataclass(frozen=True)
 class Released:
-    """A release that served, and the evaluation that let it."""
+    """A release that served, the evaluation that let it and, where it is held to what it promised, the release it `replaced`."""
 
     release: Handle
     evaluation: Handle
+    replaced: Handle | None = None
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,36 @@ def build(inputs: Answered, product: Product, partition: str) -> Output:
         lines.append(line(labelled, served, _tested(released, product), source=source, bundle=bundle, product=product))
     files = {MEMBER: json.dumps([entry.about for entry in lines], indent=1, sort_keys=True, allow_nan=False).encode()}
     files |= {f"served/{source}.parquet": parquet_bytes(frame) for source, frame in inputs.predictions.items()}
+    asked_again = {
+        bundle: found
+        for bundle, released in inputs.releases.items()
+        if released.replaced is not None and (found := _promises(inputs, rows, bundle, released, product))
+    }
     drawn = next((entry.evaluation for entry in lines if entry.evaluation is not None), None)
     files |= {f"plots/{name}.svg": svg for name, svg in plots(drawn).items()} if drawn else {}
-    return Output(files, {"lines": [dict(entry.about) for entry in lines]})
+    return Output(files, {"lines": [dict(entry.about) for entry in lines], "promises": asked_again})
+
+
+def _promises(inputs: Answered, rows: pl.DataFrame, bundle: str, released: Released, product: Product) -> list[dict[str, Any]]:
+    """What the release promised when it replaced another, on the rows with an outcome that it served: each row once, with the
+    score that was served and the one that the replaced release would have given."""
+    served = [frame.filter(pl.col("bundle") == bundle) for frame in inputs.predictions.values()]
+    last = pl.concat(served).unique(ROW, keep="last").sort(ROW)
+    asked = rows[last[ROW].to_list()]
+    is_known = asked[product.features.label].is_not_null()
+    known, scores = asked.filter(is_known), last["score"].filter(is_known).to_numpy()
+    claims = EvaluationFacts.of(released.evaluation.manifest).verdict.claims
+    if known.is_empty() or released.replaced is None or not any(True for _ in promises(claims)):
+        return []
+    requests = inputs.outcomes.frame("requests.parquet")
+    own = known.select(product.features.key).join(requests, on=list(product.features.key), how="left", maintain_order="left")
+    try:
+        before = own_scores(released.replaced, own)
+    except NotComputable as error:
+        return [
+            {"name": c.name, "text": c.text, "sign": f.sign, "limit": f.constant, "note": str(error)} for c, f in promises(claims)
+        ]
+    return kept(claims, panel_of(known, {"candidate": scores, "champion": before}, product=product))
 
 
 def _tested(released: Released, product: Product) -> Tested:

@@ -27,6 +27,7 @@ from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.places import Places
 from ml_assets.spec.plausibility import PlausibilitySpec
+from ml_assets.spec.probation import ProbationSpec
 from ml_assets.spec.section import Name, Section, as_declared
 from ml_assets.spec.sections import (
     CiSpec,
@@ -73,6 +74,7 @@ class Product(Section):
     promote: PromoteSpec | None = None
     monitoring: MonitoringSpec
     plausibility: PlausibilitySpec = PlausibilitySpec()
+    probation: ProbationSpec | None = None
     rebuild: RebuildSpec = RebuildSpec()
     landing: LandingSpec = LandingSpec()
     retries: RetriesSpec = RetriesSpec()
@@ -102,6 +104,13 @@ class Product(Section):
         if problem := labels_problem(labels, partitions, delivery, task=task):
             raise ValueError(problem)
         return labels
+
+    @field_validator("probation")
+    @classmethod
+    def _promises_can_be_asked_again(cls, probation: ProbationSpec | None, info: ValidationInfo) -> ProbationSpec | None:
+        if probation is not None and info.data.get("labels") is None:
+            raise ValueError("a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`")
+        return probation
 
     @field_validator("decision")
     @classmethod

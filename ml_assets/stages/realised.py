@@ -9,6 +9,7 @@ import dagster as dg
 from ml_assets.core.lineage.facts import RealisedFacts
 from ml_assets.core.lineage.reads import has_labels
 from ml_assets.services.dagster_ui.metadata import plots, small_table
+from ml_assets.services.outcomes.probation import probations
 from ml_assets.services.outcomes.scoreboard import HEADER, cells, shown
 from ml_assets.services.outcomes.served import make_realised
 from ml_assets.services.stale_inputs import refuse_stale
@@ -16,6 +17,9 @@ from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
 from resources.lineage import Lineage
 from resources.settings import Settings
+
+PROMISES = 10
+"""Newest promotions whose promises are shown."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
@@ -42,6 +46,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
                 metadata[f"realised_{product.monitoring.metric}"] = line.value
         if RealisedFacts.of(result.manifest).lines[0].metrics:
             metadata["plots"] = plots(lineage.snapshots, result.manifest)
+        if product.probation:
+            told = probations(lineage, product, datetime.now(UTC))
+            metadata["promises"] = small_table(
+                ["release", "promise", "why"], [[p.release, p.state, p.why] for p in told[-PROMISES:]]
+            )
         yield materialized(product, result, metadata)
 
     return [realised]

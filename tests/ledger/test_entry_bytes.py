@@ -13,9 +13,10 @@ from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
 from ml_assets.core.notice_records import NoticeRecord, SentRecord
+from ml_assets.core.outcomes.records import ProbationRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
-from resources.ledger import acceptances, head_checkpoint, recalls, triggers
+from resources.ledger import acceptances, head_checkpoint, probations, recalls, triggers
 from resources.ledger import ledger as ledgers
 from resources.ledger.budget import Budget
 from resources.ledger.decisions import Decisions
@@ -112,6 +113,9 @@ def write(home: Path) -> Workspace:
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **asked))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
+    kept: Any = {"why": "worse by 30 units", "partitions": ("2013-04",), "claims": {"not_worse": {"effect": -0.1, "units": 30}}}
+    over: Any = {"promotion": "8" * 64, "bundle": "b" * 64, "release": "2013-03.22222222", "replaced": "a" * 64}
+    probations.end(space.ledger, ProbationRecord(product="trains", outcome="broken", **over, **kept))
     return space
 
 

@@ -116,6 +116,9 @@ RULES: Mapping[str, Rule] = {
     "monitoring.value": other,
     "monitoring.reference": incomparable,
     "plausibility.hold": more,
+    "probation.after": lower,
+    "probation.on_broken": ordered("tell", "rollback"),
+    "probation.alpha": incomparable,
     "rebuild": free,
     "landing": free,
     "retries": free,
@@ -124,7 +127,7 @@ RULES: Mapping[str, Rule] = {
     "ci.on_inconclusive": ordered("pass", "fail"),
 }
 """By dotted key; a rule for a section is for all below it."""
-CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote"})
+CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote", "probation"})
 """Sections that may be absent: declaring one asks more, removing it less."""
 AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
 """Mappings that their rule is given whole."""

@@ -91,10 +91,27 @@ class LineFacts(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
 
 
+class PromiseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim by which a release replaced another, on rows that it served: the effect that `tested_units` promised, and what
+    bounds need of the units here. No units where `note` says why."""
+
+    name: str
+    text: str
+    sign: str
+    limit: float
+    promised: float | None = None
+    tested_units: int = 0
+    units: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    note: str = ""
+
+
 class RealisedFacts(Facts, frozen=True, kw_only=True):
-    """What served in a partition, release by release."""
+    """What served in a partition, release by release; `promises` by bundle."""
 
     lines: tuple[LineFacts, ...] = ()
+    promises: Mapping[str, tuple[PromiseFacts, ...]] = {}
 
 
 class SplitFacts(msgspec.Struct, frozen=True, kw_only=True):

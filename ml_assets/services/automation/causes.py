@@ -16,6 +16,7 @@ from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.ledger import attempts as recorded
+from resources.ledger import probations
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -40,6 +41,7 @@ class Causes:
             *self.late(),
             *self.drift(),
             *self.worth(),
+            *self.promises(),
         ]
 
     @cached_property
@@ -137,6 +139,23 @@ class Causes:
                     partition=partition,
                     at=self.now.isoformat(timespec="seconds"),
                 )
+
+    def promises(self) -> Iterator[Notice]:
+        """The promise of the release that serves is broken; it is over when another serves."""
+        newest = self.lineage.ledger.pointer(self.product.name, "production")
+        ended = {entry.body.promotion: entry.body for entry in probations.endings(self.lineage.ledger, self.product.name)}
+        ending = ended.get(newest.hash) if newest else None
+        if ending is not None and ending.outcome == "broken":
+            yield self._notice(
+                "value",
+                "warning",
+                ending.promotion,
+                title=f"release {ending.release} broke its promise",
+                why=ending.why,
+                command=f"ml-assets rollback {self.product.name}",
+                partition=ending.partitions[-1],
+                at=self.now.isoformat(timespec="seconds"),
+            )
 
     def without_folds(self) -> Iterator[Notice]:
         """A static table whose every reserve fold was a test window: nothing of it is trained any more."""

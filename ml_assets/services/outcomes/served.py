@@ -19,12 +19,13 @@ BATCH, ENDPOINT = "batch", "endpoint"
 
 @dataclass(frozen=True)
 class Gathered:
-    """`outcomes` of a partition, the predictions about it by way of serving, and the releases that gave them, by bundle;
-    `inputs` are all of these as a recipe names them."""
+    """`outcomes` of a partition, the predictions about it by way of serving, and the releases that gave them, by bundle; with
+    probation also the release that each `replaced`. `inputs` are all of these as a recipe names them."""
 
     outcomes: Manifest
     predictions: "dict[str, pl.DataFrame]"
     releases: dict[str, Manifest]
+    replaced: dict[str, Manifest]
     inputs: tuple[Input, ...]
 
 
@@ -37,7 +38,9 @@ def make_realised(lineage: Lineage, product: Product, settings: Settings, partit
         return None
     handle, releases = lineage.handle, {}
     for bundle, release in gathered.releases.items():
-        releases[bundle] = Released(handle(release), handle(lineage.made_from(release)["evaluation"]))
+        replaced = gathered.replaced.get(bundle)
+        evaluation = handle(lineage.made_from(release)["evaluation"])
+        releases[bundle] = Released(handle(release), evaluation, handle(replaced) if replaced else None)
     recipe = lineage.recipe(product, "realised", partition, gathered.inputs)
     answered = Answered(handle(gathered.outcomes), gathered.predictions, releases)
     return lineage.make(recipe, lambda: build(answered, product, partition), run=run)
@@ -63,7 +66,12 @@ def gather(lineage: Lineage, product: Product, settings: Settings, partition: st
     for release in releases.values():
         evaluation = lineage.made_from(release)["evaluation"]
         inputs += [release.as_input(), replace(evaluation.as_input(), manifest=None)]
-    return Gathered(outcomes, predictions, releases, tuple(inputs))
+    replaced = {
+        b: m for b in releases if product.probation and (m := _replaced(lineage, product, b)) is not None and m.id not in bad
+    }
+    known = {given.manifest for given in inputs}
+    inputs += [m.as_input() for m in {m.id: m for m in replaced.values()}.values() if m.id not in known]
+    return Gathered(outcomes, predictions, releases, replaced, tuple(inputs))
 
 
 def _records(
@@ -77,6 +85,14 @@ def _records(
     if batch is not None:
         yield BATCH, pl.read_parquet(io.BytesIO(lineage.snapshots.read(batch.snapshot, "predictions.parquet")))
     yield ENDPOINT, read(settings.predictions(product.name)).filter(pl.col("environment") == "production")
+
+
+def _replaced(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:
+    """The release that served before this bundle was promoted."""
+    for move in lineage.ledger.moves(product.name, "production"):
+        if move.kind == "promotion" and move.body.bundle == bundle:
+            return _release(lineage, product, move.body.previous) if move.body.previous else None
+    return None
 
 
 def _release(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:
