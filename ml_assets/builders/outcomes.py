@@ -78,7 +78,8 @@ def _held_to_contract(
         none = numeric_label(pl.DataFrame(schema={column: types[column] for column in columns}), product)
         return none.with_columns(pl.lit(None, pl.Datetime("us")).alias(KNOWN_AT)), pl.DataFrame()
     frames = [read_delivery(file.content, table=spec, name=file_name) for file_name, file in files.items()]
-    held = audit({name: pl.concat(frames, how="diagonal_relaxed")}, product=_as_reference(product, labels), partition_window=None)
+    whole = _each_once(pl.concat(frames, how="diagonal_relaxed"), columns, spec.time)
+    held = audit({name: whole}, product=_as_reference(product, labels), partition_window=None)
     held.raise_if_breached(product=product.name, partition=partition)
     table = held.tables[name]
     known_at = pl.col(spec.time).cast(pl.Datetime("us")) if spec.time else pl.lit(None, pl.Datetime("us"))
@@ -89,6 +90,15 @@ def _held_to_contract(
     broken = table.refused.drop("row").cast(dict.fromkeys(table.refused.drop("row").columns, pl.String))
     refused = pl.concat([broken, strays.cast(dict.fromkeys(strays.columns, pl.String))], how="diagonal")
     return came.filter(pl.col(product.features.label).is_not_null()), refused
+
+
+def _each_once(rows: pl.DataFrame, columns: list[str], time: str) -> pl.DataFrame:
+    """The rows without those that say of a question what another one says: of these the one that was known first counts, as far
+    as the texts of times are in their order."""
+    if not set(columns) <= set(rows.columns):  # the contract says what is missing
+        return rows
+    ordered = rows.sort(time, nulls_last=True, maintain_order=True) if time in rows.columns else rows
+    return ordered.unique(columns, keep="first", maintain_order=True)
 
 
 def audited(rows: pl.DataFrame, product: Product, labels: LabelsSpec) -> tuple[TableAudit | None, str]:

@@ -32,6 +32,7 @@ COMMANDS = {
         "dev": "Start all of it at a terminal.",
         "status": "Show the current state of each partition and the release that serves.",
         "drift": "Show what drifts in data and scores, partition by partition, and draw it as a page.",
+        "backtest": "Play policies of retraining on the past, beside the present one.",
         "outcomes": "Show what served predictions turned out to be worth, beside what was promised.",
         "notify": "Show the channels that notices go out by, and try them.",
         "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",

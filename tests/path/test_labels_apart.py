@@ -1,14 +1,24 @@
 """Outcomes in a table of their own: no feature or score goes stale through a label, complete partitions train, what served is
 held against what came."""
 
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from ml_assets.core.lineage.facts import OutcomesFacts, RealisedFacts
 from ml_assets.services.planning.plan import make_plan
-from tests.support.homes.apart import apart, deliver_orders, deliver_returns, returns
+from ml_assets.serving.client.server_process import ServerProcess
+from ml_assets.serving.http.api_keys import new_key
+from ml_assets.serving.log.reader import find_requests
+from tests.support.browser import eventually
+from tests.support.homes.apart import apart, deliver_orders, deliver_returns, orders, returns
 from tests.support.homes.path_homes import Home, Run, blank_pages
 from tests.support.homes.shop import DAYS
 
@@ -67,7 +77,7 @@ def test_outcomes_that_come_make_no_feature_score_or_drift_stale(served: Home, t
     assert run.checks == {"served_metric_holds": True, "served_value_holds": True}
     facts = OutcomesFacts.of(home.get("outcomes", THIRD))
     assert facts.delay_days == pytest.approx(28.5, abs=1)
-    deliver_returns(home, THIRD, returns(THIRD, only=range(20, 40)))
+    deliver_returns(home, THIRD, returns(THIRD, only=range(20, 40), after="2024-04-20"))
     ran(home, THIRD, only=("outcomes", "realised"))
     assert OutcomesFacts.of(home.get("outcomes", THIRD)).known == 40, "files add up; what two of them have is there once"
     assert ("model", THIRD) in stale(home), "now it may be tested on"
@@ -81,6 +91,46 @@ def auc(home: Home, known: int) -> float:
     outcomes = {row["id"]: row["came_back"] for row in returns(THIRD, only=range(known))}
     yes, no = ([by_id[id] for id, was in outcomes.items() if was == wanted] for wanted in (1, 0))
     return sum((a > b) + (a == b) / 2 for a in yes for b in no) / (len(yes) * len(no))
+
+
+def test_outcomes_that_are_posted_are_held_against_what_the_endpoint_answered(served: Home, tmp_path: Path) -> None:
+    home = served.copy(tmp_path)
+    key, line = new_key("outcomes")
+    other, more = new_key("predict")
+    environ = {**os.environ, "ML_ASSETS_HOME": str(home.folder), "ML_ASSETS_PRODUCTS": str(home.declared.parent)}
+    serve = [sys.executable, "-m", "ml_assets", "serve", "shop"]
+    with ServerProcess(serve, environ={**environ, "ML_ASSETS_KEYS": f"{line} {more}"}) as server:
+        answered = posted(server.base_url, "/predict", {"rows": orders(THIRD)}, key)[1]["predictions"]
+        truth = [row["came_back"] for row in returns(THIRD)]
+        rows: list[dict[str, Any]] = [{"prediction": answered[n]["id"], "came_back": truth[n]} for n in range(20)]
+        rows.append({"id": f"{THIRD}-20", "placed_at": f"{THIRD}T20:20:00", "came_back": 5})
+        rows.append({"prediction": "nobody", "came_back": 1})
+        rows.append({"came_back": 1})
+        assert posted(server.base_url, "/outcomes", {"outcomes": rows}, other)[0] == 403
+        log = home.space.settings.predictions("shop")
+        ids = [each["id"] for each in answered]
+        eventually(lambda: len(find_requests(log, ids)) == 40, what="the log of the predictions")
+        status, told = posted(server.base_url, "/outcomes", {"outcomes": rows}, key)
+        again = posted(server.base_url, "/outcomes", {"outcomes": rows[:20]}, key)
+    assert (status, told["taken"], len(told["files"])) == (422, 20, 1)
+    assert [each["path"] for each in told["detail"]] == ["outcomes[20]", "outcomes[21]", "outcomes[22]"]
+    assert "came_back.isin (came_back: 5)" in told["detail"][0]["message"]
+    assert "no prediction with this id" in told["detail"][1]["message"]
+    assert again[0] == 200, "the same again, known at another time, is the same outcome"
+    (run,) = ran(home, THIRD, only=("outcomes", "realised"))
+    assert run.success, run.errors
+    by_source = {line.source: line for line in RealisedFacts.of(home.get("realised", THIRD)).lines}
+    assert {source: (line.rows, line.known) for source, line in by_source.items()} == {"batch": (40, 20), "endpoint": (40, 20)}
+    assert by_source["batch"].metrics == by_source["endpoint"].metrics, "the same scores, the same outcomes"
+
+
+def posted(url: str, path: str, body: dict[str, Any], key: str) -> tuple[int, Any]:
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), {"Authorization": f"Bearer {key}"}, method="POST")
+    try:
+        with urllib.request.urlopen(request) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
 
 
 def test_what_is_refused_of_outcomes_is_told_row_by_row(served: Home, tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ _Numbered = Sequence[tuple[int, dict[str, Any]]]
 """Rows with their number in the request."""
 
 
+_Row = Mapping[str, Any]
+_Answered = Mapping[str, _Row]
+"""Requests by the id of the prediction that answered them."""
+
+
 class OutcomesNotTaken(MlAssetsError):
     """The product takes no outcomes over HTTP."""
 
@@ -49,12 +54,16 @@ class Inbox:
 
     def take(self, rows: Sequence[Mapping[str, Any]], now: datetime | None = None) -> Taken:
         """Deliver the rows that keep the contract, one file a partition. Raises OutcomesNotTaken."""
+        from ml_assets.serving.log.reader import find_requests
+
         labels = self._labels()
+        named = [row[PREDICTION] for row in rows if isinstance(row.get(PREDICTION), str)]
+        answered = find_requests(self.log, named)
         refused: dict[int, str] = {}
         placed: dict[str, list[tuple[int, dict[str, Any]]]] = {}
         for number, row in enumerate(rows):
             try:
-                partition, outcome = self._placed(row, labels, now or datetime.now(UTC))
+                partition, outcome = self._placed(row, answered, labels, now or datetime.now(UTC))
             except _RowRefused as error:
                 refused[number] = str(error)
                 continue
@@ -79,10 +88,12 @@ class Inbox:
             )
         return labels
 
-    def _placed(self, row: Mapping[str, Any], labels: LabelsSpec, now: datetime) -> tuple[str, dict[str, Any]]:
+    def _placed(
+        self, row: Mapping[str, Any], answered: _Answered, labels: LabelsSpec, now: datetime
+    ) -> tuple[str, dict[str, Any]]:
         """The partition of the question, and the row of the table."""
         features, outcome = self.product.features, dict(row)
-        asked = self._asked(outcome.pop(PREDICTION)) if PREDICTION in outcome else outcome
+        asked = _asked(outcome.pop(PREDICTION), answered) if PREDICTION in outcome else outcome
         at = asked.get(features.time)
         key = {name: asked.get(name) for name in features.key}
         if missing := [name for name, value in key.items() if value is None]:
@@ -93,16 +104,6 @@ class Inbox:
         spec = labels.delivered[labels.outcomes_table]
         known = {spec.time: outcome.get(spec.time) or now.replace(tzinfo=None).isoformat()} if spec.time else {}
         return self._partition(at), {**outcome, **key, **known}
-
-    def _asked(self, prediction: Any) -> Mapping[str, Any]:
-        """The request that a prediction answered."""
-        from ml_assets.serving.log.reader import find
-
-        record = find(self.log, prediction) if isinstance(prediction, str) else None
-        if record is None:
-            raise _RowRefused(f"{PREDICTION}: no prediction with this id is in the log")
-        request: Mapping[str, Any] = record["request"]
-        return request
 
     def _partition(self, at: str) -> str:
         calendar = partitions_of(self.product)
@@ -130,6 +131,13 @@ class Inbox:
             value = numbered[place][1].get(self.product.features.label)
             refused[numbered[place][0]] = f"{reason} ({self.product.features.label}: {json.dumps(value)})"
         return held.valid
+
+
+def _asked(prediction: Any, answered: _Answered) -> Mapping[str, Any]:
+    """The request that a prediction answered."""
+    if prediction not in answered:
+        raise _RowRefused(f"{PREDICTION}: no prediction with this id is in the log; one of this minute may not be written yet")
+    return answered[prediction]
 
 
 class _RowRefused(Exception):
