@@ -1,6 +1,6 @@
-"""The path that stands in a home as a pipeline of DVC, so that `dvc status` looks at the same files as a plan does.
+"""The current path of a home as a pipeline of DVC, so that `dvc status` looks at the same files as a plan does.
 
-Each manifest that stands is a stage: what it read and its code files are dependencies, its sections of product.yaml are
+Each current manifest is a stage: what it read and its code files are dependencies, its sections of product.yaml are
 parameters, its files are outputs. Nothing is run: DVC records the files as they lie.
 """
 
@@ -15,8 +15,8 @@ from benchmarks.child import Spent, spend
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.spec.files import SPEC_FILE
 from ml_assets.spec.product import Product
+from ml_assets.spec.product_files import SPEC_FILE
 from resources.settings import ROOT
 
 ENVIRON = {"DVC_NO_ANALYTICS": "1", "DVC_GLOBAL_CONFIG_DIR": "", "DVC_SITE_CACHE_DIR": ""}

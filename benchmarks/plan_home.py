@@ -1,4 +1,4 @@
-"""A home in which 10,000 partitions stand as they would be made now: the flights by the day, every candidate accepted.
+"""A home in which 10,000 partitions are as they would be made now: the flights by the day, every candidate accepted.
 
 Delivered files, snapshots, manifests, evidence and moves are written as the project writes them, only many at a time and
 not synced; their content is a few bytes each.
@@ -16,8 +16,8 @@ from ml_assets.core.digests import canonical_json, sha256
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.spec.files import SPEC_FILE
 from ml_assets.spec.product import Product, load
+from ml_assets.spec.product_files import SPEC_FILE
 from resources.dbt.project import test_names
 from resources.settings import ROOT, settings
 

@@ -37,9 +37,9 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         def find(manifest: Manifest) -> Sequence[Finding]:
             return findings(product, manifest.partition, RealisedFacts.of(manifest), now)
 
-        def beside(manifest: Manifest) -> str:
+        def maturity(manifest: Manifest) -> str:
             return "matured" if is_matured(product, manifest.partition, now) else "not matured"
 
-        yield from proven(context, lineage.ledger, product, proof, find, beside=beside)
+        yield from proven(context, lineage.ledger, product, proof, find, other_inputs=maturity)
 
     return [promises]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.lineage.partition_numbers import ordinal
-from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
+from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.store.blobs import write_atomically
@@ -32,7 +32,7 @@ class Landing:
     root: Path
 
     def file(self, product: Product, table: str, partition: str = "") -> Path:
-        """Where the table of a partition (or a reference table, with partition "") is delivered."""
+        """The path at which the table of a partition (or a reference table, with partition "") is delivered."""
         folder = self.root / product.name
         if table in product.delivery.reference:
             return folder / f"{table}.{product.delivery.reference[table].format}"
@@ -62,7 +62,7 @@ class Landing:
         return sorted(_partitions(product, self._entries(product, table)))
 
     def stray(self, product: Product) -> dict[str, str]:
-        """Why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
+        """The reason why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
         why = {f"{t}/{name}": reason for t in product.delivery.tables for name, reason in self._strays(product, t)}
         return dict(sorted(why.items()))
 
@@ -99,9 +99,11 @@ class Landing:
 
 
 def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
-    """Those of the keys that the product's calendar has."""
+    """Those of the keys that the product's calendar has, and that are over."""
     calendar = partitions_of(product)
     first, end = calendar.ordinal(calendar.start), calendar.ordinal(calendar.end) if calendar.end else math.inf
+    if not calendar.is_static:
+        end = min(end, calendar.running(utc_now()))
     for key in keys:
         try:
             if first <= ordinal(calendar, key) < end:
@@ -111,7 +113,7 @@ def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
 
 
 def _no_partition(product: Product, key: str) -> str:
-    """Why a name is none of a partition."""
+    """The reason why a name is not that of a partition."""
     spec, calendar = product.partitions, partitions_of(product)
     try:
         number = ordinal(calendar, key)
@@ -119,11 +121,13 @@ def _no_partition(product: Product, key: str) -> str:
         return f"named for no {spec.every}: one is named like {calendar.start}"
     if number < calendar.ordinal(calendar.start):
         return f"before partitions.start, {calendar.start}"
+    if why := calendar.contains(key) and calendar.unfinished(key, utc_now()):
+        return why
     return f"not before partitions.end, {spec.end}"
 
 
 def _no_format(name: str, suffix: str) -> str:
-    """Why a file is not read, though it may hold a delivery."""
+    """The reason why a file is not read, though it may hold a delivery."""
     if name.lower().endswith(suffix):
         return f"the ending is written {suffix}"
     if suffix in name.lower():

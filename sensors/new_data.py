@@ -8,8 +8,8 @@ import dagster as dg
 
 from ml_assets.core.lineage.attempts import Delivery, Step
 from ml_assets.services.automation.attempts import NUMBER_TAG, TRIES_TAG, Landed, settle
+from ml_assets.services.automation.dead_runs import end_dead_runs
 from ml_assets.services.automation.deliveries import due
-from ml_assets.services.automation.haunting import end_haunting
 from ml_assets.services.automation.policy import new_partition, trains_with_data
 from ml_assets.spec.product import Product
 from resources.dagster_assets import make_known
@@ -43,7 +43,7 @@ def build(product: Product) -> dg.SensorDefinition:
         about = _about(product, landing)
         if about:
             context.log.warning(f"{product.name}{about}")
-        for ended in end_haunting(lineage.ledger, context.instance, product):
+        for ended in end_dead_runs(lineage.ledger, context.instance, product):
             context.log.warning(f"{product.name}: {ended}")
         for end in settle(lineage, context.instance, product):
             context.log.info(
@@ -54,21 +54,21 @@ def build(product: Product) -> dg.SensorDefinition:
             make_known(context.instance, product, known)
         landed = Landed(landing, product, settings.cache)
         try:
-            found = due(lineage, landed, context.instance, most=MOST_RUNS)
+            launches = due(lineage, landed, context.instance, most=MOST_RUNS)
         except NotDelivered as error:
             return dg.SkipReason(f"{error}{about}")
         finally:
             landed.digests.write()
-        if found.launched:
-            return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in found.launched])
-        waits = "; ".join(found.waits[:SHOWN])
+        if launches.launched:
+            return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in launches.launched])
+        waits = "; ".join(launches.waits[:SHOWN])
         return dg.SkipReason(f"{waits or 'no delivered partition is new or changed'}{about}")
 
     return new_data
 
 
 def _about(product: Product, landing: Landing) -> str:
-    """What a person has to know besides: files that are read as no partition, and code that changed since it was loaded."""
+    """Further notes for people: files that belong to no partition, and code that changed since it was loaded."""
     stray = [f"{name} ({why})" for name, why in landing.stray(product).items()]
     more = f" and {len(stray) - SHOWN} more" if len(stray) > SHOWN else ""
     about = f"; not read: {', '.join(stray[:SHOWN])}{more}" if stray else ""

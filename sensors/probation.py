@@ -30,13 +30,13 @@ def build(product: Product) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, lineage: dg.ResourceParam[Lineage], endpoints: dg.ResourceParam[Endpoints]
     ) -> dg.SkipReason:
         ended = settle(lineage, product, datetime.now(UTC))
-        for each in ended:
-            context.log.info(f"{product.name}: release {each.release}: {each.state}: {each.why}")
-        words = [f"release {each.release} is {each.state}" for each in ended]
+        for promotion in ended:
+            context.log.info(f"{product.name}: release {promotion.release}: {promotion.state}: {promotion.why}")
+        words = [f"release {promotion.release} is {promotion.state}" for promotion in ended]
         if (broken := to_demote(lineage, product)) is not None:
             reason = f"its promise is broken: {broken.why}"
-            pointer, told = roll_back(endpoints, product, to=None, by=JUDGE, reason=reason)
-            words.append(f"release {pointer.release} serves again; {told}")
+            pointer, reply = roll_back(endpoints, product, to=None, by=JUDGE, reason=reason)
+            words.append(f"release {pointer.release} serves again; {reply}")
         return dg.SkipReason("; ".join(words) or "no probation ended")
 
     return probation

@@ -64,15 +64,15 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         past=history(inputs.past, unit=product.gates.unit),
         gains=earlier_gains(inputs.past, metric=product.gates.metric, unit=product.gates.unit),
     )
-    made = output(rows, scores, judged, product=product)
+    built = output(rows, scores, judged, product=product)
     if product.keys.across_partitions == "allow":
-        return made
+        return built
     every = labelled(_delivered(inputs.tested, product), label=product.features.label)
-    return replace(made, facts={**made.facts, "seen_keys": every.height - rows.height})
+    return replace(built, facts={**built.facts, "seen_keys": every.height - rows.height})
 
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:
-    """Why too few outcomes of the test window are known to judge on; empty if enough are."""
+    """The reason why too few outcomes of the test window are known to judge on; empty if enough are."""
     return lacking(window_rows(inputs.tested, inputs.before, product), inputs.usual(product), product=product)
 
 

@@ -55,9 +55,9 @@ def build(inputs: Answered, product: Product, partition: str) -> Output:
     files = {MEMBER: json.dumps([entry.about for entry in lines], indent=1, sort_keys=True, allow_nan=False).encode()}
     files |= {f"served/{source}.parquet": parquet_bytes(frame) for source, frame in inputs.predictions.items()}
     asked_again = {
-        bundle: found
+        bundle: asked
         for bundle, released in inputs.releases.items()
-        if released.replaced is not None and (found := _promises(inputs, rows, bundle, released, product))
+        if released.replaced is not None and (asked := _promises(inputs, rows, bundle, released, product))
     }
     drawn = next((entry.evaluation for entry in lines if entry.evaluation is not None), None)
     files |= {f"plots/{name}.svg": svg for name, svg in plots(drawn).items()} if drawn else {}

@@ -7,9 +7,9 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ml_assets.spec.base_section import Name, Section
 from ml_assets.spec.delivery import DeliverySpec, TableSpec
 from ml_assets.spec.partitions import PartitionSpec
-from ml_assets.spec.section import Name, Section
 
 UNITS: Mapping[str, timedelta] = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _SPAN = re.compile(r"(\d{1,5})([hdw])")

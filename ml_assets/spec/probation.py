@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ml_assets.spec.section import Section
+from ml_assets.spec.base_section import Section
 
 
 class ProbationSpec(Section):

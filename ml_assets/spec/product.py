@@ -15,20 +15,20 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.arrival import arrival_problem, window_problem
+from ml_assets.spec.arrival_rules import arrival_problem, window_problem
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
+from ml_assets.spec.base_section import Name, Section, as_declared
 from ml_assets.spec.contract_problems import contract_problems
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
-from ml_assets.spec.derived import Written, completed, declared, derived_dbt, written_models
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
+from ml_assets.spec.derived_parts import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.labels import LabelsSpec, labels_problem
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
-from ml_assets.spec.places import Places
 from ml_assets.spec.plausibility import PlausibilitySpec
 from ml_assets.spec.probation import ProbationSpec
-from ml_assets.spec.section import Name, Section, as_declared
+from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.sections import (
     CiSpec,
     DecisionSpec,
@@ -48,6 +48,7 @@ class ProductError(MlAssetsError):
     """A product folder that cannot be used; lists everything that is wrong with it."""
 
     def __init__(self, *problems: str) -> None:
+        """Join the problems, one a line."""
         self.problems = problems
         super().__init__("\n".join(problems))
 
@@ -132,18 +133,19 @@ class Product(Section):
         if monitoring.value is not None and monitoring.value.error is None and info.data.get("decision") is None:
             raise ValueError("value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`")
         gates = info.data.get("gates")
-        asked = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
-        if monitoring.value is None and (asked := [*asked, *(["metric"] if monitoring.metric == "value" else [])]):
+        about_value = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
+        if monitoring.value is None and (about_value := [*about_value, *(["metric"] if monitoring.metric == "value" else [])]):
             worth = "error: -1" if info.data.get("task") == "regression" else "true_positive: 10, false_positive: -1"
-            raise ValueError(f"{asked[0]} is about value; declare it: `value: {{{worth}}}`")
+            raise ValueError(f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`")
         return monitoring
 
     def model_post_init(self, context: Any, /) -> None:
+        """Keep the files that the context carries."""
         self._files = (context or {}).get("files", self._files)
 
     @property
     def folder(self) -> Path:
-        """Where product.yaml and contract.py lie."""
+        """The folder of product.yaml and contract.py."""
         return self._files.folder
 
     @property
@@ -177,7 +179,7 @@ class Product(Section):
 
     @property
     def written(self) -> Written:
-        """What the parts that are not written follow from."""
+        """The declarations that the parts without a file follow from."""
         tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
         spec, models = self.features, written_models(self.files.dbt)
         return Written(self.name, tables, spec.key, spec.time, spec.label, models)
@@ -232,7 +234,7 @@ def load(folder: Path, files: ProductFiles | None = None) -> Product:
 
 
 def _python_problem(file: Path, content: bytes | None) -> str | None:
-    """Where a text is no Python. It is parsed for a digest long before it is executed."""
+    """The place of a syntax error; None without one. A file is parsed for a digest long before it is executed."""
     try:
         compile(content or b"", str(file), "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -268,10 +270,10 @@ def load_each(roots: Iterable[Path]) -> tuple[dict[str, Product], list[str]]:
 
 
 def _root_problem(root: Path) -> str | None:
-    """Why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
+    """The reason why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
     holds = "it names folders that hold one folder for each product"
     if not root.is_dir():
-        return f"ML_ASSETS_PRODUCTS: {root} is no folder; {holds}"
+        return f"ML_ASSETS_PRODUCTS: {root} is not a folder; {holds}"
     if (root / SPEC_FILE).is_file():
         return f"ML_ASSETS_PRODUCTS: {root} is a product's own folder; {holds}: {root.parent}"
     return None

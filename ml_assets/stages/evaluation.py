@@ -47,9 +47,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             result = lineage.make(recipe, build, run=run, may_reuse=charged)
         except (WindowRetired, OutcomesMissing) as error:
             next_one = f"; {next_window(lineage.ledger, product)}" if isinstance(error, WindowRetired) else ""
-            told = f"withheld without a verdict: {error}{next_one}"
-            context.log.warning(told)
-            yield _window_result(product, passed=False, told=told)
+            message = f"withheld without a verdict: {error}{next_one}"
+            context.log.warning(message)
+            yield _window_result(product, passed=False, message=message)
             return
         facts = EvaluationFacts.of(result.manifest)
         # only now: a verdict whose evaluation was never recorded uses up no promotion
@@ -57,7 +57,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         Budget(lineage.ledger).settle(product, look, facts.verdict.decision)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
         yield materialized(product, result, _metadata(lineage.snapshots, product, result.manifest))
-        yield _window_result(product, passed=True, told=f"look {facts.look.number} of {facts.verdict.looks} at this test window")
+        yield _window_result(
+            product, passed=True, message=f"look {facts.look.number} of {facts.verdict.looks} at this test window"
+        )
 
     return [evaluation]
 
@@ -72,10 +74,10 @@ def _window_check(product: Product) -> dg.AssetCheckSpec:
         )
 
 
-def _window_result(product: Product, *, passed: bool, told: str) -> dg.AssetCheckResult:
+def _window_result(product: Product, *, passed: bool, message: str) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN
     key = asset_key(product, "evaluation")
-    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=told)
+    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=message)
 
 
 def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
@@ -99,7 +101,7 @@ def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str
         **{r: {"release": ReleaseFacts.of(m).release, "bundle": m.snapshot} for r, m in compared.baselines.by_role.items()},
         "tested": compared.keys,
         "question": compared.question,
-        "past": [each.id for each in compared.past],
+        "past": [evaluation.id for evaluation in compared.past],
         "look": {"number": look.number, "comparison": look.comparison},
     }
     return replace(output, facts={**output.facts, **facts})

@@ -1,4 +1,4 @@
-"""What posting needs of a forge, whichever it is."""
+"""The interface of a forge that posting uses."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ml_assets.core.changes.code_owners import Dialect
-from ml_assets.core.changes.status import CONTEXT, Status
+from ml_assets.core.changes.commit_status import CONTEXT, Status
 from ml_assets.errors import MlAssetsError
 
 _MARKER = re.compile(rf"<!-- {CONTEXT} (?P<commit>[0-9a-f]{{40}}) (?P<state>[a-z]+) -->\n")
@@ -30,7 +30,7 @@ class Forge(Protocol):
 
     @property
     def dialect(self) -> Dialect:
-        """Whose rules CODEOWNERS is read by."""
+        """The dialect of the forge's CODEOWNERS."""
 
     def requests(self, commit: str) -> Sequence[ChangeRequest]:
         """The open requests into the default branch whose head is exactly this commit."""

@@ -60,6 +60,7 @@ class Window:
 
     @property
     def ships(self) -> int:
+        """The number of promotions from this window and from those that share a partition with it."""
         return self.ships_before + sum(look.decision == "ACCEPT" for look in self.looks)
 
     @property
@@ -124,9 +125,9 @@ class Budget:
     def windows(self, product: Product) -> list[Window]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:
-            restored, asked = _restored(connection), _Asked.of(connection, product.name)
-            ordered = sorted(asked.seqs, key=lambda window: window[-1])
-            return [_charged(product, each, asked.entries(connection, each), restored) for each in ordered]
+            restored, look_entries = _restored(connection), _LookEntries.of(connection, product.name)
+            ordered = sorted(look_entries.seqs, key=lambda window: window[-1])
+            return [_charged(product, window, look_entries.entries(connection, window), restored) for window in ordered]
 
 
 class _Known(Exception):
@@ -134,14 +135,14 @@ class _Known(Exception):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _LookEntries:
     """The entries of each window of a product by number, and how long windows are."""
 
     seqs: Mapping[tuple[str, ...], Sequence[int]]
     lengths: frozenset[int]
 
     @classmethod
-    def of(cls, connection: Connection, product: str) -> "_Asked":
+    def of(cls, connection: Connection, product: str) -> "_LookEntries":
         columns = schema.looks.c
         seqs: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for row in connection.execute(select(columns.seq, columns.window).where(columns.product == product)):
@@ -158,7 +159,7 @@ class _Asked:
 
 
 def _entries(connection: Connection, product: str, tested: Sequence[str]) -> list[_Record]:
-    return _Asked.of(connection, product).entries(connection, tested)
+    return _LookEntries.of(connection, product).entries(connection, tested)
 
 
 def _record(entry: Entry) -> _Record:
@@ -180,10 +181,10 @@ def _charged(
     for entry in entries:
         others.setdefault(schema.window_of(schema.window_key(entry.body.window)), []).append(entry)
     looks = _looks(tested, others.pop(own, []))
-    shared = {window: _looks(window, asked) for window, asked in others.items()}
-    by_partition = [[look for window, asked in shared.items() if key in window for look in asked] for key in own]
+    shared = {window: _looks(window, looks) for window, looks in others.items()}
+    by_partition = [[look for window, looks in shared.items() if key in window for look in looks] for key in own]
     budget = product.gates.budget
-    lost = next((each for each in restored if max(tested) <= each.body.closed.get(product.name, "")), None)
+    lost = next((restore for restore in restored if max(tested) <= restore.body.closed.get(product.name, "")), None)
     return Window(
         tested,
         looks,
@@ -192,7 +193,7 @@ def _charged(
         level(budget),
         f"the ledger was restored on {lost.at[:10]}, and what it was asked before is not known" if lost else "",
         before=max(map(len, by_partition)),
-        ships_before=max(sum(look.decision == "ACCEPT" for look in asked) for asked in by_partition),
+        ships_before=max(sum(look.decision == "ACCEPT" for look in looks) for looks in by_partition),
     )
 
 

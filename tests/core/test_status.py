@@ -5,9 +5,9 @@ import subprocess
 import msgspec
 import pytest
 
-from ml_assets.core.changes.comment import JUDGES, judges_note
+from ml_assets.core.changes.commit_status import Approvals, status_of
+from ml_assets.core.changes.pull_request_comment import JUDGES, judges_note
 from ml_assets.core.changes.review import Acknowledgement, Outcome, Review
-from ml_assets.core.changes.status import Approvals, status_of
 from resources.settings import ROOT
 
 SHA = "a" * 40
@@ -70,7 +70,7 @@ def approvals(rules: str, *approvers: str) -> Approvals:
         (approvals(""), "products/trains/product.yaml has none in CODEOWNERS"),
         (approvals("/docs/ @ann", "ann"), "products/trains/product.yaml has none in CODEOWNERS"),
         (Approvals(frozenset({"ann"}), "* @ann", {}, "github"), "trains has none in CODEOWNERS"),
-        (None, "nobody was asked"),
+        (None, "no approvals were read"),
     ],
 )
 def test_an_acknowledged_weakening_waits_for_a_code_owner(given: Approvals | None, waits: str) -> None:

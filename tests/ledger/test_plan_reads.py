@@ -1,4 +1,4 @@
-"""What stands, as a plan reads it in bulk, is what the ledger says asset by asset."""
+"""The current manifests that a plan reads in bulk are those that the ledger returns asset by asset."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.planning import Definition
-from ml_assets.services.planning import nothing_to_do
-from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
+from ml_assets.services.planning import empty_plans
+from ml_assets.services.planning.ledger_reads import current_manifests, production_moves, stored
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of
 from tests.support import records
@@ -35,17 +35,17 @@ def workspace(workspace: Workspace) -> Workspace:
 
 def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
     with workspace.ledger.engine.connect() as connection:
-        found = stands(connection, product, stored(workspace.snapshots.blobs)).current
+        found = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
     assert set(found) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
-    for (stage, key), standing in found.items():
+    for (stage, key), read_in_bulk in found.items():
         current = workspace.ledger.current(product.name, stage, key)
         assert current is not None
-        assert standing.data_version == current.data_version
+        assert read_in_bulk.data_version == current.data_version
         read = {
             (given.asset.removeprefix(f"{product.name}/"), given.partition): given.data_version for given in current.recipe.inputs
         }
-        assert standing.inputs == read
-        assert not standing.is_there
+        assert read_in_bulk.inputs == read
+        assert not read_in_bulk.is_there
 
 
 def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, product: Product) -> None:
@@ -64,12 +64,12 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
 
     def now(**changed: Any) -> str:
         with workspace.ledger.engine.connect() as connection:
-            return nothing_to_do.state(connection, product, **seen | changed)
+            return empty_plans.state(connection, product, **seen | changed)
 
     first, path = now(), workspace.settings.home / "cache" / "planned"
-    assert not nothing_to_do.is_nothing_to_do(path, first)
-    nothing_to_do.keep(path, first)
-    assert nothing_to_do.is_nothing_to_do(path, now())
+    assert not empty_plans.is_nothing_to_do(path, first)
+    empty_plans.keep(path, first)
+    assert empty_plans.is_nothing_to_do(path, now())
     others = {
         now(stored=[]),
         now(delivered={KEYS[0]: {"t": "other"}}),
@@ -79,6 +79,6 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
     workspace.ledger.append("refusal", {"product": "ships"})
     others |= {now()}
     assert len(others) == 5
-    assert not any(nothing_to_do.is_nothing_to_do(path, other) for other in others)
+    assert not any(empty_plans.is_nothing_to_do(path, other) for other in others)
     path.write_bytes(path.read_bytes()[:-1])
-    assert not nothing_to_do.is_nothing_to_do(path, first)
+    assert not empty_plans.is_nothing_to_do(path, first)

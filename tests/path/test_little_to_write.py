@@ -72,7 +72,7 @@ def test_what_a_request_cannot_be_held_to_is_left_out_of_the_request_that_follow
     [
         ("contract.py", ('"known": "after"', '"known": "request"'), "'came_back' of 'orders' would be known"),
         ("product.yaml", ("label: came_back", "label: came_bakc"), "it needs came_bakc, which 'orders' has not"),
-        ("product.yaml", (r"key: \[id\]", "key: [order]"), "features.key[0]: 'order' is no column of Request"),
+        ("product.yaml", (r"key: \[id\]", "key: [order]"), "features.key[0]: 'order' is not a column of Request"),
     ],
 )
 def test_what_does_not_follow_is_refused_with_the_reason(tmp_path: Path, file: str, edit: tuple[str, str], says: str) -> None:
@@ -101,8 +101,8 @@ def test_a_request_is_declared_where_its_sql_is_written(tmp_path: Path) -> None:
 
 def test_the_code_that_fills_in_counts_only_where_something_is_filled_in(tmp_path: Path) -> None:
     whole, filled = shop(tmp_path / "whole").product, least(tmp_path / "least").product
-    assert "ml_assets.spec.derived" in stage_code_parts(filled, STAGES["model"])
-    assert "ml_assets.spec.derived" not in stage_code_parts(whole, STAGES["model"])
+    assert "ml_assets.spec.derived_parts" in stage_code_parts(filled, STAGES["model"])
+    assert "ml_assets.spec.derived_parts" not in stage_code_parts(whole, STAGES["model"])
     assert stage_code(whole, STAGES["raw"]) == stage_code(filled, STAGES["raw"])
 
 

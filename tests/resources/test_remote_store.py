@@ -13,7 +13,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources.lineage import Made
-from resources.scratch import snapshots_above
+from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
 from tests.support import command_line
@@ -47,7 +47,7 @@ def lose(space: Workspace, digest: str) -> None:
 
 
 def damaged(space: Workspace) -> list[str]:
-    return [finding.where for finding in verify(space.settings).findings if not finding.is_note]
+    return [finding.where for finding in verify(space.settings).discrepancies if not finding.is_note]
 
 
 @pytest.mark.parametrize("which", range(3))

@@ -89,10 +89,10 @@ def _picture(windows: Sequence[Mapping[str, Any]]) -> str:
     width = max(map(len, keys)) + 2
     lines = ["".join(key.ljust(width) for key in keys)]
     for window in windows:
-        held = [key for key in keys if key in window["window"]]
+        covered = [key for key in keys if key in window["window"]]
         marks = "".join(MARKS[look["decision"]] for look in window["looks"])
-        cells = {key: (marks if key == held[0] else "").ljust(width, "─" if key != held[-1] else " ") for key in held}
-        lines += ["".join(cells.get(key, "·".ljust(width)) for key in keys)] if held else []
+        cells = {key: (marks if key == covered[0] else "").ljust(width, "─" if key != covered[-1] else " ") for key in covered}
+        lines += ["".join(cells.get(key, "·".ljust(width)) for key in keys)] if covered else []
     charged = [sum(len(window["looks"]) for window in windows if key in window["window"]) for key in keys]
     legend = ", ".join(f"{mark} {decision or 'no verdict yet'}" for decision, mark in MARKS.items())
     return "\n".join([*lines, "".join(str(count).ljust(width) for count in charged) + "looks charged", f"({legend})"])

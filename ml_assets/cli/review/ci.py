@@ -60,12 +60,12 @@ def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: 
     from resources.git_trees import Repository
 
     if wrong := [owner for owner in owners if not owner.startswith("@")]:
-        raise click.BadParameter(f"{wrong[0]!r} is no name with @", param_hint="--owner")
+        raise click.BadParameter(f"{wrong[0]!r} is not a name with @", param_hint="--owner")
     repository = Repository.around(Path.cwd())
-    found = setup(repository, forge, roots=settings().products, requirements=requirements, owners=owners)
-    for path in write(repository, found.files(repository), force=force):
+    workflow = setup(repository, forge, roots=settings().products, requirements=requirements, owners=owners)
+    for path in write(repository, workflow.files(repository), force=force):
         click.echo(f"wrote {path}")
-    click.echo(f"\n{found.by_hand}", nl=False)
+    click.echo(f"\n{workflow.by_hand}", nl=False)
 
 
 @click.command(cls=_Command)
@@ -98,7 +98,7 @@ def command(
     Exit code 0: accepted, or undecided where `ci: {on_inconclusive: pass}`; 1: rejected; 3: the tool failed; 4: something is
     weakened and no commit's trailer gives the reason (`Weakens: flights/floor: reason`); 5: undecided, and the policy is `fail`.
     """
-    from ml_assets.core.changes.page import page
+    from ml_assets.core.changes.review_page import page
     from ml_assets.services.review import report_folder
     from ml_assets.services.review.review import Elsewhere, review
     from resources.git_trees import Repository

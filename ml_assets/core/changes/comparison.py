@@ -1,18 +1,18 @@
-"""What the models of both sides did on the same past rows, and what follows for the change."""
+"""The results of both sides' models on the same past rows, and what follows for the change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_assets.core.changes.protocol import Check, Judged, Moved, Production, Walked
+from ml_assets.core.changes.walk_protocol import Check, Judged, Moved, Production, Walked
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 
 Outcome: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side's walk took: snapshots made and reused, CPU seconds."""
+    """The effort of one side's walk: snapshots made and reused, CPU seconds."""
 
     built: int
     reused: int

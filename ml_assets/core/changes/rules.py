@@ -1,12 +1,12 @@
 """Which way each key of product.yaml moves what a candidate, a release or a request must pass.
 
-Each key stands under one rule: a test holds the table against the schema, so that a new key makes somebody decide.
+Each key has one rule: a test holds the table against the schema, so that a new key makes somebody decide.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ml_assets.core.changes.record import Effect
+from ml_assets.core.changes.change import Effect
 from ml_assets.spec.labels import LabelsSpec
 
 Rule: TypeAlias = Callable[[Any, Any], Effect]
@@ -132,4 +132,4 @@ CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promot
 AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
 """Mappings that their rule is given whole."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
-"""What other parts of the declaration have to be looked at for: core.changes.declaration."""
+"""What other parts of the declaration have to be looked at for: core.changes.declaration_changes."""

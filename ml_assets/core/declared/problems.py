@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_assets.core.contract.schema import ContractError, request_fields, rules_of
-from ml_assets.core.declared.columns import column_problems
-from ml_assets.core.declared.dbt_models import dbt_problems
-from ml_assets.spec.places import Places
+from ml_assets.core.declared.column_problems import column_problems
+from ml_assets.core.declared.dbt_problems import dbt_problems
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.product import Product, ProductError
 
 
 def declaration_problems(product: Product) -> list[str]:
-    """What is wrong with the contract, by itself and beside product.yaml, and with the dbt models."""
+    """The mistakes in the contract, alone and together with product.yaml, and in the dbt models."""
     places = Places(product.files)
     try:
         module = product.contract

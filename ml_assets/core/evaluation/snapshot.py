@@ -32,7 +32,7 @@ class EvaluationRefused(MlAssetsError):
 
 @dataclass(frozen=True)
 class Judged:
-    """What was measured and what follows from it."""
+    """The measurements and the verdict that follows from them."""
 
     evaluation: Evaluation
     verdict: Verdict
@@ -40,7 +40,7 @@ class Judged:
 
 def refuse_seen_rows(product: Product, *, tested: Sequence[str], trained: Mapping[str, Sequence[str]]) -> None:
     """Refuse a test window that overlaps a model's training window (`trained`: by role the partitions or, of a static table, the
-    parts of its keys; core.evaluation.seen)."""
+    parts of its keys; core.evaluation.seen_data)."""
     for role, partitions in trained.items():
         if seen := sorted(set(tested) & set(partitions)):
             raise EvaluationRefused(
@@ -50,7 +50,8 @@ def refuse_seen_rows(product: Product, *, tested: Sequence[str], trained: Mappin
 
 
 def comparison_digest(product: Product, *, models: Mapping[str, str], tested: Mapping[str, str]) -> str:
-    """What makes two looks at a window the same one: the gates, the models' fingerprints, the test rows by partition."""
+    """The digest that two looks at a window share if they are the same one: the gates, the models' fingerprints, the test rows by
+    partition."""
     return digest_json({"gate": gate_digest(product), "models": dict(models), "tested": dict(tested)})
 
 

@@ -8,18 +8,23 @@ import numpy as np
 
 
 class BudgetLike(Protocol):
-    """What `gates.budget` of product.yaml says."""
+    """The section `gates.budget` of product.yaml."""
 
     @property
-    def alpha(self) -> float: ...
+    def alpha(self) -> float:
+        """The error rate that all looks at a window share."""
+
     @property
-    def looks(self) -> int: ...
+    def looks(self) -> int:
+        """The largest number of looks at a window."""
+
     @property
-    def ships(self) -> int: ...
+    def ships(self) -> int:
+        """The largest number of promotions from a window."""
 
 
 def nodes(looks: int, ships: int) -> int:
-    """How many different comparisons a window can be asked, whoever asks, when all that is learned is the verdict.
+    """The number of different comparisons that a window can decide, whoever asks, when all that is learned is the verdict.
 
     Before look t at most ships - 1 of the t - 1 looks were let through (else the window is retired), and what is asked
     depends on nothing but which: sum over t of sum over i < min(ships, t) of C(t - 1, i).

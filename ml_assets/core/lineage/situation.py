@@ -12,7 +12,7 @@ State = Literal["missing", "stale"]
 
 @dataclass(frozen=True)
 class Definition:
-    """The digests of what decides a stage's output besides its inputs, as declared now."""
+    """The digests of all that decides a stage's output apart from its inputs, as declared now."""
 
     code: str
     config: str
@@ -30,7 +30,7 @@ class CurrentManifest(NamedTuple):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
+    """A reason why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
 
     kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "release", "recalled", "input"]
     stage: str
@@ -59,7 +59,7 @@ class Situation:
     was.
     """
 
-    standing: Mapping[Asset, CurrentManifest]
+    current: Mapping[Asset, CurrentManifest]
     definitions: Mapping[str, Definition]
     delivered: Mapping[str, Mapping[str, str]]
     reference: Mapping[str, str]

@@ -24,10 +24,12 @@ class Sums:
     squares: float = 0.0
 
     def plus(self, other: "Sums") -> "Sums":
+        """Those of both together."""
         return Sums(self.units + other.units, self.total + other.total, self.squares + other.squares)
 
     @property
     def mean(self) -> float:
+        """Of the units; 0 without any."""
         return self.total / self.units if self.units else 0.0
 
     @property

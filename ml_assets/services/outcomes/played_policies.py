@@ -25,6 +25,8 @@ SUBSAMPLE = 0.8
 """Share of the training rows that each replicate but the first is fitted on."""
 WORDS: tuple[Word, ...] = ("new_partition", "schedule", "drift", "loss", "never")
 KEYS = ("on", "every", "loss", "max_drop", "cool_down")
+LEAST = 3
+"""Partitions besides `window.minimum` without which nothing can be played."""
 Say = Callable[[str], None]
 
 
@@ -40,6 +42,7 @@ class Compared:
     rows: Sequence[Played]
 
     def mean(self, name: str) -> float:
+        """Of a number over the replicates."""
         return float(np.mean([getattr(row, name) for row in self.rows]))
 
     def spread(self, name: str) -> float:
@@ -64,10 +67,10 @@ def policies_of(file: Path, present: Policy) -> list[Policy]:
 
 def present_policy(product: Product) -> Policy:
     """What the product's `retrain:` says, as far as partitions tell: a schedule by the clock and changes of code are left out."""
-    on = tuple(word for word in product.retrain.on if word in ("new_partition", "drift", "loss"))
-    words: tuple[Word, ...] = tuple("new_partition" if word == "outcomes" else word for word in on) or ("never",)
+    words: dict[str, Word] = {"new_partition": "new_partition", "outcomes": "new_partition", "drift": "drift", "loss": "loss"}
+    on = tuple(dict.fromkeys(words[word] for word in product.retrain.on if word in words)) or ("never",)
     loss = product.retrain.loss
-    return Policy("present", words, fails=loss.fails, of=loss.of, max_drop=product.monitoring.max_drop)
+    return Policy("present", on, fails=loss.fails, of=loss.of, max_drop=product.monitoring.max_drop)
 
 
 def _policy(name: str, spec: Any, present: Policy, *, where: str) -> Policy:
@@ -96,12 +99,12 @@ def _policy(name: str, spec: Any, present: Policy, *, where: str) -> Policy:
 def stored_partitions(lineage: Lineage, product: Product) -> list[tuple[str, pl.DataFrame]]:
     """The labelled rows of each partition that is stored and not recalled, in order."""
     stage, bad = labelled_stage(product), recalls.derived(lineage.ledger, product.name)
-    found = []
+    stored = []
     for key in sorted(lineage.ledger.partitions(product.name, stage)):
         manifest = lineage.ledger.current(product.name, stage, key)
         if manifest is not None and manifest.id not in bad:
-            found.append((key, lineage.snapshots.frame(manifest.snapshot, "features.parquet")))
-    return found
+            stored.append((key, lineage.snapshots.frame(manifest.snapshot, "features.parquet")))
+    return stored
 
 
 def pasts(
@@ -116,19 +119,17 @@ def pasts(
     `alarmed`: partitions with an alarm of drift. Raises NothingToPlay."""
     labelled = [(key, frame.filter(pl.col(product.features.label).is_not_null())) for key, frame in partitions]
     minimum = product.window.minimum
-    if len(labelled) < minimum + 3 or any(frame.is_empty() for _, frame in labelled):
-        raise NothingToPlay(
-            f"{product.name}: {len(labelled)} partitions are stored; at least {minimum + 3} with outcomes are needed to play a policy"
-        )
+    if len(labelled) < minimum + LEAST or any(frame.is_empty() for _, frame in labelled):
+        needed = f"at least {minimum + LEAST} with outcomes are needed to play a policy"
+        raise NothingToPlay(f"{product.name}: {len(labelled)} partitions are stored; {needed}")
     alarms = np.array([key in alarmed for key, _ in labelled])
-    return [_past(product, labelled, alarms, minimum, replicate, say) for replicate in range(replicates)]
+    return [_past(product, labelled, alarms, replicate, say) for replicate in range(replicates)]
 
 
 def _past(
     product: Product,
     labelled: Sequence[tuple[str, pl.DataFrame]],
     alarms: "np.ndarray[tuple[int], np.dtype[np.bool_]]",
-    first: int,
     replicate: int,
     say: Say,
 ) -> Past:
@@ -136,7 +137,7 @@ def _past(
     from ml_assets.core.model.scoring import load_model, score_frame
     from ml_assets.core.model.training import fit
 
-    count, columns = len(labelled), model_columns(product)
+    count, columns, first = len(labelled), model_columns(product), product.window.minimum
     advantage, worth, seconds = np.full((count, count), np.nan), np.full((count, count), np.nan), np.zeros(count)
     for now in range(first, count):
         say(f"replicate {replicate + 1}: model as of {labelled[now][0]}")
@@ -170,24 +171,17 @@ def compared(policies: Sequence[Policy], replicates: Sequence[Past], *, schedule
     for policy in policies:
         rows = [play(policy, past) for past in replicates]
         yield Compared(policy.name, rows)
-        name = f"random, as often as {policy.name}"
-        drawn = [
-            at_random(name, row.trainings, past, random)
-            for row, past in zip(rows, replicates, strict=True)
-            for _ in range(schedules)
-        ]
-        if any(row.trainings for row in rows):
-            yield Compared(name, drawn)
+        drawn = []
+        for row, past in zip(rows, replicates, strict=True):
+            drawn += [at_random(f"random, as often as {policy.name}", row.trainings, past, random) for _ in range(schedules)]
+        if drawn and any(row.trainings for row in rows):
+            yield Compared(f"random, as often as {policy.name}", drawn)
 
 
 def cells(played: Compared, *, has_worth: bool) -> list[str]:
     """A policy as texts, in the order of `header`."""
-    texts = [
-        played.policy,
-        _number(played.mean("trainings"), 1),
-        f"{played.mean('seconds'):.0f}",
-        _number(played.mean("alarms"), 1),
-    ]
+    texts = [played.policy, _number(played.mean("trainings"), 1), f"{played.mean('seconds'):.0f}"]
+    texts.append(_number(played.mean("alarms"), 1))
     texts += [f"{abs(played.mean('later')):.4f} ± {played.spread('later') / 2:.4f}", _number(played.mean("worse"), 1)]
     return [*texts, *([f"{played.mean('worth'):,.0f}"] if has_worth else [])]
 
@@ -203,4 +197,5 @@ def _number(value: float, digits: int) -> str:
 
 
 def as_json(played: Compared) -> Mapping[str, Any]:
+    """All replicates of a policy."""
     return {"policy": played.policy, "replicates": [vars(row) for row in played.rows]}

@@ -39,14 +39,16 @@ class Kept:
 
     @property
     def is_kept(self) -> bool:
+        """Whether the bounds show the claim."""
         return self.low > self.limit if self.sign == ">" else self.high < self.limit
 
     @property
     def is_broken(self) -> bool:
+        """Whether the bounds show its opposite."""
         return self.high < self.limit if self.sign == ">" else self.low > self.limit
 
     @property
-    def told(self) -> str:
+    def message(self) -> str:
         """In words."""
         promised = "" if self.promised is None else f", {self.promised:+.4f} was promised"
         return f"{self.text}: {self.effect:+.4f} [{self.low:+.4f}, {self.high:+.4f}] by {self.units:,} units{promised}"
@@ -64,6 +66,7 @@ class Probation:
 
     @property
     def release(self) -> str:
+        """The name of the promoted release."""
         return self.move.body.release
 
 
@@ -71,26 +74,26 @@ def probations(lineage: Lineage, product: Product, now: datetime) -> list[Probat
     """Every promotion of production as of a moment (UTC), oldest first: as recorded, or as it stands by the outcomes so far."""
     moves = lineage.ledger.moves(product.name, "production")
     endings = {entry.body.promotion: entry.body for entry in recorded.endings(lineage.ledger, product.name)}
-    found = []
+    stated = []
     for number, move in enumerate(moves):
         if move.kind != "promotion":
             continue
         partitions, kept = _asked_again(lineage, product, move, now)
         if (ending := endings.get(move.hash)) is not None:
-            found.append(Probation(move, ending.outcome, ending.why, ending.partitions, kept))
+            stated.append(Probation(move, ending.outcome, ending.why, ending.partitions, kept))
             continue
         state, why = _state(product, partitions, kept, later=moves[number + 1] if number + 1 < len(moves) else None)
-        found.append(Probation(move, state, why, partitions, kept))
-    return found
+        stated.append(Probation(move, state, why, partitions, kept))
+    return stated
 
 
 def settle(lineage: Lineage, product: Product, now: datetime) -> list[Probation]:
     """Record every ending that is not recorded yet; the new ones."""
     known = {entry.body.promotion for entry in recorded.endings(lineage.ledger, product.name)}
-    ended = [each for each in probations(lineage, product, now) if each.move.hash not in known]
-    ended = [each for each in ended if each.state in ("confirmed", "broken", "superseded")]
-    for each in ended:
-        recorded.end(lineage.ledger, _record(each))
+    unrecorded = [promotion for promotion in probations(lineage, product, now) if promotion.move.hash not in known]
+    ended = [promotion for promotion in unrecorded if promotion.state in ("confirmed", "broken", "superseded")]
+    for promotion in ended:
+        recorded.end(lineage.ledger, _record(promotion))
     return ended
 
 
@@ -116,11 +119,11 @@ def _asked_again(
         if key <= move.body.as_of or realised is None or realised.id in bad or not is_matured(product, key, now):
             continue
         promises = RealisedFacts.of(realised).promises.get(move.body.bundle, ())
-        told = [promise for promise in promises if promise.units >= 2]
-        for promise in told:
+        known = [promise for promise in promises if promise.units >= 2]
+        for promise in known:
             about[promise.name] = promise
             sums[promise.name] = sums.get(promise.name, Sums()).plus(Sums(promise.units, promise.total, promise.squares))
-        partitions += [key] if told else []
+        partitions += [key] if known else []
     alpha = (product.probation.alpha if product.probation else 0.05) / max(len(about), 1)
     after = product.probation.after if product.probation else 1
     return tuple(partitions), tuple(
@@ -138,29 +141,29 @@ def _state(
     product: Product, partitions: Sequence[str], kept: Sequence[Kept], *, later: Record[MoveRecord] | None
 ) -> tuple[str, str]:
     after = product.probation.after if product.probation else 1
-    if len(partitions) >= after and (broken := [each.told for each in kept if each.is_broken]):
+    if len(partitions) >= after and (broken := [promise.message for promise in kept if promise.is_broken]):
         return "broken", "; ".join(broken)
-    if len(partitions) >= after and kept and all(each.is_kept for each in kept):
-        return "confirmed", "; ".join(each.told for each in kept)
+    if len(partitions) >= after and kept and all(promise.is_kept for promise in kept):
+        return "confirmed", "; ".join(promise.message for promise in kept)
     if later is not None:
         return "superseded", f"release {later.body.release} serves since {later.at[:16]} UTC"
     if not kept:
         return "open", "no complete outcomes of what it served yet, or it replaced nothing by a proven claim"
-    return "open", f"{len(partitions)} of at least {after} partitions; {'; '.join(each.told for each in kept)}"
+    return "open", f"{len(partitions)} of at least {after} partitions; {'; '.join(promise.message for promise in kept)}"
 
 
 def _record(ended: Probation) -> ProbationRecord:
     outcomes: dict[str, Ending] = {"confirmed": "confirmed", "broken": "broken", "superseded": "superseded"}
     claims: dict[str, dict[str, Any]] = {
-        each.name: {
-            "text": each.text,
-            "promised": each.promised,
-            "units": each.units,
-            "effect": each.effect,
-            "low": each.low,
-            "high": each.high,
+        promise.name: {
+            "text": promise.text,
+            "promised": promise.promised,
+            "units": promise.units,
+            "effect": promise.effect,
+            "low": promise.low,
+            "high": promise.high,
         }
-        for each in ended.kept
+        for promise in ended.kept
     }
     body = ended.move.body
     return ProbationRecord(

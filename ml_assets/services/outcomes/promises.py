@@ -16,8 +16,8 @@ def findings(product: Product, partition: str, facts: RealisedFacts, now: dateti
     """One finding for each claim, on lines with as many outcomes as the gates ask for. What is not known passes nothing and
     fails nothing: it says so."""
     lines = [shown(product, partition, line, now) for line in facts.lines if _is_enough(product, line)]
-    found = [_metric(product, lines)]
-    return [*found, _value(lines)] if product.monitoring.value else found
+    metric = _metric(product, lines)
+    return [metric, _value(lines)] if product.monitoring.value else [metric]
 
 
 def _is_enough(product: Product, line: LineFacts) -> bool:

@@ -50,9 +50,9 @@ def shown(product: Product, partition: str, line: LineFacts, now: datetime, *, d
     metric, labels = product.monitoring.metric, product.labels
     is_done = is_matured(product, partition, now)
     hides = not is_done and labels is not None and labels.absent == "negative"
-    found = {} if line.metrics is None or hides else line.metrics
+    metrics = {} if line.metrics is None or hides else line.metrics
     nothing = EstimateFacts()
-    measured, worth = found.get(metric, nothing), found.get(VALUE, nothing)
+    measured, worth = metrics.get(metric, nothing), metrics.get(VALUE, nothing)
     return Shown(
         partition=partition,
         release=line.release,

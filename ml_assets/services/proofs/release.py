@@ -24,7 +24,7 @@ def intact(snapshots: Snapshots, release: Manifest) -> Finding:
 
 def unseen(lineage: Lineage, product: Product, release: Manifest) -> Finding:
     """Compare the release's training window with what it was judged on."""
-    from ml_assets.core.evaluation.seen import OtherSplit, tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 
     evaluation = lineage.current(product, "evaluation", release.partition)
     tested = set(tested_names(product, EvaluationFacts.of(evaluation).tested))
@@ -33,5 +33,5 @@ def unseen(lineage: Lineage, product: Product, release: Manifest) -> Finding:
     except OtherSplit as error:
         return Finding(TESTED_ON_UNSEEN, False, str(error))
     seen = sorted(trained & tested)
-    told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
-    return Finding(TESTED_ON_UNSEEN, bool(trained and tested) and not seen, told)
+    message = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
+    return Finding(TESTED_ON_UNSEEN, bool(trained and tested) and not seen, message)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.files import CONTRACT_FILE, FEATURES_FILE, SPEC_FILE
+from ml_assets.spec.product_files import CONTRACT_FILE, FEATURES_FILE, SPEC_FILE
 from resources.forges import github, gitlab
 from resources.git_trees import Repository
 
@@ -54,7 +54,7 @@ class Setup:
 
     @property
     def by_hand(self) -> str:
-        """What no file can do."""
+        """The steps that people take by hand, since no file can."""
         return self._filled("by-hand.txt")
 
     def _filled(self, template: str) -> str:
@@ -73,7 +73,7 @@ class Setup:
 
 
 def setup(repository: Repository, forge: ForgeName, *, roots: Sequence[Path], requirements: str, owners: Sequence[str]) -> Setup:
-    """What the repository needs. Raises SetupRefused where it has no products or doesn't pin ml-assets."""
+    """The files and settings that the repository needs. Raises SetupRefused where it has no products or doesn't pin ml-assets."""
     inside = [root for root in roots if repository.holds(root)]
     names = sorted(file.parent.name for root in inside for file in root.glob(f"*/{SPEC_FILE}"))
     if not names:

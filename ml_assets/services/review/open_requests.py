@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from ml_assets.core.changes.review import Review
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.review.posting import post
+from ml_assets.services.review.forge_posts import post
 from ml_assets.services.review.report_folder import JSON, read
 from resources.forges.forge import ChangeRequest
 from resources.forges.gitlab import GitLab
@@ -37,7 +37,7 @@ MOST_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a merge request, in words."""
+    """The outcome of a merge request, in words."""
 
     words: str
     is_failure: bool = False

@@ -19,11 +19,16 @@ class Received(Protocol):
     """What came of posted rows."""
 
     @property
-    def rows(self) -> int: ...
+    def rows(self) -> int:
+        """How many were delivered."""
+
     @property
-    def files(self) -> Sequence[str]: ...
+    def files(self) -> Sequence[str]:
+        """The names of the files."""
+
     @property
-    def refused(self) -> Mapping[int, str]: ...
+    def refused(self) -> Mapping[int, str]:
+        """Why others were not, by row number."""
 
 
 TakeOutcomes = Callable[[Sequence[Mapping[str, Any]]], Received]

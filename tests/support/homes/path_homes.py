@@ -22,8 +22,8 @@ from ml_assets.definitions import build_defs
 from ml_assets.jobs.path import path_job
 from ml_assets.services.automation.attempts import settle
 from ml_assets.services.automation.outcomes import Outcome, outcome_of
-from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
+from ml_assets.spec.product_files import dbt_folder
 from resources.dagster_assets import asset_key, make_known
 from resources.dagster_resources import resources_of
 from resources.endpoints import pointer
@@ -181,7 +181,7 @@ def copy_home(home: Path, folder: Path) -> None:
 def blank_pages() -> Iterator[None]:
     """Reports whose page nobody looks at: Evidently takes half the time of a small run to draw one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ml_assets.builders.report.evidently_report", lambda *_, **__: b"<html></html>")
+        patch.setattr("ml_assets.builders.report.quality_report", lambda *_, **__: b"<html></html>")
         yield
 
 

@@ -1,0 +1,133 @@
+"""An evaluation as Markdown for a reviewer: the verdict first, then why, then the numbers.
+
+Belongs here: what a person needs to agree or disagree with the verdict. Does not: files, plots and where it is shown.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.verdict_facts import ClaimFacts
+from ml_assets.core.markdown import code, prose, table, text
+from ml_assets.core.metrics.registry import METRICS
+
+MOST_SLICES = 30
+_SIGNS = {"ACCEPT": "✅", "REJECT": "❌", "INCONCLUSIVE": "❔"}
+_RESULTS = {"PASS": "pass", "FAIL": "**fail**", "UNDECIDED": "**undecided**"}
+_DIRECTIONS = {
+    "greatest": "higher is better",
+    "least": "lower is better",
+    "nearest_zero": "nearer to 0 is better",
+    "neither": "no direction",
+}
+Measured = Mapping[str, Any]
+"""What metrics.json of an evaluation holds."""
+
+
+def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> str:
+    """The report; `plots` are the names of picture files next to it."""
+    facts, recipe = EvaluationFacts.of(evaluation), evaluation.recipe
+    verdict = facts.verdict
+    sign = _SIGNS[verdict.decision]
+    parts = [
+        f"## {sign} {text(recipe.product)} {text(evaluation.partition)}: {verdict.decision}",
+        _who(facts, measured),
+        "\n".join(f"- {prose(reason)}" for reason in verdict.reasons),
+        _claims(verdict.claims),
+        prose(verdict.guarantee),
+        f"### Metrics\n\n{_metrics(measured)}",
+        _slices(measured),
+        _plots(plots),
+        _reproduce(evaluation),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _who(facts: EvaluationFacts, measured: Measured) -> str:
+    champion = f"the champion {code(facts.champion.release)}" if facts.champion else "no champion: a first release"
+    positives = "" if measured["positives"] is None else f", {measured['positives']:,} of them positive"
+    seen = "" if not facts.seen_keys else f" Left out are {facts.seen_keys:,} rows whose key was trained on."
+    return (
+        f"Candidate {code(facts.candidate[:12])} against {champion}, on {measured['rows']:,} rows{positives}, "
+        f"of {', '.join(map(code, facts.tested))} that neither was trained on. Intervals are of {measured['level']:.0%} "
+        f"confidence, over {measured['units']:,} independent units.{seen}"
+    )
+
+
+def _claims(claims: Sequence[ClaimFacts]) -> str:
+    rows = [[code(c.name), f"{c.kind} {code(c.text)}", _RESULTS[c.outcome], prose(c.message)] for c in claims]
+    return "### Claims\n\n" + table(["claim", "what it says", "result", "what was found"], rows)
+
+
+def _metrics(measured: Measured) -> str:
+    names = _roles(measured["overall"][0])
+    rows = [[f"{code(m['metric'])} {_direction(m)}", *_estimates(m, names)] for m in measured["overall"]]
+    return table(["metric", *names], rows)
+
+
+def _slices(measured: Measured) -> str:
+    """The first metric by slice; a slice where the candidate is clearly worse is never among those left out."""
+    slices = measured["slices"]
+    if not slices:
+        return ""
+    first, names = measured["overall"][0], _roles(measured["overall"][0])
+    worse = [s for s in slices if _change(s["comparisons"][0]) == "worse"]
+    selected = [s for s in slices if s in worse or slices.index(s) < MOST_SLICES]
+    rows = [[code(s["column"]), code(s["level"]), f"{s['rows']:,}", *_estimates(s["comparisons"][0], names)] for s in selected]
+    more = f"\n\n{len(slices) - len(selected)} more slices are in the evaluation." if len(selected) < len(slices) else ""
+    title = f"### Slices: {code(first['metric'])}\n\n"
+    return title + table(["column", "level", "rows", *names], rows) + more
+
+
+def _plots(plots: Sequence[str]) -> str:
+    if not plots:
+        return ""
+    pictures = [f"![{name.rsplit('.', 1)[0].replace('_', ' ')}](./{name})" for name in plots]
+    return "### Plots\n\n" + "\n".join(pictures)
+
+
+def _reproduce(evaluation: Manifest) -> str:
+    recipe, libraries = evaluation.recipe, evaluation.recipe.details["environment"]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()))
+    commands = [
+        (f"ml-assets lineage {evaluation.id[:12]}", "what it was made from, down to the delivered bytes"),
+        (f"ml-assets run {recipe.product} --partition {evaluation.partition}", "the path again; computes what is not there"),
+        (f"ml-assets check {recipe.product} --partition {evaluation.partition}", "every check again"),
+        (f"ml-assets report {recipe.product} --partition {evaluation.partition}", "this report, with Evidently's page"),
+    ]
+    digests = f"Code {code(recipe.code[:12])}, configuration {code(recipe.config[:12])}; {text(versions)}."
+    return "### Reproduce\n\n" + "\n".join(f"- {code(command)}: {about}" for command, about in commands) + f"\n\n{digests}"
+
+
+def _roles(comparison: Mapping[str, Any]) -> list[str]:
+    return [role for role in ("candidate", "baseline", "champion", "difference") if role in comparison]
+
+
+def _direction(comparison: Mapping[str, Any]) -> str:
+    return f"({_DIRECTIONS[METRICS[comparison['metric']].best]})"
+
+
+def _estimates(comparison: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    cells = [_estimate(comparison.get(name), signed=name == "difference") for name in names]
+    change = _change(comparison)
+    return [*cells[:-1], f"{cells[-1]} **{change}**"] if change else cells
+
+
+def _estimate(estimate: Mapping[str, Any] | None, *, signed: bool) -> str:
+    if estimate is None or estimate["value"] is None:
+        return f"undefined ({text(estimate['note'])})" if estimate and estimate["note"] else "undefined"
+    sign = "+" if signed else ""
+    low, high = estimate["low"], estimate["high"]
+    number = f"{estimate['value']:{sign}.4f}"
+    return number if low is None or high is None else f"{number} [{low:{sign}.4f}, {high:{sign}.4f}]"
+
+
+def _change(comparison: Mapping[str, Any]) -> str:
+    """Whether the whole interval of the difference lies on one side of 0."""
+    difference, best = comparison.get("difference"), METRICS[comparison["metric"]].best
+    if not difference or None in (difference["low"], difference["high"]) or best in ("nearest_zero", "neither"):
+        return ""
+    if difference["low"] > 0:
+        return "better" if best == "greatest" else "worse"
+    return ("worse" if best == "greatest" else "better") if difference["high"] < 0 else ""

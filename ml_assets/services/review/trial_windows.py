@@ -1,0 +1,52 @@
+"""The windows that a change may be tried on: those that no candidate can be asked about any more."""
+
+from collections.abc import Callable
+from functools import cache
+
+from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.stages import test_keys, train_keys
+from ml_assets.spec.product import Product
+from resources.ledger import recalls
+from resources.ledger.budget import Budget
+from resources.ledger.ledger import Ledger
+
+
+def retired_windows(ledger: Ledger, product: Product) -> list[str]:
+    """The last partitions of the newest `ci.windows` windows that may be scored, oldest first; windows share no partition.
+
+    A window is retired when its budget is used up, or when a release as of a later partition serves, which no candidate of the
+    window could replace. A partition may be scored when every window that holds it is retired, those to come included.
+    """
+    bad = recalls.derived(ledger, product.name)
+    delivered = [
+        key
+        for key in ledger.partitions(product.name, "raw")
+        if (raw := ledger.current(product.name, "raw", key)) is not None and raw.id not in bad
+    ]
+    windows: list[str] = []
+    taken: set[str] = set()
+    is_retired = _retirement(ledger, product)
+    calendar = partitions_of(product)
+    for key in reversed([key for key in delivered if calendar.contains(key) and calendar.as_of(key, product.window)]):
+        tested = test_keys(product, key)
+        trained = set(train_keys(product, key)) & set(delivered)
+        is_whole = set(tested) <= set(delivered) and len(tested) == product.window.test
+        if is_whole and not taken & set(tested) and len(trained) >= product.window.minimum:
+            holding = {calendar.shift(key, after) for key in tested for after in range(product.window.test)}
+            if all(map(is_retired, holding)):
+                windows.append(key)
+                taken |= set(tested)
+        if len(windows) == product.ci.windows:
+            break
+    return windows[::-1]
+
+
+def _retirement(ledger: Ledger, product: Product) -> Callable[[str], bool]:
+    budget, move = Budget(ledger), ledger.pointer(product.name, "production")
+
+    @cache
+    def is_retired(key: str) -> bool:
+        is_passed = move is not None and move.body.as_of > key
+        return is_passed or bool(budget.window(product, test_keys(product, key)).why_retired)
+
+    return is_retired
