@@ -5,12 +5,9 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.lineage.facts import OutcomesFacts
-from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.reads import has_labels
-from ml_assets.core.outcomes.maturity import matures_at
 from ml_assets.services.build_snapshots import make_outcomes
-from ml_assets.services.dagster_ui.metadata import small_table
+from ml_assets.services.dagster_ui.snapshot_metadata import outcomes_shown
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
@@ -31,19 +28,6 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key = context.partition_key
         refuse_stale(lineage, product, "outcomes", key)
         result = make_outcomes(lineage, landing, product, key, run=context.run.run_id)
-        yield materialized(product, result, _metadata(product, result.manifest))
+        yield materialized(product, result, outcomes_shown(product, result.manifest))
 
     return [outcomes]
-
-
-def _metadata(product: Product, manifest: Manifest) -> dict[str, Any]:
-    facts, at = OutcomesFacts.of(manifest), matures_at(product, manifest.partition)
-    refused = small_table(["reason", "rows"], [[reason, str(count)] for reason, count in facts.refused.items()])
-    return {
-        "dagster/row_count": facts.rows,
-        "known": facts.known,
-        "coverage": facts.known / facts.rows if facts.rows else 0.0,
-        "complete_at": f"{at:%Y-%m-%d %H:%M} UTC" if at else "as they come",
-        **({"delay_days": facts.delay_days} if facts.delay_days is not None else {}),
-        **({"refused": refused} if facts.refused else {}),
-    }

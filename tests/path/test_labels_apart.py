@@ -14,6 +14,7 @@ import pytest
 
 from ml_assets.core.lineage.facts import OutcomesFacts, RealisedFacts
 from ml_assets.services.planning.plan import make_plan
+from ml_assets.services.watching.served_traffic import served_verdict
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.http.api_keys import new_key
 from ml_assets.serving.log.reader import find_requests
@@ -117,6 +118,9 @@ def test_outcomes_that_are_posted_are_held_against_what_the_endpoint_answered(se
     assert "came_back.isin (came_back: 5)" in told["detail"][0]["message"]
     assert "no prediction with this id" in told["detail"][1]["message"]
     assert again[0] == 200, "the same again, known at another time, is the same outcome"
+    skew = served_verdict(home.space.lineage, home.product, home.space.settings, THIRD)
+    assert skew is not None
+    assert skew.sentence.startswith("UNCALIBRATED: 3 past partitions"), "its features were computed, and there is little past"
     (run,) = ran(home, THIRD, only=("outcomes", "realised"))
     assert run.success, run.errors
     by_source = {line.source: line for line in RealisedFacts.of(home.get("realised", THIRD)).lines}
@@ -131,6 +135,19 @@ def posted(url: str, path: str, body: dict[str, Any], key: str) -> tuple[int, An
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as error:
         return error.code, json.loads(error.read())
+
+
+def test_features_that_are_built_again_bring_their_outcomes_along(served: Home, tmp_path: Path) -> None:
+    home = served.copy(tmp_path)
+    deliver_returns(home, THIRD)
+    text = (home.declared / "dbt" / "shop_features.sql").read_text()
+    (home.declared / "dbt" / "shop_features.sql").write_text(text.replace("items,", "items + 0 as items,"))
+    (run,) = ran(home, THIRD)
+    assert run.success, run.errors
+    assert {("features", FIRST), ("outcomes", FIRST), ("features", SECOND), ("outcomes", SECOND)} <= set(run.rebuilt)
+    model = home.get("model", THIRD)
+    assert [given.partition for given in model.recipe.inputs] == [FIRST, SECOND]
+    assert not {(stage, day) for stage, day in stale(home) if day == THIRD}
 
 
 def test_what_is_refused_of_outcomes_is_told_row_by_row(served: Home, tmp_path: Path) -> None:

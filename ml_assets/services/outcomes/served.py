@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.manifests import Input, Manifest
@@ -59,13 +59,12 @@ def gather(lineage: Lineage, product: Product, settings: Settings, partition: st
         placed = about(records, asked, key=product.features.key)
         if placed.height:
             predictions[source] = placed
-            inputs.append(Input(f"served/{product.name}/{source}", partition, digest(placed)))
+            if source == ENDPOINT:  # the batch is the input that holds it
+                inputs.append(Input(f"served/{product.name}/{source}", partition, digest(placed)))
     bundles = sorted({bundle for frame in predictions.values() for bundle in frame["bundle"].to_list()})
     bad = recalls.derived(lineage.ledger, product.name)
     releases = {b: m for b in bundles if (m := _release(lineage, product, b)) is not None and m.id not in bad}
-    for release in releases.values():
-        evaluation = lineage.made_from(release)["evaluation"]
-        inputs += [release.as_input(), replace(evaluation.as_input(), manifest=None)]
+    inputs += [release.as_input() for release in releases.values()]
     replaced = {
         b: m for b in releases if product.probation and (m := _replaced(lineage, product, b)) is not None and m.id not in bad
     }
