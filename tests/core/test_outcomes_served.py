@@ -14,6 +14,7 @@ from ml_assets.core.metrics.registry import METRICS
 from ml_assets.core.outcomes.estimates import calibrated, expected, why_none
 from ml_assets.core.outcomes.maturity import immature, is_matured
 from ml_assets.core.outcomes.served import about, digest
+from ml_assets.services.outcomes.pictures import pictures
 from ml_assets.services.outcomes.promises import findings
 from ml_assets.services.outcomes.scoreboard import cells, estimate_error, shown
 from ml_assets.spec.product import Product, ProductError
@@ -140,6 +141,17 @@ def test_where_a_missing_outcome_is_a_no_nothing_is_realised_before_all_are_ther
     product = apart(tmp_path, labels=LABELS.replace("matures: 30d", "matures: 30d, absent: negative")).product
     assert shown(product, DAY, line(), SOON).value is None
     assert shown(product, DAY, line(), LATER).value == 0.7
+
+
+def test_pictures_tell_complete_figures_from_provisional_ones_and_from_estimates(shop: Product) -> None:
+    drawn = pictures(
+        [shown(shop, DAY, line(), LATER), shown(shop, DAY, line(), SOON), shown(shop, DAY, line(metrics=None), SOON)]
+    )
+    assert set(drawn) == {"roc_auc_batch", "value_batch"}
+    text = drawn["roc_auc_batch"].decode()
+    for words in ("realised so far", "promised on the test window", "estimate without labels", DAY):
+        assert words in text, words
+    assert "estimate" not in drawn["value_batch"].decode(), "none was made of the value"
 
 
 def test_estimates_are_marked_and_their_error_is_that_of_complete_partitions(shop: Product) -> None:

@@ -94,6 +94,7 @@ def auc(home: Home, known: int) -> float:
     return sum((a > b) + (a == b) / 2 for a in yes for b in no) / (len(yes) * len(no))
 
 
+@pytest.mark.long
 def test_outcomes_that_are_posted_are_held_against_what_the_endpoint_answered(served: Home, tmp_path: Path) -> None:
     home = served.copy(tmp_path)
     key, line = new_key("outcomes")
@@ -137,6 +138,7 @@ def posted(url: str, path: str, body: dict[str, Any], key: str) -> tuple[int, An
         return error.code, json.loads(error.read())
 
 
+@pytest.mark.long
 def test_features_that_are_built_again_bring_their_outcomes_along(served: Home, tmp_path: Path) -> None:
     home = served.copy(tmp_path)
     deliver_returns(home, THIRD)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,8 +18,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("product")
+@click.option(
+    "--plots", type=click.Path(file_okay=False, path_type=Path), help="Write a picture by partition of each number here."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the lines as JSON.")
-def command(product: str, *, as_json: bool) -> None:
+def command(product: str, plots: Path | None, *, as_json: bool) -> None:
     """Show what served of PRODUCT, by partition, release and way of serving: the outcomes that came, the realised metric and
     value beside what was promised and, until outcomes are complete, an estimate without labels; then what promotions promised and
     what came of it (`probation`).
@@ -31,6 +35,12 @@ def command(product: str, *, as_json: bool) -> None:
     space = workspace()
     spec = product_named(product, space.settings)
     lines = scoreboard(space.lineage, spec, datetime.now(UTC))
+    if plots is not None:
+        from ml_assets.services.outcomes.pictures import pictures
+
+        plots.mkdir(parents=True, exist_ok=True)
+        for name, picture in pictures(lines).items():
+            (plots / f"{name}.svg").write_bytes(picture)
     if as_json:
         click.echo(json.dumps([asdict(line) for line in lines], indent=1))
         return

@@ -31,6 +31,7 @@ class Shown:
     promised: float | None
     estimate: float | None
     worth: float | None
+    worth_low: float | None
     worth_high: float | None
     worth_promised: float | None
     worth_estimate: float | None
@@ -66,6 +67,7 @@ def shown(product: Product, partition: str, line: LineFacts, now: datetime, *, d
         promised=line.promised.get(metric),
         estimate=line.estimated.get(metric),
         worth=worth.value,
+        worth_low=worth.low,
         worth_high=worth.high,
         worth_promised=line.promised.get(VALUE),
         worth_estimate=line.estimated.get(VALUE),
