@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonInputs:
     """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
     what levels it should hold, and of which a simple model is made; `releases`: those that the candidate is compared with, by
     role (champion, anchor); `past`: the verdicts on earlier windows."""
@@ -43,7 +43,7 @@ class Compared:
         return trained_rows(self.before[-product.window.test :], product)
 
 
-def build(inputs: Compared, product: Product, partition: str) -> Output:
+def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
     """Score, measure and judge. A champion whose own features cannot be computed any more leaves the verdict to a person."""
     rows = tested_rows(inputs.tested, inputs.before, product)
     expected = levels_of(labelled(inputs.usual(product), label=product.features.label), product=product)
@@ -71,7 +71,7 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
     return replace(built, facts={**built.facts, "seen_keys": every.height - rows.height})
 
 
-def outcomes_lacking(inputs: Compared, product: Product) -> str:
+def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     """The reason why too few outcomes of the test window are known to judge on; empty if enough are."""
     return lacking(window_rows(inputs.tested, inputs.before, product), inputs.usual(product), product=product)
 
@@ -113,7 +113,7 @@ def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Produc
     return {"baseline": baseline_scores(spec, known, rows, product=product)}
 
 
-def _release_scores(inputs: Compared, rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
+def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
     """The scores of champion and anchor, joined to the rows by key; a release with both roles scores once."""
     key = list(product.features.key)
     requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")

@@ -7,12 +7,12 @@ import numpy as np
 
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
-from ml_assets.spec.claim_grammar import Comparison, parse
+from ml_assets.spec.claim_grammar import ClaimForm, parse
 
 COMPARED = frozenset({"candidate", "champion"})
 
 
-def promises(claims: Sequence[ClaimFacts]) -> Iterator[tuple[ClaimFacts, Comparison]]:
+def promises(claims: Sequence[ClaimFacts]) -> Iterator[tuple[ClaimFacts, ClaimForm]]:
     """The claims that promised something against the champion on all rows, with their form."""
     for claim in claims:
         form = parse(claim.text)
