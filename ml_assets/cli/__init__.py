@@ -32,6 +32,8 @@ COMMANDS = {
         "dev": "Start all of it at a terminal.",
         "status": "Show the current state of each partition and the release that serves.",
         "drift": "Show the drift of data and scores, partition by partition, as text or as a page.",
+        "backtest": "Play policies of retraining on the past, next to the present one.",
+        "outcomes": "Show what served predictions turned out to be worth, next to what was promised.",
         "notify": "Show the channels that notices go out by, and try them.",
         "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",
     },

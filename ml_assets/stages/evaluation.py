@@ -42,7 +42,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
-        refuse_held(lineage, product, settings, comparison.tested, run=run)
+        refuse_held(lineage, product, settings, lineage.features_behind(comparison.tested), run=run)
         recipe = lineage.recipe(product, "evaluation", key, comparison.inputs)
         build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
         try:
