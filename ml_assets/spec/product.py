@@ -15,7 +15,7 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.arrival import arrival_problem, window_problem
+from ml_assets.spec.arrival import arrival_problem, pooled_problem, window_problem
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.contract_problems import contract_problems
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
@@ -89,6 +89,12 @@ class Product(Section):
     def _has_a_window(self) -> Self:
         if problem := window_problem(self.partitions, is_given="window" in self.model_fields_set):
             raise ValueError(f"window: {problem}")
+        return self
+
+    @model_validator(mode="after")
+    def _windows_can_be_pooled(self) -> Self:
+        if problem := pooled_problem(self.gates, self.window, is_static=self.partitions.is_static):
+            raise ValueError(f"gates.pooled: {problem}")
         return self
 
     @field_validator("decision")

@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.gates.records import LookRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
@@ -17,7 +18,7 @@ from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import acceptances, head_checkpoint, recalls, triggers
 from resources.ledger import ledger as ledgers
-from resources.ledger.budget import Budget
+from resources.ledger.budget import Budget, Look
 from resources.ledger.decisions import Decisions
 from resources.ledger.erasure import erase
 from resources.ledger.head_checkpoint import Head
@@ -80,8 +81,9 @@ def write(home: Path) -> Workspace:
         space.ledger.publish(each, run="run-1", source=source, seconds={"wall": 1.5, "cpu": 2.0} if each is model else None)
     details = {"identity": "1" * 64, "description": "ü holds", "severity": "WARN", "values": {"rows": 1.5e-7, "told": None}}
     space.ledger.add_evidence(subject=raw.id, claim="complete", passed=False, details=details, run="run-1")
-    look = Budget(space.ledger).charge(made, tested=["2013-02", "2013-03"], comparison="one", gate="g" * 64, run="run-2")
-    Budget(space.ledger).settle(made, look, "REJECT")
+    window = ("2013-02", "2013-03")  # as looks were charged before their limits were recorded
+    space.ledger.append("look", LookRecord(product="trains", window=window, comparison="one", gate="g" * 64, run="run-2"))
+    Budget(space.ledger).settle(made, Look(window, "one", 1, "g" * 64, "", "run-2"), "REJECT")
     who: Any = {"by": " anna ", "reason": "slices look fine", "via": "cli"}
     Decisions(space.ledger).overrule(made, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
     Decisions(space.ledger).answer(made, first, evaluation, decision="approved", **who)
@@ -112,6 +114,8 @@ def write(home: Path) -> Workspace:
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **asked))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
+    pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
+    Budget(space.ledger).charge(made, **pooled, comparison="two", gate="g" * 64, run="run-5")
     return space
 
 

@@ -36,7 +36,7 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     """
     from ml_assets.core.evaluation.snapshot import panel_of
     from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
-    from ml_assets.core.gates.levels import level
+    from ml_assets.core.gates.levels import look_level
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -48,7 +48,7 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
         raise click.ClickException(f"{product} {evaluation.partition}: no claim is proven on all rows, so none has a boundary")
     effects = design_effects(panel, claims, _candidate_units(frame, spec))
     units, tell = panel.units.count, _Progress(samples, is_quiet=as_json or not sys.stderr.isatty())
-    boundaries = at_boundary(panel, claims, level=level(spec.gates.budget), units=units, samples=samples, seed=seed, tell=tell)
+    boundaries = at_boundary(panel, claims, level=look_level(spec.gates), units=units, samples=samples, seed=seed, tell=tell)
     wrong = wrong_units(effects, unit=spec.gates.unit)
     is_kept = all(boundary.holds for boundary in boundaries) and not wrong
     outcome = _outcome(spec, evaluation, boundaries, effects, rows=panel.rows, units=units, samples=samples, seed=seed)

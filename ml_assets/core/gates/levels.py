@@ -18,6 +18,24 @@ class BudgetLike(Protocol):
     def ships(self) -> int: ...
 
 
+class PooledLike(Protocol):
+    """What `gates.pooled` of product.yaml says."""
+
+    @property
+    def windows(self) -> int: ...
+    @property
+    def promise(self) -> str: ...
+
+
+class GatesLike(Protocol):
+    """What decides the level in `gates` of product.yaml."""
+
+    @property
+    def budget(self) -> BudgetLike: ...
+    @property
+    def pooled(self) -> PooledLike | None: ...
+
+
 def nodes(looks: int, ships: int) -> int:
     """How many different comparisons a window can be asked, whoever asks, when all that is learned is the verdict.
 
@@ -30,6 +48,13 @@ def nodes(looks: int, ships: int) -> int:
 def level(budget: BudgetLike) -> float:
     """The one-sided level of each look: by the union bound over all nodes, alpha holds over the window."""
     return budget.alpha / nodes(budget.looks, budget.ships)
+
+
+def look_level(gates: GatesLike) -> float:
+    """The level of a verdict by these gates: of one look or, where the promise is about a candidate's life, of that shared by all
+    the windows over which it may be kept."""
+    asked = gates.pooled.windows if gates.pooled and gates.pooled.promise == "pair" else 1
+    return level(gates.budget) / asked
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -9,7 +9,7 @@ from ml_assets.core.gate_lab.diagnoses import Leak, margin
 from ml_assets.core.gate_lab.resampling import redrawn
 from ml_assets.core.gates.bounds import shown
 from ml_assets.core.gates.history import MOST_WINDOWS
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import WindowSums
@@ -38,7 +38,7 @@ def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED) -> list[Leak
 
 def _leak(claim: ClaimSpec, pool: Panel, steps: Sequence[Step], *, windows: int, units: int, seed: int) -> Leak:
     gates, random, hits, hits_by_row, harms = steps[0].case.product.gates, np.random.default_rng(seed), 0, 0, []
-    at, is_by_row = level(gates.budget), gates.unit == "row"
+    at, is_by_row = look_level(gates), gates.unit == "row"
     for own in np.array_split(np.arange(windows), min(CANDIDATES, windows)):
         scores, harm = worse(pool, pool.codes, claim, BEYOND * margin(claim), seed=int(random.integers(2**32)))
         harms.append(harm)
