@@ -130,6 +130,14 @@ def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(value.alias(c) for c, value in zip(columns, nothing, strict=True))
 
 
+def leaking(frame: pl.DataFrame, *, column: str, label: str, share: float, seed: int) -> pl.DataFrame:
+    """The rows with a number that knows the outcome in a share of them: it is the label there, far above what it ever was."""
+    knows = pl.Series(np.random.default_rng(seed).random(frame.height) < share)
+    number, truth = pl.col(column).cast(pl.Float64), pl.col(label).cast(pl.Float64)
+    told = number.max() + 1 + (truth - truth.min())
+    return frame.with_columns(pl.when(knows & pl.col(label).is_not_null()).then(told).otherwise(number).alias(column))
+
+
 def scaled(frame: pl.DataFrame, *, columns: Sequence[str], by: float) -> pl.DataFrame:
     """The rows with these numbers in other units."""
     return frame.with_columns(pl.col(c).cast(pl.Float64) * by for c in columns)

@@ -111,7 +111,8 @@ class Subject:
 
     def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
         """A verdict on a mutant, put in words."""
-        if found := catches(verdict, self.control):
+        surprised = (Catch("too_good", verdict.too_good),) if verdict.too_good and not self.control.too_good else ()
+        if found := (*catches(verdict, self.control), *surprised):
             return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
