@@ -131,10 +131,11 @@ def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def leaking(frame: pl.DataFrame, *, column: str, label: str, share: float, seed: int) -> pl.DataFrame:
-    """The rows with a number that knows the outcome in a share of them: it is the label there, far above what it ever was."""
+    """The rows with a number that knows the outcome in a share of them: it is above all others where the label is above its mean, and
+    below them where it is not."""
     knows = pl.Series(np.random.default_rng(seed).random(frame.height) < share)
     number, truth = pl.col(column).cast(pl.Float64), pl.col(label).cast(pl.Float64)
-    told = number.max() + 1 + (truth - truth.min())
+    told = pl.when(truth > truth.mean()).then(number.max() + 1).otherwise(number.min() - 1)
     return frame.with_columns(pl.when(knows & pl.col(label).is_not_null()).then(told).otherwise(number).alias(column))
 
 
