@@ -1,4 +1,4 @@
-"""Builds the package: the folders beside `ml_assets` go inside of it, so that nothing of an environment can collide with them.
+"""Builds the package: the folders next to `ml_assets` go inside of it, so that nothing of an environment can collide with them.
 
 In a checkout `resources`, `checks` and `sensors` are packages of their own; built they are `ml_assets.resources`,
 `ml_assets.checks` and `ml_assets.sensors`, and the modules' imports are written so. What a module computes stays the same.
@@ -48,9 +48,10 @@ def moved(text: str) -> str:
 
 
 class Build(build_py):
-    """Copies the folders beside `ml_assets` into it, then writes all imports anew."""
+    """Copies the folders next to `ml_assets` into it, then rewrites all imports."""
 
     def run(self) -> None:
+        """Build into an empty folder; an editable install is left as it is."""
         if self.editable_mode:
             super().run()
             return

@@ -1,1 +1,1 @@
-"""What the path costs, each number measured beside its reference in one run. Nothing is written into the checkout."""
+"""What the path costs, each number measured next to its reference in one run. Nothing is written into the checkout."""

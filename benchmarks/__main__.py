@@ -18,12 +18,12 @@ NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms
     "--months", type=click.IntRange(1, 12), default=4, show_default=True, help="Months to replay; a first fit is in the second."
 )
 @click.option("--runs", type=click.IntRange(min=1), default=3, show_default=True, help="How often; medians are compared.")
-@click.option("--dvc", help="A dvc command to measure `dvc status` with, beside `plan`.")
+@click.option("--dvc", help="A dvc command to measure `dvc status` with, next to `plan`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as JSON.")
 def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_json: bool) -> None:
     """Measure the path. NAMES: path (time by step, CPU against a plain script), memo (the same again), serving (latency and
     throughput against a hello world), lineage (a large ledger, against recursive SQL), plan (nothing to do,
-    beside `dvc status`, and for 10,000 partitions), drift (histograms and verdict beside Evidently's preset), alarms (how
+    next to `dvc status`, and for 10,000 partitions), drift (histograms and verdict next to Evidently's preset), alarms (how
     often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions); all of them
     if none is named."""
     found: dict[str, Any] = {"machine": machine()}

@@ -1,4 +1,4 @@
-"""Drift of one partition: histograms in one pass and a verdict from stored ones, beside Evidently's preset."""
+"""Drift of one partition: histograms in one pass and a verdict from stored ones, next to Evidently's preset."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Lineage and impact in a ledger of 100,000 manifests and a million edges, beside SQL's own recursion as the reference.
+"""Lineage and impact in a ledger of 100,000 manifests and a million edges, next to SQL's own recursion as the reference.
 
 The ledger is the path of one daily product over 45 years, written through the real schema with its hash chain.
 """

@@ -144,7 +144,7 @@ def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: 
         plots(judged.evaluation)
     with parts.part("report"):
         sides = [(trained, _score(fitted, trained, product)), (tested, scores["candidate"])]
-        _report(*(rows.with_columns(pl.Series("score", values)) for rows, values in sides), fitted=fitted, product=product)
+        _report(*(rows.with_columns(pl.Series("score", values)) for rows, values in sides), product=product)
     return judged
 
 
@@ -154,20 +154,12 @@ def _score(fitted: Any, rows: Any, product: Any) -> Any:
     return score_frame(load_model(fitted.content, task=product.task), rows, fitted.features)
 
 
-def _report(trained: Any, tested: Any, *, fitted: Any, product: Any) -> None:
-    from ml_assets.core.evaluation.evidently_report import evidently_report
+def _report(trained: Any, tested: Any, *, product: Any) -> None:
+    from ml_assets.core.evaluation.evidently_report import quality_report
 
-    kinds = {kind: [f["name"] for f in fitted.features if f["kind"] == kind] for kind in ("number", "category")}
-    evidently_report(
-        trained,
-        tested,
-        task=product.task,
-        label=product.features.label,
-        score="score",
-        numeric=kinds["number"],
-        categorical=kinds["category"],
-        seed=product.model.seed,
-    )
+    threshold = product.decision.threshold if product.decision else None
+    label, seed = product.features.label, product.model.seed
+    quality_report(trained, tested, task=product.task, label=label, score="score", threshold=threshold, seed=seed)
 
 
 if __name__ == "__main__":

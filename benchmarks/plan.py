@@ -1,4 +1,4 @@
-"""A plan with nothing to do, as a whole process: on months of the demo beside `dvc status`, and on 10,000 partitions.
+"""A plan with nothing to do, as a whole process: on months of the demo next to `dvc status`, and on 10,000 partitions.
 
 Each home is first shown to be judged at all: with one delivered byte changed the same command says stale, with the old
 bytes delivered again it says nothing to do. A state that was planned before is known by its digest; the first plan is not.

@@ -1,6 +1,6 @@
-"""The path that stands in a home as a pipeline of DVC, so that `dvc status` looks at the same files as a plan does.
+"""The current path of a home as a pipeline of DVC, so that `dvc status` looks at the same files as a plan does.
 
-Each manifest that stands is a stage: what it read and its code files are dependencies, its sections of product.yaml are
+Each current manifest is a stage: what it read and its code files are dependencies, its sections of product.yaml are
 parameters, its files are outputs. Nothing is run: DVC records the files as they lie.
 """
 

@@ -1,4 +1,4 @@
-"""A home in which 10,000 partitions stand as they would be made now: the flights by the day, every candidate accepted.
+"""A home in which 10,000 partitions are as they would be made now: the flights by the day, every candidate accepted.
 
 Delivered files, snapshots, manifests, evidence and moves are written as the project writes them, only many at a time and
 not synced; their content is a few bytes each.

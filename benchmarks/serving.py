@@ -1,4 +1,4 @@
-"""Predictions over HTTP: the endpoint beside a hello world, FastAPI, plain ASGI and MLflow, in turn, A B C A B C.
+"""Predictions over HTTP: the endpoint next to a hello world, FastAPI, plain ASGI and MLflow, in turn, A B C A B C.
 
 One row at a time on one connection (latency) and on 64 (throughput), and 100 rows at a time on 16.
 """

@@ -47,12 +47,12 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
         def find(monitoring: Manifest) -> Sequence[Finding]:
             return [*_drift(lineage, product, settings, monitoring), _realised(product, monitoring)]
 
-        def beside(monitoring: Manifest) -> str:
+        def other_inputs(monitoring: Manifest) -> str:
             from ml_assets.services.watching.verdicts import compared_with
 
             return compared_with(lineage, product, monitoring)
 
-        yield from proven(context, lineage.ledger, product, PROOF, find, beside=beside)
+        yield from proven(context, lineage.ledger, product, PROOF, find, other_inputs=other_inputs)
 
     return [drift]
 

@@ -1,4 +1,4 @@
-"""How a check reports: to Dagster for people, and to the ledger as evidence about exactly one manifest."""
+"""The reporting of a check: to Dagster for people, and to the ledger as evidence about exactly one manifest."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -41,14 +41,14 @@ def proven(
     proof: Proof,
     find: Find,
     *,
-    beside: Callable[[Manifest], str] = lambda _: "",
+    other_inputs: Callable[[Manifest], str] = lambda _: "",
 ) -> Iterator[dg.AssetCheckResult]:
-    """One result per claim about the current manifest of the run's partition, from evidence or by looking. `beside`: the digest
-    of what else is looked at."""
+    """One result per claim about the current manifest of the run's partition, from evidence or by looking. `other_inputs`: the
+    digest of what else is looked at."""
     partition = partition_of(context) if STAGES[proof.stage].is_partitioned else ""
     current = ledger.current(product.name, proof.stage, partition)
-    about = beside(current) if current else ""
-    yield from proven_of(context, ledger, product, proof, manifest=current, find=find, beside=about)
+    about = other_inputs(current) if current else ""
+    yield from proven_of(context, ledger, product, proof, manifest=current, find=find, other_inputs=about)
 
 
 def proven_of(
@@ -59,7 +59,7 @@ def proven_of(
     *,
     manifest: Manifest | None,
     find: Find,
-    beside: str = "",
+    other_inputs: str = "",
 ) -> Iterator[dg.AssetCheckResult]:
     """The same about a given manifest; None is nothing to check, which never counts as a pass."""
     if manifest is None:
@@ -67,8 +67,8 @@ def proven_of(
         yield from (as_result(product, proof.stage, Finding(claim, False, what, "WARN"), False) for claim in proof.claims)
         return
     is_again = RECHECK in context.run.tags
-    found = proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again, beside=beside)
-    for finding, is_reused in found:
+    findings = proof.prove(ledger, product, manifest, find, run=context.run.run_id, is_again=is_again, other_inputs=other_inputs)
+    for finding, is_reused in findings:
         yield as_result(product, proof.stage, finding, is_reused)
 
 

@@ -1,4 +1,4 @@
-"""A partition is plausible beside the ones before it, asked before anything is trained on it."""
+"""A partition is plausible compared with the ones before it, asked before anything is trained on it."""
 
 from collections.abc import Iterator
 
@@ -14,8 +14,8 @@ from resources.settings import Settings
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """One check for each claim; those that product.yaml holds back by block what is made from the features."""
-    held = product.plausibility.hold
-    specs = [check_spec(product, "features", claim, about, blocking=claim in held) for claim, about in CLAIMS.items()]
+    holding = product.plausibility.hold
+    specs = [check_spec(product, "features", claim, about, blocking=claim in holding) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__plausible", specs=specs, can_subset=False)
     def plausible(
@@ -27,7 +27,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
             product,
             PLAUSIBLE,
             lambda features: is_plausible(lineage, product, settings, features),
-            beside=lambda features: compared_with(lineage, product, features),
+            other_inputs=lambda features: compared_with(lineage, product, features),
         )
 
     return [plausible]

@@ -18,6 +18,7 @@ class StagingServer:
     """Serves any release, whichever serves in the real home, where nothing moves. The process starts on first use."""
 
     def __init__(self, settings: Settings, product: Product) -> None:
+        """Remember what to serve; start nothing."""
         self.base_url = ""
         self._settings = settings
         self._product = product
@@ -25,9 +26,11 @@ class StagingServer:
         self._pointer = Path()
 
     def __enter__(self) -> Self:
+        """Return the server itself."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop the process, if one was started."""
         self._open.close()
 
     def serve(self, pointer: Pointer) -> None:

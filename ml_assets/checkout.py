@@ -1,4 +1,4 @@
-"""Where the files of this checkout lie that are no Python modules."""
+"""The places of this checkout's files that aren't Python modules."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The base of every error that the project raises on purpose. Subclasses live beside the code that raises them."""
+"""The base of every error that the project raises on purpose. Subclasses live next to the code that raises them."""
 
 
 class MlAssetsError(Exception):

@@ -49,7 +49,7 @@ def prepare_home(settings: Settings) -> None:
 
 
 def workspace_file(settings: Settings) -> Path:
-    """What Dagster's processes load."""
+    """The path of the workspace file that Dagster's processes load."""
     return settings.dagster_home / "workspace.yaml"
 
 

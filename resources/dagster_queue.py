@@ -8,6 +8,7 @@ class ProductQueue(QueuedRunCoordinator):
     """Named in dagster.yaml; the limits are set there, under `concurrency`."""
 
     def submit_run(self, context: SubmitRunContext) -> DagsterRun:
+        """Tag the run with its product, and queue it."""
         run = context.dagster_run
         if "product" not in run.tags and (product := _product(run)):
             self._instance.add_run_tags(run.run_id, {"product": product})

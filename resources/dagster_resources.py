@@ -27,11 +27,12 @@ from resources.tracking.mlflow_catalogue import Catalogue
 
 
 class LandingResource(ConfigurableResourceFactory[Landing]):
-    """Where sources deliver files."""
+    """The folder that sources deliver files to."""
 
     folder: str
 
     def create_resource(self, context: dg.InitResourceContext) -> Landing:
+        """Return the landing folder."""
         return Landing(Path(self.folder))
 
 
@@ -43,6 +44,7 @@ class SnapshotsResource(ConfigurableResourceFactory[Snapshots]):
     upstream: str = Field(default="", description="The store of a home that is only read, for what this one lacks.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Snapshots:
+        """Open the store."""
         return open_snapshots(self.url, cache=Path(self.cache), upstream=self.upstream)
 
 
@@ -53,6 +55,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
     head: str = Field(description="The file that remembers the last entry.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Ledger:
+        """Return the ledger; it connects on first use."""
         return Ledger(self.url, head_checkpoint=Path(self.head))
 
     @contextmanager
@@ -61,7 +64,7 @@ class LedgerResource(ConfigurableResourceFactory[Ledger]):
         run = context.run_id or ""
         ledger = Ledger(self.url, head_checkpoint=Path(self.head), run=run)
         try:
-            with leases.held(ledger.engine, run) if run else nullcontext():
+            with leases.hold(ledger.engine, run) if run else nullcontext():
                 yield ledger
         finally:
             ledger.close()
@@ -79,6 +82,7 @@ class LineageResource(ConfigurableResourceFactory[Lineage]):
     upstream: str = Field(default="", description="The ledger of a home that is only read: what was made there is reused.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Lineage:
+        """Return the store and the ledger as one."""
         sources = Sources([Path(folder) for folder in self.products], self.commit, self.merged)
         return open_lineage(self.snapshots, self.ledger, sources, cache=Path(self.cache), upstream=self.upstream)
 
@@ -90,6 +94,7 @@ class EndpointsResource(ConfigurableResourceFactory[Endpoints]):
     folder: str = Field(description="The folder of the pointer files.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Endpoints:
+        """Return the endpoints of all products."""
         return Endpoints(Path(self.folder), self.ledger)
 
 
@@ -99,6 +104,7 @@ class DbtResource(ConfigurableResourceFactory[Dbt]):
     cache: str = Field(description="The folder of parsed projects.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Dbt:
+        """Return dbt with its cache."""
         return Dbt(cache=Path(self.cache))
 
 
@@ -109,11 +115,12 @@ class TrackingResource(ConfigurableResourceFactory[Catalogue]):
     artifacts: str = Field(description="The folder of new experiments' artifacts.")
 
     def create_resource(self, context: dg.InitResourceContext) -> Catalogue:
+        """Return the catalogue; it connects on first use."""
         return Catalogue(self.url, Path(self.artifacts))
 
 
 class SettingsResource(ConfigurableResourceFactory[Settings]):
-    """Where things lie, for what is started as a process of its own. It gets no API keys."""
+    """The places of files and servers, for processes that are started. They get no API keys."""
 
     home: str
     landing: str
@@ -127,6 +134,7 @@ class SettingsResource(ConfigurableResourceFactory[Settings]):
     notify: str = ""
 
     def create_resource(self, context: dg.InitResourceContext) -> Settings:
+        """Return the settings."""
         return Settings(
             home=Path(self.home),
             landing=Path(self.landing),

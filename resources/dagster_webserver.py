@@ -24,7 +24,7 @@ class WebserverUnreachable(WebserverError):
 
 
 class WebserverRefused(WebserverError):
-    """It answered that it doesn't do this, or it is no Dagster webserver."""
+    """It answered that it doesn't do this, or it is not a Dagster webserver."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,9 @@ class Webserver:
     token: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
+        """Raise WebserverRefused for a URL that is not http or https."""
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).netloc:
-            raise WebserverRefused(f"{self.url!r} is no address of a webserver; give one like http://dagster.example:3000")
+            raise WebserverRefused(f"{self.url!r} is not an address of a webserver; give one like http://dagster.example:3000")
 
     def run_page(self, run: str) -> str:
         """The address of a run in Dagster's UI."""

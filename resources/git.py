@@ -1,4 +1,4 @@
-"""Whose commit: of the project's code, and of a product that lies elsewhere. The code digest is what counts; this tells people
+"""The commits of the project's code, and of a product in another repository. The code digest is what counts; this tells people
 where to look."""
 
 import os
@@ -38,7 +38,7 @@ class Sources:
     is_merged: bool = False
 
     def __call__(self, product: str) -> Source:
-        """Where the code, and the product if it lies outside of the code's checkout, came from."""
+        """The source of the code, and of the product if it is outside the code's checkout."""
         return source(ROOT, product=self._folder(product), stated=self.commit, is_merged=self.is_merged)
 
     def _folder(self, product: str) -> Path | None:
@@ -53,13 +53,13 @@ def source(code: Path, *, product: Path | None = None, stated: str = "", is_merg
     named: Commit | None = {"commit": stated, "is_dirty": None} if stated else None
     if named is not None and is_merged:
         named["is_merged"] = True
-    found: Source = {"code": own.commit if isinstance(own, Tracked) else named}
+    source: Source = {"code": own.commit if isinstance(own, Tracked) else named}
     if product is not None and not _comes_with(product, code):
         there = tracked(product)
         is_in_image = bool(stated) and not isinstance(own, Tracked) and there == NOT_VERSIONED
         if not is_in_image:
-            found["product"] = there.commit if isinstance(there, Tracked) else there
-    return found
+            source["product"] = there.commit if isinstance(there, Tracked) else there
+    return source
 
 
 def _comes_with(product: Path, code: Path) -> bool:

@@ -32,7 +32,7 @@ class Landing:
     root: Path
 
     def file(self, product: Product, table: str, partition: str = "") -> Path:
-        """Where the table of a partition (or a reference table, with partition "") is delivered."""
+        """The path at which the table of a partition (or a reference table, with partition "") is delivered."""
         folder = self.root / product.name
         if table in product.delivery.reference:
             return folder / f"{table}.{product.delivery.reference[table].format}"
@@ -62,7 +62,7 @@ class Landing:
         return sorted(_partitions(product, self._entries(product, table)))
 
     def stray(self, product: Product) -> dict[str, str]:
-        """Why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
+        """The reason why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
         why = {f"{t}/{name}": reason for t in product.delivery.tables for name, reason in self._strays(product, t)}
         return dict(sorted(why.items()))
 
@@ -111,7 +111,7 @@ def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
 
 
 def _no_partition(product: Product, key: str) -> str:
-    """Why a name is none of a partition."""
+    """The reason why a name is not that of a partition."""
     spec, calendar = product.partitions, partitions_of(product)
     try:
         number = ordinal(calendar, key)
@@ -123,7 +123,7 @@ def _no_partition(product: Product, key: str) -> str:
 
 
 def _no_format(name: str, suffix: str) -> str:
-    """Why a file is not read, though it may hold a delivery."""
+    """The reason why a file is not read, though it may hold a delivery."""
     if name.lower().endswith(suffix):
         return f"the ending is written {suffix}"
     if suffix in name.lower():

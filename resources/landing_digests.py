@@ -28,6 +28,7 @@ class FileDigests:
 
     @classmethod
     def read(cls, path: Path) -> "FileDigests":
+        """Return the digests kept in a file; none if it does not exist."""
         return cls(path, msgspec.json.decode(path.read_bytes()) if path.is_file() else {})
 
     def of(self, file: str, stat: os.stat_result) -> str:

@@ -204,7 +204,7 @@ class Lineage:
         return Made(manifest, reused=False)
 
     def _taken_over(self, recipe: Recipe) -> Manifest | None:
-        """What upstream made by this recipe, of the stages before a verdict; nothing that is recalled there."""
+        """The manifest that upstream made by this recipe, of the stages before a verdict; None if it is recalled there."""
         if self.upstream is None or recipe.stage not in stages.UNJUDGED:
             return None
         known = self.upstream.by_key(recipe.key)
@@ -215,7 +215,7 @@ class Lineage:
 
     def take_over(self, manifest: Manifest, there: Ledger, *, is_current: bool = True) -> None:
         """Record what another ledger does, under the run and the source that it names, with what was shown there about data and
-        model. What was shown about an evaluation or a release has to be shown here: it is what a promotion stands on."""
+        model. What was shown about an evaluation or a release has to be shown here: a promotion rests on it."""
         record = there.record_of(manifest).body
         source = cast("Source | None", record.source)
         self.ledger.publish(manifest, run=record.run, source=source, seconds=record.seconds, is_current=is_current)
@@ -257,7 +257,7 @@ def open_lineage(
     snapshots: Snapshots, ledger: Ledger, sources: Callable[[str], Source | None], *, cache: Path, upstream: str = ""
 ) -> Lineage:
     """The lineage of a store and a ledger, with the code of every stage read; what it was taken apart into is kept in `cache`.
-    `upstream` is the URL of the ledger beside it that is only read."""
+    `upstream` is the URL of the ledger next to it that is only read."""
     with ast_cache(cache / "code.json", stages.SOURCE):
         for stage in stages.STAGES.values():
             stages.closure(*stage.builders)

@@ -17,7 +17,7 @@ _PATHS = ("ML_ASSETS_HOME", "ML_ASSETS_PRODUCTS", "ML_ASSETS_LANDING", "ML_ASSET
 
 
 class ProjectFileRefused(MlAssetsError):
-    """A line of a project's file is no setting."""
+    """A line of a project's file is not a setting."""
 
 
 def project_folder(start: Path) -> Path | None:
@@ -38,7 +38,7 @@ def project_environ(folder: Path) -> dict[str, str]:
             continue
         name, sign, value = (part.strip() for part in line.partition("="))
         if not sign or not name.startswith(_PREFIX):
-            wrong = f"{folder / FILE}:{number}: {line!r} is no setting"
+            wrong = f"{folder / FILE}:{number}: {line!r} is not a setting"
             raise ProjectFileRefused(f"{wrong}; write lines such as {_PREFIX}HOME=.ml_assets")
         values[name] = _absolute(value, folder) if name in _PATHS else value
     return values

@@ -35,8 +35,8 @@ def environment_of(lock: Path, *, folder: Path) -> Path:
 
 def _commands(place: Path, python: Path, lock: Path) -> list[list[str]]:
     """By uv where there is one, else by the standard library's venv and pip. Hashes are required where the lock has any."""
-    beside = ROOT / ".uv" / "bin" / "uv"
-    uv = shutil.which("uv") or (str(beside) if beside.is_file() else None)
+    bundled = ROOT / ".uv" / "bin" / "uv"
+    uv = shutil.which("uv") or (str(bundled) if bundled.is_file() else None)
     if lock.name == "uv.lock":
         if uv is None:
             raise EnvironmentNotMade("base's libraries are locked by uv.lock, and uv is not installed: `pip install uv`")
@@ -59,5 +59,5 @@ def _run(command: list[str]) -> None:
     environment = {"UV_NATIVE_TLS": "1"} | os.environ
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        told = "; ".join((done.stderr or done.stdout).strip().splitlines()[-SHOWN_LINES:])
-        raise EnvironmentNotMade(f"base's libraries cannot be installed ({Path(command[0]).name}): {told}")
+        message = "; ".join((done.stderr or done.stdout).strip().splitlines()[-SHOWN_LINES:])
+        raise EnvironmentNotMade(f"base's libraries cannot be installed ({Path(command[0]).name}): {message}")

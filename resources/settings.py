@@ -1,4 +1,4 @@
-"""Where the project keeps things: every `ML_ASSETS_*` variable is read here and nowhere else."""
+"""The settings of the project: every `ML_ASSETS_*` variable is read here and nowhere else."""
 
 import os
 import re
@@ -41,7 +41,7 @@ class Settings:
     a file of them; `key` is one of them, plain, for this process to ask endpoints with. `commit` is the code's where it is
     run from no checkout; an image sets it when it is built, and `merged` if that was from the default branch, without changes.
     `compiled` is whether endpoints compile the releases that they serve,
-    which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read beside
+    which makes them faster and changes no score. `upstream_store` and `upstream_ledger` are those of a home that is read next to
     this one and never written: what is recorded there is not made again. `dagster_url` is the webserver that `ml-assets deploy`
     asks, with `dagster_token`. `notify` is the file of the channels that notices go out by; empty where none is named."""
 
@@ -65,10 +65,12 @@ class Settings:
 
     @property
     def dagster_home(self) -> Path:
+        """Dagster's own folder."""
         return self.home / "dagster"
 
     @property
     def mlflow_artifacts(self) -> Path:
+        """The folder for MLflow's artifacts."""
         return self.home / "mlflow" / "artifacts"
 
     @property
@@ -202,7 +204,7 @@ def _switch(env: Mapping[str, str], name: str, *, default: str) -> bool:
 
 
 def pointer_file(folder: Path, product: str, environment: str) -> Path:
-    """Where the pointer of one endpoint lies below the folder of all pointers."""
+    """The path of one endpoint's pointer below the folder of all pointers."""
     return folder / product / f"{environment}.json"
 
 

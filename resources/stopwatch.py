@@ -8,6 +8,7 @@ class Stopwatch:
     """Counts from its creation."""
 
     def __init__(self) -> None:
+        """Start counting."""
         self._wall, self._cpu = time.perf_counter(), _cpu()
 
     def seconds(self) -> dict[str, float]:

@@ -54,21 +54,21 @@ def build(product: Product) -> dg.SensorDefinition:
             make_known(context.instance, product, known)
         landed = Landed(landing, product, settings.cache)
         try:
-            found = due(lineage, landed, context.instance, most=MOST_RUNS)
+            launches = due(lineage, landed, context.instance, most=MOST_RUNS)
         except NotDelivered as error:
             return dg.SkipReason(f"{error}{about}")
         finally:
             landed.digests.write()
-        if found.launched:
-            return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in found.launched])
-        waits = "; ".join(found.waits[:SHOWN])
+        if launches.launched:
+            return dg.SensorResult(run_requests=[_request(product, delivery, step) for delivery, step in launches.launched])
+        waits = "; ".join(launches.waits[:SHOWN])
         return dg.SkipReason(f"{waits or 'no delivered partition is new or changed'}{about}")
 
     return new_data
 
 
 def _about(product: Product, landing: Landing) -> str:
-    """What a person has to know besides: files that are read as no partition, and code that changed since it was loaded."""
+    """Further notes for people: files that belong to no partition, and code that changed since it was loaded."""
     stray = [f"{name} ({why})" for name, why in landing.stray(product).items()]
     more = f" and {len(stray) - SHOWN} more" if len(stray) > SHOWN else ""
     about = f"; not read: {', '.join(stray[:SHOWN])}{more}" if stray else ""

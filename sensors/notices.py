@@ -1,4 +1,4 @@
-"""What people have to be told goes into the outbox and out by the channels of notify.yaml; one sensor for all products."""
+"""The sensor that sends notices: into the outbox, and out by the channels of notify.yaml; one for all products."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What `retrain:` in product.yaml asks for launches a training that no delivery has launched: by a schedule, or because one was
+"""The sensor that launches trainings which `retrain:` asks for and no delivery has launched: by a schedule, or because one was
 held back until now."""
 
 from datetime import UTC, datetime

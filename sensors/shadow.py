@@ -40,7 +40,7 @@ def build(product: Product) -> dg.SensorDefinition:
             mark = digest_json([running.hash, *known])
             if mark == context.cursor:
                 return dg.SkipReason(f"no new outcomes for {running.body.release}")
-            message = f"{running.body.release}: {look(lineage, endpoints, settings, product, running).told}"
+            message = f"{running.body.release}: {look(lineage, endpoints, settings, product, running).sentence}"
             context.log.info(f"{product.name}: {message}")
             context.update_cursor(mark)
         return _promotion(product, lineage) or dg.SkipReason(message)

@@ -42,11 +42,11 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         partition = newest_partition(landing, lineage.ledger, product)
         if partition is None:
             return dg.SkipReason(f"{product.name}: nothing is delivered")
-        found = stale_path(lineage, product, partition)
-        if not found.made:
-            return dg.SkipReason(found.summary)
-        made_by = digest_json([source, {name: vars(each) for name, each in definitions(product).items()}])
-        why = "; ".join([found.summary, *(cause for _, cause in found.causes[:SHOWN])])
+        stale = stale_path(lineage, product, partition)
+        if not stale.rebuilt:
+            return dg.SkipReason(stale.summary)
+        made_by = digest_json([source, {name: vars(definition) for name, definition in definitions(product).items()}])
+        why = "; ".join([stale.summary, *(cause for _, cause in stale.causes[:SHOWN])])
         tags = {"ml-assets/source": source_text(source), "ml-assets/stale": why}
         tags |= Trigger(partition, "code", made_by, why).tags
         return dg.RunRequest(run_key=f"{partition}:{made_by}", partition_key=partition, tags=tags)

@@ -68,16 +68,16 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
         gains=earlier_gains(inputs.past, metric=product.gates.metric, unit=product.gates.unit),
         windows=pooled_windows(inputs, product),
     )
-    made = output(rows, scores, judged, product=product)
+    built = output(rows, scores, judged, product=product)
     if product.keys.across_partitions == "allow":
-        return made
+        return built
     every = labelled(_delivered(inputs.tested, product), label=product.features.label)
-    return replace(made, facts={**made.facts, "seen_keys": every.height - rows.height})
+    return replace(built, facts={**built.facts, "seen_keys": every.height - rows.height})
 
 
 def outcomes_lacking(inputs: Compared, product: Product) -> str:
-    """Why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled, each has to
-    have enough: a whole one must not make up for the days of storm that another lacks."""
+    """The reason why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled,
+    each has to have enough: a whole one must not make up for the days of storm that another lacks."""
     usual = inputs.usual(product)
     windows = [[handle] for handle in inputs.tested] if inputs.is_pooled else [[*inputs.tested]]
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in windows]

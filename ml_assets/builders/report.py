@@ -7,7 +7,7 @@ from html import escape
 import polars as pl
 
 from ml_assets.builders.evaluation import Compared, candidate_scores, tested_rows
-from ml_assets.core.evaluation.evidently_report import evidently_report
+from ml_assets.core.evaluation.evidently_report import quality_report
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.lineage.facts import EvaluationFacts
 from ml_assets.core.lineage.handles import Handle
@@ -61,14 +61,12 @@ def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
     rows = tested_rows(compared.tested, compared.before, product)
     before = labelled(compared.usual(product), label=product.features.label)
     sides = (frame.with_columns(pl.Series("score", candidate_scores(compared.model, frame, product))) for frame in (before, rows))
-    features = compared.model.json("model.json")["features"]
-    return evidently_report(
+    return quality_report(
         *sides,
         task=product.task,
         label=product.features.label,
         score="score",
-        numeric=[feature["name"] for feature in features if feature["kind"] == "number"],
-        categorical=[feature["name"] for feature in features if feature["kind"] == "category"],
+        threshold=product.decision.threshold if product.decision else None,
         seed=product.model.seed,
         left_out=left_out,
     )

@@ -75,13 +75,16 @@ class LazyGroup(click.Group):
     """A group whose commands are modules of their own names: `folders` is {folder of `ml_assets/cli`: {command: help}}."""
 
     def __init__(self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, **options: Any) -> None:
+        """Take what click.Group takes, and the folders of commands."""
         super().__init__(*args, **options)
         self.folders = folders
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the folders."""
         return [name for commands in self.folders.values() for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return its command; None for an unknown name."""
         folder = next((folder for folder, commands in self.folders.items() if cmd_name in commands), None)
         if folder is None:
             return None

@@ -1,4 +1,4 @@
-"""What the ledger keeps of notices: each as it was, and by which channel it went out. Pure."""
+"""The ledger's records of notices: each as it was, and by which channel it went out. Pure."""
 
 import msgspec
 

@@ -67,7 +67,7 @@ class Notice:
 
     @property
     def facts(self) -> dict[str, str]:
-        """What it says below its subject, by label; without what it has nothing to say about."""
+        """The facts below the subject, by label; those without a value are left out."""
         serves = self.serves or ("no release" if self.product else "")
         facts = {"why": self.why, "serves": serves, "next": self.command, "link": self.link, "at": self.at}
         return {label: value for label, value in facts.items() if value}

@@ -37,7 +37,7 @@ def _summary(notice: Notice) -> dict[str, Any]:
 
 
 def _last(notice: Notice) -> list[dict[str, Any]]:
-    """What to do next, and where to look."""
+    """The next command, and the place to look."""
     command = f"Next: {_code(notice.command)}" if notice.command else ""
     is_link = notice.link.startswith(("http://", "https://"))
     link = f"<{_address(notice.link)}|Open>" if is_link else ""

@@ -57,7 +57,7 @@ def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, 
     from ml_assets.builders.features import build
 
     inputs = lineage.reads(product, "features", partition)
-    recipe = lineage.recipe(product, "features", partition, [each.as_input() for each in inputs])
+    recipe = lineage.recipe(product, "features", partition, [manifest.as_input() for manifest in inputs])
     return lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, partition, dbt), run=run)
 
 
@@ -79,7 +79,7 @@ def _to_read(
 
 
 def _landed(landing: Landing, product: Product, stage: str, partition: str) -> dict[str, File]:
-    """What lies in the landing folder. Raises NotDelivered."""
+    """The delivered files. Raises NotDelivered."""
     paths = landing.reference_files(product) if stage == "reference" else landing.partition_files(product, partition)
     return {table: File(path, path.read_bytes()) for table, path in paths.items()}
 
@@ -91,7 +91,7 @@ def kept_files(snapshots: Snapshots, manifest: Manifest) -> dict[str, File]:
 
 
 def _kept(snapshots: Snapshots, landing: Landing, product: Product, current: Manifest) -> dict[str, File]:
-    """What was read before; where the store lost it, the landing folder if it has the same bytes still."""
+    """The files that were read before; where the store lost one, that of the landing folder if it still has the same bytes."""
     try:
         return kept_files(snapshots, current)
     except BlobDamaged as error:
@@ -104,8 +104,8 @@ def _from_landing(landing: Landing, product: Product, current: Manifest, error: 
         files = _landed(landing, product, stage, partition)
     except NotDelivered:
         files = {}
-    recorded = {each.asset: each.data_version for each in current.recipe.inputs}
-    if {each.asset: each.data_version for each in delivered(product, partition, files)} != recorded:
+    recorded = {source.asset: source.data_version for source in current.recipe.inputs}
+    if {source.asset: source.data_version for source in delivered(product, partition, files)} != recorded:
         what = f"{product.name}/{stage} {partition}".strip()
         raise DeliveryGone(
             f"{what} has to be read again, but its delivered bytes are gone: {error}; deliver it again: "

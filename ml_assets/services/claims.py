@@ -28,7 +28,7 @@ def release_claims(product: Product) -> tuple[str, ...]:
 
 
 def features_claims(product: Product) -> tuple[str, ...]:
-    """What model and evaluation require of features: every dbt test, the Features contract, no leakage."""
+    """The claims about features that model and evaluation require: every dbt test, the Features contract, no leakage."""
     from resources.dbt.build import test_names
 
     return (*test_names(product), KEEPS_CONTRACT, NO_LEAKAGE)

@@ -1,6 +1,6 @@
 """Rebuilds what a release was made from, with today's code, configuration and libraries, in a scratch lineage.
 
-Each manifest names its inputs by digest: those are used, whatever stands for their partitions now.
+Each manifest names its inputs by digest: those are used, whichever manifest is current for their partitions now.
 """
 
 import json
@@ -41,6 +41,7 @@ class Rebuilt:
 
     @property
     def is_equal(self) -> bool:
+        """Whether the rebuilt data version equals the recorded one; False if nothing was built."""
         return self.now is not None and self.now.data_version == self.recorded.data_version
 
 
@@ -63,33 +64,33 @@ class Rebuilder:
 
     def rebuild_stage_by_stage(self, wanted: Iterable[Manifest]) -> None:
         """Rebuild these and what they were made from, along the path."""
-        found: dict[str, Manifest] = {}
+        needed: dict[str, Manifest] = {}
         left = list(wanted)
         while left:
             node = left.pop()
-            if node.id not in found and node.recipe.stage not in self.kept:
-                found[node.id] = node
+            if node.id not in needed and node.recipe.stage not in self.kept:
+                needed[node.id] = node
                 left += self.real.inputs(node)
-        for node in sorted(found.values(), key=lambda m: (STAGES.index(m.recipe.stage), m.partition)):
+        for node in sorted(needed.values(), key=lambda m: (STAGES.index(m.recipe.stage), m.partition)):
             self.rebuild(node)
 
     def rebuild(self, recorded: Manifest) -> Manifest:
-        """What is made now for a recorded manifest, its inputs first; each once."""
+        """Build what a recorded manifest describes, its inputs first, each once; return its manifest."""
         if recorded.recipe.stage in self.kept:
             return recorded
         if recorded.id not in self.done:
             inputs = [self.rebuild(source) for source in self.real.inputs(recorded)]
             self.tell(recorded.recipe.stage, recorded.partition)
             try:
-                made = self._make(recorded, inputs)
+                manifest = self._make(recorded, inputs)
             except MlAssetsError as error:
                 damaged = isinstance(error, BlobDamaged)
                 self.done[recorded.id] = Rebuilt(recorded, error=str(error), is_damaged=damaged)
                 raise Stopped from error
-            self.done[recorded.id] = Rebuilt(recorded, made)
-        found = self.done[recorded.id].now
-        assert found is not None
-        return found
+            self.done[recorded.id] = Rebuilt(recorded, manifest)
+        rebuilt = self.done[recorded.id].now
+        assert rebuilt is not None
+        return rebuilt
 
     def in_order(self) -> list[Rebuilt]:
         """All that was rebuilt, by stage along the path, then by partition."""
@@ -97,7 +98,7 @@ class Rebuilder:
 
     def _make(self, recorded: Manifest, inputs: list[Manifest]) -> Manifest:
         product, key = self.product, recorded.partition
-        handles = [self.scratch.handle(each) for each in inputs]
+        handles = [self.scratch.handle(manifest) for manifest in inputs]
         match recorded.recipe.stage:
             case "raw" | "reference":
                 return self._read(recorded)
@@ -137,11 +138,17 @@ class Compared:
     rows: int
     different: int
     largest: float | None
-    told: str = ""
+    note: str = ""
 
     @property
     def is_equal(self) -> bool:
+        """Whether no prediction differs."""
         return self.different == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers as JSON values; the note is called `told` there."""
+        numbers = {"rows": self.rows, "different": self.different, "largest": self.largest}
+        return {**numbers, "told": self.note, "equal": self.is_equal}
 
 
 def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
@@ -152,7 +159,7 @@ def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     read, made_from = builder.real.snapshots.read, builder.real.made_from(release)
     recorded, known = json.loads(read(release.snapshot, "golden.json")), recorded_known(read(release.snapshot, "request.json"))
     trained = [builder.rebuild(source) for source in builder.real.inputs(made_from["model"])]
-    handles = [builder.scratch.handle(each) for each in trained]
+    handles = [builder.scratch.handle(manifest) for manifest in trained]
     if release_builder.known(handles, builder.product, list(known)) != known:
         return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
     source = builder.rebuild(made_from["features"])

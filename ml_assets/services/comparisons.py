@@ -1,4 +1,4 @@
-"""What a candidate is compared with on which rows, gathered from the ledger; and the look that is charged for it."""
+"""The comparison of a candidate, gathered from the ledger: with what, on which rows; and the look that it is charged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,8 +26,8 @@ class OtherFeatures(MlAssetsError):
 @dataclass(frozen=True)
 class Comparison:
     """Manifests of the candidate, of the features of the test window and of the partitions before it (stages.partitions_before),
-    and of the releases that it is compared with. `question` is the key of the same comparison without those, `asked` its digest
-    in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary.
+    and of the releases that it is compared with. `question` is the key of the same comparison without those, `comparison` its
+    digest in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary.
     `kept_since`: the partition as of which a candidate was made that was kept, and is asked again on the windows from then on."""
 
     model: Manifest
@@ -35,7 +35,7 @@ class Comparison:
     before: Sequence[Manifest]
     baselines: Baselines
     question: str
-    asked: str = ""
+    comparison: str = ""
     past: Sequence[Manifest] = ()
     kept_since: str = ""
 
@@ -44,21 +44,21 @@ class Comparison:
         """All that the evaluation reads, each once. Earlier evaluations count by content alone: what is wrong with the data of
         one is not wrong with a verdict that learned from it how days hang together."""
         every = [self.model, *self.before, *self.tested, *self.baselines.by_role.values()]
-        learned = [replace(each.as_input(), manifest=None) for each in self.past]
-        return [*{each.id: each.as_input() for each in every}.values(), *learned]
+        learned = [replace(evaluation.as_input(), manifest=None) for evaluation in self.past]
+        return [*{manifest.id: manifest.as_input() for manifest in every}.values(), *learned]
 
     @property
     def keys(self) -> list[str]:
         """The partitions of the test window."""
-        return [each.partition for each in self.tested]
+        return [manifest.partition for manifest in self.tested]
 
     def read(self, lineage: Lineage) -> "Compared":
-        """What the builder reads."""
+        """Return the inputs of the builder."""
         from ml_assets.builders.evaluation import Compared
 
         handle = lineage.handle
-        releases = {role: handle(each) for role, each in self.baselines.by_role.items()}
-        past = [EvaluationFacts.of(each).verdict for each in self.past]
+        releases = {role: handle(manifest) for role, manifest in self.baselines.by_role.items()}
+        past = [EvaluationFacts.of(evaluation).verdict for evaluation in self.past]
         tested, before = [*map(handle, self.tested)], [*map(handle, self.before)]
         return Compared(handle(self.model), tested, before, releases, past, is_pooled=bool(self.kept_since))
 
@@ -77,18 +77,18 @@ def compared_with(
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     tested = [lineage.current(product, "features", key) for key in keys]
-    trained = [_as_now(lineage, each) for each in lineage.inputs(model)]
+    trained = [_as_now(lineage, manifest) for manifest in lineage.inputs(model)]
     before = trained[-partitions_before(product) :]
     refuse_other_definitions(product, [*trained, *tested])
-    asked = [each.as_input() for each in (model, *before, *tested)]
-    question = lineage.recipe(product, "evaluation", partition, asked).key
+    inputs = [manifest.as_input() for manifest in (model, *before, *tested)]
+    question = lineage.recipe(product, "evaluation", partition, inputs).key
     baselines = lineage.baselines(product, partition, question=question)
     facts = {"candidate": ModelFacts.of(model)} | {r: ReleaseFacts.of(m) for r, m in baselines.by_role.items()}
     seen = {role: trained_names(product, trained, role=role) for role, trained in facts.items()}
-    refuse_seen_rows(product, tested=tested_names(product, [each.partition for each in tested]), trained=seen)
+    refuse_seen_rows(product, tested=tested_names(product, [manifest.partition for manifest in tested]), trained=seen)
     lineage.require_proven(tested, features_claims(product), may_warn=MAY_WARN)
     comparison = _digest(lineage, product, model, tested, baselines)
-    past = earlier_evaluations(lineage, product, [each.partition for each in tested], comparison=comparison)
+    past = earlier_evaluations(lineage, product, [manifest.partition for manifest in tested], comparison=comparison)
     return Comparison(model, tested, before, baselines, question, comparison, past, kept_since)
 
 
@@ -97,7 +97,7 @@ def _digest(lineage: Lineage, product: Product, model: Manifest, tested: Sequenc
     from ml_assets.core.evaluation.snapshot import comparison_digest
 
     models = {role: lineage.made_from(m)["model"].data_version for role, m in baselines.by_role.items()}
-    versions = {each.partition: each.data_version for each in tested}
+    versions = {manifest.partition: manifest.data_version for manifest in tested}
     return comparison_digest(product, models={"candidate": model.data_version, **models}, tested=versions)
 
 
@@ -109,23 +109,25 @@ def _as_now(lineage: Lineage, features: Manifest) -> Manifest:
 
 
 def compared_before(lineage: Lineage, product: Product, evaluation: Manifest) -> Comparison:
-    """What a recorded evaluation compared."""
+    """The comparison of a recorded evaluation."""
     inputs = lineage.inputs(evaluation)
     facts = EvaluationFacts.of(evaluation)
-    model = next(each for each in inputs if each.recipe.stage == "model")
-    features = {each.partition: each for each in inputs if each.recipe.stage == "features"}
+    model = next(manifest for manifest in inputs if manifest.recipe.stage == "model")
+    features = {manifest.partition: manifest for manifest in inputs if manifest.recipe.stage == "features"}
     tested = [features[key] for key in facts.tested]
     before = lineage.inputs(model)[-partitions_before(product) :]
-    by_bundle = {each.snapshot: each for each in inputs if each.recipe.stage == "release"}
+    by_bundle = {manifest.snapshot: manifest for manifest in inputs if manifest.recipe.stage == "release"}
     champion, anchor = (by_bundle.get(facts.compared.get(role, "")) for role in ("champion", "anchor"))
     return Comparison(model, tested, before, Baselines(champion, anchor), facts.question, kept_since=facts.kept_since)
 
 
 def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> None:
     """Raise OtherFeatures unless all of these features were made by one definition: code with SQL, configuration, libraries."""
-    made = {each.partition: (each.recipe.code, each.recipe.config, each.recipe.environment) for each in features}
-    first, *others = made
-    if odd := [key for key in others if made[key] != made[first]]:
+    recipes = {
+        manifest.partition: (manifest.recipe.code, manifest.recipe.config, manifest.recipe.environment) for manifest in features
+    }
+    first, *others = recipes
+    if odd := [key for key in others if recipes[key] != recipes[first]]:
         raise OtherFeatures(
             f"{product.name}: the features of {', '.join(odd[:3])} were made by another definition than those of {first}; "
             f"`ml-assets run {product.name} --partition {features[-1].partition}` rebuilds what is stale"
@@ -144,4 +146,4 @@ def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str
     from ml_assets.core.gates.verdict import gate_digest
 
     budget, gate = Budget(lineage.ledger), gate_digest(product)
-    return budget.charge(product, tested=compared.keys, comparison=compared.asked, gate=gate, run=run, paid_by=paid_by)
+    return budget.charge(product, tested=compared.keys, comparison=compared.comparison, gate=gate, run=run, paid_by=paid_by)

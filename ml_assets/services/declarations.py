@@ -23,8 +23,8 @@ def checked(product: Product, cache: Path) -> Product:
     digest = digest_json(decides).encode()
     if note.is_file() and note.read_bytes() == digest:
         return product
-    if found := problems(product):
-        raise ProductError(*found)
+    if product_problems := problems(product):
+        raise ProductError(*product_problems)
     write_atomically(note, digest)
     return product
 
@@ -33,8 +33,8 @@ def problems(product: Product) -> list[str]:
     """Everything that keeps the product from running."""
     from ml_assets.core.declared.problems import declaration_problems
 
-    if found := declaration_problems(product):
-        return found
+    if declared := declaration_problems(product):
+        return declared
     try:
         test_names(product)
     except DbtProjectError as error:

@@ -20,19 +20,25 @@ def earlier_evaluations(lineage: Lineage, product: Product, tested: Sequence[str
     """
     windows = Budget(lineage.ledger).windows(product)
     own = next(
-        (look for each in windows if each.partitions == tuple(tested) for look in each.looks if look.comparison == comparison),
+        (
+            look
+            for window in windows
+            if window.partitions == tuple(tested)
+            for look in window.looks
+            if look.comparison == comparison
+        ),
         None,
     )
     before = own.entry if own else inf
-    found = (_last(lineage, product, each, before) for each in reversed(windows) if each.partitions[-1] < tested[0])
-    return list(islice(filter(None, found), MOST_WINDOWS))[::-1]
+    evaluations = (_last(lineage, product, window, before) for window in reversed(windows) if window.partitions[-1] < tested[0])
+    return list(islice(filter(None, evaluations), MOST_WINDOWS))[::-1]
 
 
 def _last(lineage: Lineage, product: Product, window: Window, before: float) -> Manifest | None:
     """The last evaluation of a window that was charged and recorded before an entry of the ledger."""
     charged = {look.comparison for look in window.looks if look.entry < before}
     recorded = lineage.ledger.recorded(product.name, "evaluation", window.partitions[-1]) if charged else []
-    usable = [each for each in recorded if (each.entry or 0) < before and _is_of(each, charged)]
+    usable = [m for m in recorded if (m.entry or 0) < before and _is_of(m, charged)]
     return usable[-1] if usable else None
 
 

@@ -14,8 +14,8 @@ from resources.ledger.ledger import Ledger
 
 @dataclass(frozen=True)
 class Finding:
-    """What one claim showed. `details` are JSON values; WARN informs, ERROR fails `ml-assets check`. What could not be looked at
-    (`is_kept` False) is no evidence, neither for nor against."""
+    """The result of one claim. `details` are JSON values; WARN informs, ERROR fails `ml-assets check`. What could not be looked
+    at (`is_kept` False) is not evidence, neither for nor against."""
 
     claim: str
     passed: bool
@@ -31,7 +31,7 @@ Find = Callable[[Manifest], Sequence[Finding]]
 @dataclass(frozen=True)
 class Proof:
     """Claims about one stage of a product that are looked at together. `entries` are the functions that look ("module:name"):
-    evidence stands for what they reach in the code. With `is_reused` False every proof looks, whatever evidence there is."""
+    evidence is valid as long as their code is the same. With `is_reused` False every proof looks, whatever evidence there is."""
 
     stage: str
     claims: tuple[str, ...]
@@ -47,19 +47,19 @@ class Proof:
         *,
         run: str,
         is_again: bool = False,
-        beside: str = "",
+        other_inputs: str = "",
     ) -> Iterator[tuple[Finding, bool]]:
-        """One finding for each claim about the manifest, and whether it is from recorded evidence. `beside` is the digest of what
-        else is looked at, such as other partitions: evidence stands for as long as that is the same."""
+        """One finding for each claim about the manifest, and whether it is from recorded evidence. `other_inputs` is the digest
+        of what else is looked at, such as other partitions: evidence is valid as long as that is the same."""
         identity = self._identity(product, manifest.recipe.stage)
-        identity = digest_json([identity, beside]) if beside else identity
+        identity = digest_json([identity, other_inputs]) if other_inputs else identity
         known = ledger.evidence(manifest.id) if self.is_reused and not is_again else {}
         if all(claim in known and known[claim].body.details.identity == identity for claim in self.claims):
             yield from ((_recorded(known[claim].body), True) for claim in self.claims)
             return
-        found = {finding.claim: finding for finding in find(manifest)}
+        findings = {finding.claim: finding for finding in find(manifest)}
         for claim in self.claims:
-            finding = found.get(claim) or Finding(claim, False, "the check gave no result for this claim")
+            finding = findings.get(claim) or Finding(claim, False, "the check gave no result for this claim")
             if finding.is_kept:
                 self._record(ledger, manifest, finding, identity, run)
             yield finding, False
@@ -70,7 +70,8 @@ class Proof:
         ledger.add_evidence(subject=manifest.id, claim=finding.claim, passed=finding.passed, details=details, run=run)
 
     def _identity(self, product: Product, stage: str) -> str:
-        """What decides a finding besides the content: the code that looks, the stage's code and configuration, the libraries."""
+        """The digest of all that decides a finding apart from the content: the code that looks, the stage's code and
+        configuration, the libraries."""
         spec = STAGES["dataset"] if stage == "raw" else STAGES[stage]
         parts = [closure(*self.entries).digest, stage_code(product, spec), stage_config(product, spec)]
         return digest_json([*parts, environment(spec)])

@@ -9,9 +9,9 @@ from resources.ledger.ledger import Ledger
 def mixed_generations(
     ledger: Ledger, product: Product, *, model: Manifest, evaluation: Manifest, features: Manifest
 ) -> list[str]:
-    """Why the model was not trained and tested on the features that are current and that `features`, whose SQL would be shipped,
-    belong to: one sentence each, none when it was."""
-    used = [each for m in (model, evaluation) for each in m.recipe.inputs if each.asset == f"{product.name}/features"]
+    """The reason why the model was not trained and tested on the features that are current and that `features`, whose SQL would
+    be shipped, belong to: one sentence each, none when it was."""
+    used = [source for m in (model, evaluation) for source in m.recipe.inputs if source.asset == f"{product.name}/features"]
     command = f"`ml-assets run {product.name} --partition {model.partition}`"
     shipped = (features.recipe.code, features.recipe.config, features.recipe.environment)
     reasons = []
@@ -19,7 +19,7 @@ def mixed_generations(
         reasons.append(
             f"the features of {features.partition}, whose SQL it would ship, were made by other code than today's; {command}"
         )
-    for key, version in sorted({(each.partition, each.data_version) for each in used}):
+    for key, version in sorted({(source.partition, source.data_version) for source in used}):
         current = ledger.current(product.name, "features", key)
         if current is None or current.data_version != version:
             reasons.append(f"it used features of {key} that are not the current ones; {command}")

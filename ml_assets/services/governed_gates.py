@@ -15,7 +15,7 @@ from resources.lineage import Lineage
 
 
 def weakened_after_a_look(lineage: Lineage, product: Product, evaluation: Manifest) -> str:
-    """What the gates of an evaluation ask less than those by which its window was asked before it, with the verdict of then;
+    """The requirements that the gates of an evaluation lack and an earlier look at its window had, with that look's verdict;
     empty if they ask at least as much, or nothing was asked before."""
     facts = EvaluationFacts.of(evaluation)
     earlier: dict[str, Look] = {}
@@ -25,14 +25,14 @@ def weakened_after_a_look(lineage: Lineage, product: Product, evaluation: Manife
         if look.gate != facts.verdict.gate:
             earlier[look.gate] = look
     recorded = lineage.ledger.recorded(product.name, "evaluation", evaluation.partition) if earlier else []
-    by_gate = {EvaluationFacts.of(each).verdict.gate: each for each in recorded}
-    asked = ((look, list(_weakenings(product, by_gate.get(gate)))) for gate, look in earlier.items())
-    return "; ".join(_told(look, weakenings) for look, weakenings in asked if weakenings)
+    by_gate = {EvaluationFacts.of(evaluation).verdict.gate: evaluation for evaluation in recorded}
+    weakened = ((look, list(_weakenings(product, by_gate.get(gate)))) for gate, look in earlier.items())
+    return "; ".join(_look_sentence(look, weakenings) for look, weakenings in weakened if weakenings)
 
 
-def _told(look: Look, weakenings: Sequence[str]) -> str:
-    said = f"was {look.decision}" if look.decision else "had no verdict yet"
-    return f"look {look.number} at this window {said}; since then the gates were weakened: {', '.join(weakenings)}"
+def _look_sentence(look: Look, weakenings: Sequence[str]) -> str:
+    outcome = f"was {look.decision}" if look.decision else "had no verdict yet"
+    return f"look {look.number} at this window {outcome}; since then the gates were weakened: {', '.join(weakenings)}"
 
 
 def as_judged(product: Product, evaluation: Manifest) -> Product | None:

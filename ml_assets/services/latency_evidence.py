@@ -7,12 +7,12 @@ from resources.ledger.ledger import Ledger
 
 
 def latency_outdated(ledger: Ledger, product: Product, release: Manifest) -> list[str]:
-    """Why a measurement that passed says nothing of the release now: it compares with another release than the one that serves,
-    or allowed a higher ratio. Empty where none passed, or none is declared."""
-    found = ledger.evidence(release.id).get(LATENCY_HOLDS) if product.staging else None
-    if product.staging is None or found is None or not found.body.passed:
+    """The reason why a measurement that passed says nothing of the release now: it compares with another release than the one
+    that serves, or allowed a higher ratio. Empty where none passed, or none is declared."""
+    evidence = ledger.evidence(release.id).get(LATENCY_HOLDS) if product.staging else None
+    if product.staging is None or evidence is None or not evidence.body.passed:
         return []
-    measured = found.body.details.values
+    measured = evidence.body.details.values
     entry = ledger.pointer(product.name, "production")
     serving = entry.body.bundle if entry else None
     if serving == release.snapshot:

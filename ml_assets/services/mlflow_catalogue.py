@@ -1,4 +1,4 @@
-"""What MLflow shows of an evaluation and its release. A catalogue for people: nothing reads it to decide anything."""
+"""The entries in MLflow of an evaluation and its release. A catalogue for people: nothing reads it to decide anything."""
 
 import json
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ def tracked(lineage: Lineage, product: Product, partition: str) -> Tracked:
     model = lineage.made_from(evaluation)["model"]
 
     def of_this(stage: str) -> Manifest | None:
-        found = lineage.ledger.current(product.name, stage, partition)
-        return found if found is not None and lineage.made_from(found).get("evaluation") == evaluation else None
+        manifest = lineage.ledger.current(product.name, stage, partition)
+        return manifest if manifest is not None and lineage.made_from(manifest).get("evaluation") == evaluation else None
 
     return Tracked(model, evaluation, of_this("release"), of_this("report"))
 
@@ -52,8 +52,8 @@ def log(context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalog
     with tracking.run(context, product.name) as mlflow:
         place = write(mlflow, logged)
         version = _register(lineage, tracking, product, what.release, place["mlflow_run"]) if what.release else None
-    found = {**place, "version": version}
-    return Output({"tracking.json": json.dumps(found, indent=1).encode()}, found)
+    tracked = {**place, "version": version}
+    return Output({"tracking.json": json.dumps(tracked, indent=1).encode()}, tracked)
 
 
 def kept_release(lineage: Lineage, product: Product, partition: str) -> Manifest | None:
@@ -77,19 +77,19 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
     """A version of the registered model, with what a person needs there to decide; the same release once."""
     from ml_assets.services.release_status import release_status
 
-    found = release_status(lineage, product, release)
-    verdict = EvaluationFacts.of(found.evaluation).verdict
+    status = release_status(lineage, product, release)
+    verdict = EvaluationFacts.of(status.evaluation).verdict
     tags = {
         "bundle": release.snapshot,
-        "release": found.name,
+        "release": status.name,
         "manifest": release.id,
         "verdict": verdict.decision,
         "gates": verdict.gate,
-        "approval": _approval(found),
+        "approval": _approval(status),
         "as_of": release.partition,
     }
-    if found.override:
-        tags["override"] = f"by {found.override.by}: {found.override.reason}"
+    if status.override:
+        tags["override"] = f"by {status.override.by}: {status.override.reason}"
     card = lineage.snapshots.read(release.snapshot, "card.md").decode()
     folder = lineage.snapshots.checkout(release.snapshot)
     return tracking.register(product.name, run_id=mlflow_run, folder=folder, tags=tags, description=card)
@@ -100,11 +100,11 @@ def _approval(status: "ReleaseStatus") -> str:
 
 
 def show(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest | None) -> None:
-    """Let MLflow show where the release stands with people, and which version serves in production."""
+    """Let MLflow show what people decided about the release, and which version serves in production."""
     from ml_assets.services.release_status import release_status
 
-    if release is not None and (found := release_status(lineage, product, release)).approvals.state != "not asked":
-        tracking.tag(product.name, {"approval": _approval(found)}, bundle=release.snapshot)
+    if release is not None and (status := release_status(lineage, product, release)).approvals.state != "not asked":
+        tracking.tag(product.name, {"approval": _approval(status)}, bundle=release.snapshot)
     pointer = lineage.ledger.pointer(product.name, PRODUCTION)
     if pointer is not None:
         registry.show(tracking.client(), product.name, PRODUCTION, bundle=pointer.body.bundle)

@@ -1,4 +1,4 @@
-"""What is gathered for the model card of a release from ledger and store. The text is core.release.card's."""
+"""The values for the model card of a release, from ledger and store. core.release.card writes the text."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 def card_about(lineage: Lineage, name: str, *, model: Manifest, evaluation: Manifest, override: Override | None) -> "About":
-    """What the card says of the release that is made of these."""
+    """The values for the card of the release that is made of these."""
     from ml_assets.core.release.card import About
 
     trained = lineage.inputs(model)
     tested = lineage.tested(evaluation)
     return About(
         release=name,
-        made={"model": model, "evaluation": evaluation, "features": tested[-1]},
+        manifests={"model": model, "evaluation": evaluation, "features": tested[-1]},
         champion=_champion(lineage, evaluation),
         used=[*_used(lineage, trained, "trained"), *_used(lineage, tested, "tested")],
         measured=lineage.snapshots.read(evaluation.snapshot, "summary.md").decode(),
@@ -29,7 +29,7 @@ def card_about(lineage: Lineage, name: str, *, model: Manifest, evaluation: Mani
 
 
 def _champion(lineage: Lineage, evaluation: Manifest) -> dict[str, Manifest] | None:
-    """What the champion was made from, by stage."""
+    """The manifests that the champion was made from, by stage."""
     bundle = EvaluationFacts.of(evaluation).compared.get("champion")
     release = next((m for m in lineage.inputs(evaluation) if m.snapshot == bundle), None)
     return lineage.made_from(release) if release else None
@@ -54,8 +54,8 @@ def _delivered(lineage: Lineage, features: Manifest) -> dict[str, str]:
     for stage in ("dataset", "raw"):
         asset = f"{features.recipe.product}/{stage}"
         given = next((i for i in features.recipe.inputs if (i.asset, i.partition) == (asset, features.partition)), None)
-        found = lineage.ledger.manifest(given.manifest) if given and given.manifest else None
-        if found is None:
+        recorded = lineage.ledger.manifest(given.manifest) if given and given.manifest else None
+        if recorded is None:
             return {}
-        features = found
+        features = recorded
     return {given.asset.rpartition("/")[2]: given.data_version for given in features.recipe.inputs}

@@ -1,4 +1,4 @@
-"""When a product can ask about a candidate again."""
+"""The next window in which a product's candidate can be judged."""
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.spec.product import Product
@@ -29,7 +29,7 @@ def next_delivery(landing: Landing, ledger: Ledger, product: Product, table: str
 
 
 def no_fold_left(product: Product) -> str:
-    """Why no further delivery of a static table is trained on, and what would help, as a clause."""
+    """The reason why no further delivery of a static table is trained on, and what would help, as a clause."""
     folds = product.split.folds
     return (
         f"no reserve fold is left: each of the {folds} was the test window of a delivery, and only unseen rows can judge a "
@@ -38,7 +38,7 @@ def no_fold_left(product: Product) -> str:
 
 
 def next_window(ledger: Ledger, product: Product) -> str:
-    """What comes next, as a clause: the next window and when it is due, or a person."""
+    """The next step, as a clause: the next window and when it is due, or a person."""
     key, calendar = next_partition(ledger, product), partitions_of(product)
     if key is None and calendar.is_static:
         return no_fold_left(product)

@@ -13,5 +13,5 @@ def notify_server(product: Product, release: str) -> str:
     except client.EndpointUnreachable:
         return f"no server runs on port {spec.port}; it will read the pointer when it starts"
     if reply["release"] != release:
-        return f"the server on port {spec.port} answers with {reply['release']}: does it serve another home?"
-    return f"the server on port {spec.port} answers with {release}"
+        return f"the server on port {spec.port} serves {reply['release']}: is it the server of another home?"
+    return f"the server on port {spec.port} serves {release}"

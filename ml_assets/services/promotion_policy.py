@@ -1,4 +1,5 @@
-"""What `promote:` in product.yaml asks of a release besides its evidence: that it comes from a clean, merged commit."""
+"""The requirement of `promote:` in product.yaml on a release, in addition to its evidence: that it comes from a clean, merged
+commit."""
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.source import not_merged
@@ -8,7 +9,8 @@ from resources.lineage import Lineage
 
 
 def withheld_by_commit(lineage: Lineage, product: Product, release: Manifest) -> list[str]:
-    """Why the product keeps this release out of production: the commit that it was made at, and what to do; none if it doesn't.
+    """The reason why the product keeps this release out of production: the commit that it was made at, and what to do; none if it
+    doesn't.
 
     A release whose recorded source isn't clean and merged is let through where this process runs from a clean, merged commit that
     would make the very same: equal recipes are reused, so committing, merging or squashing the changes makes no other release.

@@ -66,15 +66,15 @@ def find(ledger: Ledger, product: Product, what: str, *, reason: str, by: str) -
 
 def consequences(ledger: Ledger, product: Product, recall: Recall) -> Consequences:
     """Return what the recall, recorded or not, touches now and what it requires."""
-    made = recalls.descendants(ledger, recall)
-    bad = {*recalls.derived(ledger, product.name), *(manifest.id for manifest in made)}
+    descendants = recalls.descendants(ledger, recall)
+    bad = {*recalls.derived(ledger, product.name), *(manifest.id for manifest in descendants)}
     gone = set(recalls.recalled_partitions(ledger, product.name))
     if recall.what == "partition" and _is_current(ledger, product, recall):
         gone.add(recall.partition)
     return Consequences(
         recall=recall,
-        touched=_by_stage(made),
-        releases=list(dict.fromkeys(ReleaseFacts.of(m).release for m in made if m.recipe.stage == "release")),
+        touched=_by_stage(descendants),
+        releases=list(dict.fromkeys(ReleaseFacts.of(m).release for m in descendants if m.recipe.stage == "release")),
         rollbacks=[r for name in ENVIRONMENTS if (r := _rollback(ledger, product, name, bad))],
         again=_again(ledger, product, bad, gone, recall),
     )

@@ -1,4 +1,4 @@
-"""A verdict again, from the scores that are stored beside it: what was written down is held against what was measured."""
+"""A verdict again, from the scores that are stored next to it: what was written down is compared with what was measured."""
 
 from collections.abc import Iterator
 from math import isclose
@@ -25,7 +25,7 @@ TOLERANCE = 1e-6
 
 
 def contradictions(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
-    """What an ACCEPT says that its stored scores, on the labels of the features that were tested, do not; empty if nothing. Every
+    """The statements of an ACCEPT that its stored scores, on the labels of the features that were tested, contradict. Every
     other decision lets nothing through, so it is not asked. Raises BlobDamaged."""
     facts = EvaluationFacts.of(evaluation)
     if facts.verdict.decision != "ACCEPT":
@@ -45,7 +45,7 @@ def _tested(lineage: Lineage, product: Product, compared: Comparison) -> "pl.Dat
     """The labelled rows of the test window that judge."""
     from ml_assets.builders.evaluation import tested_rows
 
-    tested, before = ([lineage.handle(each) for each in part] for part in (compared.tested, compared.before))
+    tested, before = ([lineage.handle(manifest) for manifest in part] for part in (compared.tested, compared.before))
     return tested_rows(tested, before, product)
 
 
@@ -54,7 +54,7 @@ def _usual(lineage: Lineage, product: Product, compared: Comparison) -> "pl.Data
     from ml_assets.builders.evaluation import trained_rows
     from ml_assets.core.model.training import labelled
 
-    before = [lineage.handle(each) for each in compared.before[-product.window.test :]]
+    before = [lineage.handle(manifest) for manifest in compared.before[-product.window.test :]]
     return labelled(trained_rows(before, product), label=product.features.label)
 
 
@@ -67,7 +67,7 @@ def _judged(
     from ml_assets.core.gates.too_good import earlier_gains
     from ml_assets.core.gates.verdict import judge
 
-    learned = [EvaluationFacts.of(each).verdict for id in facts.past if (each := lineage.ledger.manifest(id)) is not None]
+    learned = [EvaluationFacts.of(m).verdict for id in facts.past if (m := lineage.ledger.manifest(id)) is not None]
     read = compared.read(lineage)
     scores: Scores = {role: scored[role].to_numpy() for role in MODELS if role in scored.columns}
     verdict = judge(
@@ -88,12 +88,12 @@ def _differences(recorded: VerdictFacts, again: VerdictFacts) -> Iterator[str]:
         return
     if again.too_good and recorded.gain is not None and not recorded.too_good:
         yield f"it is recorded as no surprise; its stored scores say: {again.too_good}"
-    found = {claim.name: claim for claim in again.claims}
+    rederived_claims = {claim.name: claim for claim in again.claims}
     for claim in recorded.claims:
-        other = found.get(claim.name)
+        other = rederived_claims.get(claim.name)
         if other is None or not _agree(claim, other):
-            told = "nothing" if other is None else f"{other.outcome}: {other.message}"
-            yield f"gate {claim.name} is recorded as {claim.outcome}: {claim.message}; its stored scores give {told}"
+            message = "nothing" if other is None else f"{other.outcome}: {other.message}"
+            yield f"gate {claim.name} is recorded as {claim.outcome}: {claim.message}; its stored scores give {message}"
 
 
 def _agree(one: ClaimFacts, other: ClaimFacts) -> bool:

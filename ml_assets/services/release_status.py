@@ -47,6 +47,7 @@ class ReleaseStatus:
 
     @property
     def name(self) -> str:
+        """The name of the release."""
         return ReleaseFacts.of(self.release).release
 
     @cached_property
@@ -69,8 +70,8 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
         reasons.append(f"the verdict is about model {facts.candidate[:12]}, not {model.data_version[:12]}")
     overrode = override.by if override and permit.overridden else ""
     statements = Decisions(lineage.ledger).statements(release, evaluation)
-    asked = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
-    approved = approvals(statements, approval_reason=asked, four_eyes=product.gates.four_eyes, overridden_by=overrode)
+    approval_reason = permit.approval_reason or weakened_after_a_look(lineage, product, evaluation)
+    approved = approvals(statements, approval_reason=approval_reason, four_eyes=product.gates.four_eyes, overridden_by=overrode)
     moves = moves_of(lineage.ledger, product.name, "production")
     answering = lineage.ledger.by_prefix(moves[-1].bundle) if moves else []
     decision = decide(
@@ -97,7 +98,7 @@ def release_status(lineage: Lineage, product: Product, release: Manifest) -> Rel
 
 
 def unrecorded(lineage: Lineage, product: Product, evaluation: Manifest) -> list[str]:
-    """Why the verdict that an evaluation names is not the one that was given; no person's decision can fix that."""
+    """The reason why the verdict that an evaluation names is not the one that was given; no person's decision can fix that."""
     facts = EvaluationFacts.of(evaluation)
     reasons = []
     given = json.loads(lineage.snapshots.read(evaluation.snapshot, "verdict.json"))

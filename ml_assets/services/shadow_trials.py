@@ -27,9 +27,9 @@ from resources.settings import Settings
 JUDGE = "the judge of shadows"
 
 
-def held(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest) -> str | None:
-    """Why the release may not serve yet, in words; None when nothing holds it back. Starts what is declared: its shadow, then,
-    when that was good enough, its canary."""
+def hold_reason(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Product, release: Manifest) -> str | None:
+    """The reason why the release may not serve yet, in words; None when nothing holds it back. Starts what is declared: its
+    shadow, then, when that was good enough, its canary."""
     champion = lineage.ledger.pointer(product.name, "production")
     declared = [terms for terms in (product.endpoint.shadow, product.endpoint.canary) if terms is not None]
     if not declared or champion is None:
@@ -39,7 +39,7 @@ def held(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Pr
         is_ours = running.body.bundle == release.snapshot
         if judged.verdict == "undecided" or (judged.verdict == "good enough" and not is_ours):
             where = shadows.place(running)
-            return f"{where}: {judged.told}" if is_ours else f"{running.body.release} is {where} before it: {judged.told}"
+            return f"{where}: {judged.sentence}" if is_ours else f"{running.body.release} is {where} before it: {judged.sentence}"
     for terms in declared:
         end = shadows.ended(lineage.ledger, release, champion, is_canary=isinstance(terms, CanarySpec))
         if end is None:
@@ -58,7 +58,7 @@ def _start(endpoints: Endpoints, product: Product, release: Manifest, champion: 
         champion=champion,
         terms=Terms(**declared.model_dump(exclude={"share"})),
         by="the endpoint",
-        reason=f"{ReleaseFacts.of(release).release} is to be tried beside {champion.body.release}",
+        reason=f"{ReleaseFacts.of(release).release} is to be tried next to {champion.body.release}",
         share=share,
     )
     return f"{shadows.place(started)} from now on; {_notified(endpoints, product)}"
@@ -68,7 +68,7 @@ def look(lineage: Lineage, endpoints: Endpoints, settings: Settings, product: Pr
     """Judge the shadow on all outcomes so far, and end it, recorded with the evidence, when that is decided."""
     judged = judged_now(lineage, settings, product, running)
     if judged.verdict != "undecided":
-        evidence, reason = judged.evidence, judged.told
+        evidence, reason = judged.evidence, judged.sentence
         shadows.stop(lineage.ledger, running, outcome=judged.verdict, evidence=evidence, by=JUDGE, reason=reason)
         _notified(endpoints, product)
     return judged

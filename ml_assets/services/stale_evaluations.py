@@ -20,7 +20,8 @@ KINDS = {"code": "code", "config": "configuration", "environment": "libraries", 
 
 @dataclass(frozen=True)
 class Staleness:
-    """Why an evaluation is no evidence for the code as it is: what made it (`kinds`), and the root causes in words."""
+    """The reason why an evaluation is not evidence for the code as it is: what made it (`kinds`), and the root causes in
+    words."""
 
     product: str
     partition: str
@@ -35,17 +36,18 @@ class Staleness:
 
     @property
     def consequence(self) -> str:
-        """What follows, and the next command."""
+        """The consequence, and the next command."""
         command = f"`ml-assets run {self.product} --partition {self.partition}`"
-        return f"it is no evidence for the code as it is; {command} makes it again"
+        return f"it is not evidence for the code as it is; {command} makes it again"
 
     @property
     def message(self) -> str:
+        """All of it in one line."""
         return f"{self.made_by}: {'; '.join(self.causes)}; {self.consequence}"
 
     @property
     def markdown(self) -> str:
-        """A block that stands above an evaluation."""
+        """A block of text above an evaluation."""
         causes = "".join(f"> - {text(cause)}\n" for cause in self.causes)
         return f"> **The evaluation of {text(self.partition)} was {self.made_by}**; {self.consequence}.\n>\n{causes}\n"
 
@@ -55,10 +57,10 @@ def stale_evaluations(lineage: Lineage, product: Product) -> dict[str, Staleness
     stale = [item for item in stale_before(lineage, product, "evaluation") if item.stage == "evaluation"]
     causes = dict.fromkeys(cause for item in stale for cause in item.causes if cause.kind in KINDS)
     words = {cause: tell(lineage.ledger, product, cause) for cause in causes}
-    found = {item.partition: [cause for cause in item.causes if cause in words] for item in stale}
+    causes_by_partition = {item.partition: [cause for cause in item.causes if cause in words] for item in stale}
     return {
         partition: Staleness(product.name, partition, {c.kind for c in those}, list(dict.fromkeys(words[c] for c in those)))
-        for partition, those in found.items()
+        for partition, those in causes_by_partition.items()
         if those
     }
 
@@ -78,7 +80,7 @@ def not_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> str
     if was_charged(lineage, product, evaluation):
         return ""
     command = f"`ml-assets run {product.name} --partition {evaluation.partition}`"
-    return f"no look was charged here for this evaluation, so it lets nothing through; {command} judges it anew"
+    return f"no look was charged here for this evaluation, so it lets nothing through; {command} judges it again"
 
 
 def _upstream(lineage: Lineage, manifest: Manifest) -> Iterator[Manifest]:

@@ -31,11 +31,11 @@ class InputStale(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Told:
-    """What hears of a rebuild: words, each snapshot, and what each of its checks found (with whether that was known)."""
+class RebuildListener:
+    """Callbacks of a rebuild: for words, for each snapshot, and for each check's finding (and whether that was reused)."""
 
     say: Callable[[str], None]
-    made: Callable[[Made], None]
+    built: Callable[[Made], None]
     checked: Callable[[Manifest, Finding, bool], None]
 
 
@@ -48,7 +48,7 @@ def bring_up_to_date(
     *,
     is_trained: bool,
     run: str,
-    told: Told,
+    listener: RebuildListener,
 ) -> list[Item]:
     """Rebuild what is stale of all that the features of the partition read and, with `is_trained`, of the features that its
     candidate is trained and tested on. What was rebuilt, in order. Raises InputStale, which names the partition."""
@@ -56,34 +56,34 @@ def bring_up_to_date(
     items = [item for item in stale_before(lineage, product, "features") if (item.stage, item.partition) in needed]
     if not items:
         return []
-    _announce(lineage.ledger, product, items, told)
+    _announce(lineage.ledger, product, items, listener)
     done: set[Asset] = set()
     for number, item in enumerate(items, 1):
         if (item.stage, item.partition) in done:
             continue
         why = "; ".join(dict.fromkeys(tell(lineage.ledger, product, cause) for cause in item.causes))
-        told.say(f"rebuilding {number} of {len(items)}: {item.stage} {item.partition} ({why})")
-        for made in _rebuilt(lineage, landing, dbt, product, item, run=run):
-            done.add((made.manifest.recipe.stage, made.manifest.partition))
-            told.made(made)
-            for finding, is_known in prove_all(lineage, dbt, product, made.manifest, run=run):
-                told.checked(made.manifest, finding, is_known)
+        listener.say(f"rebuilding {number} of {len(items)}: {item.stage} {item.partition} ({why})")
+        for snapshot in _rebuilt(lineage, landing, dbt, product, item, run=run):
+            done.add((snapshot.manifest.recipe.stage, snapshot.manifest.partition))
+            listener.built(snapshot)
+            for finding, is_known in prove_all(lineage, dbt, product, snapshot.manifest, run=run):
+                listener.checked(snapshot.manifest, finding, is_known)
     return items
 
 
 def stale_of_path(lineage: Lineage, product: Product, partition: str) -> tuple[list[Item], list[Item]]:
-    """What is stale of the partition's path and of all that it reads, so that a run of it makes it again; and what else is stale,
+    """The stale snapshots of the partition's path and of all that it reads, which a run of it rebuilds; and the other stale ones,
     which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
     needed = _needed(product, partition, is_trained=True)
     stale = stale_before(lineage, product, PATH[-1])
-    made = [item for item in stale if item.partition == partition or (item.stage, item.partition) in needed]
-    return made, [item for item in stale if item not in made]
+    included = [item for item in stale if item.partition == partition or (item.stage, item.partition) in needed]
+    return included, [item for item in stale if item not in included]
 
 
 def refuse_stale(lineage: Lineage, product: Product, stage: str, partition: str) -> None:
     """Raise InputStale if anything that the stage reads for the partition is stale: for selections that do not rebuild it."""
     needed = set(_read_by(product, stage, partition))
-    before = [each for each in needed if each[0] != stage]
+    before = [stage_and_partition for stage_and_partition in needed if stage_and_partition[0] != stage]
     until = max((name for name, _ in before), key=_place, default="")
     if not until:
         return
@@ -99,7 +99,7 @@ def refuse_stale(lineage: Lineage, product: Product, stage: str, partition: str)
 
 
 def estimated_seconds(ledger: Ledger, product: Product, items: Sequence[Item]) -> float | None:
-    """What these would take by the recorded times of the newest builds of their stages, in CPU seconds; None without any."""
+    """The cost of these in CPU seconds, by the recorded times of the newest builds of their stages; None without any."""
     stages = {item.stage for item in items}
     typical = {stage: median(times) for stage in stages if (times := ledger.build_seconds(product.name, stage, RECENT))}
     return sum(typical.get(item.stage, 0.0) for item in items) if typical else None
@@ -111,12 +111,12 @@ def estimated_cost(ledger: Ledger, product: Product, items: Sequence[Item]) -> s
     return f"about {seconds:.0f} CPU seconds by recorded times" if seconds is not None else "an unknown time: none is recorded"
 
 
-def _announce(ledger: Ledger, product: Product, items: Sequence[Item], told: Told) -> None:
+def _announce(ledger: Ledger, product: Product, items: Sequence[Item], listener: RebuildListener) -> None:
     partitions = sorted({item.partition for item in items} - {""})
-    told.say(f"{len(items)} stale snapshots of {len(partitions)} partitions are rebuilt first")
+    listener.say(f"{len(items)} stale snapshots of {len(partitions)} partitions are rebuilt first")
     if len(items) > product.rebuild.most:
         cost = estimated_cost(ledger, product, items)
-        told.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
+        listener.say(f"that is more than rebuild.most ({product.rebuild.most}): {len(items)} snapshots, {cost}")
 
 
 def _rebuilt(lineage: Lineage, landing: Landing, dbt: Dbt, product: Product, item: Item, *, run: str) -> Sequence[Made]:

@@ -1,4 +1,5 @@
-"""What a run of a product's newest partition makes again, in words: for `ml-assets run --stale` and the sensor of stale paths."""
+"""The snapshots that a run of a product's newest partition rebuilds: for `ml-assets run --stale` and the sensor of stale
+paths."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -18,11 +19,11 @@ from resources.lineage import Lineage
 
 @dataclass(frozen=True)
 class StalePath:
-    """What a run of the partition makes again (`made`) and what is stale besides, which it leaves alone (`others`); `summary` is
-    a line about both, `causes` are the root causes, each with the number of snapshots. Where the test window is retired, so that
+    """Snapshots that a run of the partition rebuilds (`rebuilt`), and stale ones that it leaves alone (`others`). `summary` is a
+    line about both, `causes` are the root causes, each with the number of snapshots. Where the test window is retired, so that
     the candidate cannot be judged, nothing is made: the next partition opens a window, and rebuilds what is stale."""
 
-    made: Sequence[Item]
+    rebuilt: Sequence[Item]
     others: Sequence[Item]
     summary: str
     causes: Sequence[tuple[int, str]]
@@ -34,34 +35,37 @@ def newest_partition(landing: Landing, ledger: Ledger, product: Product) -> str 
 
 
 def stale_path(lineage: Lineage, product: Product, partition: str) -> StalePath:
-    """What is stale of the partition's path and of all that it reads."""
-    made, others = stale_of_path(lineage, product, partition)
-    if why := _why_retired(lineage, product, partition, made):
+    """The stale snapshots of the partition's path and of all that it reads."""
+    included, others = stale_of_path(lineage, product, partition)
+    if why := _why_retired(lineage, product, partition, included):
         waiting = (
-            f"{len(made)} stale snapshots wait for the next partition, whose test window is open: this one's is retired, {why}"
+            f"{len(included)} stale snapshots wait for the next partition, whose test window is open: "
+            f"this one's is retired, {why}"
         )
-        return StalePath((), (*made, *others), f"{product.name} {partition}: {waiting}", ())
-    counts = Counter(cause for item in made for cause in item.causes)
+        return StalePath((), (*included, *others), f"{product.name} {partition}: {waiting}", ())
+    counts = Counter(cause for item in included for cause in item.causes)
     causes = [(count, tell(lineage.ledger, product, cause)) for cause, count in counts.most_common()]
-    return StalePath(made, others, f"{product.name} {partition}: {_summary(lineage, product, partition, made, others)}", causes)
+    return StalePath(
+        included, others, f"{product.name} {partition}: {_summary(lineage, product, partition, included, others)}", causes
+    )
 
 
-def _why_retired(lineage: Lineage, product: Product, partition: str, made: Sequence[Item]) -> str:
-    """Why a run of the partition could not judge its candidate; empty where it can, or has judged the same before."""
-    stages = {item.stage for item in made}
+def _why_retired(lineage: Lineage, product: Product, partition: str, included: Sequence[Item]) -> str:
+    """The reason why a run of the partition could not judge its candidate; empty where it can, or has judged the same before."""
+    stages = {item.stage for item in included}
     if "evaluation" not in stages:
         return ""
     window = Budget(lineage.ledger).window(product, test_keys(product, partition))
     if window.why_retired and not stages & {*PATH[: PATH.index("evaluation")]}:
-        asked = compare(lineage, product, partition).asked
-        return "" if any(look.comparison == asked for look in window.looks) else window.why_retired
+        comparison = compare(lineage, product, partition).comparison
+        return "" if any(look.comparison == comparison for look in window.looks) else window.why_retired
     return window.why_retired
 
 
-def _summary(lineage: Lineage, product: Product, partition: str, made: Sequence[Item], others: Sequence[Item]) -> str:
+def _summary(lineage: Lineage, product: Product, partition: str, included: Sequence[Item], others: Sequence[Item]) -> str:
     left = f"; {len(others)} stale snapshots of other partitions stay: no older test window is asked again" if others else ""
-    if not made:
+    if not included:
         return f"nothing to do, neither its path nor what it reads is stale{left}"
-    reads = sum(item.partition != partition for item in made)
-    cost = estimated_cost(lineage.ledger, product, made)
-    return f"{len(made)} stale snapshots are made again, {reads} of them what it reads; {cost}{left}"
+    reads = sum(item.partition != partition for item in included)
+    cost = estimated_cost(lineage.ledger, product, included)
+    return f"{len(included)} stale snapshots are made again, {reads} of them what it reads; {cost}{left}"

@@ -34,7 +34,7 @@ def transfer(release: Manifest, source: Lineage, target: Lineage, *, say: Say = 
     becomes current where the other home has nothing. Raises NotTransferred for what was recalled, BlobDamaged."""
     wanted = made_from(source, release)
     bad = recalls.derived(source.ledger, release.recipe.product)
-    if recalled := next((each for each in wanted if each.id in bad), None):
+    if recalled := next((manifest for manifest in wanted if manifest.id in bad), None):
         raise NotTransferred(f"{_named(release)} comes from {_named(recalled)}, which was recalled; `ml-assets impact` says why")
     result = Transferred()
     for manifest in wanted:
@@ -45,16 +45,16 @@ def transfer(release: Manifest, source: Lineage, target: Lineage, *, say: Say = 
 
 def made_from(lineage: Lineage, manifest: Manifest) -> list[Manifest]:
     """The manifest with everything that it was made from, each once, inputs before what was made of them."""
-    found: dict[str, Manifest] = {}
+    manifests: dict[str, Manifest] = {}
     waiting = [(manifest, False)]
     while waiting:
-        each, is_next = waiting.pop()
+        following, is_next = waiting.pop()
         if is_next:
-            found[each.id] = each
-        elif each.id not in found:
-            waiting.append((each, True))
-            waiting += [(one, False) for one in reversed(lineage.inputs(each)) if one.id not in found]
-    return [*found.values()]
+            manifests[following.id] = following
+        elif following.id not in manifests:
+            waiting.append((following, True))
+            waiting += [(one, False) for one in reversed(lineage.inputs(following)) if one.id not in manifests]
+    return [*manifests.values()]
 
 
 def _carried(manifest: Manifest, source: Lineage, target: Lineage, result: Transferred) -> bool:

@@ -1,4 +1,4 @@
-"""What goes together with how data arrives: slices of time need columns of time, deliveries of a static table have none."""
+"""Rules about how data arrives: slices of time need columns of time, deliveries of a static table have none."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from ml_assets.spec.sections import FeatureSpec, KeysSpec
 
 
 def arrival_problem(section: object, before: Mapping[str, Any]) -> str:
-    """What is wrong with a section, given those `before` it that could be read, by name; empty if nothing is."""
+    """The mistake in a section, given those `before` it that could be read, by name; empty if there is none."""
     partitions: PartitionSpec = before["partitions"]
     match section:
         case DeliverySpec():
@@ -30,7 +30,7 @@ def arrival_problem(section: object, before: Mapping[str, Any]) -> str:
 
 
 def _delivery_problem(delivery: DeliverySpec, partitions: PartitionSpec) -> str:
-    """What is wrong with the columns of time of the delivered tables; empty if nothing is."""
+    """The mistake in the time columns of the delivered tables; empty if there is none."""
     for name, table in delivery.tables.items():
         if partitions.is_static and table.time:
             return f"tables.{name}.time: each delivery is the whole table, whatever the time of its rows; leave it out"
@@ -40,7 +40,7 @@ def _delivery_problem(delivery: DeliverySpec, partitions: PartitionSpec) -> str:
 
 
 def _features_problem(features: FeatureSpec, partitions: PartitionSpec) -> str:
-    """What is wrong with the time of a question, and with what it may look back at; empty if nothing is."""
+    """The mistake in the time of a question, or in what it may look back at; empty if there is none."""
     if partitions.is_static and features.lookback:
         return f"lookback: each delivery is in the place of the one before; found {features.lookback}, allowed: 0"
     if not partitions.is_static and not features.time:
@@ -49,16 +49,16 @@ def _features_problem(features: FeatureSpec, partitions: PartitionSpec) -> str:
 
 
 def _split_problem(split: SplitSpec, partitions: PartitionSpec, features: FeatureSpec) -> str:
-    """What is wrong with the division of the keys; empty if nothing is."""
+    """The mistake in the division of the keys; empty if there is none."""
     if not partitions.is_static and split != SplitSpec():
         return f"a partition by {partitions.every} is first tested on, then trained on; only `every: delivery` has a split"
     if split.group and split.group not in features.key:
-        return f"group: '{split.group}' is no part of features.key; allowed: {', '.join(features.key)}"
+        return f"group: '{split.group}' is not part of features.key; allowed: {', '.join(features.key)}"
     return ""
 
 
 def window_problem(partitions: PartitionSpec, *, is_given: bool) -> str:
-    """What is wrong with the window; empty if nothing is."""
+    """The mistake in the window; empty if there is none."""
     if partitions.is_static and is_given:
         return "a delivery is trained and tested on by its own rows; leave window out, and say how in split"
     if not (partitions.is_static or is_given):
@@ -81,7 +81,7 @@ def pooled_problem(gates: GateSpec, window: WindowSpec, *, is_static: bool) -> s
 
 
 def _unit_problem(unit: str, partitions: PartitionSpec, split: SplitSpec) -> str:
-    """What is wrong with the unit of the gates: rows that the split keeps together are no independent ones."""
+    """The mistake in the unit of the gates: rows that the split keeps together aren't independent."""
     needed = split.group or "row"
     if partitions.is_static and unit != needed:
         reason = f"the split keeps the rows of one {split.group} together" if split.group else "the split divides single rows"

@@ -20,7 +20,7 @@ def _is_in(field: str, allowed: tuple[int, int]) -> bool:
     ranges = [[int(number) for number in part.groups()[:2] if number] for part in parts if part]
     return (
         all(parts)
-        and all(allowed[0] <= each <= allowed[1] for numbers in ranges for each in numbers)
+        and all(allowed[0] <= number <= allowed[1] for numbers in ranges for number in numbers)
         and ranges == [*map(sorted, ranges)]
     )
 
@@ -41,7 +41,8 @@ class LandingSpec(Section):
 
 
 class RetriesSpec(Section):
-    """How often sensors run a delivery again whose run broke, and how many seconds after the first time; doubled each time."""
+    """The number of times that sensors run a delivery again whose run broke, and the seconds before the first; doubled each
+    time."""
 
     most: int = Field(default=3, ge=0)
     wait: float = Field(default=60.0, ge=0)
@@ -61,7 +62,7 @@ class LossSpec(Section):
 
 
 class RetrainSpec(Section):
-    """What asks for a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
+    """The triggers of a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
     monitoring (`drift`), a realised metric that dropped (`loss`). None begins within `cool_down` hours of the last one, nor
     more than `at_most` in 30 days, nor one that would bring the models of 30 days over `cpu_seconds`."""
 
@@ -79,7 +80,7 @@ class RetrainSpec(Section):
         fields = (cron or "").split()
         is_whole = len(fields) == len(_CRON) and all(map(_is_in, fields, _CRON)) and _ever_comes(fields[2], fields[3])
         if cron is not None and not is_whole:
-            raise ValueError(f"'{cron}' is no cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
+            raise ValueError(f"'{cron}' is not a cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
         return cron
 
     @field_validator("timezone")

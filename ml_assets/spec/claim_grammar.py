@@ -46,6 +46,7 @@ class Measure:
     level: str = ""
 
     def __str__(self) -> str:
+        """Return the measure as product.yaml writes it."""
         match self.kind:
             case "ratio":
                 return f"ratio({self.metric}, {self.models[0]}, by: {self.column})"
@@ -72,6 +73,7 @@ class Comparison:
 
     @property
     def measures(self) -> tuple[Measure, ...]:
+        """The measures of all terms, in order."""
         return tuple(measure for _, measure in self.terms)
 
 
@@ -155,7 +157,7 @@ class _Parser:
     def _model(self) -> Model:
         name = self._name(f"a model: {', '.join(MODELS)}")
         if name not in MODELS:
-            raise self._error(f"'{name}' is no model; allowed: {', '.join(MODELS)}")
+            raise self._error(f"'{name}' is not a model; allowed: {', '.join(MODELS)}")
         return _as_model(name)
 
     def _peek(self) -> re.Match[str] | None:

@@ -1,4 +1,4 @@
-"""What measures can be at all, and so whether a claim says anything."""
+"""The ranges of measures, and so whether a claim says anything."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ def limits(form: Comparison) -> tuple[float, float]:
 
 
 def never_fails(form: Comparison) -> str:
-    """Why the claim holds whatever the models do; empty if it can fail."""
+    """The reason why the claim holds whatever the models do; empty if it can fail."""
     low, high = limits(form)
     if not (low > form.constant if form.sign == ">" else high < form.constant):
         return ""

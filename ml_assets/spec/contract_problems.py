@@ -1,4 +1,4 @@
-"""What is wrong with a contract.py, by itself and beside its product.yaml. Reads no data."""
+"""The mistakes in a contract.py, alone and together with its product.yaml. Reads no data."""
 
 from collections.abc import Iterable, Iterator
 from types import ModuleType
@@ -26,19 +26,19 @@ def _unreadable(module: ModuleType, places: Places) -> Iterator[str]:
             yield f"{places.model(name)}: {name} is missing; contract.py declares TABLES, Request and Features"
     tables = getattr(module, "TABLES", {})
     if not isinstance(tables, dict):
-        yield f"{places.assignment('TABLES')}: TABLES is no dict of table names and pandera DataFrameModels"
+        yield f"{places.assignment('TABLES')}: TABLES is not a dict of table names and pandera DataFrameModels"
         return
     models = {f"TABLES['{name}']": model for name, model in tables.items()}
     models |= {name: getattr(module, name) for name in ("Request", "Features") if hasattr(module, name)}
     for name, model in models.items():
         if not hasattr(model, "to_schema"):
-            yield f"{places.assignment(name.partition('[')[0])}: {name} is no pandera DataFrameModel"
+            yield f"{places.assignment(name.partition('[')[0])}: {name} is not a pandera DataFrameModel"
         elif problem := _schema_problem(model):
             yield f"{places.model(model.__name__)}: {name} cannot be read: {problem}"
 
 
 def _schema_problem(model: Any) -> str:
-    """Why pandera cannot make a schema of the model; empty if it can."""
+    """The reason why pandera cannot make a schema of the model; empty if it can."""
     try:
         model.to_schema()
     except Exception as error:  # noqa: BLE001 - what the author of contract.py wrote may raise anything, and is named with it
@@ -56,7 +56,7 @@ def _table_problems(module: ModuleType, delivery: DeliverySpec, places: Places) 
     for name in tables:
         if name not in declared:
             hint = unknown_name(name, allowed=declared)
-            yield f"{places.assignment('TABLES')}: TABLES['{name}'] is no table of product.yaml; {hint}"
+            yield f"{places.assignment('TABLES')}: TABLES['{name}'] is not a table of product.yaml; {hint}"
     for name, table in delivery.tables.items():
         columns = tables[name].to_schema().columns if name in tables else {table.time: None}
         if table.time and table.time not in columns:
@@ -73,6 +73,6 @@ def _category_problems(module: ModuleType, categories: Iterable[str], places: Pl
     allowed = [name for name, dtype in dtypes.items() if dtype == pl.String or dtype.is_integer()]
     for name in categories:
         if name not in allowed:
-            wrong = f"holds {dtypes[name]}, not text or whole numbers" if name in dtypes else "is no column of Request"
+            wrong = f"holds {dtypes[name]}, not text or whole numbers" if name in dtypes else "is not a column of Request"
             where, hint = places.key("endpoint", "unknown_categories", name), unknown_name(name, allowed=allowed)
             yield f"{where}: '{name}' {wrong}; {hint}"

@@ -34,7 +34,7 @@ class ReferenceSpec(Section):
             "a".encode(encoding)
         except (LookupError, ValueError):
             allowed = "utf-8, utf-16, latin-1, cp1252, and others that Python knows"
-            raise ValueError(f"'{encoding}' is no encoding; allowed: {allowed}") from None
+            raise ValueError(f"'{encoding}' is not an encoding; allowed: {allowed}") from None
         return encoding.lower()
 
     @field_validator("datetime_format")
@@ -42,7 +42,7 @@ class ReferenceSpec(Section):
     def _is_a_format(cls, written: str) -> str:
         if written not in ("iso", *EPOCHS) and not _FORMAT.search(written):
             allowed = f'iso, {", ".join(EPOCHS)}, or a format such as "%d/%m/%Y %H:%M"'
-            raise ValueError(f"'{written}' is no format of a date or time; allowed: {allowed}")
+            raise ValueError(f"'{written}' is not a format of a date or time; allowed: {allowed}")
         return written
 
 

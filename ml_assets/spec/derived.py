@@ -1,4 +1,5 @@
-"""What follows from the delivered table where a product doesn't write it: the request, the features, and their dbt models.
+"""The parts that follow from the delivered table where a product doesn't write them: the request, the features, and their dbt
+models.
 
 Belongs here: which parts can follow, and what they are. Does not: executing contract.py, or running dbt.
 """
@@ -24,8 +25,8 @@ _HELD_IF_WHOLE = ("greater_than", "less_than")
 
 @dataclass(frozen=True)
 class Written:
-    """What product.yaml says, and which dbt models have a file of their own. `tables`: the delivered tables and the column of
-    time of each; `time` is "" where a question has none."""
+    """The parts of product.yaml that others follow from, and the dbt models with a file of their own. `tables`: the delivered
+    tables and the column of time of each; `time` is "" where a question has none."""
 
     product: str
     tables: tuple[tuple[str, str], ...]
@@ -50,8 +51,8 @@ def written_models(files: Iterable[str]) -> frozenset[str]:
 
 
 def declared(files: Mapping[str, bytes]) -> frozenset[str]:
-    """What these YAML files declare to dbt: models by name, tables of a source as "source.table". Of a file that is not YAML,
-    nothing."""
+    """The names that these YAML files declare to dbt: models by name, tables of a source as "source.table". Of a file that is not
+    YAML, nothing."""
     import yaml
 
     names: set[str] = set()
@@ -83,9 +84,9 @@ def completed(module: ModuleType, written: Written) -> ModuleType:
         parts["Features"] = _features(request, written)
     if not parts:
         return module
-    made = ModuleType(module.__name__)
-    vars(made).update({**vars(module), **parts})
-    return made
+    rebuilt = ModuleType(module.__name__)
+    vars(rebuilt).update({**vars(module), **parts})
+    return rebuilt
 
 
 def derived_dbt(module: ModuleType, written: Written, *, known: frozenset[str]) -> dict[str, bytes]:
@@ -108,7 +109,7 @@ def derived_dbt(module: ModuleType, written: Written, *, known: frozenset[str]) 
 
 
 def why_not(module: ModuleType, written: Written, relation: str) -> str:
-    """Why a dbt model doesn't follow from the contract, as a clause; empty if it does."""
+    """The reason why a dbt model doesn't follow from the contract, as a clause; empty if it does."""
     if relation == "features":
         request, features = (_columns(getattr(module, name, None)) for name in ("Request", "Features"))
         extra = [name for name in features if name not in request]
@@ -151,7 +152,7 @@ def _known_after(model: Any) -> set[str]:
 
 
 def _request(module: ModuleType, written: Written) -> Any:
-    """What is known of a delivered row when the question is asked, under the limits that a request can be held to."""
+    """The columns of a delivered row that are known when the question is asked, with the limits that a request can be held to."""
     table = module.TABLES[written.tables[0][0]]
     later = {*_known_after(table), written.label}
     columns = {
@@ -186,10 +187,10 @@ def _requested(column: "Column") -> "Column":
     """A column with those of its checks that the endpoint can hold a request to."""
     import copy
 
-    made = copy.deepcopy(column)
-    made.checks = [check for check in made.checks if _is_held(check, column)]
-    made.metadata, made.unique = None, False
-    return made
+    relaxed = copy.deepcopy(column)
+    relaxed.checks = [check for check in relaxed.checks if _is_held(check, column)]
+    relaxed.metadata, relaxed.unique = None, False
+    return relaxed
 
 
 def _is_held(check: Any, column: "Column") -> bool:

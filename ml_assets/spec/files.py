@@ -45,21 +45,23 @@ class ProductFiles:
 
     @property
     def spec(self) -> bytes | None:
+        """The bytes of product.yaml; None without one."""
         return self.content.get(self.folder / SPEC_FILE)
 
     @property
     def contract(self) -> bytes | None:
+        """The bytes of contract.py; None without one."""
         return self.content.get(self.folder / CONTRACT_FILE)
 
     @property
     def dbt(self) -> dict[str, bytes]:
         """The dbt models and their YAML, in the order of their paths. features.sql is the model of the features."""
         root, alone = self.dbt_root, self.content.get(self.folder / FEATURES_FILE)
-        found = {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
-        return found if alone is None else {**found, self._features_model: alone}
+        files = {path.relative_to(root).as_posix(): text for path, text in self.content.items() if path.is_relative_to(root)}
+        return files if alone is None else {**files, self._features_model: alone}
 
     def dbt_path(self, name: str) -> Path:
-        """Where a file of `dbt` lies, or would."""
+        """The path of a file of `dbt`, whether it exists or not."""
         is_alone = name == self._features_model and self.folder / FEATURES_FILE in self.content
         return self.folder / FEATURES_FILE if is_alone else self.dbt_root / name
 
@@ -74,7 +76,7 @@ class ProductFiles:
 
 
 def dbt_folder(folder: Path) -> Path:
-    """Where the dbt models of the product in `folder` lie: its own `dbt/`, else `dbt_project/models/<name>`."""
+    """The folder of the dbt models of the product in `folder`: its own `dbt/`, else `dbt_project/models/<name>`."""
     own = folder / "dbt"
     return own if own.is_dir() else DBT_MODELS / folder.name
 

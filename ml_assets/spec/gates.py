@@ -1,4 +1,4 @@
-"""The `gates:` section of product.yaml: what a candidate must prove before it may answer (docs/gates.md)."""
+"""The `gates:` section of product.yaml: what a candidate must prove before it may serve (docs/gates.md)."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -38,7 +38,7 @@ class MinimumSpec(Section):
 
 
 class BudgetSpec(Section):
-    """How often one test window may be asked, and the probability of a wrong promotion over all of it.
+    """The number of looks at one test window, and the probability of a wrong promotion over all of them.
 
     `looks`: different comparisons per window; `ships`: promotions per window; `feedback`: what is learned from a look;
     `exception`: why a greater alpha than 0.2 is wanted.
@@ -99,15 +99,17 @@ class ClaimSpec(Section):
 
     @property
     def kind(self) -> ClaimKind:
+        """`prove` or `veto`: the one that is declared."""
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @cached_property
     def form(self) -> Comparison:
-        """What the text says."""
+        """The parsed text."""
         return parse(getattr(self, self.kind))
 
     @property
     def text(self) -> str:
+        """The comparison, in the canonical spelling."""
         return self.form.text
 
     @property
@@ -117,7 +119,7 @@ class ClaimSpec(Section):
 
 
 class FirstReleaseSpec(Section):
-    """What a release has to show while there is no champion: the names of claims that compare with no release."""
+    """The requirements on a release while there is no champion: the names of claims that compare with no release."""
 
     require: tuple[Name, ...] = Field(min_length=1)
     approve: Literal["automatic", "person"] = "automatic"
@@ -132,7 +134,7 @@ class PooledSpec(Section):
 
 
 class GateSpec(Section):
-    """When a candidate may answer. Its digest is part of every verdict."""
+    """The conditions under which a candidate may serve. Their digest is part of every verdict."""
 
     later: ClassVar[frozenset[str]] = frozenset({"pooled"})
     unit: Column
@@ -161,9 +163,9 @@ class GateSpec(Section):
         retired = _latency_claims(info)
         for name in first.require if first else ():
             if name in retired or (named and name == "fast" and name not in named):
-                raise ValueError(f"require: '{name}' is no claim: {LATENCY_MOVED}")
+                raise ValueError(f"require: '{name}' is not a claim: {LATENCY_MOVED}")
             if named and name not in named:
-                raise ValueError(f"require: '{name}' is no claim; {unknown_name(name, allowed=named)}")
+                raise ValueError(f"require: '{name}' is not a claim; {unknown_name(name, allowed=named)}")
             if named and not named[name].is_absolute:
                 models = ", ".join(sorted(named[name].form.models - WITHOUT_RELEASE))
                 raise ValueError(f"require: '{name}' compares with the {models}, and a first release has none")
@@ -182,7 +184,9 @@ class GateSpec(Section):
             asked = "a window is asked about the new candidate and about the one that is kept"
             raise ValueError(f"pooled: {asked}, so budget.looks {self.budget.looks} is too few; allowed: 2 or more")
         if self.four_eyes and not self.is_ever_approved:
-            raise ValueError("four_eyes: nobody is asked; it goes with approve: person, first_release.approve or on_inconclusive")
+            raise ValueError(
+                "four_eyes: no approval is required; it goes with approve: person, first_release.approve or on_inconclusive"
+            )
         return self
 
     @property
@@ -193,13 +197,14 @@ class GateSpec(Section):
 
     @property
     def first_claims(self) -> tuple[str, ...]:
-        """What a release must keep while there is no champion: the declared claims, else all that compare with no release."""
+        """The claims that a release must keep while there is no champion: the declared ones, or all that compare with no
+        release."""
         if self.first_release is not None:
             return self.first_release.require
         return tuple(claim.name for claim in self.claims if claim.is_absolute)
 
     def claims_that_apply(self, *, has_champion: bool) -> tuple[ClaimSpec, ...]:
-        """What a candidate is held to: everything, or what a first release must keep."""
+        """The claims that apply to a candidate: all, or those of a first release."""
         return self.claims if has_champion else tuple(c for c in self.claims if c.name in self.first_claims)
 
     @property
@@ -225,12 +230,12 @@ def _latency_claims(info: ValidationInfo) -> set[str]:
 
 
 def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -> str:
-    """Why the form cannot be judged; empty if it can."""
+    """The reason why the form cannot be judged; empty if it can."""
     kinds = {measure.kind for measure in form.measures}
     if any(measure.metric == "p99_ms" for measure in form.measures):
         return LATENCY_MOVED
     if "ratio" in kinds and (len(form.terms) > 1 or form.terms[0][0] != 1 or for_each):
-        return "a ratio stands alone: ratio(metric, by: column) > 0.8"
+        return "a ratio cannot be combined with other measures: ratio(metric, by: column) > 0.8"
     if "ratio" in kinds and form.sign == "<":
         return "a ratio is the smallest between two groups: only > says something"
     if "ratio" in kinds and form.measures[0].metric not in RATIOS:
@@ -253,9 +258,9 @@ def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -
 def _unknown_metric(metric: str, task: str | None) -> str:
     for name, metrics in METRICS.items():
         if name == task and metric not in metrics:
-            return f"'{metric}' is no metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
+            return f"'{metric}' is not a metric of a {task} task; {unknown_name(metric, allowed=metrics)}"
     metric_names = {other for metrics in METRICS.values() for other in metrics}
-    return "" if metric in metric_names else f"'{metric}' is no metric; {unknown_name(metric, allowed=metric_names)}"
+    return "" if metric in metric_names else f"'{metric}' is not a metric; {unknown_name(metric, allowed=metric_names)}"
 
 
 def is_about_value(form: Comparison) -> bool:

@@ -18,7 +18,7 @@ _PROJECT_KEYS = {
 
 
 def written_task(info: ValidationInfo) -> Any:
-    """What product.yaml says of `task`, whether or not it can be that."""
+    """The value of `task` in product.yaml, valid or not."""
     content = (info.context or {}).get("content")
     return content.get("task") if isinstance(content, dict) else None
 
@@ -36,5 +36,5 @@ def parameter_of_task(name: str, info: ValidationInfo) -> str:
     )
     if name not in names:
         hint = nearest(name, names - _MODEL_KEYS - _PROJECT_KEYS) or "its documentation lists them"
-        raise ValueError(f"is no parameter of {kind}; {hint.strip()}")
+        raise ValueError(f"is not a parameter of {kind}; {hint.strip()}")
     return name

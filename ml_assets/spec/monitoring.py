@@ -11,7 +11,7 @@ CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")
 
 
 class ValueSpec(Section):
-    """What a row is worth, in any one currency: by the cell of the confusion matrix that its decision puts it in, or, of a
+    """The worth of a row, in any one currency: by the cell of the confusion matrix that its decision puts it in, or, of a
     regression, by each unit of absolute error (below 0)."""
 
     true_positive: float = 0
@@ -31,7 +31,7 @@ class ValueSpec(Section):
 
 
 class MonitoringSpec(Section):
-    """What a new partition is compared with, the limits of drift that plots show, and the limit of the realised metric."""
+    """The reference of a new partition, the limits of drift that plots show, and the limit of the realised metric."""
 
     later: ClassVar[frozenset[str]] = frozenset({"value", "reference"})
     reference: Literal["training", "previous", "same_season"] = "previous"

@@ -120,7 +120,7 @@ class PartitionSpec(Section):
 
 
 class SplitSpec(Section):
-    """How the rows of a static table are divided by their key: a share is trained on from the first delivery on; each reserve
+    """The division of a static table's rows by their key: a share is trained on from the first delivery on; each reserve
     fold is the test window of one delivery, and trained on after it. `group`: the part of the key whose rows stay together."""
 
     later: ClassVar[frozenset[str]] = frozenset({"train", "folds", "group", "salt"})
@@ -131,7 +131,7 @@ class SplitSpec(Section):
 
 
 class WindowSpec(Section):
-    """How many partitions a candidate is trained on and tested on."""
+    """The numbers of partitions that a candidate is trained on and tested on."""
 
     train: int = Field(ge=1)
     test: int = Field(ge=1)

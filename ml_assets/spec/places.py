@@ -1,4 +1,4 @@
-"""Where the parts of a product's declaration are written, as `file:line`, for the messages that name them."""
+"""The places of the parts of a product's declaration, as `file:line`, for the messages that name them."""
 
 import ast
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ class Places:
     """The places of one declaration. What cannot be found is placed in the nearest part that holds it."""
 
     def __init__(self, files: ProductFiles) -> None:
+        """Look in these files; they are parsed on first use."""
         self.files = files
 
     def key(self, *loc: str | int) -> str:
@@ -47,15 +48,15 @@ class Places:
             tree = ast.parse(self.files.contract or b"")
         except (SyntaxError, ValueError):  # already reported with its own line
             return {}
-        found: dict[tuple[str, str], int] = {}
+        lines: dict[tuple[str, str], int] = {}
         for node in tree.body:
             if isinstance(node, ast.ClassDef):
-                found[node.name, ""] = node.lineno
-                found |= {(node.name, name): part.lineno for part in node.body for name in _columns(part)}
+                lines[node.name, ""] = node.lineno
+                lines |= {(node.name, name): part.lineno for part in node.body for name in _columns(part)}
             elif isinstance(node, ast.Assign | ast.AnnAssign):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                found |= {("", target.id): node.lineno for target in targets if isinstance(target, ast.Name)}
-        return found
+                lines |= {("", target.id): node.lineno for target in targets if isinstance(target, ast.Name)}
+        return lines
 
 
 def _columns(node: ast.stmt) -> Iterator[str]:

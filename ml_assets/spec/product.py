@@ -46,6 +46,7 @@ class ProductError(MlAssetsError):
     """A product folder that cannot be used; lists everything that is wrong with it."""
 
     def __init__(self, *problems: str) -> None:
+        """Join the problems, one a line."""
         self.problems = problems
         super().__init__("\n".join(problems))
 
@@ -117,18 +118,19 @@ class Product(Section):
         if monitoring.value is not None and monitoring.value.error is None and info.data.get("decision") is None:
             raise ValueError("value: decisions are worth something, and there are none without `decision: {threshold: 0.5}`")
         gates = info.data.get("gates")
-        asked = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
-        if monitoring.value is None and (asked := [*asked, *(["metric"] if monitoring.metric == "value" else [])]):
+        about_value = [f"claim '{claim.name}'" for claim in gates.claims if is_about_value(claim.form)] if gates else []
+        if monitoring.value is None and (about_value := [*about_value, *(["metric"] if monitoring.metric == "value" else [])]):
             worth = "error: -1" if info.data.get("task") == "regression" else "true_positive: 10, false_positive: -1"
-            raise ValueError(f"{asked[0]} is about value; declare it: `value: {{{worth}}}`")
+            raise ValueError(f"{about_value[0]} is about value; declare it: `value: {{{worth}}}`")
         return monitoring
 
     def model_post_init(self, context: Any, /) -> None:
+        """Keep the files that the context carries."""
         self._files = (context or {}).get("files", self._files)
 
     @property
     def folder(self) -> Path:
-        """Where product.yaml and contract.py lie."""
+        """The folder of product.yaml and contract.py."""
         return self._files.folder
 
     @property
@@ -160,7 +162,7 @@ class Product(Section):
 
     @property
     def written(self) -> Written:
-        """What the parts that are not written follow from."""
+        """The declarations that the parts without a file follow from."""
         tables = tuple((name, table.time) for name, table in self.delivery.tables.items())
         spec, models = self.features, written_models(self.files.dbt)
         return Written(self.name, tables, spec.key, spec.time, spec.label, models)
@@ -215,7 +217,7 @@ def load(folder: Path, files: ProductFiles | None = None) -> Product:
 
 
 def _python_problem(file: Path, content: bytes | None) -> str | None:
-    """Where a text is no Python. It is parsed for a digest long before it is executed."""
+    """The place of a syntax error; None without one. A file is parsed for a digest long before it is executed."""
     try:
         compile(content or b"", str(file), "exec", dont_inherit=True)
     except SyntaxError as error:
@@ -251,10 +253,10 @@ def load_each(roots: Iterable[Path]) -> tuple[dict[str, Product], list[str]]:
 
 
 def _root_problem(root: Path) -> str | None:
-    """Why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
+    """The reason why no product is found below a folder that ML_ASSETS_PRODUCTS names."""
     holds = "it names folders that hold one folder for each product"
     if not root.is_dir():
-        return f"ML_ASSETS_PRODUCTS: {root} is no folder; {holds}"
+        return f"ML_ASSETS_PRODUCTS: {root} is not a folder; {holds}"
     if (root / SPEC_FILE).is_file():
         return f"ML_ASSETS_PRODUCTS: {root} is a product's own folder; {holds}: {root.parent}"
     return None

@@ -1,4 +1,4 @@
-"""What all sections of product.yaml share: strict, frozen models, and the kinds of names in them."""
+"""The base of all sections of product.yaml: strict, frozen models, and the kinds of names in them."""
 
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, ClassVar

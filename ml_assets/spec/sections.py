@@ -35,7 +35,7 @@ STAGING_LINE = "staging: {p99_ratio: 1.5, attempts: 3}"
 def _metric_of_task(metric: Metric, info: ValidationInfo) -> Metric:
     for task, metrics in METRICS.items():
         if task == written_task(info) and metric not in metrics:
-            raise ValueError(f"is no metric of a {task} task; allowed: {', '.join(metrics)}")
+            raise ValueError(f"is not a metric of a {task} task; allowed: {', '.join(metrics)}")
     return metric
 
 
@@ -61,8 +61,8 @@ class FeatureSpec(Section):
 
 
 class KeysSpec(Section):
-    """What a key means that comes in more than one partition. `refuse`: it is the same thing again, so a test row whose key was
-    trained on judges nothing."""
+    """The meaning of a key that occurs in more than one partition. `refuse`: it is the same thing again, so a test row whose key
+    was trained on judges nothing."""
 
     later: ClassVar[frozenset[str]] = frozenset({"across_partitions"})
     across_partitions: Literal["allow", "refuse"] = "allow"
@@ -86,14 +86,14 @@ class DecisionSpec(Section):
 
 
 class EvaluationSpec(Section):
-    """What an evaluation measures besides the metrics: slices, and the level of the intervals."""
+    """The measurements of an evaluation in addition to the metrics: slices, and the level of the intervals."""
 
     slices: tuple[Column, ...] = ()
     interval: float = Field(default=0.95, gt=0, lt=1)
 
 
 class ShadowSpec(Section):
-    """How a release is judged in the shadow of the one that answers, before it answers itself."""
+    """The terms of a release that is tried in the shadow of the one that serves, before it serves itself."""
 
     unit: Column
     alpha: float = Field(default=0.05, gt=0, lt=0.5)
@@ -108,13 +108,13 @@ class ShadowSpec(Section):
 
 
 class CanarySpec(ShadowSpec):
-    """How a release is judged that answers a share of the requests, before it answers all of them."""
+    """The terms of a release that serves a share of the requests, before it serves all of them."""
 
     share: float = Field(gt=0, le=0.5)
 
 
 class EndpointSpec(Section):
-    """Where the endpoint listens, what it accepts, and how a new release is tried on it."""
+    """The endpoint's address, its limits, and the trials of a new release on it."""
 
     host: str = "127.0.0.1"
     port: int = Field(ge=1, le=65535)
@@ -131,7 +131,8 @@ class EndpointSpec(Section):
 
 
 class StagingSpec(Section):
-    """How much slower than the release that serves a candidate may answer one row: the 99th percentiles of both, over HTTP.
+    """The latency that a candidate may have for one row, against that of the release that serves: the 99th percentiles of both,
+    over HTTP.
 
     The measurement is repeated up to `attempts` times; one within `p99_ratio` is enough.
     """
@@ -141,7 +142,7 @@ class StagingSpec(Section):
 
 
 class CiSpec(Section):
-    """How a change is judged before it is merged: on how many past windows, the newest that are retired, and whether a verdict
+    """The review of a change before it is merged: on how many past windows, the newest that are retired, and whether a verdict
     that is not reached lets it pass."""
 
     windows: int = Field(default=3, ge=1, le=100)
@@ -149,7 +150,7 @@ class CiSpec(Section):
 
 
 class PromoteSpec(Section):
-    """What a release must come from before production may serve it: a commit of the default branch without
+    """The commit that a release must come from before production may serve it: a commit of the default branch without
     uncommitted changes (`clean`)."""
 
     commit: Literal["clean"]

@@ -8,5 +8,5 @@ def known_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones
-        raise ValueError(f"'{name}' is no time zone; write one like Europe/Berlin") from None
+        raise ValueError(f"'{name}' is not a time zone; write one like Europe/Berlin") from None
     return name

@@ -40,6 +40,7 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
+        """Return file, line, path and message, as editors link them."""
         return (
             f"{self.file}:{self.line}: {self.path}: {self.message}" if self.path else f"{self.file}:{self.line}: {self.message}"
         )
@@ -47,7 +48,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Parsed:
-    """What a YAML file says, and the line (from 1) on which each path of it stands."""
+    """The content of a YAML file, and the line (from 1) of each path in it."""
 
     content: Any
     lines: Mapping[Loc, int]
@@ -64,6 +65,7 @@ class SpecFileProblems(Exception):
     """Every mistake found in one spec file."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
+        """Join the problems, one a line."""
         self.problems = tuple(problems)
         super().__init__("\n".join(map(str, self.problems)))
 
@@ -164,8 +166,8 @@ def _explain(details: ErrorDetails, *, file: Path, written: Parsed, model: type[
     elif kind == "value_error" and isinstance(value, dict | list):
         message = details["msg"].removeprefix("Value error, ")
     else:
-        found = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
-        message = f"{_lower(details['msg'].removeprefix('Value error, '))}{found}"
+        shown = "" if model.model_config.get("hide_input_in_errors") else f"; found {json.dumps(value, default=str)}"
+        message = f"{_lower(details['msg'].removeprefix('Value error, '))}{shown}"
     return Problem(file=file, line=written.line_of(place), path=dotted(place), message=message)
 
 
@@ -186,7 +188,7 @@ def _as_written(model: type[BaseModel], loc: Loc) -> Loc:
 
 
 def _kinds(model: type[BaseModel], loc: Loc) -> Iterator[Any]:
-    """What the model says of each part of a path, from the outermost."""
+    """The model's type of each part of a path, from the outermost."""
     kind: Any = model
     for part in loc:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -203,7 +205,11 @@ def _members(kind: Any) -> dict[Any, type[BaseModel]]:
     """The sections of a union, by their `kind`."""
     sections = [a for a in typing.get_args(kind) if isinstance(a, type) and issubclass(a, BaseModel)]
     is_union = typing.get_origin(kind) in (UnionType, typing.Union) and len(sections) > 1
-    return {tag: each for each in sections for tag in typing.get_args(each.model_fields["kind"].annotation)} if is_union else {}
+    return (
+        {tag: section for section in sections for tag in typing.get_args(section.model_fields["kind"].annotation)}
+        if is_union
+        else {}
+    )
 
 
 def _inner(annotation: Any) -> Any:

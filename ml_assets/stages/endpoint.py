@@ -117,7 +117,7 @@ def promote(lineage: Lineage, endpoints: Endpoints, settings: Settings, product:
         return f"{KEPT}: {decision.reasons[0]}"
     if decision.action == "wait":
         return f"{KEPT}: {decision.reasons[0]}; `ml-assets approve {product.name} {status.name}`"
-    if hold := shadowing.held(lineage, endpoints, settings, product, release):
+    if hold := shadowing.hold_reason(lineage, endpoints, settings, product, release):
         return f"{KEPT}: {hold}"
     by, reason = _whose(status, run=run)
     endpoints.move(

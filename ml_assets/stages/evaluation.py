@@ -45,9 +45,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             result = ask(lineage, product, comparison, key, run=run)
         except (WindowRetired, OutcomesMissing) as error:
             next_one = f"; {next_window(lineage.ledger, product)}" if isinstance(error, WindowRetired) else ""
-            told = f"withheld without a verdict: {error}{next_one}"
-            context.log.warning(told)
-            yield _window_result(product, passed=False, told=told)
+            message = f"withheld without a verdict: {error}{next_one}"
+            context.log.warning(message)
+            yield _window_result(product, passed=False, message=message)
             return
         facts = EvaluationFacts.of(result.manifest)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
@@ -55,7 +55,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         if again is not None:
             context.log.info(f"{product.name} {key}: {again.message}")
         yield materialized(product, result, _metadata(lineage.snapshots, product, result.manifest, again))
-        yield _window_result(product, passed=True, told=f"look {facts.look.number} of {facts.verdict.looks} at this test window")
+        yield _window_result(
+            product, passed=True, message=f"look {facts.look.number} of {facts.verdict.looks} at this test window"
+        )
 
     return [evaluation]
 
@@ -70,10 +72,10 @@ def _window_check(product: Product) -> dg.AssetCheckSpec:
         )
 
 
-def _window_result(product: Product, *, passed: bool, told: str) -> dg.AssetCheckResult:
+def _window_result(product: Product, *, passed: bool, message: str) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.WARN
     key = asset_key(product, "evaluation")
-    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=told)
+    return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=message)
 
 
 def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest, again: AskedAgain | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.build_snapshots import make_features
 from ml_assets.services.dagster_ui.snapshot_metadata import features_shown, models_shown, tables_shown
 from ml_assets.services.evidence import Finding
-from ml_assets.services.stale_inputs import Told, bring_up_to_date
+from ml_assets.services.stale_inputs import RebuildListener, bring_up_to_date
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration, materialized
 from resources.dbt.build import Dbt
@@ -33,14 +33,14 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         key, run = context.partition_key, context.run.run_id
         is_trained = asset_key(product, "model") in context.job_def.asset_layer.selected_asset_keys
         events = _events(context, lineage.snapshots, dbt, product)
-        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, told=events)
+        bring_up_to_date(lineage, landing, dbt, product, key, is_trained=is_trained, run=run, listener=events)
         result = make_features(lineage, dbt, product, key, run=run)
         return materialized(product, result, features_shown(lineage.snapshots, dbt, product, result.manifest))
 
     return [features]
 
 
-def _events(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, product: Product) -> Told:
+def _events(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, product: Product) -> RebuildListener:
     """A rebuild of other partitions, as events of this run: their materializations and their checks' results."""
 
     def log_materialization(result: Made) -> None:
@@ -69,4 +69,6 @@ def _events(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, p
             )
         )
 
-    return Told(say=lambda words: context.log.info(f"{product.name}: {words}"), made=log_materialization, checked=checked)
+    return RebuildListener(
+        say=lambda words: context.log.info(f"{product.name}: {words}"), built=log_materialization, checked=checked
+    )

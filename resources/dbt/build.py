@@ -89,6 +89,7 @@ class Dbt:
         return tuple(_result(name, outcome) for name in names)
 
     def test_names(self, product: Product) -> tuple[str, ...]:
+        """Return the names of the data tests of a product."""
         return test_names(product)
 
     def columns(self, product: Product) -> tuple[Column, ...]:

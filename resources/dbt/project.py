@@ -37,10 +37,12 @@ class DbtProject:
 
     @property
     def path(self) -> Path:
+        """The copy of the project."""
         return self.folder / "project"
 
     @property
     def manifest(self) -> Path:
+        """dbt's manifest.json."""
         return self.folder / MANIFEST
 
     def description(self) -> dict[str, Any]:

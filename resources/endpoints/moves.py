@@ -32,6 +32,7 @@ class Endpoints:
     ledger: Ledger
 
     def file(self, product: str, environment: str) -> Path:
+        """Return the path of a pointer file."""
         return pointer_file(self.folder, product, environment)
 
     def move(

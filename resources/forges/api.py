@@ -103,21 +103,21 @@ class Api:
 
     def _json(self, response: requests.Response, kind: type[dict[str, Any]] | type[list[Any]]) -> Any:
         try:
-            found = response.json()
+            content = response.json()
         except requests.JSONDecodeError:
-            found = None
-        if not isinstance(found, kind):
+            content = None
+        if not isinstance(content, kind):
             raise ForgeRefused(f"{self.forge}: {self.root} does not answer as its API does; is that the address of the API?")
-        return found
+        return content
 
     def _refusal(self, method: str, path: str, response: requests.Response) -> ForgeRefused:
         status = response.status_code
         if _limited(response) is not None:
             return ForgeRefused(f"{self.forge}: too many requests for this token; run the job again in an hour")
         advice = self.advice.get(status, "the forge fails; run the job again" if status >= 500 else "nothing more was posted")
-        said = _message(response).replace(self.token, "***")
+        message = _message(response).replace(self.token, "***")
         error = NotFound if status == 404 else ForgeRefused
-        return error(f"{self.forge}: {method} {path.removeprefix(self.root)}: {status} {said}; {advice}")
+        return error(f"{self.forge}: {method} {path.removeprefix(self.root)}: {status} {message}; {advice}")
 
 
 def _limited(response: requests.Response) -> float | None:
@@ -134,7 +134,7 @@ def _limited(response: requests.Response) -> float | None:
 
 
 def _message(response: requests.Response) -> str:
-    """What the forge says, on one bounded line."""
+    """The forge's message, on one bounded line."""
     try:
         body = response.json()
     except requests.JSONDecodeError:

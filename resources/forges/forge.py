@@ -1,4 +1,4 @@
-"""What posting needs of a forge, whichever it is."""
+"""The interface of a forge that posting uses."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class Forge(Protocol):
 
     @property
     def dialect(self) -> Dialect:
-        """Whose rules CODEOWNERS is read by."""
+        """The dialect of the forge's CODEOWNERS."""
 
     def requests(self, commit: str) -> Sequence[ChangeRequest]:
         """The open requests into the default branch whose head is exactly this commit."""

@@ -49,14 +49,14 @@ class GitHub:
         """The first CODEOWNERS of those that GitHub looks for."""
         for name in CODE_OWNERS:
             try:
-                found = self.api.get(f"{self._path}/contents/{name}", ref=self._default_branch)
+                file = self.api.get(f"{self._path}/contents/{name}", ref=self._default_branch)
             except NotFound:
                 continue
-            return base64.b64decode(found["content"]).decode("utf-8", "replace")
+            return base64.b64decode(file["content"]).decode("utf-8", "replace")
         return ""
 
     def approvers(self, request: ChangeRequest) -> set[str]:
-        """Whose last decision about the pull request is an approval of its head commit."""
+        """The logins whose last decision about the pull request is an approval of its head commit."""
         last: dict[str, Any] = {}
         for review in self.api.pages(f"{self._path}/pulls/{request.number}/reviews"):
             if review["state"] in DECIDING:
@@ -106,5 +106,5 @@ def github(environ: Mapping[str, str]) -> GitHub:
 
 
 def _login(entry: Mapping[str, Any]) -> str:
-    """Who wrote something, in lower case; empty for a deleted account."""
+    """The login of an author, in lower case; empty for a deleted account."""
     return str((entry.get("user") or {}).get("login", "")).lower()

@@ -41,8 +41,11 @@ class GitLab:
 
     def open_requests(self) -> Sequence[ChangeRequest]:
         """The open merge requests into the default branch."""
-        found = self.api.pages(f"{self._path}/merge_requests", state="opened", target_branch=self._default_branch)
-        return [ChangeRequest(int(each["iid"]), str(each["sha"]), str(each["author"]["username"]).lower()) for each in found]
+        requests = self.api.pages(f"{self._path}/merge_requests", state="opened", target_branch=self._default_branch)
+        return [
+            ChangeRequest(int(request["iid"]), str(request["sha"]), str(request["author"]["username"]).lower())
+            for request in requests
+        ]
 
     def comment(self, request: ChangeRequest, body: str) -> None:
         """Write this author's note on a merge request, or change it in place."""
@@ -52,8 +55,8 @@ class GitLab:
 
     def judged(self, request: ChangeRequest) -> str | None:
         """The state that this author's note on a merge request gives its head commit; None where it is about none or another."""
-        found = marker((self._own_note(request) or {}).get("body"))
-        return found[1] if found and found[0] == request.head else None
+        marked = marker((self._own_note(request) or {}).get("body"))
+        return marked[1] if marked and marked[0] == request.head else None
 
     def artifact(self, request: ChangeRequest) -> bytes | None:
         """The archive that the newest job `change` of the head's pipeline left behind, which is hostile. None while the pipeline
@@ -70,14 +73,14 @@ class GitLab:
         """The first CODEOWNERS of those that GitLab looks for."""
         for name in CODE_OWNERS:
             try:
-                found = self.api.get(f"{self._path}/repository/files/{quote(name, safe='')}", ref=self._default_branch)
+                file = self.api.get(f"{self._path}/repository/files/{quote(name, safe='')}", ref=self._default_branch)
             except NotFound:
                 continue
-            return base64.b64decode(found["content"]).decode("utf-8", "replace")
+            return base64.b64decode(file["content"]).decode("utf-8", "replace")
         return ""
 
     def approvers(self, request: ChangeRequest) -> set[str]:
-        """Who approved of the merge request since its head commit was pushed.
+        """The logins that approved of the merge request since its head commit was pushed.
 
         GitLab can leave approvals in place after a push, and doesn't say of which commit they are: only when they were given.
         """
@@ -86,7 +89,9 @@ class GitLab:
             return set()
         pushed = datetime.fromisoformat(version["created_at"])
         given = self.api.get(f"{self._request(request)}/approvals")["approved_by"]
-        later = [each["user"] for each in given if (at := each.get("approved_at")) and datetime.fromisoformat(at) > pushed]
+        later = [
+            approval["user"] for approval in given if (at := approval.get("approved_at")) and datetime.fromisoformat(at) > pushed
+        ]
         return {str(user["username"]).lower() for user in later}
 
     def post_status(self, commit: str, status: Status) -> None:
@@ -98,8 +103,8 @@ class GitLab:
         self.api.send("POST", f"{self._path}/statuses/{commit}", body | ({"target_url": self.job_url} if self.job_url else {}))
 
     def _state(self, commit: str) -> str | None:
-        found = self.api.pages(f"{self._path}/repository/commits/{commit}/statuses", name=CONTEXT)
-        return next((str(each["status"]) for each in found if each["name"] == CONTEXT), None)
+        statuses = self.api.pages(f"{self._path}/repository/commits/{commit}/statuses", name=CONTEXT)
+        return next((str(status["status"]) for status in statuses if status["name"] == CONTEXT), None)
 
     @property
     def _path(self) -> str:

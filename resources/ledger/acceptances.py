@@ -24,12 +24,12 @@ def acceptances(ledger: Ledger, product: str) -> list[Record[AcceptanceRecord]]:
 
 def accepted(ledger: Ledger, product: str) -> dict[str, Record[AcceptanceRecord]]:
     """The newest acceptance of each partition whose current content it is about."""
-    found = {}
+    newest = {}
     for entry in acceptances(ledger, product):
         raw = ledger.current(product, "raw", entry.body.partition)
         if raw is not None and _delivered(raw) == dict(entry.body.delivered):
-            found[entry.body.partition] = entry
-    return found
+            newest[entry.body.partition] = entry
+    return newest
 
 
 def _delivered(raw: Manifest) -> dict[str, str]:

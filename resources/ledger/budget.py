@@ -78,6 +78,7 @@ class Window:
 
     @property
     def ships(self) -> int:
+        """The number of promotions from this window and from those that share a partition with it."""
         return self.ships_before + sum(look.decision == "ACCEPT" for look in self.looks)
 
     @property
@@ -157,9 +158,9 @@ class Budget:
     def windows(self, product: Product) -> list[Window]:
         """Every window with a look, in the order of the last partitions."""
         with self.ledger.engine.connect() as connection:
-            restored, asked = _restored(connection), _Asked.of(connection, product.name)
-            ordered = sorted(asked.seqs, key=lambda window: window[-1])
-            return [_charged(product, each, asked.entries(connection, each), restored) for each in ordered]
+            restored, look_entries = _restored(connection), _LookEntries.of(connection, product.name)
+            ordered = sorted(look_entries.seqs, key=lambda window: window[-1])
+            return [_charged(product, window, look_entries.entries(connection, window), restored) for window in ordered]
 
 
 class _Known(Exception):
@@ -167,14 +168,14 @@ class _Known(Exception):
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _LookEntries:
     """The entries of each window of a product by number, and how long windows are."""
 
     seqs: Mapping[tuple[str, ...], Sequence[int]]
     lengths: frozenset[int]
 
     @classmethod
-    def of(cls, connection: Connection, product: str) -> "_Asked":
+    def of(cls, connection: Connection, product: str) -> "_LookEntries":
         columns = schema.looks.c
         seqs: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for row in connection.execute(select(columns.seq, columns.window).where(columns.product == product)):
@@ -191,7 +192,7 @@ class _Asked:
 
 
 def _entries(connection: Connection, product: str, tested: Sequence[str]) -> list[_Record]:
-    return _Asked.of(connection, product).entries(connection, tested)
+    return _LookEntries.of(connection, product).entries(connection, tested)
 
 
 def _record(entry: Entry) -> _Record:

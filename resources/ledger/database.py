@@ -40,7 +40,7 @@ def open_read_only(url: str) -> Engine:
         with engine.connect() as connection:
             connection.execute(select(schema.entries.c.seq).limit(1))
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-        raise LedgerRefused(f"{_without_password(url)} is no database that is known here: {error}") from None
+        raise LedgerRefused(f"{_without_password(url)} is not a database that is known here: {error}") from None
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
         raise LedgerRefused(f"the ledger {_without_password(url)} cannot be read: {reason}") from None
@@ -53,7 +53,7 @@ def _read_only_engine(url: str) -> Engine:
     file = Path(make_url(url).database or "")
     if not file.is_file():
         raise LedgerRefused(f"there is no ledger {file}; name a home that holds one")
-    # in a folder that cannot be written nobody writes, and SQLite could not make its lock beside the file
+    # in a folder that cannot be written nobody writes, and SQLite could not make its lock next to the file
     options = "mode=ro" if os.access(file.parent, os.W_OK) else "mode=ro&immutable=1"
     address = f"{file.absolute().as_uri()}?{options}"
 
@@ -68,7 +68,7 @@ def _connected(url: str) -> Connection:
         return _engine(url).connect()
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise LedgerRefused(
-            f"ML_ASSETS_LEDGER: {_without_password(url)} is no database that is known here: {error}; give "
+            f"ML_ASSETS_LEDGER: {_without_password(url)} is not a database that is known here: {error}; give "
             f"sqlite:////folder/ledger.db, or postgresql+psycopg://user@host/name with the extra `postgres` installed"
         ) from None
     except DBAPIError as error:

@@ -116,7 +116,7 @@ def by_subject(decisions: Sequence[Decided]) -> dict[str, list[dict[str, str]]]:
 
 def signed(by: str, reason: str, *, what: str) -> tuple[str, str]:
     """Return who and why, trimmed. Raises DecisionRefused if either shows nothing or is longer than LONGEST characters, and for
-    a name in which letters of another script stand for those that they look like."""
+    a name in which letters of another script replace those that they look like."""
     fields = {"by": by.strip(), "reason": reason.strip()}
     if empty := [name for name, value in fields.items() if not person(value)]:
         raise DecisionRefused(f"{what}: {' and '.join(empty)} must not be empty; who decided, and why, is recorded")

@@ -1,7 +1,7 @@
 """Leases of runs: a run's process renews one while it lives. Who sees that it is not renewed any more may end the run, and from
 then on nothing of that run is recorded, should its process still live.
 
-Kept beside the ledger, not in its chain: a lease says something about now.
+Kept next to the ledger, not in its chain: a lease says something about now.
 """
 
 import logging
@@ -32,7 +32,7 @@ class LeaseLost(MlAssetsError):
 
 
 @contextmanager
-def held(engine: Engine, run: str) -> Iterator[None]:
+def hold(engine: Engine, run: str) -> Iterator[None]:
     """Hold the lease of a run, once for all that hold it in this process."""
     with _lock:
         _holders[run] = _holders.get(run, 0) + 1

@@ -56,6 +56,7 @@ class Ledger:
 
     @cached_property
     def engine(self) -> Engine:
+        """The SQLAlchemy engine, opened on first use."""
         return open_read_only(self.url) if self.is_read_only else open_database(self.url)
 
     def close(self) -> None:
@@ -108,6 +109,7 @@ class Ledger:
             self._remember(entry)
 
     def manifest(self, id: str) -> Manifest | None:
+        """Return the manifest with this id, or None."""
         return self._manifest(schema.manifests.c.id == id)
 
     def record_of(self, manifest: Manifest) -> Record[ManifestRecord]:
@@ -116,7 +118,7 @@ class Ledger:
         return self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))[-1]
 
     def source(self, id: str) -> Mapping[str, Any] | None:
-        """Where code and product of a manifest came from, as it was recorded (core.lineage.source); None where nothing was."""
+        """The recorded source of the code and product of a manifest (core.lineage.source); None where nothing was recorded."""
         seqs = select(schema.manifests.c.seq).where(schema.manifests.c.id == id)
         return next((entry.body.source for entry in self.records(ManifestRecord, schema.entries.c.seq.in_(seqs))), None)
 
@@ -163,8 +165,8 @@ class Ledger:
     def seconds_since(self, product: str, stage: str, since: str) -> list[float]:
         """The CPU seconds of the builds of a stage since a moment (UTC, ISO 8601), where they were recorded."""
         columns = schema.manifests.c
-        made = select(columns.seq).where(columns.product == product, columns.stage == stage)
-        records = self.records(ManifestRecord, schema.entries.c.seq.in_(made) & (schema.entries.c.at >= since))
+        seqs = select(columns.seq).where(columns.product == product, columns.stage == stage)
+        records = self.records(ManifestRecord, schema.entries.c.seq.in_(seqs) & (schema.entries.c.at >= since))
         return [entry.body.seconds["cpu"] for entry in records if entry.body.seconds]
 
     def add_evidence(self, *, subject: str, claim: str, passed: bool, details: Mapping[str, Any], run: str) -> None:

@@ -156,14 +156,14 @@ def _derived(connection: Connection, product: str) -> dict[str, Recall]:
 
 
 def _descendants(connection: Connection, recall: Recall) -> list[str]:
-    """What was recalled and all that was made from it. A verdict that compared with a release after its recall, because that
-    release still served, was not made from it: it knew."""
+    """The manifests that were recalled and all that was made from them. A verdict that compared with a release after its recall,
+    because that release still served, was not made from it: it knew."""
     manifests, inputs = schema.manifests.c, schema.inputs.c
     seeds = _releases(connection, recall) if recall.what == "release" else _raws(connection, recall)
     tree = select(manifests.seq, manifests.stage).where(manifests.seq.in_(seeds)).cte("derived", recursive=True)
     knew = and_(manifests.stage == "evaluation", tree.c.stage == "release", manifests.seq > (recall.entry or NEVER))
-    made = select(manifests.seq, manifests.stage).join(schema.inputs, inputs.consumer == manifests.seq)
-    tree = tree.union(made.join(tree, inputs.producer == tree.c.seq).where(not_(knew)))
+    consumers = select(manifests.seq, manifests.stage).join(schema.inputs, inputs.consumer == manifests.seq)
+    tree = tree.union(consumers.join(tree, inputs.producer == tree.c.seq).where(not_(knew)))
     query = select(manifests.id).where(manifests.seq.in_(select(tree.c.seq))).order_by(manifests.seq)
     return list(connection.scalars(query))
 

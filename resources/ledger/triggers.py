@@ -1,4 +1,4 @@
-"""Why models were trained, and until when none may be: triggers and freezes, as the ledger keeps them."""
+"""Triggers of trainings, and freezes in which there are none, in the ledger."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ def triggers(ledger: Ledger, product: str) -> list[Record[TriggerRecord]]:
 
 
 def trigger_of(ledger: Ledger, run: str) -> Record[TriggerRecord] | None:
-    """What asked for the training of a run; None where a person ran it."""
+    """The trigger of a run's training; None where a person ran it."""
     return next((e for e in ledger.records(TriggerRecord, schema.entries.c.kind == "trigger") if e.body.run == run), None)
 
 
@@ -26,7 +26,8 @@ def last_freeze(ledger: Ledger, product: str) -> Record[FreezeRecord] | None:
 
 
 def frozen(ledger: Ledger, product: str, now: datetime) -> str:
-    """Why nothing of the product is trained or promoted at the moment (UTC), and what ends that; "" where it may be."""
+    """The reason why nothing of the product is trained or promoted at the moment (UTC), and what ends that; "" where it may
+    be."""
     entry = last_freeze(ledger, product)
     if entry is None or entry.body.until <= now.isoformat():
         return ""

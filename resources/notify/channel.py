@@ -18,7 +18,7 @@ class NotSent(MlAssetsError):
 
 
 class Undelivered(Exception):
-    """Why a sender did not deliver: host and cause. Never leaves the channel."""
+    """The reason why a message was not delivered: host and cause. Never leaves the channel."""
 
 
 class Sender(Protocol):
@@ -36,6 +36,7 @@ class Secrets:
 
     @classmethod
     def of(cls, values: Iterable[str]) -> "Secrets":
+        """Keep the values that are long enough to be secrets, longest first."""
         return cls(tuple(sorted({v for v in values if len(v) >= SHORTEST_SECRET}, key=len, reverse=True)))
 
     def hidden(self, text: str) -> str:

@@ -26,7 +26,7 @@ from resources.settings import Settings
 
 @dataclass(frozen=True)
 class Attempt:
-    """What became of one message. `error` is empty where it was sent."""
+    """The delivery of one message. `error` is empty where it was sent."""
 
     channel: str
     kind: str

@@ -31,17 +31,17 @@ def _resolved(value: Any, info: ValidationInfo) -> Any:
     kind, _, name = value.partition(":") if isinstance(value, str) else ("", "", "")
     context: Mapping[str, Any] = info.context or {}
     if kind == "env":
-        if not (found := context["environ"].get(name)):
+        if not (secret := context["environ"].get(name)):
             raise ValueError(f"the variable {name} is not set; set it where this process is started, or use file:PATH")
-        return found
+        return secret
     if kind == "file":
         try:
-            found = (context["folder"] / name).read_text(encoding="utf-8").strip()
+            secret = (context["folder"] / name).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"the file {name} cannot be read: {getattr(error, 'strerror', None) or 'it is not text'}") from None
-        if not found:
+        if not secret:
             raise ValueError(f"the file {name} is empty; write the secret into it")
-        return found
+        return secret
     return value
 
 
@@ -70,7 +70,7 @@ class _Section(BaseModel):
 
 
 class ChannelSection(_Section):
-    """What every kind takes. Without `events` it is all of them."""
+    """The settings that every kind of channel takes. Without `events` it gets all of them."""
 
     name: str = ""
     events: frozenset[Event] = frozenset()
@@ -134,7 +134,7 @@ class WebhookSection(_HookSection):
     @classmethod
     def _is_a_token(cls, token: SecretStr) -> SecretStr:
         if not _is_one_word(token.get_secret_value()):
-            raise ValueError("is no token: it has a space, a line's end or another letter than ASCII in it")
+            raise ValueError("is not a token: it has a space, a line's end or another letter than ASCII in it")
         return token
 
     @property

@@ -64,7 +64,7 @@ class Mailbox:
 
 
 def _cause(error: Exception) -> str:
-    """Why, without what the server says about a login: it may repeat what was sent."""
+    """The reason, without the server's text about a login: it may repeat what was sent."""
     match error:
         case smtplib.SMTPAuthenticationError():
             return f"the login is refused ({error.smtp_code}); check `user` and `password` in notify.yaml"
@@ -89,6 +89,6 @@ def _cause(error: Exception) -> str:
     return f"{type(error).__name__}; see whether it is up, then `ml-assets notify --test`"
 
 
-def _decoded(said: bytes | str) -> str:
-    text = said.decode(errors="replace") if isinstance(said, bytes) else said
+def _decoded(reply: bytes | str) -> str:
+    text = reply.decode(errors="replace") if isinstance(reply, bytes) else reply
     return "".join(c if c.isprintable() else " " for c in text)[:LONGEST_SUBJECT]

@@ -35,13 +35,13 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
-    """What the receiver says about it, on one bounded line."""
+    """The receiver's message, on one bounded line."""
     try:
         with error:
-            said = error.read(SHOWN_BYTES).decode(errors="replace")
+            answer = error.read(SHOWN_BYTES).decode(errors="replace")
     except (OSError, http.client.HTTPException):
         return ", and no more"
-    line = "".join(c if c.isprintable() else " " for c in said).strip()
+    line = "".join(c if c.isprintable() else " " for c in answer).strip()
     return f" ({line})" if line else ""
 
 

@@ -100,14 +100,17 @@ class LocalBlobs:
     root: Path
 
     def locate(self, digest: str) -> Path:
+        """Return the path of a blob, whether it exists or not."""
         return self.root / digest[:2] / digest
 
     def put(self, content: bytes) -> str:
+        """Store the content, and return its digest."""
         digest = sha256(content)
         write_atomically(self.locate(digest), content, mode=0o444)
         return digest
 
     def path(self, digest: str) -> Path:
+        """Return the path of a blob whose bytes were checked. Raises BlobMissing or BlobDamaged."""
         path = self.locate(digest)
         if not path.is_file():
             raise BlobMissing(f"snapshot file {digest[:12]} is missing; `ml-assets verify` lists what else is")
@@ -116,9 +119,11 @@ class LocalBlobs:
         return path
 
     def keep(self, digest: str) -> bool:
+        """Return whether the blob can be read; there is no copy to put back."""
         return is_readable(self, digest)
 
     def digests(self) -> Iterator[str]:
+        """The digests of all blobs, in order."""
         for path in sorted(self.root.glob("??/*")):
             if not path.name.startswith("."):
                 yield path.name
@@ -133,9 +138,11 @@ class RemoteBlobs:
     cache: LocalBlobs
 
     def locate(self, digest: str) -> str:
+        """Return the remote name of a blob, whether it exists or not."""
         return f"{self.root}/{digest[:2]}/{digest}"
 
     def put(self, content: bytes) -> str:
+        """Store the content locally and remotely, and return its digest."""
         digest = self.cache.put(content)
         self._upload(digest, content)
         return digest
@@ -145,6 +152,7 @@ class RemoteBlobs:
         self.filesystem.pipe_file(self.locate(digest), content)
 
     def path(self, digest: str) -> Path:
+        """Return a local path whose bytes were checked, after a download if needed. Raises BlobMissing or BlobDamaged."""
         try:
             return self.cache.path(digest)
         except BlobDamaged:
@@ -184,6 +192,7 @@ class RemoteBlobs:
         return self.cache.locate(digest)
 
     def digests(self) -> Iterator[str]:
+        """The digests of all remote blobs, in order."""
         for name in sorted(self.filesystem.find(self.root)):
             yield name.rsplit("/", 1)[-1]
 
@@ -197,19 +206,22 @@ class Above:
     below: Blobs
 
     def put(self, content: bytes) -> str:
+        """Store the content in the own place, and return its digest."""
         return self.own.put(content)
 
     def path(self, digest: str) -> Path:
+        """Return a checked path, from the own place or from below. Raises BlobMissing or BlobDamaged."""
         try:
             return self.own.path(digest)
         except BlobMissing:
             return self.below.path(digest)
 
     def keep(self, digest: str) -> bool:
-        """What lies below is not written to, so nothing is put back there: what can be read is good enough."""
+        """Return whether the blob can be read. The store below is never written to, so nothing is put back there."""
         return is_readable(self, digest)
 
     def digests(self) -> Iterator[str]:
+        """The digests of both places, each once."""
         own = set(self.own.digests())
         yield from own
         yield from (digest for digest in self.below.digests() if digest not in own)

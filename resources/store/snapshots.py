@@ -63,6 +63,7 @@ class Snapshots:
         return {name: self.blobs.path(member) for name, member in members if not name.startswith("delivered/")}
 
     def read(self, digest: str, member: str) -> bytes:
+        """Return the bytes of a member. Raises what `path` raises."""
         return self.path(digest, member).read_bytes()
 
     def frame(self, digest: str, member: str) -> "pl.DataFrame":

@@ -78,7 +78,7 @@ def test_a_commit_without_the_product_is_refused_by_name(shop: Team, tmp_path: P
     ("assignments", "told"),
     [
         (["model.dept=6"], "--set model.dept: unknown key; did you mean 'depth'?"),
-        (["model.params.no_such_parameter=1"], "--set model.params.no_such_parameter: is no parameter of CatBoostClassifier"),
+        (["model.params.no_such_parameter=1"], "--set model.params.no_such_parameter: is not a parameter of CatBoostClassifier"),
         (["model.depth=six"], '--set model.depth: input should be a valid integer; found "six"'),
         (["model.depth"], "--set model.depth: give a key of product.yaml and a value"),
         (["=6"], "--set =6: give a key of product.yaml and a value"),

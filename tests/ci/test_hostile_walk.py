@@ -34,7 +34,7 @@ sys.exit(done.returncode)
 """
 HALF = "rows, scores = rows.head(rows.height // 2), scores.head(rows.height // 2)"
 CASES = {
-    "scores that are no numbers": (
+    "scores that are not numbers": (
         "scores = scores.with_columns(score=pl.lit(float('nan')))",
         "",
         "REJECT",
@@ -57,7 +57,7 @@ CASES = {
         "every score came out equal",
     ),
     "rows twice": ("rows, scores = pl.concat([rows, rows]), pl.concat([scores, scores])", "", "REJECT", "repeats the key id"),
-    "no table": ("", "(out / 'scores.parquet').write_bytes(b'PAR1')", "REJECT", "scores.parquet: is no table"),
+    "no table": ("", "(out / 'scores.parquet').write_bytes(b'PAR1')", "REJECT", "scores.parquet: is not a table"),
     "a link": (
         "",
         "(out / 'walk.json').unlink(); (out / 'walk.json').symlink_to('/etc/passwd')",
@@ -96,7 +96,7 @@ def compared(team: Team, folder: Path, *, hostile: str, after: str) -> Compariso
     return result
 
 
-SHORT = ("scores that are no numbers", "labels that fit its scores", "a model that it calls equal", "a link")
+SHORT = ("scores that are not numbers", "labels that fit its scores", "a model that it calls equal", "a link")
 
 
 @pytest.mark.parametrize("name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in CASES])

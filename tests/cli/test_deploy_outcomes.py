@@ -74,7 +74,7 @@ def test_what_gives_no_answer_or_refuses_ends_with_3(checkout: Checkout) -> None
     assert moved.code == 3
     assert "it redirects to http://elsewhere.invalid/" in moved.error
     assert "it has ml_assets" in checkout.with_answers("--location", "ml_asets").error
-    assert "is no address of a webserver" in checkout.deploy("dagster:3000").error
+    assert "is not an address of a webserver" in checkout.deploy("dagster:3000").error
     assert "not as a Dagster webserver does" in checkout.with_answers(workspaceOrError="<html>Welcome</html>").error
 
 

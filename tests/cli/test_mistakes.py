@@ -63,8 +63,8 @@ def test_a_product_without_data_is_no_product_without_work(folder: Path) -> None
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("foo://ann:secret@bar/x", "ML_ASSETS_LEDGER: foo://ann:***@bar/x is no database that is known here"),
-        ("ledger.db", "ML_ASSETS_LEDGER: ledger.db:… is no database that is known here"),
+        ("foo://ann:secret@bar/x", "ML_ASSETS_LEDGER: foo://ann:***@bar/x is not a database that is known here"),
+        ("ledger.db", "ML_ASSETS_LEDGER: ledger.db:… is not a database that is known here"),
         (
             "postgresql+psycopg://ann:secret@127.0.0.1:1/x",
             "ML_ASSETS_LEDGER: postgresql+psycopg://ann:***@127.0.0.1:1/x cannot be opened",
@@ -115,11 +115,11 @@ def test_a_contract_that_is_no_python_is_named_by_its_line(tmp_path: Path, comma
 def test_a_product_that_cannot_run_is_refused_before_anything_runs(tmp_path: Path, command: str, key: str) -> None:
     BROKEN["an unknown slice"].write(tmp_path / "team" / "products")
     error = ml_assets(tmp_path, command, *([key] if key else []))
-    assert "shop/product.yaml:20: evaluation.slices[0]: 'citty' is no column of Features; did you mean 'city'?" in error
+    assert "shop/product.yaml:20: evaluation.slices[0]: 'citty' is not a column of Features; did you mean 'city'?" in error
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("folder", "message"), [("nowhere", "nowhere is no folder"), ("", "there is no product in")])
+@pytest.mark.parametrize(("folder", "message"), [("nowhere", "nowhere is not a folder"), ("", "there is no product in")])
 def test_a_folder_of_products_that_holds_none_is_named(tmp_path: Path, folder: str, message: str) -> None:
     assert message in ml_assets(tmp_path, "plan", ML_ASSETS_PRODUCTS=str(tmp_path / folder))
 

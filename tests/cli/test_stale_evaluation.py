@@ -1,4 +1,4 @@
-"""An evaluation that other code, configuration or libraries made is no evidence; every command that shows it says so first."""
+"""An evaluation that other code, configuration or libraries made is not evidence; every command that shows it says so first."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from tests.support.homes.small_home import DAYS, small_home
 pytestmark = pytest.mark.timeout(600)
 FIRST, SECOND, THIRD = DAYS
 CAUSE = "product.yaml: model.iterations 5 -> 6"
-NO_EVIDENCE = f"it is no evidence for the code as it is; `ml-assets run flights --partition {THIRD}` makes it again"
+NO_EVIDENCE = f"it is not evidence for the code as it is; `ml-assets run flights --partition {THIRD}` makes it again"
 
 
 @pytest.fixture(scope="module")

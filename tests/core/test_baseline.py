@@ -90,10 +90,10 @@ def test_a_column_is_taken_as_it_is_and_else_the_mean(product: Product) -> None:
 @pytest.mark.parametrize(
     ("declared", "message"),
     [
-        ({"column": "distance"}, "'distance' is no probability (found 3 to 3, allowed: 0 to 1); `linear: [distance]`"),
+        ({"column": "distance"}, "'distance' is not a probability (found 3 to 3, allowed: 0 to 1); `linear: [distance]`"),
         ({"column": "line"}, "'line' holds no numbers"),
-        ({"linear": ["distanse"]}, "'distanse' is no feature; did you mean 'distance'?"),
-        ({"column": LABEL}, f"'{LABEL}' is no feature"),
+        ({"linear": ["distanse"]}, "'distanse' is not a feature; did you mean 'distance'?"),
+        ({"column": LABEL}, f"'{LABEL}' is not a feature"),
     ],
 )
 def test_what_makes_no_model_is_refused(product: Product, declared: dict[str, Any], message: str) -> None:

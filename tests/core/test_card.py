@@ -46,7 +46,7 @@ def about(**changes: Any) -> About:
     }
     given: dict[str, Any] = {
         "release": "2013-03.aaaaaaaa",
-        "made": {**same, "model": model("2013-02", "2013-03", depth=6, polars="2.2.0", environment="a" * 64)},
+        "manifests": {**same, "model": model("2013-02", "2013-03", depth=6, polars="2.2.0", environment="a" * 64)},
         "champion": {**same, "model": model("2013-01", "2013-02", depth=4)},
         "used": [Used(partition=f"2013-{n:02}", use=u, rows=10, labelled=9, delivered={"trips": f"{n:064}"})
                  for n, u in ((2, "trained"), (3, "tested"))],
@@ -68,7 +68,7 @@ def test_it_says_what_changed_since_the_champion(product: Product) -> None:
 
 
 def test_it_says_when_nothing_changed_and_when_there_is_no_champion(product: Product) -> None:
-    made = about().made
+    made = about().manifests
     assert "- Nothing that is declared" in card(product, about(champion=made))
     assert "- There is no champion" in card(product, about(champion=None))
 

@@ -324,7 +324,7 @@ def tracing(folder: Path) -> Iterator[tuple[Traced, Home]]:
             __import__(module)
             patch.setattr(f"{module}.{function}", found.around(name, getattr(sys.modules[module], function)))
     # its page is a million calls of Evidently's, and takes no other function of ours
-    patch.setattr("ml_assets.builders.report.evidently_report", lambda *_, **__: b"")
+    patch.setattr("ml_assets.builders.report.quality_report", lambda *_, **__: b"")
     made = shop(folder)
     parse_alone(made.folder)
     deliver(made, *DAYS[:3])

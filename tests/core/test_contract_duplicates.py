@@ -86,7 +86,7 @@ TABLES: list[tuple[str, dict[str, str], list[Row], dict[int, str]]] = [
         {1: "unique_key", 3: "unique_key.conflict", 4: "unique_key.conflict"},
     ),
     (
-        "a missing value that is no key differs from one that is there",
+        "a missing value that is not a key differs from one that is there",
         {"unique": '["a"]'},
         [(1, 1, None), (1, 1, 1.0), (2, 1, None), (2, 1, None)],
         {0: "unique_key.conflict", 1: "unique_key.conflict", 3: "unique_key"},

@@ -35,5 +35,5 @@ def test_versions_and_commits_are_read_by_one_name_each() -> None:
 
 
 def test_a_lock_that_is_none_is_named() -> None:
-    with pytest.raises(LockUnreadable, match=r"uv\.lock is no TOML: .*; `uv lock` writes it again"):
+    with pytest.raises(LockUnreadable, match=r"uv\.lock is not TOML: .*; `uv lock` writes it again"):
         libraries({"uv.lock": b"<<<<<<< HEAD\n"})

@@ -19,26 +19,26 @@ JUDGED = ("evaluation", "report", "tracking")
 """An evaluation and what people see of it: the release waits for the new verdict."""
 
 
-def standing(stage: str, key: str, inputs: dict[Asset, str]) -> CurrentManifest:
+def manifest(stage: str, key: str, inputs: dict[Asset, str]) -> CurrentManifest:
     return CurrentManifest(DEFINITIONS[stage], f"{stage}@{key}", inputs)
 
 
 def settled(keys: list[str]) -> Situation:
     """Everything made, nothing changed: train on one month before, test on the month, every candidate accepted."""
-    found: dict[Asset, CurrentManifest] = {("reference", ""): standing("reference", "", {("landing/trains/stops", ""): "s"})}
+    found: dict[Asset, CurrentManifest] = {("reference", ""): manifest("reference", "", {("landing/trains/stops", ""): "s"})}
     bundles: dict[str, str | None] = {}
     for before, key in zip(["", *keys], keys, strict=False):
-        found["raw", key] = standing("raw", key, {("landing/trains/trips", key): f"t{key}"})
+        found["raw", key] = manifest("raw", key, {("landing/trains/trips", key): f"t{key}"})
         for stage in ("dataset", "quarantine"):
-            found[stage, key] = standing(stage, key, {("raw", key): f"raw@{key}"})
+            found[stage, key] = manifest(stage, key, {("raw", key): f"raw@{key}"})
         read = {("dataset", key): f"dataset@{key}", ("reference", ""): "reference@"}
-        found["features", key] = standing("features", key, read)
+        found["features", key] = manifest("features", key, read)
         if before:
             _candidate(found, before, key, bundles.get(before))
             bundles[key] = f"release@{key}"
     earlier = dict(zip(keys, [None, None, *list(bundles.values())], strict=False))
     return Situation(
-        standing=found,
+        current=found,
         definitions=DEFINITIONS,
         delivered={key: {"trips": f"t{key}"} for key in keys},
         reference={"stops": "s"},
@@ -50,16 +50,16 @@ def settled(keys: list[str]) -> Situation:
 def _candidate(found: dict[Asset, CurrentManifest], before: str, key: str, champion: str | None) -> None:
     answering = {("release", before): champion} if champion else {}
     features = {("features", key): f"features@{key}"}
-    found["model", key] = standing("model", key, {("features", before): f"features@{before}"})
+    found["model", key] = manifest("model", key, {("features", before): f"features@{before}"})
     both = {("features", before): f"features@{before}", **features}
-    found["evaluation", key] = standing("evaluation", key, {("model", key): f"model@{key}", **both, **answering})
+    found["evaluation", key] = manifest("evaluation", key, {("model", key): f"model@{key}", **both, **answering})
     judged = {("model", key): f"model@{key}", ("evaluation", key): f"evaluation@{key}"}
     for stage in ("report", "release"):
-        found[stage, key] = standing(stage, key, judged | both)
-    found["tracking", key] = standing("tracking", key, {**judged, ("release", key): f"release@{key}"})
+        found[stage, key] = manifest(stage, key, judged | both)
+    found["tracking", key] = manifest("tracking", key, {**judged, ("release", key): f"release@{key}"})
     if champion:
         for stage in ("monitoring", "predictions"):
-            found[stage, key] = standing(stage, key, {**features, **answering})
+            found[stage, key] = manifest(stage, key, {**features, **answering})
 
 
 def plan(product: Product, situation: Situation) -> list[Item]:
@@ -71,7 +71,7 @@ def assets(items: list[Item]) -> set[Asset]:
 
 
 def changed(situation: Situation, asset: Asset, **fields: object) -> Situation:
-    return replace(situation, standing={**situation.standing, asset: situation.standing[asset]._replace(**fields)})  # type: ignore[arg-type]
+    return replace(situation, current={**situation.current, asset: situation.current[asset]._replace(**fields)})  # type: ignore[arg-type]
 
 
 def test_nothing_is_stale_when_nothing_changed(product: Product) -> None:
@@ -93,8 +93,8 @@ def test_a_redelivered_partition_makes_stale_exactly_what_read_it(product: Produ
     after = KEYS[KEYS.index(key) + 1 :][:1]
     read = {(stage, key) for stage in ("raw", "dataset", "quarantine", "features")}
     judged = {(s, k) for s in ("model", *JUDGED) for k in ([] if s == "model" else [key]) + after}
-    expected = read | {a for a in judged if a in situation.standing}
-    expected |= {("monitoring", key), ("predictions", key)} & situation.standing.keys()
+    expected = read | {a for a in judged if a in situation.current}
+    expected |= {("monitoring", key), ("predictions", key)} & situation.current.keys()
     assert assets(items) == expected
     assert {cause for item in items for cause in item.causes} == {Cause("delivered", "trips", key)}
 
@@ -123,7 +123,7 @@ def test_a_lost_snapshot_is_stale(product: Product) -> None:
 
 def test_a_rollback_makes_nothing_stale(product: Product) -> None:
     situation = settled(KEYS)
-    served = {key: "release@rolled-back-to" for stage, key in situation.standing if stage == "monitoring"}
+    served = {key: "release@rolled-back-to" for stage, key in situation.current if stage == "monitoring"}
     assert served
     assert plan(product, replace(situation, answered={**situation.answered, **served})) == []
 
@@ -141,11 +141,11 @@ def test_what_a_recalled_release_scored_is_scored_again_by_the_one_that_serves_n
 def test_a_refused_candidate_has_no_release_to_make(product: Product) -> None:
     situation = settled(KEYS)
     release, tracking = ("release", "2013-03"), ("tracking", "2013-03")
-    logged = {asset: version for asset, version in situation.standing[tracking].inputs.items() if asset != release}
-    kept = {**situation.standing, tracking: standing(*tracking, logged)}
+    logged = {asset: version for asset, version in situation.current[tracking].inputs.items() if asset != release}
+    kept = {**situation.current, tracking: manifest(*tracking, logged)}
     del kept[release]
-    assert plan(product, replace(situation, standing=kept, accepted=frozenset(["2013-02"]))) == []
-    assert assets(plan(product, replace(situation, standing=kept))) == {release, tracking}
+    assert plan(product, replace(situation, current=kept, accepted=frozenset(["2013-02"]))) == []
+    assert assets(plan(product, replace(situation, current=kept))) == {release, tracking}
 
 
 def test_a_recalled_partition_leaves_what_it_made_and_makes_stale_what_read_it(product: Product) -> None:
@@ -171,7 +171,7 @@ def test_numbers_of_partitions_count_by_one(product: Product) -> None:
 def judged(keys: list[str], *, train: int, test: int) -> Situation:
     """Every candidate that these partitions allow, made of what there was of its windows; none was accepted."""
     situation = settled(keys)
-    found = {asset: each for asset, each in situation.standing.items() if asset[0] in ("reference", "raw", *PATH[:3])}
+    found = {asset: each for asset, each in situation.current.items() if asset[0] in ("reference", "raw", *PATH[:3])}
     numbers = [int(key[-2:]) for key in keys]
     for key, number in zip(keys, numbers, strict=True):
         trained = [k for k, n in zip(keys, numbers, strict=True) if test <= number - n < train + test]
@@ -180,11 +180,11 @@ def judged(keys: list[str], *, train: int, test: int) -> Situation:
             continue
         model, evaluation = {("model", key): f"model@{key}"}, {("evaluation", key): f"evaluation@{key}"}
         looked_at = {("features", k): f"features@{k}" for k in (*trained[-test:], *tested)}
-        found["model", key] = standing("model", key, {("features", k): f"features@{k}" for k in trained})
-        found["evaluation", key] = standing("evaluation", key, model | looked_at)
-        found["report", key] = standing("report", key, model | evaluation | looked_at)
-        found["tracking", key] = standing("tracking", key, model | evaluation)
-    return replace(situation, standing=found, answered={}, accepted=frozenset())
+        found["model", key] = manifest("model", key, {("features", k): f"features@{k}" for k in trained})
+        found["evaluation", key] = manifest("evaluation", key, model | looked_at)
+        found["report", key] = manifest("report", key, model | evaluation | looked_at)
+        found["tracking", key] = manifest("tracking", key, model | evaluation)
+    return replace(situation, current=found, answered={}, accepted=frozenset())
 
 
 @given(

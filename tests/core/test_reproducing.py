@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.lineage.differences import Cause, changed_rows, declared, row_order
+from ml_assets.core.lineage.differences import Difference, changed_rows, declared, row_order
 from ml_assets.core.lineage.manifests import Input
 from tests.support.records import recipe
 
@@ -27,30 +27,33 @@ def otherwise(part: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"threads": 1}, Cause("thread count", "threads 2 -> 1")),
-        ({"seed": 8}, Cause("seed", "seed 7 -> 8")),
+        ({"threads": 1}, Difference("thread count", "threads 2 -> 1")),
+        ({"seed": 8}, Difference("seed", "seed 7 -> 8")),
         (
             {"inputs": (Input("trains/features", "2013-01", "b" * 64),)},
-            Cause("data", f"trains/features 2013-01 {'a' * 12} -> {'b' * 12}"),
+            Difference("data", f"trains/features 2013-01 {'a' * 12} -> {'b' * 12}"),
         ),
-        ({"inputs": ()}, Cause("data", f"trains/features 2013-01 {'a' * 12} -> nothing")),
-        ({"environment": "2", "details": otherwise("environment", polars="2.2.0")}, Cause("library", "polars 2.1.0 -> 2.2.0")),
-        ({"environment": "2"}, Cause("library", "another environment, whose versions were not recorded")),
+        ({"inputs": ()}, Difference("data", f"trains/features 2013-01 {'a' * 12} -> nothing")),
+        (
+            {"environment": "2", "details": otherwise("environment", polars="2.2.0")},
+            Difference("library", "polars 2.1.0 -> 2.2.0"),
+        ),
+        ({"environment": "2"}, Difference("library", "another environment, whose versions were not recorded")),
         (
             {"code": "2", "details": otherwise("code", **{"ml_assets.core.model.training": "cc"})},
-            Cause("code", "code of model: ml_assets.core.model.training"),
+            Difference("code", "code of model: ml_assets.core.model.training"),
         ),
-        ({"code": "2"}, Cause("code", "code of model: which part was not recorded")),
+        ({"code": "2"}, Difference("code", "code of model: which part was not recorded")),
         (
             {
                 "config": "2",
                 "details": {**DETAILS, "config": {"model": {**DETAILS["config"]["model"], "depth": 8, "params": {}}}},
             },
-            Cause("configuration", "product.yaml: model.depth 6 -> 8; model.params.rsm 0.5 -> nothing"),
+            Difference("configuration", "product.yaml: model.depth 6 -> 8; model.params.rsm 0.5 -> nothing"),
         ),
     ],
 )
-def test_each_declared_input_that_differs_is_the_only_cause(changes: dict[str, Any], cause: Cause) -> None:
+def test_each_declared_input_that_differs_is_the_only_cause(changes: dict[str, Any], cause: Difference) -> None:
     assert declared(MODEL, replace(MODEL, **changes)) == [cause]
     assert [each.kind for each in declared(replace(MODEL, **changes), MODEL)] == [cause.kind]
     assert declared(MODEL, MODEL) == []
@@ -58,7 +61,7 @@ def test_each_declared_input_that_differs_is_the_only_cause(changes: dict[str, A
 
 def test_what_was_not_recorded_in_detail_is_not_guessed() -> None:
     then = replace(MODEL, code="2", environment="2", details={})
-    assert [cause.told for cause in declared(then, MODEL)] == [
+    assert [cause.message for cause in declared(then, MODEL)] == [
         "another environment, whose versions were not recorded",
         "code of model: which part was not recorded",
     ]

@@ -70,7 +70,7 @@ def approvals(rules: str, *approvers: str) -> Approvals:
         (approvals(""), "products/trains/product.yaml has none in CODEOWNERS"),
         (approvals("/docs/ @ann", "ann"), "products/trains/product.yaml has none in CODEOWNERS"),
         (Approvals(frozenset({"ann"}), "* @ann", {}, "github"), "trains has none in CODEOWNERS"),
-        (None, "nobody was asked"),
+        (None, "no approvals were read"),
     ],
 )
 def test_an_acknowledged_weakening_waits_for_a_code_owner(given: Approvals | None, waits: str) -> None:

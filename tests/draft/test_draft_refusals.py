@@ -48,7 +48,7 @@ def refusal(folder: Path, *arguments: str) -> str:
         (["--label", "churned", "--group", "churned"], "--group churned: that is --label already"),
         (["--label", "churned", "--after", "at"], "--after at: that is the time already"),
         (["--label", "churned", "--after", "plan", "--known", "plan"], "--after plan: another option needs it"),
-        (["--label", "churned", "--time-format", "%d %q"], "--time-format: '%d %q' is no format of a date or time"),
+        (["--label", "churned", "--time-format", "%d %q"], "--time-format: '%d %q' is not a format of a date or time"),
         (["--label", "churned", "--every", "year"], "whole deliveries in a row by year; at least 4 are needed"),
     ],
 )
@@ -59,7 +59,7 @@ def test_what_cannot_be_drafted_as_asked_is_refused_by_name(
 
 
 def test_a_name_that_no_product_can_have_is_refused(source: Path, tmp_path: Path) -> None:
-    assert "'My shop' is no name of a product" in refusal(tmp_path, "My shop", str(source), "--label", "churned")
+    assert "'My shop' is not a name of a product" in refusal(tmp_path, "My shop", str(source), "--label", "churned")
 
 
 def test_a_source_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ import sqlalchemy
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
-from ml_assets.core.draft.asked import Asked
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.drafting import drafted
+from ml_assets.core.draft.request import DraftRequest
 from ml_assets.services.declarations import problems
 from ml_assets.services.new_product.sources import read_sources
 from ml_assets.spec.product import load
@@ -28,7 +28,7 @@ def draft_of(table: Table, folder: Path, **asked: object) -> Draft:
     source = read_sources([str(table.file(folder))], query=None)
     options = dict(zip(table.options[::2], table.options[1::2], strict=True))
     every = {name.removeprefix("--"): value for name, value in options.items()}
-    wanted = Asked(name=table.name, label=table.label, **{**every, **asked})  # type: ignore[arg-type]
+    wanted = DraftRequest(name=table.name, label=table.label, **{**every, **asked})  # type: ignore[arg-type]
     return drafted(source.frame, source.spec, wanted, table=source.table)
 
 

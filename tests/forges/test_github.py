@@ -117,7 +117,7 @@ def test_a_report_that_is_none_is_refused(forge: GitHubStandIn, made: Change, co
     (folder / "report.json").write_text(content)
     done = post(made, folder)
     assert (done.code, forge.statuses) == (1, {})
-    assert "report.json is no report" in done.stderr
+    assert "report.json is not a report" in done.stderr
 
 
 def test_without_a_report_the_status_is_an_error_and_no_comment_says_otherwise(forge: GitHubStandIn, made: Change) -> None:

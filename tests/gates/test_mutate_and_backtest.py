@@ -124,7 +124,7 @@ def test_a_gate_that_stops_what_answers_too_catches_nothing(gates_home: Home, tm
     blind = policy(tmp_path, claims=[FLOOR | {"prove": "roc_auc(candidate) > 0.99"}])
     code, told = mutated(gates_home, "--policy", str(blind), "--only", "constant scores")
     assert (code, told["control"], told["findings"]) == (1, "REJECT", ["constant scores"])
-    assert "stops what answers now too" in told["mutants"][0]["told"]
+    assert "stops the release that serves now too" in told["mutants"][0]["told"]
 
 
 def test_an_unknown_mutant_or_partition_is_answered_with_those_there_are(gates_home: Home) -> None:
@@ -222,7 +222,7 @@ def test_claims_that_decide_everything_or_nothing_are_named(gates_home: Home, tm
         ({"unit": "day", "claim": []}, ":{line}: gates.claim: unknown key; did you mean 'claims'? allowed: approve, baselines"),
         (
             {"claims": [FLOOR | {"prove": "roc_acu(candidate) > 0.5"}]},
-            "gates.claims[0]: prove: 'roc_acu' is no metric of a binary",
+            "gates.claims[0]: prove: 'roc_acu' is not a metric of a binary",
         ),
         ({"claims": [FLOOR, {"name": "s", "for_each": ["carier"], "veto": "brier(candidate) < 1"}]}, "did you mean 'carrier'?"),
     ],

@@ -293,7 +293,7 @@ def test_an_arrow_leads_from_the_releases_to_the_environment_that_serves_one(
     ask: Any, workspace: Workspace, made: Made, tmp_path: Path, reference: str
 ) -> None:
     ask("impact", reference, "--html", str(tmp_path / "page.html"))
-    assert "1 from trains/release to answers in production" in Page((tmp_path / "page.html").read_text()).texts
+    assert "1 from trains/release to serves in production" in Page((tmp_path / "page.html").read_text()).texts
 
 
 def test_a_page_escapes_whatever_it_is_told(ask: Any, workspace: Workspace, made: Made, tmp_path: Path) -> None:

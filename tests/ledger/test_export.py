@@ -37,7 +37,7 @@ def export(space: Workspace, *withhold: str) -> list[dict[str, Any]]:
 
 def failures(content: Sequence[dict[str, Any] | str]) -> list[tuple[str, str]]:
     checked = verify_export(line if isinstance(line, str) else json.dumps(line) for line in content)
-    return [(one.kind, one.where) for one in checked.findings if not one.is_note]
+    return [(one.kind, one.where) for one in checked.discrepancies if not one.is_note]
 
 
 @pytest.mark.parametrize("withhold", [(), ("refusal",), ("evidence", "promotion"), tuple(k for k in KINDS if k != "erasure")])
@@ -48,10 +48,10 @@ def test_what_is_withheld_is_not_there_and_the_chain_verifies(space: Workspace, 
     assert {line["kind"] for line in hidden} == {line["kind"] for line in content if line["kind"] in withhold}
     assert (NAME in json.dumps(content)) is ("refusal" not in withhold)
     checked = verify_export(json.dumps(line) for line in content)
-    assert [one for one in checked.findings if not one.is_note] == []
+    assert [one for one in checked.discrepancies if not one.is_note] == []
     assert checked.counts == {"entries": 20, "withheld": len(hidden)}
-    assert content[-1]["hash"] in checked.findings[-1].told
-    assert [one.where for one in checked.findings if one.is_note] == ["ledger entry 18", "ledger entry 20"]
+    assert content[-1]["hash"] in checked.discrepancies[-1].message
+    assert [one.where for one in checked.discrepancies if one.is_note] == ["ledger entry 18", "ledger entry 20"]
 
 
 CHANGES: dict[str, Any] = {

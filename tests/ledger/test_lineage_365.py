@@ -282,9 +282,9 @@ def test_another_snapshot_of_any_day_alone_is_the_one_root_cause_of_the_model(ma
 
 def assert_a_snapshot_is_the_one_root_cause(many: ManyDays, settled: Situation, keys: Sequence[str]) -> None:
     for key in keys:
-        stands = settled.standing["features", key]
-        other = CurrentManifest(stands.definition, "other", stands.inputs)
-        items = Planner(many.product, replace(settled, standing={**settled.standing, ("features", key): other})).plan()
+        newest = settled.current["features", key]
+        other = CurrentManifest(newest.definition, "other", newest.inputs)
+        items = Planner(many.product, replace(settled, current={**settled.current, ("features", key): other})).plan()
         assert causes(items, "model") == causes(items, "evaluation") == {Cause("input", "features", key)}
         assert {item.stage for item in items} == {"model", "evaluation", "report", "tracking"}
 

@@ -1,4 +1,4 @@
-"""What stands, as a plan reads it in bulk, is what the ledger says asset by asset."""
+"""The current manifests that a plan reads in bulk are those that the ledger returns asset by asset."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.planning import Definition
 from ml_assets.services.planning import nothing_to_do
-from ml_assets.services.planning.ledger_reads import production_moves, stands, stored
+from ml_assets.services.planning.ledger_reads import current_manifests, production_moves, stored
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of
 from tests.support import records
@@ -35,17 +35,17 @@ def workspace(workspace: Workspace) -> Workspace:
 
 def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
     with workspace.ledger.engine.connect() as connection:
-        found = stands(connection, product, stored(workspace.snapshots.blobs)).current
+        found = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
     assert set(found) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
-    for (stage, key), standing in found.items():
+    for (stage, key), read_in_bulk in found.items():
         current = workspace.ledger.current(product.name, stage, key)
         assert current is not None
-        assert standing.data_version == current.data_version
+        assert read_in_bulk.data_version == current.data_version
         read = {
             (given.asset.removeprefix(f"{product.name}/"), given.partition): given.data_version for given in current.recipe.inputs
         }
-        assert standing.inputs == read
-        assert not standing.is_there
+        assert read_in_bulk.inputs == read
+        assert not read_in_bulk.is_there
 
 
 def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, product: Product) -> None:

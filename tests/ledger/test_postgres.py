@@ -184,14 +184,14 @@ def test_the_graph_is_read_from_it(ledger: Ledger, tmp_path: Path) -> None:
 
 def test_a_ledger_is_verified_from_the_server(space: Workspace) -> None:
     checked = verify(space.settings)
-    assert (checked.findings, checked.counts["entries"]) == ((), 6)
+    assert (checked.discrepancies, checked.counts["entries"]) == ((), 6)
 
 
 FORGERIES = [
     ("UPDATE entries SET body = replace(body, '1.5e-07', '15e-8')", "ledger entry 3"),
     ("UPDATE entries SET kind = 'rollback' WHERE seq = 6", "ledger entry 6"),
     ("DELETE FROM entries WHERE seq = 2", "ledger entry 3"),
-    ("DELETE FROM entries WHERE seq = 6; DELETE FROM pointers", "witness ledger.head"),
+    ("DELETE FROM entries WHERE seq = 6; DELETE FROM pointers", "head checkpoint ledger.head"),
     ("UPDATE evidence SET passed = 0", "ledger table evidence, entry 3"),
     ("DELETE FROM inputs", "ledger table inputs, entry 4"),
     ("INSERT INTO inputs VALUES (99, NULL, 'a', 'b', 'c')", "ledger table inputs, entry 99"),
@@ -231,7 +231,7 @@ def test_an_erased_body_is_a_note_and_every_other_change_stays_refused(space: Wo
     done = erase(space.ledger, 7, by="ben", reason="asked")
     assert (done.erasure.seq, done.is_wiped) == (9, False)
     checked = verify(space.settings)
-    assert (_places(checked), [one.where for one in checked.findings]) == ([], ["ledger entry 7"])
+    assert (_places(checked), [one.where for one in checked.discrepancies]) == ([], ["ledger entry 7"])
     assert broken(space.ledger) == []
     for statement in ("UPDATE entries SET body = '{}' WHERE seq = 7", "UPDATE entries SET at = at", "DELETE FROM entries"):
         with pytest.raises(DBAPIError, match="append-only"), space.ledger.engine.begin() as connection:
@@ -253,14 +253,14 @@ def test_a_failed_erasure_leaves_the_refusal_of_changes(space: Workspace, monkey
     with pytest.raises(LedgerConflict, match="erased by somebody else"):
         erase(space.ledger, 7, by="ben", reason="asked")
     assert space.ledger.entries()[-2:] == before
-    assert verify(space.settings).findings == ()
+    assert verify(space.settings).discrepancies == ()
 
 
 def test_entries_chained_by_the_rule_of_before_verify_and_go_on(server: str, tmp_path: Path) -> None:
     old = Workspace(settings_of(old_home.unpack(tmp_path / "old")))
     own = Workspace(replace(old.settings, ledger=new_database(server, f"ledger{next(NUMBERS)}")))
     ledger_copy(old.ledger, own.ledger)
-    assert verify(own.settings).findings == ()
+    assert verify(own.settings).discrepancies == ()
     own.ledger.append("refusal", {"by": "Ann Example"})
     with pytest.raises(ErasureRefused, match="chained by the old rule"):
         erase(own.ledger, old_home.REFUSAL, by="ben", reason="asked")
@@ -271,7 +271,7 @@ def test_entries_chained_by_the_rule_of_before_verify_and_go_on(server: str, tmp
 
 
 def _places(checked: Verified) -> list[str]:
-    return [finding.where for finding in checked.findings if not finding.is_note]
+    return [finding.where for finding in checked.discrepancies if not finding.is_note]
 
 
 def test_a_role_that_may_only_read_and_insert_can_write_the_ledger(ledger: Ledger) -> None:

@@ -56,7 +56,7 @@ def scratch(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_what_was_written_is_clean_and_looking_changes_no_byte(made: Path) -> None:
     before, times = contents(made), {p: p.stat().st_mtime_ns for p in made.rglob("*")}
     checked = verify(settings_for(made))
-    assert (checked.findings, checked.is_clean) == ((), True)
+    assert (checked.discrepancies, checked.is_clean) == ((), True)
     assert checked.counts == {"entries": 17, "files": 13, "endpoints": 1}
     assert contents(made) == before
     assert {p: p.stat().st_mtime_ns for p in made.rglob("*")} == times
@@ -181,7 +181,7 @@ def test_any_file_deleted_or_cut_is_found(made: Path, tmp_path: Path) -> None:
 
 def test_a_missing_pointer_is_found_and_a_missing_witness_told(broken_home: Path) -> None:
     (broken_home / "ledger.head").unlink()
-    assert (found(broken_home), notes(broken_home)) == ([], [("missing", "witness ledger.head")])
+    assert (found(broken_home), notes(broken_home)) == ([], [("missing", "head checkpoint ledger.head")])
     (broken_home / "endpoints/trains/production.json").unlink()
     assert found(broken_home) == [("missing", "pointer endpoints/trains/production.json")]
 
@@ -244,7 +244,7 @@ def ledger_of(broken_home: Path) -> Iterator[Workspace]:
         ("UPDATE entries SET body = body || ' ' WHERE seq = 5", "ledger entry 5"),
         ("UPDATE entries SET body = replace(body, '1.5e-07', '15e-8') WHERE seq = 5", "ledger entry 5"),
         ("DELETE FROM entries WHERE seq = 5", "ledger entry 6"),
-        ("DELETE FROM entries WHERE seq = 17; DELETE FROM pointers WHERE seq = 17", "witness ledger.head"),
+        ("DELETE FROM entries WHERE seq = 17; DELETE FROM pointers WHERE seq = 17", "head checkpoint ledger.head"),
         ("DROP INDEX inputs_delivered", "ledger index inputs_delivered"),
         ("CREATE TABLE more (a TEXT)", "ledger table more"),
     ],
@@ -275,7 +275,7 @@ def test_a_trigger_that_is_gone_is_found(ledger_of: Workspace, broken_home: Path
 def test_a_rewritten_chain_is_found_by_what_the_home_remembers(made: Path, tmp_path: Path) -> None:
     other = support.make(tmp_path / "other")
     shutil.copy(made / "ledger.head", other / "ledger.head")
-    assert found(other) == [("changed", "witness ledger.head")]
+    assert found(other) == [("changed", "head checkpoint ledger.head")]
 
 
 def test_an_entry_rewritten_with_a_right_hash_is_found_by_the_entry_after_it(ledger_of: Workspace, broken_home: Path) -> None:
@@ -306,7 +306,7 @@ def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, led
     size = log.stat().st_size
     for at in [*range(0, LOG_HEADERS_BYTES, step), 2_000, size // 2, size - 5000, size - 1]:
         with flipped(log, at, 1):
-            assert ("missing", "witness ledger.head") in found(broken_home), at
+            assert ("missing", "head checkpoint ledger.head") in found(broken_home), at
 
 
 def test_a_ledger_that_is_written_while_it_is_copied_is_copied_again(

@@ -63,7 +63,7 @@ def test_channels_take_what_they_ask_for(home: Path) -> None:
         ("{kind: slack, url: 'env:NOWHERE'}", "2: channels[0].url: the variable NOWHERE is not set; set it"),
         ("{kind: slack, url: 'file:nowhere'}", "2: channels[0].url: the file nowhere cannot be read: No such file"),
         ("{kind: slack, url: 'https://hooks.example/canary\u00e9'}", "2: channels[0].url: is not an address"),
-        ("{kind: webhook, url: 'https://hooks.example', token: 'canary two'}", "2: channels[0].token: is no token"),
+        ("{kind: webhook, url: 'https://hooks.example', token: 'canary two'}", "2: channels[0].token: is not a token"),
         ("{kind: slack, url: [canary]}", "2: channels[0].url: input should be a valid string"),
         (MAIL % ", port: 99999", "2: channels[0].port: input should be less than or equal to 65535"),
         ("{kind: email, host: h, sender: canary, to: [d@e.f]}", "2: channels[0].sender: is not an e-mail address"),

@@ -107,7 +107,7 @@ def test_a_release_passes_its_shadow_then_its_canary_and_then_answers(days: Days
         run(days, NEXT)
         now = client.release(base_url)
         assert (now["release"], now["shadow"]) == (candidate, None)
-    assert verify(days.open().settings).findings == ()
+    assert verify(days.open().settings).discrepancies == ()
 
 
 def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_the_champion_alone(days: Days) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
 import dagster as dg
@@ -10,8 +11,11 @@ import pytest
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.policy import Trigger, due_training, record_trigger
+from ml_assets.services.watching.evidently_page import evidently_page
+from ml_assets.services.watching.overview import watched
 from resources.landing import Landing
 from resources.ledger import triggers
+from resources.lineage import NotMaterialized
 from tests.support.homes.path_homes import Home, Run
 from tests.support.homes.shop import csv_bytes, rows, shop
 
@@ -50,6 +54,11 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
     first, second = (runs[day].told["columns_stable"] for day in DRIFTED)
     assert first.startswith(("watch", "no alarm yet"))
     assert second.startswith(f"alarm: in {DRIFTED[0]} and again in {DRIFTED[1]}: amount")
+    oldest, *_, newest = watched(at.space.lineage, at.product, at.space.settings)
+    page = evidently_page(at.space.lineage, at.product, newest.data).decode()
+    assert escape(second) in page, "the product's verdict stands above Evidently's page"
+    with pytest.raises(NotMaterialized, match="needs earlier partitions to compare with"):
+        evidently_page(at.space.lineage, at.product, oldest.data)
 
     trigger = asked(at)
     assert isinstance(trigger, Trigger)

@@ -72,7 +72,7 @@ def test_what_a_request_cannot_be_held_to_is_left_out_of_the_request_that_follow
     [
         ("contract.py", ('"known": "after"', '"known": "request"'), "'came_back' of 'orders' would be known"),
         ("product.yaml", ("label: came_back", "label: came_bakc"), "it needs came_bakc, which 'orders' has not"),
-        ("product.yaml", (r"key: \[id\]", "key: [order]"), "features.key[0]: 'order' is no column of Request"),
+        ("product.yaml", (r"key: \[id\]", "key: [order]"), "features.key[0]: 'order' is not a column of Request"),
     ],
 )
 def test_what_does_not_follow_is_refused_with_the_reason(tmp_path: Path, file: str, edit: tuple[str, str], says: str) -> None:

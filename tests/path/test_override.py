@@ -176,7 +176,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert b"Overridden by anna" in turned_down.home.space.snapshots.read(release.snapshot, "card.md")
     assert "somebody" not in turned_down.job("approve", {"release": turned_down.release, **WHO})
     assert turned_down.home.run(SECOND).success
-    assert turned_down.home.answering() is None, "anna overrode, so anna is no second person"
+    assert turned_down.home.answering() is None, "anna overrode, so anna is not a second person"
 
     assert turned_down.job("approve", {"release": turned_down.release, "by": "ben", "reason": "so be it"}) == ""
     run = turned_down.home.run(SECOND)

@@ -181,11 +181,11 @@ def test_nothing_is_trained_while_a_product_is_frozen(
         ("retrain: {on: [schedule]}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {cron: '0 6 * * 1'}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {on: [schedule], cron: daily}", "retrain.cron"),
-        ("retrain: {on: [schedule], cron: '0 25 * * 1'}", "'0 25 * * 1' is no cron expression"),
-        ("retrain: {on: [schedule], cron: '0 6 5-1 * *'}", "'0 6 5-1 * *' is no cron expression"),
-        ("retrain: {on: [schedule], cron: '0 6 31 2,4 *'}", "'0 6 31 2,4 *' is no cron expression"),
-        ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe}", "'Europe' is no time zone"),
-        ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Berlin}", "'Berlin' is no time zone"),
+        ("retrain: {on: [schedule], cron: '0 25 * * 1'}", "'0 25 * * 1' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 5-1 * *'}", "'0 6 5-1 * *' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 31 2,4 *'}", "'0 6 31 2,4 *' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe}", "'Europe' is not a time zone"),
+        ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Berlin}", "'Berlin' is not a time zone"),
     ],
 )
 def test_a_policy_that_cannot_work_is_refused_on_load(tmp_path: Path, line: str, told: str) -> None:

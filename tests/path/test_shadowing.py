@@ -178,13 +178,13 @@ def test_a_release_that_is_good_enough_is_held_back_no_longer_but_by_a_declared_
         shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
     )
     beside = told(space).shadow
-    assert (beside and beside.share, verify(space.settings).findings) == (0.1, ())
+    assert (beside and beside.share, verify(space.settings).discrepancies) == (0.1, ())
 
 
 def test_a_rollback_ends_a_shadow_and_the_record_stays_whole(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
     shadowing.held(space.lineage, space.endpoints, space.settings, product, release)
-    assert verify(space.settings).findings == ()
+    assert verify(space.settings).discrepancies == ()
     space.endpoints.rollback("flights", to=None, by="Ada", reason="a test")
     assert told(space).shadow is None
     assert shadows.running(space.ledger, "flights") is None

@@ -126,7 +126,7 @@ def assert_recorded_is_whole(at: Home) -> None:
     before = contents(at.folder)
     found = verify(at.space.settings)
     assert contents(at.folder) == before
-    failures = {finding.where for finding in found.findings if not finding.is_note}
+    failures = {finding.where for finding in found.discrepancies if not finding.is_note}
     space = looking(at.space.settings)
     try:
         assert broken(space.ledger) == []
@@ -165,7 +165,7 @@ def lagging_pointer(space: Workspace, product: str, environment: str) -> str | N
 
 def assert_nothing_is_left_over(at: Home) -> None:
     assert unfinished(at) == []
-    assert {finding.told for finding in verify(at.space.settings).findings} <= {UNNAMED}
+    assert {finding.message for finding in verify(at.space.settings).discrepancies} <= {UNNAMED}
     space = looking(at.space.settings)
     try:
         assert planned(space, at.product) == []

@@ -39,7 +39,7 @@ def test_without_such_a_file_the_environment_stays_as_it_is(tmp_path: Path) -> N
 @pytest.mark.parametrize("line", ["PATH=/tmp", "ML_ASSETS_HOME", "export ML_ASSETS_HOME=x"])
 def test_a_line_that_is_no_setting_is_refused_with_its_number(line: str, project: Path) -> None:
     (project / FILE).write_text(f"{TEXT}{line}\n")
-    with pytest.raises(ProjectFileRefused, match=rf"{FILE}:6: '{line}' is no setting; write lines such as ML_ASSETS_HOME="):
+    with pytest.raises(ProjectFileRefused, match=rf"{FILE}:6: '{line}' is not a setting; write lines such as ML_ASSETS_HOME="):
         project_environ(project)
 
 

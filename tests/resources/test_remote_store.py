@@ -47,7 +47,7 @@ def lose(space: Workspace, digest: str) -> None:
 
 
 def damaged(space: Workspace) -> list[str]:
-    return [finding.where for finding in verify(space.settings).findings if not finding.is_note]
+    return [finding.where for finding in verify(space.settings).discrepancies if not finding.is_note]
 
 
 @pytest.mark.parametrize("which", range(3))

@@ -77,7 +77,7 @@ def test_a_question_is_asked_in_a_possible_year(year: int) -> None:
     error = refused({**GOOD, "asked_at": f"{year:04}-12-10T18:14:00"})
     assert (error.detail[0].path, error.detail[0].message) == (
         "asked_at",
-        f"nobody asks in the year {year}; allowed: 1583 to 2199",
+        f"no request is about the year {year}; allowed: 1583 to 2199",
     )
 
 

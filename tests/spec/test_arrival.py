@@ -34,7 +34,7 @@ def refusal(folder: Path, spec: Path, *edits: tuple[str, str]) -> str:
         (("every: delivery", 'every: delivery, end: "0009"'), "partitions.end: deliveries are numbered from 0001 on"),
         (("format: csv", "format: csv, time: paid_at"), "tables.loans.time: each delivery is the whole table"),
         (("label: is_late", "label: is_late, lookback: 1"), "lookback: each delivery is in the place of the one before"),
-        (("folds: 4", "folds: 4, group: city"), "group: 'city' is no part of features.key; allowed: loan_id"),
+        (("folds: 4", "folds: 4, group: city"), "group: 'city' is not part of features.key; allowed: loan_id"),
         (("folds: 4", "folds: 0"), "split.folds: input should be greater than or equal to 1"),
         (("split:", "window: {train: 1, test: 1, minimum: 1}\nsplit:"), "window: a delivery is trained and tested on"),
         (("unit: row", "unit: day"), "unit: the split divides single rows; found 'day', allowed: row"),

@@ -41,6 +41,6 @@ def test_other_products_are_loaded_beside_one_that_cannot_run(tmp_path: Path) ->
 
 
 def test_a_folder_of_products_that_is_none_is_named(tmp_path: Path) -> None:
-    for folder, says in ((tmp_path / "nowhere", "nowhere is no folder"), (SHOP, f"a product's own folder.*: {SHOP.parent}")):
+    for folder, says in ((tmp_path / "nowhere", "nowhere is not a folder"), (SHOP, f"a product's own folder.*: {SHOP.parent}")):
         with pytest.raises(ProductError, match=f"ML_ASSETS_PRODUCTS: .*{says}"):
             raise ProductError(*checked_products([folder], tmp_path)[1])

@@ -59,7 +59,7 @@ def test_a_text_has_one_meaning(text: str, terms: list[tuple[float, str]], sign:
         ("", 1, "expected a metric"),
         ("roc_auc", 8, "expected '(' after roc_auc"),
         ("roc_auc(", 9, "candidate, champion, anchor"),
-        ("roc_auc(challenger) > 0", 19, "'challenger' is no model; allowed: candidate, champion, anchor"),
+        ("roc_auc(challenger) > 0", 19, "'challenger' is not a model; allowed: candidate, champion, anchor"),
         ("roc_auc(candidate > 0", 18, "expected ')'"),
         ("roc_auc(candidate) >= 0", 21, "expected a metric"),
         ("roc_auc(candidate) = 0", 19, "expected a comparison: > or <"),
@@ -77,7 +77,7 @@ def test_a_text_has_one_meaning(text: str, terms: list[tuple[float, str]], sign:
         ("ratio(tpr, by line) > 0.8", 14, "':' after by"),
         ("disagreement(candidate) < 0.2", 23, "a second model"),
         ("roc_auc(candidate) > nan", 25, "expected '(' after nan"),
-        ("max(roc_auc(candidate)) > 0", 12, "'roc_auc' is no model"),
+        ("max(roc_auc(candidate)) > 0", 12, "'roc_auc' is not a model"),
     ],
 )
 def test_what_is_not_in_the_language_is_refused_where_it_stops_being(text: str, position: int, words: str) -> None:

@@ -88,7 +88,7 @@ def test_what_is_not_said_is_the_strict_thing() -> None:
         ({"claims": []}, ["gates.claims"]),
         ({"claims": [FLOOR, FLOOR]}, ["gates.claims", "found twice: floor"]),
         ({"claims": [{"name": "a", "veto": "roc_auc(candidate) > 0.6"}], "first_release": None}, ["no claim says prove"]),
-        ({"first_release": {"require": ["flor", "fair"]}}, ["gates.first_release", "'flor' is no claim", "floor"]),
+        ({"first_release": {"require": ["flor", "fair"]}}, ["gates.first_release", "'flor' is not a claim", "floor"]),
         ({"first_release": {"require": ["not_worse"]}}, ["'not_worse' compares with the champion"]),
         ({"first_release": {"require": ["fair"]}}, ["a first release would prove nothing"]),
         ({"first_release": {"require": []}}, ["gates.first_release.require"]),
@@ -112,8 +112,8 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
         ({"prove": "brier(candidate) < 1", "veto": "brier(candidate) < 1"}, ["found prove, veto"]),
         ({"prove": "brier(candidate)"}, ["prove: at position 17 of 'brier(candidate)'", "> or <"]),
         ({"prove": "brier(incumbent) < 1"}, ["allowed: candidate, champion, anchor, baseline"]),
-        ({"prove": "birer(candidate) < 1"}, ["'birer' is no metric of a binary task", "brier"]),
-        ({"prove": "rmse(candidate) < 1"}, ["'rmse' is no metric of a binary task"]),
+        ({"prove": "birer(candidate) < 1"}, ["'birer' is not a metric of a binary task", "brier"]),
+        ({"prove": "rmse(candidate) < 1"}, ["'rmse' is not a metric of a binary task"]),
         ({"require": "brier(candidate) < 1"}, ["gates.claims[1].require", MOVED]),
         ({"veto": "p99_ms(candidate) < 50"}, ["veto: gates read no clock", MOVED]),
         ({"prove": "p99_ms(candidate) - p99_ms(champion) < 5"}, [MOVED]),
@@ -187,14 +187,14 @@ def test_latency_among_the_gates_is_refused_by_line_with_the_new_one(tmp_path: P
         load(folder)
     told = str(caught.value).splitlines()
     assert told[0].startswith(f"{folder / 'product.yaml'}:{claim}: gates.claims[2].require: gates read no clock; ")
-    assert told[1].startswith(f"{folder / 'product.yaml'}:{first}: gates.first_release: require: 'fast' is no claim: ")
+    assert told[1].startswith(f"{folder / 'product.yaml'}:{first}: gates.first_release: require: 'fast' is not a claim: ")
     assert len(told) == 2
     assert all(MOVED in line for line in told)
 
 
 def test_a_first_release_that_still_asks_for_fast_is_refused_with_the_new_line(tmp_path: Path) -> None:
     without = BEFORE.replace("    - name: fast\n      require: p99_ms(candidate) < 50\n", "")
-    with pytest.raises(ProductError, match=r"gates\.first_release: require: 'fast' is no claim") as caught:
+    with pytest.raises(ProductError, match=r"gates\.first_release: require: 'fast' is not a claim") as caught:
         load(with_claims(tmp_path, without))
     assert MOVED in str(caught.value)
 

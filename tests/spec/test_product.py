@@ -108,11 +108,11 @@ def test_a_section_or_key_that_does_not_exist_is_refused(tmp_path: Path, name: s
         ("minimum: 1}", "minimum: 13}", "11: window: minimum 13 is more than train 12"),
         ("> -0.005", "> -0.005, veto: brier(candidate) < 1", "24: gates.claims[0]: claim 'not_worse' needs exactly one of prove, veto"),  # noqa: E501
         (", prove: roc_auc(candidate) > 0.6", "", "found none"),
-        ("roc_auc(champion)", "roc_aux(champion)", "24: gates.claims[0]: prove: 'roc_aux' is no metric of a binary task; did you mean 'roc_auc'?"),  # noqa: E501
+        ("roc_auc(champion)", "roc_aux(champion)", "24: gates.claims[0]: prove: 'roc_aux' is not a metric of a binary task; did you mean 'roc_auc'?"),  # noqa: E501
         ("> 0.6", "> 0.6 or 1", "25: gates.claims[1]: prove: at position 25 of 'roc_auc(candidate) > 0.6 or 1': one comparison"),
         ("floor, prove", "floor, veto", "21: gates: a first release would prove nothing"),
         ("unit: day", "unit: day\n  budget: {looks: 2, ships: 3}", "23: gates.budget: ships 3 is more than looks 2"),
-        ("metric: roc_auc, max_drop", "metric: rmse, max_drop", "27: monitoring.metric: is no metric of a binary task; allowed: roc_auc, pr_auc"),  # noqa: E501
+        ("metric: roc_auc, max_drop", "metric: rmse, max_drop", "27: monitoring.metric: is not a metric of a binary task; allowed: roc_auc, pr_auc"),  # noqa: E501
         ("name: floor", "name: not_worse", "23: gates.claims: claim names must differ; found twice: not_worse"),
         ("trips: {", "trip-s: {", "7: delivery.tables.trip-s:"),
         ("stops: {", "partition: {", "5: delivery: partition: the name is taken"),
@@ -188,9 +188,9 @@ def test_a_contract_is_imported_once(tmp_path: Path) -> None:
         ("import nothing_like_this", "cannot be imported: ModuleNotFoundError"),
         ("TABLES = {}", "Request is missing"),
         (CONTRACT.replace('"stops": Stops', ""), "yaml:9: delivery.reference.stops: table 'stops' has no contract in TABLES"),
-        (CONTRACT.replace('"stops": Stops', '"stops": Stops, "stop": Stops'), r"TABLES\['stop'\] is no table of product.yaml; did you mean 'stops'"),  # noqa: E501
+        (CONTRACT.replace('"stops": Stops', '"stops": Stops, "stop": Stops'), r"TABLES\['stop'\] is not a table of product.yaml; did you mean 'stops'"),  # noqa: E501
         (CONTRACT.replace("departs_at:", "depart_at:"), "lacks the time column 'departs_at'; did you mean 'depart_at'"),
-        (CONTRACT.replace("Features = Stops", "Features = 3"), "Features is no pandera DataFrameModel"),
+        (CONTRACT.replace("Features = Stops", "Features = 3"), "Features is not a pandera DataFrameModel"),
     ],
 )  # fmt: skip
 def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str | None, said: str) -> None:
@@ -202,7 +202,7 @@ def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str
 @pytest.mark.parametrize(
     ("column", "said"),
     [
-        ("stopp", "'stopp' is no column of Request; did you mean 'stop'? allowed: platform, stop"),
+        ("stopp", "'stopp' is not a column of Request; did you mean 'stop'? allowed: platform, stop"),
         ("height", "'height' holds Float64, not text or whole numbers; allowed: platform, stop"),
         ("departs_at", "'departs_at' holds Datetime"),
         ("is_open", "'is_open' holds Boolean"),

@@ -159,7 +159,7 @@ def left_out(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> tup
 
     patch = pytest.MonkeyPatch()
     patch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    patch.setattr(report_builder, "evidently_report", no_page)
+    patch.setattr(report_builder, "quality_report", no_page)
     patch.setattr(report_builder, "claims_plot", fails)
     run = away.run(SECOND, leaves=LEAVES)
     patch.undo()

@@ -60,7 +60,7 @@ def dbt(file: str, old: str, new: str, *says: str, line: str = "") -> Broken:
 _IN_FEATURES = "    hour: int = pa.Field(ge=0, le=23)"
 BROKEN: Mapping[str, Broken] = {
     "an unknown label": spec("label: came_back", "label: came_bakc", "features.label", "did you mean 'came_back'?"),
-    "an unknown key": spec("key: [id]", "key: [order]", "features.key[0]: 'order' is no column of Request", "allowed: amount"),
+    "an unknown key": spec("key: [id]", "key: [order]", "features.key[0]: 'order' is not a column of Request", "allowed: amount"),
     "an unknown time of a question": spec("placed_at, label", "placed, label", "features.time", "did you mean 'placed_at'?"),
     "an unknown time of a table": spec("time: placed_at}", "time: placed}", "delivery.tables.orders.time", "did you mean 'placed_at'?"),
     "an unknown slice": spec("slices: [city]", "slices: [citty]", "evaluation.slices[0]", "did you mean 'city'?"),
@@ -75,7 +75,7 @@ BROKEN: Mapping[str, Broken] = {
     "a parameter that the project sets": spec("threads: 1}", "threads: 1, params: {verbose: 1}}", "model.params.verbose", "leave it out"),
     "a parameter given twice": spec("threads: 1}", "threads: 1, params: {eta: 1}}", "model.params.eta", "learning_rate"),
     "a table without a contract": spec("    orders:", "    refunds: {format: csv, time: placed_at}\n    orders:", "delivery.tables.refunds", "no contract in TABLES", line="refunds"),
-    "a contract without a table": contract('{"orders": Orders}', '{"orders": Orders, "refunds": Orders}', "TABLES['refunds'] is no table", line='"refunds"'),
+    "a contract without a table": contract('{"orders": Orders}', '{"orders": Orders, "refunds": Orders}', "TABLES['refunds'] is not a table", line='"refunds"'),
     "no contract": Broken({"contract.py": None}, ("contract.py", ""), ("the file is missing", "TABLES, Request and Features")),
     "no TABLES": contract("TABLES = ", "TABELS = ", "TABLES is missing", line='"""What a day'),
     "no Features": contract("class Features", "class Feature", "Features is missing", line='"""What a day'),
@@ -93,11 +93,11 @@ BROKEN: Mapping[str, Broken] = {
     "a rule that a request cannot be held to": Broken({"contract.py": ('when it is placed."""\n\n    id: str', 'when it is placed."""\n\n    id: str = pa.Field(str_matches="x")')}, ("contract.py", "str_matches"), ("the endpoint cannot hold a request to the check 'str_matches'",)),
     "no dbt models": Broken({f"dbt/shop_{name}.sql": None for name in ("requests", "labels", "features")}, ("dbt/shop_features.sql", ""), ("the dbt model is missing", "Features has hour, which Request has not")),
     "no labels": Broken({"dbt/shop_labels.sql": None, "product.yaml": ("label: came_back", "label: is_back")}, ("dbt/shop_labels.sql", ""), ("the dbt model is missing; a product has shop_requests, shop_labels", "it needs is_back, which 'orders' has not")),
-    "a model that is not there": dbt("shop_features.sql", "'shop_requests'", "'shop_request'", "ref('shop_request') is no model", "did you mean 'shop_requests'?"),
-    "a source that is not delivered": dbt("shop_labels.sql", "'orders'", "'order'", "source 'dataset.order' is no delivered table; did you mean 'dataset.orders'?"),
+    "a model that is not there": dbt("shop_features.sql", "'shop_requests'", "'shop_request'", "ref('shop_request') is not a model", "did you mean 'shop_requests'?"),
+    "a source that is not delivered": dbt("shop_labels.sql", "'orders'", "'order'", "source 'dataset.order' is not a delivered table; did you mean 'dataset.orders'?"),
     "a source that dbt does not know": Broken({"dbt/sources.yml": ("      - name: orders\n", "")}, ("dbt/shop_requests.sql", "source("), ("source 'dataset.orders' is not declared to dbt; add it",)),
     "a described model that is not there": dbt("schema.yml", "- name: shop_labels", "- name: shop_label", "there is no model 'shop_label'; did you mean 'shop_labels'?"),
     "a data test without a name": Broken({"dbt/schema.yml": ("unique: {name: labels_are_unique}", "unique")}, ("dbt/schema.yml", ""), ("shop_labels.id: the data test unique has no `name:`",)),
-    "YAML of dbt that is no YAML": dbt("schema.yml", "version: 2", "version: [2", "is not YAML", line="models:"),
-    "models that are no list": dbt("sources.yml", "sources:", "models: 5\nsources:", "models: dbt takes a list of entries here"),
+    "YAML of dbt that is not YAML": dbt("schema.yml", "version: 2", "version: [2", "is not YAML", line="models:"),
+    "models that are not a list": dbt("sources.yml", "sources:", "models: 5\nsources:", "models: dbt takes a list of entries here"),
 }  # fmt: skip

@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract.engine import Audit, audit, read_delivery
-from ml_assets.core.draft.asked import Asked
 from ml_assets.core.draft.calendar import history_of
 from ml_assets.core.draft.columns import Column
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.drafting import drafted, planned
+from ml_assets.core.draft.request import DraftRequest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.services.new_product.drafting import write_product
 from ml_assets.services.new_product.history import delivered_bytes
@@ -58,7 +58,7 @@ def held_out(table: Table, folder: Path) -> HeldOut:
     """Draft from all but the last whole delivery."""
     source = read_sources([str(table.file(folder / "source"))], query=None)
     options = dict(zip(table.options[::2], table.options[1::2], strict=True))
-    asked = Asked(name=table.name, label=table.label, **{k.removeprefix("--"): v for k, v in options.items()})  # type: ignore[arg-type]
+    asked = DraftRequest(name=table.name, label=table.label, **{k.removeprefix("--"): v for k, v in options.items()})  # type: ignore[arg-type]
     whole = drafted(source.frame, source.spec, asked, table=source.table)
     last = whole.history.keys[-1]
     earlier = source.frame.filter((whole.history.codes < last).fill_null(value=False))

@@ -194,7 +194,9 @@ def erased_or_whole(space: Workspace) -> None:
     assert broken(space.ledger) == []
     space.ledger.close()
     checked = verify(space.settings)
-    assert [(one.where, one.is_note) for one in checked.findings if one.where != "ledger ledger.db"] == [("ledger entry 2", True)]
+    assert [(one.where, one.is_note) for one in checked.discrepancies if one.where != "ledger ledger.db"] == [
+        ("ledger entry 2", True)
+    ]
     append_refused(space)
 
 

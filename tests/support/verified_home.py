@@ -39,11 +39,11 @@ def copy(home: Path, to: Path) -> Path:
 
 def found(home: Path) -> list[tuple[str, str]]:
     """The failures: what kind, and where."""
-    return [(one.kind, one.where) for one in verify(settings_of(home)).findings if not one.is_note]
+    return [(one.kind, one.where) for one in verify(settings_of(home)).discrepancies if not one.is_note]
 
 
 def notes(home: Path) -> list[tuple[str, str]]:
-    return [(one.kind, one.where) for one in verify(settings_of(home)).findings if one.is_note]
+    return [(one.kind, one.where) for one in verify(settings_of(home)).discrepancies if one.is_note]
 
 
 def contents(home: Path) -> dict[str, bytes]:

@@ -1,5 +1,5 @@
 -- One row per departure scheduled in the partition: what is known when the flight is scheduled. These are the fields of a request.
--- The observed weather of the scheduled hour stands in for the forecast that a client would send.
+-- The observed weather of the scheduled hour is used in place of the forecast that a client would send.
 select
     concat(flights.carrier, flights.flight, ' ', flights.origin, ' ', strftime(flights.time_hour + to_minutes(flights.minute), '%Y-%m-%dT%H:%M')) as flight_id,
     flights.time_hour + to_minutes(flights.minute) as scheduled_at,

@@ -24,7 +24,7 @@ class NoCard(MlAssetsError):
 def command(release: str, output: Path | None) -> None:
     """Print the model card of RELEASE (a name, digest or PRODUCT/release:PARTITION) as Markdown: what a person reads before
     approving it. Where other code, configuration or libraries would evaluate it now, that comes first; what asked for the
-    training, which is no part of the release, comes last."""
+    training, which is not part of the release, comes last."""
     space = workspace()
     manifest = resolve(space, release).manifest
     if manifest is None or CARD not in space.snapshots.open(manifest.snapshot).members:
@@ -38,7 +38,7 @@ def command(release: str, output: Path | None) -> None:
 
 
 def _warning(space: Workspace, release: Manifest) -> str:
-    """What stands above the card of a release whose evaluation would not be made like this now, or was charged no look here. A
+    """The lines above the card of a release whose evaluation would not be made like this now, or was charged no look here. A
     product that isn't declared any more has no code to compare with."""
     from ml_assets.services.stale_evaluations import made_by_other_code, not_charged
 
@@ -52,7 +52,7 @@ def _warning(space: Workspace, release: Manifest) -> str:
 
 
 def _trigger(space: Workspace, release: Manifest) -> str:
-    """What asked for the training of a release's model; nothing where a person ran it."""
+    """The line that names what asked for the training of a release's model; empty where a person ran it."""
     from resources.ledger.triggers import trigger_of
 
     model = space.lineage.made_from(release)["model"]

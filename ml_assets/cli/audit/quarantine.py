@@ -26,7 +26,7 @@ LONGEST = 80
 def command(product: str, partition: str | None, name: str | None, style: str) -> None:
     """Show the rows of PRODUCT's partition that the contract refuses, as they were delivered, each with its reason.
 
-    They are shown too where so many are refused that nothing is published. CSV has all rows of one table, JSON those of all.
+    They are shown too if too many are refused and nothing is published. CSV has all rows of one table, JSON those of all.
     """
     from ml_assets.services.audit.refused_rows import refused_rows
 
@@ -35,7 +35,7 @@ def command(product: str, partition: str | None, name: str | None, style: str) -
     if name:
         spec.table(name)
     key = partition_named(space, spec, partition)
-    tables = [each for each in refused_rows(space.lineage, spec, key) if name in (None, each.table)]
+    tables = [table for table in refused_rows(space.lineage, spec, key) if name in (None, table.table)]
     match style:
         case "csv":
             click.echo(_csv(tables), nl=False)

@@ -5,7 +5,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +67,7 @@ def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet:
         builder.scratch.ledger.close()
     equal = first is None and all(scores.is_equal for scores in compared.values()) and len(compared) == 2
     named = {"release": ReleaseFacts.of(release).release, "bundle": release.snapshot, "from": start, "equal": equal}
-    predictions = {name: {**asdict(scores), "equal": scores.is_equal} for name, scores in compared.items()}
+    predictions = {name: scores.to_dict() for name, scores in compared.items()}
     rows = {"stages": _rows(rebuilt), "predictions": predictions, "first": difference, "without_effect": _without_effect(rebuilt)}
     return {**named, **rows, "seconds": round(time.monotonic() - started, 1)}
 
@@ -105,19 +104,19 @@ def _rows(rebuilt: "list[Rebuilt]") -> list[dict[str, Any]]:
 
 def _explained(builder: "Rebuilder", first: "Rebuilt") -> dict[str, Any]:
     """The first thing that differs, and every input of it that does."""
-    from ml_assets.core.lineage.differences import Cause, declared
+    from ml_assets.core.lineage.differences import Difference, declared
 
     named = {"stage": first.recorded.recipe.stage, "partition": first.recorded.partition}
     if first.now is None:
         now = _recipe_now(builder, first)
         causes = [] if first.is_damaged else declared(first.recorded.recipe, now)
-        causes = causes or [Cause("data", first.error or "")]
-        return {**named, "error": first.error, "differs": [], "causes": [asdict(cause) for cause in causes]}
+        causes = causes or [Difference("data", first.error or "")]
+        return {**named, "error": first.error, "differs": [], "causes": [cause.to_dict() for cause in causes]}
     order, differs = _tables(builder, first.recorded, first.now)
     causes = [*order, *declared(first.recorded.recipe, first.now.recipe)]
     nothing = "nothing that is recorded differs: this stage does not make the same twice"
-    causes = causes or [Cause("not deterministic", nothing)]
-    return {**named, "error": None, "differs": differs, "causes": [asdict(cause) for cause in causes]}
+    causes = causes or [Difference("not deterministic", nothing)]
+    return {**named, "error": None, "differs": differs, "causes": [cause.to_dict() for cause in causes]}
 
 
 def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
@@ -127,7 +126,7 @@ def _recipe_now(builder: "Rebuilder", first: "Rebuilt") -> Any:
 
 
 def _tables(builder: "Rebuilder", then: Manifest, now: Manifest) -> tuple[list[Any], list[str]]:
-    """How the tables of two snapshots differ: the same rows in another order, or other rows."""
+    """The differences between the tables of two snapshots: the same rows in another order, or other rows."""
     from ml_assets.core.lineage.differences import changed_rows, row_order
 
     old, new = builder.real.snapshots.open(then.snapshot).members, builder.scratch.snapshots.open(now.snapshot).members
@@ -144,7 +143,9 @@ def _without_effect(rebuilt: "list[Rebuilt]") -> list[str]:
     from ml_assets.core.lineage.differences import declared
 
     pairs = ((rebuild.recorded, rebuild.now) for rebuild in rebuilt if rebuild.is_equal and rebuild.now)
-    differences = (f"{then.recipe.stage}: {c.kind}: {c.told}" for then, now in pairs for c in declared(then.recipe, now.recipe))
+    differences = (
+        f"{then.recipe.stage}: {c.kind}: {c.message}" for then, now in pairs for c in declared(then.recipe, now.recipe)
+    )
     return list(dict.fromkeys(differences))
 
 

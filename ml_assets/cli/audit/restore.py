@@ -26,8 +26,8 @@ def command(by: str, reason: str, *, as_json: bool) -> None:
     record = restore(space.ledger, {name: max(keys) for name, keys in known.items() if keys}, by=by, reason=reason)
     if as_json:
         body = record.body
-        told = {"entry": record.seq, "lost": body.lost, "kept": body.kept, "closed": dict(body.closed), "by": body.by}
-        click.echo(json.dumps(told))
+        payload = {"entry": record.seq, "lost": body.lost, "kept": body.kept, "closed": dict(body.closed), "by": body.by}
+        click.echo(json.dumps(payload))
         return
     click.echo(
         f"entry {record.seq} records it: what came after entry {record.body.kept} is lost, up to {record.body.lost} or later"

@@ -3,13 +3,12 @@
 import json
 import sys
 from collections import Counter
-from dataclasses import asdict
 from typing import TextIO
 
 import click
 
 from ml_assets.cli.shared.context import workspace
-from ml_assets.services.verify.findings import Finding
+from ml_assets.services.verify.discrepancies import Discrepancy
 from ml_assets.services.verify.home import Verified, verify
 from ml_assets.spec.product import load_all
 
@@ -37,7 +36,11 @@ def command(as_json: bool, export: TextIO | None) -> None:
         if result.is_clean and result.counts["entries"]:
             result = with_verdicts(result, space.lineage, load_all(space.settings.products).values(), tell=tell)
     if as_json:
-        outcome = {"is_clean": result.is_clean, **result.counts, "findings": [asdict(finding) for finding in result.findings]}
+        outcome = {
+            "is_clean": result.is_clean,
+            **result.counts,
+            "findings": [discrepancy.to_dict() for discrepancy in result.discrepancies],
+        }
         click.echo(json.dumps(outcome, indent=1))
     else:
         _print(result)
@@ -60,16 +63,16 @@ class _Progress:
 
 
 def _print(result: Verified) -> None:
-    failures = [finding for finding in result.findings if not finding.is_note]
-    notes = [finding for finding in result.findings if finding.is_note]
-    for finding in failures[:SHOWN]:
-        click.echo(_line(finding))
+    failures = [discrepancy for discrepancy in result.discrepancies if not discrepancy.is_note]
+    notes = [discrepancy for discrepancy in result.discrepancies if discrepancy.is_note]
+    for discrepancy in failures[:SHOWN]:
+        click.echo(_line(discrepancy))
     _print_hidden(len(failures))
-    for finding in notes[:SHOWN]:
-        click.echo(f"note: {finding.where} {finding.told}")
+    for discrepancy in notes[:SHOWN]:
+        click.echo(f"note: {discrepancy.where} {discrepancy.message}")
     _print_hidden(len(notes))
     counts = ", ".join(f"{count} {name}" for name, count in result.counts.items())
-    kinds = Counter(finding.kind for finding in failures)
+    kinds = Counter(discrepancy.kind for discrepancy in failures)
     problems = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     click.echo(f"{counts}: {problems or 'everything is as it was written'}")
 
@@ -79,6 +82,6 @@ def _print_hidden(count: int) -> None:
         click.echo(f"  and {count - SHOWN} more; --json lists them all")
 
 
-def _line(finding: Finding) -> str:
-    then = f"\n         {finding.then}" if finding.then else ""
-    return f"{finding.kind:<8} {finding.where} {finding.told}{then}"
+def _line(discrepancy: Discrepancy) -> str:
+    then = f"\n         {discrepancy.then}" if discrepancy.then else ""
+    return f"{discrepancy.kind:<8} {discrepancy.where} {discrepancy.message}{then}"

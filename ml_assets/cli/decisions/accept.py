@@ -16,7 +16,7 @@ from ml_assets.cli.shared.context import product_named, workspace
 @click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
 def command(product: str, partition: str, *, by: str, reason: str, as_json: bool) -> None:
     """Accept what was delivered for PARTITION of PRODUCT: it is no longer held back from training, and later partitions are
-    compared with it. Other content of the same partition is looked at anew.
+    compared with it. Other content of the same partition is checked again.
 
     Example: `ml-assets accept flights 2013-12 --reason "the strike was real"`.
     """

@@ -70,26 +70,27 @@ def command(*, product: str, policy: Path | None, windows: int, seed: int, as_js
 
 
 def _planted_rows(plants: "Sequence[Planted]", leaks: "Sequence[Leak]") -> list[dict[str, Any]]:
-    """How often each planted candidate was let through: by the whole block per partition, then per margin on drawn windows."""
+    """The rate at which each planted candidate was let through: by the whole block per partition, then per margin on drawn
+    windows."""
     rows: list[dict[str, Any]] = [
         {
-            "planted": each.name,
-            "truth": each.truth,
-            "tries": len(each.verdicts),
-            "accepted": sum(verdict.is_accept for verdict in each.verdicts),
-            "accepted_by_row": sum(verdict.is_accept for verdict in each.by_row),
+            "planted": plant.name,
+            "truth": plant.truth,
+            "tries": len(plant.verdicts),
+            "accepted": sum(verdict.is_accept for verdict in plant.verdicts),
+            "accepted_by_row": sum(verdict.is_accept for verdict in plant.by_row),
         }
-        for each in plants
+        for plant in plants
     ]
     return rows + [
         {
-            "planted": f"past {each.claim}",
-            "truth": f"worse by {each.harm:.3g}, whole units at a time; that claim alone",
-            "tries": each.tries,
-            "accepted": each.hits,
-            "accepted_by_row": each.hits_by_row,
+            "planted": f"past {leak.claim}",
+            "truth": f"worse by {leak.harm:.3g}, whole units at a time; that claim alone",
+            "tries": leak.tries,
+            "accepted": leak.hits,
+            "accepted_by_row": leak.hits_by_row,
         }
-        for each in leaks
+        for leak in leaks
     ]
 
 
@@ -111,7 +112,7 @@ def _lines(steps: "Sequence[Step]", planted: list[dict[str, Any]], diagnoses: "S
             yield f"{row['planted']:<26}{by_unit:>14}{by_row:>14}  {row['truth']}"
     yield ""
     for diagnosis in diagnoses:
-        yield f"{'ERROR  ' if diagnosis.is_error else 'warning'} {diagnosis.code:<18}{diagnosis.claim}: {diagnosis.told}"
+        yield f"{'ERROR  ' if diagnosis.is_error else 'warning'} {diagnosis.code:<18}{diagnosis.claim}: {diagnosis.message}"
     if not diagnoses:
         yield "nothing is wrong with the block that the past shows"
 

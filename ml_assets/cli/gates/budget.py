@@ -110,13 +110,13 @@ def _picture(windows: Sequence[Mapping[str, Any]]) -> str:
     width = max(map(len, keys)) + 2
     lines = ["".join(key.ljust(width) for key in keys)]
     for window in windows:
-        held = [key for key in keys if key in window["window"]]
+        covered = [key for key in keys if key in window["window"]]
         marks: dict[str, str] = {}
         for look in window["looks"]:
-            payer = next((key for key in held if key in look["paid_by"]), "")
+            payer = next((key for key in covered if key in look["paid_by"]), "")
             marks[payer] = marks.get(payer, "") + MARKS[look["decision"]]
-        cells = {key: marks.get(key, "").ljust(width, "─" if key != held[-1] else " ") for key in held}
-        lines += ["".join(cells.get(key, "·".ljust(width)) for key in keys)] if held else []
+        cells = {key: marks.get(key, "").ljust(width, "─" if key != covered[-1] else " ") for key in covered}
+        lines += ["".join(cells.get(key, "·".ljust(width)) for key in keys)] if covered else []
     charged = [sum(key in look["paid_by"] for window in windows for look in window["looks"]) for key in keys]
     legend = ", ".join(f"{mark} {decision or 'no verdict yet'}" for decision, mark in MARKS.items())
     return "\n".join([*lines, "".join(str(count).ljust(width) for count in charged) + "looks charged", f"({legend})"])

@@ -157,4 +157,4 @@ def _summary(mutations: "list[Mutation]", pairs: list[dict[str, Any]]) -> Iterat
     yield ""
     for mutation in mutations:
         if mutation.is_finding:
-            yield f"FINDING {mutation.mutant}: {mutation.about}: {mutation.told}; {mutation.advice}"
+            yield f"FINDING {mutation.mutant}: {mutation.about}: {mutation.message}; {mutation.advice}"

@@ -17,7 +17,7 @@ def command(product: str, partition: str | None, as_json: bool) -> None:
     """Run every asset check of PRODUCT on one partition's current snapshots, again, without materializing anything.
 
     Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run. What a stale evaluation has
-    shown is no pass but a warning: the next run makes another one.
+    shown is not a pass but a warning: the next run makes another one.
     """
     from checks.evidence import RECHECK
     from ml_assets.services.stale_evaluations import stale_evaluations

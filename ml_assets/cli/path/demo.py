@@ -90,7 +90,7 @@ def _deliver_next(space: Workspace, product: Product, history: "History") -> Non
     if key is None:
         raise HistoryIsOver(
             f"{product.name}: every partition of its history is delivered; `ml-assets status {product.name}` shows them, and "
-            f"another ML_ASSETS_HOME begins anew"
+            f"another ML_ASSETS_HOME starts from the beginning"
         )
     for name, content in history.reference().items():
         _deliver(space, product, name, "", content)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import workspace
-from ml_assets.core.draft.asked import Asked, DraftRefused
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import load_each
 from resources.settings import ROOT, Settings
@@ -30,18 +30,18 @@ class NoPlaceForProducts(MlAssetsError):
 @click.option("--task", type=click.Choice(["binary", "regression"]), help="Told from the label if not given.")
 @click.option("--positive", metavar="VALUE", help="The value of the label that is the yes; all others are the no.")
 @click.option("--every", type=click.Choice(EVERY), help="How deliveries are cut; delivery: not by time. Told if not given.")
-@click.option("--after", multiple=True, metavar="COLUMN", help="Nobody knows it when the question is asked; repeatable.")
+@click.option("--after", multiple=True, metavar="COLUMN", help="It is not known when the question is asked; repeatable.")
 @click.option("--known", multiple=True, metavar="COLUMN", help="It is known then, however well it tells the label; repeatable.")
 @click.option(
     "--query", metavar="SQL", help="The rows, where SOURCE is a database: postgresql+psycopg://HOST/NAME, duckdb:///FILE."
 )
 def command(
-    name: str, *, sources: tuple[str, ...], time_format: str | None, query: str | None, **asked: str | tuple[str, ...] | None
+    name: str, *, sources: tuple[str, ...], time_format: str | None, query: str | None, **options: str | tuple[str, ...] | None
 ) -> None:
     """Draft the product NAME from your own rows: CSV or Parquet files, folders of them, or a database with --query.
 
     Writes product.yaml, contract.py and SQL into the folder of products; into the home the history, cut into deliveries, and a
-    page about the data. Every drafted limit stands below a comment that says of how many rows it is true; gates are tried on the
+    page about the data. Above every drafted limit a comment says for how many rows it holds; gates are tried on the
     history. Nothing is written over. All sources are one table.
     """
     from ml_assets.services.new_product.drafting import new_product, refuse_existing
@@ -51,7 +51,7 @@ def command(
 
     space = workspace()
     if not _NAME.match(name):
-        raise DraftRefused(f"{name!r} is no name of a product; write lower case letters, digits and _, a letter first")
+        raise DraftRefused(f"{name!r} is not a name of a product; write lower case letters, digits and _, a letter first")
     root = products_folder(space.settings)
     products, _ = load_each([folder for folder in space.settings.products if folder.is_dir()])
     if name in products:
@@ -59,7 +59,7 @@ def command(
     refuse_existing(root / name, StoredHistory.of(space.settings.home, name))
     written = new_product(
         read_sources(sources, query=query),
-        Asked(name=name, **asked),  # type: ignore[arg-type]
+        DraftRequest(name=name, **options),  # type: ignore[arg-type]
         root=root,
         home=space.settings.home,
         taken_ports=[product.endpoint.port for product in products.values()],

@@ -15,7 +15,7 @@ def command(release: str, home: Path, store: str, ledger: str, *, as_json: bool)
     """Carry RELEASE from the home in folder HOME, or from a store and a ledger by URL, to this one. The other is only read.
 
     With it come the delivered bytes, data, features and models that it was made from, and what was shown of them; no look,
-    verdict or approval. `ml-assets run PRODUCT --partition KEY` judges it anew, and trains nothing again.
+    verdict or approval. `ml-assets run PRODUCT --partition KEY` judges it again, and trains nothing.
     """
     own, other = own_and_other(home, store=store, ledger=ledger)
     carry(release, read_only(other), own, as_json=as_json)

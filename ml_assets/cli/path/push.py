@@ -13,7 +13,7 @@ def command(release: str, home: Path, store: str, ledger: str, *, as_json: bool)
     """Carry RELEASE to the home in folder HOME, which is made if it is not there, or to a store and a ledger by URL.
 
     With it go the delivered bytes, data, features and models that it was made from, and what was shown of them; no look, verdict
-    or approval. `ml-assets run PRODUCT --partition KEY` there judges it anew, and trains nothing again.
+    or approval. `ml-assets run PRODUCT --partition KEY` there judges it again, and trains nothing.
     """
     own, other = own_and_other(home, store=store, ledger=ledger)
     carry(release, own, other, as_json=as_json)

@@ -102,7 +102,7 @@ def _announce_stale(space: Workspace, product: Product, key: str, *, quiet: bool
     """Say what a run of the newest partition makes again, what that costs and why; how many snapshots it is."""
     from ml_assets.services.stale_path import stale_path
 
-    found = stale_path(space.lineage, product, key)
+    stale = stale_path(space.lineage, product, key)
     if not quiet:
-        click.echo("\n".join([found.summary, *(f"  {count:>6}  {cause}" for count, cause in found.causes)]))
-    return len(found.made)
+        click.echo("\n".join([stale.summary, *(f"  {count:>6}  {cause}" for count, cause in stale.causes)]))
+    return len(stale.rebuilt)

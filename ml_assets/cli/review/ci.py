@@ -60,12 +60,12 @@ def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: 
     from resources.git_trees import Repository
 
     if wrong := [owner for owner in owners if not owner.startswith("@")]:
-        raise click.BadParameter(f"{wrong[0]!r} is no name with @", param_hint="--owner")
+        raise click.BadParameter(f"{wrong[0]!r} is not a name with @", param_hint="--owner")
     repository = Repository.around(Path.cwd())
-    found = setup(repository, forge, roots=settings().products, requirements=requirements, owners=owners)
-    for path in write(repository, found.files(repository), force=force):
+    workflow = setup(repository, forge, roots=settings().products, requirements=requirements, owners=owners)
+    for path in write(repository, workflow.files(repository), force=force):
         click.echo(f"wrote {path}")
-    click.echo(f"\n{found.by_hand}", nl=False)
+    click.echo(f"\n{workflow.by_hand}", nl=False)
 
 
 @click.command(cls=_Command)

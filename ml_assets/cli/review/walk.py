@@ -48,6 +48,6 @@ def command(
     own = walk(walker, keys)
     write_walk(output, own)
     if head is not None:
-        asked, other = read_gates(gates), read_walk(head)
-        write_record(output / JUDGED, judged(own, other, spec, asked))
-        write_record(output / PRODUCTION, against_production(walker, own, other, asked))
+        base_gates, other = read_gates(gates), read_walk(head)
+        write_record(output / JUDGED, judged(own, other, spec, base_gates))
+        write_record(output / PRODUCTION, against_production(walker, own, other, base_gates))

@@ -12,8 +12,13 @@ from ml_assets.cli.shared.context import product_named, workspace
 @click.argument("product")
 @click.option("--partition", "-p", help="The last partition; the newest if not given.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of each column to this file.")
+@click.option(
+    "--evidently",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write Evidently's page of the last partition to this file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
-def command(product: str, partition: str | None, html: Path | None, *, as_json: bool) -> None:
+def command(product: str, partition: str | None, html: Path | None, evidently: Path | None, *, as_json: bool) -> None:
     """Show the verdicts on data and scores of PRODUCT by partition, in words, with the realised metric.
 
     Example: `ml-assets drift flights --html build/drift.html`.
@@ -24,24 +29,29 @@ def command(product: str, partition: str | None, html: Path | None, *, as_json: 
     space = workspace()
     spec = product_named(product, space.settings)
     until = partitions_of(spec).require(partition) if partition else ""
-    found = watched(space.lineage, spec, space.settings, until=until)
+    partitions = watched(space.lineage, spec, space.settings, until=until)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(drift_page(spec, found), encoding="utf-8")
+        html.write_text(drift_page(spec, partitions), encoding="utf-8")
+    if evidently is not None:
+        from ml_assets.services.watching.evidently_page import evidently_page
+
+        evidently.parent.mkdir(parents=True, exist_ok=True)
+        evidently.write_bytes(evidently_page(space.lineage, spec, partitions[-1].data))
     if as_json:
-        told = [
+        payload = [
             {
-                "partition": each.partition,
-                "rows": each.rows,
-                "data": each.data.values,
-                "scores": each.scores.values if each.scores else None,
-                "realised": each.realised,
+                "partition": watched_partition.partition,
+                "rows": watched_partition.rows,
+                "data": watched_partition.data.values,
+                "scores": watched_partition.scores.values if watched_partition.scores else None,
+                "realised": watched_partition.realised,
             }
-            for each in found
+            for watched_partition in partitions
         ]
-        click.echo(json.dumps(told, indent=1))
+        click.echo(json.dumps(payload, indent=1))
         return
-    for each in found:
-        click.echo(f"{each.partition}  {each.rows:,} rows  {each.realised}".rstrip())
-        click.echo(f"  data    {each.data.sentence}")
-        click.echo(f"  scores  {each.scores.sentence if each.scores else NOT_MONITORED}")
+    for watched_partition in partitions:
+        click.echo(f"{watched_partition.partition}  {watched_partition.rows:,} rows  {watched_partition.realised}".rstrip())
+        click.echo(f"  data    {watched_partition.data.sentence}")
+        click.echo(f"  scores  {watched_partition.scores.sentence if watched_partition.scores else NOT_MONITORED}")

@@ -42,5 +42,5 @@ def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool)
     else:
         ended = f"; ended by {by}" if is_stopped else ""
         click.echo(
-            f"{product}: {running.body.release} is {shadows.place(running)} since {running.at[:16]}{ended}; {judgement.told}"
+            f"{product}: {running.body.release} is {shadows.place(running)} since {running.at[:16]}{ended}; {judgement.sentence}"
         )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("product")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def command(product: str, as_json: bool) -> None:
-    """Show what serves of PRODUCT, since when and why, what came of the newest partition, what is wrong or stale and what to do
+    """Show what serves of PRODUCT, since when and why, the outcome of the newest partition, what is wrong or stale and what to do
     next; then one row per partition: rows, quarantined, metrics, verdict, release.
 
     Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, are named before
@@ -42,15 +42,15 @@ def command(product: str, as_json: bool) -> None:
     waits, withheld = _waits(space, spec), _withheld(space, spec)
     now = on_call(space.lineage, space.landing, space.settings, spec)
     if as_json:
-        told = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": answers}
-        click.echo(json.dumps({**told, "waits": waits, "withheld": withheld}, indent=1))
+        payload = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": answers}
+        click.echo(json.dumps({**payload, "waits": waits, "withheld": withheld}, indent=1))
         return
     click.echo("\n".join([f"{product}: {spec.title}", "", *now.lines(), ""]))
     for line in _stale_lines(stale.values()):
         click.echo(line)
     if uncharged:
         click.echo(f"{_span([*uncharged])}: {uncharged[max(uncharged)]}")
-    click.echo(table(spec, [each | {"verdict": _verdict(each)} for each in rows]))
+    click.echo(table(spec, [row | {"verdict": _verdict(row)} for row in rows]))
     for name, release in answers.items():
         click.echo(f"{name}: {release or 'no release serves'}")
     if spec.partitions.is_static:
@@ -62,13 +62,13 @@ def command(product: str, as_json: bool) -> None:
 
 
 def _uncharged(space: Workspace, product: Product) -> dict[str, str]:
-    """What is to be said of the current evaluations that no look was charged for here, by partition."""
+    """The notes on current evaluations that no look was charged for here, by partition."""
     from ml_assets.services.stale_evaluations import not_charged
 
     keys = space.ledger.partitions(product.name, "evaluation")
     evaluations = [e for key in keys if (e := space.ledger.current(product.name, "evaluation", key)) is not None]
-    said = {each.partition: not_charged(space.lineage, product, each) for each in evaluations}
-    return {key: why for key, why in said.items() if why}
+    reasons = {evaluation.partition: not_charged(space.lineage, product, evaluation) for evaluation in evaluations}
+    return {key: why for key, why in reasons.items() if why}
 
 
 def _verdict(row: Mapping[str, Any]) -> str | None:
@@ -80,10 +80,10 @@ def _verdict(row: Mapping[str, Any]) -> str | None:
 def _stale_lines(stale: "Iterable[Staleness]") -> Iterator[str]:
     """One line for the evaluations that are stale for the same reason, with the command for the newest of them."""
     by_reason: dict[tuple[str, ...], list[Staleness]] = {}
-    for each in stale:
-        by_reason.setdefault((each.made_by, *each.causes), []).append(each)
+    for stage in stale:
+        by_reason.setdefault((stage.made_by, *stage.causes), []).append(stage)
     for same in by_reason.values():
-        yield f"{_span([each.partition for each in same])}: {same[-1].message}"
+        yield f"{_span([stage.partition for stage in same])}: {same[-1].message}"
 
 
 def _span(keys: Sequence[str]) -> str:

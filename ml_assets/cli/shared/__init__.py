@@ -1,1 +1,1 @@
-"""What several commands share: finding the product, running a job, progress, references, tables."""
+"""Helpers that several commands share: products, jobs, progress, references, tables."""

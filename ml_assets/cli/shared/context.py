@@ -1,4 +1,4 @@
-"""What several commands share: finding the product and the workspace, and running a job in this process."""
+"""Helpers that several commands share: the product, the workspace, and jobs that run in this process."""
 
 import logging
 import uuid
@@ -63,7 +63,7 @@ def _newest_partition(space: Workspace, product: Product) -> str:
 
 
 def nothing_delivered(space: Workspace, product: Product) -> str:
-    """What to say of a product that has no partition at all, with the next command."""
+    """The message about a product without any partition, with the next command."""
     table = next(iter(product.delivery.tables))
     command = f"`ml-assets deliver {product.name} {table} FILE --partition KEY`"
     return f"{product.name}: nothing is delivered to {space.settings.landing / product.name}; {command} delivers a partition"
@@ -76,13 +76,14 @@ def run_job(
     from ml_assets.definitions import build_defs
     from ml_assets.services.automation.attempts import settle
     from resources.dagster_assets import make_known
+    from resources.dagster_events import written_lightly
     from resources.dagster_instance import open_instance
     from resources.dagster_resources import resources_of
 
     # A step that was skipped gives no check results, and what hangs on it is skipped too: nothing to warn of.
     logging.getLogger("dagster._core.execution.plan.active").setLevel(logging.ERROR)
     run_id = str(uuid.uuid4())
-    with open_instance(space.settings) as instance:
+    with open_instance(space.settings) as instance, written_lightly(instance):
         instance.add_event_listener(run_id, _shown_once(space, instance))
         if listener is not None:
             instance.add_event_listener(run_id, listener)
@@ -117,7 +118,7 @@ def _shown_once(space: Workspace, instance: "DagsterInstance") -> Listener:
 
 
 def run_outcome(space: Workspace, run: str) -> "Outcome":
-    """What came of a run of the path that has ended."""
+    """The outcome of a run of the path that has ended."""
     from ml_assets.services.automation.outcomes import outcome_of
     from resources.dagster_instance import open_instance
 

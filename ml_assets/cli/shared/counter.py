@@ -15,6 +15,7 @@ class Counter:
     is_quiet: bool
 
     def __call__(self, words: str) -> None:
+        """Show these words in place of those before."""
         if not self.is_quiet:
             click.echo(f"\r\x1b[K{words}", nl=False, err=True)
 

@@ -1,4 +1,4 @@
-"""What the commands of a person's decision share: record it, run the path of its partition, and print the outcome."""
+"""Steps that the commands for people's decisions share: record it, run the path of its partition, print the outcome."""
 
 import json
 import sys

@@ -29,7 +29,7 @@ def other_home(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def own_and_other(home: Path, *, store: str, ledger: str) -> tuple[Workspace, Workspace]:
-    """This process's home, and the one in the folder, whose store and ledger may be elsewhere."""
+    """The home of this process, and the one in the folder, whose store and ledger may be elsewhere."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ML_ASSETS_UPSTREAM")}
     other = environ | {"ML_ASSETS_HOME": str(home), "ML_ASSETS_STORE": store, "ML_ASSETS_LEDGER": ledger}
     space, there = workspace(), Workspace(settings(other))
@@ -39,7 +39,7 @@ def own_and_other(home: Path, *, store: str, ledger: str) -> tuple[Workspace, Wo
 
 
 def carry(reference: str, source: Workspace, target: Workspace, *, as_json: bool) -> None:
-    """Carry the release that a reference names in one home to another, and say what came of it."""
+    """Carry the release that a reference names in one home to another, and give its outcome."""
     from ml_assets.services.transfer import transfer
 
     release = release_named(source, reference)
@@ -57,4 +57,4 @@ def carry(reference: str, source: Workspace, target: Workspace, *, as_json: bool
         click.echo(f"{name}: {counts['manifests']} manifests and {done.files} files ({done.bytes:,} bytes) are new")
     else:
         click.echo(f"{name}: all of it was there")
-    click.echo("no look, verdict or approval came along: it is judged anew where it arrived, before it may serve")
+    click.echo("no look, verdict or approval came along: it is judged again where it arrived, before it may serve")

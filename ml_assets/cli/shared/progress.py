@@ -24,6 +24,7 @@ class Progress:
     another reason."""
 
     def __init__(self, title: str, *, partition: str, quiet: bool = False) -> None:
+        """Start the clock. `title` begins the line; `quiet` prints nothing."""
         self.stages: dict[str, str] = {}
         self.rebuilt = 0
         self._partition = partition
@@ -35,6 +36,7 @@ class Progress:
         self._print(f"{title}  ")
 
     def __call__(self, entry: Any) -> None:
+        """Take one entry of Dagster's event log."""
         event = entry.dagster_event
         if event is None:
             self._logged(entry.user_message)
@@ -54,9 +56,9 @@ class Progress:
         """End the line with the time it took."""
         if self._quiet:
             return
-        made = sum(how == "made" for how in self.stages.values())
+        built = sum(how == "made" for how in self.stages.values())
         rebuilt = f", {self.rebuilt} rebuilt" if self.rebuilt else ""
-        self._print(f" {made} made, {len(self.stages) - made} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
+        self._print(f" {built} made, {len(self.stages) - built} reused{rebuilt}, {time.monotonic() - self._started:.1f} s\n")
 
     def _materialized(self, event: Any) -> None:
         materialization = event.step_materialization_data.materialization

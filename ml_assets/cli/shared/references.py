@@ -85,7 +85,7 @@ def _prediction(space: Workspace, reference: str) -> Subject | None:
 
 
 def _digest(space: Workspace, prefix: str) -> Subject | None:
-    """What a digest, or its beginning, names: manifests (of the same content), or delivered bytes."""
+    """The subject that a digest, or its beginning, names: manifests (of the same content), or delivered bytes."""
     matches = space.ledger.by_prefix(prefix)
     if len({m.data_version for m in matches}) > 1:
         listed = "; ".join(f"{m.asset} {m.partition} {m.id[:12]}" for m in matches[:8])

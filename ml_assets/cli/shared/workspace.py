@@ -1,4 +1,4 @@
-"""Where the commands meet the outside world: each part is opened on its first use, so that a command pays for what it needs.
+"""The commands' access to the outside world: each part is opened on first use, so that a command pays only for what it needs.
 
 Only commands (and tests and benchmarks, which stand for one) use it. Assets, checks and sensors get theirs from Dagster
 (`resources/dagster_resources.py`), and services take the parts that they need.
@@ -28,24 +28,28 @@ class Workspace:
 
     @cached_property
     def landing(self) -> "Landing":
+        """The folder that sources deliver to."""
         from resources.landing import Landing
 
         return Landing(self.settings.landing)
 
     @cached_property
     def snapshots(self) -> "Snapshots":
+        """The store of snapshots, with the upstream store below it where one is set."""
         from resources.store.snapshots import open_snapshots
 
         return open_snapshots(self.settings.store, cache=self.settings.cache, upstream=self.settings.upstream_store)
 
     @cached_property
     def ledger(self) -> "Ledger":
+        """The ledger."""
         from resources.ledger.ledger import Ledger
 
         return Ledger(self.settings.ledger, head_checkpoint=self.settings.ledger_head)
 
     @cached_property
     def lineage(self) -> "Lineage":
+        """Snapshots and ledger together, with the sources of the products."""
         from resources.git import Sources
         from resources.lineage import open_lineage
 
@@ -55,18 +59,21 @@ class Workspace:
 
     @cached_property
     def endpoints(self) -> "Endpoints":
+        """The releases that serve, and their pointer files."""
         from resources.endpoints.moves import Endpoints
 
         return Endpoints(self.settings.endpoints, self.ledger)
 
     @cached_property
     def dbt(self) -> "Dbt":
+        """dbt, with its cache."""
         from resources.dbt.build import Dbt
 
         return Dbt(cache=self.settings.cache / "dbt")
 
     @cached_property
     def tracking(self) -> "Catalogue":
+        """The MLflow catalogue."""
         from resources.tracking.mlflow_catalogue import Catalogue
 
         return Catalogue(self.settings.mlflow, self.settings.mlflow_artifacts)

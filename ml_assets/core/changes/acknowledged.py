@@ -10,7 +10,7 @@ _SECTIONS = ("unit", "minimum", "budget")
 
 
 def acknowledged_gates(base: Product, head: Product, names: Collection[str]) -> Gates:
-    """What is asked instead of base's own gates: an acknowledged claim, or key of the gates, as head says it."""
+    """The gates to judge by instead of base's own: an acknowledged claim, or key of the gates, as head says it."""
     own, other = (product.model_dump(mode="json")["gates"] for product in (base, head))
     replaced = {section: _section(own[section], other[section], f"gates.{section}", names) for section in _SECTIONS}
     by_name = {claim["name"]: claim for claim in other["claims"]}

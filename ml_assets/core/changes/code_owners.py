@@ -12,7 +12,7 @@ _PARTS = {"**": ".*", "*": "[^/]*", "?": "[^/]"}
 def owners(text: str, path: str, dialect: Dialect) -> list[tuple[str, ...]]:
     """The groups of owners of a file, of each of which one must approve: one group, or on GitLab one per section.
 
-    The last rule that matches wins. Where the file has no owner there is no group. Optional sections ask nothing.
+    The last rule that matches wins. Where the file has no owner there is no group. Optional sections require nothing.
     """
     groups: dict[str, tuple[str, ...]] = {}
     section, defaults, is_optional = "", (), False

@@ -1,4 +1,4 @@
-"""What the models of both sides did on the same past rows, and what follows for the change."""
+"""The results of both sides' models on the same past rows, and what follows for the change."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
@@ -12,7 +12,7 @@ Outcome: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 
 
 class Effort(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side's walk took: snapshots made and reused, CPU seconds."""
+    """The effort of one side's walk: snapshots made and reused, CPU seconds."""
 
     built: int
     reused: int

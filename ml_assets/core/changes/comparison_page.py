@@ -51,14 +51,14 @@ def parts(comparison: Comparison, *, has_pictures: bool) -> Iterator[str]:
 
 def _chart(judged: Judged) -> Iterator[str]:
     """The first metric by slice as a chart that forges draw themselves, from nothing but numbers and plain names."""
-    found = [(each, each.estimates.get("difference")) for each in judged.slices[:MOST_LEVELS]]
-    known = [(each, (d.low, d.value, d.high)) for each, d in found if d is not None]
-    drawn = [(each, values) for each, values in known if None not in values]
-    if len(drawn) > 1 and (names := _names([each for each, _ in drawn])):
+    differences = [(level, level.estimates.get("difference")) for level in judged.slices[:MOST_LEVELS]]
+    known = [(level, (d.low, d.value, d.high)) for level, d in differences if d is not None]
+    drawn = [(level, values) for level, values in known if None not in values]
+    if len(drawn) > 1 and (names := _names([level for level, _ in drawn])):
         axis = ", ".join(f'"{name}"' for name in names)
         lines = [*zip(*(values for _, values in drawn), strict=True), (0.0,) * len(drawn)]
         shown = "".join(f"  line [{', '.join(f'{value:.4f}' for value in line)}]\n" for line in lines)
-        columns = dict.fromkeys(_plain(each.column) for each, _ in drawn)
+        columns = dict.fromkeys(_plain(level.column) for level, _ in drawn)
         title = f"{_plain(judged.metric)} by {' and '.join(columns)}: head less base"
         yield "Of each slice, head less base: the estimate is blue, the ends of its interval grey, no difference yellow."
         yield f'```mermaid\n{STYLE}\nxychart-beta\n  title "{title}"\n  x-axis [{axis}]\n{shown}```'
@@ -67,8 +67,8 @@ def _chart(judged: Judged) -> Iterator[str]:
 def _names(slices: Sequence[SliceShown]) -> list[str]:
     """A name for each slice, short enough for the axis where that tells them apart; none where no name does: the chart would take
     two for one."""
-    short = [_plain(each.level, AXIS // len(slices)) for each in slices]
-    whole = [_plain(f"{each.column} {each.level}") for each in slices]
+    short = [_plain(level.level, AXIS // len(slices)) for level in slices]
+    whole = [_plain(f"{level.column} {level.level}") for level in slices]
     return next((names for names in (short, whole) if len(set(names)) == len(slices)), [])
 
 
@@ -78,19 +78,21 @@ def _plain(name: str, longest: int = MOST_NAME) -> str:
 
 
 def _production(comparison: Comparison) -> Iterator[str]:
-    found = comparison.production
-    if found is None:
+    production = comparison.production
+    if production is None:
         return
-    if found.judged is None:
-        named = f"Production, release {code(found.release)}" if found.release else "Production"
-        yield f"{named}: not compared, {text(found.note)}."
+    if production.judged is None:
+        named = f"Production, release {code(production.release)}" if production.release else "Production"
+        yield f"{named}: not compared, {text(production.note)}."
         return
-    windows = ", ".join(code(window) for window in found.windows)
+    windows = ", ".join(code(window) for window in production.windows)
     yield (
-        f"#### Head against production, release {code(found.release)}\n\n"
+        f"#### Head against production, release {code(production.release)}\n\n"
         f"On {windows}, which it was not trained on. It was let through on windows like these, so they flatter it."
     )
-    yield table(["metric", "head", "production", "difference"], [_row([code(m)], e) for m, e in found.judged.metrics.items()])
+    yield table(
+        ["metric", "head", "production", "difference"], [_row([code(m)], e) for m, e in production.judged.metrics.items()]
+    )
 
 
 def _about(comparison: Comparison, judged: Judged) -> str:

@@ -11,8 +11,8 @@ from ml_assets.spec.product import Product
 
 
 def declaration_changes(old: Product, new: Product) -> list[Change]:
-    """What differs, in the order of product.yaml; equal values written otherwise are no change. Where nothing is `weakened`,
-    whatever the new gates accept the old ones accept on the same rows and scores."""
+    """The changes in the order of product.yaml; equal values that are written differently are not a change. Where nothing is
+    `weakened`, whatever the new gates accept the old ones accept on the same rows and scores."""
     values = (product.model_dump(mode="json") for product in (old, new))
     changes = [*_walk(old.name, "", *values)]
     changes += claim_changes(old.name, old.gates.claims, new.gates.claims)

@@ -22,12 +22,13 @@ SHOWN_SLICES = 20
 
 
 class NotComparable(MlAssetsError):
-    """What the two sides scored cannot be put side by side."""
+    """The scores of the two sides cannot be compared row by row."""
 
 
 @dataclass(frozen=True)
 class SideRows:
-    """What one side walked: its rows, and for each its window, its score and that of a simple baseline, if there is one (n,)."""
+    """The result of one side's walk: its rows, and for each its window, its score and that of a simple baseline, if there is one
+    (n,)."""
 
     walked: Walked
     rows: pl.DataFrame

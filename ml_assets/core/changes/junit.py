@@ -48,9 +48,9 @@ def _compared(comparison: Comparison) -> Iterator[Case]:
     for checks, is_failure in ((comparison.failed, True), (comparison.failed_before, False)):
         for check in checks:
             name = f"{check.stage} {check.partition}: {check.claim or 'contract'}"
-            told = check.description or "it failed"
-            skipped = "" if is_failure else f"it fails in base too: {told}"
-            yield Case(f"{comparison.product} checks", name, told if is_failure else "", skipped)
+            message = check.description or "it failed"
+            skipped = "" if is_failure else f"it fails in base too: {message}"
+            yield Case(f"{comparison.product} checks", name, message if is_failure else "", skipped)
 
 
 def _add_suite(root: ElementTree.Element, name: str, cases: Sequence[Case]) -> None:
@@ -63,9 +63,9 @@ def _add_suite(root: ElementTree.Element, name: str, cases: Sequence[Case]) -> N
     suite = ElementTree.SubElement(root, "testsuite", counts)
     for case in cases:
         test = ElementTree.SubElement(suite, "testcase", {"classname": _text(case.suite), "name": _text(case.name)})
-        for kind, told in (("failure", case.failure), ("skipped", case.skipped)):
-            if told:
-                ElementTree.SubElement(test, kind, {"message": _text(told)})
+        for kind, message in (("failure", case.failure), ("skipped", case.skipped)):
+            if message:
+                ElementTree.SubElement(test, kind, {"message": _text(message)})
 
 
 def _text(value: str) -> str:

@@ -22,11 +22,11 @@ class LockUnreadable(MlAssetsError):
 
 def libraries(locks: Mapping[str, bytes]) -> dict[str, str]:
     """Versions by name, of the lock files among these, by file name; of a library from git its commit. Raises LockUnreadable."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for file in reversed(LOCKS):
         if text := locks.get(file, b"").decode("utf-8", "replace"):
-            found |= {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in _locked(file, text)}
-    return found
+            versions |= {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in _locked(file, text)}
+    return versions
 
 
 def _locked(file: str, text: str) -> Iterator[tuple[str, str]]:
@@ -37,12 +37,12 @@ def _locked(file: str, text: str) -> Iterator[tuple[str, str]]:
     try:
         packages: list[dict[str, Any]] = tomllib.loads(text).get("package", [])
     except tomllib.TOMLDecodeError as error:
-        raise LockUnreadable(f"{file} is no TOML: {error}; `uv lock` writes it again") from None
+        raise LockUnreadable(f"{file} is not TOML: {error}; `uv lock` writes it again") from None
     for package in packages:
         source = package.get("source", {}).get("git", "")
         yield package["name"], source.rpartition("#")[2] or str(package.get("version", ""))
 
 
-def _version(found: Mapping[str, str]) -> str:
+def _version(source: Mapping[str, str]) -> str:
     """A version, or what comes after the last @ of an address: the commit of one in git."""
-    return found["version"] if "version" in found else found["source"].partition("#")[0].rpartition("@")[2]
+    return source["version"] if "version" in source else source["source"].partition("#")[0].rpartition("@")[2]

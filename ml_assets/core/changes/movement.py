@@ -1,4 +1,4 @@
-"""How far the features of the same rows differ between the two sides."""
+"""Differences between the features of the same rows on both sides."""
 
 import polars as pl
 
@@ -17,7 +17,7 @@ def movements(base: SideRows, head: SideRows, product: Product) -> list[Moved]:
     joint = own.join(other, on=[*key, _WINDOW], how="inner")
     moved = [_moved(joint, name, head.rows.columns) for name in base.rows.columns if name not in apart]
     added = [Moved(feature=name, effect="added") for name in head.rows.columns if name not in {*base.rows.columns, *apart}]
-    return [each for each in moved if each is not None] + added
+    return [change for change in moved if change is not None] + added
 
 
 def _tagged(side: SideRows, tag: str, key: list[str]) -> pl.DataFrame:

@@ -49,7 +49,7 @@ def _parts(review: Review, *, has_pictures: bool) -> Iterator[str]:
 
 
 def changes_table(changes: Sequence[Change]) -> str:
-    """What changed, a row each."""
+    """The changes as a Markdown table."""
     return table(["product", "what", "effect", "before", "after", "why"], [_row(change) for change in changes])
 
 

@@ -1,5 +1,5 @@
-"""What the processes of a comparison hand to each other, as JSON beside two Parquet files. Each side is run by its own code, so
-a reader passes over fields that it does not know.
+"""The files that the processes of a comparison hand to each other: JSON next to two Parquet files. Each side is run by its own
+code, so a reader passes over fields that it does not know.
 
 `walk` writes walk.json (`Walked`), features.parquet (the labelled and unlabelled rows of all windows) and scores.parquet (in the
 same order: the window and the score of each row, and that of the simple baseline where one is declared). `judge` reads two of
@@ -32,7 +32,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
-    """What one asset check found in one partition, or why a partition could not be built (`claim` is then empty)."""
+    """The result of one asset check in one partition, or why a partition could not be built (`claim` is then empty)."""
 
     stage: str
     partition: str
@@ -43,11 +43,12 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_failure(self) -> bool:
+        """Whether it failed with severity ERROR; a warning is not a failure."""
         return not self.passed and self.severity == "ERROR"
 
     @property
     def subject(self) -> tuple[str, str, str]:
-        """What it is about, on whichever side."""
+        """Stage, partition and claim: the same on both sides."""
         return (self.stage, self.partition, self.claim)
 
 
@@ -78,7 +79,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Production(msgspec.Struct, frozen=True, kw_only=True):
-    """The release that production answers with, as base finds it. `windows`: those that it was not trained on; it was let through
+    """The release that serves in production, as base sees it. `windows`: those that it was not trained on; it was let through
     on some of them, so they flatter it. `judged`: head against it there; `note`: why that could not be."""
 
     release: str = ""
@@ -97,7 +98,7 @@ class SliceShown(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judged(msgspec.Struct, frozen=True, kw_only=True):
-    """What one side's gates say of head against base on the joined rows. `metric` is the one that slices are measured by;
+    """The verdict of one side's gates on head against base, on the joined rows. `metric` is the one that slices are measured by;
     `evaluation` is all that was measured (core.evaluation.result), for pictures."""
 
     protocol: int = PROTOCOL
@@ -122,7 +123,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a gates block is asked instead of the product's own: JSON of product.yaml; None is the product's own."""
+    """The parts of a gates block that replace the product's own: JSON of product.yaml; None is the product's own."""
 
     claims: tuple[Mapping[str, Any], ...] | None = None
     unit: str | None = None

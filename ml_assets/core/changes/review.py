@@ -33,8 +33,8 @@ class Acknowledged(msgspec.Struct, frozen=True):
     unread: tuple[str, ...] = ()
 
     def names(self, product: str) -> set[str]:
-        """What of one product is acknowledged."""
-        return {each.name for each in self.given.values() if each.product == product}
+        """The acknowledged names of one product."""
+        return {change.name for change in self.given.values() if change.product == product}
 
 
 class Review(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,13 +60,14 @@ class Review(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
+        """The exit code of `ml-assets ci` for this outcome."""
         if self.outcome == "INCONCLUSIVE" and self.on_inconclusive == "fail":
             return EXIT_UNDECIDED
         return EXIT_CODES[self.outcome]
 
 
 def acknowledged(changes: Sequence[Change], trailers: Iterable[str]) -> Acknowledged:
-    """What the trailers acknowledge of what is weakened."""
+    """The weakened parts that the trailers acknowledge."""
     weakened = {change_id(change) for change in changes if change.effect == "weakened"}
     parsed = {text: _acknowledgement(text) for text in trailers}
     given = {f"{a.product}/{a.name}": a for a in parsed.values() if a is not None and f"{a.product}/{a.name}" in weakened}
@@ -92,9 +93,9 @@ def decided(
     open_ones = [change for change in changes if change.effect == "weakened" and change_id(change) not in given.given]
     weakened = [f"{change_id(change)} is weakened and not acknowledged" for change in open_ones]
     by_outcome: dict[str, list[str]] = {"REJECT": [], "INCONCLUSIVE": [], "ACCEPT": []}
-    for each in comparisons:
-        reasons = [f"{each.product}: {reason}" for reason in each.reasons]
-        by_outcome[each.outcome] += reasons or [f"{each.product}: every claim holds"]
+    for comparison in comparisons:
+        reasons = [f"{comparison.product}: {reason}" for reason in comparison.reasons]
+        by_outcome[comparison.outcome] += reasons or [f"{comparison.product}: every claim holds"]
     rejected, open_questions = by_outcome["REJECT"], by_outcome["INCONCLUSIVE"]
     if problems:
         return "REJECT", tuple(f"cannot be read: {problem}" for problem in problems)
@@ -110,7 +111,7 @@ def decided(
 
 
 def change_id(change: Change) -> str:
-    """What a trailer names it by."""
+    """The name by which a trailer acknowledges a change."""
     return f"{change.product}/{change.name}"
 
 

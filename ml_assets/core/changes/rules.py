@@ -1,6 +1,6 @@
 """Which way each key of product.yaml moves what a candidate, a release or a request must pass.
 
-Each key stands under one rule: a test holds the table against the schema, so that a new key makes somebody decide.
+Each key has one rule: a test holds the table against the schema, so that a new key makes somebody decide.
 """
 
 from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ class Side:
     libraries: Mapping[str, str] = field(default_factory=dict)
 
     def closure(self, *entries: str) -> Closure | None:
-        """What these functions reach; None where this side does not have them."""
+        """The closure of these functions; None where this side does not have them."""
         try:
             return self.code.closure(*entries)
         except UnknownEntry:
@@ -32,5 +32,5 @@ class Side:
         ]
 
     def meanings(self, module: str) -> set[str]:
-        """What the definitions of a module say, as digests."""
+        """The digests of a module's definitions."""
         return {unit.meaning for unit in self.code.module(module).units.values()}

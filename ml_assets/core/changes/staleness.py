@@ -1,4 +1,5 @@
-"""What a change makes stale, by content: a stage whose code, files, configuration or libraries differ, and all that reads it."""
+"""Stages that a change makes stale, by content: a stage whose code, files, configuration or libraries differ, and all that reads
+it."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -82,17 +83,17 @@ def _redeclared(base: Side, head: Side) -> set[str]:
 
 
 def _declared(side: Side) -> dict[str, list[str]]:
-    """What a side's code declares of each stage: the call with what the names in it mean."""
+    """The declaration of each stage in a side's code: the call with what the names in it mean."""
     if DECLARING not in side.code.texts:
         return {}
     units = side.code.module(DECLARING).units
-    found = {}
+    calls = {}
     for call in ast.walk(ast.parse(side.code.texts[DECLARING])):
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Stage":
             arguments = [*call.args, *(keyword.value for keyword in call.keywords)]
-            names = {part.id for each in arguments for part in ast.walk(each) if isinstance(part, ast.Name)}
-            found[ast.literal_eval(call.args[0])] = [ast.dump(call), *(units[n].meaning for n in sorted(names & units.keys()))]
-    return found
+            names = {part.id for argument in arguments for part in ast.walk(argument) if isinstance(part, ast.Name)}
+            calls[ast.literal_eval(call.args[0])] = [ast.dump(call), *(units[n].meaning for n in sorted(names & units.keys()))]
+    return calls
 
 
 def _changed_keys(old: Product, new: Product, stage: Stage) -> list[str]:

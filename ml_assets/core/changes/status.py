@@ -23,7 +23,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Approvals:
-    """Who approves of the head commit, by name in lower case; the default branch's CODEOWNERS; each product's path there."""
+    """Names of the approvers of the head commit, in lower case; the default branch's CODEOWNERS; each product's path there."""
 
     approvers: frozenset[str]
     code_owners: str
@@ -31,7 +31,7 @@ class Approvals:
     dialect: Dialect
 
     def waits_for(self, review: Review) -> str:
-        """Whose approval of an acknowledged weakening is missing; empty where none is."""
+        """The owners whose approval of an acknowledged weakening is missing; empty if nobody's is."""
         for product in dict.fromkeys(item.product for item in review.acknowledged):
             path = self.paths.get(product)
             groups = owners(self.code_owners, path, self.dialect) if path else []
@@ -53,7 +53,7 @@ def status_of(review: Review | None, approvals: Approvals | None = None) -> Stat
     if not review.acknowledged:
         return Status("success", _line(f"{review.outcome}: {reason}"))
     names = ", ".join(f"{item.product}/{item.name}" for item in review.acknowledged)
-    missing = approvals.waits_for(review) if approvals else "nobody was asked"
+    missing = approvals.waits_for(review) if approvals else "no approvals were read"
     if missing:
         line = f"acknowledged; waits for a code owner's approval: {missing}"
         return Status("pending", _line(f"{_line(names, LONGEST - len(line) - 1)} {line}"))

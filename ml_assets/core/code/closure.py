@@ -1,4 +1,4 @@
-"""What a function reaches in the project's own code, and the digest of all of it.
+"""The closure of a function in the project's own code, and the digest of it.
 
 Names are followed from definition to definition. An attribute may be a method of any class that is named on the way, in code or
 in an annotation: if one of them has a method of that name, it counts. So a digest may cover more than what runs, and a test that
@@ -82,6 +82,7 @@ class Code:
         )
 
     def unit(self, place: Place) -> Unit:
+        """Return the unit at a place. Raises KeyError for a place that the module does not have."""
         return self.module(place[0]).units[place[1]]
 
     def _settled(self, walk: "_Walk") -> dict[Place, str]:
@@ -97,7 +98,7 @@ class Code:
         return digests
 
     def resolve(self, module: str, chain: str) -> list[Place]:
-        """The units that a dotted name of a module stands for; none for a name of another library."""
+        """The units that a dotted name of a module refers to; none for a name of another library."""
         root, *rest = chain.split(".")
         unit_names = self.module(module)
         if root in unit_names.units:
@@ -167,7 +168,7 @@ class _Walk:
                 self._mention_class(place)
 
     def _mention_class(self, place: Place) -> None:
-        """A class whose values may come along: so may those of its fields, its bases, or what an alias stands for."""
+        """A class whose values may come along: so may those of its fields, its bases, or what an alias refers to."""
         if place in self.classes or self._is_exempt(place):
             return
         self.classes.add(place)

@@ -1,4 +1,4 @@
-"""When two texts mean the same: Python without comments, docstrings and names that only people need; SQL without comments."""
+"""Equality of two texts by meaning: Python without comments, docstrings and names that only people need; SQL without comments."""
 
 import ast
 import re
@@ -37,7 +37,7 @@ def sql_meaning(text: str) -> list[str]:
 
 
 def says(node: ast.AST, *, own: frozenset[str] = frozenset(), foreign: Mapping[str, str] = MappingProxyType({})) -> str:
-    """What a definition computes, as text: no docstrings, no imports, no annotations but those of a class's fields.
+    """The computation of a definition, as text: no docstrings, no imports, no annotations but those of a class's fields.
 
     `own` are names of the project's code. `foreign` maps other names to what they are, whatever they are called here ("np" is
     "numpy", "floor" is "math.floor").

@@ -12,7 +12,7 @@ from ml_assets.core.code.meaning import in_order, says
 from ml_assets.core.digests import sha256
 
 BODY = "(body)"
-"""The unit of what a module does when it is imported, besides defining things."""
+"""The unit of what a module does when it is imported, apart from definitions."""
 _PLAIN = frozenset({"property", "cached_property", "staticmethod", "classmethod", "contextmanager", "cache", "wraps"})
 _VALUES = frozenset({"dataclass", "NamedTuple", "Protocol", "TypedDict"})
 """Classes whose fields are only described by their types; those of others, a pydantic model say, decide what is taken."""

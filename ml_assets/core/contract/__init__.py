@@ -1,1 +1,1 @@
-"""What a delivery must look like, and what to do with one: read, cast, split into valid and refused rows."""
+"""The contract of a delivery, and how a delivery is handled: read, cast, split into valid and refused rows."""

@@ -1,6 +1,6 @@
-"""What a delivery can do wrong as a whole, as values with a message.
+"""The ways in which a delivery as a whole breaks its contract, as values with a message.
 
-Row-level reasons do not belong here: they quarantine a row and are no breach.
+Row-level reasons do not belong here: they quarantine a row and are not breach.
 """
 
 from collections.abc import Sequence
@@ -48,6 +48,7 @@ class ContractBreached(MlAssetsError):
     """A delivery that is not published; lists every breach."""
 
     def __init__(self, *, product: str, partition: str | None, breaches: Sequence[Breach]) -> None:
+        """Compose the message from all breaches, and the command that shows the rows."""
         self.product, self.partition, self.breaches = product, partition, tuple(breaches)
         what = f"{product} {partition}" if partition else product
         command = f"ml-assets check {product}" + (f" --partition {partition}" if partition else "")
@@ -169,7 +170,7 @@ def check_breach(*, check: str, column: str | None, table: str) -> Breach:
 
 
 def reason_counts(refused: pl.DataFrame) -> dict[str, int]:
-    """How many rows each reason refused, the most frequent first."""
+    """The number of rows that were refused for each reason, the most frequent first."""
     counts = (
         refused["reason"].str.split(",").explode().value_counts(sort=False).sort(["count", "reason"], descending=[True, False])
     )

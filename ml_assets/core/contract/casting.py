@@ -26,7 +26,7 @@ def without_nulls_in_words(column: pl.Series, *, null_values: Sequence[str]) -> 
 
 
 def cast(column: pl.Series, dtype: pl.DataType, *, table: ReferenceSpec) -> pl.Series:
-    """The column as `dtype`; null where a value is none (10.5 is no integer, NaN no number, 30 February no date)."""
+    """The column as `dtype`; null where a value is none (10.5 is not an integer, NaN no number, 30 February no date)."""
     if column.dtype == pl.Null:
         return column.cast(dtype)
     if column.dtype in (pl.Categorical, pl.Enum):
@@ -39,7 +39,7 @@ def cast(column: pl.Series, dtype: pl.DataType, *, table: ReferenceSpec) -> pl.S
 
 
 def _with_points(column: pl.Series, dtype: pl.DataType, table: ReferenceSpec) -> pl.Series:
-    """Numbers with a decimal point, where the table declares another sign; one that has a point as well is no number then."""
+    """Numbers with a decimal point, where the table declares another sign; one that has a point as well is not a number then."""
     if table.decimal == "." or not dtype.is_numeric():
         return column
     return column.set(column.str.contains(".", literal=True), "").str.replace(table.decimal, ".", literal=True)

@@ -8,7 +8,7 @@ from ml_assets.spec.delivery import ReferenceSpec
 
 BOM = b"\xef\xbb\xbf"
 MOST_EXPANDED = 8 << 30
-"""Bytes that a compressed file may hold; beyond, it is no delivery."""
+"""Bytes that a compressed file may hold; beyond, it is not a delivery."""
 _MAGIC = {
     b"\x1f\x8b": "it is compressed with gzip: add `compression: gzip`",
     b"PAR1": "it is a Parquet file: declare `format: parquet`",
@@ -23,7 +23,7 @@ _SEPARATORS = {";": '";"', "\t": '"\\t"', "|": '"|"', ",": '","'}
 
 
 class Undecodable(Exception):
-    """Why bytes are not the text that was declared, as a clause, with the line to add where there is one."""
+    """The reason why bytes are not the declared text, as a clause, with the line to add where there is one."""
 
 
 def decoded(content: bytes, *, table: ReferenceSpec) -> str:
@@ -44,8 +44,12 @@ def decoded(content: bytes, *, table: ReferenceSpec) -> str:
 
 def other_separator(header: str, *, declared: str) -> str:
     """The line to add to product.yaml where a header of one column seems to be separated by another character; else empty."""
-    found = max((each for each in _SEPARATORS if each != declared), key=header.count)
-    return f"the separator seems to be {_SEPARATORS[found]}: add `separator: {_SEPARATORS[found]}`" if header.count(found) else ""
+    separator = max((candidate for candidate in _SEPARATORS if candidate != declared), key=header.count)
+    return (
+        f"the separator seems to be {_SEPARATORS[separator]}: add `separator: {_SEPARATORS[separator]}`"
+        if header.count(separator)
+        else ""
+    )
 
 
 def _expanded(content: bytes) -> bytes:
@@ -62,10 +66,10 @@ def _expanded(content: bytes) -> bytes:
 
 
 def _seems(content: bytes) -> str:
-    """What the first bytes say of a file that is no text: a header may well begin with the same letters."""
+    """The format that the first bytes of a file indicate, if it isn't text: a header may well begin with the same letters."""
     if b"\0" not in content and _is_utf8(content):
         return ""
-    return next((told for magic, told in _MAGIC.items() if content.startswith(magic)), "")
+    return next((format_name for magic, format_name in _MAGIC.items() if content.startswith(magic)), "")
 
 
 def _is_utf8(content: bytes) -> bool:
@@ -78,12 +82,12 @@ def _is_utf8(content: bytes) -> bool:
 
 def _not_text(content: bytes, error: UnicodeDecodeError, encoding: str) -> str:
     line = content.count(b"\n", 0, error.start) + 1
-    told = f"byte {error.start} (0x{content[error.start]:02x}, in line {line}) is not {encoding.upper()} text"
+    message = f"byte {error.start} (0x{content[error.start]:02x}, in line {line}) is not {encoding.upper()} text"
     if encoding != "utf-8":
-        return told
+        return message
     try:
         guess = content[max(0, error.start - 20) : error.start + 20].decode("cp1252").split("\n")
     except UnicodeDecodeError:
-        return told
+        return message
     near = next((part.strip() for part in guess if any(ord(letter) > 127 for letter in part)), "")
-    return f"{told}; with `encoding: cp1252` it would read {near!r}"
+    return f"{message}; with `encoding: cp1252` it would read {near!r}"

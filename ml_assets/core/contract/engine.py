@@ -63,13 +63,14 @@ class TableAudit:
 
     @property
     def reasons(self) -> dict[str, int]:
-        """How many rows each reason refused."""
+        """The number of rows that were refused for each reason."""
         return b.reason_counts(self.refused)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """What the contract says of a delivery. A table with wrong columns cannot be split: it is only in `breaches`."""
+    """The result of checking a delivery against the contract. A table with wrong columns cannot be split: it is only in
+    `breaches`."""
 
     tables: Mapping[str, TableAudit]
     breaches: tuple[Breach, ...]
@@ -80,6 +81,7 @@ class Audit:
         return not self.breaches
 
     def raise_if_breached(self, *, product: str, partition: str | None) -> None:
+        """Raise ContractBreached with all breaches, if there are any."""
         if self.breaches:
             raise ContractBreached(product=product, partition=partition, breaches=self.breaches)
 

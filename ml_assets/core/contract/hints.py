@@ -1,4 +1,4 @@
-"""What refused values seem to be, with the line to add to product.yaml."""
+"""Guesses at what refused values are, with the line to add to product.yaml."""
 
 import re
 from collections.abc import Sequence

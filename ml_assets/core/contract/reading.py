@@ -21,6 +21,7 @@ class DeliveryError(MlAssetsError):
     """A delivered file that cannot be read as a table; `code` is stable."""
 
     def __init__(self, *, code: DeliveryCode, name: str, problem: str) -> None:
+        """Compose the message. `name` is the file, `problem` says what is wrong with it."""
         self.code = code
         self.name = name
         super().__init__(f"{name}: {problem}; deliver the file again ({code})")
@@ -42,7 +43,7 @@ def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFram
     except Undecodable as error:
         raise DeliveryError(code="encoding", name=name, problem=str(error)) from None
     if "\x00" in text:
-        raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is no CSV file")
+        raise DeliveryError(code="unreadable", name=name, problem="holds NUL bytes: it is not a CSV file")
     content, is_quoted = text.encode(), bool(table.quote) and table.quote in text
     header = _header(text, table=table, name=name)
     fields = _fields_of_rows(text, table=table, name=name) if is_quoted else _fields_of_lines(content, separator=table.separator)
@@ -51,7 +52,7 @@ def _read_csv(content: bytes, *, table: ReferenceSpec, name: str) -> pl.DataFram
         quote = table.quote or None
         return pl.read_csv(content, separator=table.separator, quote_char=quote, infer_schema=False, empty_string_is_null=False)
     except pl.exceptions.PolarsError as error:
-        raise DeliveryError(code="unreadable", name=name, problem=f"is no CSV file: {str(error).splitlines()[0]}") from error
+        raise DeliveryError(code="unreadable", name=name, problem=f"is not a CSV file: {str(error).splitlines()[0]}") from error
 
 
 def _rows(text: str, table: ReferenceSpec, *, strict: bool = False) -> Iterator[list[str]]:
@@ -73,7 +74,7 @@ def _header(text: str, *, table: ReferenceSpec, name: str) -> list[str]:
 
 
 def _fields_of_lines(content: bytes, *, separator: str) -> np.ndarray:
-    """How many fields each line has, where nothing is quoted."""
+    """The number of fields of each line, where nothing is quoted: (lines,)."""
     data = np.frombuffer(content, dtype=np.uint8)
     ends = np.flatnonzero(data == ord("\n"))
     between = np.flatnonzero(data == ord(separator))
@@ -81,7 +82,7 @@ def _fields_of_lines(content: bytes, *, separator: str) -> np.ndarray:
 
 
 def _fields_of_rows(text: str, *, table: ReferenceSpec, name: str) -> np.ndarray:
-    """How many fields each row has, where some are quoted."""
+    """The number of fields of each row, where some are quoted: (rows,)."""
     counts: list[int] = []
     try:
         for row in _rows(text, table, strict=True):

@@ -1,4 +1,4 @@
-"""What a pandera model says, as plain values: types, limits, the unique key, request fields. Reads no data."""
+"""A pandera model as plain values: types, limits, the unique key, request fields. Reads no data."""
 
 import copy
 from collections.abc import Mapping

@@ -1,1 +1,1 @@
-"""What keeps a declared product from running: how its files go together. Reads no data."""
+"""Mistakes that keep a declared product from running: whether its files fit together. Reads no data."""

@@ -37,7 +37,7 @@ def _identity_problems(product: Product, places: Places) -> Iterator[str]:
             yield from _absent(name, columns, where=places.key(*loc), model=model.__name__)
         if product.features.label in columns:
             where, label = places.column(model, product.features.label), product.features.label
-            yield f"{where}: '{label}' is the label, and nobody knows it when the question is asked; leave it out here"
+            yield f"{where}: '{label}' is the label, which is not known when the question is asked; leave it out here"
 
 
 def _named_problems(product: Product, places: Places) -> Iterator[str]:
@@ -100,4 +100,4 @@ def _request_problems(product: Product, places: Places) -> Iterator[str]:
 
 def _absent(name: str, columns: Iterable[str], *, where: str, model: Any) -> Iterator[str]:
     if name not in columns:
-        yield f"{where}: '{name}' is no column of {model}; {unknown_name(name, allowed=columns)}"
+        yield f"{where}: '{name}' is not a column of {model}; {unknown_name(name, allowed=columns)}"

@@ -22,8 +22,8 @@ def dbt_problems(product: Product) -> list[str]:
     models = {PurePosixPath(file).stem: file for file in product.files.dbt if file.endswith(".sql")}
     missing = list(_missing(product, models))
     described = {file: _read(product, file) for file in product.files.dbt if file.endswith(_YAML)}
-    yaml_problems = [problem for found in described.values() if isinstance(found, list) for problem in found]
-    contents = {file: found for file, found in described.items() if isinstance(found, Parsed)}
+    yaml_problems = [problem for result in described.values() if isinstance(result, list) for problem in result]
+    contents = {file: result for file, result in described.items() if isinstance(result, Parsed)}
     sources = _sources(product)
     return [
         *missing,
@@ -76,17 +76,19 @@ def _dangling(
     """Models and sources that the SQL reads, and that are not there."""
     known = {*models, *(f"{product.name}_{relation}" for relation in RELATIONS)}
     for file in models.values():
-        text = _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), product.files.dbt[file].decode(errors="replace"))
+        text = _COMMENT.sub(
+            lambda comment: re.sub(r"[^\n]", " ", comment.group()), product.files.dbt[file].decode(errors="replace")
+        )
         for call in _CALL.finditer(text):
             where = f"{product.files.dbt_path(file)}:{text.count(chr(10), 0, call.start()) + 1}"
             kind, first, second = call.group(1), call.group(3), call.group(5)
             if kind == "ref":
                 if (name := second or first) not in known:
-                    yield f"{where}: ref('{name}') is no model of the product; {unknown_name(name, allowed=known)}"
+                    yield f"{where}: ref('{name}') is not a model of the product; {unknown_name(name, allowed=known)}"
             elif second is None or second not in sources.get(first, set()):
                 allowed = [f"{source}.{table}" for source, tables in sources.items() for table in tables]
                 name = f"{first}.{second or ''}"
-                yield f"{where}: source '{name}' is no delivered table; {unknown_name(name, allowed=allowed)}"
+                yield f"{where}: source '{name}' is not a delivered table; {unknown_name(name, allowed=allowed)}"
             elif (first, second) not in declared:
                 cure = f"add it to a YAML file there: sources: [{{name: {first}, tables: [{{name: {second}}}]}}]"
                 yield f"{where}: source '{first}.{second}' is not declared to dbt; {cure}"
@@ -108,7 +110,7 @@ def _undescribed(
             for position, table in enumerate(_entries(source, "tables")):
                 if (name := f"{source.get('name')}.{table.get('name')}") not in tables:
                     line = content.line_of(("sources", number, "tables", position))
-                    yield f"{path}:{line}: source '{name}' is no delivered table; {unknown_name(name, allowed=tables)}"
+                    yield f"{path}:{line}: source '{name}' is not a delivered table; {unknown_name(name, allowed=tables)}"
 
 
 def _declared_sources(contents: Mapping[str, Parsed]) -> set[tuple[str, str]]:
@@ -140,6 +142,6 @@ def _has_name(entry: Any) -> bool:
 
 
 def _entries(content: Any, key: str) -> list[dict[str, Any]]:
-    """The mappings of a list; what is no mapping dbt refuses."""
-    found = content.get(key) if isinstance(content, dict) else None
-    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    """The mappings of a list; what is not a mapping dbt refuses."""
+    entries = content.get(key) if isinstance(content, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []

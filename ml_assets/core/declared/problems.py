@@ -12,7 +12,7 @@ from ml_assets.spec.product import Product, ProductError
 
 
 def declaration_problems(product: Product) -> list[str]:
-    """What is wrong with the contract, by itself and beside product.yaml, and with the dbt models."""
+    """The mistakes in the contract, alone and together with product.yaml, and in the dbt models."""
     places = Places(product.files)
     try:
         module = product.contract

@@ -1,4 +1,4 @@
-"""How history is divided into deliveries: by hour, day, week or month, without gaps and unfinished ends."""
+"""The division of history into deliveries: by hour, day, week or month, without gaps and unfinished ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import polars as pl
 
-from ml_assets.core.draft.asked import DraftRefused
+from ml_assets.core.draft.request import DraftRefused
 from ml_assets.core.lineage.partitions import Partitions
 from ml_assets.spec.partitions import KEY_FORMATS, Every
 
@@ -48,7 +48,7 @@ class History:
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows each partition has."""
+        """The number of rows of each partition."""
         if self.is_static:
             return {key: int(self.rows_of(key).sum()) for key in self.keys}
         counts = dict(self.codes.drop_nulls().value_counts().iter_rows())

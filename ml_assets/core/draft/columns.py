@@ -10,8 +10,8 @@ import polars as pl
 
 from ml_assets.core.contract.casting import cast, without_nulls_in_words
 from ml_assets.core.contract.schema import RESERVED_COLUMNS
-from ml_assets.core.draft.asked import DraftRefused
 from ml_assets.core.draft.dialect import ENOUGH
+from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name
 
@@ -52,14 +52,17 @@ class Column:
 
     @property
     def rows(self) -> int:
+        """The number of rows, missing values included."""
         return len(self.values)
 
     @property
     def known(self) -> pl.Series:
+        """The values that are not missing."""
         return self.values.drop_nulls()
 
     @property
     def is_number(self) -> bool:
+        """Whether the values are integers or floats."""
         return self.kind in ("integer", "number")
 
     @property
@@ -171,7 +174,7 @@ _WORDS: dict[str, Any] = {}
 
 
 def _reserved() -> frozenset[str]:
-    """The words of DuckDB's language that are no names."""
+    """The words of DuckDB's language that are not names."""
     if "reserved" not in _WORDS:
         from ml_assets.core.duckdb_session import connect
 

@@ -1,4 +1,4 @@
-"""How a CSV file is written, told from its bytes: the keys of `delivery.tables.<table>` that are not the defaults."""
+"""The dialect of a CSV file, detected from its bytes: the keys of `delivery.tables.<table>` that are not the defaults."""
 
 import csv
 import gzip
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from ml_assets.core.contract.casting import cast
-from ml_assets.core.draft.asked import DraftRefused
+from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -29,7 +29,7 @@ _DECIMAL_COMMA = r"^\s*[+-]?\d+,\d+\s*$"
 
 
 def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
-    """Compression, encoding and separator. Raises DraftRefused where the bytes are no table of text."""
+    """Compression, encoding and separator. Raises DraftRefused where the bytes are not a table of text."""
     compression = "gzip" if content.startswith(b"\x1f\x8b") else "none"
     if compression == "gzip":
         content = _expanded(content, name=name)
@@ -37,7 +37,7 @@ def csv_dialect(content: bytes, *, name: str) -> ReferenceSpec:
     try:
         text = content.decode("utf-8-sig" if encoding == "utf-8" else encoding)
     except UnicodeDecodeError as error:
-        raise DraftRefused(f"{name} is no text: {error}; convert it to UTF-8") from None
+        raise DraftRefused(f"{name} is not text: {error}; convert it to UTF-8") from None
     separator = _separator(text, name=name)
     return ReferenceSpec(format="csv", separator=separator, encoding=encoding, compression=compression)  # type: ignore[arg-type]
 
@@ -109,7 +109,7 @@ def _separator(text: str, *, name: str) -> str:
     """The character that divides the first lines into the most columns, as many in each."""
     lines = "\n".join(text.splitlines()[:SAMPLE_LINES])
     widths = {sign: _widths(lines, sign) for sign in SEPARATORS}
-    even = {sign: found[0] for sign, found in widths.items() if found and found[0] > 1 and len(set(found)) == 1}
+    even = {sign: lengths[0] for sign, lengths in widths.items() if lengths and lengths[0] > 1 and len(set(lengths)) == 1}
     if not even:
         likely = max(SEPARATORS, key=lambda sign: max(widths[sign], default=0))
         if max(widths[likely], default=0) < 2:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.asked import Asked
 from ml_assets.core.draft.calendar import History
 from ml_assets.core.draft.columns import PYTHON, Column, quoted
 from ml_assets.core.draft.limits import Limits
+from ml_assets.core.draft.request import DraftRequest
 from ml_assets.core.draft.roles import Roles
-from ml_assets.core.draft.suspects import Told
+from ml_assets.core.draft.suspects import Separation
 from ml_assets.spec.delivery import ReferenceSpec
 
 MOST_SLICES = 2
@@ -34,7 +34,7 @@ class Draft:
     """`table` is the delivered table's name, `spec` how its files are written; `limits` by delivered name. `quarantined` is the
     largest share of rows of a delivery of this history that the contract refuses."""
 
-    asked: Asked
+    request: DraftRequest
     table: str
     spec: ReferenceSpec
     frame: pl.DataFrame
@@ -42,14 +42,15 @@ class Draft:
     roles: Roles
     history: History
     limits: Mapping[str, Limits]
-    told: tuple[Told, ...]
-    suspicious: tuple[Told, ...] = ()
+    separations: tuple[Separation, ...]
+    suspicious: tuple[Separation, ...] = ()
     quarantined: float = 0.0
     notes: tuple[str, ...] = field(default=())
 
     @property
     def name(self) -> str:
-        return self.asked.name
+        """The product's name."""
+        return self.request.name
 
     @property
     def class_name(self) -> str:
@@ -89,14 +90,14 @@ def _of_time(time: Column) -> list[Feature]:
     times, name = time.known, quoted(time.field)
     first, last = times.min(), times.max()
     days = (last - first).days  # type: ignore[operator, union-attr]
-    found = []
+    features = []
     if times.dt.hour().n_unique() > 1 and days >= 2:
-        found.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {time.field}, UTC."))
+        features.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {time.field}, UTC."))
     if days >= 28 and times.dt.weekday().n_unique() > 1:
-        found.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {time.field}; 1 is Monday."))
+        features.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {time.field}; 1 is Monday."))
     if days >= 300:
-        found.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {time.field}."))
-    return found
+        features.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {time.field}."))
+    return features
 
 
 def _divides(column: Column) -> bool:

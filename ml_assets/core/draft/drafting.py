@@ -7,14 +7,14 @@ import polars as pl
 from pydantic import ValidationError
 
 from ml_assets.core.draft import dialect
-from ml_assets.core.draft.asked import Asked, DraftRefused
 from ml_assets.core.draft.calendar import History, history_of, static_history
 from ml_assets.core.draft.columns import Column, columns_of, require
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.limits import limits_of
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.draft.roles import Roles, key_of, task_of, time_column, unused_inputs
-from ml_assets.core.draft.suspects import outcomes, suspicious, told_alone
+from ml_assets.core.draft.suspects import outcomes, separations_of, suspicious
 from ml_assets.core.draft.windows import static_windows, unit_of, windows_of
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.delivery import ReferenceSpec
@@ -22,25 +22,27 @@ from ml_assets.spec.delivery import ReferenceSpec
 LEAST_ROWS = 50
 
 
-def drafted(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, table: str, time_format: str | None = None) -> Draft:
+def drafted(
+    frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, *, table: str, time_format: str | None = None
+) -> Draft:
     """The draft of a product for these rows, as delivered. Raises DraftRefused."""
     if frame.height < LEAST_ROWS:
         raise DraftRefused(f"the source has {frame.height} rows; at least {LEAST_ROWS} are needed to draft anything from")
-    spec = _completed(frame, spec, asked, time_format=time_format)
-    columns = columns_of(frame, spec, time=asked.time)
-    label = require(asked.label, columns, option="--label")
-    time = time_column(columns, asked)
-    group = require(asked.group, columns, option="--group") if asked.group else None
-    _refuse_two_roles(columns, asked, time)
-    task, positive = task_of(label, asked)
-    time, history = _history(time, asked, rows=frame.height)
-    roles = _roles(columns, asked, time=time, label=label, group=group, task=task, positive=positive)
-    told = told_alone([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
-    reasons = dict.fromkeys(asked.after, "--after says so")
+    spec = _completed(frame, spec, request, time_format=time_format)
+    columns = columns_of(frame, spec, time=request.time)
+    label = require(request.label, columns, option="--label")
+    time = time_column(columns, request)
+    group = require(request.group, columns, option="--group") if request.group else None
+    _refuse_two_roles(columns, request, time)
+    task, positive = task_of(label, request)
+    time, history = _history(time, request, rows=frame.height)
+    roles = _roles(columns, request, time=time, label=label, group=group, task=task, positive=positive)
+    separations = separations_of([c for c in columns.values() if c not in (label, time)], roles.target, task=task)
+    reasons = dict.fromkeys(request.after, "--after says so")
     others = [c for c in columns.values() if c not in (label, time, group) and c.name not in roles.unused]
-    found = outcomes(others, label=label, time=time, told=told, target=roles.target)
-    after = {**{name: reason for name, reason in found.items() if name not in asked.known}, **reasons}
-    key = key_of(columns, asked, time, after)
+    outcomes_by_rule = outcomes(others, label=label, time=time, separations=separations, target=roles.target)
+    after = {**{name: reason for name, reason in outcomes_by_rule.items() if name not in request.known}, **reasons}
+    key = key_of(columns, request, time, after)
     if time is None and group is not None and group not in (key.columns if not key.is_made else ()):
         key = replace(key, group=group)
     named = {column.name for column in key.columns} if not key.is_made else set()
@@ -56,33 +58,33 @@ def drafted(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, table: st
         c.name: limits_of(c, time=time, codes=history.codes, is_key=c.name in named, is_after=c is label or c.name in after)
         for c in columns.values()
     }
-    suspects = tuple(each for each in suspicious(told, after) if each.column in {c.name for c in inputs})
-    return Draft(asked, table, spec, frame, columns, roles, history, limits, tuple(told), suspects, notes=history.notes)
+    suspects = tuple(suspect for suspect in suspicious(separations, after) if suspect.column in {c.name for c in inputs})
+    return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=history.notes)
 
 
-def _refuse_two_roles(columns: Mapping[str, Column], asked: Asked, time: Column | None) -> None:
+def _refuse_two_roles(columns: Mapping[str, Column], request: DraftRequest, time: Column | None) -> None:
     """Refuse options that name no column, or one column twice where the two exclude each other."""
-    taken = {asked.label: "--label", **({time.name: "the time"} if time is not None else {})}
-    if asked.time == asked.label:
-        raise DraftRefused(f"--time and --label are both {asked.label}; the question is asked before its answer is known")
-    options = [("--key", asked.key), ("--group", (asked.group,) if asked.group else ()), ("--after", asked.after)]
-    for option, names in [*options, ("--known", asked.known)]:
+    taken = {request.label: "--label", **({time.name: "the time"} if time is not None else {})}
+    if request.time == request.label:
+        raise DraftRefused(f"--time and --label are both {request.label}; the question is asked before its answer is known")
+    options = [("--key", request.key), ("--group", (request.group,) if request.group else ()), ("--after", request.after)]
+    for option, names in [*options, ("--known", request.known)]:
         for name in names:
             require(name, columns, option=option)
-            if name in taken and not (option == "--key" and name != asked.label):
+            if name in taken and not (option == "--key" and name != request.label):
                 raise DraftRefused(f"{option} {name}: that is {taken[name]} already; name another column, or leave it out")
-    if both := sorted({*asked.after} & {*asked.known, *asked.key, *filter(None, [asked.group])}):
+    if both := sorted({*request.after} & {*request.known, *request.key, *filter(None, [request.group])}):
         raise DraftRefused(f"--after {both[0]}: another option needs it when the question is asked; name it in one of them")
 
 
-def _history(time: Column | None, asked: Asked, *, rows: int) -> tuple[Column | None, History]:
+def _history(time: Column | None, request: DraftRequest, *, rows: int) -> tuple[Column | None, History]:
     """The time and the deliveries by it. Where nobody asked for one that divides the rows into too few, it is none."""
     if time is None:
         return None, static_history(rows)
     try:
-        return time, history_of(time.values, asked.every)
+        return time, history_of(time.values, request.every)
     except DraftRefused as error:
-        if asked.time or asked.every:
+        if request.time or request.every:
             raise
         static = static_history(rows)
         return None, replace(static, notes=(f"taken for a table without a time: {str(error).partition(';')[0]}",))
@@ -107,14 +109,20 @@ def times_are_all_alike(time: Column) -> bool:
 
 
 def _roles(
-    columns: Mapping[str, Column], asked: Asked, *, time: Column | None, label: Column, group: Column | None, **task: object
+    columns: Mapping[str, Column],
+    request: DraftRequest,
+    *,
+    time: Column | None,
+    label: Column,
+    group: Column | None,
+    **task: object,
 ) -> Roles:
     unused = unused_inputs((c for c in columns.values() if c not in (time, label)), time)
-    key = key_of(columns, asked, time, ())
+    key = key_of(columns, request, time, ())
     return Roles(key=key, time=time, label=label, group=group, inputs=(), unused=unused, **task)  # type: ignore[arg-type]
 
 
-def _completed(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, time_format: str | None) -> ReferenceSpec:
+def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, *, time_format: str | None) -> ReferenceSpec:
     """The declaration with what only the values tell: words for missing, the decimal sign, the form of times."""
     if time_format:
         try:
@@ -127,7 +135,7 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, asked: Asked, *, time_f
     spec = spec.model_copy(update={"decimal": dialect.decimal_sign(frame, spec)})
     if time_format:
         return spec
-    names = [asked.time] if asked.time else [name for name in frame.columns if name != asked.label]
+    names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
     for name in names:
         if name in frame.columns and (form := dialect.time_format(_worded(frame[name], spec), spec)):
             return spec.model_copy(update={"datetime_format": form})

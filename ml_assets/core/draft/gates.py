@@ -161,7 +161,7 @@ def _simple_model(trials: Sequence[_Trial], metric: str) -> tuple[str, bool]:
     quality = {
         text: sign * np.mean([t.panels[text].metric(metric, "baseline").value for t in trials]) for text in trials[0].panels
     }
-    for text in sorted(quality, key=lambda each: -quality[each]):
+    for text in sorted(quality, key=lambda metric_text: -quality[metric_text]):
         if all(_beats(trial.panels[text], metric) for trial in trials):
             return text, True
     return "{prior: true}", False
@@ -199,8 +199,8 @@ def _plan(
     value = float(np.mean([t.any.metric(metric, "candidate").value for t in trials])) if trials else None
     margin, why = _margin(metric, trials, product)
     claims = [DraftedClaim("not_worse", "prove", margin, why)]
-    said = "the trial shows it" if beats else "the trial did not show it: expect INCONCLUSIVE until features or history are added"
-    claims.append(DraftedClaim("beats_simple", "prove", _beats_text(metric), f"better than {_named(text)}; {said}"))
+    note = "the trial shows it" if beats else "the trial did not show it: expect INCONCLUSIVE until features or history are added"
+    claims.append(DraftedClaim("beats_simple", "prove", _beats_text(metric), f"better than {_named(text)}; {note}"))
     if not beats and trials:
         notes.append(f"on this history no model was clearly better than {_named(text)}; a candidate is withheld until one is")
     limit = _limit(metric, trials)
@@ -244,19 +244,19 @@ def _margin(metric: str, trials: Sequence[_Trial], product: Product) -> tuple[st
 
 def _limit(metric: str, trials: Sequence[_Trial]) -> str:
     """A floor or a ceiling that a candidate like that of the trial passes."""
-    found: list[float] = []
+    errors: list[float] = []
     for trial in trials:
         text = f"{metric}(candidate) {'>' if metric == 'roc_auc' else '<'} 0.5"
         claim = ClaimSpec(name="limit", prove=text)
         test = trial.any.tested(claim.form.terms, constant=0.5, sign=claim.form.sign)
         if not test.is_defined:
             return ""
-        found.append(
+        errors.append(
             test.value - test.detectable(level(BUDGET)) if metric == "roc_auc" else test.value + test.detectable(level(BUDGET))
         )
-    if not found:
+    if not errors:
         return ""
     if metric == "roc_auc":
-        floor = int(min(found) / 0.05) * 0.05
+        floor = int(min(errors) / 0.05) * 0.05
         return f"roc_auc(candidate) > {floor:.2f}" if floor > 0.5 else ""
-    return f"{metric}(candidate) < {float(f'{1.1 * max(found):.2g}'):g}"
+    return f"{metric}(candidate) < {float(f'{1.1 * max(errors):.2g}'):g}"

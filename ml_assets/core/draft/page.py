@@ -67,7 +67,7 @@ def page(draft: Draft, plan: Plan) -> str:
         if draft.roles.task == "binary"
         else f"mean {draft.roles.label.name}",
         columns=[_shown(column, draft) for column in draft.columns.values()],
-        metric=draft.told[0].metric if draft.told else "",
+        metric=draft.separations[0].metric if draft.separations else "",
         notes=[*draft.notes, *plan.notes],
     )
 
@@ -75,7 +75,7 @@ def page(draft: Draft, plan: Plan) -> str:
 def _shown(column: Column, draft: Draft) -> Shown:
     role, tone, reason = _role(column, draft)
     limits = draft.limits[column.name]
-    told = {each.column: each.value for each in draft.told}
+    separations = {separation.column: separation.value for separation in draft.separations}
     bars, first, last = _distribution(column)
     return Shown(
         name=column.name,
@@ -90,7 +90,7 @@ def _shown(column: Column, draft: Draft) -> Shown:
             if name not in ("nullable", "known")
         ],
         behind=limits.behind,
-        alone=told.get(column.name),
+        alone=separations.get(column.name),
         bars=bars,
         first=first,
         last=last,
@@ -109,7 +109,7 @@ def _role(column: Column, draft: Draft) -> tuple[str, str, str]:
         return "key", "plain", ""
     if column.name in roles.unused:
         return "not used", "soft", roles.unused[column.name]
-    if any(each.column == column.name for each in draft.suspicious):
+    if any(suspect.column == column.name for suspect in draft.suspicious):
         return "input", "warn", "it alone tells the label unusually well: is it known before?"
     return "input", "good", ""
 

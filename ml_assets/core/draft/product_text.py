@@ -106,8 +106,8 @@ def _gates(draft: Draft, plan: Plan) -> list[str]:
 
 
 def _claim(claim: DraftedClaim) -> str:
-    each = f"for_each: [{', '.join(claim.for_each)}], " if claim.for_each else ""
-    return f"name: {claim.name}, {each}{claim.kind}: {claim.text}" + (", family: holm" if claim.for_each else "")
+    for_each = f"for_each: [{', '.join(claim.for_each)}], " if claim.for_each else ""
+    return f"name: {claim.name}, {for_each}{claim.kind}: {claim.text}" + (", family: holm" if claim.for_each else "")
 
 
 def _monitoring(draft: Draft, plan: Plan) -> str:

@@ -1,4 +1,4 @@
-"""What each column is for: key, time, label, group, an input of the model, an outcome, or none of these and why."""
+"""The role of each column: key, time, label, group, an input of the model, an outcome, or none of these and why."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.asked import Asked, DraftRefused
 from ml_assets.core.draft.columns import PYTHON, Column, quoted, require
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.spec.sections import Task
 
 POSITIVE_WORDS = ("yes", "true", "y", "t", "1", "positive", "churned", "fraud", "bad", "default", "won")
@@ -43,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Roles:
-    """`after` and `unused` give the reason by delivered name; `inputs` are what a request carries besides key and time."""
+    """`after` and `unused` give the reason by delivered name; `inputs` are what a request carries in addition to key and time."""
 
     task: Task
     key: Key
@@ -63,15 +63,15 @@ class Roles:
         return self.label.values.cast(pl.Float64)
 
 
-def time_column(columns: Mapping[str, Column], asked: Asked) -> Column | None:
+def time_column(columns: Mapping[str, Column], request: DraftRequest) -> Column | None:
     """The column that says when the question is asked; None of a table without one. Raises DraftRefused where it is asked for and
     holds no times."""
-    if asked.every == "delivery":
-        if asked.time:
+    if request.every == "delivery":
+        if request.time:
             raise DraftRefused("--every delivery is for a table without a time; leave out --time")
         return None
-    if asked.time:
-        column = require(asked.time, columns, option="--time")
+    if request.time:
+        column = require(request.time, columns, option="--time")
         if column.kind != "time":
             example = column.known.head(1).to_list()
             raise DraftRefused(
@@ -79,11 +79,11 @@ def time_column(columns: Mapping[str, Column], asked: Asked) -> Column | None:
                 f"give the form: --time-format '%d.%m.%Y %H:%M', or epoch_s"
             )
         return column
-    times = [column for column in columns.values() if column.kind == "time" and column.name != asked.label]
+    times = [column for column in columns.values() if column.kind == "time" and column.name != request.label]
     if not times:
-        if asked.every:
+        if request.every:
             raise DraftRefused(
-                f"--every {asked.every}: no column holds dates or times; name it: --time COLUMN --time-format FORMAT"
+                f"--every {request.every}: no column holds dates or times; name it: --time COLUMN --time-format FORMAT"
             )
         return None
     whole = [column for column in times if not column.missing] or times
@@ -91,17 +91,17 @@ def time_column(columns: Mapping[str, Column], asked: Asked) -> Column | None:
     return earliest
 
 
-def task_of(label: Column, asked: Asked) -> tuple[Task, str | None]:
+def task_of(label: Column, request: DraftRequest) -> tuple[Task, str | None]:
     """The task, and which text of the label is the positive one. Raises DraftRefused for a label that neither task can learn."""
     levels = label.known.unique().sort().to_list()
     if len(levels) < 2:
         raise DraftRefused(f"--label {label.name}: it has {len(levels)} different values; there is nothing to learn")
-    if asked.positive is not None:
-        return _by_positive(label, levels, asked)
-    if label.kind == "boolean" or (label.is_number and set(levels) == {0, 1} and asked.task != "regression"):
+    if request.positive is not None:
+        return _by_positive(label, levels, request)
+    if label.kind == "boolean" or (label.is_number and set(levels) == {0, 1} and request.task != "regression"):
         return "binary", None
     if label.kind == "text":
-        if asked.task == "regression":
+        if request.task == "regression":
             raise DraftRefused(f"--label {label.name}: it is text ({_few(levels)}), and a regression needs numbers")
         if len(levels) > 2:
             rarest = label.known.value_counts(sort=True)[label.name].to_list()[-1]
@@ -112,34 +112,34 @@ def task_of(label: Column, asked: Asked) -> tuple[Task, str | None]:
         return "binary", _positive_of(label, levels)
     if not label.is_number:
         raise DraftRefused(f"--label {label.name}: it holds moments, and a label is a number, a boolean or text")
-    if asked.task == "binary":
+    if request.task == "binary":
         raise DraftRefused(
             f"--task binary: {label.name} has {len(levels)} values ({_few(levels)}); say which is the yes: --positive"
         )
     return "regression", None
 
 
-def key_of(columns: Mapping[str, Column], asked: Asked, time: Column | None, outcomes: Iterable[str]) -> Key:
+def key_of(columns: Mapping[str, Column], request: DraftRequest, time: Column | None, outcomes: Iterable[str]) -> Key:
     """The columns that name a row: those that are asked for, one that is unique, group and time, or all that a request knows."""
-    made = _free(f"{asked.name}_id", columns)
-    if asked.key:
-        chosen = tuple(require(name, columns, option="--key") for name in asked.key)
-        _refuse_repeats(chosen, asked)
+    key_name = _free(f"{request.name}_id", columns)
+    if request.key:
+        chosen = tuple(require(name, columns, option="--key") for name in request.key)
+        _refuse_repeats(chosen, request)
         is_plain = len(chosen) == 1 and chosen[0].kind in ("integer", "text") and chosen[0] is not time
-        return Key(chosen[0].field, chosen) if is_plain else Key(made, chosen, is_made=True)
-    others = [c for c in columns.values() if c.name not in {*outcomes, asked.label}]
+        return Key(chosen[0].field, chosen) if is_plain else Key(key_name, chosen, is_made=True)
+    others = [c for c in columns.values() if c.name not in {*outcomes, request.label}]
     unique = [
         c for c in others if c.kind in ("integer", "text") and not c.missing and not c.misfits and c.known.n_unique() == c.rows
     ]
     named = [c for c in unique if _KEY_NAME.search(c.field)] or unique
     if named:
         return Key(named[0].field, (named[0],))
-    group = require(asked.group, columns, option="--group") if asked.group else None
+    group = require(request.group, columns, option="--group") if request.group else None
     texts = [group] if group else [c for c in others if c.kind == "text" and 1 < c.known.n_unique() <= c.rows / 2]
     for chosen in ((time,), *((column, time) for column in texts)) if time is not None else ():
         if _is_unique(chosen):
-            return Key(made, chosen, is_made=True)
-    return Key(made, tuple(others), is_made=True, is_counted=True)
+            return Key(key_name, chosen, is_made=True)
+    return Key(key_name, tuple(others), is_made=True, is_counted=True)
 
 
 def unused_inputs(columns: Iterable[Column], time: Column | None) -> dict[str, str]:
@@ -162,13 +162,13 @@ def unused_inputs(columns: Iterable[Column], time: Column | None) -> dict[str, s
     return reasons
 
 
-def _by_positive(label: Column, levels: Sequence[object], asked: Asked) -> tuple[Task, str]:
+def _by_positive(label: Column, levels: Sequence[object], request: DraftRequest) -> tuple[Task, str]:
     texts = [str(level) for level in levels]
-    if asked.task == "regression":
+    if request.task == "regression":
         raise DraftRefused("--positive goes with a binary task, not with --task regression")
-    if label.kind not in ("text", "integer") or asked.positive not in texts:
-        raise DraftRefused(f"--positive {asked.positive}: {label.name} has no such value; it has {_few(texts)}")
-    return "binary", str(asked.positive)
+    if label.kind not in ("text", "integer") or request.positive not in texts:
+        raise DraftRefused(f"--positive {request.positive}: {label.name} has no such value; it has {_few(texts)}")
+    return "binary", str(request.positive)
 
 
 def _positive_of(label: Column, levels: Sequence[str]) -> str:
@@ -178,8 +178,8 @@ def _positive_of(label: Column, levels: Sequence[str]) -> str:
     return worded[0] if len(worded) == 1 else str(counts[-1])
 
 
-def _refuse_repeats(chosen: Sequence[Column], asked: Asked) -> None:
-    names = ", ".join(asked.key)
+def _refuse_repeats(chosen: Sequence[Column], request: DraftRequest) -> None:
+    names = ", ".join(request.key)
     if missing := [column.name for column in chosen if column.missing + column.misfits]:
         raise DraftRefused(f"--key {names}: {missing[0]} has missing values, and a key names every row; name another")
     if not _is_unique(chosen):

@@ -73,7 +73,7 @@ def _schema(draft: Draft) -> str:
         "          - not_null: {name: requests_have_a_key}",
         "",
     ]
-    lines += [*_model(draft.relation("labels"), "What came of it."), f"      - name: {key}", "        data_tests:"]
+    lines += [*_model(draft.relation("labels"), "The outcome."), f"      - name: {key}", "        data_tests:"]
     lines += ["          - unique: {name: labels_are_unique}", ""]
     lines += [*_model(draft.relation("features"), "The model's input."), f"      - name: {key}"]
     lines += ["        data_tests:", "          - unique: {name: features_are_unique}"]

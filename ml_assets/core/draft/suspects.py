@@ -22,7 +22,7 @@ BINS = 64
 
 
 @dataclass(frozen=True)
-class Told:
+class Separation:
     """How well one column alone tells the label on rows that it was not fitted to: ROC AUC (binary) or R2 (regression)."""
 
     column: str
@@ -30,17 +30,19 @@ class Told:
     metric: str
 
 
-def told_alone(columns: Iterable[Column], target: pl.Series, *, task: Task) -> list[Told]:
-    """What each column tells alone, most first. `target` (rows,) has numbers, null where the label is not known."""
+def separations_of(columns: Iterable[Column], target: pl.Series, *, task: Task) -> list[Separation]:
+    """The separation by each column alone, largest first. `target` (rows,) has numbers, null where the label is not known."""
     metric = "ROC AUC" if task == "binary" else "R2"
     rows = _sampled(target)
     y = target.gather(rows).to_numpy()
-    found = [Told(c.name, _told(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"]
-    return sorted(found, key=lambda told: -told.value)
+    separations = [
+        Separation(c.name, _separation(c.values.gather(rows), y, task=task), metric) for c in columns if c.kind != "time"
+    ]
+    return sorted(separations, key=lambda separation: -separation.value)
 
 
 def outcomes(
-    columns: Sequence[Column], *, label: Column, time: Column | None, told: Sequence[Told], target: pl.Series
+    columns: Sequence[Column], *, label: Column, time: Column | None, separations: Sequence[Separation], target: pl.Series
 ) -> dict[str, str]:
     """The reason by name of each column that nobody can know when the question is asked."""
     reasons: dict[str, str] = {}
@@ -49,21 +51,25 @@ def outcomes(
             reasons[column.name] = f"it is later than {time.name} in {share:.1%} of rows"
         elif column.missing and label.missing and column.values.is_null().equals(label.values.is_null().alias(column.name)):
             reasons[column.name] = f"it is missing in just the rows in which {label.name} is"
-    for each in told:
-        if each.value >= CANNOT_BE_KNOWN:
-            reasons.setdefault(each.column, f"it alone tells {label.name} with {each.metric} {each.value:.3f}")
+    for separation in separations:
+        if separation.value >= CANNOT_BE_KNOWN:
+            reasons.setdefault(separation.column, f"it alone tells {label.name} with {separation.metric} {separation.value:.3f}")
     numbers = [column for column in columns if column.is_number and column.name not in reasons]
     for name in _parts_of_a_sum(numbers, target):
         reasons[name] = f"{label.name} is a sum of {', '.join(_parts_of_a_sum(numbers, target))}"
     return reasons
 
 
-def suspicious(told: Sequence[Told], outcome_names: Mapping[str, str]) -> list[Told]:
+def suspicious(separations: Sequence[Separation], outcome_names: Mapping[str, str]) -> list[Separation]:
     """Columns that stay inputs, and tell the label better than inputs usually do."""
-    return [each for each in told if SUSPICIOUS <= each.value < CANNOT_BE_KNOWN and each.column not in outcome_names]
+    return [
+        separation
+        for separation in separations
+        if SUSPICIOUS <= separation.value < CANNOT_BE_KNOWN and separation.column not in outcome_names
+    ]
 
 
-def _told(values: pl.Series, y: Floats, *, task: Task) -> float:
+def _separation(values: pl.Series, y: Floats, *, task: Task) -> float:
     """The rows are halved at every second one: levels or bins of one half, with their mean label, score the other."""
     codes = _codes(values)
     even = np.arange(y.size) % 2 == 0
@@ -111,7 +117,7 @@ def _parts_of_a_sum(columns: Sequence[Column], target: pl.Series) -> list[str]:
     raw = np.column_stack([column.values.gather(rows).cast(pl.Float64).to_numpy() for column in whole])
     y = target.gather(rows).to_numpy()
     largest = np.abs(raw).max(axis=0)
-    raw = raw / np.where(largest > 0, largest, 1.0)  # a square of 1e300 is no number
+    raw = raw / np.where(largest > 0, largest, 1.0)  # a square of 1e300 is not a number
     deviation = raw.std(axis=0)
     x = np.column_stack([np.ones(y.size), (raw - raw.mean(axis=0)) / np.where(deviation > 0, deviation, 1.0)])
     weights, *_ = np.linalg.lstsq(x, y, rcond=None)

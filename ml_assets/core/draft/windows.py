@@ -1,4 +1,4 @@
-"""How many deliveries a candidate is trained on and judged on, and by what unit, so that a verdict has enough to go by."""
+"""The number of deliveries to train and judge a candidate on, and the unit, so that a verdict has enough evidence."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ FEW_UNITS = 6
 LEAST_TRAINED = 500
 """Rows that the first candidate should be trained on."""
 MOST_FOLDS, RESERVED, ENOUGH_ROWS = 5, 0.5, 100
-"""Of a table without a time: at most so many reserve folds, the share of rows in all of them, and rows that one needs."""
+"""Of a table without a time: the largest number of reserve folds, the share of rows in all of them, and rows that one needs."""
 MOST_TEST = 4
 """A test window is at most the history divided by this."""
 LEAST = MinimumSpec(units=5, positives=10, negatives=10)

@@ -1,4 +1,4 @@
-"""How far rows by bin are from those of a reference, what that distance is expected to be without drift, and what is natural.
+"""The distance of rows by bin from a reference, its expected value without drift, and its natural variation.
 
 The distance is Freeman and Tukey's, d = 4 Σ (√(x/n) - √(r/m))²: it needs no floor under empty bins, and its variance does not
 depend on the shares. With x and r drawn from the same shares p it is on average E0 = Σ (1-p) (g(np)/n + g(mp)/m), where g(λ)
@@ -37,8 +37,8 @@ def compare(rows: Floats, reference: Floats, starts: Ints) -> tuple[Floats, Floa
 def freeman_tukey(means: Floats) -> Floats:
     """g(λ), the mean of 4 (√X - √λ)² for X ~ Poisson(λ), of an array of means."""
     logs, values = _table()
-    found: Floats = np.where(means < _LEAST, 4 * means, np.interp(np.log(np.maximum(means, _LEAST)), logs, values))
-    return found
+    distances: Floats = np.where(means < _LEAST, 4 * means, np.interp(np.log(np.maximum(means, _LEAST)), logs, values))
+    return distances
 
 
 @cache

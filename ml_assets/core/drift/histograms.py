@@ -26,7 +26,7 @@ LARGEST = 1e150
 LEAST = 2.0**-900
 """Numbers closer to 0, and spans shorter, count as this."""
 PRECISION = 52
-"""Bits of a number: bins are no finer than it can say, so their numbers are integers."""
+"""Bits of a number: bins are not finer than it can say, so their numbers are integers."""
 BLOCK = 65_536
 """Rows that are counted at once: they stay in the processor's cache."""
 LEVELS = 1000
@@ -49,6 +49,7 @@ class Numbers:
 
     @property
     def rows(self) -> int:
+        """The number of rows, missing values included."""
         return int(self.counts.sum()) + self.missing
 
 
@@ -64,6 +65,7 @@ class Levels:
 
     @property
     def rows(self) -> int:
+        """The number of rows, other levels and missing values included."""
         return int(self.counts.sum()) + self.other + self.missing
 
 

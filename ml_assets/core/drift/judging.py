@@ -118,11 +118,11 @@ def _moderated(ratio: Floats, degrees: Floats, is_varied: Flags) -> tuple[Floats
 
 def _trigamma_inverse(values: Floats) -> Floats:
     """y with trigamma(y) = value, by Newton's method on 1/trigamma, which is nearly linear."""
-    found = 0.5 + 1 / values
+    shapes = 0.5 + 1 / values
     for _ in range(8):
-        trigamma = special.polygamma(1, found)
-        found = found + trigamma * (1 - trigamma / values) / special.polygamma(2, found)
-    return np.asarray(found)
+        trigamma = special.polygamma(1, shapes)
+        shapes = shapes + trigamma * (1 - trigamma / values) / special.polygamma(2, shapes)
+    return np.asarray(shapes)
 
 
 def _largest(largest: Floats, replayed: Floats) -> Floats:

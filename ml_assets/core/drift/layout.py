@@ -39,7 +39,7 @@ class Binned:
 
 @dataclass(frozen=True)
 class Test:
-    """What of a column is compared; `labels` of its bins."""
+    """One comparison of a column; `labels` name its bins."""
 
     column: str
     about: About
@@ -49,7 +49,7 @@ class Test:
 def binned(histograms: Sequence[Histogram | None], history: int) -> Binned:
     """The column of several partitions, the first `history` of which decide on the bins. None: the partition lacks the column, so
     all of it is missing. What is of another kind than the history was never seen."""
-    kinds = Counter(each.kind for each in histograms[:history] if each is not None)
+    kinds = Counter(histogram.kind for histogram in histograms[:history] if histogram is not None)
     if kinds and kinds.most_common(1)[0][0] == "numbers":
         return _binned_numbers(histograms, history)
     return _binned_levels(histograms, history)
@@ -60,7 +60,7 @@ def tests_of(column: str, of: Binned, *, is_pair: bool) -> tuple[list[Test], Flo
     other where both are known: what is missing is each one's own."""
     if is_pair:
         return [Test(column, "distribution", of.labels[:-1])], of.rows[:, :-1]
-    found, blocks = [Test(column, "distribution", of.labels)], [of.rows]
+    tests, blocks = [Test(column, "distribution", of.labels)], [of.rows]
     total = of.rows.sum(axis=1)
     pairs: list[tuple[About, Floats]] = [("missing", of.rows[:, -1])]
     if of.medians is None:  # numbers go a little beyond their range with every season
@@ -70,19 +70,22 @@ def tests_of(column: str, of: Binned, *, is_pair: bool) -> tuple[list[Test], Flo
         pairs.append(("most frequent", of.most_frequent))
     for about, rows in pairs:
         name = {"missing": MISSING, "unseen": UNSEEN}.get(about, label)
-        found.append(Test(column, about, (name, f"not {name}")))
+        tests.append(Test(column, about, (name, f"not {name}")))
         blocks.append(np.stack([rows, total - rows], axis=1))
-    return found, np.concatenate(blocks, axis=1)
+    return tests, np.concatenate(blocks, axis=1)
 
 
 def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Binned:
-    numbers = [each if isinstance(each, Numbers) else None for each in histograms]
-    exponent = max((each.exponent for each in numbers if each is not None and each.counts.size), default=0)
+    numbers = [histogram if isinstance(histogram, Numbers) else None for histogram in histograms]
+    exponent = max((histogram.exponent for histogram in numbers if histogram is not None and histogram.counts.size), default=0)
     empty = np.empty(0, np.int64)
-    bins = [each.bins >> min(exponent - each.exponent, 62) if each and each.counts.size else empty for each in numbers]
-    sizes = [len(each) for each in bins]
+    bins = [
+        histogram.bins >> min(exponent - histogram.exponent, 62) if histogram and histogram.counts.size else empty
+        for histogram in numbers
+    ]
+    sizes = [len(values) for values in bins]
     owner = np.repeat(np.arange(len(bins)), sizes)
-    counts = np.concatenate([each.counts if each and each.counts.size else empty for each in numbers]).astype(float)
+    counts = np.concatenate([part.counts if part and part.counts.size else empty for part in numbers]).astype(float)
     values, place = _distinct(np.concatenate(bins))
     size = max(values.size, 1)
     flat = np.bincount(owner * size + place, weights=counts, minlength=len(bins) * size)
@@ -94,10 +97,10 @@ def _binned_numbers(histograms: Sequence[Histogram | None], history: int) -> Bin
     if values.size:
         begins = np.flatnonzero(np.diff(group, prepend=-1))
         rows[:, group[begins]] = np.add.reduceat(fine, begins, axis=1)
-    for number, each in enumerate(histograms):
-        rows[number, -1] = each.missing if each is not None else 0
-        if isinstance(each, Levels):
-            rows[number, -2] = each.rows - each.missing
+    for number, histogram in enumerate(histograms):
+        rows[number, -1] = histogram.missing if histogram is not None else 0
+        if isinstance(histogram, Levels):
+            rows[number, -2] = histogram.rows - histogram.missing
     width = 2.0**exponent
     labels: tuple[str, ...] = (LOWER, *(f"≤ {(edge + (exponent != 0)) * width:.4g}" for edge in edges[1:]), HIGHER, MISSING)
     if edges.size == 0:
@@ -144,23 +147,23 @@ def _medians(values: Floats, fine: Floats) -> Floats:
 
 def _binned_levels(histograms: Sequence[Histogram | None], history: int) -> Binned:
     past: dict[str, int] = {}
-    for each in histograms[:history]:
-        if isinstance(each, Levels):
-            for level, count in zip(each.levels, each.counts.tolist(), strict=True):
+    for histogram in histograms[:history]:
+        if isinstance(histogram, Levels):
+            for level, count in zip(histogram.levels, histogram.counts.tolist(), strict=True):
                 past[level] = past.get(level, 0) + count
     top = [level for level, _ in sorted(past.items(), key=lambda item: (-item[1], item[0]))[:TOP]]
     places = dict.fromkeys(past, len(top)) | {level: number for number, level in enumerate(top)}
     rows = np.zeros((len(histograms), len(top) + 3))
-    for number, each in enumerate(histograms):
-        if each is None:
+    for number, histogram in enumerate(histograms):
+        if histogram is None:
             continue
-        rows[number, -1] = each.missing
-        if isinstance(each, Numbers):
-            rows[number, -2] = each.rows - each.missing
+        rows[number, -1] = histogram.missing
+        if isinstance(histogram, Numbers):
+            rows[number, -2] = histogram.rows - histogram.missing
             continue
-        for level, count in zip(each.levels, each.counts.tolist(), strict=True):
+        for level, count in zip(histogram.levels, histogram.counts.tolist(), strict=True):
             rows[number, places.get(level, len(top) + 1)] += count
-        rows[number, len(top)] += each.other
+        rows[number, len(top)] += histogram.other
     labels = (*top, OTHER, UNSEEN, MISSING)
     first = rows[:, 0] if top else None
     return Binned(rows, labels, frequent=0, most_frequent=first, medians=None)

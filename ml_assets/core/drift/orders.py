@@ -38,23 +38,23 @@ def rules(past: Sequence[Mapping[str, Histogram]], pairs: Mapping[str, Histogram
     """The names of those pairs that are a rule: so in every past partition, although the columns overlap."""
     inner: dict[str, tuple[float, float]] = {}
     for name in {part for pair in pairs for part in pair.split(BESIDE)}:
-        ranges = [_inner(each[name]) for each in past if name in each]
-        found = [each for each in ranges if each is not None]
-        if found:
-            inner[name] = (min(low for low, _ in found), max(high for _, high in found))
+        ranges = [_inner(shares[name]) for shares in past if name in shares]
+        inner_ranges = [range_ for range_ in ranges if range_ is not None]
+        if inner_ranges:
+            inner[name] = (min(low for low, _ in inner_ranges), max(high for _, high in inner_ranges))
     for name in pairs:
         first, _, second = name.partition(BESIDE)
         if first not in inner or second not in inner:
             continue
         (low, high), (other_low, other_high) = inner[first], inner[second]
-        known = [each[name] for each in past if name in each]
+        known = [order[name] for order in past if name in order]
         if low <= other_high and other_low <= high and len(known) == len(past) and rule_of(known):
             yield name
 
 
 def rule_of(known: Sequence[Histogram]) -> str:
-    """What is never so in any of these partitions: that the first column is smaller, or larger; empty where both come about."""
-    return next((side for side in (SMALLER, LARGER) if known and max(share_of(each, side) for each in known) <= NEVER), "")
+    """The relation that never occurs in any of these partitions: the first column smaller, or larger; empty if both occur."""
+    return next((side for side in (SMALLER, LARGER) if known and max(share_of(order, side) for order in known) <= NEVER), "")
 
 
 def share_of(histogram: Histogram, side: str) -> float:

@@ -1,4 +1,4 @@
-"""How often the alarm is false: worlds without drift, whose partitions differ by chance or by nature, judged one after the
+"""The rate of false alarms: worlds without drift, whose partitions differ by chance or by nature, judged one after the
 other."""
 
 from collections.abc import Mapping
@@ -32,13 +32,14 @@ class Rates:
 
     @property
     def values(self) -> Mapping[str, Any]:
+        """The rates by name, as JSON values."""
         return vars(self)
 
 
 def false_alarms(
     history: History, *, rows: int, columns: int, past: int, judged: int, worlds: int, random: np.random.Generator
 ) -> Rates:
-    """Judge so many partitions of each world after so many past ones, by the product's own rule."""
+    """Judge partitions of each world after a number of past ones, by the product's own rule."""
     period = SEASONS if history == "seasons" else 1
     counts, bins, column = world(
         history, worlds=worlds, partitions=past * period + judged, rows=rows, columns=columns, random=random
@@ -112,9 +113,11 @@ def _exceeding(counts: Floats, starts: Ints, bins: Ints) -> tuple[Flags, Flags]:
 
 def _rates(alarmed: Flags, watched: Flags) -> Rates:
     figures = []
-    for each in (alarmed, watched):
-        of_world = each.mean(axis=1)
+    for alarms in (alarmed, watched):
+        of_world = alarms.mean(axis=1)
         # of no event among so many partitions the limit is that of a Poisson count
-        limit = of_world.mean() + NORMAL_99 * of_world.std(ddof=1) / np.sqrt(len(of_world)) if each.any() else 4.605 / each.size
+        limit = (
+            of_world.mean() + NORMAL_99 * of_world.std(ddof=1) / np.sqrt(len(of_world)) if alarms.any() else 4.605 / alarms.size
+        )
         figures += [float(of_world.mean()), float(limit)]
     return Rates(alarmed.size, *figures)

@@ -11,12 +11,12 @@ from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
 
 def to_json(histograms: Mapping[str, Histogram]) -> bytes:
     """By column, in the order given."""
-    return json.dumps({name: _content(each) for name, each in histograms.items()}, allow_nan=False).encode()
+    return json.dumps({name: _content(histogram) for name, histogram in histograms.items()}, allow_nan=False).encode()
 
 
 def from_json(content: bytes) -> dict[str, Histogram]:
-    """What `to_json` wrote."""
-    return {name: _histogram(each) for name, each in json.loads(content).items()}
+    """Read what `to_json` returned."""
+    return {name: _histogram(content) for name, content in json.loads(content).items()}
 
 
 def _content(histogram: Histogram) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ml_assets.core.metrics.arrays import Floats, Ints
 LEAST = 6
 """Past partitions without which there is no verdict."""
 LARGER = 4
-"""A partition this many times larger than any before it has no verdict: nothing says how much so many rows vary."""
+"""A partition this many times larger than any before it has no verdict: nothing says how much that many rows vary."""
 WINDOW = 8
 """Partitions before one that it is compared with, at most half of those there are."""
 HISTORY = 32
@@ -25,7 +25,7 @@ HISTORY = 32
 ALARM, WATCH = 0.05, 0.01
 """The level of the test that has to fail in 2 of 3 partitions, and of the one that is shown of a single partition."""
 SPAN = 2
-"""An alarm asks whether the same column moved in one of so many partitions before."""
+"""An alarm asks whether the same column moved in one of this many partitions before."""
 EFFECT = 0.02
 """The least share of the rows that has to have moved beyond what moves usually, by the median of the replays."""
 VOLUME = "(rows)"
@@ -106,7 +106,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a partition is compared with. `period`: partitions from one to the next of the same season; `training`: those that the
+    """The reference of a partition. `period`: partitions from one to the next of the same season; `training`: those that the
     release was trained on; `ignored`: columns that may move."""
 
     reference: Reference = "previous"
@@ -163,36 +163,36 @@ def judged_alone(past: Sequence[Observed], now: Observed, rule: Rule) -> Verdict
     judged = judge(compared.distance, compared.expected, counts, compared.bins)
     references = {past[place].key: past[place].content for place in np.flatnonzero(uses[-1][:-1])}
     is_at_alarm, is_at_watch = judged.exceeds(ALARM), judged.exceeds(WATCH)
-    found = [
+    moves = [
         moved(
             test, compared.binned.get(test.column), uses[-1], [*(p.rows for p in past), now.rows], p=judged.p[place], share=share
         )
         for place, (test, share) in enumerate(zip(compared.tests, compared.moved[-1], strict=True))
         if is_at_alarm[place]
     ]
-    found.sort(key=lambda part: -part.share)
-    exceeds = tuple(dict.fromkeys(part.column for part in found))
+    moves.sort(key=lambda part: -part.share)
+    exceeds = tuple(dict.fromkeys(part.column for part in moves))
     ignored = [name for name in past[-1].histograms if name in rule.ignored and all(name in p.histograms for p in past)]
     bands = _bands(compared) | (_bands(compare_all([*past, now], uses, ignored)) if ignored else {})
     state: State = "watch" if is_at_watch.any() else "stable"
     calm = "1 column moves as it does by nature" if len(columns) == 1 else f"{len(columns)} columns move as they do by nature"
-    words = in_words(found) or calm
-    return Verdict(now.key, state, words, exceeds, (), tuple(found), references, len(uses) - 1, bands)
+    words = in_words(moves) or calm
+    return Verdict(now.key, state, words, exceeds, (), tuple(moves), references, len(uses) - 1, bands)
 
 
 def _bands(compared: "Compared") -> dict[str, Band]:
     """Of the distribution of each column."""
-    found = {}
+    bands = {}
     for place, test in enumerate(compared.tests):
         if test.about == "distribution":
             *past, moved = compared.moved[:, place].tolist()
             low, high = np.quantile(past, INNER)
-            found[test.column] = Band(moved, float(low), float(high))
-    return found
+            bands[test.column] = Band(moved, float(low), float(high))
+    return bands
 
 
 def _uncalibrated(past: Sequence[Observed], now: Observed, rule: Rule) -> str:
-    """Why there is no verdict; empty where there is one."""
+    """The reason why there is no verdict; empty where there is one."""
     season = " of its season" if rule.reference == "same_season" else ""
     if not now.rows:
         return "it has no rows"
@@ -237,20 +237,20 @@ def compare_all(partitions: Sequence[Observed], uses: Floats, columns: Sequence[
     history, replays = len(partitions) - 1, len(uses)
     counted = [p.all for p in partitions]
     all_binned = {name: binned([everything.get(name) for everything in counted], history) for name in columns}
-    found: list[Test] = []
+    tests: list[Test] = []
     blocks: list[Floats] = []
-    for name, each in all_binned.items():
-        of_column, rows = tests_of(name, each, is_pair=BESIDE in name)
-        found += of_column
+    for name, column_bins in all_binned.items():
+        of_column, rows = tests_of(name, column_bins, is_pair=BESIDE in name)
+        tests += of_column
         blocks.append(rows)
     counts = np.concatenate(blocks, axis=1) if blocks else np.zeros((history + 1, 0))
-    bins = np.array([len(test.labels) for test in found])
+    bins = np.array([len(test.labels) for test in tests])
     starts = np.concatenate([[0], np.cumsum(bins)[:-1]]).astype(int)
     distance, expected, shares = compare(counts[-replays:], uses @ counts, starts)
     volume = _volume(np.array([p.rows for p in partitions], dtype=float), uses)
     parts = [np.column_stack(pair) for pair in zip((distance, expected, shares), volume, strict=True)]
-    found.append(Test(VOLUME, "distribution", ()))
-    return Compared(found, all_binned, parts[0], parts[1], parts[2], np.append(bins, 2))
+    tests.append(Test(VOLUME, "distribution", ()))
+    return Compared(tests, all_binned, parts[0], parts[1], parts[2], np.append(bins, 2))
 
 
 def _volume(rows: Floats, uses: Floats) -> tuple[Floats, Floats, Floats]:

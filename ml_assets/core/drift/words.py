@@ -1,4 +1,4 @@
-"""What moved, in words."""
+"""Drift in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ def moved(test: Test, of: Binned | None, used: Floats, rows: Sequence[int], *, p
     return Moved(test.column, test.about, float(share), float(p), words)
 
 
-def in_words(found: Sequence[Moved]) -> str:
+def in_words(moves: Sequence[Moved]) -> str:
     """The most striking test of each column, in one sentence; empty where nothing moved."""
     best: dict[str, Moved] = {}
-    for part in found:
+    for part in moves:
         best.setdefault(part.column, part)
     named = [f"{part.column.strip('()')}: {part.words}" for part in [*best.values()][:SHOWN]]
     more = f"; and {len(best) - SHOWN} more columns" if len(best) > SHOWN else ""

@@ -19,8 +19,8 @@ class OutcomesMissing(MlAssetsError):
 
 
 def lacking(tested: pl.DataFrame, before: pl.DataFrame, *, product: Product) -> str:
-    """Why too few outcomes of the window are known, as a clause; empty if enough are. Frames hold label, time and unit;
-    `before` is what came before the window, and says what is usual."""
+    """The reason why too few outcomes of the window are known, as a clause; empty if enough are. Frames hold label, time and
+    unit; `before` is what came before the window, and says what is usual."""
     label, unit = product.features.label, product.gates.unit
     known = _known(tested, product)
     usual = _known(before, product)["known"].median() if before.height else None

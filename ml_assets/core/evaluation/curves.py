@@ -34,7 +34,7 @@ class Curves:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Curves":
-        """What `to_dict` gave."""
+        """Read what `to_dict` returned."""
         return cls(
             {
                 name: {model: Curve(tuple(curve["x"]), tuple(curve["y"])) for model, curve in models.items()}

@@ -1,9 +1,8 @@
-"""The Evidently report of two scored frames: one HTML file that needs no network. It informs and decides nothing."""
+"""Evidently's pages of two frames, each one HTML file that needs no network. They inform and decide nothing."""
 
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -16,157 +15,134 @@ if TYPE_CHECKING:
     from evidently import DataDefinition
 
 MAX_ROWS = 5000
+EMPTY = "<html><head></head><body></body></html>"
 
 
 class ReportError(MlAssetsError):
     """Frames of which no report can be made."""
 
 
-def evidently_report(
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Evidently and what it imports warn of their own deprecated calls and of constant columns."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@_quiet()
+def quality_report(
     reference: pl.DataFrame,
     current: pl.DataFrame,
     *,
     task: Task,
     label: str,
     score: str,
-    numeric: Sequence[str],
-    categorical: Sequence[str],
     threshold: float | None = None,
     title: str = "Evaluation",
     max_rows: int = MAX_ROWS,
     seed: int = 0,
     left_out: Sequence[str] = (),
 ) -> bytes:
-    """Drift of every column, the label and the score, and the model's quality. The title says what is shown and what is not,
-    with what was `left_out` before.
+    """Evidently's page of a model's quality: `score` against `label` on both sides, which hold only rows with a label.
 
-    Evidently takes 40 s for a million rows, so at most `max_rows` of each side are drawn, the same for one seed.
-    Both sides hold only rows with a label. What Evidently cannot draw is left out by name: a report informs, it fails nothing.
+    At most `max_rows` rows of each side are drawn, the same for one seed; the heading says so, with what was `left_out` before.
+    What Evidently cannot draw is named instead: a report informs, it fails nothing. Raises ReportError when a column is absent or
+    a side is empty.
     """
-    columns = list(dict.fromkeys([*numeric, *categorical, label, score]))
-    before, after = (_sampled(side, columns, label, task, max_rows=max_rows, seed=seed) for side in (reference, current))
-    filled = [name for name in columns if all(side[name].null_count() < side.height for side in (before, after))]
-    page = _Page(
-        task, label, score, threshold, before, after, numeric=set(numeric) & set(filled), others=set(categorical) & set(filled)
-    )
-    empty = [f"{name} (no values)" for name in columns if name not in filled]
-    with _quiet():
-        html = page.drawn()
-    return _titled(
-        html,
-        title,
-        _drawn(after, current, "current"),
-        _drawn(before, reference, "reference"),
-        [*left_out, *empty, *page.left_out],
-    )
+    from evidently import BinaryClassification, DataDefinition, Regression
+    from evidently.presets import ClassificationPreset, RegressionPreset
+
+    sides = [_sampled(side, [label, score], max_rows=max_rows, seed=seed) for side in (current, reference)]
+    if task == "binary":
+        sides = [side.with_columns(pl.col(label).cast(pl.Int64)) for side in sides]
+        classes = [BinaryClassification(target=label, prediction_probas=score, pos_label=1)]
+        definition = DataDefinition(numerical_columns=[score], categorical_columns=[label], classification=classes)
+        preset: Any = ClassificationPreset(probas_threshold=threshold)
+    else:
+        definition = DataDefinition(numerical_columns=[label, score], regression=[Regression(target=label, prediction=score)])
+        preset = RegressionPreset()
+    html, why = _drawn(preset, sides, definition)
+    missing = [] if html else [f"the quality of the model ({why})"]
+    return _titled(html or EMPTY, title, [*_shown(sides, (current, reference)), *_without([*left_out, *missing])])
 
 
-@dataclass
-class _Page:
-    """Evidently's page of two sides. `left_out`: what it could not draw, with the reason."""
+@_quiet()
+def drift_report(
+    reference: pl.DataFrame,
+    current: pl.DataFrame,
+    *,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    title: str,
+    verdict: str,
+    max_rows: int = MAX_ROWS,
+    seed: int = 0,
+) -> bytes:
+    """Evidently's page of how columns differ between two frames. `verdict` is the product's own sentence and stands above it.
 
-    task: Task
-    label: str
-    score: str
-    threshold: float | None
-    before: pl.DataFrame
-    after: pl.DataFrame
-    numeric: set[str]
-    others: set[str]
-    left_out: list[str] = field(default_factory=list)
+    At most `max_rows` rows of each side are drawn, the same for one seed: Evidently takes 40 s for a million. A column that it
+    cannot draw, or that has no values on a side, is named in the heading. Raises ReportError as `quality_report` does.
+    """
+    from evidently import DataDefinition
+    from evidently.presets import DataDriftPreset
 
-    def drawn(self) -> str:
-        """The page with all that can be drawn: first everything at once, then part by part."""
-        from evidently.presets import ClassificationPreset, DataDriftPreset, RegressionPreset
+    columns = [*numeric, *categorical]
+    sides = [_sampled(side, columns, max_rows=max_rows, seed=seed) for side in (current, reference)]
+    reasons = {name: "no values" for name in columns if any(side[name].null_count() == side.height for side in sides)}
 
-        quality = ClassificationPreset(probas_threshold=self.threshold) if self.task == "binary" else RegressionPreset()
-        parts = {"the drift of columns": DataDriftPreset(), "the quality of the model": quality}
-        html, _ = self._try(list(parts.values()))
-        if html:
-            return html
-        if not self._try([DataDriftPreset()])[0]:
-            self._drop_columns()
-        drawable = [part for name, part in parts.items() if self._is_drawn(name, part)]
-        return (self._try(drawable)[0] if drawable else "") or "<html><head></head><body></body></html>"
+    def page(names: Sequence[str]) -> tuple[str, str]:
+        shown = [name for name in names if name not in reasons]
+        of = [[name for name in kind if name in shown] for kind in (numeric, categorical)]
+        definition = DataDefinition(numerical_columns=of[0], categorical_columns=of[1])
+        return _drawn(DataDriftPreset(), [side.select(shown) for side in sides], definition)
 
-    def _is_drawn(self, name: str, part: Any) -> bool:
-        html, why = self._try([part])
-        if not html:
-            self.left_out.append(f"{name} ({why})")
-        return bool(html)
-
-    def _drop_columns(self) -> None:
-        """Leave out the columns that cannot be drawn even alone."""
-        from evidently.presets import DataDriftPreset
-
-        for name in sorted({*self.numeric, *self.others}):
-            html, why = self._try([DataDriftPreset(columns=[name])])
-            if not html:
-                self.left_out.append(f"{name} ({why})")
-                self.numeric -= {name}
-                self.others -= {name}
-
-    def _try(self, parts: Sequence[Any]) -> tuple[str, str]:
-        """The page of these parts, or why it cannot be drawn."""
-        from evidently import Dataset, Report
-
-        names = [*sorted(self.numeric), *sorted(self.others), self.label, self.score]
-        definition = _definition(
-            self.task, label=self.label, score=self.score, numeric=sorted(self.numeric), categorical=sorted(self.others)
-        )
-        try:
-            sides = [Dataset.from_pandas(side.select(names).to_pandas(), definition) for side in (self.after, self.before)]
-            html: str = Report(list(parts)).run(*sides).get_html_str(as_iframe=False)
-        except Exception as error:  # noqa: BLE001 - whatever Evidently raises, the page says what it lacks
-            return "", f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
-        return html, ""
+    html, _ = page(columns)
+    if not html:
+        reasons |= {name: why for name in columns if name not in reasons for drawn, why in [page([name])] if not drawn}
+        html, _ = page(columns)
+    without = _without([f"{name} ({why})" for name, why in reasons.items()])
+    own = "Evidently tests each column by itself at fixed limits; the verdict above is the product's"
+    return _titled(html or EMPTY, title, [verdict, *_shown(sides, (current, reference)), own, *without])
 
 
-def _sampled(frame: pl.DataFrame, columns: list[str], label: str, task: Task, *, max_rows: int, seed: int) -> pl.DataFrame:
+def _sampled(frame: pl.DataFrame, columns: Sequence[str], *, max_rows: int, seed: int) -> pl.DataFrame:
     if absent := [name for name in columns if name not in frame.columns]:
         raise ReportError(f"columns {absent} are not in the frame; it has {frame.columns}")
     if frame.height == 0:
         raise ReportError("no rows: a report needs reference and current rows")
-    drawn = frame.select(columns)
-    drawn = drawn if frame.height <= max_rows else drawn.sample(max_rows, seed=seed)
-    if task == "binary":
-        drawn = drawn.with_columns(pl.col(label).cast(pl.Int64))
-    return drawn.with_columns(pl.col(pl.Boolean).cast(pl.String))
+    rows = frame.select(columns)
+    rows = rows if frame.height <= max_rows else rows.sample(max_rows, seed=seed)
+    return rows.with_columns(pl.col(pl.Boolean).cast(pl.String))
 
 
-def _definition(task: Task, *, label: str, score: str, numeric: Sequence[str], categorical: Sequence[str]) -> "DataDefinition":
-    from evidently import BinaryClassification, DataDefinition, Regression
+def _drawn(preset: Any, sides: Sequence[pl.DataFrame], definition: "DataDefinition") -> tuple[str, str]:
+    """Evidently's page of two sides, or why it cannot be drawn."""
+    from evidently import Dataset, Report
 
-    if task == "binary":
-        return DataDefinition(
-            numerical_columns=[*numeric, score],
-            categorical_columns=[*categorical, label],
-            classification=[BinaryClassification(target=label, prediction_probas=score, pos_label=1)],
-        )
-    return DataDefinition(
-        numerical_columns=[*numeric, label, score],
-        categorical_columns=list(categorical),
-        regression=[Regression(target=label, prediction=score)],
-    )
+    try:
+        datasets = [Dataset.from_pandas(side.to_pandas(), definition) for side in sides]
+        html: str = Report([preset]).run(*datasets).get_html_str(as_iframe=False)
+    except Exception as error:  # noqa: BLE001 - whatever Evidently raises, the page says what it lacks
+        return "", f"{type(error).__name__}: {' '.join(str(error).split())[:100]}"
+    return html, ""
 
 
-def _drawn(side: pl.DataFrame, frame: pl.DataFrame, name: str) -> str:
-    drawn = "all" if side.height == frame.height else f"a sample of {side.height:,} of"
-    return f"{drawn} {frame.height:,} {name} rows"
+def _shown(sides: Sequence[pl.DataFrame], frames: Sequence[pl.DataFrame]) -> list[str]:
+    """How many rows of each side are shown."""
+    return [
+        f"{'all' if side.height == frame.height else f'a sample of {side.height:,} of'} {frame.height:,} {name} rows"
+        for name, side, frame in zip(("current", "reference"), sides, frames, strict=True)
+    ]
 
 
-def _titled(html: str, title: str, after: str, before: str, left_out: list[str]) -> bytes:
+def _without(names: Sequence[str]) -> list[str]:
+    return [f"could not be drawn: {', '.join(names)}"] if names else []
+
+
+def _titled(html: str, title: str, lines: Sequence[str]) -> bytes:
     """Evidently's page has no title: say what it shows, and what it leaves out."""
-    about = f"{after}; {before}" + (f"; could not be drawn: {', '.join(left_out)}" if left_out else "")
     heading = f'<h1 style="font: 600 20px sans-serif; margin: 16px 24px 4px">{escape(title)}</h1>'
-    line = f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape(about)}</p>'
+    line = f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
     html = html.replace("<head>", f"<head><title>{escape(title)}</title>", 1)
     return html.replace("<body>", f"<body>{heading}{line}", 1).encode()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Evidently and what it imports warn about their own deprecated calls and about constant columns."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

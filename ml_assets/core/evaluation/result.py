@@ -1,4 +1,4 @@
-"""What was measured on one test window, as a value that travels: frozen, JSON-able, readable.
+"""The measurements on one test window, as a value that travels: frozen, JSON-able, readable.
 
 Belongs here: numbers and their table. Does not: whether they are good enough (verdict.py), pictures (core/plots/figures.py).
 """
@@ -37,7 +37,7 @@ class Comparison:
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """What there is, by its name."""
+        """The estimates that exist, by name."""
         named = {
             CANDIDATE: self.candidate,
             BASELINE: self.baseline,
@@ -47,6 +47,7 @@ class Comparison:
         return {name: estimate for name, estimate in named.items() if estimate is not None}
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the estimates as JSON values."""
         return {"metric": self.metric} | {name: estimate.to_dict() for name, estimate in self.estimates.items()}
 
 
@@ -61,6 +62,7 @@ class Slice:
     comparisons: tuple[Comparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the slice and its comparisons as JSON values."""
         about = {"column": self.column, "level": self.level, "rows": self.rows, "positives": self.positives}
         return about | {"comparisons": [comparison.to_dict() for comparison in self.comparisons]}
 
@@ -82,6 +84,7 @@ class Evaluation:
 
     @property
     def has_champion(self) -> bool:
+        """Whether the candidate was compared with a champion."""
         return any(result.champion is not None for result in self.overall)
 
     def comparison(self, metric: str) -> Comparison | None:
@@ -109,7 +112,7 @@ class Evaluation:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Evaluation":
-        """What `to_dict` gave; null is undefined again."""
+        """Read what `to_dict` returned; null is undefined again."""
         parts = [Slice(**{**part, "comparisons": tuple(map(_comparison, part["comparisons"]))}) for part in value["slices"]]
         overall = tuple(map(_comparison, value["overall"]))
         return cls(**{**value, "overall": overall, "slices": tuple(parts), "curves": Curves.from_dict(value["curves"])})

@@ -26,7 +26,7 @@ Measured = Mapping[str, Any]
 
 
 def review(evaluation: Manifest, measured: Measured, plots: Sequence[str]) -> str:
-    """The report; `plots` are the names of picture files beside it."""
+    """The report; `plots` are the names of picture files next to it."""
     facts, recipe = EvaluationFacts.of(evaluation), evaluation.recipe
     verdict = facts.verdict
     sign = _SIGNS[verdict.decision]

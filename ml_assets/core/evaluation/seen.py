@@ -1,4 +1,4 @@
-"""What a model was trained on and what it is tested on, by names that can be compared: partitions or, of a static table, the
+"""The training and test data of a model, by names that can be compared: partitions or, of a static table, the
 parts of its keys."""
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ class OtherSplit(MlAssetsError):
 
 
 def trained_names(product: Product, facts: ModelFacts | ReleaseFacts, *, role: str) -> tuple[str, ...]:
-    """What the model was trained on. Raises OtherSplit."""
+    """The names of the model's training data. Raises OtherSplit."""
     if not product.partitions.is_static:
         return facts.train
     if facts.split is None or facts.split.digest != split_digest(product):
@@ -26,7 +26,7 @@ def trained_names(product: Product, facts: ModelFacts | ReleaseFacts, *, role: s
 
 
 def tested_names(product: Product, partitions: Sequence[str]) -> tuple[str, ...]:
-    """What a test window of these partitions holds."""
+    """The names of the data in a test window of these partitions."""
     if not product.partitions.is_static:
         return tuple(partitions)
     return names(map(delivery, partitions))

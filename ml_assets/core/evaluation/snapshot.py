@@ -33,7 +33,7 @@ class EvaluationRefused(MlAssetsError):
 
 @dataclass(frozen=True)
 class Judged:
-    """What was measured and what follows from it."""
+    """The measurements and the verdict that follows from them."""
 
     evaluation: Evaluation
     verdict: Verdict
@@ -51,7 +51,8 @@ def refuse_seen_rows(product: Product, *, tested: Sequence[str], trained: Mappin
 
 
 def comparison_digest(product: Product, *, models: Mapping[str, str], tested: Mapping[str, str]) -> str:
-    """What makes two looks at a window the same one: the gates, the models' fingerprints, the test rows by partition."""
+    """The digest that two looks at a window share if they are the same one: the gates, the models' fingerprints, the test rows by
+    partition."""
     return digest_json({"gate": gate_digest(product), "models": dict(models), "tested": dict(tested)})
 
 

@@ -30,7 +30,7 @@ Tell = Callable[[int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Boundary:
-    """How often a claim that just fails to hold was proven. `low`, `high`: Clopper-Pearson at 99 %."""
+    """The number of times that a claim that just fails to hold was proven. `low`, `high`: Clopper-Pearson at 99 %."""
 
     claim: str
     text: str
@@ -41,10 +41,12 @@ class Boundary:
 
     @property
     def share(self) -> float:
+        """The share of the samples that were accepted."""
         return self.accepted / self.samples
 
     @property
     def interval(self) -> tuple[float, float]:
+        """The Clopper-Pearson interval of the share, at 99 %."""
         return clopper_pearson(self.accepted, self.samples, confidence=CONFIDENCE)
 
     @property
@@ -138,16 +140,16 @@ def _variance(influence: Floats, codes: Ints) -> float:
 
 
 def wrong_units(effects: Sequence[DesignEffect], *, unit: str) -> list[DesignEffect]:
-    """What speaks against the declared unit: coarser calendar units, or any for `row`, by which the variance is greater than the
-    declared one and the usual correlation of neighbours explain."""
-    declared = {each.claim: each.effect for each in effects if each.unit == unit} if unit != "row" else {}
+    """The design effects that speak against the declared unit: coarser calendar units, or any for `row`, by which the variance is
+    greater than the declared one and the usual correlation of neighbours explain."""
+    declared = {effect.claim: effect.effect for effect in effects if effect.unit == unit} if unit != "row" else {}
     coarser = CALENDAR[CALENDAR.index(unit) + 1 :] if unit in CALENDAR else ()
     if unit == "row":
         return [effect for effect in effects if effect.is_large]
     explained = inflation(USUAL_CORRELATION, MANY)
     against = (
-        replace(each, effect=each.effect / declared[each.claim] / explained)
-        for each in effects
-        if each.unit in coarser and declared.get(each.claim, 0) > 0
+        replace(effect, effect=effect.effect / declared[effect.claim] / explained)
+        for effect in effects
+        if effect.unit in coarser and declared.get(effect.claim, 0) > 0
     )
     return [effect for effect in against if effect.is_large]

@@ -1,4 +1,4 @@
-"""What is wrong with a `gates:` block, told from the past and from planted truths: one sentence each, with its number."""
+"""Faults of a `gates:` block, shown by the past and by planted truths: one sentence each, with its number."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,19 +28,20 @@ class Diagnosis:
 
     code: Code
     claim: str
-    told: str
+    message: str
     number: float
     is_error: bool = True
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the diagnosis as JSON values; the message is called `told` there."""
         severity = "error" if self.is_error else "warning"
-        return {"code": self.code, "claim": self.claim, "severity": severity, "told": self.told, "number": self.number}
+        return {"code": self.code, "claim": self.claim, "severity": severity, "told": self.message, "number": self.number}
 
 
 @dataclass(frozen=True)
 class Leak:
-    """How often a candidate that is `harm` worse, which is more than the margin, passed the claim; by the declared unit and by
-    row."""
+    """The number of times that a candidate that is `harm` worse, which is more than the margin, passed the claim; by the declared
+    unit and by row."""
 
     claim: str
     harm: float
@@ -51,7 +52,7 @@ class Leak:
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """What the past under a block showed. `real` and `planted` are verdicts, the latter by name of what was planted."""
+    """The results of a block on the past. `real` and `planted` are verdicts, the latter by name of what was planted."""
 
     gates: GateSpec
     real: Sequence[Verdict]
@@ -64,6 +65,7 @@ class Past:
 
     @property
     def promotions(self) -> int:
+        """The number of past candidates that the block accepts."""
         return sum(verdict.is_accept for verdict in self.real)
 
     @property
@@ -88,7 +90,7 @@ def diagnose(past: Past) -> list[Diagnosis]:
 
 
 def margin(claim: ClaimSpec) -> float:
-    """How much worse a relative claim lets a candidate be; negative when it wants it better."""
+    """The margin by which a relative claim lets a candidate be worse; negative when it must be better."""
     return -claim.form.constant if claim.form.sign == ">" else claim.form.constant
 
 
@@ -127,7 +129,7 @@ def _needs(tests: Sequence[Power], at: float, chance: float, unit: str) -> str:
     count = round(typical([float(test.units) for test in tests]))
     message = f"a candidate that is no different is let through in {_percent(chance)} only"
     if inside <= 0:
-        return f"{message}: the claim wants it better by {-inside:.3g}, which is no claim about not being worse"
+        return f"{message}: the claim wants it better by {-inside:.3g}, which is not a claim about not being worse"
     needed = sorted(units for test in tests if (units := test.units_for(at, 0.8)) is not None)
     more = f"{needed[len(needed) // 2]:,} {unit}s would be needed for 80 %" if needed else f"no number of {unit}s would do"
     return f"{message}: {count} {unit}s are too few for {inside:.3g} at level {_percent(at)}; {more}"
@@ -191,7 +193,7 @@ def _fired(past: Past) -> Iterator[Diagnosis]:
             yield Diagnosis("NEVER FIRED", claim.name, message, 0, is_error=False)
         if len(real) > 1 and "PASS" not in real:
             same = _outcomes(past.planted.get(SAME, ()), claim.name)
-            too = "; it stops what answers against itself too" if same and "PASS" not in same else ""
+            too = "; it stops the release that serves against itself too" if same and "PASS" not in same else ""
             message = f"let none of {len(real)} past candidates through{too}"
             yield Diagnosis("ALWAYS FIRED", claim.name, message, 1, is_error=bool(too))
 

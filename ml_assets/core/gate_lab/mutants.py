@@ -26,37 +26,39 @@ class Catch:
     """One gate that caught a mutant, and how it says so."""
 
     by: str
-    told: str
+    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mutation:
-    """What became of one mutant. `advice` says which gate would catch one that was let through."""
+    """The fate of one mutant. `advice` says which gate would catch one that was let through."""
 
     mutant: str
     about: str
     fate: Fate
     catches: tuple[Catch, ...] = ()
-    told: str = ""
+    message: str = ""
     advice: str = ""
     seconds: float = 0.0
 
     @property
     def is_finding(self) -> bool:
+        """Whether the gates let the mutant through, which they should not."""
         return self.fate == "let through"
 
     @property
     def reason(self) -> str:
         """The first line of why it was caught, or of what became of it instead."""
-        return (self.catches[0].told if self.catches else self.told).splitlines()[0] if self.catches or self.told else ""
+        return (self.catches[0].message if self.catches else self.message).splitlines()[0] if self.catches or self.message else ""
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the mutation as JSON values; the message is called `told` there."""
         return {
             "mutant": self.mutant,
             "about": self.about,
             "fate": self.fate,
-            "caught_by": [{"gate": each.by, "reason": each.told} for each in self.catches],
-            "told": self.told,
+            "caught_by": [{"gate": catch.by, "reason": catch.message} for catch in self.catches],
+            "told": self.message,
             "advice": self.advice,
             "seconds": round(self.seconds, 2),
         }
@@ -71,10 +73,10 @@ def catches(verdict: Verdict, control: Verdict) -> tuple[Catch, ...]:
     sound = passed(control)
     stopped = [claim for claim in verdict.claims if claim.outcome != "PASS" and claim.name in sound]
     stopped.sort(key=lambda claim: claim.outcome != "FAIL")
-    return tuple(Catch(claim.name, f"{claim.outcome}: {_told(claim)}") for claim in stopped)
+    return tuple(Catch(claim.name, f"{claim.outcome}: {_claim_message(claim)}") for claim in stopped)
 
 
-def _told(claim: ClaimResult) -> str:
+def _claim_message(claim: ClaimResult) -> str:
     """The claim's message; what is missing first, for the rest of it may be well."""
     if claim.missing and claim.outcome == "UNDECIDED":
         return f"{', '.join(claim.missing)} missing from the window"
@@ -102,7 +104,7 @@ def misaligned(scores: Floats) -> Floats:
 
 
 def with_nan(scores: Floats) -> Floats:
-    """One score in a hundred, and at least one, is no number."""
+    """One score in a hundred, and at least one, is not a number."""
     spoiled = scores.copy()
     spoiled[::100] = np.nan
     return spoiled
@@ -131,12 +133,12 @@ def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def leaking(frame: pl.DataFrame, *, column: str, label: str, share: float, seed: int) -> pl.DataFrame:
-    """The rows with a number that knows the outcome in a share of them: it is above all others where the label is above its mean, and
-    below them where it is not."""
+    """The rows with a number that knows the outcome in a share of them: it is above all others where the label is above its
+    mean, and below them where it is not."""
     knows = pl.Series(np.random.default_rng(seed).random(frame.height) < share)
     number, truth = pl.col(column).cast(pl.Float64), pl.col(label).cast(pl.Float64)
-    told = pl.when(truth > truth.mean()).then(number.max() + 1).otherwise(number.min() - 1)
-    return frame.with_columns(pl.when(knows & pl.col(label).is_not_null()).then(told).otherwise(number).alias(column))
+    telling = pl.when(truth > truth.mean()).then(number.max() + 1).otherwise(number.min() - 1)
+    return frame.with_columns(pl.when(knows & pl.col(label).is_not_null()).then(telling).otherwise(number).alias(column))
 
 
 def scaled(frame: pl.DataFrame, *, columns: Sequence[str], by: float) -> pl.DataFrame:

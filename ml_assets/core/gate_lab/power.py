@@ -1,4 +1,4 @@
-"""What gates would do if a candidate were exactly as good as the champion, told from the errors of past comparisons."""
+"""The probable verdicts on a candidate that is exactly as good as the champion, from the errors of past comparisons."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from scipy.special import gammaincinv, stdtr
 
 from ml_assets.core.gates.bounds import MOST_UNITS, Shown
 from ml_assets.core.gates.history import History
-from ml_assets.core.gates.hypotheses import ask
+from ml_assets.core.gates.hypotheses import hypotheses_of
 from ml_assets.core.gates.panel import MinimumLike, Panel
 from ml_assets.core.metrics.spread import Spread
 from ml_assets.spec.gates import ClaimSpec
@@ -26,6 +26,7 @@ class Power:
 
     @property
     def units(self) -> int:
+        """The number of units that the error was estimated from."""
         return self.spread.units
 
     def passes(self, level: float) -> float:
@@ -33,7 +34,7 @@ class Power:
         return self._passes(level, self.units)
 
     def units_for(self, level: float, chance: float) -> int | None:
-        """How many units like these a test needs so that P(PASS) is `wanted`; None when no number does."""
+        """The number of units like these that a test needs so that P(PASS) is `chance`; None when no number is enough."""
         if self.advantage <= 0 or self._passes(level, MOST_UNITS) < chance:
             return None
         low, high = 2, MOST_UNITS
@@ -54,9 +55,12 @@ def powers(claim: ClaimSpec, panel: Panel, minimum: MinimumLike, past: History) 
     is missing."""
     if not claim.form.models <= set(panel.scores):
         return []
-    neutral = {each.where: each for each in ask(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses}
+    neutral = {
+        hypothesis.where: hypothesis
+        for hypothesis in hypotheses_of(claim.form, claim.for_each, _unchanged(panel), minimum, {}).hypotheses
+    }
     tests = []
-    for hypothesis in ask(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
+    for hypothesis in hypotheses_of(claim.form, claim.for_each, panel, minimum, {}, past=past.get(claim.text)).hypotheses:
         test, level = hypothesis.shown, neutral.get(hypothesis.where)
         if level is not None and test.is_defined and isfinite(level.shown.value) and test.spread.standard_error > 0:
             tests.append(Power(level.shown.advantage, test.spread, 1 if test.sign == ">" else -1))
@@ -73,7 +77,7 @@ def _unchanged(panel: Panel) -> Panel:
 
 @dataclass(frozen=True)
 class Design:
-    """How much wider the error is by a coarser unit: the variance of one over that of the other, over all comparisons.
+    """The widening of the error by a coarser unit: the variance of one over that of the other, over all comparisons.
 
     `low` is its one-sided 95 % bound, from the few coarse units that there are.
     """

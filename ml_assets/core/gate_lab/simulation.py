@@ -56,7 +56,7 @@ def _share(log_odds: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class World:
-    """What each commit truly is, relative to what answers; and how many commits meet one test window before the next opens."""
+    """The true quality of each commit, relative to the release that serves; and the number of commits for each test window."""
 
     name: str
     change: Callable[[np.random.Generator], float]
@@ -66,7 +66,7 @@ class World:
 
 @dataclass(frozen=True)
 class Policy:
-    """Who lets through: the gates of product.yaml, or one of the usual ways.
+    """The rule that promotes: the gates of product.yaml, or one of the usual ways.
 
     `point`: the estimate is higher on the same rows. `recorded`: it is higher than the champion's when that was released.
     `row_level`: DeLong's test of non-inferiority, rows taken for independent, at alpha per commit.
@@ -89,10 +89,10 @@ class Noise:
 
 @dataclass(frozen=True)
 class History:
-    """What one sequence of commits led to. Qualities are true values of the metric, 0 at the start.
+    """The results of one sequence of commits. Qualities are true values of the metric, 0 at the start.
 
-    `erosion`: the most by which what answered was below the best release that was proven until then; `wrong`: commits let through
-    that were worse than champion or anchor by the margin or more; `windows` were opened.
+    `erosion`: the most by which the release that served was below the best release that was proven until then; `wrong`: commits
+    let through that were worse than champion or anchor by the margin or more; `windows` were opened.
     """
 
     quality: float
@@ -125,7 +125,7 @@ def history(world: World, policy: Policy, noise: Noise, *, seed: int) -> History
         claimed = candidate.recorded
         if policy.name != "gates" or state.test(candidate, anchor, 0.0).p_proof <= level(policy.budget):
             anchor = candidate
-        # the best is what the gates proved; the usual ways prove nothing, so it is the best that ever answered
+        # the best is what the gates proved; the usual ways prove nothing, so it is the best that ever served
         best = max(best, anchor.quality)
         champion = candidate
         erosion = max(erosion, best - champion.quality)

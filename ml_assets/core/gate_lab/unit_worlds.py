@@ -18,7 +18,7 @@ from ml_assets.core.metrics.spread import Spread, WindowSums
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
 REFERENCE_UNITS, IMPROVEMENT = 30, 3.34
-"""Power is counted at an improvement of so many true standard errors of so many units."""
+"""Power is counted at an improvement of this many true standard errors, with this many units."""
 STORM = 1 / 30
 
 

@@ -1,1 +1,1 @@
-"""The decision "may this candidate answer?": claims tested on rows that come in independent units (docs/gates.md)."""
+"""The decision "may this candidate serve?": claims tested on rows that come in independent units (docs/gates.md)."""

@@ -19,7 +19,7 @@ UNDEFINED = Spread(standard_error=nan, units=0, freedom=nan)
 
 @dataclass(frozen=True)
 class Shown:
-    """What rows show about `value sign constant`. NaN where `note` says why.
+    """The evidence of rows about `value sign constant`. NaN where `note` says why.
 
     `is_certain` says that the value could not be another one on any rows: the models that it compares scored all of them alike.
     """
@@ -33,11 +33,12 @@ class Shown:
 
     @property
     def is_defined(self) -> bool:
+        """Whether the rows allow a statement: the value and its error are finite."""
         return not self.note and isfinite(self.value) and self.spread.is_defined
 
     @property
     def advantage(self) -> float:
-        """How far the estimate is on the true side of the constant."""
+        """The distance of the estimate from the constant, positive on its true side."""
         return self.value - self.constant if self.sign == ">" else self.constant - self.value
 
     @property
@@ -64,19 +65,20 @@ class Shown:
         return self.spread.reach(level, sign=-1) if self.is_defined else nan
 
     def detectable(self, level: float) -> float:
-        """How far on its true side a truth must be to be proven here with a probability of 80 %."""
+        """The distance on the true side at which a truth is proven here with a probability of 80 %."""
         if not self.is_defined:
             return nan
         return self._usual + self.spread.reach(level, sign=self._towards)
 
     def visible(self, level: float) -> float:
-        """How far on its false side a truth must be to be disproven here with a probability of 80 %."""
+        """The distance on the false side at which a truth is disproven here with a probability of 80 %."""
         if not self.is_defined:
             return nan
         return self._usual + self.spread.reach(level, sign=-self._towards)
 
     def further_units(self, level: float) -> int | None:
-        """How many more units like these would decide, one way or the other, if the estimate stayed; None: beyond 100,000."""
+        """The number of further units like these that would decide, one way or the other, if the estimate stayed; None: beyond
+        100,000."""
         if not self.is_defined or self.advantage == 0 or self.spread.standard_error == 0:
             return None
         low, high = self.spread.units, MOST_UNITS
@@ -89,7 +91,7 @@ class Shown:
 
     @property
     def _usual(self) -> float:
-        """How far an estimate is off at most in four of five windows."""
+        """The largest error of an estimate in four of five windows."""
         return float(stdtrit(self.spread.freedom, POWER)) * self.spread.standard_error
 
     @property

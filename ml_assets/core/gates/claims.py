@@ -9,7 +9,15 @@ from dataclasses import asdict, dataclass, fields, replace
 from math import nan
 from typing import Any, Literal, TypeAlias
 
-from ml_assets.core.gates.hypotheses import Asked, Expected, Hypothesis, Past, ask, bounds_told, told
+from ml_assets.core.gates.hypotheses import (
+    Expected,
+    Hypotheses,
+    Hypothesis,
+    Past,
+    bounds_in_claim_units,
+    hypotheses_of,
+    in_claim_units,
+)
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.gates.panel import MinimumLike, Panel
 from ml_assets.core.metrics.intervals import finite_or_none
@@ -20,9 +28,9 @@ Outcome: TypeAlias = Literal["PASS", "FAIL", "UNDECIDED"]
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """What decides one hypothesis. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove that of the
-    proof, for veto Holm's adjusted p of the disproof. The others are those of core.metrics.spread; `own_correlation`, `squares`
-    and `cubes` are what later windows learn from this one."""
+    """The numbers that decide one hypothesis. `low` and `high` are one-sided bounds at the level, `p` is what decides: for prove
+    that of the proof, for veto Holm's adjusted p of the disproof. The others are those of core.metrics.spread; `own_correlation`,
+    `squares` and `cubes` are what later windows learn from this one."""
 
     estimate: float = nan
     standard_error: float = nan
@@ -85,11 +93,11 @@ def judge_claim(
     past: Past | None = None,
 ) -> ClaimResult:
     """Hold one claim against the rows; `past` is what earlier windows showed of it."""
-    hypotheses = ask(claim.form, claim.for_each, panel, minimum, expected, past=past)
+    hypotheses = hypotheses_of(claim.form, claim.for_each, panel, minimum, expected, past=past)
     return _tested(claim, hypotheses, level)
 
 
-def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
+def _tested(claim: ClaimSpec, tests: Hypotheses, level: float) -> ClaimResult:
     disproof = holm([hypothesis.shown.p_disproof for hypothesis in tests.hypotheses])
     judged = [
         (_part(hypothesis, against, level, claim), hypothesis)
@@ -115,7 +123,7 @@ def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
     worst, hypothesis = judged[0]
     return replace(
         result,
-        **{each.name: getattr(worst, each.name) for each in fields(Numbers)},
+        **{number.name: getattr(worst, number.name) for number in fields(Numbers)},
         further_units=hypothesis.shown.further_units(level) if outcome == "UNDECIDED" else None,
         detectable=nan if hypothesis.on_log else hypothesis.shown.detectable(level),
     )
@@ -123,11 +131,11 @@ def _tested(claim: ClaimSpec, tests: Asked, level: float) -> ClaimResult:
 
 def _part(hypothesis: Hypothesis, against: float, level: float, claim: ClaimSpec) -> Part:
     test, spread, sums = hypothesis.shown, hypothesis.shown.spread, hypothesis.shown.spread.sums
-    low, high = bounds_told(test, claim.form, level)
+    low, high = bounds_in_claim_units(test, claim.form, level)
     return Part(
         where=hypothesis.where,
         outcome=decided(claim.kind, test.is_defined, proof=test.p_proof, against=against, level=level),
-        estimate=told(test.value, claim.form),
+        estimate=in_claim_units(test.value, claim.form),
         standard_error=spread.standard_error,
         freedom=spread.freedom,
         low=low,
@@ -176,8 +184,8 @@ def _badness(part: Part, hypothesis: Hypothesis) -> tuple[int, float]:
     return rank, -test.advantage / error if error > 0 else -test.advantage
 
 
-def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Asked, level: float) -> Iterator[str]:
-    """What was found, worst first, with what would decide it."""
+def _message_parts(claim: ClaimSpec, judged: Sequence[tuple[Part, Hypothesis]], tests: Hypotheses, level: float) -> Iterator[str]:
+    """The results, worst first, with what would decide an open one."""
     for worst, hypothesis in judged[:1]:
         subject = f"{worst.where}: " if worst.where else ""
         yield f"{subject}{_finding(claim, worst, level)}"
@@ -207,13 +215,13 @@ def _needed(hypothesis: Hypothesis, level: float) -> str:
 def _unseen(claim: ClaimSpec, hypothesis: Hypothesis, level: float) -> str:
     """The power of a veto: up to where the truth may be beyond the limit, and would not be disproven."""
     test, outwards = hypothesis.shown, -1 if claim.form.sign == ">" else 1
-    edge = told(test.constant + outwards * test.visible(level), claim.form)
+    edge = in_claim_units(test.constant + outwards * test.visible(level), claim.form)
     return f"a truth of {edge:.3g} would go unseen once in 5 times, and a nearer one more often"
 
 
 def _basis(part: Part) -> str:
-    """How many units there were, and what they were taken to be worth."""
-    lean = min(part.skewness, part.past_skewness, key=lambda each: -abs(each))
+    """The number of units, and the number of independent ones that they count as."""
+    lean = min(part.skewness, part.past_skewness, key=lambda skewness: -abs(skewness))
     past = f", {part.past} past window{'s' if part.past != 1 else ''}" if part.past else ""
     return f"{part.units:,} units worth {part.effective_units:,.3g} (r {part.correlation:.2f}, lean {lean:.2f}{past})"
 

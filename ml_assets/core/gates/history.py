@@ -1,4 +1,5 @@
-"""What a verdict learns from those on earlier windows: how units of the same claim hang together, and how they lean."""
+"""The parameters that a verdict learns from those on earlier windows: how units of the same claim hang together, and how they
+lean."""
 
 from collections.abc import Mapping, Sequence
 from math import nan
@@ -13,15 +14,15 @@ MOST_WINDOWS = 10
 
 
 def history(verdicts: Sequence[VerdictFacts], *, unit: str) -> History:
-    """What these verdicts showed, as far as it was measured by the same unit and recorded."""
-    found: dict[str, dict[str, list[WindowSums]]] = {}
+    """The recorded sums of these verdicts, as far as they were measured by the same unit."""
+    sums_by_claim: dict[str, dict[str, list[WindowSums]]] = {}
     for claim in (claim for verdict in verdicts if verdict.unit == unit for claim in verdict.claims):
         rows: Sequence[PartFacts | ClaimFacts] = claim.parts or (claim,)
         for row in rows:
             if (sums := _sums(row)) is not None:
                 where = row.where if isinstance(row, PartFacts) else ""
-                found.setdefault(claim.text, {}).setdefault(where, []).append(sums)
-    return found
+                sums_by_claim.setdefault(claim.text, {}).setdefault(where, []).append(sums)
+    return sums_by_claim
 
 
 def _sums(row: HypothesisFacts) -> WindowSums | None:

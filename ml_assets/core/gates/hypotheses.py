@@ -35,20 +35,20 @@ class Hypothesis:
     on_log: bool = False
 
 
-def told(number: float, form: Comparison) -> float:
+def in_claim_units(number: float, form: Comparison) -> float:
     """A number of a test in the units of its claim."""
     return exp(min(number, MOST_LOG)) if form.measures[0].kind == "ratio" and isfinite(number) else number
 
 
-def bounds_told(test: Shown, form: Comparison, level: float) -> tuple[float, float]:
+def bounds_in_claim_units(test: Shown, form: Comparison, level: float) -> tuple[float, float]:
     """Both one-sided bounds in the units of the claim, cut at what its measures can be."""
     least, most = limits(form)
-    low, high = told(test.value - test.below(level), form), told(test.value + test.above(level), form)
+    low, high = in_claim_units(test.value - test.below(level), form), in_claim_units(test.value + test.above(level), form)
     return (max(low, least), min(high, most)) if test.is_defined else (nan, nan)
 
 
 @dataclass
-class Asked:
+class Hypotheses:
     """The hypotheses of one claim, and what could not be asked."""
 
     hypotheses: list[Hypothesis] = field(default_factory=list)
@@ -56,17 +56,17 @@ class Asked:
     missing: list[str] = field(default_factory=list)
 
 
-def ask(
+def hypotheses_of(
     form: Comparison, columns: Sequence[str], panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past | None = None
-) -> Asked:
+) -> Hypotheses:
     """The hypotheses of a claim on these rows: `columns` are those of its for_each."""
     past = past or {}
     first = form.measures[0]
     if first.kind == "ratio":
         return _between_groups(first, form, panel, minimum, expected, past=past)
     if not columns:
-        return Asked([_on_all_rows(form, panel, minimum, past)])
-    tests = Asked()
+        return Hypotheses([_on_all_rows(form, panel, minimum, past)])
+    tests = Hypotheses()
     for column in columns:
         levels = set(expected.get(column, ()))
         tests.missing += [f"{column}={level}" for level in sorted(levels - set(panel.groups[column]))]
@@ -75,7 +75,7 @@ def ask(
 
 
 def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
-    """The claim as it stands, on all rows, on those of the one slice that it names, or between slices."""
+    """The claim as it is written, on all rows, on those of the one slice that it names, or between slices."""
     named = {(measure.column, measure.level) for measure in form.measures}
     if named == {("", "")}:
         return Hypothesis(panel.tested(form.terms, constant=form.constant, sign=form.sign, past=past.get("", ())), panel.rows)
@@ -134,7 +134,7 @@ def _summed(value: float, sums: Floats, shares: Floats, panel: Panel, *, note: s
     )
 
 
-def _of_each_level(tests: Asked, form: Comparison, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
+def _of_each_level(tests: Hypotheses, form: Comparison, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
     judged, rest = _enough(panel, column, minimum)
     for level, part in judged.items():
         where = f"{column}={level}"
@@ -166,12 +166,12 @@ def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, 
 
 def _between_groups(
     measure: Measure, form: Comparison, panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past
-) -> Asked:
+) -> Hypotheses:
     """metric(one group) / metric(another) for every ordered pair, on the log scale by the delta method: the smallest ratio is
     over the constant if and only if all of them are."""
     judged, rest = _enough(panel, measure.column, minimum)
     levels = set(expected.get(measure.column, ()))
-    tests = Asked(missing=[f"{measure.column}={level}" for level in sorted(levels - set(panel.groups[measure.column]))])
+    tests = Hypotheses(missing=[f"{measure.column}={level}" for level in sorted(levels - set(panel.groups[measure.column]))])
     tests.left_out += [f"{measure.column}={level}: {panel.part(index).lacks(minimum)}" for level, index in rest.items()]
     if len(judged) < 2:
         tests.left_out.append(f"{measure.column}: {len(judged)} groups have the minimum, and a ratio needs two")

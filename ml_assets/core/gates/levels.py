@@ -8,36 +8,47 @@ import numpy as np
 
 
 class BudgetLike(Protocol):
-    """What `gates.budget` of product.yaml says."""
+    """The section `gates.budget` of product.yaml."""
 
     @property
-    def alpha(self) -> float: ...
+    def alpha(self) -> float:
+        """The error rate that all looks at a window share."""
+
     @property
-    def looks(self) -> int: ...
+    def looks(self) -> int:
+        """The largest number of looks at a window."""
+
     @property
-    def ships(self) -> int: ...
+    def ships(self) -> int:
+        """The largest number of promotions from a window."""
 
 
 class PooledLike(Protocol):
     """What `gates.pooled` of product.yaml says."""
 
     @property
-    def windows(self) -> int: ...
+    def windows(self) -> int:
+        """Over how many windows a candidate may be kept."""
+
     @property
-    def promise(self) -> str: ...
+    def promise(self) -> str:
+        """`window` or `pair`."""
 
 
 class GatesLike(Protocol):
     """What decides the level in `gates` of product.yaml."""
 
     @property
-    def budget(self) -> BudgetLike: ...
+    def budget(self) -> BudgetLike:
+        """What decides the level of one look."""
+
     @property
-    def pooled(self) -> PooledLike | None: ...
+    def pooled(self) -> PooledLike | None:
+        """How long an undecided candidate is kept; None where it isn't."""
 
 
 def nodes(looks: int, ships: int) -> int:
-    """How many different comparisons a window can be asked, whoever asks, when all that is learned is the verdict.
+    """The number of different comparisons that a window can decide, whoever asks, when all that is learned is the verdict.
 
     Before look t at most ships - 1 of the t - 1 looks were let through (else the window is retired), and what is asked
     depends on nothing but which: sum over t of sum over i < min(ships, t) of C(t - 1, i).

@@ -26,14 +26,19 @@ Groups = dict[str, Ints]
 
 
 class MinimumLike(Protocol):
-    """What `gates.minimum` of product.yaml says."""
+    """The section `gates.minimum` of product.yaml."""
 
     @property
-    def units(self) -> int: ...
+    def units(self) -> int:
+        """The smallest number of units to decide on."""
+
     @property
-    def positives(self) -> int: ...
+    def positives(self) -> int:
+        """The smallest number of rows with label 1; binary tasks only."""
+
     @property
-    def negatives(self) -> int: ...
+    def negatives(self) -> int:
+        """The smallest number of rows with label 0; binary tasks only."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,12 @@ class Panel:
 
     @cached_property
     def units(self) -> Units:
+        """The units of the rows, counted."""
         return Units.of(self.codes, is_ordered=self.is_ordered)
 
     @property
     def rows(self) -> int:
+        """The number of rows, n."""
         return int(self.y.size)
 
     @property
@@ -80,7 +87,7 @@ class Panel:
         return replace(self, codes=np.arange(self.rows), is_ordered=False)
 
     def lacks(self, minimum: MinimumLike) -> str:
-        """What there is too little of to decide anything; empty if nothing is."""
+        """The clause that names what is too little to decide anything; empty if nothing is."""
         counts: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
         if self.positives is not None:
             counts["positives"] = (self.positives, minimum.positives)

@@ -1,4 +1,4 @@
-"""What a recorded claim is worth: its outcome again, from nothing but its numbers and what product.yaml asks.
+"""The check of a recorded claim: its outcome again, from nothing but its numbers and what product.yaml asks.
 
 Belongs here: distrust of what was written down. Does not: measuring (panel.py), deciding (claims.py).
 """
@@ -8,7 +8,7 @@ from math import inf, isclose, isfinite, log, nan
 
 from ml_assets.core.gates.bounds import Shown
 from ml_assets.core.gates.claims import Outcome, decided, outcome_of
-from ml_assets.core.gates.hypotheses import bounds_told
+from ml_assets.core.gates.hypotheses import bounds_in_claim_units
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, HypothesisFacts
 from ml_assets.core.metrics.spread import MOST_CORRELATION, Spread, inflation
@@ -46,7 +46,7 @@ def is_proven_at(claim: ClaimFacts, constant: float, *, level: float) -> bool:
 
 
 def _form(claim: ClaimFacts) -> Comparison | None:
-    """What the text says, if limit and sign say the same."""
+    """The parsed text, if limit and sign agree with it."""
     try:
         form = parse(claim.text)
     except ClaimTextError:
@@ -89,7 +89,7 @@ def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison
     r, worth = _number(numbers.correlation), _number(numbers.effective_units)
     if not test.is_defined or not 0 <= r <= MOST_CORRELATION or test.spread.freedom > max(2.0, worth - 1) * (1 + TOLERANCE):
         return False
-    low, high = bounds_told(test, form, level)
+    low, high = bounds_in_claim_units(test, form, level)
     pairs = [(numbers.p, p), (numbers.low, low), (numbers.high, high), (worth, numbers.units / inflation(r, numbers.units))]
     return all(isclose(_number(is_now), due, rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for is_now, due in pairs)
 

@@ -1,4 +1,4 @@
-"""What the ledger keeps of test windows: looks that were charged, the verdicts that came of them, and what was lost. Pure."""
+"""The ledger's records of test windows: charged looks, their verdicts, and what was lost. Pure."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from ml_assets.core.gates.verdict import Decision
 
 
 class AskedRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked of a test window: the digest of a comparison."""
+    """A question to a test window: the digest of a comparison."""
 
     product: str
     window: tuple[str, ...]

@@ -17,12 +17,12 @@ LEAST_PAST = 4
 """Earlier gains without which nothing is surprising."""
 SURPRISING = 0.005
 PRIOR_FREEDOM = 4
-"""What the errors of the gains themselves count for beside the spread of the earlier ones, in degrees of freedom."""
+"""What the errors of the gains themselves count for next to the spread of the earlier ones, in degrees of freedom."""
 MOST_UNITS = 5000
 
 
 def gain(panel: Panel, metric: str, *, unit: str) -> GainFacts | None:
-    """How much better than the champion the candidate is within units, on average over those in which the metric is defined:
+    """The candidate's gain over the champion within units, on average over those in which the metric is defined:
     what makes a unit easy or hard for both of them is not in it. None without a champion, for a metric that has no better side,
     and with fewer than 2 or more than MOST_UNITS units."""
     measured = metric_at(metric, panel.threshold, panel.worth)
@@ -31,12 +31,12 @@ def gain(panel: Panel, metric: str, *, unit: str) -> GainFacts | None:
         return None
     order = np.argsort(panel.codes, kind="stable")
     at = np.flatnonzero(np.diff(panel.codes[order])) + 1
-    found = []
+    gains = []
     with np.errstate(divide="ignore", invalid="ignore"):  # of a unit of one class, for one
         for rows in np.split(order, at):
             values = [measured.value(panel.y[rows], panel.scores[role][rows], None) for role in ("candidate", "champion")]
-            found.append(side * (values[0] - values[1]))
-    known = np.asarray([value for value in found if isfinite(value)])
+            gains.append(side * (values[0] - values[1]))
+    known = np.asarray([value for value in gains if isfinite(value)])
     if known.size < 2:
         return None
     return GainFacts(metric=metric, unit=unit, value=float(known.mean()), error=float(known.std(ddof=1) / sqrt(known.size)))
@@ -65,8 +65,8 @@ def too_good(now: GainFacts | None, earlier: Sequence[GainFacts]) -> str:
     earlier = telling(earlier)
     if now is None or len(earlier) < LEAST_PAST:
         return ""
-    values = np.asarray([each.value for each in earlier])
-    prior = float(np.mean([each.error**2 for each in (*earlier, now)]))
+    values = np.asarray([effect.value for effect in earlier])
+    prior = float(np.mean([effect.error**2 for effect in (*earlier, now)]))
     freedom = PRIOR_FREEDOM + values.size - 1
     variance = (PRIOR_FREEDOM * prior + (values.size - 1) * float(values.var(ddof=1))) / freedom
     spread = sqrt(variance * (1 + 1 / values.size))

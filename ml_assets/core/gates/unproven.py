@@ -1,4 +1,4 @@
-"""Why a recorded verdict lets nothing through: what release and endpoint ask before they believe one.
+"""The reasons why a recorded verdict promotes nothing: what release and endpoint check before they trust one.
 
 Belongs here: a stored verdict against what product.yaml declares now. Does not: giving verdicts (verdict.py).
 """
@@ -14,7 +14,7 @@ from ml_assets.spec.product import Product
 
 
 def unproven(product: Product, verdict: VerdictFacts, *, has_champion: bool) -> list[str]:
-    """Why a recorded verdict lets nothing through: every required claim must be there, for these gates, with
+    """The reasons why a recorded verdict promotes nothing: every required claim must be there, for these gates, with
     numbers from which a PASS follows again. Empty if it does."""
     return list(_reasons(product, verdict, has_champion=has_champion))
 
@@ -44,7 +44,7 @@ def _reasons(product: Product, verdict: VerdictFacts, *, has_champion: bool) -> 
 
 
 def _declared_values(gates: GateSpec, applying: tuple[ClaimSpec, ...], verdict: VerdictFacts) -> dict[str, object]:
-    """What a verdict says that follows from product.yaml alone."""
+    """The fields of a verdict that follow from product.yaml alone."""
     names = {claim.name for claim in applying}
     return {
         "level": look_level(gates),

@@ -52,6 +52,7 @@ class Verdict:
 
     @property
     def is_accept(self) -> bool:
+        """Whether the decision is ACCEPT."""
         return self.decision == "ACCEPT"
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,7 +157,7 @@ def about_the_anchor(gates: GateSpec) -> list[ClaimSpec]:
 
 
 def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> str:
-    """What an ACCEPT promises, in one sentence. docs/gates.md has its limits."""
+    """The promise of an ACCEPT, in one sentence. docs/gates.md has its limits."""
     proofs = [claim for claim in claims if claim.kind == "prove"]
     relative = [claim for claim in proofs if "champion" in claim.form.models]
     claim = (relative or proofs)[0]

@@ -17,7 +17,7 @@ COLUMNS = {
     "model": (4, "model"),
     "evaluation": (5, "evaluation"),
     "release": (6, "release"),
-    "endpoint": (7, "who answers"),
+    "endpoint": (7, "serves"),
     "monitoring": (8, "monitoring"),
     "predictions": (8, "monitoring"),
 }
@@ -29,7 +29,7 @@ Node = Mapping[str, Any]
 
 
 def lineage_page(answer: Mapping[str, Any]) -> str:
-    """What a thing was made from: one box per asset, and one for the thing itself."""
+    """The page of everything that a thing was made from: one box per asset, and one for the thing itself."""
     subject, nodes = answer["subject"], answer["manifests"]
     subject_id = subject["manifest"]
     groups: dict[str, list[Node]] = {}
@@ -44,7 +44,7 @@ def lineage_page(answer: Mapping[str, Any]) -> str:
 
 
 def impact_page(answer: Mapping[str, Any]) -> str:
-    """What a thing touched: one box per asset, and one for each environment that answers because of it."""
+    """The page of everything that was made from a thing: one box per asset, and one for each environment that serves it."""
     subject = answer["subject"]
     asset = subject["asset"]
     boxes = [_used_box(name, rows, answer["releases"], is_subject=name == asset) for name, rows in answer["manifests"].items()]
@@ -56,9 +56,9 @@ def impact_page(answer: Mapping[str, Any]) -> str:
         counts |= {(asset, box.key): 1 for box in boxes if box.column == 1}
     for environment, now in answer["answers"].items():
         if now["is_affected"]:
-            key = f"answers in {environment}"
+            key = f"serves in {environment}"
             rows = [[now["release"], now["since"], now["by"]]]
-            parts = [Table("Answers now", ["release", "since", "by"], rows)]
+            parts = [Table("Serves now", ["release", "since", "by"], rows)]
             boxes.append(Box(key, 7, environment, now["release"], "", "bad", parts))
             counts[asset.removeprefix("landing/").split("/")[0] + "/release", key] = 1
     lead = f"{len(answer['releases'])} releases were made from it, which gave {answer['predictions']} predictions"
@@ -97,7 +97,7 @@ def _source(source: Mapping[str, Any], box_of: Mapping[str, str]) -> str:
 
 
 def _made_box(key: str, nodes: Sequence[Node]) -> Box:
-    """A box of what stands for one asset's partitions."""
+    """A box of the current manifests of one asset's partitions."""
     node = nodes[-1]
     product, _, stage = node["asset"].partition("/")
     title = str(node["facts"].get("release", stage)) if key == "subject" else stage
@@ -141,7 +141,7 @@ def _decisions(nodes: Sequence[Node]) -> list[Table | Folded]:
 
 
 def _as_move(approval: Mapping[str, str]) -> dict[str, str]:
-    """A person's decision as a row beside the moves; it is always about production."""
+    """A person's decision as a row next to the moves; it is always about production."""
     return {**approval, "environment": "production", "kind": f"{approval['kind']} ({approval['via']})"}
 
 
@@ -180,7 +180,7 @@ def _delivered_boxes(nodes: Sequence[Node]) -> list[Box]:
 
 
 def _used_box(asset: str, rows: Sequence[Node], releases: Sequence[Node], *, is_subject: bool) -> Box:
-    cells = [[row["partition"], row["manifest"], "stands now" if row["is_current"] else "replaced"] for row in rows[:MOST_ROWS]]
+    cells = [[row["partition"], row["manifest"], "current" if row["is_current"] else "replaced"] for row in rows[:MOST_ROWS]]
     parts: list[Table | Folded] = [Table(f"{asset}: {len(rows)} in all", ["partition", "manifest", "state"], cells)]
     stage = asset.partition("/")[2]
     lines = _extent([row["partition"] for row in rows])

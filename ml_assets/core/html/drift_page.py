@@ -1,4 +1,4 @@
-"""What drifts as one HTML page: each column's moved share by partition, in the band of its history. No script, nothing is
+"""Drift as one HTML page: each column's moved share by partition, in the band of its history. No script, nothing is
 fetched.
 
 Every text that comes in is escaped; places are computed here, the elements are in drift.html.jinja.
@@ -79,11 +79,11 @@ def _picture(column: str, points: Sequence[Point]) -> Picture:
     upper = [place(number, point.high) for number, point in enumerate(points)]
     lower = [place(number, point.low) for number, point in enumerate(points)]
     moved = [place(number, point.moved) for number, point in enumerate(points)]
-    told = [
+    labels = [
         f"{point.partition}: {point.moved:.1%} moved, in nine of ten past comparisons {point.low:.1%} to {point.high:.1%}"
         for point in points
     ]
-    dots = [(*at, words, point.exceeds) for at, words, point in zip(moved, told, points, strict=True)]
+    dots = [(*at, words, point.exceeds) for at, words, point in zip(moved, labels, points, strict=True)]
     return Picture(column, _path([*upper, *reversed(lower)]) + " Z", _path(moved), dots, f"{top:.0%}")
 
 

@@ -54,7 +54,7 @@ class Arrow:
 
     source: str
     target: str
-    told: str
+    title: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _curve(arrow: Arrow, source: tuple[int, int], target: tuple[int, int], botto
         passed = (target_x - source_x) // (WIDTH + GAP_X) - 1
         bend, dip = GAP_X if passed else GAP_X // 2 + 4, (HEIGHT + passed * 22) if passed else 0  # below what lies between
         path = f"M{x1} {y1} C{x1 + bend} {y1 + dip} {x2 - bend} {y2 + dip} {x2} {y2}"
-        return Curve(path, arrow.told, max(y1, y2) + dip, is_back=False)
+        return Curve(path, arrow.title, max(y1, y2) + dip, is_back=False)
     x1, x2, lowest = source_x + WIDTH // 2, target_x + WIDTH // 2, bottom + 70
     path = f"M{x1} {source_y + HEIGHT} C{x1} {lowest} {x2} {lowest} {x2} {target_y + HEIGHT + 2}"
-    return Curve(path, arrow.told, lowest, is_back=True)
+    return Curve(path, arrow.title, lowest, is_back=True)

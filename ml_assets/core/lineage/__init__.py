@@ -1,1 +1,1 @@
-"""What was made from what, and what would be made now: stages, partitions, recipes, manifests, plans."""
+"""The graph of snapshots, recorded and planned: stages, partitions, recipes, manifests, plans."""

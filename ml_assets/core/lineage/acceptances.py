@@ -1,4 +1,4 @@
-"""What the ledger keeps of a person's word that a partition is as it should be, however it looks. Pure."""
+"""The ledger's record of a person's word that a partition is as it should be, however it looks. Pure."""
 
 from collections.abc import Mapping
 

@@ -42,8 +42,8 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What lies in the landing folder for a partition, and the code that would read it; `reference` is empty where a change of
-    the reference tables is no reason to read the partition again."""
+    """The delivered files of a partition, and the code that would read them; `reference` is empty where a change of
+    the reference tables is not a reason to read the partition again."""
 
     partition: str
     content: str
@@ -57,7 +57,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Step:
-    """What is next for a delivery: to be launched as attempt `number`, its `tries`th in a row; or nothing, with the reason in
+    """The next step for a delivery: to be launched as attempt `number`, its `tries`th in a row; or nothing, with the reason in
     words where something is waited for."""
 
     is_due: bool
@@ -67,7 +67,7 @@ class Step:
 
 
 def next_step(newest: Attempt | None, delivery: Delivery, *, most: int, wait: float, now: datetime) -> Step:
-    """What is next. `most` retries after the first try, the first of them `wait` seconds after it broke, doubled each time."""
+    """The next step. `most` retries after the first try, the first of them `wait` seconds after it broke, doubled each time."""
     if newest is None:
         return Step(is_due=True, number=1, tries=1)
     last = newest.record

@@ -1,4 +1,4 @@
-"""Why something came out otherwise than recorded: what was declared otherwise, and how the rows differ. Pure."""
+"""The reasons why a result differs from the recorded one: other declarations, and other rows. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,30 +14,34 @@ _OWN = {"model.threads", "model.seed"}
 
 
 @dataclass(frozen=True)
-class Cause:
+class Difference:
     """One input that differs, as a kind for machines and in words."""
 
     kind: Kind
-    told: str
+    message: str
+
+    def to_dict(self) -> dict[str, str]:
+        """Return the cause as JSON values; its message is called `told` there, as in what is recorded."""
+        return {"kind": self.kind, "told": self.message}
 
 
-def declared(then: Recipe, now: Recipe) -> list[Cause]:
-    """What a recipe declares otherwise now than then; inputs count by content."""
+def declared(then: Recipe, now: Recipe) -> list[Difference]:
+    """The differences between two recipes; inputs count by content."""
     return [*_data(then, now), *_fitting(then, now), *_environment(then, now), *_code(then, now), *_config(then, now)]
 
 
-def row_order(member: str, then: pl.DataFrame, now: pl.DataFrame) -> Cause | None:
+def row_order(member: str, then: pl.DataFrame, now: pl.DataFrame) -> Difference | None:
     """The cause if a table has exactly the same rows (each as often) in another order."""
     if then.schema != now.schema or then.height != now.height or then.equals(now):
         return None
     columns = then.columns
     if not then.sort(columns, nulls_last=True).equals(now.sort(columns, nulls_last=True)):
         return None
-    return Cause("row order", f"{member} has the same {then.height} rows in another order")
+    return Difference("row order", f"{member} has the same {then.height} rows in another order")
 
 
 def changed_rows(member: str, then: pl.DataFrame, now: pl.DataFrame) -> str | None:
-    """How a table differs, in words; None when it does not, or only in its order."""
+    """The difference between two tables, in words; None if there is none, or only in the order of rows."""
     if then.schema != now.schema:
         return f"{member} has other columns: {', '.join(sorted(dict(set(then.schema.items()) ^ set(now.schema.items()))))}"
     if then.height != now.height:
@@ -48,38 +52,38 @@ def changed_rows(member: str, then: pl.DataFrame, now: pl.DataFrame) -> str | No
     return f"{member} has other values in {', '.join(columns)}"
 
 
-def _data(then: Recipe, now: Recipe) -> Iterator[Cause]:
+def _data(then: Recipe, now: Recipe) -> Iterator[Difference]:
     old, new = ({(i.asset, i.partition): i.data_version for i in recipe.inputs} for recipe in (then, now))
     for asset, partition in sorted({*old, *new}):
         before, after = old.get((asset, partition)), new.get((asset, partition))
         if before != after:
-            yield Cause("data", f"{asset} {partition} {_short(before)} -> {_short(after)}")
+            yield Difference("data", f"{asset} {partition} {_short(before)} -> {_short(after)}")
 
 
-def _fitting(then: Recipe, now: Recipe) -> Iterator[Cause]:
+def _fitting(then: Recipe, now: Recipe) -> Iterator[Difference]:
     if then.threads != now.threads:
-        yield Cause("thread count", f"threads {then.threads} -> {now.threads}")
+        yield Difference("thread count", f"threads {then.threads} -> {now.threads}")
     if then.seed != now.seed:
-        yield Cause("seed", f"seed {then.seed} -> {now.seed}")
+        yield Difference("seed", f"seed {then.seed} -> {now.seed}")
 
 
-def _environment(then: Recipe, now: Recipe) -> Iterator[Cause]:
+def _environment(then: Recipe, now: Recipe) -> Iterator[Difference]:
     changes = list(_between(then, now, "environment"))
-    yield from (Cause("library", f"{name} {_told(old)} -> {_told(new)}") for name, old, new in changes)
+    yield from (Difference("library", f"{name} {_shown(old)} -> {_shown(new)}") for name, old, new in changes)
     if then.environment != now.environment and not changes:
-        yield Cause("library", "another environment, whose versions were not recorded")
+        yield Difference("library", "another environment, whose versions were not recorded")
 
 
-def _code(then: Recipe, now: Recipe) -> Iterator[Cause]:
+def _code(then: Recipe, now: Recipe) -> Iterator[Difference]:
     if then.code != now.code:
         parts = [name for name, _, _ in _between(then, now, "code")]
-        yield Cause("code", f"code of {now.stage}: {', '.join(parts) or 'which part was not recorded'}")
+        yield Difference("code", f"code of {now.stage}: {', '.join(parts) or 'which part was not recorded'}")
 
 
-def _config(then: Recipe, now: Recipe) -> Iterator[Cause]:
-    others = [f"{path} {_told(old)} -> {_told(new)}" for path, old, new in _between(then, now, "config") if path not in _OWN]
+def _config(then: Recipe, now: Recipe) -> Iterator[Difference]:
+    others = [f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in _between(then, now, "config") if path not in _OWN]
     if others:
-        yield Cause("configuration", f"product.yaml: {'; '.join(others)}")
+        yield Difference("configuration", f"product.yaml: {'; '.join(others)}")
 
 
 def _between(then: Recipe, now: Recipe, detail: str) -> Iterator[tuple[str, Any, Any]]:
@@ -89,7 +93,7 @@ def _between(then: Recipe, now: Recipe, detail: str) -> Iterator[tuple[str, Any,
 
 
 def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Where two nested JSON values differ: dotted path, old and new value."""
+    """The differences between two nested JSON values: dotted path, old and new value."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for name in sorted({*old, *new}):
             # names may hold dots themselves: a module, a file
@@ -98,7 +102,7 @@ def differences(old: Any, new: Any, path: str = "") -> Iterator[tuple[str, Any, 
         yield path, old, new
 
 
-def _told(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 

@@ -1,6 +1,6 @@
 """Facts of manifests, one frozen record a stage: what is worth knowing of a snapshot without opening it.
 
-A manifest keeps its facts as they were recorded, because its id covers them; a reader takes them as a record. A default stands
+A manifest keeps its facts as they were recorded, because its id covers them; a reader takes them as a record. A default is
 for what older code did not record, and proves nothing. Fields that are not known are passed over.
 """
 
@@ -19,7 +19,7 @@ class FactsMalformed(MlAssetsError):
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What every stage's record can do."""
+    """The methods that the facts of every stage share."""
 
     @classmethod
     def of(cls, manifest: Manifest) -> Self:
@@ -158,7 +158,7 @@ class ReportFacts(Facts, frozen=True, kw_only=True):
 
 
 class TrackingFacts(Facts, frozen=True, kw_only=True):
-    """Where MLflow shows it; `version` of the registered model, where there is a release."""
+    """The place in MLflow; `version` of the registered model, where there is a release."""
 
     mlflow_run: str
     mlflow_experiment: str

@@ -64,10 +64,12 @@ class Graph:
 
     @classmethod
     def empty(cls) -> "Graph":
+        """Return a graph without nodes."""
         none, no_edges = np.empty(0, np.int32), Adjacency(np.zeros(1, np.int32), np.empty(0, np.int32))
         return cls(none, none, none, np.empty((0, ID_BYTES), np.uint8), (), (), no_edges, no_edges)
 
     def __len__(self) -> int:
+        """Return the number of nodes."""
         return len(self.seqs)
 
     def node(self, seq: int) -> int | None:
@@ -76,6 +78,7 @@ class Graph:
         return at if at < len(self.seqs) and self.seqs[at] == seq else None
 
     def hex_ids(self, nodes: Ints) -> list[str]:
+        """Return the ids of the nodes, in hexadecimal."""
         text = self.ids[nodes].tobytes().hex()
         return [text[at : at + 2 * ID_BYTES] for at in range(0, len(text), 2 * ID_BYTES)]
 
@@ -90,7 +93,7 @@ class Graph:
         return [keys[partition] for partition in self.partitions[nodes].tolist()]
 
     def edges_between_assets(self, nodes: Ints) -> dict[tuple[str, str], int]:
-        """How many edges among these nodes go from one asset to another: {(read, reader): count}."""
+        """The number of edges among these nodes from one asset to another: {(read, reader): count}."""
         is_selected = np.zeros(len(self), bool)
         is_selected[nodes] = True
         readers, read, width = self.up.sources(), self.up.to, len(self.names)
@@ -122,7 +125,7 @@ class Graph:
 
 
 def _encode(words: tuple[str, ...], values: Sequence[str]) -> tuple[tuple[str, ...], Ints]:
-    """The values as numbers, and the words that the numbers stand for; known words keep theirs."""
+    """The values as numbers, and the words that the numbers refer to; known words keep theirs."""
     numbers = {word: number for number, word in enumerate(words)}
     codes = np.fromiter((numbers.setdefault(value, len(numbers)) for value in values), np.int32, len(values))
     return tuple(numbers), codes

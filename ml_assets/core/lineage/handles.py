@@ -20,12 +20,15 @@ class Handle:
 
     @property
     def partition(self) -> str:
+        """The partition of the snapshot; empty for an unpartitioned stage."""
         return self.manifest.recipe.partition
 
     def read(self, member: str) -> bytes:
+        """Return the bytes of a member. Raises KeyError if the snapshot has none of this name."""
         return self.members[member].read_bytes()
 
     def json(self, member: str) -> Any:
+        """Return a member, parsed as JSON."""
         return json.loads(self.read(member))
 
     def frame(self, member: str) -> pl.DataFrame:

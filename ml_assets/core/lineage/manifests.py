@@ -47,7 +47,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Output:
-    """What a stage computed: files for one snapshot, a canonical data version where the bytes are not it, and facts."""
+    """The output of a stage: files for one snapshot, a canonical data version where the bytes are not it, and facts."""
 
     files: Mapping[str, bytes]
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -56,8 +56,8 @@ class Output:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What made one snapshot. `facts` are small JSON values worth listing without opening it (rows, metrics), as they were
-    recorded; core.lineage.facts reads them."""
+    """The record of one snapshot: the recipe that made it, and its content. `facts` are small JSON values worth listing without
+    opening it (rows, metrics), as they were recorded; core.lineage.facts reads them."""
 
     recipe: Recipe
     snapshot: str
@@ -70,6 +70,7 @@ class Manifest:
         return digest_json(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as JSON values, as the ledger stores it."""
         return asdict(self)
 
     @classmethod
@@ -88,11 +89,12 @@ class Manifest:
 
     @property
     def asset(self) -> str:
-        """What this is a snapshot of, as `product/stage`."""
+        """The asset that this is a snapshot of, as `product/stage`."""
         return f"{self.recipe.product}/{self.recipe.stage}"
 
     @property
     def partition(self) -> str:
+        """The partition of the snapshot; empty for an unpartitioned stage."""
         return self.recipe.partition
 
     def as_input(self) -> Input:

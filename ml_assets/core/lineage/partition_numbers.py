@@ -7,5 +7,5 @@ from ml_assets.core.lineage.partitions import Partitions
 
 @cache
 def ordinal(calendar: Partitions, key: str) -> int:
-    """`calendar.ordinal(key)`: one more for the next partition. Raises PartitionKeyError for what is no key."""
+    """`calendar.ordinal(key)`: one more for the next partition. Raises PartitionKeyError for what is not a key."""
     return calendar.ordinal(key)

@@ -51,7 +51,8 @@ class Partitions:
         return KEY_FORMATS[self.every]
 
     def window(self, key: str) -> tuple[datetime, datetime]:
-        """When a partition starts (inclusive) and ends (exclusive), naive UTC; a delivery of a static table is of all times."""
+        """The start (inclusive) and the end (exclusive) of a partition, naive UTC; a delivery of a static table is of all
+        times."""
         if self.is_static:
             delivery_number(key)
             return datetime.min, datetime.max
@@ -139,7 +140,7 @@ class Partitions:
         return local.replace(tzinfo=ZoneInfo(self.timezone)).astimezone(UTC).replace(tzinfo=None)
 
     def _local(self, time: datetime) -> datetime:
-        """What the calendar's clocks show at a moment (naive UTC)."""
+        """The local time of the calendar at a moment (naive UTC)."""
         if self.timezone == "UTC":
             return time
         return time.replace(tzinfo=UTC).astimezone(ZoneInfo(self.timezone)).replace(tzinfo=None)

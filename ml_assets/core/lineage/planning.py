@@ -26,7 +26,7 @@ PATH = tuple(name for name, stage in STAGES.items() if stage.reads)
 
 @dataclass(frozen=True)
 class Definition:
-    """The digests of what decides a stage's output besides its inputs, as declared now."""
+    """The digests of all that decides a stage's output apart from its inputs, as declared now."""
 
     code: str
     config: str
@@ -44,7 +44,7 @@ class CurrentManifest(NamedTuple):
 
 @dataclass(frozen=True)
 class Cause:
-    """Why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
+    """A reason why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
 
     kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "release", "recalled", "input"]
     stage: str
@@ -72,7 +72,7 @@ class Situation:
     was.
     """
 
-    standing: Mapping[Asset, CurrentManifest]
+    current: Mapping[Asset, CurrentManifest]
     definitions: Mapping[str, Definition]
     delivered: Mapping[str, Mapping[str, str]]
     reference: Mapping[str, str]
@@ -93,12 +93,13 @@ class Planner:
     product: Product
     situation: Situation
     makes_missing: bool = True
-    found: dict[Asset, Item] = field(default_factory=dict)
+    items: dict[Asset, Item] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        """Index the current snapshots by stage and partition."""
         self._known: dict[str, dict[str, tuple[Asset, str]]] = {}
-        for asset, standing in self.situation.standing.items():
-            self._known.setdefault(asset[0], {})[asset[1]] = (asset, standing.data_version)
+        for asset, current in self.situation.current.items():
+            self._known.setdefault(asset[0], {})[asset[1]] = (asset, current.data_version)
 
     def plan(self, until: str = PATH[-1]) -> list[Item]:
         """Everything that would run, in path order, up to a stage."""
@@ -109,18 +110,18 @@ class Planner:
         for stage in PATH[: PATH.index(until) + 1]:
             for key in self._keys:
                 self._consider(stage, key, self._inputs(stage, key))
-        return list(self.found.values())
+        return list(self.items.values())
 
     def _read_now(self, stage: str, key: str, delivered: Mapping[str, str] | None) -> dict[Asset, str] | None:
-        """What lies in the landing folder; where nothing does, what was read before, whose bytes the store keeps."""
+        """The delivered files; where there are none, those that were read before, whose bytes the store keeps."""
         if delivered:
             return self._landing_inputs(delivered, key)
-        current = self.situation.standing.get((stage, key))
+        current = self.situation.current.get((stage, key))
         return dict(current.inputs) if current else None
 
     @cached_property
     def _keys(self) -> list[str]:
-        known = {key for stage, key in self.situation.standing if stage == "raw"}
+        known = {key for stage, key in self.situation.current if stage == "raw"}
         return sorted((known | set(self.situation.delivered)) - set(self.situation.recalled))
 
     @cached_property
@@ -137,7 +138,8 @@ class Planner:
         return {(f"landing/{self.product.name}/{table}", partition): digest for table, digest in digests.items()}
 
     def _inputs(self, stage: str, key: str) -> dict[Asset, str | None] | None:
-        """What the stage would read now, None per asset whose content is not known yet; None where it would not run."""
+        """The inputs that the stage would read now, None per asset whose content is not known yet; None where it would not
+        run."""
         releases: dict[Asset, str | None] = {}
         match stage:
             case "model" if self._is_without_window(key) or self._cannot_train(key):
@@ -148,7 +150,7 @@ class Planner:
                 return None
             case "evaluation":
                 releases = dict(self._recorded_releases(stage, key))
-            case "release" if key not in self.situation.accepted or ("evaluation", key) in self.found:
+            case "release" if key not in self.situation.accepted or ("evaluation", key) in self.items:
                 return None
             case "tracking" if self._has_release(key):
                 releases = self._versions("release", [key])
@@ -166,16 +168,16 @@ class Planner:
     def _recorded_releases(self, stage: str, key: str) -> dict[Asset, str]:
         """The releases that this was compared with, or scored by. They are facts of the time when it was made: a promotion or a
         rollback since then makes nothing stale."""
-        standing = self.situation.standing.get((stage, key))
-        return {a: version for a, version in _generic(standing.inputs).items() if a[0] == "release"} if standing else {}
+        current = self.situation.current.get((stage, key))
+        return {a: version for a, version in _generic(current.inputs).items() if a[0] == "release"} if current else {}
 
     def _declared(self, stage: str, key: str) -> dict[Asset, str | None] | None:
-        """What core.lineage.stages declares that the stage reads, as far as it is known; None where that is too little."""
+        """The inputs that core.lineage.stages declares for the stage, as far as they are known; None where they are too few."""
         versions: dict[Asset, str | None] = {}
         for read, (first, last) in self._declared_reads[stage]:
             there = self._before(key, -first, -last) if STAGES[read.stage].is_partitioned else [""]
             if not self.makes_missing:
-                there = [each for each in there if self._is_known(read.stage, each)]
+                there = [partition for partition in there if self._is_known(read.stage, partition)]
             keys = read.taken(self.product, there)
             if len(keys) < read.at_least(self.product):
                 return None
@@ -201,13 +203,13 @@ class Planner:
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""
-        return (stage, key) in self.situation.standing or (stage, key) in self.found
+        return (stage, key) in self.situation.current or (stage, key) in self.items
 
     def _has_release(self, key: str) -> bool:
         """Whether a release was made of the evaluation that is current, or will be made again."""
-        release, evaluation = (self.situation.standing.get((stage, key)) for stage in ("release", "evaluation"))
+        release, evaluation = (self.situation.current.get((stage, key)) for stage in ("release", "evaluation"))
         if release is None or evaluation is None:
-            return ("release", key) in self.found
+            return ("release", key) in self.items
         return release.inputs.get(("evaluation", key)) == evaluation.data_version
 
     def _before(self, key: str, first: int, last: int) -> Sequence[str]:
@@ -224,45 +226,45 @@ class Planner:
 
     def _find(self, item: Item) -> None:
         """The content of what would be made again is not known yet."""
-        self.found[item.stage, item.partition] = item
+        self.items[item.stage, item.partition] = item
         self._known.get(item.stage, {}).pop(item.partition, None)
 
     def _consider(self, stage: str, key: str, inputs: Mapping[Asset, str | None] | None) -> None:
         asset = (stage, key)
-        standing = self.situation.standing.get(asset)
+        current = self.situation.current.get(asset)
         if inputs is None:
-            if standing is not None and (spoiled := tuple(self._spoiled(asset, standing))):
+            if current is not None and (spoiled := tuple(self._spoiled(asset, current))):
                 self._find(Item(stage, key, "stale", spoiled))
             return
-        if standing is None and not self.makes_missing:
+        if current is None and not self.makes_missing:
             return
-        if standing is None:
+        if current is None:
             self._find(Item(stage, key, "missing", self._why_missing(asset, inputs)))
             return
-        recorded = _generic(standing.inputs) if stage in READ_RELEASE else standing.inputs
-        if standing.is_there and recorded == inputs and standing.definition == self.situation.definitions[stage]:
+        recorded = _generic(current.inputs) if stage in READ_RELEASE else current.inputs
+        if current.is_there and recorded == inputs and current.definition == self.situation.definitions[stage]:
             return  # the usual case, quickly: nothing of what follows finds a cause
-        causes = dict.fromkeys([*self._own(asset, standing), *self._changed(key, recorded, inputs)])
+        causes = dict.fromkeys([*self._own(asset, current), *self._changed(key, recorded, inputs)])
         if causes:
             self._find(Item(stage, key, "stale", tuple(causes)))
 
     def _why_missing(self, asset: Asset, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
-        """What came in and was not taken down the path yet; where nothing did, that it was never made."""
+        """The delivery that has not been taken down the path yet; without one, that the asset was never made."""
         delivered = tuple(self._input_cause(read, asset[1]) for read in inputs if read[0].startswith("landing/"))
-        raw = self.found.get(("raw", asset[1]))
+        raw = self.items.get(("raw", asset[1]))
         return delivered or self._roots(inputs) or (raw.causes if raw else ()) or (Cause("missing", *asset),)
 
-    def _spoiled(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
-        """What is wrong with something that would not be made now, whatever it would be made from."""
-        if not standing.is_there:
+    def _spoiled(self, asset: Asset, current: CurrentManifest) -> Iterator[Cause]:
+        """The faults of something that would not be made now, whatever its inputs."""
+        if not current.is_there:
             yield Cause("lost", *asset)
-        for _, key in standing.inputs:
+        for _, key in current.inputs:
             if key in self.situation.recalled:
                 yield Cause("recalled", "raw", key)
 
-    def _own(self, asset: Asset, standing: CurrentManifest) -> Iterator[Cause]:
-        now, then = self.situation.definitions[asset[0]], standing.definition
-        if not standing.is_there:
+    def _own(self, asset: Asset, current: CurrentManifest) -> Iterator[Cause]:
+        now, then = self.situation.definitions[asset[0]], current.definition
+        if not current.is_there:
             yield Cause("lost", *asset)
         if now.code != then.code:
             yield Cause("code", asset[0])
@@ -288,10 +290,10 @@ class Planner:
 
     def _roots(self, inputs: Mapping[Asset, str | None]) -> tuple[Cause, ...]:
         """The root causes of the inputs that would be made again."""
-        upstream = (self.found[asset] for asset in inputs if asset in self.found)
+        upstream = (self.items[asset] for asset in inputs if asset in self.items)
         return tuple(dict.fromkeys(cause for item in upstream for cause in item.causes))
 
 
 def _generic(inputs: Mapping[Asset, str]) -> Mapping[Asset, str]:
-    """A release that is compared with, or answered, is read as the one it is, whatever its partition."""
+    """A release that is compared with, or served, is read as the one it is, whatever its partition."""
     return {("release", version) if asset[0] == "release" else asset: version for asset, version in inputs.items()}

@@ -1,4 +1,4 @@
-"""What a stage reads, declared once: Dagster's dependencies, what a run reads and what a plan compares follow from it."""
+"""The inputs of a stage, declared once: Dagster's dependencies, what a run reads and what a plan compares follow from it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def tested(product: Product) -> Span:
 
 
 def partitions_before(product: Product) -> int:
-    """How many of the partitions trained on an evaluation reads: as many as are tested, which tell what levels the test window
+    """The number of training partitions that an evaluation reads: as many as are tested, which tell what levels the test window
     should hold; all of them where a simple model is fitted, or where rows are left out whose key was trained on."""
     needs_all = product.gates.baselines.baseline or product.keys.across_partitions == "refuse"
     return product.window.train if needs_all else product.window.test
@@ -59,8 +59,8 @@ class Read:
 
     def taken(self, product: Product, there: Sequence[str]) -> Sequence[str]:
         """Of the partitions of the span that there are, in order, those that are read."""
-        found = there[-self.newest(product) :] if self.newest else there
-        return found if len(found) >= self.at_least(product) else ()
+        newest = there[-self.newest(product) :] if self.newest else there
+        return newest if len(newest) >= self.at_least(product) else ()
 
 
 def keys(product: Product, partition: str, span: Span) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the ledger keeps of manifests: which is the current one, and what was shown about each. Pure."""
+"""The ledger's records of manifests: which one is current, and the evidence about each. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -28,7 +28,8 @@ class PublicationRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvidenceDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What a claim showed; `identity` is the digest of what decides that besides the manifest, "" where it was not recorded."""
+    """The details of a result; `identity` is the digest of what decides it apart from the manifest, "" where it was not
+    recorded."""
 
     identity: str = ""
     description: str = ""
@@ -37,7 +38,7 @@ class EvidenceDetails(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EvidenceRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a claim showed about exactly one manifest, `subject`."""
+    """The result of a claim about exactly one manifest, `subject`."""
 
     subject: str
     claim: str

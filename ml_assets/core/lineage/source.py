@@ -1,4 +1,4 @@
-"""Where the code and a product came from, as the ledger records it next to a manifest. The code digest is what counts: a
+"""The source of the code and of a product, as the ledger records it next to a manifest. The code digest is what counts: a
 commit tells people where to look."""
 
 from collections.abc import Mapping
@@ -50,8 +50,8 @@ def commits(recorded: Mapping[str, Any] | None) -> list[Commit]:
 
 
 def not_merged(recorded: Mapping[str, Any] | None) -> list[str]:
-    """Why the source is no commit of the default branch as it is, one phrase each for code and product; what is not known is
-    not merged."""
+    """The reasons why the source is not a commit of the default branch as it is, one phrase each for code and product; what is
+    not known is not merged."""
     phrases = ((name, _not_merged(commit)) for name, commit in as_source(recorded).items())
     return [f"its {name} {phrase}" for name, phrase in phrases if phrase]
 

@@ -1,4 +1,4 @@
-"""What each stage of the path reads and what decides its output: one declaration, from which assets get their
+"""The inputs of each stage of the path, and all that decides its output: one declaration, from which assets get their
 dependencies, recipes their digests, and lineage its questions."""
 
 from collections.abc import Callable, Mapping
@@ -151,12 +151,12 @@ class Reads:
 
 
 def declared_reads(product: Product, stage: str) -> tuple[Read, ...]:
-    """What the stage of this product reads."""
+    """The inputs that the stage of this product declares."""
     return tuple(read for read in STAGES[stage].reads if read.is_declared(product))
 
 
 def reads(product: Product, stage: str, partition: str, is_there: Callable[[tuple[str, str]], bool] = lambda _: True) -> Reads:
-    """What the stage reads for one partition. An unpartitioned asset has the partition "". `is_there` says which of those that
+    """The inputs of the stage for one partition. An unpartitioned asset has the partition "". `is_there` says which of those that
     are not required can be taken; without it, what would be read if nothing of the calendar were missing."""
     required: list[tuple[str, str]] = []
     available: list[tuple[str, str]] = []
@@ -193,7 +193,7 @@ def _version(package: str) -> str:
 
 @cache
 def closure(*entries: str) -> Closure:
-    """What these functions ("package.module:name") reach in the code of this process."""
+    """The closure of these functions ("package.module:name") in the code of this process."""
     return SOURCE.closure(*entries)
 
 
@@ -206,12 +206,12 @@ def stage_code(product: Product, stage: Stage) -> str:
 
 
 def stage_code_parts(product: Product, stage: Stage) -> dict[str, str]:
-    """What the code digest is made of, by module and file, shortened: to name what changed."""
+    """The parts of the code digest, by module and file, shortened: to name what changed."""
     return {**closure(*entry_points(product, stage)).parts, **file_parts(product, stage, shared=shared_dbt_files())}
 
 
 def entry_points(product: Product, stage: Stage) -> tuple[str, ...]:
-    """Where the stage's code begins: its builders, and what fills in the parts that the product does not write."""
+    """The entry points of the stage's code: its builders, and what fills in the parts that the product does not write."""
     return (*stage.builders, *ENTRIES) if stage.files and product.written.derives else stage.builders
 
 

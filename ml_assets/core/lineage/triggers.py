@@ -1,4 +1,4 @@
-"""What the ledger keeps of trainings that nobody ran by hand, and of times in which there are none. Pure."""
+"""The ledger's records of trainings that nobody ran by hand, and of times in which there are none. Pure."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""A verdict as an evaluation's facts keep it. A default stands for what older code did not record: it passes nothing.
+"""A verdict as an evaluation's facts keep it. A default is for what older code did not record: it passes nothing.
 
 Does not belong here: giving verdicts (ml_assets.core.gates.verdict), or believing them (ml_assets.core.gates.unproven).
 """
@@ -55,7 +55,7 @@ class ClaimFacts(HypothesisFacts, frozen=True, kw_only=True):
 
 
 class GainFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """How much better than the champion a candidate was within units, positive where it was better, with its standard error."""
+    """The gain of a candidate over the champion within units, positive where it was better, with its standard error."""
 
     metric: str
     unit: str

@@ -105,7 +105,7 @@ def average_precision_both(y: Floats, s: Floats) -> tuple[float, Floats]:
     hits, rows = np.cumsum(y[order])[last], last + 1.0
     here, precision, positives = np.diff(hits, prepend=0.0), hits / rows, hits[-1]
     area = float(here @ precision / positives)
-    gained, lost = (_from_here_down(here * each / rows) for each in (np.ones(last.size), precision))
+    gained, lost = (_from_here_down(here * weights / rows) for weights in (np.ones(last.size), precision))
     influence = np.empty(y.size)
     own = y[order]
     influence[order] = (own * (precision[run] - area) + own * gained[run] - lost[run]) / positives

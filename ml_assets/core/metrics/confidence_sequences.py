@@ -88,7 +88,7 @@ def _lower(scaled: Values, alpha: float) -> float:
 
 
 def _bets(scaled: Values, alpha: float) -> Values:
-    """What is staked on each unit, from the units before it alone."""
+    """The stake on each unit, from the units before it alone: (units,)."""
     number = np.arange(1, scaled.shape[-1] + 1)
     means = (0.5 + np.cumsum(scaled, axis=-1)) / (number + 1)
     variances = (0.25 + np.cumsum((scaled - means) ** 2, axis=-1)) / (number + 1)

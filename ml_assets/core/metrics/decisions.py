@@ -52,7 +52,7 @@ def mcc_at(threshold: float) -> Metric:
         return float(covariance / np.sqrt(variance * other))
 
     def influence(y: Floats, s: Floats) -> Floats:
-        one, other = ((each - each.mean()) / each.std() for each in (y, _decided(s, threshold)))
+        one, other = ((values - values.mean()) / values.std() for values in (y, _decided(s, threshold)))
         return np.asarray((one * other - value(y, s, None) * (one**2 + other**2) / 2) / y.size)
 
     return Metric(name="mcc", task="binary", best="greatest", value=value, influence=influence, is_reported=False)

@@ -40,7 +40,7 @@ class Estimate:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "Estimate":
-        """What `to_dict` gave; null is NaN again."""
+        """Read what `to_dict` returned; null is NaN again."""
         numbers = {name: nan if value[name] is None else value[name] for name in ("value", "low", "high")}
         return cls(**{**value, **numbers})
 
@@ -85,6 +85,7 @@ class Measured:
 
     @property
     def units(self) -> int:
+        """The number of units, G."""
         return int(self.shares.size)
 
     def minus(self, other: "Measured") -> "Measured":
@@ -110,7 +111,7 @@ class Measured:
 
     @property
     def lacks(self) -> str:
-        """Why no error can be told; empty when it can."""
+        """The reason why no error can be estimated; empty if it can."""
         return "one unit: no error can be told" if self.units < 2 else ""
 
     def spread(self, past: Sequence[WindowSums] = ()) -> Spread:

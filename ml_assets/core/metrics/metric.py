@@ -1,4 +1,5 @@
-"""What a metric is: a number about labels and scores, with the influence of each row on it. The list is in registry.py."""
+"""The definition of a metric: a number about labels and scores, with the influence of each row on it. The list is in
+registry.py."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -34,6 +35,7 @@ class Metric:
 
     @property
     def greater_is_better(self) -> bool:
+        """Whether a larger value is better."""
         return self.best == "greatest"
 
     def advantage(self, candidate: float, champion: float) -> float:

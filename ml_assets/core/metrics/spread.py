@@ -1,4 +1,4 @@
-"""How far an estimate may be off, from what each unit contributes to it: dependence in time, unequal units, skewness.
+"""The error of an estimate, from the contribution of each unit: dependence in time, unequal units, skewness.
 
 All of it is learned from the product's own past as well, where the same thing was estimated on earlier windows. What that
 reaches, and what nothing reaches, is counted in docs/gates.md.
@@ -24,7 +24,7 @@ LEAST_UNITS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class WindowSums:
-    """What later windows learn from one: its number of units, the correlation of neighbouring ones (NaN where it cannot be
+    """The sums that later windows learn from: its number of units, the correlation of neighbouring ones (NaN where it cannot be
     told), and the sums of squares and cubes of what they contributed."""
 
     units: int
@@ -50,6 +50,7 @@ class Spread:
 
     @property
     def is_defined(self) -> bool:
+        """Whether there are two units or more, and all numbers are finite."""
         numbers = (self.standard_error, self.freedom, self.skewness, self.past_skewness)
         return all(map(isfinite, numbers)) and self.standard_error >= 0 and self.units >= 2
 
@@ -146,9 +147,9 @@ def _correlation(parts: Floats) -> float:
 
 def _pooled_correlation(windows: Sequence[WindowSums]) -> float:
     """That of all windows by their number of units, with what is usual in the place of a history."""
-    told = [(window.units, window.correlation) for window in windows if isfinite(window.correlation)]
-    weight = sum(units for units, _ in told) + USUAL_UNITS
-    mean = (sum(units * r for units, r in told) + USUAL_UNITS * USUAL_CORRELATION) / weight
+    correlations = [(window.units, window.correlation) for window in windows if isfinite(window.correlation)]
+    weight = sum(units for units, _ in correlations) + USUAL_UNITS
+    mean = (sum(units * r for units, r in correlations) + USUAL_UNITS * USUAL_CORRELATION) / weight
     return min(max(mean, 0.0), MOST_CORRELATION)
 
 

@@ -27,8 +27,8 @@ def baseline_scores(spec: SimpleModelSpec, trained: pl.DataFrame, tested: pl.Dat
     label = product.features.label
     for name in spec.columns:
         if name not in trained.columns or name == label:
-            allowed = unknown_name(name, allowed=[each for each in trained.columns if each != label])
-            raise BaselineRefused(f"{product.name}: gates.baselines.baseline: '{name}' is no feature; {allowed}")
+            allowed = unknown_name(name, allowed=[column for column in trained.columns if column != label])
+            raise BaselineRefused(f"{product.name}: gates.baselines.baseline: '{name}' is not a feature; {allowed}")
     y = trained[label].cast(pl.Float64).to_numpy()
     if spec.column:
         return _column(spec.column, tested, prior=float(y.mean()), product=product)
@@ -46,7 +46,7 @@ def _column(name: str, tested: pl.DataFrame, *, prior: float, product: Product) 
     values = tested[name].cast(pl.Float64).fill_nan(None).fill_null(prior).to_numpy()
     if product.task == "binary" and not ((values >= 0) & (values <= 1)).all():
         raise BaselineRefused(
-            f"{product.name}: gates.baselines.baseline.column: '{name}' is no probability (found {values.min():g} to "
+            f"{product.name}: gates.baselines.baseline.column: '{name}' is not a probability (found {values.min():g} to "
             f"{values.max():g}, allowed: 0 to 1); `linear: [{name}]` makes one of it"
         )
     return np.asarray(values, dtype=np.float64)

@@ -12,7 +12,7 @@ from ml_assets.spec.product import Product
 
 
 class FeaturesRefused(MlAssetsError):
-    """What dbt built does not fit together: keys that repeat, or that requests, labels and features do not share."""
+    """The tables that dbt built do not fit together: keys that repeat, or that requests, labels and features do not share."""
 
 
 def model_columns(product: Product) -> tuple[str, ...]:
@@ -69,9 +69,9 @@ def _numeric_label(labels: pl.DataFrame, product: Product) -> pl.DataFrame:
     if positive is not None:
         return labels.with_columns((pl.col(label).cast(pl.String) == positive).cast(pl.Int64))
     if labels[label].dtype == pl.String:
-        found = ", ".join(repr(value) for value in labels[label].drop_nulls().unique().sort().head(3))
+        examples = ", ".join(repr(value) for value in labels[label].drop_nulls().unique().sort().head(3))
         raise FeaturesRefused(
-            f"{product.name}_labels: the label {label!r} is text ({found}); say in product.yaml which one is the positive: "
+            f"{product.name}_labels: the label {label!r} is text ({examples}); say in product.yaml which one is the positive: "
             f'features: {{positive: "…"}}'
         )
     return labels

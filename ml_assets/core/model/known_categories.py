@@ -1,6 +1,6 @@
 """Known categories: what the rows trained on hold in those request columns whose other values the endpoint refuses.
 
-Missing values are no categories: `nullable` of the contract rules them.
+Missing values are not categories: `nullable` of the contract rules them.
 """
 
 import json
@@ -41,12 +41,12 @@ def known_values(
 
 
 def recorded_known(request_json: bytes) -> dict[str, list[Any]]:
-    """What a bundle's request.json says is known."""
+    """The known values by column that a bundle's request.json lists."""
     return {field["name"]: field["known"] for field in json.loads(request_json) if "known" in field}
 
 
 def evenly_spaced(product: Product, requests: pl.DataFrame, *, known: Known, rows: int) -> list[int]:
-    """The numbers of at most so many requests, evenly spaced among those that have no unknown category."""
+    """The positions of at most `most` requests, evenly spaced among those that have no unknown category."""
     is_accepted = np.ones(requests.height, dtype=bool)
     for column, values in known.items():
         is_accepted &= (requests[column].is_null() | requests[column].is_in(values)).to_numpy()

@@ -73,7 +73,7 @@ def score_rows(model: "CatBoost", rows: Sequence[tuple[Any, ...]], features: Fea
 def _refuse_unless_whole(content: bytes) -> None:
     # CatBoost's loader crashes the process on such files; a changed byte inside is for the digest to find.
     if content[:4] != b"CBM1" or len(content) < 8 + int.from_bytes(content[4:8], "little"):
-        raise ScoringError(f"model.cbm: {len(content)} bytes that are no whole CatBoost model")
+        raise ScoringError(f"model.cbm: {len(content)} bytes that are not a whole CatBoost model")
 
 
 def _predict(model: "CatBoost", rows: Any, *, threads: int) -> "NDArray[np.float64]":

@@ -72,7 +72,8 @@ def unseen_labels(frame: pl.DataFrame, product: Product, *, partition: str, rele
 
 
 def split_digest(product: Product) -> str:
-    """What decides the part of each key; two models with another digest were not trained on rows of the same division."""
+    """The digest of what decides the part of each key; two models with another digest were not trained on rows of the same
+    division."""
     spec = product.split
     columns = [spec.group] if spec.group else list(product.features.key)
     return digest_json([columns, spec.salt or product.name, spec.train, spec.folds])

@@ -1,1 +1,1 @@
-"""How releases do on rows that came after them: those that serve, and those that are tried beside them."""
+"""The performance of releases on rows that came after them: those that serve, and those that are tried next to them."""

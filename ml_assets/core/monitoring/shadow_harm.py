@@ -19,7 +19,7 @@ Verdict = Literal["harm", "good enough", "undecided"]
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known now, of how many requests with an outcome."""
+    """The present verdict, and the number of requests with an outcome that it rests on."""
 
     verdict: Verdict
     rows: int
@@ -32,7 +32,7 @@ class Judged:
         return {"verdict": self.verdict, "rows": self.rows, "max_harm": self.max_harm, **vars(self.bounds)}
 
     @property
-    def told(self) -> str:
+    def sentence(self) -> str:
         """In words."""
         bounds = self.bounds
         return (
@@ -44,8 +44,8 @@ class Judged:
 def pairs(
     answered: pl.DataFrame, shadowed: pl.DataFrame, outcomes: pl.DataFrame, *, key: Sequence[str], champion: str
 ) -> pl.DataFrame:
-    """Outcomes with both scores. Both logs have `id`, `at`, `release`, `score` and `request` (JSON): what answered, and what the
-    other release, `champion` or candidate, would have answered; `outcomes` has the key."""
+    """Outcomes with both scores. Both logs have `id`, `at`, `release`, `score` and `request` (JSON): what was served, and what
+    the other release, `champion` or candidate, would have served; `outcomes` has the key."""
     both = answered.join(shadowed.select("id", other="score", scorer="release"), on="id", how="inner")
     both = both.filter((pl.col("release") == champion) != (pl.col("scorer") == champion))
     if both.is_empty():

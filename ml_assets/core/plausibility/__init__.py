@@ -1,1 +1,1 @@
-"""Whether a delivered partition is plausible beside the ones before it, asked before anything is trained on it."""
+"""Whether a delivered partition is plausible compared with the ones before it, asked before anything is trained on it."""

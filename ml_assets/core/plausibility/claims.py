@@ -1,4 +1,4 @@
-"""What is asked of a partition, in the order of the answers. Imports nothing: definitions read it."""
+"""The claims about a partition, in the order of the answers. Imports nothing, because definitions read it."""
 
 CLAIMS = {
     "volume_plausible": "There are about as many rows as the partitions before it lead to expect.",

@@ -1,7 +1,8 @@
-"""Whether a partition is plausible beside the ones before it. Each question has a claim of its own, and each answer its reason.
+"""Whether a partition is plausible, compared with the ones before it. Each question has a claim of its own, and each answer its
+reason.
 
-These are no tests of drift: they ask for what no season does. A partition that holds back a training wrongly costs a person's
-time, so each asks for a difference that is no chance and clearly larger than all that was seen before.
+These are not tests of drift: they ask for what no season does. A partition that holds back a training wrongly costs a person's
+time, so each asks for a difference that is not chance and clearly larger than all that was seen before.
 """
 
 from collections import Counter
@@ -31,7 +32,7 @@ RELATION, RELATION_LEVEL = 0.20, 0.05
 """The share of a pair's rows that has to lie in other cells than before, beyond the most that ever did: a clock that is put
 back an hour moves 18 % of them, one that is five hours off 30 %."""
 TIED = 0.4
-"""A column with so many equal values has no ranks to speak of; its pairs are left out."""
+"""A column with this share of equal values has no useful ranks; its pairs are left out."""
 LABEL = 0.05
 """The share of the labels that has to differ, beyond the most that ever did."""
 SEPARATION = 0.15
@@ -49,7 +50,7 @@ SHOWN = 4
 
 @dataclass(frozen=True)
 class Answer:
-    """What one claim showed."""
+    """The result of one claim."""
 
     claim: str
     is_plausible: bool
@@ -67,17 +68,17 @@ class Known:
 
 def plausible(past: Sequence[Known], now: Known, *, label: str) -> list[Answer]:
     """One answer for each claim. `past` are the earlier partitions, in order."""
-    past = [each for each in past if each.summary.rows][-HISTORY:]
+    past = [partition for partition in past if partition.summary.rows][-HISTORY:]
     if not now.summary.rows:
         return [Answer(claim, True, "it has no rows") for claim in CLAIMS]
-    asked: dict[str, Callable[[], Answer]] = {
+    answers: dict[str, Callable[[], Answer]] = {
         "volume_plausible": lambda: _volume(past, now),
         "content_is_new": lambda: _content(past, now, label),
         "label_rate_plausible": lambda: _label(past, now, label),
         "relations_hold": lambda: _relations(past, now),
         "no_column_gives_label_away": lambda: _separation(past, now),
     }
-    return [asked[claim]() for claim in CLAIMS]
+    return [answers[claim]() for claim in CLAIMS]
 
 
 def _too_few(claim: str, number: int) -> Answer:
@@ -88,7 +89,7 @@ def _volume(past: Sequence[Known], now: Known) -> Answer:
     claim, rows = "volume_plausible", now.summary.rows
     if len(past) < LEAST:
         return _too_few(claim, len(past))
-    logs = np.log([each.summary.rows for each in past])
+    logs = np.log([partition.summary.rows for partition in past])
     window = min(WINDOW, len(past) // 2)
     steps = np.array([logs[at] - logs[at - window : at].mean() for at in range(window, len(logs))])
     usual = float(np.exp(logs[-window:].mean()))
@@ -109,7 +110,7 @@ def _content(past: Sequence[Known], now: Known, label: str) -> Answer:
         if len(same) >= max(2, SAME * len(telling)):
             why = f"it has the same values as {key} in {_some(same)}: another partition's content again?"
             return Answer(claim, False, why, {"same_as": key, "columns": same})
-    most = max((each.summary.repeated for each in past), default=0.0)
+    most = max((partition.summary.repeated for partition in past), default=0.0)
     repeated = now.summary.repeated
     if past and repeated > most + REPEATED:
         why = f"{repeated:.0%} of its rows repeat another row in everything but the key, at most {most:.0%} did before"
@@ -119,12 +120,12 @@ def _content(past: Sequence[Known], now: Known, label: str) -> Answer:
 
 def _signatures(summary: Summary, label: str) -> dict[str, tuple[Any, ...]]:
     """The histograms of columns with many values, as something that can be compared."""
-    found = {}
+    histograms = {}
     for name, histogram in summary.histograms.items():
         if name != label and len(histogram.counts) >= VARIED:
             bins = histogram.levels if isinstance(histogram, Levels) else (histogram.exponent, histogram.bins.tobytes())
-            found[name] = (bins, histogram.counts.tobytes(), histogram.missing)
-    return found
+            histograms[name] = (bins, histogram.counts.tobytes(), histogram.missing)
+    return histograms
 
 
 def _never_repeats(signatures: Sequence[tuple[Any, ...]]) -> bool:
@@ -134,22 +135,27 @@ def _never_repeats(signatures: Sequence[tuple[Any, ...]]) -> bool:
 
 def _label(past: Sequence[Known], now: Known, label: str) -> Answer:
     claim, mine = "label_rate_plausible", now.summary.histograms.get(label)
-    known = [each for each in past if _labels(each.summary.histograms.get(label))]
+    known = [partition for partition in past if _labels(partition.summary.histograms.get(label))]
     if mine is None or not _labels(mine):
         return Answer(claim, True, "no label is known yet")
-    if len(mine.counts) == 1 and mine.counts[0] >= CONSTANT and known and all(_is_varied(each, label) for each in known):
+    if (
+        len(mine.counts) == 1
+        and mine.counts[0] >= CONSTANT
+        and known
+        and all(_is_varied(partition, label) for partition in known)
+    ):
         return Answer(claim, False, f"all {mine.counts[0]:,} labels are alike, which no earlier partition's were")
     if len(known) < LEAST:
         return _too_few(claim, len(known))
     from ml_assets.core.drift.layout import binned
 
-    of = binned([each.summary.histograms[label] for each in known] + [mine], len(known))
+    of = binned([partition.summary.histograms[label] for partition in known] + [mine], len(known))
     rows = of.rows[:, :-1]
-    found = _against_history(rows, np.array([0]), np.array([rows.shape[1]]))
-    share = float(found.moved[-1, 0])
-    is_far = share > float(found.moved[:-1, 0].max()) + LABEL and found.p[0] < LEVEL
-    why = f"{share:.0%} of the labels would have to be others to be as before, at most {found.moved[:-1, 0].max():.0%} were"
-    return Answer(claim, not is_far, why, {"moved": _rounded(share), "p": _rounded(float(found.p[0]))})
+    shift = _against_history(rows, np.array([0]), np.array([rows.shape[1]]))
+    share = float(shift.moved[-1, 0])
+    is_far = share > float(shift.moved[:-1, 0].max()) + LABEL and shift.p[0] < LEVEL
+    why = f"{share:.0%} of the labels would have to be others to be as before, at most {shift.moved[:-1, 0].max():.0%} were"
+    return Answer(claim, not is_far, why, {"moved": _rounded(share), "p": _rounded(float(shift.p[0]))})
 
 
 def _labels(histogram: Histogram | None) -> int:
@@ -162,62 +168,62 @@ def _is_varied(known: Known, label: str) -> bool:
 
 def _relations(past: Sequence[Known], now: Known) -> Answer:
     claim = "relations_hold"
-    past = [each for each in past if each.summary.pairs == now.summary.pairs]
+    past = [partition for partition in past if partition.summary.pairs == now.summary.pairs]
     if len(past) < LEAST or not now.summary.pairs:
         return _too_few(claim, len(past))
     if turned := _turned(past, now):
-        told = _some([f"{name} in {share:.0%} of the rows, never before" for name, share in turned])
-        return Answer(claim, False, f"{told}: swapped, or another unit?", {"orders": [name for name, _ in turned]})
+        message = _some([f"{name} in {share:.0%} of the rows, never before" for name, share in turned])
+        return Answer(claim, False, f"{message}: swapped, or another unit?", {"orders": [name for name, _ in turned]})
     usable = [place for place, pair in enumerate(now.summary.pairs) if not any(_is_tied(name, [*past, now]) for name in pair)]
     names = [now.summary.pairs[place] for place in usable]
     if not names:
         return Answer(claim, True, "there are no two columns of numbers to compare")
-    cells = np.stack([each.summary.cells[usable] for each in (*past, now)]).astype(float)
+    cells = np.stack([partition.summary.cells[usable] for partition in (*past, now)]).astype(float)
     number = cells.shape[1]
     starts = np.arange(number) * PARTS**2
-    found = _against_history(cells.reshape(len(past) + 1, -1), starts, np.full(number, PARTS**2))
-    beyond = found.moved[-1] - found.moved[:-1].max(axis=0)
-    broken = np.flatnonzero((beyond >= RELATION) & (found.p < RELATION_LEVEL))
+    shift = _against_history(cells.reshape(len(past) + 1, -1), starts, np.full(number, PARTS**2))
+    beyond = shift.moved[-1] - shift.moved[:-1].max(axis=0)
+    broken = np.flatnonzero((beyond >= RELATION) & (shift.p < RELATION_LEVEL))
     if not broken.size:
         return Answer(claim, True, f"{number} pairs of columns go together as before")
     pairs = [names[place] for place in broken[np.argsort(-beyond[broken])]]
     columns = [name for name, _ in Counter(name for pair in pairs for name in pair).most_common()]
-    told = _some([f"{first} with {second}" for first, second in pairs])
-    why = f"{_some(columns[:2])}: goes together otherwise than ever before ({told}): swapped, another unit, another time zone?"
+    message = _some([f"{first} with {second}" for first, second in pairs])
+    why = f"{_some(columns[:2])}: relates differently than ever before ({message}): swapped, another unit, another time zone?"
     values = {"pairs": [list(pair) for pair in pairs[:20]], "broken": len(pairs), "most": _rounded(float(beyond.max()))}
     return Answer(claim, False, why, values)
 
 
 def _turned(past: Sequence[Known], now: Known) -> list[tuple[str, float]]:
     """Pairs of columns as "a < b" that never were so and are now, with the share of rows."""
-    found = []
-    for name in rules([{**each.summary.histograms, **each.summary.orders} for each in past], now.summary.orders):
-        side = rule_of([each.summary.orders[name] for each in past])
+    turned = []
+    for name in rules([{**partition.summary.histograms, **partition.summary.orders} for partition in past], now.summary.orders):
+        side = rule_of([partition.summary.orders[name] for partition in past])
         share = share_of(now.summary.orders[name], side)
         if share >= RELATION:
-            found.append((name.replace(BESIDE, f" {side} "), share))
-    return sorted(found, key=lambda each: -each[1])
+            turned.append((name.replace(BESIDE, f" {side} "), share))
+    return sorted(turned, key=lambda order: -order[1])
 
 
 def _is_tied(column: str, partitions: Sequence[Known]) -> bool:
-    counts = [each.summary.histograms[column].counts for each in partitions]
-    return any(each.max(initial=0) > TIED * max(each.sum(), 1) for each in counts)
+    counts = [partition.summary.histograms[column].counts for partition in partitions]
+    return any(counts.max(initial=0) > TIED * max(counts.sum(), 1) for counts in counts)
 
 
 def _separation(past: Sequence[Known], now: Known) -> Answer:
     claim, mine = "no_column_gives_label_away", now.summary.separation
-    past = [each for each in past if each.summary.separation]
+    past = [partition for partition in past if partition.summary.separation]
     if not mine:
         return Answer(claim, True, "too few labels are known, or they are all alike")
     if len(past) < LEAST:
         return _too_few(claim, len(past))
-    high = {name: max((each.summary.separation.get(name, 0.0) for each in past), default=0.0) for name in mine}
+    high = {name: max((partition.summary.separation.get(name, 0.0) for partition in past), default=0.0) for name in mine}
     leaks = {name: value for name, value in mine.items() if value > high[name] + SEPARATION}
     if not leaks:
         return Answer(claim, True, f"{len(mine)} columns separate the label as they did")
     worst = sorted(leaks, key=lambda name: high[name] - leaks[name])
-    told = _some([f"{name} (AUC {0.5 + leaks[name]:.2f}, at most {0.5 + high[name]:.2f} before)" for name in worst])
-    return Answer(claim, False, f"{told}: does it know the label?", {"columns": {n: _rounded(leaks[n]) for n in worst}})
+    message = _some([f"{name} (AUC {0.5 + leaks[name]:.2f}, at most {0.5 + high[name]:.2f} before)" for name in worst])
+    return Answer(claim, False, f"{message}: does it know the label?", {"columns": {n: _rounded(leaks[n]) for n in worst}})
 
 
 @dataclass(frozen=True)

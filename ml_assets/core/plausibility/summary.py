@@ -1,4 +1,4 @@
-"""What is remembered of a partition to judge later ones by: its histograms, how its columns go together, and with the label.
+"""The summary of a partition that later ones are judged by: its histograms, how its columns go together, and with the label.
 
 Relations are between ranks, so they do not move with the columns' own distributions: numbers are cut into five equal parts by
 their own ranks, and the rows of each pair of columns are counted in the 25 cells.
@@ -40,6 +40,7 @@ class Summary:
     repeated: float
 
     def to_json(self) -> bytes:
+        """Return the summary as JSON, without NaN."""
         about = {
             "rows": self.rows,
             "pairs": [list(pair) for pair in self.pairs],
@@ -52,6 +53,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, content: bytes) -> "Summary":
+        """Read what `to_json` returned."""
         parsed = json.loads(content)
         about: Mapping[str, Any] = parsed["about"]
         return cls(
@@ -98,17 +100,17 @@ def _as_numbers(series: pl.Series) -> Floats:
 def ranks(values: Floats) -> Floats:
     """From 0 to 1, equal values in the middle of theirs; NaN stays."""
     known = ~np.isnan(values)
-    found = np.full(values.size, np.nan)
+    ranked = np.full(values.size, np.nan)
     if known.any():
         order = pl.Series(values[known]).rank("average").to_numpy()
-        found[known] = (order - 0.5) / known.sum()
-    return found
+        ranked[known] = (order - 0.5) / known.sum()
+    return ranked
 
 
 def _parts(values: Floats) -> Ints:
     """The fifth that a value lies in by rank; -1 where it is missing."""
-    found = ranks(values)
-    return np.where(np.isnan(found), -1, np.minimum(np.nan_to_num(found) * PARTS, PARTS - 1)).astype(np.int64)
+    ranked = ranks(values)
+    return np.where(np.isnan(ranked), -1, np.minimum(np.nan_to_num(ranked) * PARTS, PARTS - 1)).astype(np.int64)
 
 
 def _cells(first: Ints, second: Ints) -> Ints:
@@ -125,7 +127,7 @@ def _separation(numbers: Mapping[str, Floats], label: pl.Series) -> dict[str, fl
     centred = np.column_stack([np.nan_to_num(ranks(values)[known] - 0.5) for values in numbers.values()])
     spread = centred.std(axis=0)
     centred = centred[:, spread > 0] / spread[spread > 0]
-    names = [name for name, each in zip(numbers, spread, strict=True) if each > 0]
+    names = [name for name, deviation in zip(numbers, spread, strict=True) if deviation > 0]
     correlation = centred.T @ centred / len(centred) + RIDGE * np.eye(len(names))
     residual = centred @ np.linalg.inv(correlation)
     is_later = truth[known] > np.median(truth[known]) if len(np.unique(truth[known])) > 2 else truth[known] > truth[known].min()

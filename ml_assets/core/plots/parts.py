@@ -16,7 +16,7 @@ SHOWN_BARS = 15
 
 
 def lines(axes: "Axes", curves: Mapping[str, Curve], *, marker: str = "", values: Mapping[str, str] | None = None) -> None:
-    """One line per model, candidate last so that it lies on top; `values` go beside the names."""
+    """One line per model, candidate last so that it lies on top; `values` go next to the names."""
     for model in reversed(list(curves)):
         curve = curves[model]
         label = model + (values or {}).get(model, "")
@@ -75,7 +75,7 @@ def _dot(axes: "Axes", row: int, estimate: Estimate) -> None:
 
 
 def bars(pairs: Sequence[tuple[str, float]], *, title: str, x: str, limit: float | None = None) -> bytes:
-    """Horizontal bars, largest first; those over the limit stand out."""
+    """Horizontal bars, largest first; those over the limit are highlighted."""
     shown = sorted(pairs, key=lambda pair: -pair[1])[:SHOWN_BARS][::-1]
 
     def draw(axes: "Axes") -> None:

@@ -1,4 +1,4 @@
-"""How every picture looks: a small, deterministic SVG of 420 x 320 px with real text. No pyplot, no global state."""
+"""The style of every picture: a small, deterministic SVG of 420 x 320 px with real text. No pyplot, no global state."""
 
 import re
 from base64 import b64encode
@@ -71,7 +71,7 @@ def as_markdown(picture: bytes, *, name: str = "plot") -> str:
 
 
 def shorten(text: str, limit: int = 20) -> str:
-    """A label that fits beside an axis; `$` would start mathematics in matplotlib."""
+    """A label that fits next to an axis; `$` would start mathematics in matplotlib."""
     safe = text.replace("$", r"\$")
     return safe if len(safe) <= limit else f"{safe[: limit - 1]}…"
 

@@ -98,7 +98,7 @@ def inline_svg(body: str, *, name: str) -> str:
 
 
 def _scale(points: Points) -> tuple[Callable[[float, float], str], tuple[float, float, float, float]]:
-    """Where a point lies in the picture, and the ranges of both axes; shares and rates begin at 0."""
+    """The function from a point to its place in the picture, and the ranges of both axes; shares and rates begin at 0."""
     xs, ys = [x for x, _ in points], [y for _, y in points]
     left, right, low, high = min(xs), max(xs), min(0.0, *ys) if min(ys) < max(ys) / 2 else min(ys), max(ys)
     wide, tall = (right - left) or 1.0, (high - low) or 1.0

@@ -95,5 +95,5 @@ def approvals(
     people = tuple({person(name): name for name in reversed(names)}.values())[::-1]
     if len(people) >= (2 if four_eyes else 1):
         return Approvals("approved", "; ".join(f"approved by {decision.by}: {decision.reason}" for decision in decisions), people)
-    second = f" by a second person besides {people[0]}" if people else " by two people" if four_eyes else ""
+    second = f" by a second person as well as {people[0]}" if people else " by two people" if four_eyes else ""
     return Approvals("waits", f"waits for approval{second}: {approval_reason}", people)

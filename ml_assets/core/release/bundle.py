@@ -23,7 +23,7 @@ GOLDEN_ROWS = 16
 
 @dataclass(frozen=True)
 class Parts:
-    """What a bundle is made of. `features` and `requests` are rows of one partition in the same order. `known` are the values
+    """The parts of a bundle. `features` and `requests` are rows of one partition in the same order. `known` are the values
     trained on of those request columns that take no others."""
 
     model: bytes

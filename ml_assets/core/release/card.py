@@ -24,7 +24,7 @@ COMPARED = ("model", "evaluation", "features")
 
 DOES_NOT_PROMISE = (
     "An ACCEPT speaks of days, rows and slices like those tested, and of the metrics that the gates name. It promises nothing "
-    "about another season, about inputs that drift, about groups that are no slice, or about what its scores are used for."
+    "about another season, about inputs that drift, about groups that are not slices, or about what its scores are used for."
 )
 
 
@@ -41,11 +41,11 @@ class Used:
 
 @dataclass(frozen=True, kw_only=True)
 class About:
-    """What a card is written from. `made` and `champion`: manifests of model, evaluation and features by stage; `measured` is the
+    """The parts of a card. `manifests` and `champion`: manifests of model, evaluation and features by stage; `measured` is the
     evaluation's Markdown."""
 
     release: str
-    made: Mapping[str, Manifest]
+    manifests: Mapping[str, Manifest]
     champion: Mapping[str, Manifest] | None
     used: Sequence[Used]
     measured: str
@@ -54,7 +54,7 @@ class About:
 
 def card(product: Product, about: About) -> str:
     """The card as Markdown."""
-    verdict = EvaluationFacts.of(about.made["evaluation"]).verdict
+    verdict = EvaluationFacts.of(about.manifests["evaluation"]).verdict
     parts = [
         f"# {text(product.name)} {text(about.release)}",
         _purpose(product),
@@ -99,7 +99,7 @@ def _span(partitions: Sequence[str]) -> str:
 
 
 def _parameters(product: Product, about: About) -> str:
-    model = about.made["model"]
+    model = about.manifests["model"]
     declared_now: Mapping[str, Any] = model.recipe.details.get("config", {}).get("model", {})
     flat = {name: value for name, value in declared_now.items() if name != "params"} | dict(declared_now.get("params", {}))
     rows = [[code(name), code(value if isinstance(value, str) else json.dumps(value))] for name, value in sorted(flat.items())]
@@ -123,12 +123,12 @@ def _verdict(verdict: VerdictFacts, override: Override | None) -> Iterator[str]:
 
 
 def _changes(about: About) -> Iterator[str]:
-    """What the candidate's recipes declare otherwise than the champion's, and the data that came and went."""
+    """The differences between the candidate's recipes and the champion's, and the data that came and went."""
     if about.champion is None:
         yield "There is no champion: this is a first release."
         return
-    then, now = (set(_inputs(made["model"])) for made in (about.champion, about.made))
-    before, after = (dict(_inputs(made["model"])) for made in (about.champion, about.made))
+    then, now = (set(_inputs(manifests["model"])) for manifests in (about.champion, about.manifests))
+    before, after = (dict(_inputs(manifests["model"])) for manifests in (about.champion, about.manifests))
     both = before.keys() & after.keys()
     redone = sorted(key for key in both if before[key] != after[key])
     for title, keys in (
@@ -139,9 +139,9 @@ def _changes(about: About) -> Iterator[str]:
         if keys:
             yield f"{title}: {text(', '.join(keys))}"
     causes = [
-        f"{stage}: {text(cause.told)}"
+        f"{stage}: {text(cause.message)}"
         for stage in COMPARED
-        for cause in declared(about.champion[stage].recipe, about.made[stage].recipe)
+        for cause in declared(about.champion[stage].recipe, about.manifests[stage].recipe)
         if cause.kind != "data"
     ]
     yield from causes
@@ -166,9 +166,9 @@ def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:
     if verdict.not_asked:
         yield f"not asked of a first release: {', '.join(map(code, verdict.not_asked))}"
     if verdict.units < FEW_UNITS:
-        yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound stands on"
+        yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound rests on"
     unknown = sum(partition.rows - partition.labelled for partition in used)
     if unknown:
         rows = sum(partition.rows for partition in used)
         yield f"{unknown:,} of {rows:,} rows had no known outcome, and were neither trained nor tested on"
-    yield "outcomes are known later than scores: how it does once it answers is only seen after that delay"
+    yield "outcomes are known later than scores: how it does once it serves is only seen after that delay"

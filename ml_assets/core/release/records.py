@@ -1,4 +1,4 @@
-"""What the ledger keeps of releases: one frozen record for each kind of entry about them. Pure.
+"""The ledger's records of releases: one frozen record for each kind of entry about them. Pure.
 
 In the stored JSON `release` is a bundle's digest and `name` the release's name; here they are `bundle` and `release`.
 Reading and writing entries belongs in resources.ledger.
@@ -31,7 +31,7 @@ class MoveRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a shadow is judged: by the mean, over units, of candidate's loss minus champion's, each unit's cut at `bound`."""
+    """The terms of a shadow's verdict: the mean, over units, of candidate's loss minus champion's, each unit's cut at `bound`."""
 
     unit: str
     alpha: float

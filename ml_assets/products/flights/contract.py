@@ -1,4 +1,4 @@
-"""What a month of New York flights must look like, what a client asks with, and what the model sees."""
+"""The contract of a month of New York flights, the request of a client, and the input of the model."""
 # ruff: noqa: RUF012 - pandera reads lists and dicts off Config
 
 from datetime import datetime

@@ -1,1 +1,1 @@
-"""What made this, and what did this touch: questions to the ledger, in both directions."""
+"""Questions to the ledger in both directions: what was this made from, and what was made from it."""

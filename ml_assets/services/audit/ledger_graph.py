@@ -66,15 +66,15 @@ def _content(kept: Kept) -> bytes:
     graph = kept.graph
     edges = (graph.up.first, graph.up.to, graph.down.first, graph.down.to)
     arrays: list[NDArray[Any]] = [graph.seqs, graph.assets, graph.partitions, graph.ids, *edges]
-    told = {"seq": kept.seq, "hash": kept.hash, "names": graph.names, "keys": graph.keys}
-    line = json.dumps({**told, "sizes": [array.size for array in arrays]}).encode()
+    header = {"seq": kept.seq, "hash": kept.hash, "names": graph.names, "keys": graph.keys}
+    line = json.dumps({**header, "sizes": [array.size for array in arrays]}).encode()
     padding = b" " * (-(DIGEST_LENGTH + len(line) + 1) % 8)  # arrays begin where a processor likes them to
     rest = b"".join([line, padding, b"\n", *(array.tobytes() for array in arrays)])
     return sha256(rest).encode() + rest
 
 
 def _read(path: Path) -> Kept | None:
-    """What the file keeps; None where it is missing or any of its bytes changed."""
+    """The content of the file; None where it is missing or any of its bytes changed."""
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -82,14 +82,14 @@ def _read(path: Path) -> Kept | None:
     if content[:DIGEST_LENGTH] != sha256(content[DIGEST_LENGTH:]).encode():
         return None
     end = content.index(b"\n")
-    told = json.loads(content[DIGEST_LENGTH:end])
+    header = json.loads(content[DIGEST_LENGTH:end])
     arrays: list[NDArray[Any]] = []
     at = end + 1
-    for size, kind in zip(told["sizes"], _KINDS, strict=True):
+    for size, kind in zip(header["sizes"], _KINDS, strict=True):
         arrays.append(np.frombuffer(content, kind, size, at))
         at += arrays[-1].nbytes
     seqs, assets, partitions, ids, *edges = arrays
-    words = {"names": tuple(told["names"]), "keys": tuple(told["keys"])}
+    words = {"names": tuple(header["names"]), "keys": tuple(header["keys"])}
     up, down = Adjacency(*edges[:2]), Adjacency(*edges[2:])
     graph = Graph(seqs, assets, partitions, ids.reshape(-1, ID_BYTES), **words, up=up, down=down)
-    return Kept(graph, told["seq"], told["hash"])
+    return Kept(graph, header["seq"], header["hash"])

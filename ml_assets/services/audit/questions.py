@@ -1,4 +1,4 @@
-"""An auditor's questions to the ledger: what made this, and what did this touch. The answers are plain values, for JSON."""
+"""An auditor's questions to the ledger: what was this made from, and what was made from it. The answers are JSON values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,15 +37,15 @@ class Subject:
     delivered: str | None = None
     prediction: Mapping[str, Any] | None = None
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As a plain value."""
         named = {"asset": self.asset, "partition": self.partition}
         if self.delivered:
             return {**named, "delivered_sha256": self.delivered}
         is_release = self.manifest is not None and self.manifest.recipe.stage == "release"
         release = ReleaseFacts.of(self.manifest).release if self.manifest and is_release else None
-        told = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
-        return {**told, "prediction": dict(self.prediction) if self.prediction else None}
+        payload = {**named, "manifest": self.manifest.id if self.manifest else None, "release": release}
+        return {**payload, "prediction": dict(self.prediction) if self.prediction else None}
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class Audit:
     subject: Subject
 
     def graph(self) -> Graph:
+        """The graph of all manifests, brought up to date with the ledger."""
         return open_graph(self.ledger, self.cache / "graph")
 
     def lineage(self) -> Answer:
@@ -64,34 +65,34 @@ class Audit:
         graph = self.graph()
         reached = graph.up.reached(self._starts(graph))
         with self.ledger.engine.connect() as connection:
-            made = _entries(connection, graph.seqs[reached].tolist())
-            checks = _checks(connection, [entry.body["id"] for entry in made])
-            moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
+            manifests = _entries(connection, graph.seqs[reached].tolist())
+            checks = _checks(connection, [entry.body["id"] for entry in manifests])
+            moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in manifests])
         decisions = by_subject(Decisions(self.ledger).history())
-        nodes = [_node(entry, checks, moves, decisions) for entry in made]
+        nodes = [_node(entry, checks, moves, decisions) for entry in manifests]
         self._add_recalls(nodes)
         self._add_triggers(nodes)
-        return {"question": "lineage", "subject": self.subject.told(), "manifests": nodes}
+        return {"question": "lineage", "subject": self.subject.to_dict(), "manifests": nodes}
 
     def impact(self, predictions: Counts) -> Answer:
-        """Every manifest that was made from the subject, the releases among them, who answers now, and the predictions."""
+        """Every manifest that was made from the subject, the releases among them, those that serve now, and the predictions."""
         graph = self.graph()
         reached = graph.down.reached(self._starts(graph))
         product = self.subject.product
         with self.ledger.engine.connect() as connection:
-            standing = _standing(connection, product)
+            current_ids = _current_ids(connection, product)
             releases = self._releases(connection, graph, reached, predictions)
         by_asset = graph.by_asset(reached)
-        used = {asset: _used(graph, nodes, standing) for asset, nodes in by_asset.items()}
+        used = {asset: _used(graph, nodes, current_ids) for asset, nodes in by_asset.items()}
         edges = [{"from": a, "to": b, "count": n} for (a, b), n in graph.edges_between_assets(reached).items()]
         answers = self._answers({release["manifest"] for release in releases})
         total = sum(sum(release["predictions"].values()) for release in releases)
-        told = {"releases": releases, "answers": answers, "predictions": total, "manifests": used, "edges": edges}
-        return {"question": "impact", "subject": self.subject.told(), **told}
+        payload = {"releases": releases, "answers": answers, "predictions": total, "manifests": used, "edges": edges}
+        return {"question": "impact", "subject": self.subject.to_dict(), **payload}
 
     def _starts(self, graph: Graph) -> list[int]:
-        found = (graph.node(seq) for seq in self.subject.seqs)
-        return [node for node in found if node is not None]
+        nodes = (graph.node(seq) for seq in self.subject.seqs)
+        return [node for node in nodes if node is not None]
 
     def _add_recalls(self, nodes: Sequence[Answer]) -> None:
         """Say of each raw partition and release whether it was recalled, and why."""
@@ -116,12 +117,12 @@ class Audit:
         nodes = graph.by_asset(reached).get(f"{self.subject.product}/release")
         if nodes is None:
             return []
-        made = _entries(connection, graph.seqs[nodes].tolist())
-        moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in made])
-        return [_release(entry, moves, counts) for entry in made]
+        releases = _entries(connection, graph.seqs[nodes].tolist())
+        moves = _moves(connection, [entry.body["manifest"]["snapshot"] for entry in releases])
+        return [_release(entry, moves, counts) for entry in releases]
 
     def _answers(self, affected: set[str]) -> Answer:
-        found = {e: self.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
+        pointers = {e: self.ledger.pointer(self.subject.product, e) for e in ("staging", "production")}
         return {
             environment: {
                 "release": move.body.release,
@@ -130,17 +131,17 @@ class Audit:
                 "by": move.body.by,
                 "is_affected": move.body.manifest in affected,
             }
-            for environment, move in found.items()
+            for environment, move in pointers.items()
             if move is not None
         }
 
 
 def _entries(connection: Connection, seqs: Sequence[int]) -> list[Entry]:
     """The entries with these numbers, in order, however many."""
-    found: list[Entry] = []
+    entries: list[Entry] = []
     for first in range(0, len(seqs), MOST_VARIABLES):
-        found += entries_where(connection, schema.entries.c.seq.in_(seqs[first : first + MOST_VARIABLES]))
-    return found
+        entries += entries_where(connection, schema.entries.c.seq.in_(seqs[first : first + MOST_VARIABLES]))
+    return entries
 
 
 def _checks(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, Answer]]:
@@ -150,26 +151,26 @@ def _checks(connection: Connection, ids: Sequence[str]) -> dict[str, dict[str, A
     for first in range(0, len(ids), MOST_VARIABLES):
         where = columns.subject.in_(ids[first : first + MOST_VARIABLES])
         seqs += connection.scalars(select(func.max(columns.seq)).where(where).group_by(columns.subject, columns.claim))
-    found: dict[str, dict[str, Answer]] = {}
+    answers: dict[str, dict[str, Answer]] = {}
     for entry in _entries(connection, sorted(seqs)):
         body = entry.body
-        told = {"passed": body["passed"], "at": entry.at, "run": body["run"], **body["details"]}
-        found.setdefault(body["subject"], {})[body["claim"]] = told
-    return found
+        answer = {"passed": body["passed"], "at": entry.at, "run": body["run"], **body["details"]}
+        answers.setdefault(body["subject"], {})[body["claim"]] = answer
+    return answers
 
 
 def _moves(connection: Connection, snapshots: Sequence[str]) -> dict[str, list[Answer]]:
-    """Every staging, promotion and rollback to these bundles: who let them answer where, when and why."""
+    """Every staging, promotion and rollback to these bundles: by whom, where, when and why."""
     seqs: list[int] = []
     for first in range(0, len(snapshots), MOST_VARIABLES):
         where = schema.pointers.c.release.in_(snapshots[first : first + MOST_VARIABLES])
         seqs += connection.scalars(select(schema.pointers.c.seq).where(where))
-    found: dict[str, list[Answer]] = {}
+    moves: dict[str, list[Answer]] = {}
     for entry in _entries(connection, sorted(seqs)):
         move = read(entry, MoveRecord).body
-        told = {"environment": move.environment, "by": move.by, "reason": move.reason}
-        found.setdefault(move.bundle, []).append({"kind": entry.kind, "at": entry.at, **told})
-    return found
+        move_fields = {"environment": move.environment, "by": move.by, "reason": move.reason}
+        moves.setdefault(move.bundle, []).append({"kind": entry.kind, "at": entry.at, **move_fields})
+    return moves
 
 
 def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any], decisions: Mapping[str, Any]) -> Answer:
@@ -181,7 +182,9 @@ def _node(entry: Entry, checks: Mapping[str, Any], moves: Mapping[str, Any], dec
     node |= {name: recipe[name] for name in ("code", "config", "environment", "seed", "threads", "details")}
     node |= {"facts": manifest["facts"], "checks": checks.get(entry.body["id"], {})}
     about = [i["manifest"] for i in recipe["inputs"] if i["asset"] == f"{recipe['product']}/evaluation"]
-    approvals = [told for subject in (*about, entry.body["id"], manifest["snapshot"]) for told in decisions.get(subject, [])]
+    approvals = [
+        decision for subject in (*about, entry.body["id"], manifest["snapshot"]) for decision in decisions.get(subject, [])
+    ]
     return {**node, "moves": moves.get(manifest["snapshot"], []), "approvals": approvals, "inputs": recipe["inputs"]}
 
 
@@ -189,17 +192,17 @@ def _release(entry: Entry, moves: Mapping[str, Any], counts: Counts) -> Answer:
     manifest = entry.body["manifest"]
     name = manifest["facts"]["release"]
     predictions = {environment: n for (release, environment), n in sorted(counts.items()) if release == name}
-    told = {"release": name, "manifest": entry.body["id"], "partition": manifest["recipe"]["partition"], "at": entry.at}
-    return {**told, "predictions": predictions, "moves": moves.get(manifest["snapshot"], [])}
+    payload = {"release": name, "manifest": entry.body["id"], "partition": manifest["recipe"]["partition"], "at": entry.at}
+    return {**payload, "predictions": predictions, "moves": moves.get(manifest["snapshot"], [])}
 
 
-def _used(graph: Graph, nodes: Ints, standing: set[str]) -> list[Answer]:
+def _used(graph: Graph, nodes: Ints, current_ids: set[str]) -> list[Answer]:
     rows: Iterable[tuple[str, str]] = zip(graph.keys_of(nodes), graph.hex_ids(nodes), strict=True)
-    return [{"partition": partition, "manifest": id, "is_current": id in standing} for partition, id in rows]
+    return [{"partition": partition, "manifest": id, "is_current": id in current_ids} for partition, id in rows]
 
 
-def _standing(connection: Connection, product: str) -> set[str]:
-    """The manifests that stand for their asset and partition now."""
+def _current_ids(connection: Connection, product: str) -> set[str]:
+    """The current manifests of their assets and partitions."""
     columns = schema.publications.c
     newest = select(func.max(columns.seq)).where(columns.product == product).group_by(columns.stage, columns.partition)
     return set(connection.scalars(select(columns.manifest).where(columns.seq.in_(newest))))

@@ -30,6 +30,7 @@ class RefusedRows:
 
     @property
     def share(self) -> float:
+        """The share of the delivered rows that was refused."""
         return self.rows.height / self.delivered
 
     def values(self, row: Mapping[str, Any]) -> dict[str, Any]:

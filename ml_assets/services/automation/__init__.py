@@ -1,1 +1,1 @@
-"""What sensors do by themselves, and any command that ends a run: deliveries that are due, and what came of a run."""
+"""Work of sensors, and of commands that end a run: deliveries that are due, and the outcome of a run."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NUMBER_TAG, TRIES_TAG = "ml-assets/attempt", "ml-assets/tries"
 ENDS: Mapping[str, End] = {"data refused": "refused", "broken": "broken", "canceled": "gave up"}
-"""How an attempt ends by its run's outcome, where that is no success."""
+"""How an attempt ends by its run's outcome, where that is not a success."""
 
 
 def content_digest(files: Mapping[str, str]) -> str:
@@ -42,7 +42,7 @@ def code_digest(product: Product) -> str:
 
 @dataclass(frozen=True)
 class Landed:
-    """What lies in the landing folder for a product now. Digests are remembered in `cache`, which can be lost."""
+    """The files that are in the landing folder for a product now. Digests are remembered in `cache`, which can be lost."""
 
     landing: Landing
     product: Product
@@ -50,6 +50,7 @@ class Landed:
 
     @cached_property
     def digests(self) -> FileDigests:
+        """The remembered digests of the delivered files."""
         return FileDigests.read(self.cache / f"landing-{self.product.name}.json")
 
     @cached_property
@@ -135,5 +136,5 @@ def _reached_features(lineage: Lineage, product: Product, partition: str) -> boo
     raw, dataset, features = (current[stage] for stage in ("raw", "dataset", "features"))
     if raw is None or dataset is None or features is None:
         return False
-    made_from = {each.manifest for each in features.recipe.inputs}
-    return dataset.id in made_from and raw.id in {each.manifest for each in dataset.recipe.inputs}
+    made_from = {source.manifest for source in features.recipe.inputs}
+    return dataset.id in made_from and raw.id in {source.manifest for source in dataset.recipe.inputs}

@@ -30,6 +30,7 @@ class Backfill:
 
     @property
     def summary(self) -> str:
+        """A line with the numbers: to run, current, not delivered."""
         parts = [f"{len(self.to_run)} to run"]
         parts += [f"{len(self.current)} current"] if self.current else []
         named = ", ".join(self.missing[:SHOWN]) + (", …" if self.missing[SHOWN:] else "")

@@ -1,4 +1,4 @@
-"""What people have to be told about a product: worked out anew each time from what is recorded and delivered."""
+"""Notices about a product: computed each time from what is recorded and delivered."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Causes:
 
     @cached_property
     def serves(self) -> str:
-        """What serves in production, in words; empty where nothing does."""
+        """The release that serves in production, in words; empty if none does."""
         pointer = self.lineage.ledger.pointer(self.product.name, "production")
         return f"release {pointer.body.release}, since {pointer.at[:16]} UTC" if pointer else ""
 
@@ -56,7 +56,7 @@ class Causes:
                 yield self._notice("withheld", "info", partition, last.run, title=title, command=show, **about)
 
     def moves(self) -> Iterator[Notice]:
-        """What came to serve in production lately."""
+        """Notices of recent moves of production."""
         since = (self.now - timedelta(days=TOLD_DAYS)).isoformat()
         for entry in self.lineage.ledger.moves(self.product.name, "production"):
             if entry.at < since:
@@ -93,15 +93,15 @@ class Causes:
         """An alarm of the newest partition that is monitored; one that lasts has one notice, and the next partition its end."""
         newest = max(self.lineage.ledger.partitions(self.product.name, "monitoring"), default="")
         for claim, what in (("columns_stable", "the data drift"), ("score_stable", "the scores drift")) if newest else ():
-            found = evidence_of(self.lineage.ledger, self.product, newest, claim)
-            if found is None or found.details.values.get("state") != "alarm":
+            evidence = evidence_of(self.lineage.ledger, self.product, newest, claim)
+            if evidence is None or evidence.details.values.get("state") != "alarm":
                 continue
             yield self._notice(
                 "drift",
                 "warning",
                 claim,
                 title=what,
-                why=f"{found.details.description}; accept it if this is how it is from now on",
+                why=f"{evidence.details.description}; accept it if this is how it is from now on",
                 command=f"ml-assets accept {self.product.name} {newest} --reason …",
                 partition=newest,
                 at=self.now.isoformat(timespec="seconds"),

@@ -38,22 +38,22 @@ class Due:
 
 
 def due(lineage: Lineage, landed: Landed, instance: "DagsterInstance", *, most: int) -> Due:
-    """At most so many deliveries that are new, changed, or whose run broke, and that no run is about to read. Raises NotDelivered
+    """At most `most` deliveries that are new, changed, or whose run broke, and that no run is about to read. Raises NotDelivered
     where a reference table is missing."""
-    found, product = Due(), landed.product
+    launches, product = Due(), landed.product
     busy = _busy(instance, product)
-    for delivery, newest in _deliveries(lineage, landed, found.waits):
+    for delivery, newest in _deliveries(lineage, landed, launches.waits):
         step = _step(lineage, instance, product, delivery, newest)
         if step.waits:
-            found.waits.append(step.waits)
+            launches.waits.append(step.waits)
         if not step.is_due or delivery.partition in busy:
             continue
         if newest and newest.record.end == "broken" and not delivery.is_of(newest.record):
             lineage.ledger.append("attempt", msgspec.structs.replace(newest.record, end="superseded"))
-        found.launched.append((delivery, step))
-        if len(found.launched) == most:
+        launches.launched.append((delivery, step))
+        if len(launches.launched) == most:
             break
-    return found
+    return launches
 
 
 def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[tuple[Delivery, Attempt | None]]:
@@ -86,7 +86,7 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
 
 
 def _changed(stat: "os.stat_result") -> float:
-    """When a file changed last; a time in the future is a clock's, not a writer's."""
+    """The time of the last change of a file; one in the future comes from a wrong clock, and not from a writer."""
     last = max(stat.st_mtime, stat.st_ctime)
     return last if last <= time.time() else 0.0
 
@@ -94,7 +94,7 @@ def _changed(stat: "os.stat_result") -> float:
 def _is_reference_new(lineage: Lineage, landed: Landed) -> bool:
     """Whether the reference tables are not those that were read last; false before any was."""
     current = lineage.ledger.current(landed.product.name, "reference", "") if landed.product.delivery.reference else None
-    read = {each.asset.rpartition("/")[2]: each.data_version for each in current.recipe.inputs} if current else {}
+    read = {source.asset.rpartition("/")[2]: source.data_version for source in current.recipe.inputs} if current else {}
     return bool(read) and content_digest(read) != landed.reference
 
 

@@ -1,4 +1,4 @@
-"""What a person on call wants to know of a product first: what serves, since when and why, what came of the newest partition,
+"""The first answers for a person on call: the release that serves, since when and why, the outcome of the newest partition,
 what is wrong, what is stale, and what to do next."""
 
 from collections.abc import Sequence
@@ -84,27 +84,27 @@ def _serves(lineage: Lineage, product: Product) -> str:
 
 
 def _newest(lineage: Lineage, product: Product, key: str) -> tuple[str, bool]:
-    """What came of a partition in words, and whether its candidate was withheld."""
+    """The outcome of a partition in words, and whether its candidate was withheld."""
     attempt = recorded.newest(lineage.ledger, product.name, [key]).get(key) if key else None
     if attempt is None:
         return key, False
     last = attempt.record
     outcome = last.outcome if last.end == "current" else last.end or "under way"
-    said = f"{outcome}: {last.reason}" if last.reason and not last.reason.startswith(outcome) else last.reason or outcome
-    return f"{key}: {said}", outcome == "withheld"
+    summary = f"{outcome}: {last.reason}" if last.reason and not last.reason.startswith(outcome) else last.reason or outcome
+    return f"{key}: {summary}", outcome == "withheld"
 
 
 def _stale(lineage: Lineage, product: Product, items: Sequence[Item]) -> str:
-    """How much is stale and why, in short; `ml-assets plan` has all of it."""
+    """The number of stale snapshots and why, in short; `ml-assets plan` has all of it."""
     if not items:
         return ""
-    found = dict.fromkeys(cause for item in items for cause in item.causes)
+    causes = dict.fromkeys(cause for item in items for cause in item.causes)
     declared: dict[str, list[str]] = {}
-    for cause in found:
+    for cause in causes:
         if cause.kind in ("code", "config", "environment"):
             declared.setdefault(cause.kind, []).append(cause.stage)
     words = [f"{kind} of {', '.join(stages)} changed" for kind, stages in declared.items()]
-    words += [tell(lineage.ledger, product, cause) for cause in found if cause.kind not in declared]
+    words += [tell(lineage.ledger, product, cause) for cause in causes if cause.kind not in declared]
     more = f" and {len(words) - MOST_CAUSES} more reasons" if len(words) > MOST_CAUSES else ""
     partitions = len({item.partition for item in items} - {""})
     return f"{len(items)} snapshots of {partitions} partitions are not current: {'; '.join(words[:MOST_CAUSES])}{more}"

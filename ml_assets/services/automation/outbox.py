@@ -16,15 +16,15 @@ LASTING: frozenset[Event] = frozenset({"data_refused", "broken", "waiting", "lat
 """What goes on until it is over; the others happen, and that is all."""
 DIGEST_HOURS = 24
 TOLD_DAYS = 7
-"""What happened while nobody could be told is told so much later; the history of an old home, or of before a channel, is not."""
+"""Events of a time without a working channel are sent this much later at most; older ones, as of an old home, are not."""
 
 
-def record(ledger: Ledger, product: str, found: Sequence[Notice]) -> list[Notice]:
+def record(ledger: Ledger, product: str, notices: Sequence[Notice]) -> list[Notice]:
     """Record the notices of a product that are new, and the end of those that are no longer so; what was recorded."""
     known = [notice for notice in recorded(ledger) if notice.product == product]
     state = {notice.id: notice for notice in known}
-    is_new = [notice for notice in found if notice.id not in state or _is_back(notice, state[notice.id])]
-    now, ids = datetime.now(UTC).isoformat(timespec="seconds"), {notice.id for notice in found}
+    is_new = [notice for notice in notices if notice.id not in state or _is_back(notice, state[notice.id])]
+    now, ids = datetime.now(UTC).isoformat(timespec="seconds"), {notice.id for notice in notices}
     is_past = [n for n in state.values() if n.event in LASTING and not n.is_over and n.id not in ids]
     added = [*is_new, *(replace(notice, is_over=True, at=now) for notice in is_past)]
     for notice in added:
@@ -60,13 +60,13 @@ def recorded(ledger: Ledger) -> list[Notice]:
 def _batches(channel: Channel, due: Sequence[tuple[int, Notice]], sent: Sequence[str]) -> Sequence[Sequence[tuple[int, Notice]]]:
     """One message each; of a digest all in one, once a day."""
     if not channel.is_digest:
-        return [[each] for each in due]
+        return [[notice] for notice in due]
     since = (datetime.now(UTC) - timedelta(hours=DIGEST_HOURS)).isoformat()
     return [due] if due and max(sent, default="") < since else []
 
 
 def _is_back(notice: Notice, last: Notice) -> bool:
-    """What lasted, was over, and is so again."""
+    """Whether a lasting notice was over and is current again."""
     return notice.event in LASTING and last.is_over
 
 

@@ -1,4 +1,4 @@
-"""What came of a run of the path, at a glance: from the events that Dagster keeps of it."""
+"""The outcome of a run of the path, from the events that Dagster keeps of it."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,14 +25,15 @@ _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]+@")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run, and why, in words. `data refused`: the delivery cannot be used as it is. `broken`: a fault of anything
-    else."""
+    """The outcome of a run, and the reason in words. `data refused`: the delivery cannot be used as it is. `broken`: a fault of
+    anything else."""
 
     kind: Kind
     reason: str
 
     @property
     def is_success(self) -> bool:
+        """Whether the run did what it should, which withholding a release is too."""
         return self.kind in ("promoted", "withheld", "kept", "no candidate")
 
 
@@ -44,13 +45,13 @@ def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
         return Outcome("canceled", "somebody ended the run in Dagster")
     events = instance.all_logs(run.run_id)
     if run.status == DagsterRunStatus.SUCCESS:
-        return decided(_shown(events), [_found(event) for event in _checks(events) if not event.passed], _lacking(events))
+        return decided(_shown(events), [_check_line(event) for event in _checks(events) if not event.passed], _lacking(events))
     outcome = _failed(events)
     return replace(outcome, reason=_PASSWORD.sub(r"\1:***@", outcome.reason)[:LONGEST])
 
 
 def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = (), lacking: str = "") -> Outcome:
-    """What a run that succeeded did with the candidate, by the texts of what it materialized (by stage), by checks that did not
+    """The outcome of a run that succeeded, by the texts of what it materialized (by stage), by checks that did not
     pass, and by what a candidate lacks."""
     evaluation = shown.get("evaluation", {})
     verdict, kept = evaluation.get("verdict", ""), evaluation.get("kept_candidate", "")
@@ -62,16 +63,16 @@ def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str]
         is_kept = (
             (verdict.startswith("ACCEPT") or kept.endswith("ACCEPT"))
             and decision
-            and not any(each in decision for each in HELD_BACK)
+            and not any(word in decision for word in HELD_BACK)
         )
         return Outcome("kept" if is_kept else "withheld", words)
-    if closed := [each for each in failed_checks if each.startswith("evaluation:")]:
+    if closed := [check for check in failed_checks if check.startswith("evaluation:")]:
         return Outcome("withheld", closed[0])
     return Outcome("no candidate", words or lacking or "no candidate yet")
 
 
 def _lacking(events: Iterable["EventLogEntry"]) -> str:
-    """What the log says that a candidate lacks; empty where it says nothing."""
+    """The part that a candidate lacks according to the log; empty if the log says nothing."""
     messages = (entry.user_message for entry in events if not entry.is_dagster_event)
     return next((text for text in messages if text.startswith(NO_CANDIDATE)), "")[:LONGEST]
 
@@ -81,9 +82,9 @@ def _shown(events: Iterable["EventLogEntry"]) -> dict[str, dict[str, str]]:
     for entry in events:
         event = entry.dagster_event
         if event is not None and event.is_step_materialization:
-            made = event.step_materialization_data.materialization
-            texts = {name: value.value for name, value in made.metadata.items() if isinstance(value.value, str)}
-            shown["/".join(made.asset_key.path[1:])] = texts
+            materialization = event.step_materialization_data.materialization
+            texts = {name: value.value for name, value in materialization.metadata.items() if isinstance(value.value, str)}
+            shown["/".join(materialization.asset_key.path[1:])] = texts
     return shown
 
 
@@ -92,13 +93,13 @@ def _checks(events: Iterable["EventLogEntry"]) -> list[Any]:
     return [event.asset_check_evaluation_data for event in kinds if event.event_type_value == "ASSET_CHECK_EVALUATION"]
 
 
-def _found(check: Any) -> str:
+def _check_line(check: Any) -> str:
     return f"{'/'.join(check.asset_key.path[1:])}: {check.check_name}: {check.description or 'failed'}"
 
 
 def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
     refused = [
-        _found(check)
+        _check_line(check)
         for check in _checks(events)
         if not check.passed and check.severity.value == "ERROR" and check.asset_key.path[-1] in DATA_STAGES
     ]

@@ -1,4 +1,4 @@
-"""When a product is trained by itself: what `retrain:` asks for, compared with what the ledger and Dagster hold of it.
+"""The policy of automatic training: what `retrain:` asks for, compared with what the ledger and Dagster recorded.
 
 Asked again and again; a reason that was missed is still there at the next tick, and one that was served is not asked for again.
 """
@@ -32,7 +32,7 @@ WATCHED: tuple[tuple[tuple[str, ...], TriggerKind], ...] = (
 )
 """Claims of monitoring that may ask for a training, by the word of `retrain.on`."""
 COUNTED_DAYS = 30
-"""`retrain.at_most` and `.cpu_seconds` count the trainings of so many days."""
+"""`retrain.at_most` and `.cpu_seconds` count the trainings of the last days, this many."""
 EXPECTED_BUILDS = 5
 """Newest builds whose CPU seconds say what the next one takes."""
 
@@ -131,33 +131,33 @@ def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequen
     if not keys:
         return None
     if kind == "drift":
-        words = [told for claim in claims if (told := alarm(ledger, product, keys[-1], claim))]
+        words = [message for claim in claims if (message := alarm(ledger, product, keys[-1], claim))]
         return (keys[-1], "; ".join(words)) if words else None
     spec, judged = product.retrain.loss, []
     for key in reversed(keys):
-        found = evidence_of(ledger, product, key, claims[0])
-        if found is not None and "drop" in found.details.values:
-            judged.append((key, found))
+        evidence = evidence_of(ledger, product, key, claims[0])
+        if evidence is not None and "drop" in evidence.details.values:
+            judged.append((key, evidence))
         if len(judged) == spec.of:
             break
-    dropped = [(key, found) for key, found in judged if not found.passed]
+    dropped = [(key, evidence) for key, evidence in judged if not evidence.passed]
     if not dropped or judged[0][0] != dropped[0][0] or len(dropped) < spec.fails:
         return None
-    newest, found = dropped[0]
+    newest, evidence = dropped[0]
     return (
         newest,
-        f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {found.details.description}",
+        f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {evidence.details.description}",
     )
 
 
 def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
-    """What an alarm of a monitored partition says; empty where there is none."""
-    found = evidence_of(ledger, product, partition, claim)
-    return found.details.description if found is not None and found.details.values.get("state") == "alarm" else ""
+    """The message of an alarm of a monitored partition; empty if there is none."""
+    evidence = evidence_of(ledger, product, partition, claim)
+    return evidence.details.description if evidence is not None and evidence.details.values.get("state") == "alarm" else ""
 
 
 def evidence_of(ledger: Ledger, product: Product, partition: str, claim: str) -> EvidenceRecord | None:
-    """What the newest look showed of a claim about the partition's current monitoring."""
+    """The newest evidence for a claim about the partition's current monitoring."""
     current = ledger.current(product.name, "monitoring", partition)
     entry = ledger.evidence(current.id).get(claim) if current else None
     return entry.body if entry else None
@@ -173,12 +173,12 @@ def last_tick(product: Product, now: datetime) -> datetime:
     from dagster._utils.schedules import reverse_cron_string_iterator
 
     zone = product.retrain.timezone
-    found: datetime = next(reverse_cron_string_iterator(now.timestamp(), str(product.retrain.cron), zone))
-    return found.astimezone(UTC)
+    previous: datetime = next(reverse_cron_string_iterator(now.timestamp(), str(product.retrain.cron), zone))
+    return previous.astimezone(UTC)
 
 
 def _last_trained(ledger: Ledger, product: Product) -> datetime:
-    """When a training began last, whatever asked for it."""
+    """The start of the last training, whatever asked for it."""
     columns = schema.manifests.c
     newest = select(func.max(columns.seq)).where(columns.product == product.name, columns.stage == "model")
     times = [entry.at for entry in ledger.entries(schema.entries.c.seq == newest.scalar_subquery())]

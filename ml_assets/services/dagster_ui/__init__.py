@@ -1,1 +1,1 @@
-"""What a person sees of an asset in Dagster's UI: pictures, schemas, counts."""
+"""Metadata that people see on an asset in Dagster's UI: pictures, schemas, counts."""

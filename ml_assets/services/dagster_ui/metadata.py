@@ -1,4 +1,4 @@
-"""What a person sees of an asset in Dagster's UI: pictures inline, all of them in one dialog, schemas, small tables."""
+"""Metadata that people see on an asset in Dagster's UI: pictures inline, all of them in one dialog, schemas, small tables."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,7 +38,7 @@ def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadata
 
 
 def trained_in_words(facts: ModelFacts | ReleaseFacts) -> str:
-    """What a model was trained on: the partitions or, of a delivery of a static table, the parts of its keys."""
+    """The training data of a model, in words: the partitions or, of a delivery of a static table, the parts of its keys."""
     from ml_assets.core.model.split import names
 
     if facts.split is not None:

@@ -1,4 +1,4 @@
-"""What Dagster shows of a snapshot of raw to features: rows, columns, reasons, and where each feature comes from."""
+"""The metadata in Dagster of a snapshot of raw to features: rows, columns, reasons, and where each feature comes from."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +36,7 @@ def _quarantine(manifest: Manifest) -> dict[str, Any]:
 
 
 def models_shown(product: Product) -> dict[str, Any]:
-    """What the features asset says of its dbt models before any partition is built: the SQL of each, and where its file lies."""
+    """The metadata of the features asset before any partition is built: the SQL of each, and where its file lies."""
     models = {name: sql.decode() for name, sql in product.dbt.items() if name.endswith(".sql")}
     with unfinished_apis():
         references = dg.CodeReferencesMetadataValue(

@@ -24,7 +24,7 @@ class LimitReached(MlAssetsError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one product. `state`: nothing to do, promoted, withheld, rejected, done (where no release is decided about)
+    """The outcome of one product. `state`: nothing to do, promoted, withheld, rejected, done (where no release is decided about)
     or failed; `message` says it in words."""
 
     product: str
@@ -39,6 +39,7 @@ class Outcome:
 
     @property
     def as_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values."""
         return asdict(self)
 
 
@@ -57,24 +58,24 @@ class Deploy:
     def await_commit(self) -> list[DeployedProduct]:
         """Wait until every location reports the commit, or one that contains it; the products. Raises LimitReached, which names
         what each location reports instead."""
-        told: list[str] = []
+        reported: list[str] = []
         while True:
-            found = self._ask(lambda: locations(self.webserver, self.only))
-            behind = [why for each in found if (why := each.behind(self.commit, self.contains))]
-            if not found:
+            matching = self._ask(lambda: locations(self.webserver, self.only))
+            behind = [why for location in matching if (why := location.behind(self.commit, self.contains))]
+            if not matching:
                 behind = [f"{self.webserver.url} has no location with a product"]
-            for why in behind if behind != told else []:
+            for why in behind if behind != reported else []:
                 self.say(f"waits: {why}")
             if not behind:
-                return [product for each in found for product in self._reported(each)]
-            told = behind
+                return [product for location in matching for product in self._reported(location)]
+            reported = behind
             self._pause(f"{'; '.join(behind)}; ship the commit and reload the code location, or choose with --location")
 
     def run_stale(self, products: Sequence[DeployedProduct]) -> Iterator[Outcome]:
         """Launch what became stale of all products, and wait for one after the other. Raises LimitReached."""
         launched = [(product, self._launched(product)) for product in products]
-        for product, each in launched:
-            yield each if isinstance(each, Outcome) else self._followed(product, each)
+        for product, launch in launched:
+            yield launch if isinstance(launch, Outcome) else self._followed(product, launch)
 
     def _reported(self, location: Location) -> Sequence[DeployedProduct]:
         for product in location.products:
@@ -85,9 +86,9 @@ class Deploy:
         try:
             launched = self._ask(lambda: launch_stale(self.webserver, product))
         except Unanswerable as error:
-            return self._told(Outcome(product.product, product.location, "failed", str(error)))
+            return self._say_outcome(Outcome(product.product, product.location, "failed", str(error)))
         if not launched.run:
-            return self._told(Outcome(product.product, product.location, "nothing to do", launched.message))
+            return self._say_outcome(Outcome(product.product, product.location, "nothing to do", launched.message))
         how = "launched" if launched.is_new else "goes on or succeeded before"
         self.say(f"{launched.message}\n{product.product} {launched.partition}: run {launched.run} {how}: {self._page(launched)}")
         return launched
@@ -117,9 +118,9 @@ class Deploy:
             is_new=launched.is_new,
             failures=() if is_good else self._ask(lambda: failures(self.webserver, launched.run)),
         )
-        return self._told(outcome)
+        return self._say_outcome(outcome)
 
-    def _told(self, outcome: Outcome) -> Outcome:
+    def _say_outcome(self, outcome: Outcome) -> Outcome:
         self.say(f"{f'{outcome.product} {outcome.partition}'.strip()}: {outcome.state}: {outcome.message}")
         for failure in outcome.failures:
             self.say(f"  {failure.step}: {failure.error}")
@@ -147,7 +148,7 @@ class Deploy:
 
 
 def _decided(shown: dict[str, dict[str, str]]) -> tuple[str, str]:
-    """What a run that succeeded did with the candidate, by what it materialized."""
+    """State and message of a run that succeeded, by what it materialized."""
     outcome = decided(shown)
     if outcome.kind == "withheld" and outcome.reason.startswith("REJECT"):
         return "rejected", outcome.reason

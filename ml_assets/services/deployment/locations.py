@@ -68,15 +68,15 @@ class Location:
     products: Sequence[DeployedProduct] = ()
 
     def behind(self, commit: str, contains: Contains) -> str:
-        """Why the location does not run the commit as it is, or one that contains it; empty if it does."""
+        """The reason why the location does not run the commit as it is, or one that contains it; empty if it does."""
         if self.problem:
             return f"location {self.name} {self.problem}"
-        reported = [each for product in self.products for each in commits(product.source)]
-        matching = [each for each in reported if each["commit"] == commit or contains(commit, each["commit"])]
+        reported = [report for product in self.products for report in commits(product.source)]
+        matching = [report for report in reported if report["commit"] == commit or contains(commit, report["commit"])]
         if not matching:
-            names = " and ".join(dict.fromkeys(each["commit"] for each in reported)) or "no commit"
+            names = " and ".join(dict.fromkeys(report["commit"] for report in reported)) or "no commit"
             return f"location {self.name} reports {names}, not {commit}{'' if reported else _UNKNOWN}"
-        return "".join(self._dirty(each) for each in matching if each["is_dirty"])
+        return "".join(self._dirty(report) for report in matching if report["is_dirty"])
 
     def _dirty(self, reported: Commit) -> str:
         return f"location {self.name} runs commit {reported['commit']} with uncommitted changes"
@@ -93,8 +93,8 @@ def locations(webserver: Webserver, only: Sequence[str]) -> list[Location]:
     entries = {entry["name"]: entry for entry in workspace["locationEntries"]}
     if unknown := [name for name in only if name not in entries]:
         raise WebserverRefused(f"{webserver.url} has no location {', '.join(unknown)}; it has {', '.join(entries) or 'none'}")
-    found = [_location(entry) for name, entry in entries.items() if name in (only or entries)]
-    return [each for each in found if each.problem or each.products]
+    selected = [_location(entry) for name, entry in entries.items() if name in (only or entries)]
+    return [location for location in selected if location.problem or location.products]
 
 
 def _location(entry: Any) -> Location:
@@ -110,7 +110,7 @@ def _location(entry: Any) -> Location:
 
 
 def _product(location: str, repository: str, sensor: Any) -> DeployedProduct | None:
-    reported = {each["label"]: each.get("jsonString") for each in sensor["metadataEntries"]}
+    reported = {entry["label"]: entry.get("jsonString") for entry in sensor["metadataEntries"]}
     if not sensor["name"].endswith(SUFFIX) or "source" not in reported:
         return None
     name, job = sensor["name"].removesuffix(SUFFIX), sensor["targets"][0]["pipelineName"]

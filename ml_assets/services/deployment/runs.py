@@ -86,7 +86,7 @@ class Launched:
 
 @dataclass(frozen=True)
 class Failure:
-    """What failed in a run: a step or a check, and its error."""
+    """A failure in a run: a step or a check, and its error."""
 
     step: str
     error: str
@@ -115,8 +115,10 @@ def status(webserver: Webserver, run: str) -> tuple[str, dict[str, dict[str, str
     if "status" not in answer:
         raise Unanswerable(f"{webserver.url}: {answer['message']}")
     shown = {
-        "/".join(each["assetKey"]["path"][1:]): {m["label"]: m["text"] for m in each["metadataEntries"] if "text" in m}
-        for each in answer["assetMaterializations"]
+        "/".join(materialization["assetKey"]["path"][1:]): {
+            m["label"]: m["text"] for m in materialization["metadataEntries"] if "text" in m
+        }
+        for materialization in answer["assetMaterializations"]
     }
     return answer["status"], shown
 
@@ -124,9 +126,9 @@ def status(webserver: Webserver, run: str) -> tuple[str, dict[str, dict[str, str
 def failures(webserver: Webserver, run: str) -> list[Failure]:
     """The steps and the checks of severity ERROR that failed in a run; without any, why the run itself did."""
     events = list(_events(webserver, run))
-    found = [failure for event in events if (failure := _failure(event))]
+    failures = [failure for event in events if (failure := _failure(event))]
     whole = [Failure("run", event["message"]) for event in events if event["__typename"] == "RunFailureEvent"]
-    return found or whole or [Failure("run", "it was canceled, or its process ended; its page in Dagster says more")]
+    return failures or whole or [Failure("run", "it was canceled, or its process ended; its page in Dagster says more")]
 
 
 def _failure(event: Any) -> Failure | None:
@@ -168,8 +170,8 @@ def _runs(webserver: Webserver, deployed: DeployedProduct, tags: dict[str, str])
     answer = webserver.ask(RUNS, filter={"pipelineName": deployed.job, "tags": pairs})
     if "results" not in answer:
         raise Unanswerable(f"{webserver.url}: {answer['message']}")
-    found: list[Any] = answer["results"]
-    return found
+    results: list[Any] = answer["results"]
+    return results
 
 
 def _launch(webserver: Webserver, deployed: DeployedProduct, tags: dict[str, str]) -> str:

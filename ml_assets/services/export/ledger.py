@@ -7,8 +7,8 @@ from typing import Any
 
 from ml_assets.core.digests import canonical_json, digest_json
 from ml_assets.errors import MlAssetsError
+from ml_assets.services.verify.discrepancies import Discrepancies
 from ml_assets.services.verify.erasures import ErasureCheck
-from ml_assets.services.verify.findings import Findings
 from ml_assets.services.verify.home import Verified
 from resources.ledger.chain import BODY_SHA256, GENESIS, Entry, Rule, hash_without_body, rule_of
 
@@ -36,35 +36,36 @@ def _is_hidden(entry: Entry) -> bool:
         case "digest" | "erased" as rule:
             return rule == "digest"
         case "body":
-            told = "is chained by the old rule, whose hash has the body itself in it: without it nobody could check the entry"
+            reason = "is chained by the old rule, whose hash has the body itself in it: without it no one could check the entry"
         case None:
-            told = "does not hash to what is recorded for it; `ml-assets verify` says more"
-    raise CannotWithhold(f"entry {entry.seq} ({entry.kind}, {entry.at}) {told}")
+            reason = "does not hash to what is recorded for it; `ml-assets verify` says more"
+    raise CannotWithhold(f"entry {entry.seq} ({entry.kind}, {entry.at}) {reason}")
 
 
 def verify_export(content: Iterable[str]) -> Verified:
     """Check the lines of an export. An end that was cut off shows only by the newest hash, which is told to compare."""
-    findings = Findings()
-    check = ExportCheck(findings)
+    discrepancies = Discrepancies()
+    check = ExportCheck(discrepancies)
     check.run(content)
     seq, hashed = check.head
-    told = f"is the newest one, hash {hashed}: compare with `ledger.head` of the home, an end that was cut off shows there"
-    findings.note("added", f"ledger entry {seq}", told)
-    return Verified({"entries": check.entries, "withheld": check.withheld}, tuple(findings.found))
+    message = f"is the newest one, hash {hashed}: compare with `ledger.head` of the home, an end that was cut off shows there"
+    discrepancies.note("added", f"ledger entry {seq}", message)
+    return Verified({"entries": check.entries, "withheld": check.withheld}, tuple(discrepancies.collected))
 
 
 @dataclass
 class ExportCheck:
     """Checks the lines of an export, one after another."""
 
-    findings: Findings
+    discrepancies: Discrepancies
     entries: int = 0
     withheld: int = 0
     head: tuple[int, str] = (0, GENESIS)
     erasures: ErasureCheck = field(init=False)
 
     def __post_init__(self) -> None:
-        self.erasures = ErasureCheck(self.findings)
+        """Begin without an entry."""
+        self.erasures = ErasureCheck(self.discrepancies)
 
     def run(self, content: Iterable[str]) -> None:
         """Check every line."""
@@ -77,12 +78,12 @@ class ExportCheck:
         self.entries = number
         entry, rule = _read(line)
         if entry is None:
-            self.findings.add("changed", where, "is no entry, or does not hash to what is recorded for it")
+            self.discrepancies.add("changed", where, "is not an entry, or does not hash to what is recorded for it")
             return
         if entry.seq != self.head[0] + 1:
-            self.findings.add("missing", where, f"is entry {entry.seq}; entry {self.head[0] + 1} should be here")
+            self.discrepancies.add("missing", where, f"is entry {entry.seq}; entry {self.head[0] + 1} should be here")
         elif entry.previous != self.head[1]:
-            self.findings.add("changed", where, f"(entry {entry.seq}) does not follow from the one before it")
+            self.discrepancies.add("changed", where, f"(entry {entry.seq}) does not follow from the one before it")
         self.withheld += rule is None
         self.head = entry.seq, entry.hash
         self.erasures.add(entry, rule)
@@ -91,12 +92,12 @@ class ExportCheck:
 def _read(line: str) -> tuple[Entry | None, Rule | None]:
     """The entry of a line and the rule of its hash, None for a body that is withheld; no entry where it is none."""
     try:
-        found = json.loads(line)
-        written = {name: found.pop(name) for name in _WRITTEN}
-        (what, value), *others = found.items()
+        entry = json.loads(line)
+        written = {name: entry.pop(name) for name in _WRITTEN}
+        (what, value), *others = entry.items()
     except (ValueError, TypeError, KeyError, AttributeError):
         return None, None
-    if others or any(type(each) is not kind for each, kind in zip(written.values(), _TYPES, strict=True)):
+    if others or any(type(value) is not kind for value, kind in zip(written.values(), _TYPES, strict=True)):
         return None, None
     return _withheld(written, value) if what == BODY_SHA256 else _whole(written, value) if what == "body" else (None, None)
 

@@ -63,6 +63,7 @@ class Exporter:
 
     @property
     def namespace(self) -> str:
+        """The OpenLineage namespace of the product's jobs and data sets."""
         return f"ml-assets://{self.product.name}"
 
     def events(self, manifest: Manifest, entry: Record[ManifestRecord]) -> "Iterator[RunEvent]":
@@ -186,14 +187,14 @@ class Exporter:
         return stages.stage_code(self.product, stages.STAGES["features"])
 
     def _checks(self, manifest: Manifest) -> "Iterator[RunEvent]":
-        """What the newest evidence of each claim says about exactly this manifest."""
+        """Events with the newest evidence of each claim about exactly this manifest."""
         from openlineage.client.event_v2 import InputDataset, Job, Run
         from openlineage.client.facet_v2 import data_quality_assertions_dataset as quality
 
-        found = sorted(self.lineage.ledger.evidence(manifest.id).values(), key=lambda entry: entry.seq)
-        if not found:
+        entries = sorted(self.lineage.ledger.evidence(manifest.id).values(), key=lambda entry: entry.seq)
+        if not entries:
             return
-        assertions = [_assertion(entry.body) for entry in found]
+        assertions = [_assertion(entry.body) for entry in entries]
         checked = InputDataset(
             namespace=self.namespace,
             name=self._name(manifest.asset, manifest.partition),
@@ -202,7 +203,7 @@ class Exporter:
         )
         job = Job(namespace=self.namespace, name=f"{self.product.name}.{manifest.recipe.stage}.checks")
         run = Run(runId=_run_id(f"{manifest.id}/checks"))
-        yield from _pair((found[0].at, found[-1].at), run=run, job=job, inputs=[checked], outputs=[])
+        yield from _pair((entries[0].at, entries[-1].at), run=run, job=job, inputs=[checked], outputs=[])
 
 
 def _pair(times: tuple[str, str], **what: Any) -> "Iterator[RunEvent]":

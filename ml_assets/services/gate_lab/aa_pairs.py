@@ -16,13 +16,14 @@ SEED = 20130101
 
 @dataclass
 class Tally:
-    """How often each claim, and "verdict" for all of them, stopped a pair of which neither model is better."""
+    """The number of times that each claim, and "verdict" for all of them, stopped a pair of which neither model is better."""
 
     pairs: int = 0
     failed: dict[str, int] = field(default_factory=dict)
     undecided: dict[str, int] = field(default_factory=dict)
 
     def add(self, verdict: Verdict) -> None:
+        """Count the outcomes of one pair."""
         self.pairs += 1
         outcomes = {claim.name: claim.outcome for claim in verdict.claims}
         words = {"ACCEPT": "PASS", "REJECT": "FAIL", "INCONCLUSIVE": "UNDECIDED"}
@@ -32,10 +33,10 @@ class Tally:
 
     def rows(self) -> list[dict[str, object]]:
         """One row per claim: shares of pairs, with the exact 95 % interval of those that were stopped."""
-        told = []
+        findings = []
         for name, failed in self.failed.items():
             low, high = clopper_pearson(failed + self.undecided[name], self.pairs)
-            told.append(
+            findings.append(
                 {
                     "claim": name,
                     "pairs": self.pairs,
@@ -46,7 +47,7 @@ class Tally:
                     "high": high,
                 }
             )
-        return told
+        return findings
 
 
 def seeds(on: Subject, *, count: int) -> list[Floats]:
@@ -58,15 +59,15 @@ def seeds(on: Subject, *, count: int) -> list[Floats]:
 
 def tally(on: Subject, scores: list[Floats], *, draws: int, tell: Callable[[str], None] = lambda _: None) -> Tally:
     """Judge every ordered pair on the window itself, then `draws` pairs on windows drawn again. `tell` hears how far it is."""
-    found = Tally()
+    tally = Tally()
     random = np.random.default_rng(SEED)
     panels = list(_pairs(on, scores))
     for panel in panels:
-        found.add(_judged(on, panel))
+        tally.add(_judged(on, panel))
     for number in range(draws):
         tell(f"A/A: {number} of {draws} windows drawn again")
-        found.add(_judged(on, redrawn(panels[number % len(panels)], random)))
-    return found
+        tally.add(_judged(on, redrawn(panels[number % len(panels)], random)))
+    return tally
 
 
 def _pairs(on: Subject, scores: list[Floats]) -> Iterator[Panel]:

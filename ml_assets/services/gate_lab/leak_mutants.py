@@ -24,32 +24,32 @@ IN_ONE, IN_ALL = "leak in one partition", "leak in all partitions"
 def leak_in_one(on: Subject) -> Mutation:
     """The newest partition alone: it is unlike those before it, and is held back from training."""
     if (column := _number(on)) is None:
-        return Mutation(mutant=IN_ONE, about="", fate="not tried", told="no feature is a number")
+        return Mutation(mutant=IN_ONE, about="", fate="not tried", message="no feature is a number")
     about = f"{column} of {on.case.partition} knows the outcome in {SHARE:.0%} of the rows"
     past = [Known(manifest.partition, _summary(on, on.case.rows([manifest]))) for manifest in on.case.trained]
     sound, spoilt = (_answer(on, past, frame) for frame in (on.case.frame, _leaking(on, on.case.frame, column)))
     if len(past) < LEAST or not sound.is_plausible:
-        told = f"{LEAST} partitions before it are needed, and there are {len(past)}" if len(past) < LEAST else sound.why
-        return Mutation(mutant=IN_ONE, about=about, fate="not tried", told=told)
+        message = f"{LEAST} partitions before it are needed, and there are {len(past)}" if len(past) < LEAST else sound.why
+        return Mutation(mutant=IN_ONE, about=about, fate="not tried", message=message)
     if spoilt.is_plausible:
         return Mutation(
-            mutant=IN_ONE, about=about, fate="let through", told=spoilt.why, advice="the code of core/plausibility is broken"
+            mutant=IN_ONE, about=about, fate="let through", message=spoilt.why, advice="the code of core/plausibility is broken"
         )
     if CLAIM not in on.product.plausibility.hold:
         advice = f"declare `plausibility: {{hold: [{CLAIM}]}}`"
-        told = f"{CLAIM} warns, and it is trained on all the same: {spoilt.why}"
-        return Mutation(mutant=IN_ONE, about=about, fate="let through", told=told, advice=advice)
+        message = f"{CLAIM} warns, and it is trained on all the same: {spoilt.why}"
+        return Mutation(mutant=IN_ONE, about=about, fate="let through", message=message, advice=advice)
     return Mutation(mutant=IN_ONE, about=about, fate="caught", catches=(Catch(CLAIM, spoilt.why),))
 
 
 def leak_in_all(on: Subject) -> Mutation:
     """A candidate of the product's recipe on rows that all leak: nothing is unlike anything before, but its gain is."""
     if (column := _number(on)) is None:
-        return Mutation(mutant=IN_ALL, about="", fate="not tried", told="no feature is a number")
+        return Mutation(mutant=IN_ALL, about="", fate="not tried", message="no feature is a number")
     about = f"{column} knows the outcome in {SHARE:.0%} of all rows, trained on and tested"
     if (known := len(telling(on.case.gains))) < LEAST_PAST:
-        told = f"{LEAST_PAST} earlier gains over a champion are needed to be surprised, and there are {known}"
-        return Mutation(mutant=IN_ALL, about=about, fate="not tried", told=told)
+        message = f"{LEAST_PAST} earlier gains over a champion are needed to be surprised, and there are {known}"
+        return Mutation(mutant=IN_ALL, about=about, fate="not tried", message=message)
     fitted = on.fitted(_leaking(on, on.trained, column))
     scored = score_frame(
         load_model(fitted.content, task=on.product.task), _leaking(on, on.case.frame, column), list(fitted.features)

@@ -25,24 +25,24 @@ def empty_partition(on: Subject) -> Mutation:
 
     tables = _delivered(on, on.case.partition)
     spec = next(iter(on.product.delivery.tables.items()))
-    found = _breaches(on, {name: frame.clear() for name, frame in tables.items()})
+    catches = _breaches(on, {name: frame.clear() for name, frame in tables.items()})
     header = ",".join(tables[spec[0]].columns).encode() + b"\n"
     csv = spec[1].model_copy(update={"format": "csv"})
-    found += _refused("raw", lambda: read_delivery(header, table=csv, name=f"{spec[0]}.csv"))
+    catches += _refused("raw", lambda: read_delivery(header, table=csv, name=f"{spec[0]}.csv"))
     none = on.same(slice(0))
-    found += _refused("evaluation", lambda: on.case.judge(none, frame=on.case.frame.clear()))
-    return _told("empty partition", "every table delivered with its header alone", found, "set min_rows in contract.py")
+    catches += _refused("evaluation", lambda: on.case.judge(none, frame=on.case.frame.clear()))
+    return _mutation("empty partition", "every table delivered with its header alone", catches, "set min_rows in contract.py")
 
 
 def foreign_rows(on: Subject) -> Mutation:
     """The partition before, delivered once more under this one's name."""
     if on.product.partitions.is_static:
-        told = "a delivery of a static table may hold the rows of the one before"
-        return Mutation(mutant="another partition's rows", about="", fate="not tried", told=told)
+        message = "a delivery of a static table may hold the rows of the one before"
+        return Mutation(mutant="another partition's rows", about="", fate="not tried", message=message)
     earlier = on.case.trained[-1].partition
-    found = _breaches(on, _delivered(on, earlier))
+    catches = _breaches(on, _delivered(on, earlier))
     about = f"the rows of {earlier} delivered as {on.case.partition}"
-    return _told("another partition's rows", about, found, "declare the table's time column in product.yaml")
+    return _mutation("another partition's rows", about, catches, "declare the table's time column in product.yaml")
 
 
 def broken_features(on: Subject) -> Mutation:
@@ -58,8 +58,8 @@ def broken_features(on: Subject) -> Mutation:
     spoilt = pl.concat([frame, frame.head(1)])
     stored = scratch.write({"features.parquet": parquet_bytes(spoilt)})
     (finding,) = keeps_contract(scratch, on.product, replace(source, snapshot=stored.digest))
-    found = [] if finding.passed else [Catch("keeps_contract", finding.description)]
-    return _told("repeated row", "one row of the features twice", found, "set `unique` in the Features contract")
+    catches = [] if finding.passed else [Catch("keeps_contract", finding.description)]
+    return _mutation("repeated row", "one row of the features twice", catches, "set `unique` in the Features contract")
 
 
 def trained_on_test(on: Subject) -> Mutation:
@@ -69,7 +69,7 @@ def trained_on_test(on: Subject) -> Mutation:
 
     tested = tested_names(on.product, [m.partition for m in on.case.tested])
     trained = [*trained_names(on.product, ModelFacts.of(on.case.model), role="candidate"), tested[-1]]
-    found = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
+    catches = _refused("evaluation", lambda: refuse_seen_rows(on.product, tested=tested, trained={"candidate": trained}))
     if release := _released(on):
         from ml_assets.services.proofs.release import unseen
 
@@ -80,19 +80,19 @@ def trained_on_test(on: Subject) -> Mutation:
             spoilt = {"split": {"digest": facts.split.digest, "parts": [*facts.split.parts, window]}}
         seen = replace(release, facts={**release.facts, **spoilt})
         finding = unseen(on.case.lineage, on.product, seen)
-        found += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
-    return _told("test rows in training", f"a candidate that was fitted on {tested[-1]} too", found, LOCKS_ADVICE)
+        catches += [] if finding.passed else [Catch("tested_on_unseen", finding.description)]
+    return _mutation("test rows in training", f"a candidate that was fitted on {tested[-1]} too", catches, LOCKS_ADVICE)
 
 
 def swapped_model(on: Subject) -> Mutation:
     """Another month's model where the verdict's is asked for."""
     if (release := _released(on)) is None:
-        return Mutation(mutant="swapped model", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="swapped model", about="", fate="not tried", message=NO_RELEASE)
     own = on.case.lineage.made_from(release)["model"]
     others = [m for m in _models(on) if m.data_version != own.data_version]
     other = others[-1] if others else replace(own, data_version="0" * 64)
     about = f"the model of {other.partition} under the verdict of {ReleaseFacts.of(release).release}"
-    return _told("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
+    return _mutation("swapped model", about, _refusals(on, release, model=other), LOCKS_ADVICE)
 
 
 def changed_bytes(on: Subject) -> Mutation:
@@ -100,7 +100,7 @@ def changed_bytes(on: Subject) -> Mutation:
     from ml_assets.services.proofs.release import intact
 
     if (release := _released(on)) is None:
-        return Mutation(mutant="changed model file", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="changed model file", about="", fate="not tried", message=NO_RELEASE)
     scratch = snapshots_above(on.case.lineage.snapshots, on.folder)
     content = bytearray(scratch.read(release.snapshot, "model.cbm"))
     digest = scratch.open(release.snapshot).members["model.cbm"]
@@ -110,34 +110,39 @@ def changed_bytes(on: Subject) -> Mutation:
     file.unlink(missing_ok=True)
     file.write_bytes(content)
     finding = intact(scratch, release)
-    found = [] if finding.passed else [Catch("bundle_intact", finding.description)]
-    found += _refused("store", lambda: scratch.path(release.snapshot, "model.cbm"))
-    return _told("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", found, LOCKS_ADVICE)
+    catches = [] if finding.passed else [Catch("bundle_intact", finding.description)]
+    catches += _refused("store", lambda: scratch.path(release.snapshot, "model.cbm"))
+    return _mutation("changed model file", f"one bit of the model of {ReleaseFacts.of(release).release}", catches, LOCKS_ADVICE)
 
 
 def replayed_verdict(on: Subject) -> Mutation:
     """The verdict once more, after what it let through has become the champion."""
     if (release := _released(on)) is None:
-        return Mutation(mutant="replayed verdict", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="replayed verdict", about="", fate="not tried", message=NO_RELEASE)
     now = {"champion": release.snapshot, "anchor": release.snapshot}
     about = f"the verdict of {ReleaseFacts.of(release).release} used again, when that release is the champion"
-    return _told("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
+    return _mutation("replayed verdict", about, _refusals(on, release, compared=now), LOCKS_ADVICE)
 
 
 def verdict_without_numbers(on: Subject) -> Mutation:
-    """What a tool records that compares with NaN: a PASS without a number."""
+    """A verdict as a tool records it that compares with NaN: a PASS without a number."""
     if (release := _released(on)) is None:
-        return Mutation(mutant="NaN metric", about="", fate="not tried", told=NO_RELEASE)
+        return Mutation(mutant="NaN metric", about="", fate="not tried", message=NO_RELEASE)
     evaluation = on.case.lineage.made_from(release)["evaluation"]
     forged = replace(evaluation, facts={**evaluation.facts, "verdict": without_numbers(evaluation.facts["verdict"])})
-    about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are no numbers"
-    return _told("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
+    about = f"an ACCEPT of {ReleaseFacts.of(release).release} whose estimates are not numbers"
+    return _mutation("NaN metric", about, _refusals(on, release, evaluation=forged), LOCKS_ADVICE)
 
 
-def _told(mutant: str, about: str, found: list[Catch], advice: str) -> Mutation:
-    fate: Fate = "caught" if found else "let through"
+def _mutation(mutant: str, about: str, catches: list[Catch], advice: str) -> Mutation:
+    fate: Fate = "caught" if catches else "let through"
     return Mutation(
-        mutant=mutant, about=about, fate=fate, catches=tuple(found), told="" if found else "nothing refused it", advice=advice
+        mutant=mutant,
+        about=about,
+        fate=fate,
+        catches=tuple(catches),
+        message="" if catches else "nothing refused it",
+        advice=advice,
     )
 
 
@@ -152,8 +157,8 @@ def _breaches(on: Subject, tables: "Mapping[str, pl.DataFrame]") -> list[Catch]:
     from ml_assets.services.proofs.contract import CLAIMS
 
     window = partitions_of(on.product).window(on.case.partition)
-    found = audit(tables, product=on.product, partition_window=window).breaches
-    return [Catch(claim, b.message) for claim, codes in CLAIMS.items() for b in found if b.code in codes]
+    breaches = audit(tables, product=on.product, partition_window=window).breaches
+    return [Catch(claim, b.message) for claim, codes in CLAIMS.items() for b in breaches if b.code in codes]
 
 
 def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
@@ -165,7 +170,7 @@ def _refused(by: str, act: Callable[[], Any]) -> list[Catch]:
 
 
 def _refusals(on: Subject, release: Manifest, **changed: Any) -> list[Catch]:
-    """What `release` says to this evidence and did not say to it as it was recorded."""
+    """The refusals of `release` that this evidence causes, without those that the recorded evidence causes."""
     from ml_assets.core.release.clearance import refusals
 
     made_from = on.case.lineage.made_from(release)

@@ -42,11 +42,11 @@ def misaligned_scores(on: Subject) -> Mutation:
 
 def nan_scores(on: Subject) -> Mutation:
     """The champion's scores, one in a hundred of them NaN."""
-    return on.judged("NaN scores", "one score in a hundred is no number", m.with_nan(on.answering))
+    return on.judged("NaN scores", "one score in a hundred is not a number", m.with_nan(on.answering))
 
 
 def stale_model(on: Subject) -> Mutation:
-    """The earliest partition alone; where that is what answers, its first quarter."""
+    """The earliest partition alone; if the release that serves was fitted on it, its first quarter."""
     first = on.case.rows(on.case.trained[:1])
     mutation = on.judged(
         "stale model", f"fitted on {on.case.trained[0].partition} alone", on.scored(on.fitted(first)), is_soft=True
@@ -56,14 +56,14 @@ def stale_model(on: Subject) -> Mutation:
     time = on.product.features.time
     ordered = first.sort(time, maintain_order=True) if time else first
     early = ordered.head(first.height // 4)
-    about = f"fitted on the first quarter of {on.case.trained[0].partition}: all of it is what answers"
+    about = f"fitted on the first quarter of {on.case.trained[0].partition}: the release that serves is fitted on all of it"
     return on.judged("stale model", about, on.scored(on.fitted(early)), is_soft=True)
 
 
 def lost_feature(on: Subject) -> Mutation:
     """The champion's own model, so that nothing but the loss tells the two apart."""
     lost, scores = _spoilt(on, [f["name"] for f in on.champion.features], lambda frame, some: m.emptied(frame, columns=some))
-    about = f"what answers, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
+    about = f"the release that serves, with nothing in {', '.join(lost)}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("lost strong feature", about, scores, is_soft=True)
 
 
@@ -71,9 +71,9 @@ def scaled_feature(on: Subject) -> Mutation:
     """Numbers only: a category has no unit."""
     names = [feature["name"] for feature in on.champion.features if feature["kind"] == "number"]
     if not names:
-        return Mutation(mutant="scaled feature", about="", fate="not tried", told="no feature is a number")
+        return Mutation(mutant="scaled feature", about="", fate="not tried", message="no feature is a number")
     scaled, scores = _spoilt(on, names, lambda frame, some: m.scaled(frame, columns=some, by=SCALE))
-    about = f"what answers, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
+    about = f"the release that serves, given {', '.join(scaled)} times {SCALE:g}: {on.harm(scores):.3f} {on.metric} worse"
     return on.judged("scaled feature", about, scores, is_soft=True)
 
 
@@ -90,29 +90,29 @@ def slow_model(on: Subject) -> Mutation:
     """Slow answers have the right scores: the trial in staging measures them, and nothing that is stored can tell."""
     about = "the champion's scores, answered late"
     if (staging := on.product.staging) is None:
-        told, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
-        return Mutation(mutant="slow model", about=about, fate="let through", told=told, advice=advice)
-    told = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
-    return Mutation(mutant="slow model", about=about, fate="not tried", told=told)
+        message, advice = "no gate reads a clock, and staging measures nothing", f"declare `{STAGING_LINE}`"
+        return Mutation(mutant="slow model", about=about, fate="let through", message=message, advice=advice)
+    message = f"staging judges latency: {LATENCY_HOLDS} lets through at most {staging.p99_ratio:g} times the champion's p99"
+    return Mutation(mutant="slow model", about=about, fate="not tried", message=message)
 
 
 def dropped_slice(on: Subject) -> Mutation:
     """The rarest of the levels that the window should hold: the one whose rows are missed the least."""
     product = on.product
     columns = product.gates.slices or product.evaluation.slices
-    found = _rarest(on, columns)
-    if found is None:
+    rarest = _rarest(on, columns)
+    if rarest is None:
         return Mutation(
-            mutant="dropped slice", about="", fate="not tried", told="no column to divide by has a level in enough units"
+            mutant="dropped slice", about="", fate="not tried", message="no column to divide by has a level in enough units"
         )
-    column, level = found
+    column, level = rarest
     kept = on.case.frame.select(pl.col(column).cast(pl.String) != level).to_series().to_numpy()
     frame = m.without_level(on.case.frame, column=column, level=level)
     scores = on.same(np.flatnonzero(kept))
-    told = on.case.judge(scores, frame=frame)
+    verdict = on.case.judge(scores, frame=frame)
     about = f"no row of {column}={level} in the window ({int((~kept).sum()):,} before)"
     advice = f"add `for_each: [{column}], veto: METRIC(candidate) - METRIC(champion) …`: it knows which levels should be there"
-    return on.told("dropped slice", about, told, advice=advice)
+    return on.mutation("dropped slice", about, verdict, advice=advice)
 
 
 def short_window(on: Subject) -> Mutation:
@@ -120,9 +120,9 @@ def short_window(on: Subject) -> Mutation:
     codes = on.case.panel({"candidate": on.answering}).codes
     kept = codes <= np.unique(codes)[1]
     scores = on.same(np.flatnonzero(kept))
-    told = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
+    verdict = on.case.judge(scores, frame=on.case.frame.filter(pl.Series(kept)))
     advice = "raise `minimum.units`"
-    return on.told("short window", f"the first 2 {on.product.gates.unit}s alone", told, advice=advice)
+    return on.mutation("short window", f"the first 2 {on.product.gates.unit}s alone", verdict, advice=advice)
 
 
 def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
@@ -138,7 +138,7 @@ def _rarest(on: Subject, columns: tuple[str, ...]) -> tuple[str, str] | None:
         for column, levels in expected.items()
         for level in levels
     ]
-    present = [each for each in sizes if each[0]]
+    present = [size for size in sizes if size[0]]
     return min(present)[1:] if present else None
 
 

@@ -25,7 +25,7 @@ def past(steps: Sequence[Step], planted: Sequence[Planted], leaks: Sequence[Leak
     return Past(
         gates=case.product.gates,
         real=[step.verdict for step in steps],
-        planted={each.name: each.verdicts for each in planted},
+        planted={plant.name: plant.verdicts for plant in planted},
         powers=_powers(steps),
         leaks=leaks,
         designs=_designs(steps),
@@ -48,28 +48,28 @@ def _designs(steps: Sequence[Step]) -> Mapping[str, Design]:
     if unit in ("week", "month") or not product.features.time:
         return {}
     coarser = "week" if unit == "day" else "day"
-    found = {}
+    effects = {}
     for claim in product.gates.claims:
-        if claim.kind != "prove" or claim.for_each or any(each.column for each in claim.form.measures):
+        if claim.kind != "prove" or claim.for_each or any(measure.column for measure in claim.form.measures):
             continue
         tests: dict[str, list[Shown]] = {unit: [], coarser: []}
         for step in steps:
             if claim.form.models <= set(step.panel.scores):
-                for each, into in tests.items():
-                    into.append(_tested(step, claim.form, each))
+                for panel, into in tests.items():
+                    into.append(_tested(step, claim.form, panel))
         if measured := design(tests, unit=unit, coarser=coarser):
-            found[claim.name] = measured
-    return found
+            effects[claim.name] = measured
+    return effects
 
 
 def _tested(step: Step, form: Comparison, unit: str) -> Shown:
-    found = units_of(units(step.case.frame, unit=unit, time=step.case.product.features.time), rows=step.panel.rows)
-    panel = replace(step.panel, codes=found.codes, is_ordered=found.is_ordered)
+    clusters = units_of(units(step.case.frame, unit=unit, time=step.case.product.features.time), rows=step.panel.rows)
+    panel = replace(step.panel, codes=clusters.codes, is_ordered=clusters.is_ordered)
     return shown(panel.measured(form.terms), constant=form.constant, sign=form.sign)
 
 
 def _seed_spread(step: Step) -> Mapping[str, float]:
-    """How far models of one recipe and different seeds lie apart on the newest window, in each proven difference's metric."""
+    """The spread of models of one recipe and different seeds on the newest window, in each proven difference's metric."""
     claims = [
         c
         for c in step.case.product.gates.claims
@@ -82,7 +82,7 @@ def _seed_spread(step: Step) -> Mapping[str, float]:
     for claim in claims:
         metric = claim.form.measures[0].metric
         if claim.form.measures[0].kind == "metric":
-            panels = (replace(step.panel, scores={"candidate": each}) for each in scores)
+            panels = (replace(step.panel, scores={"candidate": candidate}) for candidate in scores)
             values = [panel.metric(metric, "candidate").value for panel in panels]
             spread[claim.name] = max(values) - min(values)
     return spread

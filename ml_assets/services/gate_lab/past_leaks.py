@@ -69,15 +69,15 @@ def _passes(claim: ClaimSpec, measured: Measured, at: float, past: Sequence[Wind
 
 
 def _past(pool: Panel, claim: ClaimSpec, steps: Sequence[Step]) -> list[WindowSums]:
-    """What the newest windows of the past show of a claim, each by itself."""
+    """The sums of the newest past windows for a claim, one a window."""
     ends = np.cumsum([step.panel.rows for step in steps])
     windows = (pool.part(np.arange(end - step.panel.rows, end)) for step, end in zip(steps, ends, strict=True))
     sums = [window.measured(claim.form.terms).spread().sums for window in windows]
-    return [each for each in sums if each is not None][-MOST_WINDOWS:]
+    return [window_sums for window_sums in sums if window_sums is not None][-MOST_WINDOWS:]
 
 
 def _pool(steps: Sequence[Step]) -> Panel:
-    """All rows of the past with the scores of who answered; units that are apart stay apart."""
+    """All rows of the past with the scores of the release that served; units that are apart stay apart."""
     codes, first = [], 0
     for step in steps:
         own = np.unique(clustered(step), return_inverse=True)[1] + first

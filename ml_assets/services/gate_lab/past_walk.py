@@ -1,4 +1,4 @@
-"""The past under a `gates:` block: every stored evaluation judged again, in order, against who would have answered."""
+"""The past under a `gates:` block: every stored evaluation judged again, in order, against the release that would have served."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Step:
     """One partition. `champion` and `anchor` are the cases whose candidates would have had these roles; `answering` is what the
-    product's first metric is worth, of whatever answered while the partition came in; `past` what the verdict learned from those
-    before it."""
+    product's first metric is worth, of the release that served when the partition came in; `past` what the verdict learned from
+    those before it."""
 
     case: Case
     champion: Case | None
@@ -34,6 +34,7 @@ class Step:
 
     @property
     def scores(self) -> "dict[str, Floats]":
+        """The scores of each model, (n,) by role."""
         return dict(self.panel.scores)
 
     def judge(self, candidate: "Floats", against: "Mapping[str, Floats]", *, unit: str | None = None) -> Verdict:
@@ -42,6 +43,7 @@ class Step:
         return by_unit(self.case, unit).judge(scores) if unit else self.case.judge(scores, past=self.past)
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the step as JSON values."""
         return {
             "partition": self.case.partition,
             "decision": self.verdict.decision,

@@ -30,7 +30,7 @@ CLOSE = 1.01
 
 @dataclass(frozen=True)
 class Planted:
-    """What became of one planted candidate over the past, by the declared unit and by `row`."""
+    """The verdicts on one planted candidate over the past, by the declared unit and by `row`."""
 
     name: str
     truth: str
@@ -49,16 +49,16 @@ def planted(steps: Sequence[Step], *, tell: Callable[[str], None] = lambda _: No
         SAME: "the champion, against itself",
         NOISY: "the champion with its scores moved a little, against itself",
     }
-    found: dict[str, list[tuple[Verdict, Verdict]]] = {name: [] for name in truths}
+    verdicts: dict[str, list[tuple[Verdict, Verdict]]] = {name: [] for name in truths}
     lost: dict[str, list[str]] = {}
     for step in compared:
         for name, scores in _candidates(step, lost):
             tell(f"{step.case.partition}: {name}")
             against = {"champion": step.scores["champion"], "anchor": step.scores["champion"]} if name in PAIRS else {}
-            found[name].append((step.judge(scores, against), step.judge(scores, against, unit="row")))
+            verdicts[name].append((step.judge(scores, against), step.judge(scores, against, unit="row")))
     return [
         Planted(name, truths[name], tuple(one for one, _ in pairs), tuple(other for _, other in pairs))
-        for name, pairs in found.items()
+        for name, pairs in verdicts.items()
         if pairs
     ]
 
@@ -143,6 +143,6 @@ def single(step: Step) -> list[ClaimSpec]:
         claim
         for claim in step.case.product.gates.claims
         if claim.kind == "prove" and not claim.for_each and [w for w, _ in claim.form.terms] == [1.0, -1.0]
-        and all(each.kind == "metric" and not each.column for each in claim.form.measures)
+        and all(measure.kind == "metric" and not measure.column for measure in claim.form.measures)
         and claim.form.measures[0].models == ("candidate",) and "baseline" not in claim.form.models
     ]  # fmt: skip

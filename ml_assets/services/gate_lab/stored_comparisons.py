@@ -36,7 +36,7 @@ class PolicyError(MlAssetsError):
 
 
 class Policy(Section):
-    """What a policy file holds."""
+    """The content of a policy file."""
 
     gates: GateSpec
 
@@ -78,10 +78,12 @@ class Case:
 
     @property
     def partition(self) -> str:
+        """The partition of the evaluation."""
         return self.evaluation.partition
 
     @cached_property
     def inputs(self) -> list[Manifest]:
+        """The manifests that the evaluation was made from."""
         return self.lineage.inputs(self.evaluation)
 
     @cached_property
@@ -91,6 +93,7 @@ class Case:
 
     @cached_property
     def tested(self) -> list[Manifest]:
+        """The features of the test window, oldest first."""
         return self.lineage.tested(self.evaluation)
 
     @cached_property
@@ -196,7 +199,9 @@ class Case:
         for name in self.product.gates.slices:
             if name not in self.frame.columns:
                 allowed = unknown_name(name, allowed=self.frame.columns)
-                raise PolicyError(f"{self.product.name}: gates divide by '{name}', which is no column of the features; {allowed}")
+                raise PolicyError(
+                    f"{self.product.name}: gates divide by '{name}', which is not a column of the features; {allowed}"
+                )
 
 
 def cases(lineage: Lineage, product: Product) -> list[Case]:
@@ -204,19 +209,19 @@ def cases(lineage: Lineage, product: Product) -> list[Case]:
     current = (
         lineage.ledger.current(product.name, "evaluation", key) for key in lineage.ledger.partitions(product.name, "evaluation")
     )
-    found = [Case(lineage, product, evaluation) for evaluation in current if evaluation is not None]
-    if not found:
+    stored = [Case(lineage, product, evaluation) for evaluation in current if evaluation is not None]
+    if not stored:
         raise NothingStored(f"{product.name}: nothing is evaluated yet; `ml-assets run {product.name}` runs the path")
-    return found
+    return stored
 
 
 def case_of(lineage: Lineage, product: Product, partition: str | None) -> Case:
     """The evaluation of a partition; without one, the newest that compares with a champion."""
-    found = cases(lineage, product)
+    stored = cases(lineage, product)
     if partition is None:
-        compared = [case for case in found if EvaluationFacts.of(case.evaluation).champion]
-        return (compared or found)[-1]
-    named = {case.partition: case for case in found}
+        compared = [case for case in stored if EvaluationFacts.of(case.evaluation).champion]
+        return (compared or stored)[-1]
+    named = {case.partition: case for case in stored}
     if partition not in named:
         raise NothingStored(f"{product.name} {partition}: nothing is evaluated; {unknown_name(partition, allowed=named)}")
     return named[partition]

@@ -1,4 +1,4 @@
-"""What mutants are made of: one stored comparison, its control, and models fitted anew on its rows."""
+"""The material of mutants: one stored comparison, its control, and models fitted again on its rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,6 +32,7 @@ class Subject:
 
     @property
     def product(self) -> "Product":
+        """The product, with the gates that are tried."""
         return self.case.product
 
     @property
@@ -41,21 +42,21 @@ class Subject:
 
     @property
     def answering(self) -> Floats:
-        """The scores of what answers; of the candidate while nothing does."""
+        """The scores of the release that serves; those of the candidate while none does."""
         return self.baselines.get("champion", self.case.scores["candidate"])
 
     def same(self, kept: Ints | slice = slice(None)) -> dict[str, Floats]:
-        """What answers in the place of every model but the simple one, on the rows `kept`."""
+        """The scores of the release that serves in the place of every model but the simple one, on the rows `kept`."""
         return {role: (scores if role == "baseline" else self.answering)[kept] for role, scores in self.case.scores.items()}
 
     @cached_property
     def champion(self) -> Loaded:
-        """The model that answers; the candidate's while none does."""
+        """The model that serves; the candidate's while none does."""
         return self.case.loaded(self.case.answering)
 
     @cached_property
     def control(self) -> Verdict:
-        """What answers, judged against itself: a claim that stops it tells no mutant apart."""
+        """The verdict on the release that serves, judged against itself: a claim that stops it tells no mutant apart."""
         return self.case.judge(self.same())
 
     @cached_property
@@ -76,7 +77,7 @@ class Subject:
 
     @property
     def metric(self) -> str:
-        """What harm is measured in."""
+        """The metric that harm is measured in."""
         return "roc_auc" if self.product.task == "binary" else "rmse"
 
     def harm(self, scores: Floats) -> float:
@@ -99,30 +100,30 @@ class Subject:
         return 2 * max(margins) if margins else self.harm(usual) / 10
 
     def judged(self, mutant: str, about: str, candidate: Floats, *, is_soft: bool = False) -> Mutation:
-        """What the gates say of a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
+        """The verdict of the gates on a candidate with these scores. A soft mutant may be as harmless as a margin allows."""
         known = [scores for role, scores in self.case.scores.items() if role != "baseline"]
-        if any(candidate.size == each.size and np.array_equal(candidate, each) for each in known):
-            return Mutation(mutant=mutant, about=about, fate="no change", told="it scores every row as a stored model does")
+        if any(candidate.size == scores.size and np.array_equal(candidate, scores) for scores in known):
+            return Mutation(mutant=mutant, about=about, fate="no change", message="it scores every row as a stored model does")
         try:
             verdict = self.case.judge({"candidate": candidate, **self.baselines})
         except MlAssetsError as error:
             return Mutation(mutant=mutant, about=about, fate="caught", catches=(Catch("evaluation", str(error)),))
-        return self.told(mutant, about, verdict, is_soft=is_soft)
+        return self.mutation(mutant, about, verdict, is_soft=is_soft)
 
-    def told(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
+    def mutation(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
         """A verdict on a mutant, put in words."""
         surprised = (Catch("too_good", verdict.too_good),) if verdict.too_good and not self.control.too_good else ()
-        if found := (*catches(verdict, self.control), *surprised):
-            return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
+        if caught_by := (*catches(verdict, self.control), *surprised):
+            return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")
-            told = f"{verdict.decision}, but only by {stopped}, which stops what answers now too"
-            return Mutation(mutant=mutant, about=about, fate="let through", told=told, advice=advice or self._advice())
+            message = f"{verdict.decision}, but only by {stopped}, which stops the release that serves now too"
+            return Mutation(mutant=mutant, about=about, fate="let through", message=message, advice=advice or self._advice())
         relative = [claim for claim in verdict.claims if claim.kind == "prove" and "champion" in claim.text]
         if is_soft and relative:
-            told = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
-            return Mutation(mutant=mutant, about=about, fate="within the margin", told=told)
-        return Mutation(mutant=mutant, about=about, fate="let through", told="ACCEPT", advice=advice or self._advice())
+            message = "; ".join(f"{claim.name}: {claim.message}" for claim in relative)
+            return Mutation(mutant=mutant, about=about, fate="within the margin", message=message)
+        return Mutation(mutant=mutant, about=about, fate="let through", message="ACCEPT", advice=advice or self._advice())
 
     def _advice(self) -> str:
         metric, sign = self.metric, "> -" if self.product.task == "binary" else "< "

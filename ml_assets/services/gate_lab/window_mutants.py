@@ -12,7 +12,7 @@ from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches
 from ml_assets.services.gate_lab.subject import Subject
 
 UNKNOWN = 5
-"""One unit in so many has no known outcome."""
+"""One unit in this many has no known outcome."""
 
 
 def storm_day(on: Subject) -> Mutation:
@@ -20,7 +20,7 @@ def storm_day(on: Subject) -> Mutation:
     codes = on.case.panel({"candidate": on.answering}).codes
     worst = codes == np.bincount(codes).argmax()
     scores = np.where(worst, m.inverted(on.answering, task=on.product.task), on.answering)
-    about = f"what answers, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
+    about = f"the release that serves, upside down on one {on.product.gates.unit} ({on.harm(scores):.3f} {on.metric} worse)"
     return on.judged("one storm day", about, scores, is_soft=True)
 
 
@@ -32,7 +32,7 @@ def unlabelled_days(on: Subject) -> Mutation:
     before = on.case.rows(on.case.trained[-product.window.test :])
     doubt = lacking(known, before, product=product)
     about = f"no outcome of one {product.gates.unit} in {UNKNOWN}"
-    return _told("unlabelled days", about, (Catch("evaluation", doubt),) if doubt else (), "this code's coverage is broken")
+    return _mutation("unlabelled days", about, (Catch("evaluation", doubt),) if doubt else (), "this code's coverage is broken")
 
 
 def degenerate_first_release(on: Subject) -> Mutation:
@@ -43,7 +43,7 @@ def degenerate_first_release(on: Subject) -> Mutation:
     )
     advice = "add a floor: a claim about the candidate alone, such as `prove: roc_auc(candidate) > 0.6`"
     about = f"{usual:.3f} for every row, as a first release"
-    return _told("degenerate first release", about, catches(verdict, control), advice)
+    return _mutation("degenerate first release", about, catches(verdict, control), advice)
 
 
 def weakened_block(on: Subject) -> Mutation:
@@ -52,15 +52,17 @@ def weakened_block(on: Subject) -> Mutation:
     first = next(claim for claim in gates.claims if claim.kind == "prove")
     fewer = gates.model_copy(update={"claims": tuple(claim for claim in gates.claims if claim is not first)})
     changes = declaration_changes(on.product, on.product.model_copy(update={"gates": fewer}))
-    found = tuple(Catch("gates", f"{each.name}: {each.reason}") for each in changes if each.effect == "weakened")
+    catches_of_rules = tuple(
+        Catch("gates", f"{change.name}: {change.reason}") for change in changes if change.effect == "weakened"
+    )
     advice = "the code of core/changes is what names this: it is broken"
-    return _told("weakened block", f"the gates without {first.name}", found, advice)
+    return _mutation("weakened block", f"the gates without {first.name}", catches_of_rules, advice)
 
 
-def _told(mutant: str, about: str, found: tuple[Catch, ...], advice: str) -> Mutation:
-    if found:
-        return Mutation(mutant=mutant, about=about, fate="caught", catches=found)
-    return Mutation(mutant=mutant, about=about, fate="let through", told="nothing stopped it", advice=advice)
+def _mutation(mutant: str, about: str, caught_by: tuple[Catch, ...], advice: str) -> Mutation:
+    if caught_by:
+        return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
+    return Mutation(mutant=mutant, about=about, fate="let through", message="nothing stopped it", advice=advice)
 
 
 MUTANTS: dict[str, Callable[[Subject], Mutation]] = {

@@ -10,13 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from ml_assets.core.contract.engine import audit, polars_schema, read_delivery
-from ml_assets.core.draft.asked import Asked, DraftRefused
 from ml_assets.core.draft.contract_text import contract_text
 from ml_assets.core.draft.drafted import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.gates import Plan, tried_plan
 from ml_assets.core.draft.page import page
 from ml_assets.core.draft.product_text import product_text
+from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.draft.sql import dbt_files, plain
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
@@ -45,19 +45,26 @@ class Written:
 
 
 def new_product(
-    source: Source, asked: Asked, *, root: Path, home: Path, taken_ports: Iterable[int], time_format: str | None, say: Say
+    source: Source,
+    request: DraftRequest,
+    *,
+    root: Path,
+    home: Path,
+    taken_ports: Iterable[int],
+    time_format: str | None,
+    say: Say,
 ) -> Written:
     """Draft, try and write a product into `root/<name>`, all or nothing; its history goes below `home`. Raises DraftRefused."""
-    folder, history = root / asked.name, StoredHistory.of(home, asked.name)
+    folder, history = root / request.name, StoredHistory.of(home, request.name)
     refuse_existing(folder, history)
-    draft = drafted(source.frame, source.spec, asked, table=source.table, time_format=time_format)
+    draft = drafted(source.frame, source.spec, request, table=source.table, time_format=time_format)
     size = f"{draft.frame.height:,} rows, {len(draft.columns)} columns"
     by = "of the whole table" if draft.history.is_static else f"by {draft.history.every}"
     say(f"{size}; {len(draft.history.keys)} deliveries {by}")
     port = free_port(taken_ports)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".new-") as scratch:
-        staged = Path(scratch) / asked.name
+        staged = Path(scratch) / request.name
         plan = planned(draft)
         product = _loaded(write_product(staged, draft, plan, port=port))
         draft = replace(draft, quarantined=_most_refused(draft, product))

@@ -29,10 +29,12 @@ class StoredHistory:
 
     @classmethod
     def of(cls, home: Path, product: str) -> "StoredHistory":
+        """Return the history of a product in a home; it may not exist yet."""
         return cls(home / FOLDER / product)
 
     @property
     def profile(self) -> Path:
+        """The page that describes the columns."""
         return self.folder / PROFILE
 
     @property

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from ml_assets.core.contract.reading import DeliveryError, read_delivery
-from ml_assets.core.draft.asked import DraftRefused
 from ml_assets.core.draft.dialect import csv_dialect
+from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name
 
@@ -49,7 +49,7 @@ def read_sources(sources: Sequence[str], *, query: str | None) -> Source:
             )
         if other != spec:
             raise DraftRefused(
-                f"{file} is written otherwise than {files[0]} ({_differences(other, spec)}); a table is written in one way"
+                f"{file} is written differently from {files[0]} ({_differences(other, spec)}); a table is written in one way"
             )
     try:
         frame = pl.concat([frame for frame, _ in parts], how="vertical" if spec.format == "csv" else "vertical_relaxed")
@@ -141,7 +141,7 @@ def _from_sqlalchemy(url: str, query: str) -> pl.DataFrame:
             result = connection.execute(text(query))
             names, rows = list(result.keys()), result.fetchall()
     except (ArgumentError, NoSuchModuleError) as error:
-        raise DraftRefused(f"{_shown(url)} is no URL of a database that can be reached: {error}") from None
+        raise DraftRefused(f"{_shown(url)} is not a URL of a database that can be reached: {error}") from None
     except ModuleNotFoundError as error:
         raise DraftRefused(f"{_shown(url)}: the driver {error.name} is not installed; `pip install {error.name}`") from None
     except SQLAlchemyError as error:

@@ -1,4 +1,4 @@
-"""What `ml-assets new` says at the end: what was drafted, what a person should look at, and the next two commands."""
+"""The last lines of `ml-assets new`: what was drafted, what a person should look at, and the next two commands."""
 
 import shlex
 from collections.abc import Iterator
@@ -33,8 +33,8 @@ def _rows(written: Written) -> Iterator[tuple[str, str]]:
         yield "time", f"none: each delivery is the whole table; {kept} by the key to judge on before they are trained on"
     else:
         yield "time", f"{roles.time.name}; {len(keys)} deliveries by {draft.history.every}, {keys[0]} to {keys[-1]}"
-    made = f", made of {', '.join(column.name for column in roles.key.columns)}" if roles.key.is_made else ""
-    yield "key", ("a digest of each row, since no column names it" if roles.key.is_counted else roles.key.field + made)
+    origin = f", made of {', '.join(column.name for column in roles.key.columns)}" if roles.key.is_made else ""
+    yield "key", ("a digest of each row, since no column names it" if roles.key.is_counted else roles.key.field + origin)
     yield "features", ", ".join(feature.name for feature in draft.features)
     if draft.slices:
         yield "slices", ", ".join(column.name for column in draft.slices)
@@ -45,15 +45,15 @@ def _rows(written: Written) -> Iterator[tuple[str, str]]:
 
 
 def _to_look_at(written: Written) -> Iterator[str]:
-    """What the draft is not sure of."""
+    """Lines about decisions that the draft isn't sure of."""
     draft, roles = written.draft, written.draft.roles
     for name, reason in roles.after.items():
         undo = "" if reason.startswith("--after") else f"; if it is known when the question is asked: --known {shlex.quote(name)}"
         yield f"{name} is taken for an outcome: {reason}{undo}"
-    for told in draft.suspicious:
-        strength = f"{told.column} alone tells {roles.label.name} with {told.metric} {told.value:.3f}"
-        yield f"{strength}; if it is not known before: --after {shlex.quote(told.column)}"
+    for suspect in draft.suspicious:
+        strength = f"{suspect.column} alone tells {roles.label.name} with {suspect.metric} {suspect.value:.3f}"
+        yield f"{strength}; if it is not known before: --after {shlex.quote(suspect.column)}"
     for name, reason in roles.unused.items():
-        yield f"{name} is no feature: {reason}"
+        yield f"{name} is not a feature: {reason}"
     yield from draft.notes
     yield from written.plan.notes

@@ -1,1 +1,1 @@
-"""What would run now and why: what a plan looks at, and its root causes in words."""
+"""The work that would run now and why: the situation that a plan looks at, and its root causes in words."""

@@ -1,4 +1,4 @@
-"""What stands for each asset of a product now, read from the ledger for a plan: few queries, however many partitions.
+"""The current manifest of each asset of a product, read from the ledger for a plan: few queries, however many partitions.
 
 Rows are taken as the database's driver gives them: a plan looks at hundreds of thousands.
 """
@@ -18,22 +18,23 @@ from resources.ledger.ledger import Ledger
 from resources.store.blobs import Blobs, LocalBlobs
 
 DeclaredKind = Literal["code", "config", "environment"]
-"""What decides a stage's output besides its inputs."""
+"""All that decides a stage's output apart from its inputs."""
 _Made = tuple[Asset, str, dict[Asset, str]]
 """A manifest's asset, its data version and what it read."""
 
 
 @dataclass(frozen=True)
-class Stands:
-    """`current`: what stands by asset. `accepted`: the partitions whose standing evaluation has newest evidence of an ACCEPT."""
+class CurrentManifests:
+    """`current`: the current manifest by asset. `accepted`: the partitions whose current evaluation has newest evidence of an
+    ACCEPT."""
 
     current: dict[Asset, CurrentManifest]
     accepted: frozenset[str]
 
 
-def stands(connection: Connection, product: Product, stored: Collection[str]) -> Stands:
-    """What stands, with the digests that the store has. Manifests that were replaced are read too: a walk over a table costs less
-    than to look most of it up row by row."""
+def current_manifests(connection: Connection, product: Product, stored: Collection[str]) -> CurrentManifests:
+    """The current manifests, with the digests that the store has. Manifests that were replaced are read too: a walk over a table
+    costs less than to look most of it up row by row."""
     several, m = _published_last(connection, product), schema.manifests.c
     columns = (
         m.seq,
@@ -45,7 +46,7 @@ def stands(connection: Connection, product: Product, stored: Collection[str]) ->
         m.code + " " + m.config + " " + m.environment,
     )
     there = frozenset(stored)
-    made: dict[int, _Made] = {}
+    producers: dict[int, _Made] = {}
     definitions: dict[str, Definition] = {}
     current: dict[Asset, CurrentManifest] = {}
     evaluations: dict[str, str] = {}
@@ -56,17 +57,17 @@ def stands(connection: Connection, product: Product, stored: Collection[str]) ->
     ):
         asset: Asset = (word(stage, stage), word(partition, partition))
         inputs: dict[Asset, str] = {}
-        made[seq] = (asset, version, inputs)
+        producers[seq] = (asset, version, inputs)
         if several.get(asset, seq) == seq:
             if (definition := definitions.get(decided)) is None:
                 definition = definitions[decided] = Definition(*decided.split(" "))
             current[asset] = CurrentManifest(definition, version, inputs, (snapshot or version) in there)
             if id is not None:
                 evaluations[asset[1]] = id
-    _read_inputs(connection, made)
+    _read_inputs(connection, producers)
     passed = _passed(connection)
     accepted = frozenset(key for key, id in evaluations.items() if passed.get(id))
-    return Stands(current, accepted)
+    return CurrentManifests(current, accepted)
 
 
 def production_moves(connection: Connection, product: Product) -> list[Move]:
@@ -95,21 +96,21 @@ def _published_last(connection: Connection, product: Product) -> dict[Asset, int
     return {(stage, partition): seq for stage, partition, seq in _rows(connection, query)}
 
 
-def _read_inputs(connection: Connection, made: Mapping[int, _Made]) -> None:
+def _read_inputs(connection: Connection, producers: Mapping[int, _Made]) -> None:
     """Note what each manifest read: data versions by (stage or landing table, partition). What an evaluation learned from earlier
     ones has no producer and is left out: it makes nothing stale."""
     i = schema.inputs.c
-    find = made.get
+    find = producers.get
     for consumer, producer in _rows(connection, select(i.consumer, i.producer).where(i.producer.is_not(None))):
         if (reader := find(consumer)) is not None:  # else it is of another product
-            asset, version, _ = made[producer]
+            asset, version, _ = producers[producer]
             reader[2][asset] = version
     delivered = select(i.consumer, i.asset, i.partition, i.data_version).where(
         i.producer.is_(None), i.asset.startswith("landing/")
     )
     for consumer, name, partition, version in _rows(connection, delivered):
-        if consumer in made:
-            made[consumer][2][name, partition] = version
+        if consumer in producers:
+            producers[consumer][2][name, partition] = version
 
 
 def _passed(connection: Connection) -> dict[str, int]:

@@ -1,4 +1,5 @@
-"""Gather what a plan looks at, in few queries: what stands, what is declared, what is delivered, who answers."""
+"""Gather what a plan looks at, in few queries: the current manifests, the declarations, the deliveries and the releases that
+serve."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.release.serving_history import answered
 from ml_assets.services.planning import nothing_to_do
-from ml_assets.services.planning.ledger_reads import DeclaredKind, made_otherwise, production_moves, stands, stored
+from ml_assets.services.planning.ledger_reads import DeclaredKind, current_manifests, made_otherwise, production_moves, stored
 from ml_assets.services.planning.untrained import untrained
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
@@ -45,7 +46,7 @@ def make_plan(lineage: Lineage, landing: Landing, product: Product, *, cache: Pa
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a plan looks at outside of the ledger. `state` is the digest of it and of the ledger."""
+    """The situation outside the ledger that a plan looks at. `state` is the digest of it and of the ledger."""
 
     stored: Sequence[str]
     delivered: Mapping[str, Mapping[str, str]]
@@ -55,8 +56,8 @@ class Surroundings:
 
 
 def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
-    """What is stale of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered and
-    was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
+    """The stale snapshots of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered
+    and was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
     aside."""
     around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
     items = Planner(product, situation(lineage.ledger, product, around), makes_missing=False).plan(until=stage)
@@ -76,26 +77,26 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
 
 
 def definitions(product: Product) -> dict[str, Definition]:
-    """What decides each stage's output besides its inputs, as declared now."""
+    """The definition of each stage as declared now: all that decides its output apart from its inputs."""
     return {name: _definition(product, stage) for name, stage in stages.STAGES.items()}
 
 
 def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situation:
     """All that a plan of the product looks at."""
     with ledger.engine.connect() as connection:
-        standing = stands(connection, product, around.stored)
+        manifests = current_manifests(connection, product, around.stored)
         moves = production_moves(connection, product)
         refused = untrained(connection, product)
     is_any = bool(recalls.recalls(ledger, product.name))
-    known = {key for stage, key in standing.current if stage == "raw"} | set(around.delivered)
+    known = {key for stage, key in manifests.current if stage == "raw"} | set(around.delivered)
     return Situation(
-        standing=standing.current,
+        current=manifests.current,
         definitions=around.definitions,
         delivered=around.delivered,
         reference=around.reference,
         answered=answered(moves, sorted(known)),
-        accepted=standing.accepted,
-        untrained={key: each.as_planned for key, each in refused.items()},
+        accepted=manifests.accepted,
+        untrained={key: stage.as_planned for key, stage in refused.items()},
         recalled=recalls.recalled_partitions(ledger, product.name, around.delivered) if is_any else {},
         recalled_releases=recalled_bundles(ledger, product.name, "production") if is_any else frozenset(),
     )
@@ -135,7 +136,7 @@ def _declared(ledger: Ledger, product: Product, stage: str, kind: DeclaredKind) 
 
 
 def declared_change(product: Product, then: Manifest, kind: DeclaredKind) -> str:
-    """What is declared otherwise now than where this manifest was made, in words."""
+    """The difference between the present declaration and that of this manifest, in words."""
     stage = stages.STAGES[then.recipe.stage]
     now = {
         "config": stages.stage_config(product, stage),
@@ -146,8 +147,8 @@ def declared_change(product: Product, then: Manifest, kind: DeclaredKind) -> str
     names = {"config": "product.yaml", "environment": "library", "code": f"code of {stage.name}"}
     if kind == "code":
         return f"{names['code']} changed: {_few([path for path, _, _ in changes], ', ') or 'its files'}"
-    told = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
-    return f"{names[kind]}: {told or f'{kind} of {stage.name} changed'}"
+    message = _few([f"{path} {_shown(old)} -> {_shown(new)}" for path, old, new in changes], "; ")
+    return f"{names[kind]}: {message or f'{kind} of {stage.name} changed'}"
 
 
 def declared_otherwise(product: Product, manifest: Manifest) -> list[DeclaredKind]:

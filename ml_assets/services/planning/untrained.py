@@ -20,8 +20,8 @@ from resources.lineage import Lineage
 
 
 class ReadRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a candidate would have been made by and from: `features` are data versions by partition, of the training window and of
-    the test window."""
+    """The code and the inputs that a candidate would have been made with: `features` are data versions by partition, of the
+    training window and of the test window."""
 
     code: str
     config: str
@@ -91,8 +91,8 @@ class _Known(Exception):
 
 def tested_features(ledger: Ledger, product: Product, partition: str) -> list[Manifest]:
     """The features of the test window that are there, in order."""
-    found = (ledger.current(product.name, "features", key) for key in test_keys(product, partition))
-    return [manifest for manifest in found if manifest is not None]
+    manifests = (ledger.current(product.name, "features", key) for key in test_keys(product, partition))
+    return [manifest for manifest in manifests if manifest is not None]
 
 
 def is_as_refused(ledger: Ledger, product: Product, refused: Untrained, partition: str) -> bool:
@@ -107,9 +107,9 @@ def is_as_refused(ledger: Ledger, product: Product, refused: Untrained, partitio
 
 
 def outcomes_awaited(product: Product, tested: list[Manifest]) -> str:
-    """Why a candidate waits for outcomes: none of its whole test window is known. Empty if it does not."""
-    if not tested or any(each.facts.get("labelled") != 0 for each in tested):  # older code may not have counted
+    """The reason why a candidate waits for outcomes: none of its whole test window is known. Empty if it does not."""
+    if not tested or any(manifest.facts.get("labelled") != 0 for manifest in tested):  # older code may not have counted
         return ""
-    window = ", ".join(each.partition for each in tested)
+    window = ", ".join(manifest.partition for manifest in tested)
     label = product.features.label
     return f"no {label} of the test window {window} is known yet: training waits for a delivery of it that brings them"

@@ -1,1 +1,1 @@
-"""What is proven of raw, dataset and features before anything is made from them. Dagster's checks show it (checks/)."""
+"""Proofs about raw, dataset and features before anything is made from them. Dagster's checks show them (checks/)."""

@@ -45,11 +45,11 @@ def keeps_contract(lineage: Lineage, product: Product, raw: Manifest) -> Sequenc
 
 def _finding(claim: str, breaches: Sequence["Breach"], command: str) -> Finding:
     """A claim with the breaches that disprove it; `command` shows the refused rows."""
-    told = "; ".join(breach.message for breach in breaches)
-    if told and CLAIMS[claim] == ("quarantined",):
-        told = f"{told}; `{command}` shows them"
+    message = "; ".join(breach.message for breach in breaches)
+    if message and CLAIMS[claim] == ("quarantined",):
+        message = f"{message}; `{command}` shows them"
     details = {"examples": [list(breach.examples) for breach in breaches]} if breaches else {}
-    return Finding(claim, not breaches, told or DESCRIPTIONS[claim], details=details)
+    return Finding(claim, not breaches, message or DESCRIPTIONS[claim], details=details)
 
 
 def accounted(lineage: Lineage, product: Product, dataset: Manifest) -> Sequence[Finding]:
@@ -61,5 +61,7 @@ def accounted(lineage: Lineage, product: Product, dataset: Manifest) -> Sequence
         for table in product.delivery.tables
     }
     lost = [f"{t}: {r} delivered, {d} kept, {q} refused" for t, (r, d, q) in counts.items() if r != d + q]
-    details = {f"{t}_{n}": c for t, each in counts.items() for n, c in zip(("raw", "dataset", "quarantine"), each, strict=True)}
+    details = {
+        f"{t}_{n}": c for t, triple in counts.items() for n, c in zip(("raw", "dataset", "quarantine"), triple, strict=True)
+    }
     return [Finding(ROWS_ACCOUNTED, not lost, "; ".join(lost) or "raw = dataset + quarantine", details=details)]

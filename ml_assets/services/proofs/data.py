@@ -20,15 +20,15 @@ class Looking(NamedTuple):
 
 
 def data_proofs(lineage: Lineage, dbt: Dbt, product: Product, stage: str) -> list[Looking]:
-    """What is proven of one stage of the product."""
-    found = [
+    """The proofs about one stage of the product."""
+    pending = [
         Looking(contract.CONTRACT, partial(contract.keeps_contract, lineage, product)),
         Looking(contract.ROWS, partial(contract.accounted, lineage, product)),
         Looking(features.dbt_proof(product), partial(features.dbt_tests, lineage.snapshots, dbt, product)),
         Looking(features.FEATURES_CONTRACT, partial(features.keeps_contract, lineage.snapshots, product)),
         Looking(leakage.LEAKAGE, partial(leakage.no_leakage, lineage, dbt, product)),
     ]
-    return [each for each in found if each.proof.stage == stage]
+    return [proof for proof in pending if proof.proof.stage == stage]
 
 
 def prove_all(lineage: Lineage, dbt: Dbt, product: Product, manifest: Manifest, *, run: str) -> Iterator[tuple[Finding, bool]]:

@@ -32,11 +32,11 @@ def dbt_tests(snapshots: Snapshots, dbt: Dbt, product: Product, features: Manife
 def relations(snapshots: Snapshots, product: Product, features: Manifest) -> dict[str, Path]:
     """The stored Parquet file of each dbt relation of a features snapshot."""
     path = snapshots.path
-    found = {name: path(features.snapshot, f"lookups/{name}.parquet") for name in FeaturesFacts.of(features).lookups}
-    found[f"{product.name}_requests"] = path(features.snapshot, "requests.parquet")
-    found[f"{product.name}_labels"] = path(features.snapshot, "labels.parquet")
-    found[f"{product.name}_features"] = path(features.snapshot, "features.parquet")
-    return found
+    paths = {name: path(features.snapshot, f"lookups/{name}.parquet") for name in FeaturesFacts.of(features).lookups}
+    paths[f"{product.name}_requests"] = path(features.snapshot, "requests.parquet")
+    paths[f"{product.name}_labels"] = path(features.snapshot, "labels.parquet")
+    paths[f"{product.name}_features"] = path(features.snapshot, "features.parquet")
+    return paths
 
 
 def keeps_contract(snapshots: Snapshots, product: Product, features: Manifest) -> Sequence[Finding]:
@@ -54,6 +54,6 @@ def _held(frame: "pl.DataFrame", product: Product) -> Finding:
         product.contract.Features.validate(frame, lazy=True)
     except SchemaErrors as error:
         cases = error.failure_cases.head(5).select("column", "check", "failure_case").rows()
-        told = "; ".join(f"{column}: {check} ({case})" for column, check, case in cases)
-        return Finding(KEEPS_CONTRACT, False, f"{error.failure_cases.height} failure cases, first: {told}")
+        message = "; ".join(f"{column}: {check} ({case})" for column, check, case in cases)
+        return Finding(KEEPS_CONTRACT, False, f"{error.failure_cases.height} failure cases, first: {message}")
     return Finding(KEEPS_CONTRACT, True, f"{frame.height} rows keep the contract", details={"rows": frame.height})

@@ -29,13 +29,13 @@ def no_leakage(lineage: Lineage, dbt: Dbt, product: Product, features: Manifest)
     from ml_assets.core.lineage.stages import STAGES, stage_code
 
     if features.recipe.code != stage_code(product, STAGES["features"]):
-        told = "made by other SQL or code than today's, which cannot build them again; `ml-assets run` makes them first"
-        return [Finding(CLAIM, False, told, is_kept=False)]
+        message = "made by other SQL or code than today's, which cannot build them again; `ml-assets run` makes them first"
+        return [Finding(CLAIM, False, message, is_kept=False)]
     published = lineage.snapshots.frame(features.snapshot, "features.parquet")
     if published.is_empty():
         return [_nothing_to_compare("the partition has no rows", {"rows": 0})]
     cut, until = _span(product, published, features.partition)
-    inputs = [lineage.handle(each) for each in lineage.inputs(features)]
+    inputs = [lineage.handle(manifest) for manifest in lineage.inputs(features)]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         erased, count = _erase(product, sources(inputs, product), cut, Path(folder))
         built = run_models(erased, product, features.partition, dbt)
@@ -64,7 +64,7 @@ def _cut(product: Product, times: "pl.Series", start: datetime) -> tuple[datetim
 
 
 def _erase(
-    product: Product, found: Mapping[str, Sequence[Path]], cut: datetime, folder: Path
+    product: Product, deliveries: Mapping[str, Sequence[Path]], cut: datetime, folder: Path
 ) -> tuple[dict[str, list[Path]], int]:
     """Write the dataset's files again with every outcome from `cut` on set to null; how many values that were."""
     import polars as pl
@@ -73,7 +73,7 @@ def _erase(
 
     written: dict[str, list[Path]] = {}
     count = 0
-    for name, paths in found.items():
+    for name, paths in deliveries.items():
         stage, table = name.split(".")
         if stage != "dataset":
             written[name] = list(paths)
@@ -100,15 +100,15 @@ def _compare(
     is_compared = pl.lit(value=True) if product.partitions.is_static else pl.col(time) < until
     before = published.filter(is_compared).select(columns).sort(key)
     after = rebuilt.filter(is_compared).select(columns).sort(key)
-    told = {**details, "rows": before.height}
+    details_with_rows = {**details, "rows": before.height}
     if not details["erased_values"]:
         since = "" if product.partitions.is_static else f" from {details['cut']} on"
-        return _nothing_to_compare(f"no outcome is known{since}", told)
+        return _nothing_to_compare(f"no outcome is known{since}", details_with_rows)
     if before.height != after.height:
-        return Finding(CLAIM, False, f"{before.height} rows became {after.height}", details=told)
+        return Finding(CLAIM, False, f"{before.height} rows became {after.height}", details=details_with_rows)
     moved = [c for c in columns if not before[c].equals(after[c], null_equal=True)]
     description = f"{', '.join(moved)} know {_told_later(product)}" if moved else f"{before.height} rows are unmoved"
-    return Finding(CLAIM, not moved, description, details=told)
+    return Finding(CLAIM, not moved, description, details=details_with_rows)
 
 
 def _told_later(product: Product) -> str:

@@ -1,4 +1,5 @@
-"""A partition is plausible beside the ones before it; what fails a claim that product.yaml holds back stays out of training."""
+"""A partition is plausible compared with the ones before it; what fails a claim that product.yaml holds back stays out of
+training."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def is_plausible(lineage: Lineage, product: Product, settings: Settings, feature
 
 
 def compared_with(lineage: Lineage, product: Product, features: Manifest) -> str:
-    """The digest of what a finding depends on besides: the partitions before it, and whether a person accepted it."""
+    """The digest of what else a finding depends on: the partitions before it, and whether a person accepted it."""
     from ml_assets.services.watching.summaries import features_before
 
     entry = accepted(lineage.ledger, product.name).get(features.partition)
@@ -45,14 +46,14 @@ def compared_with(lineage: Lineage, product: Product, features: Manifest) -> str
 
 
 def refuse_held(lineage: Lineage, product: Product, settings: Settings, inputs: Sequence[Manifest], *, run: str) -> None:
-    """Raise NotProven if one of these features is held back. Those that nobody looked at yet are looked at now."""
-    held = set(product.plausibility.hold)
+    """Raise NotProven if one of these features is held back. Those that no one looked at yet are looked at now."""
+    holding = set(product.plausibility.hold)
     reasons = []
-    for features in inputs if held else ():
+    for features in inputs if holding else ():
         if features.recipe.stage != "features":
             continue
         for finding in _latest(lineage, product, settings, features, run=run):
-            if finding.claim in held and not finding.passed:
+            if finding.claim in holding and not finding.passed:
                 reasons.append(f"{features.asset} {features.partition}: {finding.claim}: {finding.description}")
     if reasons:
         body = {"product": product.name, "stage": "features", "partition": inputs[-1].partition, "reasons": reasons}
@@ -61,13 +62,18 @@ def refuse_held(lineage: Lineage, product: Product, settings: Settings, inputs: 
 
 
 def _latest(lineage: Lineage, product: Product, settings: Settings, features: Manifest, *, run: str) -> Iterator[Finding]:
-    """What was found last, if nothing of it is against the partition; else it is looked at again: it may be accepted by now."""
+    """The latest findings, if none is against the partition; otherwise new ones, because it may have been accepted since."""
     known = lineage.ledger.evidence(features.id)
     if all(claim in known and known[claim].body.passed for claim in product.plausibility.hold):
         return
-    beside = compared_with(lineage, product, features)
+    other_inputs = compared_with(lineage, product, features)
     look = PLAUSIBLE.prove(
-        lineage.ledger, product, features, lambda m: is_plausible(lineage, product, settings, m), run=run, beside=beside
+        lineage.ledger,
+        product,
+        features,
+        lambda m: is_plausible(lineage, product, settings, m),
+        run=run,
+        other_inputs=other_inputs,
     )
     yield from (finding for finding, _ in look)
 

@@ -33,5 +33,5 @@ def unseen(lineage: Lineage, product: Product, release: Manifest) -> Finding:
     except OtherSplit as error:
         return Finding(TESTED_ON_UNSEEN, False, str(error))
     seen = sorted(trained & tested)
-    told = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
-    return Finding(TESTED_ON_UNSEEN, bool(trained and tested) and not seen, told)
+    message = f"trained on {', '.join(seen)}, and tested on them" if seen else f"tested on {', '.join(sorted(tested))}"
+    return Finding(TESTED_ON_UNSEEN, bool(trained and tested) and not seen, message)

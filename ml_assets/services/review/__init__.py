@@ -1,1 +1,1 @@
-"""What a change of code, products and libraries means, against the commit that it is to be merged into."""
+"""The effects of a change of code, products and libraries, against the commit that it is to be merged into."""

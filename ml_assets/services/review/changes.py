@@ -1,4 +1,4 @@
-"""What differs between two sides: every product's declaration, contract, SQL and code."""
+"""The differences between two sides: every product's declaration, contract, SQL and code."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +60,8 @@ class Differences:
 
 
 def differences(base: Side, head: Side, products: Sequence[str] = (), *, may_execute: bool = True) -> Differences:
-    """What differs, of all products or of some. Contracts are Python, and are compared rule by rule if head's may be executed."""
+    """The differences between two sides, for all products or for some. Contracts are Python, and are compared rule by rule if
+    head's may be executed."""
     names = [name for name in dict.fromkeys([*base.products, *base.problems, *head.products]) if not products or name in products]
     both = [name for name in names if name in base.products and name in head.products]
     return Differences(
@@ -90,7 +91,7 @@ def _changes(base: Side, head: Side, name: str, *, may_execute: bool) -> Iterato
 
 
 def _judging_code(base: Side, head: Side, name: str) -> Change | None:
-    """What judges a candidate, where it computes otherwise or is in no repository and pinned otherwise."""
+    """The change of the code that judges a candidate, where it computes differently or is pinned differently."""
     was, now = (side.libraries.get(ITSELF) for side in (base, head))
     modules = [*changed_code(base, head, *JUDGING), *changed_packages(base, head, *PROOFS)]
     if not modules and was == now:

@@ -26,7 +26,7 @@ class NothingToCompareWith(MlAssetsError):
 
 @dataclass(frozen=True)
 class Experiment:
-    """What was tried, against which commit, and what came of it. `pictures`: SVG by file name."""
+    """An experiment: the change, the commit that it is compared with, and the result. `pictures`: SVG by file name."""
 
     base: str
     changes: Sequence[Change]

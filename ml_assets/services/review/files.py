@@ -28,7 +28,7 @@ def write_walk(folder: Path, side: SideRows) -> None:
 
 
 def read_walk(folder: Path) -> SideRows:
-    """What one side walked. Raises NotComparable for files that are not those of the protocol."""
+    """Read the result of one side's walk. Raises NotComparable for files that are not those of the protocol."""
     walked = read_record(folder / WALKED, Walked)
     scores = _table(folder / SCORES, {WINDOW: pl.String, SCORE: pl.Float64})
     rows = _table(folder / ROWS, {})
@@ -55,19 +55,19 @@ def read_gates(file: Path | None) -> Gates:
 def read_record(file: Path, record: type[Record]) -> Record:
     """A JSON file of this protocol as its record. Raises NotComparable."""
     try:
-        found = msgspec.json.decode(_bytes(file), type=record)
+        content = msgspec.json.decode(_bytes(file), type=record)
     except msgspec.MsgspecError as error:
         raise NotComparable(f"{file.name}: is not what the protocol says: {error}") from None
-    if getattr(found, "protocol", PROTOCOL) != PROTOCOL:
+    if getattr(content, "protocol", PROTOCOL) != PROTOCOL:
         raise NotComparable(f"{file.name}: is of another protocol than {PROTOCOL}")
-    return found
+    return content
 
 
 def _table(file: Path, types: Mapping[str, pl.DataType | type[pl.DataType]]) -> pl.DataFrame:
     try:
         frame = pl.read_parquet(BytesIO(_bytes(file)))
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise NotComparable(f"{file.name}: is no table: {str(error).splitlines()[0]}") from None
+        raise NotComparable(f"{file.name}: is not a table: {str(error).splitlines()[0]}") from None
     for name, type_ in types.items():
         if frame.schema.get(name) != type_ or frame[name].null_count():
             raise NotComparable(f"{file.name}: {name} is not {type_} without gaps")

@@ -54,7 +54,7 @@ class Setup:
 
     @property
     def by_hand(self) -> str:
-        """What no file can do."""
+        """The steps that people take by hand, since no file can."""
         return self._filled("by-hand.txt")
 
     def _filled(self, template: str) -> str:
@@ -73,7 +73,7 @@ class Setup:
 
 
 def setup(repository: Repository, forge: ForgeName, *, roots: Sequence[Path], requirements: str, owners: Sequence[str]) -> Setup:
-    """What the repository needs. Raises SetupRefused where it has no products or doesn't pin ml-assets."""
+    """The files and settings that the repository needs. Raises SetupRefused where it has no products or doesn't pin ml-assets."""
     inside = [root for root in roots if repository.holds(root)]
     names = sorted(file.parent.name for root in inside for file in root.glob(f"*/{SPEC_FILE}"))
     if not names:

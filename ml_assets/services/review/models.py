@@ -46,7 +46,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Arena:
-    """Where comparisons are made: both sides' processes, the ledger that says what was delivered, a folder for their files.
+    """The place of comparisons: both sides' processes, the ledger that says what was delivered, a folder for their files.
     `walked` has what head's walks wrote on another machine, by product: head is then not run. Its walks are copied to `kept`.
     `pictures` gets what is drawn, by file name."""
 
@@ -93,8 +93,10 @@ class Arena:
         return Ended(0, ())
 
     def _walk(self, side: SideProcess, product: str, windows: Collection[str], *more: str) -> Ended:
-        asked = [f"--window={window}" for window in windows]
-        return side.run("walk", product, *_PROTOCOL, *asked, f"--output={self._folder(side, product)}", *more, say=self.say)
+        windows_options = [f"--window={window}" for window in windows]
+        return side.run(
+            "walk", product, *_PROTOCOL, *windows_options, f"--output={self._folder(side, product)}", *more, say=self.say
+        )
 
     def _compared(self, question: Question, gates: Gates) -> Comparison:
         name = question.base.name
@@ -112,7 +114,7 @@ class Arena:
         return msgspec.structs.replace(result, pictures=tuple(drawn), production=production)
 
     def _by_head(self, question: Question) -> VerdictFacts | None:
-        """What head's own gates say; None where its code cannot judge."""
+        """The verdict of head's own gates; None where its code cannot judge."""
         product = question.base.name
         file = self.folder / f"{product}.{JUDGED}"
         walks = [f"--{side.name}={self._folder(side, product)}" for side in (self.base, self.head)]

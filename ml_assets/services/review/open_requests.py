@@ -37,7 +37,7 @@ MOST_BYTES = 4 << 30
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a merge request, in words."""
+    """The outcome of a merge request, in words."""
 
     words: str
     is_failure: bool = False

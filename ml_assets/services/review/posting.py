@@ -37,7 +37,7 @@ def post(
 def _approvals(
     forge: Forge, repository: Repository, review: Review | None, requests: Sequence[ChangeRequest], roots: Sequence[Path]
 ) -> Approvals | None:
-    """Who approves, asked only where something is acknowledged. An author of one of the requests is none of them."""
+    """The approvers, requested only if something is acknowledged. An author of one of the requests doesn't count."""
     if review is None or not review.acknowledged:
         return None
     approvers = {name for request in requests for name in forge.approvers(request)} - {request.author for request in requests}

@@ -28,7 +28,7 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
     is_unseen = base.windows.is_in(list(named.windows))
     rows = base.rows.filter(is_unseen)
     key = list(walker.product.features.key)
-    tested = [walker.handle(walker.made("features", each)) for window in windows for each in window.tested]
+    tested = [walker.handle(walker.snapshot("features", key)) for window in windows for key in window.tested]
     requests = pl.concat([handle.frame("requests.parquet") for handle in tested], how="vertical_relaxed")
     try:
         scores = own_scores(walker.handle(release), rows.select(key).join(requests, on=key, how="left", maintain_order="left"))

@@ -15,7 +15,7 @@ JSON = "report.json"
 
 
 class ReportRefused(MlAssetsError):
-    """The file is no report.json, or not of the commit that it should be of."""
+    """The file is not a report.json, or not of the commit that it should be of."""
 
 
 def as_json(review: Review) -> str:
@@ -50,5 +50,5 @@ def read(file: Path) -> Review:
         return msgspec.json.decode(file.read_bytes(), type=Review)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ReportRefused(
-            f"{file.name} is no report: {error}; `ml-assets schema report.json` prints what it may hold"
+            f"{file.name} is not a report: {error}; `ml-assets schema report.json` prints what it may hold"
         ) from None

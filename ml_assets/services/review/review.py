@@ -60,15 +60,15 @@ def review(
         tree = tree_side(repository, current.products, current.cache)
         head = commit_side(repository, repository.commit(ref_of_head), current.products, tree) if elsewhere else tree
         base = commit_side(repository, commit, current.products, tree)
-        found = differences(base, head, products, may_execute=elsewhere is None)
-    given = acknowledged(found.changes, repository.trailers(commit, TRAILER, ref_of_head))
+        compared = differences(base, head, products, may_execute=elsewhere is None)
+    given = acknowledged(compared.changes, repository.trailers(commit, TRAILER, ref_of_head))
     if elsewhere:
-        given = left_to_owners(given, [change for change in found.changes if change.reason == UNREAD])
-    reviewing = _Reviewing(repository, current, commit, found, given, say, elsewhere.walks if elsewhere else None, keep_walks)
+        given = left_to_owners(given, [change for change in compared.changes if change.reason == UNREAD])
+    reviewing = _Reviewing(repository, current, commit, compared, given, say, elsewhere.walks if elsewhere else None, keep_walks)
     comparisons = [*reviewing.comparisons(is_compared=is_compared)]
-    stale, serving = _reach(current, found)
+    stale, serving = _reach(current, compared)
     outcome, reasons = decided(
-        changes=found.changes, stale=found.stale, comparisons=comparisons, given=given, problems=found.problems
+        changes=compared.changes, stale=compared.stale, comparisons=comparisons, given=given, problems=compared.problems
     )
     result = Review(
         base=commit,
@@ -76,14 +76,14 @@ def review(
         is_dirty=elsewhere is None and repository.is_dirty,
         outcome=outcome,
         reasons=reasons,
-        on_inconclusive="fail" if any(p.ci.on_inconclusive == "fail" for p in found.base.products.values()) else "pass",
-        changes=tuple(found.changes),
+        on_inconclusive="fail" if any(p.ci.on_inconclusive == "fail" for p in compared.base.products.values()) else "pass",
+        changes=tuple(compared.changes),
         comparisons=tuple(comparisons),
         stale=tuple(stale),
         serving=serving,
         acknowledged=tuple(given.given.values()),
         unread=given.unread,
-        problems=tuple(found.problems),
+        problems=tuple(compared.problems),
         seconds=clock.seconds()["cpu"],
     )
     return result, reviewing.pictures
@@ -94,7 +94,7 @@ class _Reviewing:
     repository: Repository
     current: Settings
     commit: str
-    found: Differences
+    differences: Differences
     given: Acknowledged
     say: Say
     walked: Path | None
@@ -103,27 +103,27 @@ class _Reviewing:
 
     def comparisons(self, *, is_compared: bool) -> Iterator[Comparison]:
         """Of every product that changes at all. One whose models stay what they are is accepted by that."""
-        found = self.found
-        touched = dict.fromkeys([*(each.product for each in found.changes), *(each.product for each in found.stale)])
-        modelled = {stage.product for stage in found.stale if stage.stage in UNJUDGED}
-        asked: list[str] = []
+        compared = self.differences
+        touched = dict.fromkeys([*(change.product for change in compared.changes), *(stage.product for stage in compared.stale)])
+        modelled = {stage.product for stage in compared.stale if stage.stage in UNJUDGED}
+        names: list[str] = []
         for name in touched:
-            if name not in found.base.products or name not in found.head.products:
+            if name not in compared.base.products or name not in compared.head.products:
                 yield not_compared(name, "INCONCLUSIVE", "only one side has it; after the merge, promotion decides")
             elif name not in modelled:
                 yield not_compared(name, "ACCEPT", "no model comes out differently")
             elif not is_compared:
                 yield not_compared(name, "INCONCLUSIVE", "the models were not compared; after the merge, promotion decides")
             else:
-                asked.append(name)
-        if asked:
-            yield from self._walked(asked)
+                names.append(name)
+        if names:
+            yield from self._walked(names)
 
     def _walked(self, names: Sequence[str]) -> Iterator[Comparison]:
         from ml_assets.services.review.models import Question, arena
         from resources.ledger.database import LedgerRefused
 
-        base, head = self.found.base.products, self.found.head.products
+        base, head = self.differences.base.products, self.differences.head.products
         try:
             with arena(
                 self.repository, self.commit, self.current, say=self.say, walked=self.walked, kept=self.keep_walks
@@ -136,20 +136,20 @@ class _Reviewing:
                 yield not_compared(name, "INCONCLUSIVE", f"there is no data to compare the models on: {error}")
 
 
-def _reach(current: Settings, found: Differences) -> tuple[list[StaleStage], dict[str, str]]:
-    """What merging makes again, with how much of it there is and what it takes; and the release that serves meanwhile."""
-    if not found.stale:
+def _reach(current: Settings, compared: Differences) -> tuple[list[StaleStage], dict[str, str]]:
+    """The stages that merging rebuilds, with their number and cost; and the release that serves meanwhile."""
+    if not compared.stale:
         return [], {}
     from resources.ledger.database import LedgerRefused
     from resources.ledger.ledger import Ledger
 
     ledger = Ledger(current.recorded["ledger"], is_read_only=True)
     try:
-        moves = {name: ledger.pointer(name, "production") for name in {stage.product for stage in found.stale}}
+        moves = {name: ledger.pointer(name, "production") for name in {stage.product for stage in compared.stale}}
         serving = {name: move.body.release for name, move in moves.items() if move is not None}
-        return [_counted(ledger, stage) for stage in found.stale], serving
+        return [_counted(ledger, stage) for stage in compared.stale], serving
     except LedgerRefused:
-        return [*found.stale], {}
+        return [*compared.stale], {}
     finally:
         ledger.close()
 

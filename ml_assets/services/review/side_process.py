@@ -20,7 +20,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Ended:
-    """How a process ended, and its last lines."""
+    """The exit code of a process, and its last lines."""
 
     code: int
     lines: tuple[str, ...]
@@ -50,7 +50,7 @@ class SideProcess:
 
     def run(self, *arguments: str, say: Say) -> Ended:
         """Run `ml-assets` with these arguments to its end; `say` hears each line that it prints, with the side's name."""
-        # -P: neither the folder that a review is started in nor a script's own may stand for the project's packages
+        # -P: neither the folder that a review is started in nor a script's own may shadow the project's packages
         command = [str(self.python), "-P", "-m", "ml_assets", *arguments]
         lines: list[str] = []
         with subprocess.Popen(
@@ -67,8 +67,8 @@ class SideProcess:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("ML_ASSETS_", "DAGSTER_"))}
         own = {"home": str(self.home), "products": os.pathsep.join(map(str, self.products))}
         own |= {f"upstream_{part}": url for part, url in self.upstream.items()}
-        found = {} if self.code == INSTALLED else {"PYTHONPATH": str(self.code)}
-        return kept | {variable(name): value for name, value in own.items()} | found
+        search_path = {} if self.code == INSTALLED else {"PYTHONPATH": str(self.code)}
+        return kept | {variable(name): value for name, value in own.items()} | search_path
 
 
 def this_python() -> Path:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 RUN = "walk"
 RECENT = 3
-"""Newest partitions that the contract is tried on besides those of the windows."""
+"""Newest partitions that the contract is tried on in addition to those of the windows."""
 Say = Callable[[str], None]
 
 
@@ -54,7 +54,7 @@ class Walker:
     done: dict[Asset, Made] = field(default_factory=dict)
     breaches: dict[str, MlAssetsError] = field(default_factory=dict)
 
-    def made(self, stage: str, key: str) -> Manifest:
+    def snapshot(self, stage: str, key: str) -> Manifest:
         """The snapshot of a stage's partition, with all that it reads made first; each once. Raises what its builder raises."""
         asset = (stage, key)
         if asset not in self.done:
@@ -68,9 +68,9 @@ class Walker:
         return self.done[asset].manifest
 
     def inputs(self, stage: str, key: str) -> list[Manifest]:
-        """What the stage reads: of what is not required, the partitions that were delivered and can be built."""
+        """The inputs of the stage: of those that are not required, the partitions that were delivered and can be built."""
         declared = reads(self.product, stage, key, self._can_be_read)
-        return [self.made(*asset) for asset in (*declared.available, *declared.required)]
+        return [self.snapshot(*asset) for asset in (*declared.available, *declared.required)]
 
     def newest(self) -> list[str]:
         """The newest delivered partitions: a contract is tried on them too, and nothing of them is scored."""
@@ -78,12 +78,13 @@ class Walker:
         delivered = [key for key in known if self._delivered("raw", key) is not None][-RECENT:]
         for key in delivered:
             try:
-                self.made("dataset", key)
+                self.snapshot("dataset", key)
             except MlAssetsError as error:  # a check says so
                 self.breaches.setdefault(key, error)
         return delivered
 
     def handle(self, manifest: Manifest) -> Handle:
+        """Return the checked files of a snapshot."""
         return self.lineage.handle(manifest)
 
     def _can_be_read(self, asset: Asset) -> bool:
@@ -91,14 +92,14 @@ class Walker:
         if self._delivered("raw", key) is None:
             return False
         try:
-            self.made(stage, key)
+            self.snapshot(stage, key)
         except ContractBreached:
             return False
         return True
 
     def _delivered(self, stage: str, key: str) -> Manifest | None:
-        found = self.source.current(self.product.name, stage, key)
-        return None if found is None or found.id in self._recalled else found
+        manifest = self.source.current(self.product.name, stage, key)
+        return None if manifest is None or manifest.id in self._recalled else manifest
 
     @cached_property
     def _recalled(self) -> frozenset[str]:
@@ -110,7 +111,7 @@ class Walker:
         inputs = self.inputs(stage, key)
         if not inputs:
             raise NothingDelivered(f"{self.product.name}: {stage} {key}: fewer partitions than window.minimum can be trained on")
-        recipe = self.lineage.recipe(self.product, stage, key, [each.as_input() for each in inputs])
+        recipe = self.lineage.recipe(self.product, stage, key, [manifest.as_input() for manifest in inputs])
         result = self.lineage.make(recipe, lambda: self._built(stage, key, [*map(self.handle, inputs)]), run=RUN)
         if not result.reused:
             self.say(f"made {stage} {key}")
@@ -175,15 +176,15 @@ def walk(walker: Walker, partitions: Sequence[str]) -> SideRows:
     if labelled(rows, label=walker.product.features.label).is_empty():
         raise NothingDelivered(f"{walker.product.name}: no row of {', '.join(partitions)} has a known label")
     checks = [*_breaches(walker), *_checks(walker, keys)]
-    made = walker.done.values()
+    snapshots = walker.done.values()
     summary = Walked(
         product=walker.product.name,
         windows=tuple(window for window, _, _ in walked),
         expected={column: tuple(names) for column, names in expected.items()},
         checks=tuple(checks),
         refused=_refused(walker, keys),
-        built=sum(not each.reused for each in made),
-        reused=sum(each.reused for each in made),
+        built=sum(not snapshot.reused for snapshot in snapshots),
+        reused=sum(snapshot.reused for snapshot in snapshots),
         seconds=clock.seconds()["cpu"],
     )
     columns = pl.concat([scored for _, _, scored in walked])
@@ -200,18 +201,20 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     from ml_assets.core.model.training import labelled
 
     product = walker.product
-    tested = [walker.made("features", each) for each in test_keys(product, key)]
-    fitted = walker.made("model", key)
+    tested = [walker.snapshot("features", key) for key in test_keys(product, key)]
+    fitted = walker.snapshot("model", key)
     facts = ModelFacts.of(fitted)
     trained, seen = facts.train, {"candidate": trained_names(product, facts, role="candidate")}
-    refuse_seen_rows(product, tested=tested_names(product, [each.partition for each in tested]), trained=seen)
-    before = [walker.handle(walker.made("features", each)) for each in trained[-partitions_before(product) :]]
+    refuse_seen_rows(product, tested=tested_names(product, [manifest.partition for manifest in tested]), trained=seen)
+    before = [walker.handle(walker.snapshot("features", key)) for key in trained[-partitions_before(product) :]]
     rows = window_rows([*map(walker.handle, tested)], before, product)
     scores = {SCORE: candidate_scores(walker.handle(fitted), rows, product), **simple_scores(before, rows, product)}
     scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})
     known = labelled(trained_rows(before[-product.window.test :], product), label=product.features.label)
     levels = {} if known.is_empty() else levels_of(known, product=product)
-    window = Window(partition=key, tested=tuple(each.partition for each in tested), trained=trained, model=fitted.data_version)
+    window = Window(
+        partition=key, tested=tuple(manifest.partition for manifest in tested), trained=trained, model=fitted.data_version
+    )
     return window, rows, scored, levels
 
 
@@ -222,13 +225,13 @@ def _breaches(walker: Walker) -> Iterator[Check]:
 
 
 def _checks(walker: Walker, keys: Collection[str]) -> Iterator[Check]:
-    """What the checks of dataset and features find in these partitions."""
-    for asset, made in sorted(walker.done.items()):
+    """The results of the checks of dataset and features in these partitions."""
+    for asset, snapshot in sorted(walker.done.items()):
         stage, key = asset
         if stage in ("dataset", "features") and key in keys:
             if stage == "dataset":
-                walker.made("quarantine", key)
-            for finding, _ in prove_all(walker.lineage, walker.dbt, walker.product, made.manifest, run=RUN):
+                walker.snapshot("quarantine", key)
+            for finding, _ in prove_all(walker.lineage, walker.dbt, walker.product, snapshot.manifest, run=RUN):
                 yield Check(
                     stage=stage,
                     partition=key,
@@ -241,8 +244,8 @@ def _checks(walker: Walker, keys: Collection[str]) -> Iterator[Check]:
 
 def _refused(walker: Walker, keys: Collection[str]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    for (stage, key), made in walker.done.items():
+    for (stage, key), snapshot in walker.done.items():
         if stage == "quarantine" and key in keys:
-            for table, rows in QuarantineFacts.of(made.manifest).rows.items():
+            for table, rows in QuarantineFacts.of(snapshot.manifest).rows.items():
                 counts[table] = counts.get(table, 0) + rows
     return counts

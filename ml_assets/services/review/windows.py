@@ -23,7 +23,7 @@ def retired_windows(ledger: Ledger, product: Product) -> list[str]:
         for key in ledger.partitions(product.name, "raw")
         if (raw := ledger.current(product.name, "raw", key)) is not None and raw.id not in bad
     ]
-    found: list[str] = []
+    windows: list[str] = []
     taken: set[str] = set()
     is_retired = _retirement(ledger, product)
     calendar = partitions_of(product)
@@ -32,13 +32,13 @@ def retired_windows(ledger: Ledger, product: Product) -> list[str]:
         trained = set(train_keys(product, key)) & set(delivered)
         is_whole = set(tested) <= set(delivered) and len(tested) == product.window.test
         if is_whole and not taken & set(tested) and len(trained) >= product.window.minimum:
-            holding = {calendar.shift(each, after) for each in tested for after in range(product.window.test)}
+            holding = {calendar.shift(key, after) for key in tested for after in range(product.window.test)}
             if all(map(is_retired, holding)):
-                found.append(key)
+                windows.append(key)
                 taken |= set(tested)
-        if len(found) == product.ci.windows:
+        if len(windows) == product.ci.windows:
             break
-    return found[::-1]
+    return windows[::-1]
 
 
 def _retirement(ledger: Ledger, product: Product) -> Callable[[str], bool]:

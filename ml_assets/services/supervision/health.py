@@ -1,4 +1,4 @@
-"""How all parts are, at one address: JSON at /health, a small text page at /."""
+"""The state of all parts, at one address: JSON at /health, a small text page at /."""
 
 import json
 import threading
@@ -16,19 +16,19 @@ WELL = ("works", "waiting")
 
 def report(parts: Iterable[Supervised], notices: Iterable[Notice]) -> dict[str, Any]:
     """Whether all is well, each part, and what is wrong with the machine."""
-    statuses, subjects = [each.status() for each in parts], [notice.subject for notice in notices]
+    statuses, subjects = [part.status() for part in parts], [notice.subject for notice in notices]
     is_well = all(status["state"] in WELL for status in statuses) and not subjects
     return {"is_well": is_well, "parts": statuses, "notices": subjects}
 
 
-def page(found: dict[str, Any]) -> str:
+def page(health: dict[str, Any]) -> str:
     """The report as text."""
     lines = [
         f"{part['name']:<20} {part['state']:<9} {part['url'] or '':<28} restarts: {part['restarts']}"
         + (f"  {part['last_end']}; its log: {part['log']}" if part["last_end"] else "")
-        for part in found["parts"]
+        for part in health["parts"]
     ]
-    return "\n".join(["all is well" if found["is_well"] else "not well", *lines, *found["notices"], ""])
+    return "\n".join(["all is well" if health["is_well"] else "not well", *lines, *health["notices"], ""])
 
 
 @contextmanager
@@ -37,13 +37,13 @@ def health_served(address: Address, current: Callable[[], dict[str, Any]]) -> It
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            found = current()
+            health = current()
             pages = {
-                "/": ("text/plain; charset=utf-8", page(found)),
-                "/health": ("application/json", json.dumps(found, indent=1)),
+                "/": ("text/plain; charset=utf-8", page(health)),
+                "/health": ("application/json", json.dumps(health, indent=1)),
             }
             kind, text = pages.get(self.path.partition("?")[0], ("text/plain; charset=utf-8", "there are / and /health\n"))
-            status = 404 if "there are" in text else 200 if found["is_well"] else 503
+            status = 404 if "there are" in text else 200 if health["is_well"] else 503
             body = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)

@@ -19,7 +19,7 @@ class PortTaken(MlAssetsError):
 
 @dataclass(frozen=True)
 class Address:
-    """Where a part listens; `option` says where its port is set."""
+    """The address of a part; `option` says where its port is set."""
 
     host: str
     port: int
@@ -27,10 +27,11 @@ class Address:
 
     @property
     def url(self) -> str:
+        """The address as an http URL."""
         return f"http://{self.host}:{self.port}"
 
     def problem(self, name: str) -> str | None:
-        """Why nothing can listen there."""
+        """The reason why nothing can listen there; None if something can."""
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -57,6 +58,7 @@ class Part:
 
     @property
     def kind(self) -> str:
+        """The name without the product: `endpoint` of `endpoint:flights`."""
         return self.name.partition(":")[0]
 
     @property
@@ -66,15 +68,17 @@ class Part:
 
     @property
     def place(self) -> str:
-        """Where people find it; its name where it does not listen."""
+        """The URL at which people find it; its name if it doesn't listen."""
         return self.address.url if self.address else self.name
 
     @property
     def log(self) -> str:
+        """The name of the log file."""
         return f"{self.name.replace(':', '-')}.log"
 
     @property
     def may_start(self) -> bool:
+        """Whether the file that the part needs is there."""
         return self.needs is None or self.needs.is_file()
 
 

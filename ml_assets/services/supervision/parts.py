@@ -26,7 +26,7 @@ class UnknownPart(MlAssetsError):
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the parts listen, but for endpoints, whose ports are in product.yaml."""
+    """The ports of the parts, apart from endpoints, whose ports are in product.yaml."""
 
     dagster: int = 3000
     mlflow: int = 5000
@@ -34,6 +34,7 @@ class Ports:
 
     @property
     def health_address(self) -> Address:
+        """The address of the health page."""
         return Address(HOST, self.health, "--health-port")
 
 
@@ -76,7 +77,7 @@ def environment(settings: Settings, mlflow_ui: str) -> dict[str, str]:
 
 
 def _mlflow(settings: Settings, address: Address) -> Part:
-    """The URL of its database may hold a password: it is no argument, which everybody can list."""
+    """The URL of its database may hold a password: it is not an argument, which everybody can list."""
     argv = (sys.executable, "-m", "mlflow", "server", "--default-artifact-root", settings.mlflow_artifacts.as_uri())
     where = ("--no-serve-artifacts", "--host", address.host, "--port", str(address.port), "--workers", "1")
     environ = {"MLFLOW_BACKEND_STORE_URI": settings.mlflow, **QUIET}

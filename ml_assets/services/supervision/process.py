@@ -53,7 +53,7 @@ def send(process: Process, number: int) -> bool:
 
 
 def end(processes: Iterable[Process], *, within: float) -> None:
-    """Ask every group to end, and kill what is left after so many seconds."""
+    """Ask every group to end, and kill what is left after `seconds`."""
     groups = list(processes)
     for process in groups:
         send(process, signal.SIGINT)

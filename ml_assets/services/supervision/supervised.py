@@ -48,6 +48,7 @@ class Supervised:
 
     @property
     def log(self) -> Path:
+        """The path of the log file."""
         return self.logs / self.part.log
 
     def step(self) -> None:
@@ -78,7 +79,7 @@ class Supervised:
                 self.tell(f"{self.part.name:<20} {self.part.place} does not answer any more; its log: {self.log}")
 
     def status(self) -> dict[str, Any]:
-        """How it is, as JSON values."""
+        """The state, as JSON values."""
         since = datetime.fromtimestamp(self.started, UTC).isoformat(timespec="seconds") if self.process else None
         return {
             "name": self.part.name,

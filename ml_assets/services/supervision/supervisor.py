@@ -45,26 +45,26 @@ class _Supervisor:
     ending: threading.Event = field(default_factory=threading.Event)
 
     def run(self) -> None:
-        for each in self.parts:
-            if not each.part.may_start:
-                self.tell(f"{each.part.name:<20} starts when a first release serves: `make demo` makes one")
-        is_told = False
+        for part in self.parts:
+            if not part.part.may_start:
+                self.tell(f"{part.part.name:<20} starts when a first release serves: `make demo` makes one")
+        is_announced = False
         while not self.ending.is_set():
-            for each in self.parts:
-                each.step()
-            if not is_told and {each.state for each in self.parts} <= {"works", "waiting"}:
-                is_told = True
+            for part in self.parts:
+                part.step()
+            if not is_announced and {part.state for part in self.parts} <= {"works", "waiting"}:
+                is_announced = True
                 self.tell("all ready; Ctrl-C stops all of them")
             time.sleep(processes.TICK_SECONDS)
         self.tell("stopping")
 
     def probe(self) -> None:
         while not self.ending.wait(PROBE_EVERY_SECONDS):
-            for each in self.parts:
-                each.probe()
+            for part in self.parts:
+                part.probe()
 
     def end(self) -> None:
-        groups = [group for each in self.parts for group in [*each.left, each.process] if group is not None]
+        groups = [group for part in self.parts for group in [*part.left, part.process] if group is not None]
         processes.end(groups, within=STOP_SECONDS)
 
 

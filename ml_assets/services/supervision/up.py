@@ -43,7 +43,7 @@ def bring_up(settings: Settings, products: Iterable[Product], ports: Ports, *, o
 
 
 def mlflow_ui(settings: Settings, ports: Ports) -> str:
-    """Where people find MLflow."""
+    """The URL at which people find MLflow."""
     return f"http://{HOST}:{ports.mlflow}" if is_local(settings) else settings.mlflow_ui
 
 

@@ -1,4 +1,4 @@
-"""What is wrong with the machine is told to people by whoever keeps the parts alive: a daemon that is silent tells no one."""
+"""Notices about the machine, sent by the process that keeps the parts alive: a daemon that hangs cannot report itself."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +26,11 @@ class Watch:
     def step(self, now: datetime) -> None:
         """Look, and send what is new and what is over, by digests at once too. What was not sent is tried again at the next
         step."""
-        found = {notice.id: notice for notice in self.look(now)}
-        new = [notice for id, notice in found.items() if id not in self.current]
+        notices = {notice.id: notice for notice in self.look(now)}
+        new = [notice for id, notice in notices.items() if id not in self.current]
         at = now.isoformat(timespec="seconds")
-        over = [replace(notice, is_over=True, at=at) for id, notice in self.current.items() if id not in found]
-        self.current = {id: self.current.get(id, notice) for id, notice in found.items()}
+        over = [replace(notice, is_over=True, at=at) for id, notice in self.current.items() if id not in notices]
+        self.current = {id: self.current.get(id, notice) for id, notice in notices.items()}
         for notice in (*new, *over):
             self.tell(notice.subject + (f"; {notice.why}" if not notice.is_over else ""))
             self.due += [(channel, notice) for channel in self.channels if channel.takes(notice)]

@@ -1,6 +1,6 @@
-"""What is wrong with the machine and not with a product, as notices: disk, ledger, daemon, sensors.
+"""Faults of the machine rather than of a product, as notices: disk, ledger, daemon, sensors.
 
-Each is worked out anew from what is so now; one that is no longer among them is over.
+Each is computed again from the present state; one that is no longer among them is over.
 """
 
 import os
@@ -27,19 +27,19 @@ LEAST_FREE_BYTES: Mapping[Severity, int] = {"error": 500_000_000, "warning": 3_0
 HEARTBEAT_SECONDS = 300.0
 """A part of the daemon that shows no sign of life for so long is silent: it shows one each half minute, a long tick later."""
 FAILED_TICKS = 3
-"""A sensor whose newest ticks failed, so many in a row, does nothing any more."""
+"""A sensor whose newest ticks failed, this many in a row, no longer does its work."""
 TICK_SECONDS = 3600.0
 """Ticks that are older say nothing about a sensor: it may be gone."""
 
 
 def unwell(settings: Settings, now: datetime) -> list[Notice]:
-    """What is wrong with the disks and the ledger of the settings."""
+    """Notices about the disks and the ledger of the settings."""
     folders = {settings.home, *filter(None, [local_folder(settings.store)])}
     return [*(notice for folder in sorted(folders) for notice in _disk(folder, now)), *_ledger(settings, now)]
 
 
 def silent(settings: Settings, now: datetime) -> list[Notice]:
-    """What of the daemon and the sensors shows no sign of life; nothing where no daemon ever ran."""
+    """Notices about a daemon and sensors that show no sign of life; none if no daemon ever ran."""
     from dagster import DagsterError
 
     try:
@@ -133,7 +133,7 @@ def _notice(event: Event, severity: Severity, now: datetime, *cause: str, title:
 
 
 def _reason(error: Exception) -> str:
-    """What the database says, without the statement."""
+    """The database's message, without the statement."""
     return str(error.orig) if isinstance(error, DBAPIError) else str(error)
 
 

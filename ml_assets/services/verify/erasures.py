@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ml_assets.services.verify.findings import Findings
+from ml_assets.services.verify.discrepancies import Discrepancies
 from resources.ledger.chain import BODY_SHA256, Entry, Rule, erased_sha256
 from resources.ledger.erasure import ERASABLE
 
@@ -13,15 +13,16 @@ RESTORE = "restore the ledger from a copy"
 class ErasureCheck:
     """Is given every entry in order with the rule that its hash was found right by, None where it was withheld."""
 
-    findings: Findings
+    discrepancies: Discrepancies
     _tombstones: dict[int, Entry] = field(default_factory=dict)
     _erasures: dict[int, Entry] = field(default_factory=dict)
     _newest_rule: Rule | None = None
 
     def add(self, entry: Entry, rule: Rule | None) -> None:
+        """Take the next entry, with the rule under which its hash is right; None where its body was withheld."""
         if rule == "body" and self._newest_rule is not None:
-            told = f"({entry.kind}, {entry.at}) is chained by the old rule, after entries of the new one"
-            self.findings.add("changed", _where(entry.seq), told, RESTORE)
+            message = f"({entry.kind}, {entry.at}) is chained by the old rule, after entries of the new one"
+            self.discrepancies.add("changed", _where(entry.seq), message, RESTORE)
         if rule != "body":
             self._newest_rule = rule or "digest"
         if rule == "erased":
@@ -34,8 +35,8 @@ class ErasureCheck:
             case {"seq": int(seq), "body_sha256": str(), "by": str(), "reason": str()} if seq < entry.seq:
                 self._erasures[seq] = entry
             case _:
-                told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
-                self.findings.add("added", _where(entry.seq), told, RESTORE)
+                message = f"({entry.kind}, {entry.at}) is not one that the ledger writes, though its hash is right"
+                self.discrepancies.add("added", _where(entry.seq), message, RESTORE)
 
     def run(self) -> None:
         """Find what does not go together, and note what was erased by whom."""
@@ -43,16 +44,18 @@ class ErasureCheck:
             what = f"({entry.kind}, {entry.at})"
             erasure = self._erasures.get(seq)
             if entry.kind not in ERASABLE:
-                self.findings.add("missing", _where(seq), f"{what} has no body, which no erasure may remove", RESTORE)
+                self.discrepancies.add("missing", _where(seq), f"{what} has no body, which no erasure may remove", RESTORE)
             elif erasure is None or erasure.body[BODY_SHA256] != erased_sha256(entry.body):
-                self.findings.add("missing", _where(seq), f"{what} has no body, and no entry says that it was erased", RESTORE)
+                self.discrepancies.add(
+                    "missing", _where(seq), f"{what} has no body, and no entry says that it was erased", RESTORE
+                )
             else:
-                told = f"{what} has no body: {erasure.body['by']} erased it at {erasure.at}: {erasure.body['reason']}"
-                self.findings.note("missing", _where(seq), told)
+                message = f"{what} has no body: {erasure.body['by']} erased it at {erasure.at}: {erasure.body['reason']}"
+                self.discrepancies.note("missing", _where(seq), message)
         for seq, erasure in self._erasures.items():
             if seq not in self._tombstones:
-                told = f"says that the body of entry {seq} was erased, but it is there"
-                self.findings.add("added", _where(erasure.seq), told, "erase it again, or restore the ledger from a copy")
+                message = f"says that the body of entry {seq} was erased, but it is there"
+                self.discrepancies.add("added", _where(erasure.seq), message, "erase it again, or restore the ledger from a copy")
 
 
 def _where(seq: int) -> str:

@@ -4,7 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_assets.services.verify.findings import Finding, Findings, Progress
+from ml_assets.services.verify.discrepancies import Discrepancies, Discrepancy, Progress
 from ml_assets.services.verify.ledger import LedgerCheck
 from ml_assets.services.verify.pointers import PointerCheck
 from ml_assets.services.verify.store import StoreCheck
@@ -14,26 +14,27 @@ from resources.store.blobs import LocalBlobs, open_blobs
 
 @dataclass(frozen=True)
 class Verified:
-    """What was looked at, and what was found."""
+    """The numbers of what was checked, and the discrepancies."""
 
     counts: dict[str, int]
-    findings: tuple[Finding, ...]
+    discrepancies: tuple[Discrepancy, ...]
 
     @property
     def is_clean(self) -> bool:
-        return all(finding.is_note for finding in self.findings)
+        """Whether there are notes at most."""
+        return all(discrepancy.is_note for discrepancy in self.discrepancies)
 
 
 def verify(settings: Settings, *, tell: Progress = lambda _: None) -> Verified:
     """Check the ledger, then the store and the pointer files against it. Caches are not asked: nothing trusts them."""
-    findings = Findings()
+    discrepancies = Discrepancies()
     with tempfile.TemporaryDirectory(prefix="ml-assets-verify-", ignore_cleanup_errors=True) as folder:
-        ledger = LedgerCheck(settings.ledger, settings.home / "ledger.head", Path(folder), findings, tell)
+        ledger = LedgerCheck(settings.ledger, settings.home / "ledger.head", Path(folder), discrepancies, tell)
         counts = {"entries": ledger.run()}
         blobs = open_blobs(settings.store, cache=Path(folder) / "blobs")
         upstream = settings.upstream_store
         below = open_blobs(upstream, cache=Path(folder) / "upstream") if upstream else None
         if not isinstance(blobs, LocalBlobs) or blobs.root.is_dir() or ledger.named:
-            counts["files"] = StoreCheck(blobs, below, ledger.named, findings, tell).run()
-        counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, findings).run()
-    return Verified(counts, tuple(findings.found))
+            counts["files"] = StoreCheck(blobs, below, ledger.named, discrepancies, tell).run()
+        counts["endpoints"] = PointerCheck(settings, ledger.moves, ledger.shadows, discrepancies).run()
+    return Verified(counts, tuple(discrepancies.collected))

@@ -18,10 +18,10 @@ from ml_assets.core.gates.records import RestorationRecord
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.records import ManifestRecord
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
+from ml_assets.services.verify.discrepancies import Discrepancies, Progress
 from ml_assets.services.verify.erasures import ErasureCheck
-from ml_assets.services.verify.findings import Findings, Progress
 from ml_assets.services.verify.ledger_file import check_database, copy_database
-from resources.ledger import head_checkpoint as witness
+from resources.ledger import head_checkpoint
 from resources.ledger import tables as schema
 from resources.ledger.chain import GENESIS, Entry, Rule, rule_of
 from resources.ledger.database import is_guarded, open_database
@@ -36,12 +36,13 @@ RESTORE = "restore the ledger from a copy"
 
 @dataclass
 class LedgerCheck:
-    """`folder` is scratch. What the entries name is kept for the other checks: snapshots, and who should answer where."""
+    """`folder` is scratch. The names in the entries are kept for the other checks: snapshots, and the releases that should
+    serve."""
 
     url: str
-    witness: Path
+    checkpoint: Path
     folder: Path
-    findings: Findings
+    discrepancies: Discrepancies
     tell: Progress
     named: dict[str, str] = field(default_factory=dict)
     moves: dict[tuple[str, str], Record[MoveRecord]] = field(default_factory=dict)
@@ -50,23 +51,24 @@ class LedgerCheck:
     broken: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.erasures = ErasureCheck(self.findings)
+        """Begin without an entry."""
+        self.erasures = ErasureCheck(self.discrepancies)
 
     def run(self) -> int:
         """Check everything; the number of entries."""
         try:
             self._database()
         except (DBAPIError, UnicodeDecodeError) as error:  # a damaged name decodes no more
-            told = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
-            self.findings.add("changed", "ledger", told, RESTORE)
-        self._witness()
+            message = f"cannot be read: {str(getattr(error, 'orig', error)).splitlines()[0]}"
+            self.discrepancies.add("changed", "ledger", message, RESTORE)
+        self._checkpoint()
         return len(self.heads)
 
     def _database(self) -> None:
         url = make_url(self.url)
         path = Path(url.database or "") if url.get_backend_name() == "sqlite" else None
         if path is not None and not path.exists():
-            self.findings.note("missing", f"ledger {path.name}", "is not there: nothing was ever recorded")
+            self.discrepancies.note("missing", f"ledger {path.name}", "is not there: nothing was ever recorded")
             return
         source = create_engine(f"sqlite:///{copy_database(path, self.folder)}") if path else _read_only(self.url)
         again = open_database(f"sqlite:///{self.folder / 'again.db'}")
@@ -74,7 +76,7 @@ class LedgerCheck:
             with source.connect() as connection, again.connect() as target:
                 if path is None:
                     self._postgres(connection)
-                elif not check_database(path.name, connection, target, self.findings):
+                elif not check_database(path.name, connection, target, self.discrepancies):
                     return
                 if inspect(connection).has_table("entries"):
                     self._again(connection, target)
@@ -84,8 +86,8 @@ class LedgerCheck:
 
     def _postgres(self, connection: Connection) -> None:
         if inspect(connection).has_table("entries") and not is_guarded(connection):
-            told = "a trigger that refuses changes is missing or switched off"
-            self.findings.add("changed", "ledger", told, "the next command that writes to the ledger makes it again")
+            message = "a trigger that refuses changes is missing or switched off"
+            self.discrepancies.add("changed", "ledger", message, "the next command that writes to the ledger makes it again")
 
     def _again(self, connection: Connection, target: Connection) -> None:
         """Write the ledger again and compare its tables."""
@@ -113,12 +115,12 @@ class LedgerCheck:
     def _entry(self, row: Any, due: int, previous: str) -> Entry | None:
         where = f"ledger entry {row.seq}"
         if row.seq != due:
-            self.findings.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
+            self.discrepancies.add("missing", where, f"follows entry {due - 1}: what was between them is gone", RESTORE)
         elif row.previous != previous:
-            self.findings.add("changed", where, "does not follow from the entry before it", RESTORE)
+            self.discrepancies.add("changed", where, "does not follow from the entry before it", RESTORE)
         entry, rule = _read(row)
         if entry is None:
-            self.findings.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
+            self.discrepancies.add("changed", where, f"({row.kind}, {row.at}) does not hash to what is recorded for it", RESTORE)
             self.broken.add(row.seq)
             return None
         self.erasures.add(entry, rule)
@@ -130,8 +132,8 @@ class LedgerCheck:
             write(target, entry)
         except (EntryMalformed, KeyError, TypeError, IntegrityError):
             if not self.broken:  # else it may build on one of those
-                told = f"({entry.kind}, {entry.at}) is none that the ledger writes, though its hash is right"
-                self.findings.add("added", f"ledger entry {entry.seq}", told, RESTORE)
+                message = f"({entry.kind}, {entry.at}) is not one that the ledger writes, though its hash is right"
+                self.discrepancies.add("added", f"ledger entry {entry.seq}", message, RESTORE)
             self.broken.add(entry.seq)
 
     def _keep(self, entry: Entry) -> None:
@@ -141,8 +143,8 @@ class LedgerCheck:
             self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
         elif entry.kind == "restoration":
             lost = read(entry, RestorationRecord).body
-            told = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
-            self.findings.note("missing", f"ledger entry {entry.seq}", told)
+            message = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
+            self.discrepancies.note("missing", f"ledger entry {entry.seq}", message)
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
             self.moves[move.body.product, move.body.environment] = move
@@ -165,42 +167,44 @@ class LedgerCheck:
             for row in due - rows:
                 self._row("missing", table, row, "lacks a row that an entry gives" if table is not schema.entries else "")
         if (all_rows := ours.scalar(select(func.count()).select_from(table))) != count:
-            self.findings.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
+            self.discrepancies.add("added", f"ledger table {table.name}", f"holds {all_rows} rows; {count} have a place", RESTORE)
 
-    def _row(self, kind: Any, table: Table, row: tuple[Any, ...], told: str) -> None:
+    def _row(self, kind: Any, table: Table, row: tuple[Any, ...], message: str) -> None:
         named = dict(zip(table.columns.keys(), row, strict=True))
         seq = named.get("seq", named.get("consumer"))
         if seq in self.broken:
             return  # found as an entry
-        if told:
-            told += f": {', '.join(f'{name} {str(value)[:20]}' for name, value in named.items())}"
+        if message:
+            message += f": {', '.join(f'{name} {str(value)[:20]}' for name, value in named.items())}"
         else:
-            told = "is not written as the ledger writes"
+            message = "is not written as the ledger writes"
         where = f"ledger entry {seq}" if table is schema.entries else f"ledger table {table.name}, entry {seq}"
-        self.findings.add(kind, where, told, RESTORE)
+        self.discrepancies.add(kind, where, message, RESTORE)
 
-    def _witness(self) -> None:
+    def _checkpoint(self) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
-        where = f"witness {self.witness.name}"
+        where = f"head checkpoint {self.checkpoint.name}"
         then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one goes on"
         try:
-            head = witness.read(self.witness)
-        except witness.HeadCheckpointDamaged:
-            self.findings.add("changed", where, "is not what was written", f"delete {self.witness} when the ledger is clean")
+            head = head_checkpoint.read(self.checkpoint)
+        except head_checkpoint.HeadCheckpointDamaged:
+            self.discrepancies.add(
+                "changed", where, "is not what was written", f"delete {self.checkpoint} when the ledger is clean"
+            )
             return
         if head is None:
             if self.heads:
-                self.findings.note("missing", where, "is not there: an end cut off the ledger would not be seen")
-        elif (found := self.heads.get(head.seq)) != head.hash:
-            self._gone(head, found, where, then)
+                self.discrepancies.note("missing", where, "is not there: an end cut off the ledger would not be seen")
+        elif (remembered := self.heads.get(head.seq)) != head.hash:
+            self._gone(head, remembered, where, then)
 
-    def _gone(self, head: Head, found: str | None, where: str, then: str) -> None:
+    def _gone(self, head: Head, remembered: str | None, where: str, then: str) -> None:
         last = max(self.heads, default=0)
-        if found is None and head.seq > last:
-            told = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
-            self.findings.add("missing", where, told, then)
+        if remembered is None and head.seq > last:
+            message = f"remembers entry {head.seq}; the ledger ends at {last}: its end was cut off"
+            self.discrepancies.add("missing", where, message, then)
         else:
-            self.findings.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
+            self.discrepancies.add("changed", where, f"remembers another entry {head.seq} than the ledger holds", then)
 
 
 def _read(row: Any) -> tuple[Entry | None, Rule | None]:

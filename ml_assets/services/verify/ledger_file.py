@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.verify.findings import Findings
+from ml_assets.services.verify.discrepancies import Discrepancies
 
 OBJECTS = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 RESTORE = "restore the ledger from a copy"
@@ -53,27 +53,27 @@ def _version(path: Path) -> tuple[int, ...] | None:
     return stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def check_database(name: str, connection: Connection, expected: Connection, findings: Findings) -> bool:
+def check_database(name: str, connection: Connection, expected: Connection, discrepancies: Discrepancies) -> bool:
     """Have SQLite check the file called `name`, and compare its schema with `expected`; whether every table can be read."""
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # a damaged file may be readable and refuse writers
     connection.exec_driver_sql("ROLLBACK")
     messages: list[str] = list(connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars())
     for message in messages:
         if message != "ok":
-            findings.add("changed", f"ledger {name}", f"SQLite finds: {message}", RESTORE)
-    return _check_schema(connection, expected, findings)
+            discrepancies.add("changed", f"ledger {name}", f"SQLite finds: {message}", RESTORE)
+    return _check_schema(connection, expected, discrepancies)
 
 
-def _check_schema(connection: Connection, expected: Connection, findings: Findings) -> bool:
+def _check_schema(connection: Connection, expected: Connection, discrepancies: Discrepancies) -> bool:
     """Tables, indexes and the triggers that refuse changes must be those that the code makes; older code made no LATER ones."""
-    required, actual = ({tuple(row) for row in each.exec_driver_sql(OBJECTS)} for each in (expected, connection))
+    required, actual = ({tuple(row) for row in database.exec_driver_sql(OBJECTS)} for database in (expected, connection))
     unmade = _unmade(connection, {str(name) for kind, name, *_ in actual if kind == "table"})
-    required = {each for each in required if each[2] not in unmade}
+    required = {row for row in required if row[2] not in unmade}
     for kind, name, *_ in sorted(required - actual, key=str):
         then = "the next command that writes to the ledger makes it again" if kind == "trigger" else RESTORE
-        findings.add("missing", f"ledger {kind} {name}", "is not there as the code makes it", then)
+        discrepancies.add("missing", f"ledger {kind} {name}", "is not there as the code makes it", then)
     for kind, name, *_ in sorted(actual - required, key=str):
-        findings.add("added", f"ledger {kind} {name}", "is none that the code makes", RESTORE)
+        discrepancies.add("added", f"ledger {kind} {name}", "is not one that the code makes", RESTORE)
     return {name for kind, name, *_ in required if kind == "table"} <= {name for kind, name, *_ in actual if kind == "table"}
 
 

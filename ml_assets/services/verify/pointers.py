@@ -1,10 +1,10 @@
-"""The files that say who answers, against the ledger, which decides it."""
+"""The files that name the releases that serve, compared with the ledger, which decides it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ml_assets.core.release.records import MoveRecord, ShadowRecord
-from ml_assets.services.verify.findings import Findings
+from ml_assets.services.verify.discrepancies import Discrepancies
 from resources.endpoints import pointer as pointers
 from resources.endpoints.moves import as_pointer
 from resources.ledger.records import Record
@@ -21,7 +21,7 @@ class PointerCheck:
     settings: Settings
     moves: Mapping[tuple[str, str], Record[MoveRecord]]
     shadows: Mapping[tuple[str, str], Record[ShadowRecord]]
-    findings: Findings
+    discrepancies: Discrepancies
 
     def run(self) -> int:
         """Check every file; how many endpoints there are."""
@@ -32,16 +32,16 @@ class PointerCheck:
         for path, pointer in due.items():
             where = f"pointer {path.relative_to(self.settings.home)}"
             if path.is_symlink() or not path.is_file():
-                self.findings.add("missing", where, f"is no file; {pointer.release} should answer", SETTLE)
+                self.discrepancies.add("missing", where, f"is not a file; {pointer.release} should serve", SETTLE)
             elif path.read_bytes() != pointers.content(pointer):
-                told = f"does not say what the ledger says: {pointer.release} answers since {pointer.since}"
-                self.findings.add("changed", where, told, SETTLE)
+                message = f"does not say what the ledger says: {pointer.release} serves since {pointer.since}"
+                self.discrepancies.add("changed", where, message, SETTLE)
         root = self.settings.home / "endpoints"
         for path in sorted(root.rglob("*")):
             if path not in due and not path.is_dir():
                 where = f"pointer {path.relative_to(self.settings.home)}"
                 if path.name.startswith(UNFINISHED):
-                    self.findings.note("added", where, "is a write that a crash cut off; it may be deleted")
+                    self.discrepancies.note("added", where, "is a write that a crash cut off; it may be deleted")
                 else:
-                    self.findings.add("added", where, "belongs to no endpoint of the ledger", "find out who put it there")
+                    self.discrepancies.add("added", where, "belongs to no endpoint of the ledger", "find out who put it there")
         return len(due)

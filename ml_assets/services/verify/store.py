@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml_assets.core.digests import digest_file, sha256
-from ml_assets.services.verify.findings import Findings, Progress
+from ml_assets.services.verify.discrepancies import Discrepancies, Progress
 from resources.store.blobs import Above, Blobs, LocalBlobs, RemoteBlobs, is_readable
 from resources.store.temp_files import UNFINISHED
 
@@ -23,7 +23,7 @@ class StoreCheck:
     blobs: Blobs
     below: Blobs | None
     named: Mapping[str, str]
-    findings: Findings
+    discrepancies: Discrepancies
     tell: Progress
     whole: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
@@ -39,8 +39,8 @@ class StoreCheck:
         for snapshot, label in self.named.items():
             referenced |= self._snapshot(snapshot, label)
         for digest in sorted(self.whole - referenced):
-            told = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
-            self.findings.note("added", f"store {digest}", told)
+            message = "is whole, and nothing in the ledger names it: a run that was killed may have left it"
+            self.discrepancies.note("added", f"store {digest}", message)
         return count
 
     def _file(self, name: str, path: Path | None) -> None:
@@ -48,31 +48,33 @@ class StoreCheck:
         match = NAME.fullmatch(name)
         if match is None:
             if Path(name).name.startswith(UNFINISHED):
-                self.findings.note("added", where, "is a write that a crash cut off; it may be deleted")
+                self.discrepancies.note("added", where, "is a write that a crash cut off; it may be deleted")
             else:
-                self.findings.add("added", where, "is no file of the store", "find out who put it there, then delete it")
+                self.discrepancies.add("added", where, "is not a file of the store", "find out who put it there, then delete it")
             return
         digest = match["digest"]
         if path is not None and path.is_symlink():
             self._damage(digest, "was replaced by a link")
-        elif told := self._difference(digest, path):
-            self._damage(digest, told)
+        elif difference := self._difference(digest, path):
+            self._damage(digest, difference)
         else:
             self.whole.add(digest)
 
     def _difference(self, digest: str, path: Path | None) -> str:
         try:
-            found = _digest(self.blobs, digest, path)
+            actual = _digest(self.blobs, digest, path)
         except OSError as error:
             return f"cannot be read: {error.strerror or error}"
-        return "" if found == digest else f"was changed: its bytes now hash to {found[:12]}"
+        return "" if actual == digest else f"was changed: its bytes now hash to {actual[:12]}"
 
-    def _damage(self, digest: str, told: str) -> None:
+    def _damage(self, digest: str, message: str) -> None:
         self.damaged.add(digest)
-        self.findings.add("changed", f"store {digest}", told, "put it back from a copy, or delete it and run what made it")
+        self.discrepancies.add(
+            "changed", f"store {digest}", message, "put it back from a copy, or delete it and run what made it"
+        )
 
     def _snapshot(self, snapshot: str, label: str) -> set[str]:
-        """What a named snapshot needs; reports what of it is not there."""
+        """The files that a named snapshot needs; reports those that are missing."""
         if not self._is_there(snapshot, f"the snapshot of {label}", label):
             return {snapshot}
         path = (Above(self.blobs, self.below) if self.below else self.blobs).path(snapshot)
@@ -88,7 +90,7 @@ class StoreCheck:
             self.whole.add(digest)
         else:
             command = f"put it back from a copy, or run it again: `{_run(label)}`"
-            self.findings.add("missing", f"store {digest}", f"{what} is missing", command)
+            self.discrepancies.add("missing", f"store {digest}", f"{what} is missing", command)
             self.damaged.add(digest)
         return digest in self.whole
 
@@ -113,7 +115,7 @@ def _files(blobs: Blobs) -> Iterator[tuple[str, Path | None]]:
 
 
 def _digest(blobs: Blobs, digest: str, path: Path | None) -> str:
-    """The digest of the stored bytes themselves: what a cache has of them is no proof."""
+    """The digest of the stored bytes themselves: what a cache has of them is not proof."""
     if path is not None:
         return digest_file(path)
     if isinstance(blobs, RemoteBlobs):

@@ -1,1 +1,1 @@
-"""What is known of partitions beside each other: their summaries, whether one is plausible, and whether data and scores drift."""
+"""Partitions compared with each other: their summaries, whether one is plausible, and whether data and scores drift."""

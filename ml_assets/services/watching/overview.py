@@ -1,4 +1,4 @@
-"""What drifts in a product, partition by partition: verdicts on data and scores, and the realised metric."""
+"""Drift in a product, partition by partition: verdicts on data and scores, and the realised metric."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,28 +50,28 @@ def watched(lineage: Lineage, product: Product, settings: Settings, *, until: st
     ]
 
 
-def drift_page(product: Product, found: Sequence[Watched]) -> str:
+def drift_page(product: Product, partitions: Sequence[Watched]) -> str:
     """The partitions as one HTML page."""
     lines = [
         Line(
-            each.partition,
-            f"{each.rows:,}",
-            each.data.state,
-            each.data.why,
-            each.scores.state if each.scores else "",
-            each.scores.why if each.scores else NOT_MONITORED,
-            each.realised,
+            partition.partition,
+            f"{partition.rows:,}",
+            partition.data.state,
+            partition.data.why,
+            partition.scores.state if partition.scores else "",
+            partition.scores.why if partition.scores else NOT_MONITORED,
+            partition.realised,
         )
-        for each in reversed(found)
+        for partition in reversed(partitions)
     ]
     columns: dict[str, list[Point]] = {}
-    for each in found:
-        for verdict in (each.data, each.scores):
+    for partition in partitions:
+        for verdict in (partition.data, partition.scores):
             for name, band in (verdict.bands if verdict else {}).items():
-                if name.startswith("(") and verdict is each.scores:
+                if name.startswith("(") and verdict is partition.scores:
                     continue  # the number of rows is the data's
                 exceeds = name in verdict.exceeds if verdict else False
-                columns.setdefault(name, []).append(Point(each.partition, band.moved, band.low, band.high, exceeds))
+                columns.setdefault(name, []).append(Point(partition.partition, band.moved, band.low, band.high, exceeds))
     lead = (
         "An alarm: the same column moved more than the past allows in this partition and in one of the two before it; false in "
         "at most 1 % of partitions. A watch is one partition alone, and has no stated rate."

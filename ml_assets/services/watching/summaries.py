@@ -36,11 +36,13 @@ class Summaries:
 
     @classmethod
     def of(cls, lineage: Lineage, product: Product, settings: Settings) -> "Summaries":
+        """Return the summaries of a product, cached below the home."""
         return cls(lineage, product, settings.cache / "summaries")
 
     @property
     def _made_by(self) -> str:
-        """What decides a summary besides the content: the code, and the columns whose relations are left out."""
+        """The digest of all that decides a summary apart from the content: the code, and the columns whose relations are left
+        out."""
         return digest_json([closure(ENTRY).digest, list(self.product.monitoring.ignore)])[:16]
 
     def before(self, features: Manifest) -> Iterator[tuple[Manifest, Summary]]:
@@ -56,9 +58,9 @@ class Summaries:
         snapshots, spec = self.lineage.snapshots, self.product.features
         rows = snapshots.frame(features.snapshot, "features.parquet")
         requests = snapshots.frame(features.snapshot, "requests.parquet")
-        asked = [name for name in requests.columns if name not in rows.columns]
-        if asked:
-            rows = rows.join(requests.select(*spec.key, *asked), on=list(spec.key), how="left", maintain_order="left")
+        missing = [name for name in requests.columns if name not in rows.columns]
+        if missing:
+            rows = rows.join(requests.select(*spec.key, *missing), on=list(spec.key), how="left", maintain_order="left")
         summary = summarise(rows, key=spec.key, label=spec.label, ignored=self.product.monitoring.ignore)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, summary.to_json())

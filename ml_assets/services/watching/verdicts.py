@@ -50,16 +50,16 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
 
 
 def compared_with(lineage: Lineage, product: Product, monitoring: Manifest) -> str:
-    """The digest of what both verdicts depend on besides: the partitions before it, and which of them count as usual."""
-    features = [each.snapshot for each in features_before(lineage, product, monitoring.partition)]
-    monitored = [each.snapshot for each in _monitored_before(lineage, product, monitoring)]
+    """The digest of what else both verdicts depend on: the partitions before it, and which of them count as usual."""
+    features = [manifest.snapshot for manifest in features_before(lineage, product, monitoring.partition)]
+    monitored = [manifest.snapshot for manifest in _monitored_before(lineage, product, monitoring)]
     settled = sorted(key for key in _settled(lineage, product, before=monitoring.partition) if key < monitoring.partition)
     return digest_json([features, monitored, settled])
 
 
 def _observed(product: Product, manifest: Manifest, summary: Summary, known: set[str]) -> Observed:
-    histograms = {name: each for name, each in summary.histograms.items() if name in known}
-    orders = {name: each for name, each in summary.orders.items() if known >= {*name.split(BESIDE)}}
+    histograms = {name: histogram for name, histogram in summary.histograms.items() if name in known}
+    orders = {name: order for name, order in summary.orders.items() if known >= {*name.split(BESIDE)}}
     number = ordinal(partitions_of(product), manifest.partition)
     return Observed(manifest.partition, number, summary.rows, histograms, manifest.snapshot, orders)
 

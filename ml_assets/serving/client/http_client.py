@@ -23,6 +23,7 @@ class EndpointRefused(EndpointError):
     """The endpoint answered with an error status; `detail` is its body."""
 
     def __init__(self, url: str, status: int, detail: Any) -> None:
+        """Compose the message; of a long body it has the first 2,000 characters."""
         super().__init__(f"{url}: status {status}: {json.dumps(detail)[:2000]}")
         self.status = status
         self.detail = detail

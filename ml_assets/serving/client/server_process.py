@@ -29,6 +29,7 @@ class ServerProcess:
     def __init__(
         self, argv: Sequence[str], *, environ: Mapping[str, str] | None = None, seconds: float = 60.0, stop_seconds: float = 15.0
     ) -> None:
+        """Remember the command; start nothing. `seconds` is how long it may take to get ready."""
         self.base_url = ""
         self._argv = list(argv)
         self._environ = dict(environ or {})
@@ -36,6 +37,7 @@ class ServerProcess:
         self._stop_seconds = stop_seconds
 
     def __enter__(self) -> Self:
+        """Start the process and wait until it is ready. Raises ServerDied."""
         self._folder = tempfile.TemporaryDirectory(prefix="ml-assets-server-", ignore_cleanup_errors=True)
         self._ready_file = Path(self._folder.name) / "ready.json"
         self._stderr: IO[bytes] = (Path(self._folder.name) / "stderr").open("w+b")
@@ -49,6 +51,7 @@ class ServerProcess:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Stop the process."""
         self._stop()
 
     def _wait(self) -> None:

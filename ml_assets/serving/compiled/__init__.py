@@ -17,7 +17,7 @@ from ml_assets.serving.plain.feature_values import Row
 
 @dataclass(frozen=True)
 class Engines:
-    """What computes a release's features and scores; where that is the plain path, `why_not_…` says why, None otherwise."""
+    """The engines of a release's features and scores; where that is the plain path, `why_not_…` says why, None otherwise."""
 
     features: DuckDbFeatures | CompiledFeatures
     scorer: CatBoostScorer | CompiledTrees

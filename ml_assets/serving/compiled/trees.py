@@ -70,6 +70,7 @@ class CompiledTrees:
     engine: Literal["compiled"] = "compiled"
 
     def __init__(self, model: "CatBoost", features: Sequence[Mapping[str, str]], example: Row) -> None:
+        """Take the model apart. `features` are those of the bundle, in the model's order."""
         from catboost import CatBoostClassifier
 
         dump = _dumped(model)

@@ -48,6 +48,7 @@ class Admission:
         self.under_way[client] += 1
 
     def leave(self, client: str) -> None:
+        """Count a client's request as answered."""
         self.under_way[client] -= 1
         if not self.under_way[client]:
             del self.under_way[client]

@@ -44,6 +44,7 @@ class Batcher:
     """Scores rows with the bundle that decoded them. Belongs to one event loop."""
 
     def __init__(self, *, batch_rows: int, most_waiting_rows: int, timed: Timed = lambda stage, seconds: None) -> None:
+        """Begin with an empty queue, in the running event loop. `timed` receives the seconds of each stage."""
         self.waiting_rows = 0
         self.batches = 0
         self._batch_rows = batch_rows

@@ -11,7 +11,7 @@ from ml_assets.serving.release.bundle import Bundle
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
 
 LEAST_YEAR = 1900
-"""The number of a delivery of a static table, such as 0001, is no year."""
+"""The number of a delivery of a static table, such as 0001, is not a year."""
 
 
 def home_page(bundle: Bundle, version: Mapping[str, Any], routes: Mapping[str, tuple[str, str]]) -> bytes:

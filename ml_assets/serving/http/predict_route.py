@@ -23,10 +23,12 @@ class PredictRoute:
     """Scores the rows of a request with the release that serves when it is read, or with the canary if it is of its share."""
 
     def __init__(self, state: State) -> None:
+        """Answer from the state of one endpoint."""
         self._state = state
         self._encode = msgspec.json.Encoder().encode
 
     async def predict(self, request: Request) -> Reply:
+        """Answer POST /predict. Raises BadRequest for a body that cannot be scored."""
         state = self._state
         client = state.admission.admit(request, "predict")
         state.admission.enter(client)

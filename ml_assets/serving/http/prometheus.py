@@ -26,6 +26,7 @@ class Histogram:
     sum: float = 0.0
 
     def add(self, seconds: float) -> None:
+        """Count a duration in seconds."""
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.sum += seconds
 

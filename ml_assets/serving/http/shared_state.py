@@ -35,6 +35,7 @@ class State:
     batcher: Batcher = field(init=False)
 
     def __post_init__(self) -> None:
+        """Begin with empty counters."""
         self.metrics = Metrics(self.endpoint.product)
 
     async def start(self) -> None:

@@ -67,10 +67,12 @@ class PatientProtocol(HttpToolsProtocol):
     """Of the last body, in the data that is being received."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the head of a first request from now on."""
         super().connection_made(cast(asyncio.Transport, _JoinedWrites(transport, self)))
         self.waits_since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
+        """Take the next bytes, and close on a head that is longer than the limit."""
         if self.transport.is_closing():
             return
         self._body_bytes = 0
@@ -83,29 +85,35 @@ class PatientProtocol(HttpToolsProtocol):
                 self._refuse(b"431 Request Header Fields Too Large", _TOO_LONG)
 
     def on_message_begin(self) -> None:
+        """A request begins: count the bytes of its head."""
         super().on_message_begin()
         self.is_receiving = True
         self.waits_since = self.loop.time()
         self._head_bytes = 0
 
     def on_headers_complete(self) -> None:
+        """The head is complete: its bytes no longer count."""
         self._head_bytes, self._body_bytes = None, 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        """Count the bytes of the body."""
         super().on_body(body)
         self._body_bytes += len(body)
 
     def on_message_complete(self) -> None:
+        """The request is complete: nothing is awaited from the client."""
         super().on_message_complete()
         self.is_receiving = False
         self.waits_since = None
 
     def pause_writing(self) -> None:
+        """Wait for the client to read, from now on."""
         super().pause_writing()
         self.waits_since = self.loop.time()
 
     def resume_writing(self) -> None:
+        """The client reads again: nothing is awaited from it."""
         super().resume_writing()
         self.waits_since = None
 

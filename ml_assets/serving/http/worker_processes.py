@@ -34,7 +34,7 @@ _SIGNALS = (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT)
 
 
 class WorkersRefused(MlAssetsError):
-    """This system cannot run several workers."""
+    """The operating system cannot run several workers."""
 
 
 def fork_workers(count: int, place: Place) -> tuple[Place, Peers]:

@@ -35,6 +35,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     rows: int
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return self.rows
 
 
@@ -58,11 +59,13 @@ class Predictions(msgspec.Struct, frozen=True, gc=False):
     threshold: float | None
 
     def __post_init__(self) -> None:
+        """Raise ValueError unless ids, moments, requests and scores have one value for each row."""
         rows = len(self.scores)
         if len(self.at) not in (1, rows) or rows != len(self.requests) or len(self.ids) != rows * ID_LENGTH:
             raise ValueError("predictions need an id, a moment, a request and a score for each row")
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.scores)
 
     def parts(self, most: int) -> "list[Predictions]":
@@ -160,7 +163,7 @@ def _cut(bodies: Sequence[Sent]) -> "pa.Array":
 
 
 def _by_body(positions: "NDArray[np.intp]", ends: "NDArray[np.intp]") -> "NDArray[np.intp]":
-    """How many of the positions each body has."""
+    """The number of the positions in each body: (bodies,)."""
     return np.diff(np.searchsorted(positions, ends), prepend=0)
 
 

@@ -47,6 +47,7 @@ class PredictionLog:
         stop_seconds: float = STOP_SECONDS,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Begin without a thread. `stop_seconds` is how long closing waits for what is queued."""
         self.folder = folder
         self.written = self.compactions_failed = 0
         self._flush_seconds = flush_seconds

@@ -50,6 +50,7 @@ class DuckDbFeatures:
     """Rows that another engine left to this one: there is none."""
 
     def __init__(self, query: FeatureQuery) -> None:
+        """Connect to DuckDB with the lookups of the query, and create its relations."""
         columns = query.columns
         self.features = tuple(query.features)
         self._key = tuple(query.key)

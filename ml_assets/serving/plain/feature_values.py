@@ -28,6 +28,7 @@ class FeatureValues:
     categories: Sequence[list[Any]]
 
     def __post_init__(self) -> None:
+        """Give missing categories the level that represents them in training."""
         filled = [[MISSING_CATEGORY if text is None else text for text in c] if None in c else c for c in self.categories]
         object.__setattr__(self, "categories", filled)
 

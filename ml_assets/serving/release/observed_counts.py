@@ -15,6 +15,7 @@ class Observed:
     """Counters for one loaded bundle; `profile` is its profile.json, {} where there is none."""
 
     def __init__(self, profile: Mapping[str, Any], features: Sequence[Mapping[str, str]]) -> None:
+        """Set all counts to zero, with the bins and levels of the profile."""
         self.edges: list[float] = list(profile.get("score", {}).get("edges", ()))
         self.expected: list[float] = list(profile.get("score", {}).get("shares", ()))
         self._edges = np.array(self.edges, dtype=np.float64)

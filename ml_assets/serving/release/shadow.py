@@ -42,6 +42,7 @@ class Shadow:
     """Takes served predictions without waiting; writes the other release's scores, under the same ids, to `log`."""
 
     def __init__(self, log: PredictionLog, *, most_waiting_rows: int = MOST_WAITING_ROWS) -> None:
+        """Begin without a thread; more than `most_waiting_rows` in the queue are dropped."""
         self.log = log
         # Each counter is changed by one thread only: `dropped` and `_taken` by the event loop's, the others by ours.
         self.dropped = self.scored = self.failed = self._taken = 0

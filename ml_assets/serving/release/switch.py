@@ -40,12 +40,13 @@ class Endpoint:
         trial: Trial | None = None,
         is_compiled: bool = True,
     ) -> None:
+        """Begin without a bundle. `earlier` returns the pointers of releases that served before."""
         self.product = product
         self.environment = environment
         self.serving: Serving | None = None
         self.previous: Serving | None = None
         self.shadow_trouble = ""
-        """Why the candidate that the pointer names isn't loaded."""
+        """The reason why the candidate that the pointer names isn't loaded."""
         self.is_draining = False
         self.trouble = "no bundle is loaded yet"
         self._pointer = pointer

@@ -27,6 +27,7 @@ class Trial:
     """Tries bundles. Make it before the process starts a thread."""
 
     def __init__(self, *, seconds: float = SECONDS, is_compiled: bool = True) -> None:
+        """Import the libraries and fork the process that tries bundles."""
         import_libraries()
         self._seconds = seconds
         self._is_compiled = is_compiled

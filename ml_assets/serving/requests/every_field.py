@@ -1,4 +1,4 @@
-"""What is wrong with a body, field by field: looked for only after a refusal, so that a client learns all of it at once."""
+"""The mistakes in a body, field by field: searched for only after a refusal, so that a client learns all of it at once."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -19,15 +19,16 @@ _LIST = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 def with_moments(body: bytes, timestamps: frozenset[str]) -> bytes | None:
-    """The body with the midnight (UTC) in the place of each bare date of these fields; None where it has none, or is no row."""
+    """The body with the midnight (UTC) in the place of each bare date of these fields; None where it has none, or is not a
+    row."""
     rows, is_many = _rows(body)
-    found = False
+    is_any = False
     written = []
     for row in rows:
         moments = {name: moment for name in timestamps & row.keys() if (moment := _moment(row[name])) is not None}
-        found = found or bool(moments)
+        is_any = is_any or bool(moments)
         written.append({**row, **moments})
-    if not found:
+    if not is_any:
         return None
     return msgspec.json.encode({_ROWS: written} if is_many else written[0])
 
@@ -37,14 +38,17 @@ def every_refusal(
 ) -> list[Refusal]:
     """Everything that is wrong with the fields of a body, the refusal that is known `first`; at most MOST_NAMED of them."""
     rows, is_many = _rows(body)
-    found = {first.path: first}
+    by_path = {first.path: first}
     for number, row in enumerate(rows):
         where = f"{_ROWS}[{number}]." if is_many else ""
         for reason in _of_row(row, where, decoders, allowed=allowed, forbids_unknown=forbids_unknown):
-            found.setdefault(reason.path, reason)
-            if len(found) > MOST_NAMED:
-                return [*list(found.values())[:MOST_NAMED], Refusal(path="", message="more fields are wrong than are named here")]
-    return list(found.values())
+            by_path.setdefault(reason.path, reason)
+            if len(by_path) > MOST_NAMED:
+                return [
+                    *list(by_path.values())[:MOST_NAMED],
+                    Refusal(path="", message="more fields are wrong than are named here"),
+                ]
+    return list(by_path.values())
 
 
 def _of_row(
@@ -57,8 +61,8 @@ def _of_row(
         try:
             decoder.decode(row[name])
         except msgspec.DecodeError as error:
-            told = refusal(str(error), allowed)
-            yield Refusal(path=f"{where}{name}", message=told.message, allowed=allowed(name))
+            unknown = refusal(str(error), allowed)
+            yield Refusal(path=f"{where}{name}", message=unknown.message, allowed=allowed(name))
     if forbids_unknown:
         yield from (
             refusal(f"Object contains unknown field `{name}` - at `$.{where.rstrip('.')}`", allowed)

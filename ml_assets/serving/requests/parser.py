@@ -37,6 +37,7 @@ class RequestDecoder:
     """
 
     def __init__(self, content: bytes, *, limits: Limits | None = None, key: Sequence[str] = (), time: str = "") -> None:
+        """Build the row type from the bytes of request.json."""
         self.limits = limits or Limits()
         self.fields = _fields(content)
         self._time = time
@@ -109,7 +110,7 @@ class RequestDecoder:
             for number, row in enumerate(rows):
                 moment = getattr(row, at)
                 if moment is not None and moment.year not in POSSIBLE_YEARS:
-                    about = f"nobody asks in the year {moment.year}; allowed: {POSSIBLE_YEARS[0]} to {POSSIBLE_YEARS[-1]}"
+                    about = f"no request is about the year {moment.year}; allowed: {POSSIBLE_YEARS[0]} to {POSSIBLE_YEARS[-1]}"
                     path = f"rows[{number}].{self._time}" if len(rows) > 1 else self._time
                     raise BadRequest(422, [Refusal(path=path, message=about, allowed=self._allowed(self._time))])
         if len(rows) > 1 and self._key:
@@ -175,7 +176,7 @@ class RequestDecoder:
 
 
 def _attribute(name: str, number: int) -> str:
-    """The attribute of a row for a field: its name, unless that is no name of Python's."""
+    """The attribute of a row for a field: its name, unless that is not a name of Python's."""
     return name if name.isidentifier() and not iskeyword(name) else f"field_{number}"
 
 

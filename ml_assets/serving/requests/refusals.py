@@ -26,6 +26,7 @@ class BadRequest(Exception):
     """The request is the client's mistake: a 4xx status and its reasons. Never an error of ours."""
 
     def __init__(self, status: int, detail: list[Refusal], *, reason: str | None = None) -> None:
+        """Take the status and its reasons; the first one is the message."""
         super().__init__(detail[0].message)
         self.status = status
         self.detail = detail

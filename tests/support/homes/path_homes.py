@@ -181,7 +181,7 @@ def copy_home(home: Path, folder: Path) -> None:
 def blank_pages() -> Iterator[None]:
     """Reports whose page nobody looks at: Evidently takes half the time of a small run to draw one."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ml_assets.builders.report.evidently_report", lambda *_, **__: b"<html></html>")
+        patch.setattr("ml_assets.builders.report.quality_report", lambda *_, **__: b"<html></html>")
         yield
 
 

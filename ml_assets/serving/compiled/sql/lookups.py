@@ -17,6 +17,7 @@ class Lookup:
     """A table with one row for each key, read from Parquet."""
 
     def __init__(self, name: str, content: bytes) -> None:
+        """Read the table from the bytes of a Parquet file."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -42,7 +42,8 @@ _AS_COLUMN: Mapping[str, tuple[Kind, str, Any]] = {
     "boolean": ("boolean", "booleans", False),
     "timestamp": ("timestamp", "microseconds", dt.datetime(1970, 1, 1)),
 }
-"""The kind of a field's values, the function that makes an array of them, and what stands for null where that needs it."""
+"""The kind of a field's values, the function that makes an array of them, and the value that represents null where that needs
+one."""
 
 
 def _request_columns(fields: Sequence[Field], variables: Sequence[str], code: Code) -> Columns:

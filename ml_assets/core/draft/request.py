@@ -1,4 +1,4 @@
-"""What a person asks for with `ml-assets new`, and the error that names what is missing."""
+"""The arguments of `ml-assets new`, and the error that names what is missing."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class DraftRefused(MlAssetsError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class DraftRequest:
     """The arguments of `ml-assets new`; None and () where the draft decides. Columns are named as delivered."""
 
     name: str
