@@ -1,22 +1,27 @@
 """Windows that are pooled for a candidate that is kept: what is measured, at which level, and who pays for the look."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from ml_assets.builders.evaluation import Compared, outcomes_lacking, pooled_windows
 from ml_assets.core.gate_lab.unit_worlds import IMPROVEMENT, WORLDS, improvement_of, let_through_within
 from ml_assets.core.gates.levels import level, look_level
 from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import judge
+from ml_assets.core.lineage.handles import Handle
 from ml_assets.spec.claim_grammar import parse
 from ml_assets.spec.product import Product
 from resources.ledger.budget import Budget, WindowRetired
 from resources.ledger.ledger import Ledger
 from tests.support.gated import arguments, recorded, unproven
 from tests.support.gated import product as gated
+from tests.support.records import manifest
 
 MARCH, APRIL, MAY = "2013-03", "2013-04", "2013-05"
 TWO = {"alpha": 0.05, "looks": 2, "ships": 1}
@@ -177,3 +182,30 @@ def test_pooling_that_cannot_be_paid_or_has_no_end_is_refused(tmp_path: Path, ch
     with pytest.raises(Exception, match=words) as refused:
         gated(tmp_path / "products", **changes)
     assert "pooled" in str(refused.value)
+
+
+# --- outcomes ---
+
+
+def features_of(folder: Path, month: str, *, short_days: int) -> Handle:
+    """Features of a month of 30 days, of which the first ones know half of their outcomes."""
+    day = np.repeat(np.arange(30), 20)
+    known = (day >= short_days) | (np.arange(day.size) % 2 == 0)
+    label = [float(number % 2) if is_known else None for number, is_known in enumerate(known)]
+    times = np.datetime64(f"{month}-01", "us") + (day * 86_400_000_000).astype("timedelta64[us]")
+    frame = pl.DataFrame({"trip": np.arange(day.size), "departs_at": times, "is_late": label})
+    file = folder / f"{month}.parquet"
+    frame.write_parquet(file)
+    return Handle(manifest(month, stage="features", partition=month), {"features.parquet": file})
+
+
+def test_a_whole_window_does_not_make_up_for_the_outcomes_that_another_lacks(tmp_path: Path, product: Product) -> None:
+    whole, stormy, before = (
+        features_of(tmp_path, month, short_days=days) for month, days in ((MARCH, 0), (APRIL, 5), ("2013-02", 0))
+    )
+    pooled = Compared(before, [whole, stormy], [before], is_pooled=True)
+    assert outcomes_lacking(pooled, product).startswith("5 of 30 days have a known is_late in less than 90% of rows: 2013-04-01")
+    assert outcomes_lacking(replace(pooled, is_pooled=False), product) == "", "together 5 of 60 days are few enough"
+    windows = pooled_windows(pooled, product)
+    assert windows is not None
+    assert np.bincount(windows).tolist() == [600, 550]
