@@ -108,20 +108,21 @@ def let_through_within(
         sums = [one.spread().sums for one in measured[:past]]
         known = tuple(one for one in sums if one is not None)
         for count in range(1, most + 1):
-            pooled = _mean_of(measured[past : past + count], sizes[past : past + count])
+            pooled = mean_of(measured[past : past + count], list(sizes[past : past + count]))
             passed[history, count - 1] = pooled.spread(known).p(pooled.value + improvement, sign=1) <= level
     return [float(share) for share in np.maximum.accumulate(passed, axis=1).mean(axis=0)]
 
 
-def _mean_of(measured: Sequence[Measured], sizes: Floats) -> Measured:
+def mean_of(measured: Sequence[Measured], sizes: Sequence[Floats]) -> Measured:
     """The mean over windows, weighted by rows, as gates measure it (core.gates.pooled)."""
     if len(measured) == 1:
         return measured[0]
-    weights = sizes.sum(axis=1) / sizes.sum()
+    every = np.concatenate(sizes)
+    weights = np.array([own.sum() for own in sizes]) / every.sum()
     return Measured(
         value=float(weights @ np.array([one.value for one in measured])),
         parts=np.concatenate([weight * one.parts for weight, one in zip(weights, measured, strict=True)]),
-        shares=sizes.ravel() / sizes.sum(),
+        shares=every / every.sum(),
         is_ordered=measured[0].is_ordered,
         rows=sum(one.rows for one in measured),
         pooled=tuple(one.units for one in measured),
