@@ -110,7 +110,8 @@ def _joined(panels: Sequence[Panel]) -> Panel:
 def _cut(pool: Panel, days: int) -> Iterator[Panel]:
     """Windows of so many days, one after another; the last days that fill none are left out."""
     for first in range(0, pool.units.count - days + 1, days):
-        yield pool.part(np.flatnonzero((pool.codes >= first) & (pool.codes < first + days)))
+        window = pool.part(np.flatnonzero((pool.codes >= first) & (pool.codes < first + days)))
+        yield replace(window, codes=window.codes - first)
 
 
 def _stopped(name: str, product: Product, panels: Sequence[Panel], *, in_order: bool) -> Stopped:

@@ -241,10 +241,9 @@ def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -
     if "ratio" in kinds and form.measures[0].metric not in RATIOS:
         return f"no ratio of '{form.measures[0].metric}'; {unknown_name(form.measures[0].metric, allowed=RATIOS)}"
     if len(form.terms) > 1 and any(measure.metric == INCOMPARABLE for measure in form.measures):
-        return (
-            f"a difference of {INCOMPARABLE} keeps no level; compare by `brier(candidate) - brier(champion) < 0.002`, or hold "
-            f"the candidate alone to `{INCOMPARABLE}(candidate) < 0.05`"
-        )
+        compare = "calibration_loss(candidate) - calibration_loss(champion) < 0.002"
+        alone = f"{INCOMPARABLE}(candidate) < 0.05"
+        return f"a difference of {INCOMPARABLE} keeps no level; compare by `{compare}`, or hold the candidate alone to `{alone}`"
     if for_each and any(measure.column for measure in form.measures):
         return "for_each divides the rows already; a metric in it names no slice"
     if "disagreement" in kinds and task == "regression":
