@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.tables import table
+from ml_assets.core.drift.column_orders import orders_of
 from ml_assets.core.drift.histograms import count
-from ml_assets.core.drift.orders import orders_of
 from ml_assets.core.drift.simulation import History, false_alarms
 from ml_assets.core.drift.verdict import Observed, Rule, follow, judged_alone
 

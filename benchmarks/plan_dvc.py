@@ -15,8 +15,8 @@ from benchmarks.child import Spent, spend
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.spec.files import SPEC_FILE
 from ml_assets.spec.product import Product
+from ml_assets.spec.product_files import SPEC_FILE
 from resources.settings import ROOT
 
 ENVIRON = {"DVC_NO_ANALYTICS": "1", "DVC_GLOBAL_CONFIG_DIR": "", "DVC_SITE_CACHE_DIR": ""}

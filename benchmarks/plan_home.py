@@ -16,8 +16,8 @@ from ml_assets.core.digests import canonical_json, sha256
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.spec.files import SPEC_FILE
 from ml_assets.spec.product import Product, load
+from ml_assets.spec.product_files import SPEC_FILE
 from resources.dbt.project import test_names
 from resources.settings import ROOT, settings
 

@@ -22,7 +22,7 @@ from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import Endpoints, moves_of, recalled_bundles
 from resources.ledger.ledger import Ledger
-from resources.scratch import ledger_copy
+from resources.scratch_lineage import ledger_copy
 from resources.settings import Settings
 from resources.store.snapshots import Snapshots
 

@@ -14,7 +14,7 @@ from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
 from ml_assets.jobs.path import checks_job, data_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
-from ml_assets.services.declarations import checked_products
+from ml_assets.services.runnable_products import checked_products
 from ml_assets.spec.product import Product, ProductError
 from ml_assets.stages import (
     dataset,
@@ -32,7 +32,7 @@ from ml_assets.stages import (
 from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
-from resources.project import with_project
+from resources.project_file import with_project
 from resources.settings import Settings, is_validating, settings
 from sensors import acceptances, decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
 

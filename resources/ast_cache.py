@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from ml_assets.core.code.closure import Code
-from ml_assets.core.code.units import Module
+from ml_assets.core.code.module_units import Module
 from ml_assets.core.digests import digest_json, sha256
 from resources.store.blobs import write_atomically
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.lineage.source import NOT_VERSIONED, Commit, Source
-from ml_assets.spec.files import SPEC_FILE
+from ml_assets.spec.product_files import SPEC_FILE
 from resources.settings import ROOT
 
 SECONDS = 10

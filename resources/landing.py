@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.lineage.partition_numbers import ordinal
-from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
+from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 from resources.store.blobs import write_atomically
@@ -99,9 +99,11 @@ class Landing:
 
 
 def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
-    """Those of the keys that the product's calendar has."""
+    """Those of the keys that the product's calendar has, and that are over."""
     calendar = partitions_of(product)
     first, end = calendar.ordinal(calendar.start), calendar.ordinal(calendar.end) if calendar.end else math.inf
+    if not calendar.is_static:
+        end = min(end, calendar.running(utc_now()))
     for key in keys:
         try:
             if first <= ordinal(calendar, key) < end:
@@ -119,6 +121,8 @@ def _no_partition(product: Product, key: str) -> str:
         return f"named for no {spec.every}: one is named like {calendar.start}"
     if number < calendar.ordinal(calendar.start):
         return f"before partitions.start, {calendar.start}"
+    if why := calendar.contains(key) and calendar.unfinished(key, utc_now()):
+        return why
     return f"not before partitions.end, {spec.end}"
 
 

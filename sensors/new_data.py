@@ -8,8 +8,8 @@ import dagster as dg
 
 from ml_assets.core.lineage.attempts import Delivery, Step
 from ml_assets.services.automation.attempts import NUMBER_TAG, TRIES_TAG, Landed, settle
+from ml_assets.services.automation.dead_runs import end_dead_runs
 from ml_assets.services.automation.deliveries import due
-from ml_assets.services.automation.haunting import end_haunting
 from ml_assets.services.automation.policy import new_partition, trains_with_data
 from ml_assets.spec.product import Product
 from resources.dagster_assets import make_known
@@ -43,7 +43,7 @@ def build(product: Product) -> dg.SensorDefinition:
         about = _about(product, landing)
         if about:
             context.log.warning(f"{product.name}{about}")
-        for ended in end_haunting(lineage.ledger, context.instance, product):
+        for ended in end_dead_runs(lineage.ledger, context.instance, product):
             context.log.warning(f"{product.name}: {ended}")
         for end in settle(lineage, context.instance, product):
             context.log.info(

@@ -10,7 +10,7 @@ import click
 
 from ml_assets.errors import MlAssetsError
 from resources.environment import pin
-from resources.project import current_folder, with_project
+from resources.project_file import current_folder, with_project
 from resources.settings import settings
 
 COMMANDS = {

@@ -73,7 +73,7 @@ def compared_with(
     lineage: Lineage, product: Product, partition: str, model: Manifest, keys: Sequence[str], *, kept_since: str = ""
 ) -> Comparison:
     """The comparison of a model on these partitions with what serves as of the last one; the rest is as `compare` says."""
-    from ml_assets.core.evaluation.seen import tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     tested = [lineage.current(product, "features", key) for key in keys]

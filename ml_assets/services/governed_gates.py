@@ -49,7 +49,7 @@ def as_judged(product: Product, evaluation: Manifest) -> Product | None:
 
 
 def _weakenings(product: Product, evaluation: Manifest | None) -> Iterator[str]:
-    from ml_assets.core.changes.declaration import declaration_changes
+    from ml_assets.core.changes.declaration_changes import declaration_changes
 
     if evaluation is None:
         yield "the block of then was not recorded"

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.section import Section
+from ml_assets.spec.base_section import Section
 from ml_assets.spec.time_zones import known_zone
 
 _CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ml_assets.spec.section import Column, Section
+from ml_assets.spec.base_section import Column, Section
 
 
 class SimpleModelSpec(Section):

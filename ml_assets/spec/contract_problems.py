@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec
-from ml_assets.spec.places import Places
 from ml_assets.spec.yaml_file import unknown_name
 
 _DECLARES = ("TABLES", "Request", "Features")

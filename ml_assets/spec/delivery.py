@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.section import Name, Section
+from ml_assets.spec.base_section import Name, Section
 
 EPOCHS: Mapping[str, int] = {"epoch_s": 1_000_000, "epoch_ms": 1000, "epoch_us": 1}
 """Formats of times that are numbers, each with its unit in microseconds."""

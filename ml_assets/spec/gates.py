@@ -6,10 +6,10 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from ml_assets.spec.base_section import Column, Name, Section
 from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, Model, parse
 from ml_assets.spec.claim_limits import never_fails
-from ml_assets.spec.section import Column, Name, Section
 from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE
 from ml_assets.spec.yaml_file import unknown_name
 

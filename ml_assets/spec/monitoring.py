@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ml_assets.spec.section import Column, Section
+from ml_assets.spec.base_section import Column, Section
 from ml_assets.spec.sections import TaskMetric
 
 CELLS = ("true_positive", "false_positive", "false_negative", "true_negative")

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from ml_assets.spec.section import Section
+from ml_assets.spec.base_section import Section
 
 PlausibilityClaim = Literal[
     "volume_plausible", "content_is_new", "label_rate_plausible", "relations_hold", "no_column_gives_label_away"

@@ -15,18 +15,18 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.arrival import arrival_problem, pooled_problem, window_problem
+from ml_assets.spec.arrival_rules import arrival_problem, pooled_problem, window_problem
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
+from ml_assets.spec.base_section import Name, Section, as_declared
 from ml_assets.spec.contract_problems import contract_problems
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
-from ml_assets.spec.derived import Written, completed, declared, derived_dbt, written_models
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE, ProductFiles
+from ml_assets.spec.derived_parts import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
-from ml_assets.spec.places import Places
 from ml_assets.spec.plausibility import PlausibilitySpec
-from ml_assets.spec.section import Name, Section, as_declared
+from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.sections import (
     CiSpec,
     DecisionSpec,

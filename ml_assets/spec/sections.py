@@ -11,8 +11,8 @@ from pydantic import (
     model_validator,
 )
 
+from ml_assets.spec.base_section import Column, Section
 from ml_assets.spec.model_parameters import parameter_of_task, written_task
-from ml_assets.spec.section import Column, Section
 
 Task = Literal["binary", "regression"]
 Metric = Literal[

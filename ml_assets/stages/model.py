@@ -16,7 +16,7 @@ from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
 from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.next_window import no_fold_left
-from ml_assets.services.planning.untrained import outcomes_awaited, refuse, tested_features
+from ml_assets.services.planning.untrained_candidates import outcomes_awaited, refuse, tested_features
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product

@@ -77,7 +77,7 @@ def _refuse_without_evidence(lineage: Lineage, product: Product, key: str, *, ru
     """Return the override that allows the release, if it takes one. Records a refusal and raises ReleaseRefused, with every
     reason, if the record does not allow it."""
     from ml_assets.core.release.clearance import clearance, refusals
-    from ml_assets.services.generation import mixed_generations
+    from ml_assets.services.feature_generation import mixed_generations
     from ml_assets.services.rederived import contradictions
     from ml_assets.services.release_status import unrecorded
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from ml_assets.checkout import DBT_MODELS
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.files import CONTRACT_FILE, dbt_folder
 from ml_assets.spec.product import Product
+from ml_assets.spec.product_files import CONTRACT_FILE, dbt_folder
 from resources.store.temp_files import unfinished_folder
 
 ROOT = DBT_MODELS.parent

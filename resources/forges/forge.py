@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ml_assets.core.changes.code_owners import Dialect
-from ml_assets.core.changes.status import CONTEXT, Status
+from ml_assets.core.changes.commit_status import CONTEXT, Status
 from ml_assets.errors import MlAssetsError
 
 _MARKER = re.compile(rf"<!-- {CONTEXT} (?P<commit>[0-9a-f]{{40}}) (?P<state>[a-z]+) -->\n")

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from ml_assets.core.changes.code_owners import Dialect
-from ml_assets.core.changes.status import CONTEXT, Status
+from ml_assets.core.changes.commit_status import CONTEXT, Status
 from resources.forges.api import Api, NotFound
 from resources.forges.forge import ChangeRequest, ForgeRefused, marker, required
 

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ml_assets.core.changes.code_owners import Dialect
-from ml_assets.core.changes.status import CONTEXT, State, Status
+from ml_assets.core.changes.commit_status import CONTEXT, State, Status
 from resources.forges.api import Api, NotFound
 from resources.forges.forge import ChangeRequest, marker, required
 

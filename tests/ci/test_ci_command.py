@@ -201,7 +201,7 @@ def test_what_the_tool_cannot_do_is_no_verdict(trains: Team, tmp_path: Path) -> 
     unwritable = trains.ci("--output", "/proc/x")
     assert (unwritable.code, unwritable.stderr) == (3, "error: /proc/x: No such file or directory\n")
     trains.git("checkout", "--quiet", "--orphan", "apart")
-    trains.commit("Begin anew")
+    trains.commit("Start again")
     apart = trains.ci()
     assert apart.code == 3
     assert "HEAD and main have no commit in common; in a shallow clone fetch the history" in apart.stderr

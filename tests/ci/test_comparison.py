@@ -14,14 +14,14 @@ import polars as pl
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.core.changes.judging import NotComparable, SideRows, judged
-from ml_assets.core.changes.protocol import Gates, Walked, Window
+from ml_assets.core.changes.head_against_base import NotComparable, SideRows, judged
 from ml_assets.core.changes.review import Review
+from ml_assets.core.changes.walk_protocol import Gates, Walked, Window
 from ml_assets.core.release.records import MoveRecord
 from ml_assets.services.build_snapshots import make_raw
-from ml_assets.services.review.files import read_walk, write_walk
+from ml_assets.services.review.protocol_files import read_walk, write_walk
+from ml_assets.services.review.trial_windows import retired_windows
 from ml_assets.services.review.walk import Walker, walk
-from ml_assets.services.review.windows import retired_windows
 from ml_assets.spec.product import load
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger

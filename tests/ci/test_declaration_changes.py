@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from ml_assets.core.changes.declaration import declaration_changes
+from ml_assets.core.changes.declaration_changes import declaration_changes
 from ml_assets.core.changes.rules import CONDITIONS, JUDGED_APART, RULES
 from ml_assets.core.gates.claims import judge_claim
 from ml_assets.core.gates.panel import Panel

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.spec.assignments import with_values
+from ml_assets.spec.key_assignments import with_values
 from ml_assets.spec.product import ProductError, load
 from resources.ledger.ledger import Ledger
 from resources.settings import settings

@@ -7,7 +7,7 @@ import pytest
 
 from ml_assets.core.changes.comparison import Comparison
 from ml_assets.first_party import TREE
-from ml_assets.services.review.models import Arena, Question
+from ml_assets.services.review.model_comparison import Arena, Question
 from ml_assets.services.review.side_process import SideProcess
 from ml_assets.spec.product import load
 from resources.ledger.ledger import Ledger

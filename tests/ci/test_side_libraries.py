@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.changes.staleness import DECLARING
+from ml_assets.core.changes.stale_stages import DECLARING
 from ml_assets.core.lineage.stages import SOURCE, STAGES
-from ml_assets.services.review.changes import Differences, differences
+from ml_assets.services.review.side_differences import Differences, differences
 from ml_assets.services.review.sides import commit_side, tree_side
 from resources import python_environments
 from resources.git_trees import Repository

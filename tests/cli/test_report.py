@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
-from ml_assets.core.evaluation.review import MOST_SLICES, review
+from ml_assets.core.evaluation.markdown_report import MOST_SLICES, review
 from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.markdown import LONGEST, MOST_LINES, code, prose, table, text
 from tests.support import command_line

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ml_assets.core.contract.casting import cast
-from ml_assets.core.contract.hints import hint
+from ml_assets.core.contract.refused_value_hints import hint
 from ml_assets.spec.delivery import ReferenceSpec
 
 PLAIN = ReferenceSpec(format="csv")

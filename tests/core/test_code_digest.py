@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.code import meaning
+from ml_assets.core.code import equal_meaning
 from ml_assets.core.code.closure import Code, UnknownEntry
-from ml_assets.core.code.exempt import EXEMPT
-from ml_assets.core.code.meaning import file_digest
+from ml_assets.core.code.equal_meaning import file_digest
+from ml_assets.core.code.exempt_functions import EXEMPT
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.stages import SOURCE, STAGES, stage_code
 from ml_assets.first_party import TREE
@@ -131,7 +131,7 @@ def test_in_other_files_everything_counts() -> None:
 @given(st.text(), st.text(), st.sampled_from("'\""))
 def test_all_that_is_quoted_in_sql_counts(one: str, other: str, quote: str) -> None:
     first, second = (f"select {quote}{text.replace(quote, 2 * quote)}{quote} -- x" for text in (one, other))
-    assert (meaning.sql_meaning(first) == meaning.sql_meaning(second)) == (one == other)
+    assert (equal_meaning.sql_meaning(first) == equal_meaning.sql_meaning(second)) == (one == other)
 
 
 GAPS = st.sampled_from([" ", "\n", "\t ", "/* ' */", '-- "\n', "{# /* #}"])
@@ -141,7 +141,7 @@ GAPS = st.sampled_from([" ", "\n", "\t ", "/* ' */", '-- "\n', "{# /* #}"])
 def test_sql_may_be_laid_out_in_any_way(gaps: list[str]) -> None:
     words = ["select", "a", ",", "'b  c'", "from", "t", "where", "(", "a", ">", "1.5", ")"]
     text = "".join(gap + word for gap, word in zip(gaps, words, strict=True))
-    assert meaning.sql_meaning(text) == words
+    assert equal_meaning.sql_meaning(text) == words
 
 
 IMPORTED = {

@@ -21,9 +21,9 @@ def test_alarms_are_rarer_than_stated(history: History, rows: int) -> None:
 
 def test_a_broken_rule_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the look at the largest z of replays heavy tails alarm again and again."""
-    from ml_assets.core.drift import judging
+    from ml_assets.core.drift import distance_test
 
-    monkeypatch.setattr(judging, "_largest", lambda largest, replayed: np.zeros_like(largest))
+    monkeypatch.setattr(distance_test, "_largest", lambda largest, replayed: np.zeros_like(largest))
     found = false_alarms("heavy", rows=1_000_000, columns=27, past=6, judged=6, worlds=60, random=np.random.default_rng(3))
     assert found.alarms > MOST, found
 

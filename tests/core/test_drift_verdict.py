@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml_assets.core.drift.bin_layout import binned
 from ml_assets.core.drift.distance import freeman_tukey, natural_variation
+from ml_assets.core.drift.histogram_json import from_json, to_json
 from ml_assets.core.drift.histograms import Numbers, count
-from ml_assets.core.drift.layout import binned
-from ml_assets.core.drift.stored import from_json, to_json
 from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
 
 ROWS = 3000

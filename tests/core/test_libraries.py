@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml_assets.core.changes.libraries import LockUnreadable, libraries
+from ml_assets.core.changes.locked_libraries import LockUnreadable, libraries
 
 REQUIREMENTS = b"""\
 # the model's

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
-from hypothesis import given
+from dagster._core.definitions.partitions.context import partition_loading_context
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.lineage.partitions import PartitionKeyError, Partitions
@@ -136,6 +137,24 @@ def test_the_keys_are_those_of_dagster_with_the_same_windows() -> None:
             assert (window.start.timestamp(), window.end.timestamp()) == tuple(
                 moment.replace(tzinfo=UTC).timestamp() for moment in calendar.window(key)
             )
+
+
+@given(calendars, st.datetimes(min_value=datetime(2014, 1, 1), max_value=datetime(2040, 1, 1)), st.integers(-2, 2))
+@settings(deadline=None)
+def test_a_partition_is_taken_once_it_is_over_as_dagster_has_it(calendar: Partitions, now: datetime, n: int) -> None:
+    known = dg.TimeWindowPartitionsDefinition(
+        start=calendar.start, fmt=calendar.fmt, cron_schedule=SCHEDULES[calendar.every], timezone=calendar.timezone
+    )
+    key = calendar.shift(calendar.key_of(now), n)
+    with partition_loading_context(effective_dt=now.replace(tzinfo=UTC)):
+        assert known.has_partition_key(key) == (not calendar.unfinished(key, now))
+
+
+def test_a_partition_that_lasts_on_is_refused_with_its_end() -> None:
+    november = Partitions(every="month", start="2013-01", timezone="Europe/Berlin")
+    with pytest.raises(PartitionKeyError, match=r"'2013-11' is not finished yet: it ends at 2013-11-30 23:00 UTC"):
+        november.require_finished("2013-11", datetime(2013, 11, 30, 22, 59))
+    assert november.require_finished("2013-11", datetime(2013, 11, 30, 23)) == "2013-11"
 
 
 @pytest.mark.parametrize("key", ["2013-02", "2013-1", "2013", "2013-13"])

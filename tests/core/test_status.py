@@ -5,9 +5,9 @@ import subprocess
 import msgspec
 import pytest
 
-from ml_assets.core.changes.comment import JUDGES, judges_note
+from ml_assets.core.changes.commit_status import Approvals, status_of
+from ml_assets.core.changes.pull_request_comment import JUDGES, judges_note
 from ml_assets.core.changes.review import Acknowledgement, Outcome, Review
-from ml_assets.core.changes.status import Approvals, status_of
 from resources.settings import ROOT
 
 SHA = "a" * 40

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import cli
 from ml_assets.core.draft.contract_text import contract_text
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted
 from ml_assets.core.draft.request import DraftRequest
-from ml_assets.services.declarations import problems
 from ml_assets.services.new_product.sources import read_sources
+from ml_assets.services.runnable_products import problems
 from ml_assets.spec.product import load
 from tests.support.drafted_tables import Table, tables
 

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.services.automation.haunting import GRACE_SECONDS, end_haunting
+from ml_assets.services.automation.dead_runs import GRACE_SECONDS, end_dead_runs
 from ml_assets.spec.product import Product
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
@@ -51,21 +51,21 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_partition_is_no_longer_bus
 ) -> None:
     instance = started(product)
     with leases.held(ledger.engine, RUN):
-        assert not end_haunting(ledger, instance, product)
+        assert not end_dead_runs(ledger, instance, product)
     silent_for(monkeypatch, 50)
-    (ended,) = end_haunting(ledger, instance, product)
+    (ended,) = end_dead_runs(ledger, instance, product)
     assert ended.startswith("run 55555555 of 2013-01: its process is gone: nothing was heard of it for 50 s")
     run = instance.get_run_by_id(RUN)
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
-    assert not end_haunting(ledger, instance, product)
+    assert not end_dead_runs(ledger, instance, product)
 
 
 def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = started(product, status=dg.DagsterRunStatus.STARTING)
-    assert not end_haunting(ledger, instance, product)
+    assert not end_dead_runs(ledger, instance, product)
     silent_for(monkeypatch, GRACE_SECONDS + 10)
-    (ended,) = end_haunting(ledger, instance, product)
+    (ended,) = end_dead_runs(ledger, instance, product)
     assert "it did not begin within 120 s" in ended
 
 
@@ -73,7 +73,7 @@ def test_a_training_of_hours_is_ended_by_no_clock(product: Product, ledger: Ledg
     instance = started(product)
     silent_for(monkeypatch, 7200)
     with leases.held(ledger.engine, RUN):
-        assert not end_haunting(ledger, instance, product)
+        assert not end_dead_runs(ledger, instance, product)
 
 
 def test_nothing_of_a_run_that_was_taken_for_dead_is_recorded(workspace: Workspace, ledger: Ledger) -> None:

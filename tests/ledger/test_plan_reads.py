@@ -6,7 +6,7 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.planning import Definition
-from ml_assets.services.planning import nothing_to_do
+from ml_assets.services.planning import empty_plans
 from ml_assets.services.planning.ledger_reads import current_manifests, production_moves, stored
 from ml_assets.spec.product import Product
 from resources.endpoints.moves import moves_of
@@ -64,12 +64,12 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
 
     def now(**changed: Any) -> str:
         with workspace.ledger.engine.connect() as connection:
-            return nothing_to_do.state(connection, product, **seen | changed)
+            return empty_plans.state(connection, product, **seen | changed)
 
     first, path = now(), workspace.settings.home / "cache" / "planned"
-    assert not nothing_to_do.is_nothing_to_do(path, first)
-    nothing_to_do.keep(path, first)
-    assert nothing_to_do.is_nothing_to_do(path, now())
+    assert not empty_plans.is_nothing_to_do(path, first)
+    empty_plans.keep(path, first)
+    assert empty_plans.is_nothing_to_do(path, now())
     others = {
         now(stored=[]),
         now(delivered={KEYS[0]: {"t": "other"}}),
@@ -79,6 +79,6 @@ def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(wor
     workspace.ledger.append("refusal", {"product": "ships"})
     others |= {now()}
     assert len(others) == 5
-    assert not any(nothing_to_do.is_nothing_to_do(path, other) for other in others)
+    assert not any(empty_plans.is_nothing_to_do(path, other) for other in others)
     path.write_bytes(path.read_bytes()[:-1])
-    assert not nothing_to_do.is_nothing_to_do(path, first)
+    assert not empty_plans.is_nothing_to_do(path, first)

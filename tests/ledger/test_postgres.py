@@ -20,7 +20,7 @@ from resources.ledger import tables as schema
 from resources.ledger.chain import tombstone
 from resources.ledger.erasure import ErasureRefused, erase
 from resources.ledger.ledger import Ledger, LedgerConflict
-from resources.scratch import ledger_copy
+from resources.scratch_lineage import ledger_copy
 from resources.settings import settings
 from tests.conftest import settings_of
 

@@ -241,7 +241,7 @@ def moves(text: str) -> list[Move]:
         ("d", "b", "c", "refuse"),  # compared with what served before
         ("d", None, "c", "refuse"),
         ("d", None, "abc", "refuse"),  # a first release is one where nothing serves
-        ("d", "c", "b", "promote"),  # what answers was not recalled
+        ("d", "c", "b", "promote"),  # the release that serves was not recalled
         ("b", "a", "c", "keep"),  # only a rollback brings it back
     ],
 )

@@ -32,7 +32,7 @@ UNJUDGED = {*range(24, 28), *range(40, 47), *range(48, 52), *range(56, 59), *ran
 EDGES = {at for at in range(HEADER_BYTES) if {at - 1 in UNJUDGED, at in UNJUDGED, at + 1 in UNJUDGED} == {True, False}}
 """The bytes of the header on both sides of where it begins or ends to count: `make long` takes all of them."""
 FLIPS = 25
-"""Drawn anew in each run; `make long` draws a thousand."""
+"""Drawn again in each run; `make long` draws a thousand."""
 LOG_HEADERS_BYTES = 56
 """Of the write-ahead log, and of its first frame."""
 

@@ -73,7 +73,7 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     first = told(command("approve", "flights", people.release, "--by", " Anna", "--json"))
     assert first["success"]
     assert first["answers"] is None
-    assert first["waits"] == {people.release: "waits for approval by a second person besides Anna: gates.approve is person"}
+    assert first["waits"] == {people.release: "waits for approval by a second person as well as Anna: gates.approve is person"}
     status = command("status", "flights")
     assert f"{people.release} waits for approval by a second person" in status.output
     assert told(command("status", "flights", "--json"))["waits"]

@@ -63,7 +63,7 @@ DELIVERIES = {
 
 @pytest.fixture(scope="module")
 def delivered(months: Months, copies: Callable[[], Home]) -> Home:
-    """One home for all: each test delivers the third month anew."""
+    """One home for all: each test delivers the third month again."""
     return copies()
 
 

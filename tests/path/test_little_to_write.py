@@ -101,8 +101,8 @@ def test_a_request_is_declared_where_its_sql_is_written(tmp_path: Path) -> None:
 
 def test_the_code_that_fills_in_counts_only_where_something_is_filled_in(tmp_path: Path) -> None:
     whole, filled = shop(tmp_path / "whole").product, least(tmp_path / "least").product
-    assert "ml_assets.spec.derived" in stage_code_parts(filled, STAGES["model"])
-    assert "ml_assets.spec.derived" not in stage_code_parts(whole, STAGES["model"])
+    assert "ml_assets.spec.derived_parts" in stage_code_parts(filled, STAGES["model"])
+    assert "ml_assets.spec.derived_parts" not in stage_code_parts(whole, STAGES["model"])
     assert stage_code(whole, STAGES["raw"]) == stage_code(filled, STAGES["raw"])
 
 

@@ -170,7 +170,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert release is not None
     assert (release.facts["override"]["by"], release.facts["override"]["reason"]) == ("anna", WHO["reason"])
     assert done["waits"] == {
-        release.facts["release"]: "waits for approval by a second person besides anna: "
+        release.facts["release"]: "waits for approval by a second person as well as anna: "
         "anna overrode a REJECT, and four eyes are asked for"
     }
     assert b"Overridden by anna" in turned_down.home.space.snapshots.read(release.snapshot, "card.md")

@@ -109,7 +109,7 @@ def test_a_month_delivered_again_with_equal_content_changes_nothing(copy: Home) 
     assert copy.counts() == before
 
 
-def test_changed_outcomes_of_a_month_make_anew_what_depends_on_them(copy: Home) -> None:
+def test_changed_outcomes_of_a_month_rebuild_what_depends_on_them(copy: Home) -> None:
     was = {stage: copy.get(stage, THIRD) for stage in DECIDING}
     copy.deliver(THIRD, {"flights": with_column(month(THIRD)["flights"], "arr_delay", b"45", every=50)})
     run = copy.run(THIRD)

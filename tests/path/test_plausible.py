@@ -67,4 +67,4 @@ def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_a
 
     at.deliver(THIRD, {"orders": csv_bytes([*once, *({**row, "id": f"{row['id']}-more"} for row in once)])})
     again = at.run(THIRD, only=DATA)
-    assert not again.checks["content_is_new"], "other content is looked at anew"
+    assert not again.checks["content_is_new"], "other content is checked again"

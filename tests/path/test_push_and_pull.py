@@ -10,8 +10,8 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.stages import UNJUDGED
-from ml_assets.services import transfer as carrying
-from ml_assets.services.transfer import made_from, transfer
+from ml_assets.services import release_transfer as carrying
+from ml_assets.services.release_transfer import made_from, transfer
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.settings import settings
@@ -36,7 +36,7 @@ def kinds(ledger: Ledger) -> list[str]:
 
 
 @pytest.mark.long
-def test_what_was_pushed_is_whole_and_is_judged_anew_without_being_trained_again(days: Days, tmp_path: Path) -> None:
+def test_what_was_pushed_is_whole_and_is_judged_again_without_being_trained_again(days: Days, tmp_path: Path) -> None:
     other = Days(tmp_path / "other", days.products)
     pushed = days.invoke("push", f"flights/release:{SECOND}", str(other.home), "--json")
     assert pushed.exit_code == 0, pushed.output
@@ -85,7 +85,7 @@ def test_a_verdict_that_came_along_is_shown_as_one_that_was_not_charged_here(day
     own = Days(tmp_path / "own", days.products)
     assert own.invoke("pull", f"flights/release:{SECOND}", str(days.home)).exit_code == 0
     why = "no look was charged here for this evaluation, so it lets nothing through; "
-    why += f"`ml-assets run flights --partition {SECOND}` judges it anew"
+    why += f"`ml-assets run flights --partition {SECOND}` judges it again"
     lines = own.invoke("status", "flights").stdout.splitlines()
     assert f"{SECOND}: {why}" in lines
     assert [line for line in lines if line.startswith(SECOND) and "ACCEPT (not charged here)" in line]

@@ -220,7 +220,7 @@ def new_seed() -> int:
 
 def kill(killing: Killing, *, kills: int, in_a_row: int = 2) -> int:
     """Kill runs and complete them, at moments from a new seed; how many were killed before their end. After one that ended
-    sooner than its moment there would be nothing left to kill, so the next of its row begins anew."""
+    sooner than its moment there would be nothing left to kill, so the next of its row starts from the beginning."""
     seed = new_seed()
     print(f"SIGKILL_SEED={seed} gives these moments of {killing.seconds:.1f} s")  # noqa: T201
     killed = 0

@@ -15,8 +15,8 @@ from ml_assets.core.model.split import parts
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.next_window import next_delivery, next_window
 from ml_assets.services.planning.plan import make_plan
+from ml_assets.services.review.trial_windows import retired_windows
 from ml_assets.services.review.walk import Walker, walk
-from ml_assets.services.review.windows import retired_windows
 from resources.dagster_assets import deliveries_name
 from resources.dagster_resources import resources_of
 from resources.settings import settings

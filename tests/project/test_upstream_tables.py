@@ -49,7 +49,7 @@ def test_pandera_tells_for_each_row_whether_it_passed() -> None:
 
 
 def test_a_join_keeps_the_order_of_the_left_rows_when_asked() -> None:
-    """Without `maintain_order` no order is promised: four builds gave four models. The features are sorted by key besides."""
+    """Without `maintain_order` no order is promised: four builds gave four models. The features are sorted by key as well."""
     left = pl.DataFrame({"key": np.random.default_rng(0).permutation(50_000)})
     joined = left.join(pl.DataFrame({"key": range(50_000), "value": 1}), on="key", how="left", maintain_order="left")
     assert joined["key"].equals(left["key"])

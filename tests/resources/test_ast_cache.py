@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.code import units
+from ml_assets.core.code import module_units
 from ml_assets.core.code.closure import Code
 from resources.ast_cache import ast_cache
 
@@ -29,7 +29,7 @@ def test_a_text_that_was_taken_apart_before_is_not_parsed_again(tmp_path: Path, 
     cache = tmp_path / "code.json"
     first = digest(cache, TEXT)
     assert digest(tmp_path / "other.json", TEXT) == first
-    monkeypatch.setattr(units.ast, "parse", refuse)
+    monkeypatch.setattr(module_units.ast, "parse", refuse)
     assert digest(cache, TEXT) == first
     with pytest.raises(AssertionError, match="parsed"):
         digest(cache, OTHER)
@@ -39,7 +39,7 @@ def test_a_changed_text_is_found_changed_and_both_are_kept(tmp_path: Path, monke
     cache = tmp_path / "code.json"
     first, second = digest(cache, TEXT), digest(cache, OTHER)
     assert first != second
-    monkeypatch.setattr(units.ast, "parse", refuse)
+    monkeypatch.setattr(module_units.ast, "parse", refuse)
     assert (digest(cache, TEXT), digest(cache, OTHER)) == (first, second)
 
 

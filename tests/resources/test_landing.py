@@ -1,6 +1,7 @@
 """Of what lies in the landing folder, only complete partitions count, and only their bytes."""
 
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,14 @@ def test_a_file_that_is_no_partition_is_named_with_the_reason(landing: Landing, 
     put(landing, f"trips/{name}")
     partitions = two_tables.partitions.model_copy(update={"end": "2014-01"})
     assert landing.stray(two_tables.model_copy(update={"partitions": partitions})) == {f"trips/{name}": why}
+
+
+def test_a_month_that_lasts_on_is_no_partition_yet(landing: Landing, two_tables: Product) -> None:
+    this_month = datetime.now(UTC).strftime("%Y-%m")
+    put(landing, f"trips/{this_month}.csv", f"signals/{this_month}.parquet", "trips/2013-01.csv", "signals/2013-01.parquet")
+    assert landing.delivered(two_tables) == ["2013-01"]
+    assert all(why.startswith("not finished yet: it ends at ") for why in landing.stray(two_tables).values())
+    assert len(landing.stray(two_tables)) == 2
 
 
 def test_what_is_not_delivered_is_named(landing: Landing, two_tables: Product) -> None:

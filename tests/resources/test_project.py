@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resources.project import FILE, ProjectFileRefused, project_environ, project_folder, with_project
+from resources.project_file import FILE, ProjectFileRefused, project_environ, project_folder, with_project
 
 TEXT = "# ours\n\nML_ASSETS_HOME = .ml_assets\nML_ASSETS_PRODUCTS=products:/shared/products\nML_ASSETS_COMPILED=false\n"
 

@@ -13,7 +13,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.services.verify.home import verify
 from resources.lineage import Made
-from resources.scratch import snapshots_above
+from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
 from resources.store.blobs import RemoteBlobs
 from tests.support import command_line

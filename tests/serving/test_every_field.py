@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.serving.requests.every_field import MOST_NAMED
+from ml_assets.serving.requests.all_mistakes import MOST_NAMED
 from ml_assets.serving.requests.parser import Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
 

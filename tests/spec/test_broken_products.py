@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.services.declarations import checked, checked_products
+from ml_assets.services.runnable_products import checked, checked_products
 from ml_assets.spec.product import ProductError, load
 from tests.support.broken_products import BROKEN
 from tests.support.homes.shop import SHOP
@@ -24,7 +24,7 @@ def test_a_product_that_cannot_run_is_refused_by_file_and_line_with_the_cure(tmp
 def test_a_product_that_can_run_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     product = load(SHOP)
     assert checked(product, tmp_path) is product
-    monkeypatch.setattr("ml_assets.services.declarations.problems", lambda _: ["looked again"])
+    monkeypatch.setattr("ml_assets.services.runnable_products.problems", lambda _: ["looked again"])
     assert checked(product, tmp_path) is product
     with pytest.raises(ProductError, match="looked again"):
         checked(product, tmp_path / "other")

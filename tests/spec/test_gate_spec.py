@@ -117,7 +117,7 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
         ({"require": "brier(candidate) < 1"}, ["gates.claims[1].require", MOVED]),
         ({"veto": "p99_ms(candidate) < 50"}, ["veto: gates read no clock", MOVED]),
         ({"prove": "p99_ms(candidate) - p99_ms(champion) < 5"}, [MOVED]),
-        ({"veto": "2 * ratio(tpr, by: line) > 0.8"}, ["a ratio stands alone"]),
+        ({"veto": "2 * ratio(tpr, by: line) > 0.8"}, ["a ratio cannot be combined"]),
         ({"veto": "ratio(tpr, by: line) < 0.8"}, ["only > says something"]),
         ({"veto": "ratio(pr_auc, by: line) > 0.8"}, ["no ratio of 'pr_auc'", "selection_rate"]),
         (

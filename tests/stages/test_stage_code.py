@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from ml_assets.core.code.closure import Code
-from ml_assets.core.code.exempt import EXEMPT
+from ml_assets.core.code.exempt_functions import EXEMPT
 from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.stages import STAGES

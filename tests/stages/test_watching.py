@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from ml_assets.cli import cli
 from ml_assets.cli.shared.workspace import Workspace
+from ml_assets.core.drift.histogram_json import to_json
 from ml_assets.core.drift.histograms import count
-from ml_assets.core.drift.stored import to_json
 from ml_assets.core.drift.verdict import Verdict
 from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.services.proofs.plausible import refuse_held

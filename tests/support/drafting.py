@@ -8,15 +8,15 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract.engine import Audit, audit, read_delivery
-from ml_assets.core.draft.calendar import history_of
 from ml_assets.core.draft.columns import Column
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.delivery_calendar import history_of
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.services.new_product.drafting import write_product
-from ml_assets.services.new_product.history import delivered_bytes
 from ml_assets.services.new_product.sources import read_sources
+from ml_assets.services.new_product.stored_history import delivered_bytes
 from ml_assets.spec.product import Product, load
 from tests.support.drafted_tables import Table
 

@@ -44,7 +44,7 @@ def command(release: str, start: str, as_json: bool) -> None:
 def reproduce(space: Workspace, release: Manifest, *, start: str = "raw", quiet: bool = True) -> dict[str, Any]:
     """Rebuild and compare; the outcome as JSON values."""
     from ml_assets.services.clean_rebuild import Rebuilder, Stopped, compare_golden, compare_tested
-    from resources.scratch import lineage_above
+    from resources.scratch_lineage import lineage_above
 
     product = product_named(release.recipe.product, space.settings)
     made_from = space.lineage.made_from(release)

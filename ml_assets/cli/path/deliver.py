@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
-from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
+from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.next_window import next_delivery
 from ml_assets.spec.product import Product
@@ -55,7 +55,10 @@ def _require_partition(product: Product, table: str, partition: str) -> None:
     if not partition:
         raise DeliveryRefused(f"{product.name}: {table} is delivered by partition: give --partition, {span}")
     try:
-        known = partitions_of(product).contains(partition)
+        calendar = partitions_of(product)
+        known = calendar.contains(partition)
+        if known:
+            calendar.require_finished(partition, utc_now())
     except PartitionKeyError as error:
         raise DeliveryRefused(f"{product.name}: --partition {partition}: {error}") from error
     if not known:

@@ -15,7 +15,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
-    from ml_assets.services.new_product.histories import History
+    from ml_assets.services.new_product.demo_histories import History
 
 FLIGHTS = "flights"
 
@@ -42,7 +42,7 @@ def command(product: str, count: int | None, is_next: bool) -> None:
     a gate.
     """
     from ml_assets.services.automation.backfill import up_to_date
-    from ml_assets.services.new_product.histories import history_of
+    from ml_assets.services.new_product.demo_histories import history_of
 
     space = workspace()
     spec = product_named(product, space.settings)

@@ -13,7 +13,7 @@ def command(folder: Path) -> None:
     Commands that are run in it or below it use its products and its home. Nothing is written over; a second time writes what is
     missing.
     """
-    from ml_assets.services.new_product.project import write_project
+    from ml_assets.services.new_product.project_files import write_project
 
     for path in write_project(folder.resolve()):
         click.echo(f"wrote {folder / path}")

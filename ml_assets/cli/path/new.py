@@ -45,8 +45,8 @@ def command(
     history. Nothing is written over. All sources are one table.
     """
     from ml_assets.services.new_product.drafting import new_product, refuse_existing
-    from ml_assets.services.new_product.history import StoredHistory
     from ml_assets.services.new_product.sources import read_sources
+    from ml_assets.services.new_product.stored_history import StoredHistory
     from ml_assets.services.new_product.summary import summary
 
     space = workspace()

@@ -31,8 +31,8 @@ def command(product: str | None, partition: str | None, as_json: bool) -> None:
     Exit code 0: nothing to do; 2: something is stale or was never made; 1: an error.
     """
     from ml_assets.cli.shared.context import UnknownProduct, checked_product, nothing_delivered, partition_named
-    from ml_assets.services.declarations import checked_products
     from ml_assets.services.next_window import next_window
+    from ml_assets.services.runnable_products import checked_products
 
     space = workspace()
     problems: list[str] = []

@@ -98,7 +98,7 @@ def command(
     Exit code 0: accepted, or undecided where `ci: {on_inconclusive: pass}`; 1: rejected; 3: the tool failed; 4: something is
     weakened and no commit's trailer gives the reason (`Weakens: flights/floor: reason`); 5: undecided, and the policy is `fail`.
     """
-    from ml_assets.core.changes.page import page
+    from ml_assets.core.changes.review_page import page
     from ml_assets.services.review import report_folder
     from ml_assets.services.review.review import Elsewhere, review
     from resources.git_trees import Repository

@@ -13,7 +13,7 @@ def command(file: Path, note: str) -> None:
 
     Whatever the file holds, the text can do nothing but be read: no HTML, link, picture or mention of its own comes through.
     """
-    from ml_assets.core.changes.comment import comment
+    from ml_assets.core.changes.pull_request_comment import comment
     from ml_assets.services.review import report_folder
 
     click.echo(comment(report_folder.read(file), note), nl=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import product_named
-from ml_assets.spec.assignments import with_values
+from ml_assets.spec.key_assignments import with_values
 from resources.settings import settings
 
 _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
@@ -23,8 +23,8 @@ def command(
     *, product: str, protocol: int, base: Path, head: Path, gates: Path | None, assignments: tuple[str, ...], output: Path
 ) -> None:
     """Judge what two walks of PRODUCT scored, on the rows that both have, and write judged.json (docs/ci.md)."""
-    from ml_assets.core.changes.judging import judged
-    from ml_assets.services.review.files import read_gates, read_walk, write_record
+    from ml_assets.core.changes.head_against_base import judged
+    from ml_assets.services.review.protocol_files import read_gates, read_walk, write_record
 
     spec = with_values(product_named(product, settings()), assignments)
     write_record(output, judged(read_walk(base), read_walk(head), spec, read_gates(gates)))

@@ -11,7 +11,7 @@ import click
 from resources.settings import settings
 
 if TYPE_CHECKING:
-    from ml_assets.core.changes.status import Status
+    from ml_assets.core.changes.commit_status import Status
     from resources.forges.forge import ChangeRequest, Forge
 
 
@@ -71,7 +71,7 @@ def gitlab_command(commit: str | None, report: Path | None, is_open: bool) -> No
 
 def _post_one(forge: "Forge", commit: str | None, report: Path | None) -> None:
     from ml_assets.services.review import report_folder
-    from ml_assets.services.review.posting import post
+    from ml_assets.services.review.forge_posts import post
     from resources.git_trees import Repository
 
     if commit is None or not _is_commit(commit):

@@ -29,7 +29,7 @@ def command(product: str, partition: str | None, output: Path) -> None:
     The verdict comes first, with its reasons; then claims, metrics with intervals, slices and plots. Above it is said where other
     code, configuration or libraries would evaluate now. Exit code 0 whatever the verdict: `ml-assets check` is what fails.
     """
-    from ml_assets.core.evaluation.review import review
+    from ml_assets.core.evaluation.markdown_report import review
     from ml_assets.services.review.report_folder import make
     from ml_assets.services.stale_evaluations import not_charged, stale_evaluations
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from ml_assets.cli.shared.context import product_named, workspace
-from ml_assets.core.changes.protocol import JUDGED, PRODUCTION
-from ml_assets.spec.assignments import with_values
+from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION
+from ml_assets.spec.key_assignments import with_values
 
 
 @click.command()
@@ -33,10 +33,10 @@ def command(
     against this one, and production.json, against the release that serves. Nothing is charged, and nothing upstream is changed:
     all that is made lies in the home of ML_ASSETS_HOME.
     """
-    from ml_assets.core.changes.judging import judged
+    from ml_assets.core.changes.head_against_base import judged
     from ml_assets.core.lineage.partitions import partitions_of
-    from ml_assets.services.review.files import read_gates, read_walk, write_record, write_walk
-    from ml_assets.services.review.production import against_production
+    from ml_assets.services.review.production_comparison import against_production
+    from ml_assets.services.review.protocol_files import read_gates, read_walk, write_record, write_walk
     from ml_assets.services.review.walk import Walker, walk
 
     space = workspace()

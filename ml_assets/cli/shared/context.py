@@ -41,16 +41,16 @@ def product_named(name: str, current: Settings) -> Product:
 
 def checked_product(name: str, current: Settings) -> Product:
     """The product, if its whole declaration can run. Raises ProductError with everything that keeps it from running."""
-    from ml_assets.services.declarations import checked
+    from ml_assets.services.runnable_products import checked
 
     return checked(product_named(name, current), current.cache)
 
 
 def partition_named(space: Workspace, product: Product, key: str | None) -> str:
     """The partition of this key, which the product's calendar has; the newest one if none is named. Raises PartitionKeyError."""
-    from ml_assets.core.lineage.partitions import partitions_of
+    from ml_assets.core.lineage.partitions import partitions_of, utc_now
 
-    return partitions_of(product).require(key) if key else _newest_partition(space, product)
+    return partitions_of(product).require_finished(key, utc_now()) if key else _newest_partition(space, product)
 
 
 def _newest_partition(space: Workspace, product: Product) -> str:

@@ -40,7 +40,7 @@ def own_and_other(home: Path, *, store: str, ledger: str) -> tuple[Workspace, Wo
 
 def carry(reference: str, source: Workspace, target: Workspace, *, as_json: bool) -> None:
     """Carry the release that a reference names in one home to another, and give its outcome."""
-    from ml_assets.services.transfer import transfer
+    from ml_assets.services.release_transfer import transfer
 
     release = release_named(source, reference)
     say: Callable[[str], None] = (lambda _: None) if as_json else click.echo

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from ml_assets.core.changes.protocol import Check, Judged, Moved, Production, Walked
+from ml_assets.core.changes.walk_protocol import Check, Judged, Moved, Production, Walked
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
 
 Outcome: TypeAlias = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from ml_assets.core.changes.comparison import Comparison
-from ml_assets.core.changes.protocol import Judged, SliceShown
+from ml_assets.core.changes.walk_protocol import Judged, SliceShown
 from ml_assets.core.lineage.facts import EstimateFacts
 from ml_assets.core.lineage.verdict_facts import ClaimFacts
 from ml_assets.core.markdown import code, prose, table, text

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from ml_assets.core.changes.change import Change
 from ml_assets.core.changes.comparison import Comparison
 from ml_assets.core.changes.comparison_page import parts
-from ml_assets.core.changes.page import changes_table
-from ml_assets.core.changes.record import Change
+from ml_assets.core.changes.review_page import changes_table
 from ml_assets.core.markdown import code, text
 
 

@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from ml_assets.core.changes.change import Change
 from ml_assets.core.changes.comparison import Comparison
-from ml_assets.core.changes.record import Change
-from ml_assets.core.changes.staleness import StaleStage
+from ml_assets.core.changes.stale_stages import StaleStage
 
 VERSION = 2
 Outcome: TypeAlias = Literal["UNCHANGED", "ACCEPT", "INCONCLUSIVE", "REJECT", "WEAKENED"]

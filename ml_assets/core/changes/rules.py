@@ -6,7 +6,7 @@ Each key has one rule: a test holds the table against the schema, so that a new 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from ml_assets.core.changes.record import Effect
+from ml_assets.core.changes.change import Effect
 
 Rule: TypeAlias = Callable[[Any, Any], Effect]
 """The effect of two values that differ. None where the key, or the section that it is in, is not declared."""
@@ -120,4 +120,4 @@ CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promot
 AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
 """Mappings that their rule is given whole."""
 JUDGED_APART = frozenset({"gates.claims", "gates.minimum", "gates.first_release", "decision"})
-"""What other parts of the declaration have to be looked at for: core.changes.declaration."""
+"""What other parts of the declaration have to be looked at for: core.changes.declaration_changes."""

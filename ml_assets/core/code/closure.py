@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ml_assets.core.code.units import BODY, Imported, Module, Unit, taken_apart
+from ml_assets.core.code.module_units import BODY, Imported, Module, Unit, taken_apart
 from ml_assets.core.digests import digest_json, sha256
 
 Place = tuple[str, str]

@@ -10,7 +10,7 @@ from typing import Literal
 
 import polars as pl
 
-from ml_assets.core.contract.hints import hint
+from ml_assets.core.contract.refused_value_hints import hint
 from ml_assets.core.contract.schema import CONFLICT, RESERVED_COLUMNS, Rules
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.yaml_file import unknown_name

@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ml_assets.core.contract.schema import ContractError, request_fields, rules_of
-from ml_assets.core.declared.columns import column_problems
-from ml_assets.core.declared.dbt_models import dbt_problems
-from ml_assets.spec.places import Places
+from ml_assets.core.declared.column_problems import column_problems
+from ml_assets.core.declared.dbt_problems import dbt_problems
+from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.product import Product, ProductError
 
 

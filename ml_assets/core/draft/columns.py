@@ -10,7 +10,7 @@ import polars as pl
 
 from ml_assets.core.contract.casting import cast, without_nulls_in_words
 from ml_assets.core.contract.schema import RESERVED_COLUMNS
-from ml_assets.core.draft.dialect import ENOUGH
+from ml_assets.core.draft.csv_dialect import ENOUGH
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import EPOCHS, ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name

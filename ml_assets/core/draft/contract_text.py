@@ -3,9 +3,9 @@
 import textwrap
 from collections.abc import Iterable, Mapping
 
+from ml_assets.core.draft.column_limits import Limits, nice
 from ml_assets.core.draft.columns import PYTHON, Column
-from ml_assets.core.draft.drafted import Draft, Feature
-from ml_assets.core.draft.limits import Limits, nice
+from ml_assets.core.draft.draft import Draft, Feature
 
 WIDTH = 118
 OF_REQUESTS = ("nullable", "ge", "le", "isin")

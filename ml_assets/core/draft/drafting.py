@@ -6,16 +6,16 @@ from dataclasses import replace
 import polars as pl
 from pydantic import ValidationError
 
-from ml_assets.core.draft import dialect
-from ml_assets.core.draft.calendar import History, history_of, static_history
+from ml_assets.core.draft import csv_dialect
+from ml_assets.core.draft.column_limits import limits_of
+from ml_assets.core.draft.column_roles import Roles, key_of, task_of, time_column, unused_inputs
 from ml_assets.core.draft.columns import Column, columns_of, require
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.delivery_calendar import History, history_of, static_history
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
-from ml_assets.core.draft.limits import limits_of
+from ml_assets.core.draft.label_leaks import outcomes, separations_of, suspicious
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
-from ml_assets.core.draft.roles import Roles, key_of, task_of, time_column, unused_inputs
-from ml_assets.core.draft.suspects import outcomes, separations_of, suspicious
-from ml_assets.core.draft.windows import static_windows, unit_of, windows_of
+from ml_assets.core.draft.window_sizes import static_windows, unit_of, windows_of
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.delivery import ReferenceSpec
 
@@ -131,13 +131,13 @@ def _completed(frame: pl.DataFrame, spec: ReferenceSpec, request: DraftRequest, 
             raise DraftRefused(f"--time-format: {error.errors()[0]['msg'].removeprefix('Value error, ')}") from None
     if spec.format != "csv":
         return spec
-    spec = spec.model_copy(update={"null_values": dialect.missing_words(frame)})
-    spec = spec.model_copy(update={"decimal": dialect.decimal_sign(frame, spec)})
+    spec = spec.model_copy(update={"null_values": csv_dialect.missing_words(frame)})
+    spec = spec.model_copy(update={"decimal": csv_dialect.decimal_sign(frame, spec)})
     if time_format:
         return spec
     names = [request.time] if request.time else [name for name in frame.columns if name != request.label]
     for name in names:
-        if name in frame.columns and (form := dialect.time_format(_worded(frame[name], spec), spec)):
+        if name in frame.columns and (form := csv_dialect.time_format(_worded(frame[name], spec), spec)):
             return spec.model_copy(update={"datetime_format": form})
     return spec
 

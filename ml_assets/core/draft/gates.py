@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ml_assets.core.draft.windows import Windows
+from ml_assets.core.draft.window_sizes import Windows
 from ml_assets.core.gate_lab.power import powers
 from ml_assets.core.gates.levels import level
 from ml_assets.core.gates.panel import Panel, panel

@@ -3,7 +3,7 @@
 import json
 import textwrap
 
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import BUDGET, DraftedClaim, Plan
 from ml_assets.spec.delivery import TableSpec
 

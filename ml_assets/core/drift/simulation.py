@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ml_assets.core.drift.distance import Flags, compare
-from ml_assets.core.drift.judging import judge
+from ml_assets.core.drift.distance_test import judge
 from ml_assets.core.drift.verdict import ALARM, EFFECT, SPAN, WATCH, WINDOW
 from ml_assets.core.metrics.arrays import Floats, Ints
 

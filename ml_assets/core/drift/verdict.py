@@ -6,12 +6,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ml_assets.core.drift.bin_layout import Binned, Test, binned, tests_of
+from ml_assets.core.drift.column_orders import BESIDE, rules
 from ml_assets.core.drift.distance import compare
+from ml_assets.core.drift.distance_test import judge
+from ml_assets.core.drift.drift_in_words import Moved, in_words, moved
 from ml_assets.core.drift.histograms import Histograms
-from ml_assets.core.drift.judging import judge
-from ml_assets.core.drift.layout import Binned, Test, binned, tests_of
-from ml_assets.core.drift.orders import BESIDE, rules
-from ml_assets.core.drift.words import Moved, in_words, moved
 from ml_assets.core.metrics.arrays import Floats, Ints
 
 LEAST = 6
@@ -38,7 +38,7 @@ Reference = Literal["training", "previous", "same_season"]
 @dataclass(frozen=True)
 class Observed:
     """A partition: its key, its number in the calendar, and its histograms. `content` is the digest that they were taken of.
-    `orders` says of pairs of columns which is the larger one (core.drift.orders)."""
+    `orders` says of pairs of columns which is the larger one (core.drift.column_orders)."""
 
     key: str
     number: int

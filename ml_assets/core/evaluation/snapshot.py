@@ -41,7 +41,7 @@ class Judged:
 
 def refuse_seen_rows(product: Product, *, tested: Sequence[str], trained: Mapping[str, Sequence[str]]) -> None:
     """Refuse a test window that overlaps a model's training window (`trained`: by role the partitions or, of a static table, the
-    parts of its keys; core.evaluation.seen)."""
+    parts of its keys; core.evaluation.seen_data)."""
     for role, partitions in trained.items():
         if seen := sorted(set(tested) & set(partitions)):
             raise EvaluationRefused(

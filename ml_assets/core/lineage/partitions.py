@@ -1,4 +1,4 @@
-"""Arithmetic on partition keys: slices of time, and numbered deliveries. Knows no data, no Dagster, no clock."""
+"""Arithmetic on partition keys: slices of time, and numbered deliveries. Knows no data and no Dagster."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from ml_assets.spec.partitions import (
 )
 from ml_assets.spec.product import Product
 
-__all__ = ["AsOf", "PartitionKeyError", "Partitions", "partitions_of"]
+__all__ = ["AsOf", "PartitionKeyError", "Partitions", "partitions_of", "utc_now"]
 
 _HOURS: dict[Every, int] = {"hour": 1, "day": 24, "week": 7 * 24}
 _MONTHS: dict[Every, int] = {"month": 1, "quarter": 3, "year": 12}
@@ -119,6 +119,23 @@ class Partitions:
             )
         return key
 
+    def unfinished(self, key: str, now: datetime) -> str:
+        """The reason why a partition is not taken at a moment (naive UTC), as Dagster has it too; "" once it is over.
+        A delivery of a static table has no duration."""
+        if self.is_static or self.ordinal(key) < self.running(now):
+            return ""
+        return f"not finished yet: it ends at {self.window(key)[1]:%Y-%m-%d %H:%M} UTC"
+
+    def running(self, now: datetime) -> int:
+        """The number of the partition that a moment (naive UTC) lies in: it and those after it aren't over."""
+        return self.ordinal(self.key_of(now))
+
+    def require_finished(self, key: str, now: datetime) -> str:
+        """The key itself, if the product's calendar has it and it is over at a moment (naive UTC)."""
+        if why := self.unfinished(self.require(key), now):
+            raise PartitionKeyError(f"'{key}' is {why}; a partition is delivered and run once it is over")
+        return key
+
     def as_of(self, key: str, window: WindowSpec) -> AsOf | None:
         """The window that ends at `key`, shorter at the start; None with fewer than `minimum` train partitions, and for a
         delivery that no reserve fold is left for. A delivery is both: its rows are divided by their keys."""
@@ -147,6 +164,11 @@ class Partitions:
 
     def _format(self, start: datetime) -> str:
         return start.strftime(self.fmt)
+
+
+def utc_now() -> datetime:
+    """This moment as naive UTC."""
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def partitions_of(product: Product) -> Partitions:

@@ -8,14 +8,14 @@ from importlib.metadata import version
 from platform import machine, python_version_tuple
 
 from ml_assets.core.code.closure import Closure, Code
-from ml_assets.core.code.exempt import EXEMPT
-from ml_assets.core.code.meaning import file_digest
+from ml_assets.core.code.equal_meaning import file_digest
+from ml_assets.core.code.exempt_functions import EXEMPT
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.reads import Read, keys, lookback, partitions_before, tested, trained
 from ml_assets.first_party import TREE
-from ml_assets.spec.derived import ENTRIES
-from ml_assets.spec.files import CONTRACT_FILE, shared_dbt_files
+from ml_assets.spec.derived_parts import ENTRIES
 from ml_assets.spec.product import Product
+from ml_assets.spec.product_files import CONTRACT_FILE, shared_dbt_files
 
 
 @dataclass(frozen=True)

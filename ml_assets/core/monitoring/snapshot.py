@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ml_assets.core.drift.histogram_json import to_json
 from ml_assets.core.drift.histograms import count, is_countable
-from ml_assets.core.drift.stored import to_json
 from ml_assets.core.evaluation.comparison import evaluate
 from ml_assets.core.evaluation.snapshot import metrics
 from ml_assets.core.frames import parquet_bytes

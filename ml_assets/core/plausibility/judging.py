@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from ml_assets.core.drift.column_orders import BESIDE, rule_of, rules, share_of
 from ml_assets.core.drift.distance import compare
+from ml_assets.core.drift.distance_test import against_past
 from ml_assets.core.drift.histograms import Histogram, Levels, Numbers
-from ml_assets.core.drift.judging import against_past
-from ml_assets.core.drift.orders import BESIDE, rule_of, rules, share_of
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.core.plausibility.summary import PARTS, Summary
@@ -147,7 +147,7 @@ def _label(past: Sequence[Known], now: Known, label: str) -> Answer:
         return Answer(claim, False, f"all {mine.counts[0]:,} labels are alike, which no earlier partition's were")
     if len(known) < LEAST:
         return _too_few(claim, len(known))
-    from ml_assets.core.drift.layout import binned
+    from ml_assets.core.drift.bin_layout import binned
 
     of = binned([partition.summary.histograms[label] for partition in known] + [mine], len(known))
     rows = of.rows[:, :-1]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from ml_assets.core.drift.column_orders import orders
+from ml_assets.core.drift.histogram_json import from_json, to_json
 from ml_assets.core.drift.histograms import Histograms, count, is_countable
-from ml_assets.core.drift.orders import orders
-from ml_assets.core.drift.stored import from_json, to_json
 from ml_assets.core.metrics.arrays import Floats, Ints
 
 PARTS = 5

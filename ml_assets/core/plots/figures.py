@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.metrics.drift import DriftReport, bin_labels
-from ml_assets.core.plots import tasks
-from ml_assets.core.plots.parts import bars, slices
+from ml_assets.core.plots import task_figures
+from ml_assets.core.plots.shared_figures import bars, slices
 from ml_assets.core.plots.style import COLORS, shorten, svg
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ _LINES = ("candidate", "champion", "actual", "good")
 
 def plots(evaluation: Evaluation) -> dict[str, bytes]:
     """Every picture of the evaluation by name; drawn from its thinned points, so its size is bounded."""
-    draw = tasks.binary if evaluation.task == "binary" else tasks.regression
+    draw = task_figures.binary if evaluation.task == "binary" else task_figures.regression
     return draw(evaluation) | ({"slices": slices(evaluation)} if evaluation.slices else {})
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.partitions import partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.planning.plan import make_plan
 from ml_assets.services.stale_path import newest_partition
@@ -43,7 +43,7 @@ def backfill(lineage: Lineage, landing: Landing, product: Product, first: str, l
     calendar does not have, NothingInRange where nothing of the range is there."""
     calendar = partitions_of(product)
     newest = newest_partition(landing, lineage.ledger, product) or first
-    keys = calendar.keys(calendar.require(first), calendar.require(last or newest))
+    keys = calendar.keys(calendar.require(first), calendar.require_finished(last or newest, utc_now()))
     there = {*landing.delivered(product), *lineage.ledger.partitions(product.name, "raw")}
     if not any(key in there for key in keys):
         where = landing.root / product.name

@@ -15,7 +15,7 @@ from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.triggers import TriggerKind
 from ml_assets.services.next_window import no_fold_left
-from ml_assets.services.planning.untrained import is_as_refused, outcomes_awaited, tested_features, untrained
+from ml_assets.services.planning.untrained_candidates import is_as_refused, outcomes_awaited, tested_features, untrained
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
 from resources.ledger import tables as schema

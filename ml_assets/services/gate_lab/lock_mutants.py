@@ -10,7 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.gate_lab.subject import Subject
-from resources.scratch import snapshots_above
+from resources.scratch_lineage import snapshots_above
 
 if TYPE_CHECKING:
     import polars as pl
@@ -64,7 +64,7 @@ def broken_features(on: Subject) -> Mutation:
 
 def trained_on_test(on: Subject) -> Mutation:
     """The test window's last partition among the training partitions."""
-    from ml_assets.core.evaluation.seen import tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
     tested = tested_names(on.product, [m.partition for m in on.case.tested])

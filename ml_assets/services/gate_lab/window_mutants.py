@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import polars as pl
 
-from ml_assets.core.changes.declaration import declaration_changes
+from ml_assets.core.changes.declaration_changes import declaration_changes
 from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.gate_lab import mutants as m
 from ml_assets.core.gate_lab.mutants import Catch, Mutation, catches

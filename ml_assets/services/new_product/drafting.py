@@ -11,21 +11,21 @@ import polars as pl
 
 from ml_assets.core.contract.engine import audit, polars_schema, read_delivery
 from ml_assets.core.draft.contract_text import contract_text
-from ml_assets.core.draft.drafted import Draft
+from ml_assets.core.draft.dbt_text import dbt_files, plain
+from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
 from ml_assets.core.draft.gates import Plan, tried_plan
-from ml_assets.core.draft.page import page
 from ml_assets.core.draft.product_text import product_text
+from ml_assets.core.draft.profile_page import page
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
-from ml_assets.core.draft.sql import dbt_files, plain
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.model.split import parts
-from ml_assets.services.declarations import problems
-from ml_assets.services.new_product.history import StoredHistory, deliveries, request_of
 from ml_assets.services.new_product.sources import Source
-from ml_assets.spec.files import CONTRACT_FILE, SPEC_FILE
+from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
+from ml_assets.services.runnable_products import problems
 from ml_assets.spec.product import Product, ProductError, load
+from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE
 from resources.store.blobs import write_atomically
 
 FIRST_PORT = 8810

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import polars as pl
 
 from ml_assets.core.contract.reading import DeliveryError, read_delivery
-from ml_assets.core.draft.dialect import csv_dialect
+from ml_assets.core.draft.csv_dialect import csv_dialect
 from ml_assets.core.draft.request import DraftRefused
 from ml_assets.spec.delivery import ReferenceSpec
 from ml_assets.spec.yaml_file import unknown_name

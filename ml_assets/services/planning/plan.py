@@ -12,9 +12,9 @@ from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
 from ml_assets.core.release.serving_history import answered
-from ml_assets.services.planning import nothing_to_do
+from ml_assets.services.planning import empty_plans
 from ml_assets.services.planning.ledger_reads import DeclaredKind, current_manifests, made_otherwise, production_moves, stored
-from ml_assets.services.planning.untrained import untrained
+from ml_assets.services.planning.untrained_candidates import untrained
 from ml_assets.spec.product import Product
 from resources import landing_digests as delivered
 from resources.ast_cache import ast_cache
@@ -36,11 +36,11 @@ def make_plan(lineage: Lineage, landing: Landing, product: Product, *, cache: Pa
     remembered in `cache`."""
     around = surroundings(lineage, landing, product, cache=cache)
     known = cache / f"planned-{product.name}"
-    if nothing_to_do.is_nothing_to_do(known, around.state):
+    if empty_plans.is_nothing_to_do(known, around.state):
         return []
     items = Planner(product, situation(lineage.ledger, product, around)).plan()
     if not items:
-        nothing_to_do.keep(known, around.state)
+        empty_plans.keep(known, around.state)
     return items
 
 
@@ -72,7 +72,7 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
     digests.write()
     names, declared = stored(lineage.snapshots.blobs), definitions(product)
     with ast_cache(cache / "code.json", stages.SOURCE), lineage.ledger.engine.connect() as connection:
-        state = nothing_to_do.state(connection, product, stored=names, delivered=files, reference=reference, definitions=declared)
+        state = empty_plans.state(connection, product, stored=names, delivered=files, reference=reference, definitions=declared)
     return Surroundings(names, files, reference, declared, state)
 
 

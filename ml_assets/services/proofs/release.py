@@ -24,7 +24,7 @@ def intact(snapshots: Snapshots, release: Manifest) -> Finding:
 
 def unseen(lineage: Lineage, product: Product, release: Manifest) -> Finding:
     """Compare the release's training window with what it was judged on."""
-    from ml_assets.core.evaluation.seen import OtherSplit, tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 
     evaluation = lineage.made_from(release)["evaluation"]
     tested = set(tested_names(product, EvaluationFacts.of(evaluation).tested))

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ml_assets.core.changes.change import Change
 from ml_assets.core.changes.comparison import Comparison
-from ml_assets.core.changes.declaration import declaration_changes
-from ml_assets.core.changes.record import Change
+from ml_assets.core.changes.declaration_changes import declaration_changes
 from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.review.models import Question, arena
+from ml_assets.services.review.model_comparison import Question, arena
 from ml_assets.services.review.side_process import Say
 from ml_assets.services.review.sides import commit_side, tree_side
-from ml_assets.spec.assignments import with_values
+from ml_assets.spec.key_assignments import with_values
 from ml_assets.spec.product import Product
 from resources.ast_cache import ast_cache
 from resources.git_trees import Repository

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.files import CONTRACT_FILE, FEATURES_FILE, SPEC_FILE
+from ml_assets.spec.product_files import CONTRACT_FILE, FEATURES_FILE, SPEC_FILE
 from resources.forges import github, gitlab
 from resources.git_trees import Repository
 

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from ml_assets.core.changes.review import Review
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.review.posting import post
+from ml_assets.services.review.forge_posts import post
 from ml_assets.services.review.report_folder import JSON, read
 from resources.forges.forge import ChangeRequest
 from resources.forges.gitlab import GitLab

@@ -6,8 +6,8 @@ from pathlib import Path
 import msgspec
 
 from ml_assets.core.changes.junit import junit
-from ml_assets.core.changes.page import page
 from ml_assets.core.changes.review import Review
+from ml_assets.core.changes.review_page import page
 from ml_assets.errors import MlAssetsError
 
 MOST_BYTES = 4_000_000

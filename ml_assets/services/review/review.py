@@ -10,9 +10,9 @@ import msgspec
 
 from ml_assets.core.changes.comparison import Comparison, not_compared
 from ml_assets.core.changes.review import TRAILER, Acknowledged, Review, acknowledged, decided, left_to_owners
-from ml_assets.core.changes.staleness import StaleStage
+from ml_assets.core.changes.stale_stages import StaleStage
 from ml_assets.core.lineage.stages import DATA, SOURCE, UNJUDGED
-from ml_assets.services.review.changes import UNREAD, Differences, differences
+from ml_assets.services.review.side_differences import UNREAD, Differences, differences
 from ml_assets.services.review.side_process import Say
 from ml_assets.services.review.sides import commit_side, tree_side
 from resources.ast_cache import ast_cache
@@ -120,7 +120,7 @@ class _Reviewing:
             yield from self._walked(names)
 
     def _walked(self, names: Sequence[str]) -> Iterator[Comparison]:
-        from ml_assets.services.review.models import Question, arena
+        from ml_assets.services.review.model_comparison import Question, arena
         from resources.ledger.database import LedgerRefused
 
         base, head = self.differences.base.products, self.differences.head.products

@@ -4,15 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ml_assets.checkout import DBT_MODELS
-from ml_assets.core.changes.libraries import LOCKS, libraries
-from ml_assets.core.changes.side import Side
+from ml_assets.core.changes.commit_side import Side
+from ml_assets.core.changes.locked_libraries import LOCKS, libraries
 from ml_assets.core.code.closure import Code
-from ml_assets.core.code.exempt import EXEMPT
+from ml_assets.core.code.exempt_functions import EXEMPT
 from ml_assets.core.lineage.stages import SOURCE
 from ml_assets.first_party import PACKAGES, TREE
-from ml_assets.services.declarations import checked
-from ml_assets.spec.files import SHARED_DBT, SPEC_FILE, ProductFiles, shared_dbt_files
+from ml_assets.services.runnable_products import checked
 from ml_assets.spec.product import Product, ProductError, load
+from ml_assets.spec.product_files import SHARED_DBT, SPEC_FILE, ProductFiles, shared_dbt_files
 from resources.git_trees import Repository
 
 Read = Callable[[Path, ProductFiles | None], Product]

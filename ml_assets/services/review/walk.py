@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ml_assets.builders import dataset, features, model, raw, reference
-from ml_assets.core.changes.judging import SideRows
-from ml_assets.core.changes.protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
+from ml_assets.core.changes.head_against_base import SideRows
+from ml_assets.core.changes.walk_protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
 from ml_assets.core.contract.breaches import ContractBreached
 from ml_assets.core.lineage.facts import ModelFacts, QuarantineFacts
 from ml_assets.core.lineage.handles import Handle
@@ -196,7 +196,7 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     import polars as pl
 
     from ml_assets.builders.evaluation import candidate_scores, simple_scores, trained_rows, window_rows
-    from ml_assets.core.evaluation.seen import tested_names, trained_names
+    from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import levels_of, refuse_seen_rows
     from ml_assets.core.model.training import labelled
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 
 from ml_assets.core.digests import digest_json
-from ml_assets.core.drift.orders import BESIDE
-from ml_assets.core.drift.stored import from_json
+from ml_assets.core.drift.column_orders import BESIDE
+from ml_assets.core.drift.histogram_json import from_json
 from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal, cast
 
 import msgspec
 
+from ml_assets.serving.requests.all_mistakes import every_refusal, with_moments
 from ml_assets.serving.requests.byte_counts import colons, count
-from ml_assets.serving.requests.every_field import every_refusal, with_moments
 from ml_assets.serving.requests.field import Field, RequestSpecRefused, annotation
 from ml_assets.serving.requests.refusals import BadRequest, Refusal, not_finite, refusal, repeated_field
 

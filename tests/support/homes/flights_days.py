@@ -11,8 +11,8 @@ from typing import Any
 import polars as pl
 
 from ml_assets.core.contract.schema import polars_schema
-from ml_assets.spec.files import dbt_folder
 from ml_assets.spec.product import Product, load
+from ml_assets.spec.product_files import dbt_folder
 
 FLIGHTS = Path(__file__).parents[3] / "ml_assets" / "products" / "flights"
 START, DAYS = datetime(2013, 1, 1), 14
@@ -49,7 +49,7 @@ def write_sources(frames: Frames, folder: Path) -> dict[str, list[Path]]:
 
 
 def own_copy(folder: Path, changes: dict[str, str]) -> Product:
-    """A flights product with its dbt models in its own folder, some of them written anew."""
+    """A flights product with its dbt models in its own folder, some of them rewritten."""
     copy = folder / "flights"
     shutil.copytree(FLIGHTS, copy, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(dbt_folder(flights().folder), copy / "dbt")

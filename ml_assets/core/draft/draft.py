@@ -1,0 +1,106 @@
+"""The whole draft as one value, and the features that it derives: what the texts of the files are made from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from ml_assets.core.draft.column_limits import Limits
+from ml_assets.core.draft.column_roles import Roles
+from ml_assets.core.draft.columns import PYTHON, Column, quoted
+from ml_assets.core.draft.delivery_calendar import History
+from ml_assets.core.draft.label_leaks import Separation
+from ml_assets.core.draft.request import DraftRequest
+from ml_assets.spec.delivery import ReferenceSpec
+
+MOST_SLICES = 2
+MOST_SLICE_LEVELS = 10
+LEAST_SLICE_SHARE = 0.03
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A column of the model's input: name, Python type, SQL over the requests, whether it may be missing, a description."""
+
+    name: str
+    python: str
+    sql: str
+    nullable: bool
+    about: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """`table` is the delivered table's name, `spec` how its files are written; `limits` by delivered name. `quarantined` is the
+    largest share of rows of a delivery of this history that the contract refuses."""
+
+    request: DraftRequest
+    table: str
+    spec: ReferenceSpec
+    frame: pl.DataFrame
+    columns: Mapping[str, Column]
+    roles: Roles
+    history: History
+    limits: Mapping[str, Limits]
+    separations: tuple[Separation, ...]
+    suspicious: tuple[Separation, ...] = ()
+    quarantined: float = 0.0
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The product's name."""
+        return self.request.name
+
+    @property
+    def class_name(self) -> str:
+        """The table's class in contract.py."""
+        own = "".join(word.capitalize() for word in self.table.split("_"))
+        return f"{own}Table" if own in ("Request", "Features") else own
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """The model's input without key and time, in order."""
+        own, time = [_own(column, self.roles.time) for column in self.roles.inputs], self.roles.time
+        if time is None:
+            return tuple(own)
+        taken = {feature.name for feature in own} | {time.field, self.roles.key.field, self.roles.label.field}
+        return (*own, *(feature for feature in _of_time(time) if feature.name not in taken))
+
+    @property
+    def slices(self) -> tuple[Column, ...]:
+        """Inputs with few levels, none of them rare: each level is measured on its own."""
+        return tuple(c for c in self.roles.inputs if c.kind == "text" and _divides(c))[:MOST_SLICES]
+
+    def relation(self, part: str) -> str:
+        """The name of a dbt model."""
+        return f"{self.name}_{part}"
+
+
+def _own(column: Column, time: Column | None) -> Feature:
+    name, nullable = column.field, column.missing + column.misfits > 0
+    if column.kind == "time" and time is not None:
+        sql = f"(epoch({quoted(name)}) - epoch({quoted(time.field)})) / 86400.0"
+        return Feature(f"{name}_days", "float", sql, nullable, f"Days from {time.field} to {name}.")
+    return Feature(name, PYTHON[column.kind], quoted(name), nullable, "As delivered.")
+
+
+def _of_time(time: Column) -> list[Feature]:
+    """Parts of the time that repeat within the history."""
+    times, name = time.known, quoted(time.field)
+    first, last = times.min(), times.max()
+    days = (last - first).days  # type: ignore[operator, union-attr]
+    features = []
+    if times.dt.hour().n_unique() > 1 and days >= 2:
+        features.append(Feature("hour", "int", f"hour({name})", False, f"Hour of {time.field}, UTC."))
+    if days >= 28 and times.dt.weekday().n_unique() > 1:
+        features.append(Feature("weekday", "int", f"isodow({name})", False, f"Day of the week of {time.field}; 1 is Monday."))
+    if days >= 300:
+        features.append(Feature("day_of_year", "int", f"dayofyear({name})", False, f"Day of the year of {time.field}."))
+    return features
+
+
+def _divides(column: Column) -> bool:
+    counts = column.known.value_counts()["count"]
+    share = float(counts.min() or 0) / max(column.rows, 1)  # type: ignore[arg-type]
+    return 2 <= len(counts) <= MOST_SLICE_LEVELS and share >= LEAST_SLICE_SHARE and not column.missing

@@ -1,0 +1,161 @@
+"""The profile of a source as one HTML page: its columns, what each is for, its limits, and the deliveries it was cut into.
+
+Nothing is fetched and nothing runs: no script. Every text that comes in is escaped; the elements are in profile.html.jinja.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.draft.columns import Column
+from ml_assets.core.draft.draft import Draft
+from ml_assets.core.draft.gates import Plan
+
+BINS = 24
+MOST_BARS = 12
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar from 0 to 1 of the height, with its caption."""
+
+    height: float
+    caption: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A column on the page."""
+
+    name: str
+    kind: str
+    role: str
+    tone: str
+    reason: str
+    missing: str
+    limits: Sequence[str]
+    behind: str
+    alone: float | None
+    bars: Sequence[Bar]
+    first: str
+    last: str
+
+
+def page(draft: Draft, plan: Plan) -> str:
+    """The page."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    rows, history = draft.history.rows, draft.history
+    means = _means(draft)
+    return environment.get_template("profile.html.jinja").render(
+        draft=draft,
+        plan=plan,
+        rows=len(history.codes.drop_nulls()),
+        counts=_bars([float(count) for count in rows.values()], [f"{key}: {count:,} rows" for key, count in rows.items()]),
+        means=_bars(means, [f"{key}: {mean:.4g}" for key, mean in zip(history.keys, means, strict=True)]),
+        mean_name=f"share of {draft.roles.positive or 'yes'}"
+        if draft.roles.task == "binary"
+        else f"mean {draft.roles.label.name}",
+        columns=[_shown(column, draft) for column in draft.columns.values()],
+        metric=draft.separations[0].metric if draft.separations else "",
+        notes=[*draft.notes, *plan.notes],
+    )
+
+
+def _shown(column: Column, draft: Draft) -> Shown:
+    role, tone, reason = _role(column, draft)
+    limits = draft.limits[column.name]
+    separations = {separation.column: separation.value for separation in draft.separations}
+    bars, first, last = _distribution(column)
+    return Shown(
+        name=column.name,
+        kind=column.kind,
+        role=role,
+        tone=tone,
+        reason=reason,
+        missing=f"{column.missing / column.rows:.1%}" if column.missing else "",
+        limits=[
+            f"{name} = {_short(text)}"
+            for name, text in {**limits.arguments, **limits.metadata}.items()
+            if name not in ("nullable", "known")
+        ],
+        behind=limits.behind,
+        alone=separations.get(column.name),
+        bars=bars,
+        first=first,
+        last=last,
+    )
+
+
+def _role(column: Column, draft: Draft) -> tuple[str, str, str]:
+    roles = draft.roles
+    if column is roles.label:
+        return "label", "label", ""
+    if column is roles.time:
+        return "time", "plain", ""
+    if column.name in roles.after:
+        return "outcome", "warn", roles.after[column.name]
+    if not roles.key.is_made and column in roles.key.columns:
+        return "key", "plain", ""
+    if column.name in roles.unused:
+        return "not used", "soft", roles.unused[column.name]
+    if any(suspect.column == column.name for suspect in draft.suspicious):
+        return "input", "warn", "it alone tells the label unusually well: is it known before?"
+    return "input", "good", ""
+
+
+def _distribution(column: Column) -> tuple[list[Bar], str, str]:
+    """Bars of a column's values with the captions of both ends: bins of numbers and times, the most frequent texts."""
+    known = column.known
+    if known.is_empty():
+        return [], "", ""
+    if column.kind in ("text", "boolean"):
+        counts = known.cast(pl.String).value_counts(sort=True).head(MOST_BARS)
+        names, heights = counts[known.name].to_list(), [float(count) for count in counts["count"]]
+        return (
+            _bars(heights, [f"{name}: {height:,.0f} rows" for name, height in zip(names, heights, strict=True)]),
+            _short(names[0]),
+            "",
+        )
+    numbers = (known.dt.epoch("s") if column.kind == "time" else known).cast(pl.Float64).to_numpy()
+    low, high, different = float(numbers.min()), float(numbers.max()), len(np.unique(numbers))
+    if different == 1 or not np.spacing(max(abs(low), abs(high))) * BINS < high - low:  # too near to each other for bins
+        return [Bar(1.0, f"{_value(low, column)} to {_value(high, column)}: {len(numbers):,} rows")], _value(low, column), ""
+    counted, edges = np.histogram(numbers, bins=min(BINS, different))
+    captions = [
+        f"{_value(a, column)} to {_value(b, column)}: {n:,} rows" for n, a, b in zip(counted, edges, edges[1:], strict=False)
+    ]
+    return _bars([float(n) for n in counted], captions), _value(edges[0], column), _value(edges[-1], column)
+
+
+def _means(draft: Draft) -> list[float]:
+    frame = pl.DataFrame({"value": draft.roles.target, "partition": draft.history.codes}).drop_nulls()
+    means = dict(frame.group_by("partition").agg(pl.col("value").mean()).iter_rows())
+    return [float(means.get(key, 0.0)) for key in draft.history.keys]
+
+
+def _bars(values: Sequence[float], captions: Sequence[str]) -> list[Bar]:
+    """Bars from 0 or, where values are below it, from the least."""
+    low = min(0.0, *values) if values else 0.0
+    width = (max(values) - low) if values else 0.0
+    return [Bar((value - low) / width if width > 0 else 0.0, caption) for value, caption in zip(values, captions, strict=True)]
+
+
+def _value(number: float, column: Column) -> str:
+    if column.kind == "time":
+        return str(np.datetime64(int(number), "s")).replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
+    return f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,131 @@
+"""The number of deliveries to train and judge a candidate on, and the unit, so that a verdict has enough evidence."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.draft.delivery_calendar import History
+from ml_assets.core.metrics.units import CALENDAR
+from ml_assets.spec.gates import MinimumSpec
+from ml_assets.spec.partitions import Every
+from ml_assets.spec.sections import Task
+
+UNITS: dict[Every, tuple[str, ...]] = {
+    "year": ("day", "week", "month"),
+    "quarter": ("day", "week", "month"),
+    "month": ("day", "week"),
+    "week": ("day",),
+    "day": ("hour", "day"),
+    "hour": ("hour",),
+}
+"""The units of time that may be independent within a delivery, the finest first."""
+USUAL_TRAIN: dict[Every, int] = {"year": 5, "quarter": 8, "month": 12, "week": 26, "day": 60, "hour": 24 * 14}
+FEW_UNITS = 6
+"""With fewer units in a delivery a coarser unit is as good."""
+LEAST_TRAINED = 500
+"""Rows that the first candidate should be trained on."""
+MOST_FOLDS, RESERVED, ENOUGH_ROWS = 5, 0.5, 100
+"""Of a table without a time: the largest number of reserve folds, the share of rows in all of them, and rows that one needs."""
+MOST_TEST = 4
+"""A test window is at most the history divided by this."""
+LEAST = MinimumSpec(units=5, positives=10, negatives=10)
+"""Below these nothing is decided whatever the history is."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """`keys` are the partitions of the history; `train`, `test` and `minimum` as in product.yaml."""
+
+    keys: tuple[str, ...]
+    train: int
+    test: int
+    minimum: int
+
+    def trial(self, number: int) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+        """The partitions that a candidate, and the champion before it, would have been trained on, and those of the test: for the
+        last window of the history (0), the one before it (1), and so on. Empty where the history does not reach."""
+        end = len(self.keys) - number * self.test
+        start = end - self.test
+        train = self.keys[max(0, start - self.train) : max(0, start)]
+        if len(train) < self.minimum:
+            return (), (), ()
+        before = self.keys[max(0, start - self.test - self.train) : max(0, start - self.test)]
+        return train, (before if len(before) >= self.minimum else ()), self.keys[start:end]
+
+
+def unit_of(times: pl.Series, history: History, *, group: str | None) -> str:
+    """The unit of independence: the group that is asked for, or a unit of time."""
+    if group:
+        return group
+    for unit in UNITS[history.every]:
+        counts = [len(units) for units in _by_partition(times.dt.truncate(CALENDAR[unit]), history)]
+        if float(np.median(counts)) >= FEW_UNITS:
+            return unit
+    return UNITS[history.every][-1]
+
+
+def windows_of(history: History, units: pl.Series, target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSpec, list[str]]:
+    """Windows and the minimum that each has, with notes where that is less than usual. `units` and `target` are of all rows."""
+    usual, count, notes = MinimumSpec(), len(history.keys), []
+    classes = {"positives": _summed(target, history), "negatives": _summed(1 - target, history)} if task == "binary" else {}
+    wanted = {name: int(getattr(usual, name)) for name in ("units", *classes)}
+    own = _by_partition(units, history)
+
+    def least(test: int) -> dict[str, float]:
+        return {"units": _least_different(own, test), **{name: _least(values, test) for name, values in classes.items()}}
+
+    most = max(1, count // MOST_TEST)
+    test = next((t for t in range(1, most + 1) if all(least(t)[name] >= wanted[name] for name in wanted)), most)
+    there = least(test)
+    kept = {n: min(wanted[n], max(int(getattr(LEAST, n)), int(0.8 * there[n]))) for n in wanted}
+    if less := [f"{kept[name]} {name} (usually {wanted[name]})" for name in wanted if there[name] < wanted[name]]:
+        window = f"{test} {history.every}" + ("s" if test > 1 else "")
+        notes.append(f"a test window of {window}, a quarter of the history, has few: it is judged from {', '.join(less)} on")
+    rows = list(history.rows.values())
+    need = next((m for m in range(1, count) if sum(rows[:m]) >= LEAST_TRAINED), count)
+    minimum = max(1, min(need, (count - test) // 2))
+    train = max(minimum, min(USUAL_TRAIN[history.every], 4 * count))
+    return Windows(history.keys, train, test, minimum), MinimumSpec(**kept), notes
+
+
+def static_windows(target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSpec, list[str]]:
+    """The folds of a table without a time, as the partitions of a trial: part 0 is trained on from the start, each further part
+    is one fold. Each fold has enough rows of either kind, as far as the table has."""
+    known, usual, notes = target.drop_nulls(), MinimumSpec(), []
+    scarce = min(int(known.sum()), int(len(known) - known.sum())) if task == "binary" else len(known)
+    need = int(1.3 * (usual.positives if task == "binary" else ENOUGH_ROWS))
+    folds = max(1, min(MOST_FOLDS, int(RESERVED * scarce) // need))
+    there = int(0.7 * RESERVED * scarce / folds)
+    minimum = MinimumSpec()
+    if task == "binary" and there < usual.positives:
+        least = max(LEAST.positives, there)
+        minimum = MinimumSpec(positives=least, negatives=least)
+        notes.append(f"a fold has few rows of the rarer label: it is judged from {least} (usually {usual.positives}) on")
+    return Windows(tuple(f"{part:04d}" for part in range(folds + 1)), folds, 1, 1), minimum, notes
+
+
+def _by_partition(units: pl.Series, history: History) -> list[set[object]]:
+    """The units of each partition."""
+    frame = pl.DataFrame({"unit": units, "partition": history.codes}).drop_nulls()
+    values = dict(frame.group_by("partition").agg(pl.col("unit").unique()).iter_rows())
+    return [set(values.get(key, ())) for key in history.keys]
+
+
+def _least_different(units: Sequence[set[object]], test: int) -> float:
+    """The fewest units of a window of the later half of the history; one that is in several partitions counts once."""
+    ends = range(max(test, (len(units) + test) // 2), len(units) + 1)
+    return min(len(set().union(*units[end - test : end])) for end in ends)
+
+
+def _summed(values: pl.Series, history: History) -> np.ndarray:
+    frame = pl.DataFrame({"value": values, "partition": history.codes}).drop_nulls()
+    sums = dict(frame.group_by("partition").agg(pl.col("value").sum()).iter_rows())
+    return np.asarray([sums.get(key, 0.0) for key in history.keys])
+
+
+def _least(counts: np.ndarray, test: int) -> float:
+    """The least that a window of the later half of the history holds."""
+    sums = np.convolve(counts, np.ones(test), mode="valid")
+    return float(sums[len(sums) // 2 :].min())

@@ -1,0 +1,43 @@
+"""Histories that `ml-assets demo` replays: the packaged year of flights, and those that `ml-assets new` kept."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml_assets.errors import MlAssetsError
+from ml_assets.services.demo_flights import Year
+from ml_assets.services.new_product.stored_history import StoredHistory
+from ml_assets.spec.product import Product
+
+FLIGHTS = "flights"
+
+
+class NoHistory(MlAssetsError):
+    """Nothing was kept that could be replayed for the product."""
+
+
+@dataclass(frozen=True)
+class History:
+    """`keys`: the partitions in order; `delivery`: the files of one, by table; `request`: a file with a request to try;
+    `left`: how many of the last are left for a sensor to take."""
+
+    keys: list[str]
+    delivery: Callable[[str], Mapping[str, bytes]]
+    reference: Callable[[], Mapping[str, bytes]]
+    request: Path | None = None
+    left: int = 0
+
+
+def history_of(product: Product, home: Path) -> History:
+    """The history of a product. Raises NoHistory where none was kept."""
+    stored = StoredHistory.of(home, product.name)
+    if keys := stored.keys(product):
+        request = stored.request if stored.request.is_file() else None
+        return History(keys, lambda key: stored.delivery(product, key), dict, request)
+    if product.name == FLIGHTS:
+        year = Year.open()
+        return History(year.months, year.month, year.reference, left=1)
+    raise NoHistory(
+        f"{product.name}: there is no history in {stored.folder}; `ml-assets new` keeps one, and "
+        f"`ml-assets deliver {product.name} TABLE FILE --partition KEY` delivers a partition by hand"
+    )
