@@ -23,9 +23,9 @@ def publish(folder: Path) -> str:
     text = (folder / "report.md").read_text(encoding="utf-8")
     server = os.environ.get("REPORT_PICTURES", "")
 
-    def shown(found: re.Match[str]) -> str:
-        address = None if server == "none" else _published(folder / found[2], server)
-        return f"![{found[1]}]({address})" if address else f"({found[1]}: {found[2]} in the run's artifact)"
+    def shown(picture: re.Match[str]) -> str:
+        address = None if server == "none" else _published(folder / picture[2], server)
+        return f"![{picture[1]}]({address})" if address else f"({picture[1]}: {picture[2]} in the run's artifact)"
 
     return PICTURE.sub(shown, text)
 
@@ -34,11 +34,11 @@ def _published(path: Path, server: str) -> str | None:
     repository = f"{os.environ['GITHUB_SERVER_URL']}/{os.environ['GITHUB_REPOSITORY']}"
     command = ["cml", "asset", "publish", f"--repo={repository}", *([f"--url={server}"] if server else []), str(path)]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+        address = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError) as error:
         sys.stderr.write(f"::warning::{path.name} was not published: {type(error).__name__}\n")
         return None
-    return told if re.fullmatch(r"https?://[\w.:-]+/[\w./?=&%+~-]*", told) else None
+    return address if re.fullmatch(r"https?://[\w.:-]+/[\w./?=&%+~-]*", address) else None
 
 
 if __name__ == "__main__":

@@ -29,17 +29,17 @@ def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_jso
     often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions), windows (what
     stops models of which neither is better, on the home of `make demo`; --runs counts hundreds of windows);
     all of them but the last if none is named."""
-    found: dict[str, Any] = {"machine": machine()}
+    results: dict[str, Any] = {"machine": machine()}
     for name in names or [name for name in NAMES if name != OF_A_HOME]:
         module: Any = importlib.import_module(f"benchmarks.{name}")
         started = time.monotonic()
-        found[name] = module.measure(months=months, runs=runs, **({"dvc": dvc} if name == "plan" else {}))
+        results[name] = module.measure(months=months, runs=runs, **({"dvc": dvc} if name == "plan" else {}))
         if not as_json:
-            click.echo(f"== {name}: {runs} runs, {time.monotonic() - started:.0f} s\n\n{module.text(found[name])}\n")
+            click.echo(f"== {name}: {runs} runs, {time.monotonic() - started:.0f} s\n\n{module.text(results[name])}\n")
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(results, indent=1))
         return
-    click.echo(f"{found['machine']}\nrepeat: {' '.join(['python -m benchmarks', *sys.argv[1:]])}")
+    click.echo(f"{results['machine']}\nrepeat: {' '.join(['python -m benchmarks', *sys.argv[1:]])}")
 
 
 def machine() -> str:

@@ -31,11 +31,11 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     rule = Rule(ignored=frozenset({"day_of_year"}))
     verdicts = follow(weeks_observed(weeks), rule)
     states = {state: [v.partition for v in verdicts if v.state == state] for state in ("alarm", "watch", "uncalibrated")}
-    found = {name: planted(weeks, plant, rule) for name, plant in PLANTS.items()}
-    return {"rates": rates, "weeks": len(weeks), "states": states, "found": found}
+    alarms = {name: planted(weeks, plant, rule) for name, plant in PLANTS.items()}
+    return {"rates": rates, "weeks": len(weeks), "states": states, "found": alarms}
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """The tables."""
     rows = [
         [
@@ -47,15 +47,15 @@ def text(found: Mapping[str, Any]) -> str:
             f"{r['limit']:.2%}",
             f"{r['watches']:.2%}",
         ]
-        for r in found["rates"]
+        for r in results["rates"]
     ]
-    told = [table(["history", "columns", "rows", "partitions", "alarms", "at most (99 %)", "watches"], rows)]
-    states = ", ".join(f"{len(keys)} {state}" for state, keys in found["states"].items())
-    told.append(f"flights by week, {found['weeks']} weeks: {states} (watched: {', '.join(found['states']['watch'])})")
-    told.append(
-        table(["planted in two weeks", "alarm", "seeds"], [[n, f"{hits}", f"{of}"] for n, (hits, of) in found["found"].items()])
+    parts = [table(["history", "columns", "rows", "partitions", "alarms", "at most (99 %)", "watches"], rows)]
+    states = ", ".join(f"{len(keys)} {state}" for state, keys in results["states"].items())
+    parts.append(f"flights by week, {results['weeks']} weeks: {states} (watched: {', '.join(results['states']['watch'])})")
+    parts.append(
+        table(["planted in two weeks", "alarm", "seeds"], [[n, f"{hits}", f"{of}"] for n, (hits, of) in results["found"].items()])
     )
-    return "\n\n".join(told)
+    return "\n\n".join(parts)
 
 
 def _rate(history: History, rows: int, columns: int, partitions: int) -> dict[str, Any]:
@@ -92,8 +92,8 @@ def by_week() -> list[tuple[str, pl.DataFrame]]:
                 space.landing.put(product, name, key, content)
             make_raw(space.lineage, space.landing, product, key, run="benchmark")
             make_dataset(space.lineage, product, key, run="benchmark")
-            made = make_features(space.lineage, space.dbt, product, key, run="benchmark").manifest
-            frames.append(space.snapshots.frame(made.snapshot, "features.parquet"))
+            features = make_features(space.lineage, space.dbt, product, key, run="benchmark").manifest
+            frames.append(space.snapshots.frame(features.snapshot, "features.parquet"))
         space.ledger.close()
     rows = pl.concat(frames).sort("scheduled_at").with_columns(week=pl.col("scheduled_at").dt.truncate("1w").dt.date())
     weeks = [

@@ -25,7 +25,7 @@ class Spent:
     cpu: float
     wall: float
     peak_mb: float
-    told: Any
+    output: Any
 
 
 class ChildFailed(Exception):
@@ -35,11 +35,11 @@ class ChildFailed(Exception):
 def run(module: str, arguments: Sequence[str]) -> Spent:
     """`python -m module arguments`, whose standard output is JSON. It runs in the checkout and is told to write elsewhere."""
     spent = spend([sys.executable, "-m", module, *arguments])
-    return replace(spent, told=json.loads(spent.told))
+    return replace(spent, output=json.loads(spent.output))
 
 
 def spend(argv: Sequence[str], *, environ: Mapping[str, str] | None = None, code: int = 0, cwd: Path = ROOT) -> Spent:
-    """A command that has to end with this exit code; `told` is its standard output. It gets no settings but those given."""
+    """A command that has to end with this exit code; `output` is its standard output. It gets no settings but those given."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "PYTHONDONTWRITE"))}
     environment = {**kept, **(environ or {})}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:

@@ -22,24 +22,24 @@ ROWS, EVIDENTLY_ROWS, COLUMNS, PAST = 1_000_000, 20_000, 15, 24
 
 def measure(*, months: int, runs: int) -> dict[str, Any]:
     """Each side in new processes, alternating; `months` says nothing here."""
-    found: dict[str, list[float]] = {}
+    seconds_by_part: dict[str, list[float]] = {}
     for _ in range(runs):
         for side in ("ours", "evidently"):
-            for name, seconds in run("benchmarks.drift", [side]).told.items():
-                found.setdefault(name, []).append(seconds)
-    ours, theirs = median(found["count"]) / ROWS, median(found["preset"]) / EVIDENTLY_ROWS
-    return {"seconds": found, "ratio": theirs / ours}
+            for name, seconds in run("benchmarks.drift", [side]).output.items():
+                seconds_by_part.setdefault(name, []).append(seconds)
+    ours, theirs = median(seconds_by_part["count"]) / ROWS, median(seconds_by_part["preset"]) / EVIDENTLY_ROWS
+    return {"seconds": seconds_by_part, "ratio": theirs / ours}
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """The table."""
-    seconds = found["seconds"]
+    seconds = results["seconds"]
     rows = [
         [f"histograms, {COLUMNS} columns, {ROWS:,} rows", spread(seconds["count"])],
         [f"verdict from stored histograms of {PAST} partitions", spread(seconds["judge"])],
         [f"Evidently's DataDriftPreset, {EVIDENTLY_ROWS:,} rows a side", spread(seconds["preset"])],
     ]
-    return "\n\n".join([table(["", "CPU s"], rows), f"Evidently / histograms, by row: {found['ratio']:.0f}"])
+    return "\n\n".join([table(["", "CPU s"], rows), f"Evidently / histograms, by row: {results['ratio']:.0f}"])
 
 
 def frame(rows: int, seed: int) -> pl.DataFrame:

@@ -39,22 +39,22 @@ GATES = {
 
 def measure(*, months: int, runs: int) -> dict[str, Any]:
     """Medians over `runs` of CPU seconds, wall seconds and peak memory of each. `months` means nothing here."""
-    found = {}
+    results = {}
     for who in ("rows", "judge", "scikit-learn"):
         spent = [run("benchmarks.gates", [who]) for _ in range(runs)]
-        found[who] = {name: median(getattr(each, name) for each in spent) for name in ("cpu", "wall", "peak_mb")}
-        found[who]["told"] = spent[-1].told
-    return found
+        results[who] = {name: median(getattr(process, name) for process in spent) for name in ("cpu", "wall", "peak_mb")}
+        results[who]["output"] = spent[-1].output
+    return results
 
 
-def text(found: Mapping[str, Any]) -> str:
-    base = found["rows"]
+def text(results: Mapping[str, Any]) -> str:
+    base = results["rows"]
     rows = []
     for who in ("judge", "scikit-learn"):
-        spent = found[who]
+        spent = results[who]
         cpu, memory = spent["cpu"] - base["cpu"], spent["peak_mb"] - base["peak_mb"]
-        rows.append(f"{who:<14} {cpu:8.1f} {spent['wall'] - base['wall']:8.1f} {memory:10.0f}  {spent['told']}")
-    ratio = (found["judge"]["cpu"] - base["cpu"]) / (found["scikit-learn"]["cpu"] - base["cpu"])
+        rows.append(f"{who:<14} {cpu:8.1f} {spent['wall'] - base['wall']:8.1f} {memory:10.0f}  {spent['output']}")
+    ratio = (results["judge"]["cpu"] - base["cpu"]) / (results["scikit-learn"]["cpu"] - base["cpu"])
     header = f"{ROWS:,} rows, {len(MODELS)} models, {SLICES} slices, {DAYS} days\n"
     columns = f"{'':<14} {'CPU s':>8} {'wall s':>8} {'MB more':>10}"
     return "\n".join([header, columns, *rows, f"\njudging takes {ratio:.2f} times the CPU of the metrics alone"])
@@ -65,7 +65,7 @@ def _rows() -> dict[str, Any]:
     day, signal = np.repeat(np.arange(DAYS), ROWS // DAYS + 1)[:ROWS], random.standard_normal(ROWS)
     y = (random.random(ROWS) < 1 / (1 + np.exp(1.2 - random.normal(0, 0.4, DAYS)[day] - signal))).astype(float)
     scores = {name: 1 / (1 + np.exp(1.3 - signal - 0.5 * random.standard_normal(ROWS))) for name in MODELS}
-    place = np.array([f"p{each:02}" for each in range(SLICES)])[random.integers(0, SLICES, ROWS)]
+    place = np.array([f"p{number:02}" for number in range(SLICES)])[random.integers(0, SLICES, ROWS)]
     return {"y": y, "scores": scores, "unit": day, "columns": {"place": place}}
 
 
@@ -79,8 +79,8 @@ def _judge(rows: dict[str, Any]) -> str:
     window = panel(task="binary", threshold=THRESHOLD, **rows)
     at = level(gates.budget)
     results = [judge_claim(c, window, level=at, minimum=gates.minimum, expected={}) for c in gates.claims]
-    hypotheses = sum(len(each.parts) or 1 for each in results)
-    return f"{len(results)} claims, {hypotheses} hypotheses, {sum(each.outcome == 'PASS' for each in results)} passed"
+    hypotheses = sum(len(claim.parts) or 1 for claim in results)
+    return f"{len(results)} claims, {hypotheses} hypotheses, {sum(claim.outcome == 'PASS' for claim in results)} passed"
 
 
 def _scikit_learn(rows: dict[str, Any]) -> str:
@@ -95,8 +95,8 @@ def _scikit_learn(rows: dict[str, Any]) -> str:
         metrics.accuracy_score(y, decided)
         metrics.confusion_matrix(y, decided)
         count += 8
-        for each in np.unique(place):
-            part = place == each
+        for name in np.unique(place):
+            part = place == name
             metrics.log_loss(y[part], s[part])
             metrics.roc_auc_score(y[part], s[part])
             count += 2 if model != "candidate" else 3
@@ -106,6 +106,6 @@ def _scikit_learn(rows: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    made = _rows()
-    told = {"rows": lambda rows: "", "judge": _judge, "scikit-learn": _scikit_learn}[sys.argv[1]](made)
-    print(json.dumps(told))
+    table = _rows()
+    answer = {"rows": lambda rows: "", "judge": _judge, "scikit-learn": _scikit_learn}[sys.argv[1]](table)
+    print(json.dumps(answer))

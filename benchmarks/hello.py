@@ -26,8 +26,8 @@ def main() -> None:
     """Serve on the port."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    asked: Any = parser.parse_args()
-    run(hello, Place("127.0.0.1", asked.port))
+    arguments: Any = parser.parse_args()
+    run(hello, Place("127.0.0.1", arguments.port))
 
 
 if __name__ == "__main__":

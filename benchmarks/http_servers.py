@@ -47,21 +47,21 @@ def servers(home: Path, bundle: Path) -> list[Server]:
     names = [feature["name"] for feature in loaded.card.features]
     computed = loaded.features_of(loaded.requests.convert(rows)).rows(loaded.card.features)
     finished = [dict(zip(names, map(_as_json, row), strict=True)) for row in computed]
-    asked = {count: json.dumps({"rows": rows[:count]}) for count in (1, 100)}
+    requests = {count: json.dumps({"rows": rows[:count]}) for count in (1, 100)}
     ready = {count: json.dumps({"rows": finished[:count]}) for count in (1, 100)}
     frames = {count: json.dumps({"dataframe_records": finished[:count]}) for count in (1, 100)}
     plain = ("-m", "benchmarks.plain_servers")
     at = ("--bundle", str(bundle))
     mlflow = ("-m", "mlflow", "models", "serve", "--env-manager", "local", "--workers", "1", "-m", str(_as_mlflow(home, bundle)))
     return [
-        Server("endpoint", ("-m", "ml_assets", "serve", "flights"), asked),
-        Server("endpoint, 2 workers", ("-m", "ml_assets", "serve", "flights", "--workers", "2"), asked),
-        Server("hello world, same server", ("-m", "benchmarks.hello"), asked),
+        Server("endpoint", ("-m", "ml_assets", "serve", "flights"), requests),
+        Server("endpoint, 2 workers", ("-m", "ml_assets", "serve", "flights", "--workers", "2"), requests),
+        Server("hello world, same server", ("-m", "benchmarks.hello"), requests),
         Server("FastAPI, finished features", (*plain, "fastapi", "--work", "finished", *at), ready),
-        Server("FastAPI, same work", (*plain, "fastapi", "--work", "same", *at), asked),
+        Server("FastAPI, same work", (*plain, "fastapi", "--work", "same", *at), requests),
         Server("ASGI + msgspec, finished features", (*plain, "plain", "--work", "finished", *at), ready),
         Server("ASGI + msgspec, finished, one thread", (*plain, "plain", "--work", "finished", "--threads", "1", *at), ready),
-        Server("ASGI + msgspec, same work", (*plain, "plain", "--work", "same", *at), asked),
+        Server("ASGI + msgspec, same work", (*plain, "plain", "--work", "same", *at), requests),
         Server("mlflow models serve, finished features", mlflow, frames, path="/invocations", alive="/ping"),
     ]
 
@@ -110,8 +110,8 @@ def cpu_seconds(group: int) -> float:
     ticks = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(FileNotFoundError, ProcessLookupError):
-            told = stat.read_text().rpartition(") ")[2].split()
-            ticks += (int(told[11]) + int(told[12])) * (int(told[2]) == group)
+            fields = stat.read_text().rpartition(") ")[2].split()
+            ticks += (int(fields[11]) + int(fields[12])) * (int(fields[2]) == group)
     return ticks / os.sysconf("SC_CLK_TCK")
 
 

@@ -40,28 +40,27 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     """Milliseconds of each question; `months` is of no use here."""
     with tempfile.TemporaryDirectory() as folder:
         ledger, cache = Ledger(f"sqlite:///{folder}/ledger.db"), Path(folder) / "graph"
-        made = _seconds(lambda: fill(ledger))
+        seconds_to_write = _seconds(lambda: fill(ledger))
         built = _seconds(lambda: open_graph(ledger, cache))
-        found: dict[str, Any] = {"seconds_to_write": made, "seconds_to_build": built, **_size(ledger, Path(folder))}
-        found |= {name: _question(ledger, cache, name, runs) for name in RECURSION}
+        results: dict[str, Any] = {"seconds_to_write": seconds_to_write, "seconds_to_build": built, **_size(ledger, Path(folder))}
+        results |= {name: _question(ledger, cache, name, runs) for name in RECURSION}
         ledger.close()
-    return found
+    return results
 
 
-def text(found: dict[str, Any]) -> str:
+def text(results: dict[str, Any]) -> str:
     """The table."""
     header = ["milliseconds, median", "nodes", "from its cache", "graph in memory", "recursive SQL", "ratio"]
     rows = []
     for name in RECURSION:
-        took = found[name]
+        took = results[name]
         times = [took["cold_ms"], took["warm_ms"], took["recursion_ms"]]
         rows.append([f"{name} of the largest answer", took["nodes"], *times, took["recursion_ms"] / took["cold_ms"]])
-    size = (
-        f"{found['manifests']} manifests, {found['inputs']} edges, ledger {found['ledger_mb']} MB, cache {found['cache_mb']} MB"
-    )
-    told = f"{size}; written in {found['seconds_to_write']:.0f} s, graph first built in {found['seconds_to_build']:.1f} s"
+    megabytes = f"ledger {results['ledger_mb']} MB, cache {results['cache_mb']} MB"
+    size = f"{results['manifests']} manifests, {results['inputs']} edges, {megabytes}"
+    summary = f"{size}; written in {results['seconds_to_write']:.0f} s, graph first built in {results['seconds_to_build']:.1f} s"
     note = "from its cache: the file's digest, and the ledger entry that it ends with, are checked; imports are left out"
-    return f"{told}\n\n{table(header, rows)}\n\n{note}"
+    return f"{summary}\n\n{table(header, rows)}\n\n{note}"
 
 
 def _question(ledger: Ledger, cache: Path, name: str, runs: int) -> dict[str, Any]:
@@ -79,11 +78,11 @@ def _question(ledger: Ledger, cache: Path, name: str, runs: int) -> dict[str, An
             "warm": lambda: _answer(graph, seq, name),
             "recursion": recursion,
         }
-        counts = {each: answer() for each, answer in answers.items()}
+        counts = {name: answer() for name, answer in answers.items()}
         if len(set(counts.values())) != 1:
             raise AssertionError(counts)
-        took = {each: statistics.median(_seconds(answer) for _ in range(runs)) * 1000 for each, answer in answers.items()}
-    return {"nodes": counts["cold"], **{f"{each}_ms": value for each, value in took.items()}}
+        took = {name: statistics.median(_seconds(answer) for _ in range(runs)) * 1000 for name, answer in answers.items()}
+    return {"nodes": counts["cold"], **{f"{name}_ms": value for name, value in took.items()}}
 
 
 def _answer(graph: Any, seq: int, name: str) -> int:
@@ -91,7 +90,7 @@ def _answer(graph: Any, seq: int, name: str) -> int:
     node = graph.node(seq)
     nodes = (graph.up if name == "lineage" else graph.down).reached([node])
     ids, edges = graph.hex_ids(nodes), graph.edges_between_assets(nodes)
-    labels = {asset: graph.keys_of(found) for asset, found in graph.by_asset(nodes).items()}
+    labels = {asset: graph.keys_of(nodes_of_asset) for asset, nodes_of_asset in graph.by_asset(nodes).items()}
     if not (len(ids) == sum(map(len, labels.values())) and edges):
         raise AssertionError(name)
     return len(nodes)
@@ -121,8 +120,8 @@ def _tables() -> Sequence[Any]:
 
 def fill(ledger: Ledger) -> None:
     """Write the manifests with their entries and edges."""
-    bulk, made = Bulk(ledger), manifests()
-    while chunk := list(islice(made, CHUNK_DAYS * len(STAGES))):
+    bulk, manifests_left = Bulk(ledger), manifests()
+    while chunk := list(islice(manifests_left, CHUNK_DAYS * len(STAGES))):
         for manifest in chunk:
             bulk.manifest(manifest)
         bulk.flush()

@@ -18,7 +18,7 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as home:
         first = run("benchmarks.replay", ["--home", home, "--months", str(months)])
         again = [_again(home, months) for _ in range(runs)]
-    spent = {unit: [getattr(each, unit) for each in again] for unit in ("cpu", "wall", "peak_mb")}
+    spent = {unit: [getattr(process, unit) for process in again] for unit in ("cpu", "wall", "peak_mb")}
     return {
         "months": months,
         "first": {unit: getattr(first, unit) for unit in spent},
@@ -29,19 +29,19 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
 
 def _again(home: str, months: int) -> Spent:
     spent = run("benchmarks.replay", ["--home", home, "--months", str(months)])
-    if made := [month["partition"] for month in spent.told["months"] if month["made"]]:
-        raise NotReused(f"computed again: {', '.join(made)}")
+    if rebuilt := [month["partition"] for month in spent.output["months"] if month["made"]]:
+        raise NotReused(f"computed again: {', '.join(rebuilt)}")
     return spent
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """The table."""
-    rows = [["first time", *(spread([value]) for value in found["first"].values())]]
-    rows += [["again, nothing has changed", *(spread(values) for values in found["again"].values())]]
-    ratio = found["ratio"]
+    rows = [["first time", *(spread([value]) for value in results["first"].values())]]
+    rows += [["again, nothing has changed", *(spread(values) for values in results["again"].values())]]
+    ratio = results["ratio"]
     return "\n\n".join(
         [
-            table([f"{found['months']} months, new process", "CPU s", "wall s", "peak MB"], rows),
+            table([f"{results['months']} months, new process", "CPU s", "wall s", "peak MB"], rows),
             f"again / first: CPU {ratio['cpu']:.3f}; wall {ratio['wall']:.3f}",
         ]
     )

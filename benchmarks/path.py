@@ -31,9 +31,9 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
         "months": months,
         "sides": sides,
         "ratio": ratio | {"cpu_without_report": without},
-        "later_month_to_promotion": _to_promotion([path.told["months"] for path in paths]),
-        "steps": _steps([path.told["months"] for path in paths]),
-        "plain_parts": {name: median([p.told["parts"].get(name, 0.0) for p in plains]) for name in plains[0].told["parts"]},
+        "later_month_to_promotion": _to_promotion([path.output["months"] for path in paths]),
+        "steps": _steps([path.output["months"] for path in paths]),
+        "plain_parts": {name: median([p.output["parts"].get(name, 0.0) for p in plains]) for name in plains[0].output["parts"]},
     }
 
 
@@ -41,17 +41,17 @@ def _pair(months: int) -> tuple[Spent, Spent]:
     with tempfile.TemporaryDirectory(prefix="ml-assets-bench-") as home:
         path = run("benchmarks.replay", ["--home", home, "--months", str(months)])
     plain = run("benchmarks.plain_script", ["--months", str(months)])
-    if path.told["candidates"] != plain.told["candidates"]:
-        raise NotTheSame(f"the path found {path.told['candidates']}, the plain script {plain.told['candidates']}")
+    if path.output["candidates"] != plain.output["candidates"]:
+        raise NotTheSame(f"the path found {path.output['candidates']}, the plain script {plain.output['candidates']}")
     return path, plain
 
 
 def _extras(plain: Spent) -> float:
-    return math.fsum(plain.told["parts"].get(name, 0.0) for name in EXTRAS)
+    return math.fsum(plain.output["parts"].get(name, 0.0) for name in EXTRAS)
 
 
 def _without(path: Spent, stages: Collection[str]) -> float:
-    return path.cpu - sum(_cpu_of(month, stages) for month in path.told["months"])
+    return path.cpu - sum(_cpu_of(month, stages) for month in path.output["months"])
 
 
 def _cpu_of(month: Mapping[str, Any], stages: Collection[str]) -> float:
@@ -65,7 +65,7 @@ def _to_promotion(runs: Sequence[Sequence[Mapping[str, Any]]]) -> float | None:
 
 
 def _side(spent: Sequence[Spent]) -> dict[str, list[float]]:
-    return {name: [getattr(each, name) for each in spent] for name in ("cpu", "wall", "peak_mb")}
+    return {name: [getattr(process, name) for process in spent] for name in ("cpu", "wall", "peak_mb")}
 
 
 def _steps(runs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -96,20 +96,20 @@ def _summed(runs: Sequence[Sequence[Mapping[str, float] | None]]) -> dict[str, A
     }
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """The tables."""
-    sides = [[name, *(spread(values) for values in side.values())] for name, side in found["sides"].items()]
-    ratio = found["ratio"]
+    sides = [[name, *(spread(values) for values in side.values())] for name, side in results["sides"].items()]
+    ratio = results["ratio"]
     rows = [
         [f"  check {name}" if step["is_check"] else name, step["cpu"], step["cpu_a_later_month"], step["wall"]]
-        for name, step in found["steps"].items()
+        for name, step in results["steps"].items()
     ]
-    parts = [[name, seconds] for name, seconds in found["plain_parts"].items()]
-    later = found["later_month_to_promotion"]
+    parts = [[name, seconds] for name, seconds in results["plain_parts"].items()]
+    later = results["later_month_to_promotion"]
     promoted = [f"A later month, from its delivery to promotion: {later:.1f} CPU s."] if later else []
     return "\n\n".join(
         [
-            table([f"{found['months']} months, new process", "CPU s", "wall s", "peak MB"], sides),
+            table([f"{results['months']} months, new process", "CPU s", "wall s", "peak MB"], sides),
             f"path / plain script, medians, with plots and Evidently report on both sides: CPU {ratio['cpu']:.2f}, "
             f"wall {ratio['wall']:.2f}; on neither: CPU {ratio['cpu_without_report']:.2f}",
             *promoted,

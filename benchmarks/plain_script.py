@@ -25,8 +25,8 @@ def main() -> None:
     """Walk forward over the months."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--months", type=int, required=True)
-    asked, parts = parser.parse_args(), Parts()
-    candidates = walk_forward(asked.months, parts)
+    arguments, parts = parser.parse_args(), Parts()
+    candidates = walk_forward(arguments.months, parts)
     json.dump({"parts": parts.seconds, "candidates": candidates}, sys.stdout)
 
 
@@ -41,7 +41,7 @@ def walk_forward(months: int, parts: Parts) -> dict[str, float]:
     with parts.part("read"):
         delivered = read_year()
     features: list[Any] = []
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     champion: Any = None
     anchor: Any = None
     for month in range(1, months + 1):
@@ -50,10 +50,10 @@ def walk_forward(months: int, parts: Parts) -> dict[str, float]:
         if month > 1:
             fitted = _fit(pl.concat(features[:-1]), product, parts)
             judged = _judge(fitted, {"champion": champion, "anchor": anchor}, features, product, parts)
-            found[f"2013-{month:02}"] = judged.evaluation.comparison(product.gates.metric).candidate.value
+            metrics[f"2013-{month:02}"] = judged.evaluation.comparison(product.gates.metric).candidate.value
             champion = fitted if judged.verdict.is_accept else champion
             anchor = fitted if judged.verdict.is_accept and judged.verdict.is_better else anchor
-    return found
+    return metrics
 
 
 def read_year() -> dict[str, Any]:
@@ -106,8 +106,8 @@ def build_features(delivered: dict[str, Any], month: int, product: Any) -> Any:
     return ordered.join(labels, on=key, how="left", maintain_order="left")
 
 
-def _relation(found: re.Match[str]) -> str:
-    model, schema, table = found.groups()
+def _relation(reference: re.Match[str]) -> str:
+    model, schema, table = reference.groups()
     return model or f"{schema}.{table}"
 
 
@@ -138,7 +138,7 @@ def _judge(fitted: Any, compared: dict[str, Any], features: list[Any], product: 
     tested, trained = (labelled(frame, label=product.features.label) for frame in (features[-1], features[-2]))
     with parts.part("evaluate"):
         scores = {"candidate": _score(fitted, tested, product)}
-        scores |= {role: _score(each, tested, product) for role, each in compared.items() if each is not None}
+        scores |= {role: _score(model, tested, product) for role, model in compared.items() if model is not None}
         judged = judge_candidate(tested, scores, product=product)
     with parts.part("plots"):
         plots(judged.evaluation)

@@ -28,19 +28,19 @@ def scorer(folder: Path, work: str, threads: int) -> Any:
 
     def finished(rows: list[dict[str, Any]]) -> list[float]:
         table = [[row[name] for name in names] for row in rows]
-        found: list[float] = plain.model.predict_proba(table, thread_count=threads)[:, 1].tolist()
-        return found
+        scores: list[float] = plain.model.predict_proba(table, thread_count=threads)[:, 1].tolist()
+        return scores
 
     def same(rows: list[dict[str, Any]]) -> list[float]:
         import datetime as dt
 
-        asked = [[row[name] for name, _ in fields] for row in rows]
-        for row in asked:
+        values = [[row[name] for name, _ in fields] for row in rows]
+        for row in values:
             for position in times:
                 row[position] = dt.datetime.fromisoformat(row[position])
-        table = features.compute_rows([tuple(row) for row in asked])
-        found: list[float] = plain.model.predict_proba([list(row) for row in table], thread_count=threads)[:, 1].tolist()
-        return found
+        table = features.compute_rows([tuple(row) for row in values])
+        scores: list[float] = plain.model.predict_proba([list(row) for row in table], thread_count=threads)[:, 1].tolist()
+        return scores
 
     return finished if work == "finished" else same
 
@@ -57,8 +57,8 @@ def fastapi(folder: Path, work: str, threads: int) -> Any:
 
     # one model and one DuckDB connection: an async handler, so that no two requests use them at once
     @app.post("/predict")
-    async def predict(asked: body) -> dict[str, Any]:  # type: ignore[valid-type]
-        return {"predictions": score([each.model_dump() for each in asked.rows])}  # type: ignore[attr-defined]
+    async def predict(request: body) -> dict[str, Any]:  # type: ignore[valid-type]
+        return {"predictions": score([row.model_dump() for row in request.rows])}  # type: ignore[attr-defined]
 
     @app.get("/livez")
     async def livez() -> dict[str, str]:
@@ -81,7 +81,7 @@ def plain(folder: Path, work: str, threads: int) -> Any:
         while more:
             message = await receive()
             content, more = content + message.get("body", b""), message.get("more_body", False)
-        scores = score([msgspec.structs.asdict(each) for each in decode(content).rows]) if content else []
+        scores = score([msgspec.structs.asdict(row) for row in decode(content).rows]) if content else []
         body = msgspec.json.encode({"predictions": scores})
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -95,8 +95,8 @@ def _fields(folder: Path, work: str) -> dict[str, Any]:
     if work == "finished":
         return {f["name"]: ((str if f["kind"] == "category" else float | None), ...) for f in card["features"]}
     kinds = {"string": str, "integer": int, "number": float, "timestamp": str, "boolean": bool}
-    asked = msgspec.json.decode((folder / "request.json").read_bytes())
-    return {f["name"]: ((kinds[f["type"]] | None if f["nullable"] else kinds[f["type"]]), ...) for f in asked}
+    fields = msgspec.json.decode((folder / "request.json").read_bytes())
+    return {f["name"]: ((kinds[f["type"]] | None if f["nullable"] else kinds[f["type"]]), ...) for f in fields}
 
 
 def main() -> None:
@@ -109,9 +109,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=-1, help="of CatBoost; -1, its default, is one for each core")
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
-    asked = parser.parse_args()
-    app = {"fastapi": fastapi, "plain": plain}[asked.kind](asked.bundle, asked.work, asked.threads)
-    config = uvicorn.Config(app, host="127.0.0.1", port=asked.port, access_log=False, log_level="warning", http="httptools")
+    arguments = parser.parse_args()
+    app = {"fastapi": fastapi, "plain": plain}[arguments.kind](arguments.bundle, arguments.work, arguments.threads)
+    config = uvicorn.Config(app, host="127.0.0.1", port=arguments.port, access_log=False, log_level="warning", http="httptools")
     uvicorn.Server(config).run()
 
 

@@ -40,9 +40,9 @@ def measure(*, months: int, runs: int, dvc: str | None = None) -> dict[str, Any]
     return {"months": months, "small": small, "large": large}
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """The tables."""
-    small, large = found["small"], found["large"]
+    small, large = results["small"], results["large"]
     rows = [["plan", *_spreads(small["plan"])]]
     rows += [[f"dvc status, {small['dvc_stages']} stages", *_spreads(small["dvc"])]] if small["dvc"] else []
     named = "dvc status, median" if small["dvc"] else f"dvc status, {DVC_STATUS_SECONDS} s as noted once (--dvc measures it)"
@@ -50,7 +50,7 @@ def text(found: Mapping[str, Any]) -> str:
     head = ["CPU s", "wall s", "peak MB"]
     return "\n\n".join(
         [
-            table([f"nothing to do, {found['months']} months", *head], rows),
+            table([f"nothing to do, {results['months']} months", *head], rows),
             f"plan / {named}: CPU {small['ratio']:.2f}, at most 1",
             table([f"nothing to do, {large['partitions']} partitions", *head], many),
             f"plan / {MOST_SECONDS} s: CPU {large['ratio']:.2f}, at most 1; {large['manifests']} manifests",
@@ -92,8 +92,8 @@ def _large(folder: Path, runs: int) -> dict[str, Any]:
 def nothing_to_do(space: Workspace) -> Spent:
     """A plan that finds nothing."""
     spent = _plan(space, 0)
-    if (told := json.loads(spent.told)[plan_home.NAME]) != {"run": [], "causes": {}}:
-        raise NotSeen(f"nothing was changed; the plan says {told}")
+    if (planned := json.loads(spent.output)[plan_home.NAME]) != {"run": [], "causes": {}}:
+        raise NotSeen(f"nothing was changed; the plan says {planned}")
     return spent
 
 
@@ -104,7 +104,7 @@ def sees_a_change(space: Workspace, product: Product) -> Spent:
     table, key = next(iter(product.delivery.tables)), keys[len(keys) // 2]
     content = space.landing.file(product, table, key).read_bytes()
     space.landing.put(product, table, key, content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
-    plan = json.loads(_plan(space, STALE).told)[product.name]
+    plan = json.loads(_plan(space, STALE).output)[product.name]
     if f"{table} {key} redelivered with other content" not in plan["causes"]:
         raise NotSeen(f"{table} {key} was changed; the plan says {plan['causes']}")
     space.landing.put(product, table, key, content)
@@ -119,4 +119,4 @@ def _plan(space: Workspace, code: int) -> Spent:
 
 
 def _units(spent: list[Spent]) -> dict[str, list[float]]:
-    return {unit: [getattr(each, unit) for each in spent] for unit in UNITS}
+    return {unit: [getattr(process, unit) for process in spent] for unit in UNITS}

@@ -32,18 +32,20 @@ def make(space: Workspace, product: Product, folder: Path, dvc: str) -> int:
     shutil.copytree(space.settings.landing, folder / "landing")
     shutil.copytree(ROOT / "ml_assets" / "core", folder / "ml_assets" / "core", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(product.folder / SPEC_FILE, folder / "params.yaml")
-    made = {_name(manifest.asset, manifest.partition): _stage(space, manifest, folder) for manifest in _standing(space, product)}
-    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": made}))
+    pipeline = {
+        _name(manifest.asset, manifest.partition): _stage(space, manifest, folder) for manifest in _current(space, product)
+    }
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": pipeline}))
     for command in (["init", "--no-scm", "--quiet"], ["commit", "--force", "--quiet"]):
         spend([dvc, *command], environ=_environ(folder), cwd=folder)
-    return len(made)
+    return len(pipeline)
 
 
 def status(folder: Path, dvc: str) -> Spent:
     """What `dvc status` takes to say that nothing changed."""
     spent = spend([dvc, "status"], environ=_environ(folder), cwd=folder)
-    if spent.told.strip() != UP_TO_DATE:
-        raise NotUpToDate(spent.told)
+    if spent.output.strip() != UP_TO_DATE:
+        raise NotUpToDate(spent.output)
     return spent
 
 
@@ -53,7 +55,7 @@ def _environ(folder: Path) -> dict[str, str]:
     return {**ENVIRON, **places}
 
 
-def _standing(space: Workspace, product: Product) -> Iterator[Manifest]:
+def _current(space: Workspace, product: Product) -> Iterator[Manifest]:
     for stage in stages.STAGES:
         for key in space.ledger.partitions(product.name, stage):
             manifest = space.ledger.current(product.name, stage, key)

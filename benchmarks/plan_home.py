@@ -64,7 +64,7 @@ class _Path:
     space: Workspace
     product: Product
     bulk: Bulk
-    standing: dict[tuple[str, str], Manifest] = field(default_factory=dict)
+    current: dict[tuple[str, str], Manifest] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
     champion: Manifest | None = None
 
@@ -88,7 +88,7 @@ class _Path:
             self._make("model", key, trained)
             judged = self._make("evaluation", key, [*self._read("evaluation", key), *answering])
             self._prove("evaluation", key, "tested_on_unseen", "gates_passed")
-            features = [each for each in judged.recipe.inputs if each.asset == f"{self.product.name}/features"]
+            features = [source for source in judged.recipe.inputs if source.asset == f"{self.product.name}/features"]
             self._make("report", key, [*self._read("report", key), *features])
             release = self._release(key)
             self._make("tracking", key, [*self._read("tracking", key), release.as_input()])
@@ -99,7 +99,7 @@ class _Path:
     def _release(self, key: str) -> Manifest:
         release, before = self._make("release", key, list(self._read("release", key))), self.champion
         named = {"release": release.snapshot, "name": release.facts["release"], "manifest": release.id, "as_of": key}
-        told = {
+        move = {
             **named,
             "product": self.product.name,
             "previous": before and before.snapshot,
@@ -107,30 +107,30 @@ class _Path:
             "reason": "ACCEPT",
             "is_proven": True,
         }
-        self.bulk.move("staging", {**told, "environment": "staging"})
-        self.bulk.move("promotion", {**told, "environment": "production"})
+        self.bulk.move("staging", {**move, "environment": "staging"})
+        self.bulk.move("promotion", {**move, "environment": "production"})
         self.champion = release
         return release
 
     def _read(self, stage: str, key: str) -> Iterator[Input]:
-        wanted = stages.reads(self.product, stage, key, self.standing.__contains__)
-        yield from (self.standing[asset].as_input() for asset in (*wanted.available, *wanted.required))
+        wanted = stages.reads(self.product, stage, key, self.current.__contains__)
+        yield from (self.current[asset].as_input() for asset in (*wanted.available, *wanted.required))
 
     def _deliver(self, key: str, tables: tuple[str, ...]) -> list[Input]:
-        found = []
+        inputs = []
         for table in tables:
             file, content = self.space.landing.file(self.product, table, key), f"{table} {key}\n".encode()
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-            found.append(Input(f"landing/{self.product.name}/{table}", key, sha256(content)))
-        return found
+            inputs.append(Input(f"landing/{self.product.name}/{table}", key, sha256(content)))
+        return inputs
 
     def _make(self, stage: str, key: str, inputs: list[Input]) -> Manifest:
         digest = self._blob(canonical_json({"members": {"part": self._blob(f"{stage} {key}\n".encode())}}))
         facts = {"release": f"{key}.{digest[:8]}"} if stage == "release" else {}
         manifest = Manifest(replace(self.recipes[stage], partition=key, inputs=tuple(inputs)), digest, digest, facts)
         self.bulk.publish(manifest)
-        self.standing[stage, key] = manifest
+        self.current[stage, key] = manifest
         return manifest
 
     def _blob(self, content: bytes) -> str:
@@ -142,4 +142,4 @@ class _Path:
 
     def _prove(self, stage: str, key: str, *claims: str) -> None:
         for claim in claims:
-            self.bulk.passed(self.standing[stage, key], claim)
+            self.bulk.passed(self.current[stage, key], claim)

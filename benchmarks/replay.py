@@ -20,9 +20,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--months", type=int, required=True)
-    asked = parser.parse_args()
-    os.environ["ML_ASSETS_HOME"] = str(asked.home)
-    json.dump(replay(asked.months), sys.stdout)
+    arguments = parser.parse_args()
+    os.environ["ML_ASSETS_HOME"] = str(arguments.home)
+    json.dump(replay(arguments.months), sys.stdout)
 
 
 def replay(months: int) -> dict[str, Any]:
@@ -35,8 +35,8 @@ def replay(months: int) -> dict[str, Any]:
     year = Year.open()
     for name, content in year.reference().items():
         space.landing.put(product, name, "", content)
-    told = [_month(space, product, key, year.month(key)) for key in year.months[:months]]
-    return {"months": told, "candidates": _candidates(space, product)}
+    months_done = [_month(space, product, key, year.month(key)) for key in year.months[:months]]
+    return {"months": months_done, "candidates": _candidates(space, product)}
 
 
 def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[str, Any]:
@@ -55,16 +55,16 @@ def _month(space: Any, product: Any, key: str, files: dict[str, bytes]) -> dict[
     if progress.errors:
         sys.exit(f"{key}: {'; '.join(progress.errors)}")
     took = Mark.now().since(started)
-    made = sum(how == "made" and not stage.startswith("endpoint") for stage, how in progress.stages.items())
-    return {"partition": key, **took, "steps": meter.steps, "checks": sorted(meter.checks), "made": made}
+    computed = sum(how == "made" and not stage.startswith("endpoint") for stage, how in progress.stages.items())
+    return {"partition": key, **took, "steps": meter.steps, "checks": sorted(meter.checks), "made": computed}
 
 
 def _candidates(space: Any, product: Any) -> dict[str, float]:
     """The candidate's value of the first gate's metric by month: the plain script has to find the same."""
     metric = product.gates.metric
     keys = space.ledger.partitions(product.name, "evaluation")
-    found = {key: space.lineage.current(product, "evaluation", key).facts["metrics"] for key in keys}
-    return {key: metrics[metric]["candidate"]["value"] for key, metrics in found.items()}
+    evaluations = {key: space.lineage.current(product, "evaluation", key).facts["metrics"] for key in keys}
+    return {key: metrics[metric]["candidate"]["value"] for key, metrics in evaluations.items()}
 
 
 if __name__ == "__main__":

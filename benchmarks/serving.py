@@ -51,15 +51,15 @@ def compare(home: Path, *, runs: int) -> dict[str, Any]:
     """The servers over the release that answers in `home`."""
     compared = servers(home, _bundle(home))
     rounds = [{server.name: _measured(server, home) for server in compared} for _ in range(runs)]
-    sides = {server.name: {n: [each[server.name][n] for each in rounds] for n in COLUMNS} for server in compared}
+    sides = {server.name: {n: [result[server.name][n] for result in rounds] for n in COLUMNS} for server in compared}
     ratios = {name: _ratios(sides["endpoint"], side) for name, side in sides.items() if name != "endpoint"}
     return {"sides": sides, "ratios": ratios}
 
 
 def _ratios(mine: Mapping[str, list[float]], other: Mapping[str, list[float]]) -> dict[str, float]:
     """How many times the other's requests, and how many times less CPU."""
-    found = {name: median(mine[name]) / median(other[name]) for name in ("one_row", "many")}
-    return found | {"cpu_ms": median(other["cpu_ms"]) / median(mine["cpu_ms"])}
+    ratios = {name: median(mine[name]) / median(other[name]) for name in ("one_row", "many")}
+    return ratios | {"cpu_ms": median(other["cpu_ms"]) / median(mine["cpu_ms"])}
 
 
 def _bundle(home: Path) -> Path:
@@ -92,21 +92,21 @@ def _measured(server: Server, home: Path) -> dict[str, float]:
 def _wrk(url: str, script: Path, *, connections: int, seconds: int) -> Sequence[float]:
     """Requests per second, and the median and 99th percentile of the latency in milliseconds."""
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "20s", "-s", str(script), url]
-    told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
-    rate, middle, slowest, failed = map(float, told.rpartition("@")[2].split())
+    output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+    rate, middle, slowest, failed = map(float, output.rpartition("@")[2].split())
     if failed:
         raise Failed(f"{' '.join(argv)}: {failed:.0f} requests failed")
     return rate, middle, slowest
 
 
-def text(found: Mapping[str, Any]) -> str:
+def text(results: Mapping[str, Any]) -> str:
     """The table."""
-    if "left_out" in found:
-        return f"left out: {found['left_out']}"
-    rows = [[name, *(spread(side[n]) for n in COLUMNS)] for name, side in found["sides"].items()]
-    told = [
+    if "left_out" in results:
+        return f"left out: {results['left_out']}"
+    rows = [[name, *(spread(side[n]) for n in COLUMNS)] for name, side in results["sides"].items()]
+    ratios = [
         f"{ratio['one_row']:.2f} and {ratio['many']:.2f} times {name}, with {ratio['cpu_ms']:.2f} times less CPU for 100 rows"
-        for name, ratio in found["ratios"].items()
+        for name, ratio in results["ratios"].items()
     ]
     header = ["server", *COLUMNS.values()]
-    return table(header, rows) + "\n\nendpoint, medians of requests/s with 1 and 100 rows: " + "; ".join(told)
+    return table(header, rows) + "\n\nendpoint, medians of requests/s with 1 and 100 rows: " + "; ".join(ratios)

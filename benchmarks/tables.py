@@ -16,8 +16,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def spread(values: Sequence[float]) -> str:
     """The median, and the smallest and largest when there is more than one."""
-    told = f"{median(values):.2f}"
-    return told if len(values) == 1 else f"{told} ({min(values):.2f} to {max(values):.2f})"
+    middle = f"{median(values):.2f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.2f} to {max(values):.2f})"
 
 
 def _shown(cell: object) -> str:

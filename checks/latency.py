@@ -24,7 +24,7 @@ from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
 
 if TYPE_CHECKING:
-    from ml_assets.serving.client.latency import Measured
+    from ml_assets.serving.client.latency import MeasuredLatency
 
 
 def prove_latency(
@@ -95,12 +95,12 @@ def _attempt(
     }
 
 
-def _measured(snapshots: Snapshots, server: StagingServer, entry: Record[MoveRecord]) -> "Measured":
+def _measured(snapshots: Snapshots, server: StagingServer, entry: Record[MoveRecord]) -> "MeasuredLatency":
     """A release with its golden requests, which it takes whatever its request model is."""
-    from ml_assets.serving.client.latency import Measured
+    from ml_assets.serving.client.latency import MeasuredLatency
 
     golden = json.loads(snapshots.read(entry.body.bundle, "golden.json"))
-    return Measured(partial(server.serve, as_pointer(entry)), golden["requests"])
+    return MeasuredLatency(partial(server.serve, as_pointer(entry)), golden["requests"])
 
 
 def _judged(staging: StagingSpec, attempts: list[dict[str, Any]], compared: Mapping[str, Any], *, is_first: bool) -> Finding:

@@ -34,7 +34,7 @@ PROOF = Proof("endpoint/production", (ROLLBACK_DRILL,), (f"{__name__}:_finding",
 
 
 @dataclass(frozen=True)
-class Step:
+class DrillMove:
     """One move of the drill: the release that served then, after how many seconds; `trouble` is empty if all was as recorded."""
 
     release: str
@@ -91,19 +91,19 @@ def copied(ledger: Ledger, settings: Settings, product: Product, folder: Path) -
     return own
 
 
-def _steps(own: Settings, snapshots: Snapshots, product: Product, *, current: Move, back_to: Move) -> list[Step]:
+def _steps(own: Settings, snapshots: Snapshots, product: Product, *, current: Move, back_to: Move) -> list[DrillMove]:
     from ml_assets.serving.client import http_client as client
     from ml_assets.serving.client.server_process import ServerProcess
 
     argv = [sys.executable, "-m", "ml_assets", "serve", product.name]
-    steps: list[Step] = []
+    steps: list[DrillMove] = []
     with ServerProcess(argv, environ=_environ(own)) as server:
-        steps.append(Step(current.release, 0.0, _trouble(snapshots, server.base_url, current)))
+        steps.append(DrillMove(current.release, 0.0, _trouble(snapshots, server.base_url, current)))
         for move in (back_to, current):
             started = time.monotonic()
             client.rollback(server.base_url, to=move.bundle, reason="a drill", key="")
             trouble = _trouble(snapshots, server.base_url, move)
-            steps.append(Step(move.release, time.monotonic() - started, trouble))
+            steps.append(DrillMove(move.release, time.monotonic() - started, trouble))
     return steps
 
 
@@ -129,7 +129,7 @@ def _environ(own: Settings) -> dict[str, str]:
     return {**own.environ(), **proxies}
 
 
-def _finding(steps: list[Step]) -> Finding:
+def _finding(steps: list[DrillMove]) -> Finding:
     _, went_back, went_forth = steps
     details = {
         "back_to": went_back.release,

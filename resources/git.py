@@ -21,7 +21,7 @@ _ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
 DEFAULT_BRANCHES = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
 
 
-class Tracked(NamedTuple):
+class TrackedFolder(NamedTuple):
     """The repository that a folder's files are tracked in, and its commit; dirty only by files of the folder."""
 
     repository: Path
@@ -53,12 +53,12 @@ def source(code: Path, *, product: Path | None = None, stated: str = "", is_merg
     named: Commit | None = {"commit": stated, "is_dirty": None} if stated else None
     if named is not None and is_merged:
         named["is_merged"] = True
-    source: Source = {"code": own.commit if isinstance(own, Tracked) else named}
+    source: Source = {"code": own.commit if isinstance(own, TrackedFolder) else named}
     if product is not None and not _comes_with(product, code):
         there = tracked(product)
-        is_in_image = bool(stated) and not isinstance(own, Tracked) and there == NOT_VERSIONED
+        is_in_image = bool(stated) and not isinstance(own, TrackedFolder) and there == NOT_VERSIONED
         if not is_in_image:
-            source["product"] = there.commit if isinstance(there, Tracked) else there
+            source["product"] = there.commit if isinstance(there, TrackedFolder) else there
     return source
 
 
@@ -66,13 +66,13 @@ def _comes_with(product: Path, code: Path) -> bool:
     """Whether the product lies in the code's folder, and its files in the code's repository if that is one."""
     own, there = tracked(code), tracked(product)
     is_inside = product.resolve().is_relative_to(code.resolve())
-    if not isinstance(own, Tracked):
+    if not isinstance(own, TrackedFolder):
         return is_inside
-    return is_inside and isinstance(there, Tracked) and there.repository == own.repository
+    return is_inside and isinstance(there, TrackedFolder) and there.repository == own.repository
 
 
 @cache
-def tracked(folder: Path) -> Tracked | str | None:
+def tracked(folder: Path) -> TrackedFolder | str | None:
     """The git state of a folder, alone or inside of a larger repository; NOT_VERSIONED where none of its files is in a commit;
     None where git cannot say."""
     place = folder.resolve()
@@ -88,7 +88,7 @@ def tracked(folder: Path) -> Tracked | str | None:
     if changes is None:
         return None
     commit: Commit = {"commit": head[0], "is_dirty": bool(changes), "is_merged": _is_merged(place, head[0])}
-    return Tracked(Path(top[0]).resolve(), commit)
+    return TrackedFolder(Path(top[0]).resolve(), commit)
 
 
 def default_branch(folder: Path) -> str | None:

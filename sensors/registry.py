@@ -15,7 +15,7 @@ from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
 from resources.tracking import registry
 from resources.tracking.mlflow_catalogue import Catalogue
-from resources.tracking.registry import Shown
+from resources.tracking.registry import ShownInMlflow
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -65,7 +65,7 @@ def reconcile(product: Product, lineage: Lineage, tracking: Catalogue) -> str:
     return f"{message}; {pointer.body.release if pointer else 'nothing'} serves"
 
 
-def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
+def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: ShownInMlflow) -> str:
     """Record a person's move of the alias as an approval or a refusal. Returns what was done, in words."""
     what = f"the alias was moved to version {now.version} ({now.release or 'no release of ours'})"
     try:
@@ -79,7 +79,7 @@ def _moved(product: Product, lineage: Lineage, client: "MlflowClient", now: Show
     return f"{what}: approved"
 
 
-def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: Shown) -> str:
+def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: ShownInMlflow) -> str:
     """Return why the version cannot be approved, whatever waits: it isn't ours, or not what was registered."""
     known = [m for m in lineage.ledger.by_prefix(now.bundle) if m.recipe.stage == "release"] if len(now.bundle) == 64 else []
     if not any(m.snapshot == now.bundle and m.recipe.product == product.name for m in known):
@@ -94,6 +94,6 @@ def _unfit(product: Product, lineage: Lineage, client: "MlflowClient", now: Show
     return ""
 
 
-def _refuse(product: Product, ledger: Ledger, now: Shown, reason: str) -> None:
+def _refuse(product: Product, ledger: Ledger, now: ShownInMlflow, reason: str) -> None:
     body = {"product": product.name, "stage": "registry", "release": now.bundle, "version": now.version, "via": "mlflow"}
     ledger.append("refusal", {**body, "by": now.person or NAMELESS, "reasons": [reason]})

@@ -103,7 +103,7 @@ def parsed_projects(tmp_path_factory: pytest.TempPathFactory) -> None:
 def commands_start_at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Most of a quick command is imports: what is started as this Python is forked from a process that has them."""
     session = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
-    folder = made_once(tmp_path_factory.getbasetemp(), "python", lambda made: quick_python(made, session=session))
+    folder = made_once(tmp_path_factory.getbasetemp(), "python", lambda folder_made: quick_python(folder_made, session=session))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "executable", str(folder / "python"))
         yield
@@ -138,7 +138,7 @@ def workspace(home: Path) -> Iterator[Workspace]:
 @pytest.fixture(scope="session")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
     """The trains, by month from 2013-01: trips, and stops as reference."""
-    return trains.made(tmp_path_factory.mktemp("products"))
+    return trains.product_in(tmp_path_factory.mktemp("products"))
 
 
 def settings_of(home: Path) -> Settings:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparisonInputs:
     """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
     what levels it should hold, and of which a simple model is made; `releases`: those that the candidate is compared with, by
     role (champion, anchor); `past`: the verdicts on earlier windows. `is_pooled`: each partition that is tested is a window of
@@ -46,7 +46,7 @@ class Compared:
         return trained_rows(self.before[-product.window.test :], product)
 
 
-def build(inputs: Compared, product: Product, partition: str) -> Output:
+def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
     """Score, measure and judge. A champion whose own features cannot be computed any more leaves the verdict to a person."""
     rows = tested_rows(inputs.tested, inputs.before, product)
     expected = levels_of(labelled(inputs.usual(product), label=product.features.label), product=product)
@@ -75,7 +75,7 @@ def build(inputs: Compared, product: Product, partition: str) -> Output:
     return replace(built, facts={**built.facts, "seen_keys": every.height - rows.height})
 
 
-def outcomes_lacking(inputs: Compared, product: Product) -> str:
+def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     """The reason why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled,
     each has to have enough: a whole one must not make up for the days of storm that another lacks."""
     usual = inputs.usual(product)
@@ -84,7 +84,7 @@ def outcomes_lacking(inputs: Compared, product: Product) -> str:
     return "; ".join(filter(None, found))
 
 
-def pooled_windows(inputs: Compared, product: Product) -> "Ints | None":
+def pooled_windows(inputs: ComparisonInputs, product: Product) -> "Ints | None":
     """The number of the window that each tested row is of: (n,); None unless windows are pooled."""
     if not inputs.is_pooled:
         return None
@@ -129,7 +129,7 @@ def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Produc
     return {"baseline": baseline_scores(spec, known, rows, product=product)}
 
 
-def _release_scores(inputs: Compared, rows: pl.DataFrame, product: Product) -> dict[str, np.ndarray]:
+def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Product) -> dict[str, np.ndarray]:
     """The scores of champion and anchor, joined to the rows by key; a release with both roles scores once."""
     key = list(product.features.key)
     requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")

@@ -6,7 +6,7 @@ from html import escape
 
 import polars as pl
 
-from ml_assets.builders.evaluation import Compared, candidate_scores, tested_rows
+from ml_assets.builders.evaluation import ComparisonInputs, candidate_scores, tested_rows
 from ml_assets.core.evaluation.evidently_report import quality_report
 from ml_assets.core.evaluation.result import Evaluation
 from ml_assets.core.lineage.facts import EvaluationFacts
@@ -25,7 +25,7 @@ class Reported:
     """An `evaluation`, and the models and rows that it `compared`."""
 
     evaluation: Handle
-    compared: Compared
+    compared: ComparisonInputs
 
 
 def build(inputs: Reported, product: Product, partition: str) -> Output:
@@ -55,7 +55,7 @@ def _plots(evaluation: Evaluation) -> dict[str, bytes]:
     return {f"plots/{name}.svg": svg for name, svg in plots(evaluation).items()}
 
 
-def _page(compared: Compared, product: Product, left_out: list[str]) -> bytes:
+def _page(compared: ComparisonInputs, product: Product, left_out: list[str]) -> bytes:
     """The scored test rows against the partitions before them, as many as were tested. Its title says what was left out, here
     and of the pictures before it."""
     rows = tested_rows(compared.tested, compared.before, product)

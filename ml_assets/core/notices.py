@@ -1,13 +1,14 @@
 """Notices to people: what happened to a product, why, what serves now and what to do; and their texts.
 
-Belongs here: the value, its identity, plain text and JSON. Does not: Slack's layout (`slack_message.py`), or sending
-(`resources/notify`).
+Belongs here: the value, as the ledger keeps it too, its identity, plain text and JSON. Does not: Slack's layout
+(`slack_message.py`), or sending (`resources/notify`).
 """
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
+
+import msgspec
 
 from ml_assets.core.digests import digest_json
 
@@ -31,9 +32,8 @@ SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 ID_LENGTH = 24
 
 
-@dataclass(frozen=True, kw_only=True)
-class Notice:
-    """One thing that happened, or that is over.
+class Notice(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that happened, or that is over; the body of its entry in the ledger.
 
     `id` is the digest of its cause (`cause_id`): the same cause has the same notice. `is_over`: what an earlier notice of this id
     said is resolved; `severity` is then still that of the earlier one, so that whoever got the alarm gets its end. `product` and
@@ -71,6 +71,13 @@ class Notice:
         serves = self.serves or ("no release" if self.product else "")
         facts = {"why": self.why, "serves": serves, "next": self.command, "link": self.link, "at": self.at}
         return {label: value for label, value in facts.items() if value}
+
+
+class SentRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """The receiver of a channel has the notice of this entry of the ledger."""
+
+    notice: int
+    channel: str
 
 
 def cause_id(event: Event, product: str, *cause: str) -> str:
@@ -111,7 +118,7 @@ def as_json(notices: Sequence[Notice]) -> dict[str, Any]:
         "version": 1,
         "id": message_key(notices),
         "subject": subject(notices),
-        "notices": [asdict(notice) for notice in notices],
+        "notices": [msgspec.structs.asdict(notice) for notice in notices],
     }
 
 

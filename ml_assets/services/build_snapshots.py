@@ -41,7 +41,7 @@ def make_reference(lineage: Lineage, landing: Landing, product: Product, *, run:
 
 
 def make_dataset(lineage: Lineage, product: Product, partition: str, *, run: str) -> tuple[Made, Made]:
-    """dataset and quarantine, from one audit of raw. Raises ContractBreached, and then publishes neither."""
+    """Make dataset and quarantine from one audit of raw. Raises ContractBreached, and then publishes neither."""
     from ml_assets.builders import dataset
 
     raw = lineage.current(product, "raw", partition)

@@ -132,7 +132,7 @@ class Rebuilder:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedPredictions:
     """Recorded predictions against rebuilt ones: how many, how many differ, and by how much at most."""
 
     rows: int
@@ -151,7 +151,7 @@ class Compared:
         return {**numbers, "told": self.note, "equal": self.is_equal}
 
 
-def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
+def compare_golden(builder: Rebuilder, release: Manifest) -> ComparedPredictions:
     """The golden rows of the bundle: requests, which hold known categories alone where it takes no others, and scores."""
     from ml_assets.core.model.known_categories import recorded_known
     from ml_assets.core.release.bundle import golden
@@ -161,16 +161,16 @@ def compare_golden(builder: Rebuilder, release: Manifest) -> Compared:
     trained = [builder.rebuild(source) for source in builder.real.inputs(made_from["model"])]
     handles = [builder.scratch.handle(manifest) for manifest in trained]
     if release_builder.known(handles, builder.product, list(known)) != known:
-        return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
+        return ComparedPredictions(len(recorded["scores"]), len(recorded["scores"]), None, "other categories were trained on")
     source = builder.rebuild(made_from["features"])
     frames = {n: builder.scratch.snapshots.frame(source.snapshot, f"{n}.parquet") for n in ("features", "requests")}
     now = golden(builder.product, frames["requests"], _scores(builder, frames["features"]), known=known)
     if recorded["requests"] != now["requests"]:
-        return Compared(len(recorded["scores"]), len(recorded["scores"]), None, "the golden rows are other requests")
+        return ComparedPredictions(len(recorded["scores"]), len(recorded["scores"]), None, "the golden rows are other requests")
     return _compare(recorded["scores"], now["scores"])
 
 
-def compare_tested(builder: Rebuilder, evaluation: Manifest) -> Compared:
+def compare_tested(builder: Rebuilder, evaluation: Manifest) -> ComparedPredictions:
     """Every row of the test window that the verdict was about."""
     import polars as pl
 
@@ -196,8 +196,8 @@ def _scores(builder: Rebuilder, rows: "pl.DataFrame") -> "np.ndarray":
     return score_frame(load_model(builder.fitted.content, task=builder.product.task), rows, list(builder.fitted.features))
 
 
-def _compare(recorded: list[Any], now: list[Any]) -> Compared:
+def _compare(recorded: list[Any], now: list[Any]) -> ComparedPredictions:
     if len(recorded) != len(now):
-        return Compared(len(recorded), len(recorded), None, f"{len(now)} rows, recorded were {len(recorded)}")
+        return ComparedPredictions(len(recorded), len(recorded), None, f"{len(now)} rows, recorded were {len(recorded)}")
     apart = [abs(a - b) for a, b in zip(recorded, now, strict=True) if a != b]
-    return Compared(len(recorded), len(apart), max(apart, default=None))
+    return ComparedPredictions(len(recorded), len(apart), max(apart, default=None))

@@ -16,7 +16,7 @@ from resources.ledger.budget import Budget, Look
 from resources.lineage import Baselines, Lineage
 
 if TYPE_CHECKING:
-    from ml_assets.builders.evaluation import Compared
+    from ml_assets.builders.evaluation import ComparisonInputs
 
 
 class OtherFeatures(MlAssetsError):
@@ -52,15 +52,15 @@ class Comparison:
         """The partitions of the test window."""
         return [manifest.partition for manifest in self.tested]
 
-    def read(self, lineage: Lineage) -> "Compared":
+    def read(self, lineage: Lineage) -> "ComparisonInputs":
         """Return the inputs of the builder."""
-        from ml_assets.builders.evaluation import Compared
+        from ml_assets.builders.evaluation import ComparisonInputs
 
         handle = lineage.handle
         releases = {role: handle(manifest) for role, manifest in self.baselines.by_role.items()}
         past = [EvaluationFacts.of(evaluation).verdict for evaluation in self.past]
         tested, before = [*map(handle, self.tested)], [*map(handle, self.before)]
-        return Compared(handle(self.model), tested, before, releases, past, is_pooled=bool(self.kept_since))
+        return ComparisonInputs(handle(self.model), tested, before, releases, past, is_pooled=bool(self.kept_since))
 
 
 def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:

@@ -57,7 +57,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ClaimForm:
     """`sum of weight * measure` is `>` or `<` than `constant`: all measures of the text are in `terms`, those of its right side
     with the other sign, and all constants in `constant`."""
 
@@ -77,7 +77,7 @@ class Comparison:
         return tuple(measure for _, measure in self.terms)
 
 
-def parse(text: str) -> Comparison:
+def parse(text: str) -> ClaimForm:
     """The form of a claim's text. Raises ClaimTextError."""
     return _Parser(text).comparison()
 
@@ -86,7 +86,7 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
 
-    def comparison(self) -> Comparison:
+    def comparison(self) -> ClaimForm:
         left, less = self._sum()
         sign = self._sign("<", ">", what="a comparison: > or <")
         right, limit = self._sum()
@@ -95,7 +95,7 @@ class _Parser:
         terms = [*left, *((-weight, measure) for weight, measure in right)]
         if not terms:
             raise self._error("measures nothing; a claim compares a metric of a model with a constant or another one")
-        return Comparison(self.text.strip(), tuple(terms), ">" if sign == ">" else "<", limit - less)
+        return ClaimForm(self.text.strip(), tuple(terms), ">" if sign == ">" else "<", limit - less)
 
     def _sum(self) -> tuple[list[tuple[float, Measure]], float]:
         terms: list[tuple[float, Measure]] = []
@@ -200,6 +200,6 @@ def _as_model(name: str) -> Model:
     return next(model for model in MODELS if model == name)
 
 
-def measures(comparisons: Sequence[Comparison]) -> Iterator[Measure]:
+def measures(comparisons: Sequence[ClaimForm]) -> Iterator[Measure]:
     """Every measure of these comparisons, once."""
     yield from dict.fromkeys(measure for comparison in comparisons for measure in comparison.measures)

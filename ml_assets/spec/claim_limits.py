@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import inf
 
-from ml_assets.spec.claim_grammar import Comparison, Measure
+from ml_assets.spec.claim_grammar import ClaimForm, Measure
 
 RANGES: Mapping[str, tuple[float, float]] = {
     **dict.fromkeys(("roc_auc", "pr_auc", "brier", "calibration_error", "accuracy", "tpr", "fpr", "selection_rate"), (0.0, 1.0)),
@@ -17,7 +17,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
 """The least and the greatest value of each metric."""
 
 
-def limits(form: Comparison) -> tuple[float, float]:
+def limits(form: ClaimForm) -> tuple[float, float]:
     """The least and the greatest that the sum of a form's measures can be."""
     weights: Counter[Measure] = Counter()
     for weight, measure in form.terms:
@@ -26,7 +26,7 @@ def limits(form: Comparison) -> tuple[float, float]:
     return sum(low for low, _ in ends), sum(high for _, high in ends)
 
 
-def never_fails(form: Comparison) -> str:
+def never_fails(form: ClaimForm) -> str:
     """The reason why the claim holds whatever the models do; empty if it can fail."""
     low, high = limits(form)
     if not (low > form.constant if form.sign == ">" else high < form.constant):

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.base_section import Column, Name, Section
 from ml_assets.spec.baselines import BaselineSpec
-from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, Model, parse
+from ml_assets.spec.claim_grammar import ClaimForm, ClaimTextError, Model, parse
 from ml_assets.spec.claim_limits import never_fails
 from ml_assets.spec.sections import AT_THRESHOLD, METRICS, STAGING_LINE
 from ml_assets.spec.yaml_file import unknown_name
@@ -103,7 +103,7 @@ class ClaimSpec(Section):
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
     @cached_property
-    def form(self) -> Comparison:
+    def form(self) -> ClaimForm:
         """The parsed text."""
         return parse(getattr(self, self.kind))
 
@@ -229,7 +229,7 @@ def _latency_claims(info: ValidationInfo) -> set[str]:
     return {str(claim.get("name")) for claim in written if "require" in claim}
 
 
-def _problem(form: Comparison, *, for_each: tuple[str, ...], task: str | None) -> str:
+def _problem(form: ClaimForm, *, for_each: tuple[str, ...], task: str | None) -> str:
     """The reason why the form cannot be judged; empty if it can."""
     kinds = {measure.kind for measure in form.measures}
     if any(measure.metric == "p99_ms" for measure in form.measures):
@@ -262,11 +262,11 @@ def _unknown_metric(metric: str, task: str | None) -> str:
     return "" if metric in metric_names else f"'{metric}' is not a metric; {unknown_name(metric, allowed=metric_names)}"
 
 
-def is_about_value(form: Comparison) -> bool:
+def is_about_value(form: ClaimForm) -> bool:
     """Whether the form is about what rows are worth, which a product says in `monitoring.value`."""
     return any(measure.metric == "value" for measure in form.measures)
 
 
-def needs_threshold(form: Comparison) -> bool:
+def needs_threshold(form: ClaimForm) -> bool:
     """Whether the form is about decisions, which a product without a threshold does not make."""
     return any(m.kind == "disagreement" or m.metric in AT_THRESHOLD for m in form.measures)

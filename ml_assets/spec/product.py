@@ -39,6 +39,7 @@ from ml_assets.spec.sections import (
     StagingSpec,
     Task,
 )
+from ml_assets.spec.tuning import TuneSpec
 from ml_assets.spec.yaml_file import SpecFileProblems, read_model, unknown_name
 
 
@@ -77,6 +78,7 @@ class Product(Section):
     retries: RetriesSpec = RetriesSpec()
     retrain: RetrainSpec = RetrainSpec()
     ci: CiSpec = CiSpec()
+    tune: TuneSpec = TuneSpec()
     _files: ProductFiles = PrivateAttr(default_factory=lambda: ProductFiles(Path()))
 
     @field_validator("delivery", "features", "keys", "split", "gates", "landing")

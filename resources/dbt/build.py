@@ -13,13 +13,13 @@ from ml_assets.core.duckdb_session import connect, parquet
 from ml_assets.spec.product import Product
 from resources.dbt.description import described_project
 from resources.dbt.project import DbtProject, DbtProjectError, scratch, test_names
-from resources.dbt.runner import DATABASE, DbtFailed, Outcome, invoke, raise_if_failed
+from resources.dbt.runner import DATABASE, DbtFailed, DbtOutcome, invoke, raise_if_failed
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
 
-__all__ = ["Built", "Column", "Dbt", "DbtFailed", "DbtProjectError", "TestResult", "test_names"]
+__all__ = ["Built", "Dbt", "DbtColumn", "DbtFailed", "DbtProjectError", "TestResult", "test_names"]
 
 Partition = tuple[str, datetime, datetime]
 
@@ -49,7 +49,7 @@ class TestResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
+class DbtColumn:
     """A column of the features relation, as dbt and DuckDB describe it."""
 
     name: str
@@ -92,9 +92,9 @@ class Dbt:
         """Return the names of the data tests of a product."""
         return test_names(product)
 
-    def columns(self, product: Product) -> tuple[Column, ...]:
+    def columns(self, product: Product) -> tuple[DbtColumn, ...]:
         """The columns of the features relation. Needs no data."""
-        return tuple(Column(**column) for column in described_project(product, self.cache).description()["columns"])
+        return tuple(DbtColumn(**column) for column in described_project(product, self.cache).description()["columns"])
 
     def column_lineage(self, product: Product) -> dict[str, tuple[tuple[str, str], ...]]:
         """For each column of the features relation the columns that it comes from, as (source, "table.column")."""
@@ -123,7 +123,7 @@ def _create_view(connection: "duckdb.DuckDBPyConnection", name: str, paths: Sequ
     connection.execute(f"CREATE VIEW {name} AS SELECT * FROM {parquet(paths)}")
 
 
-def _read(connection: "duckdb.DuckDBPyConnection", product: str, outcome: Outcome, project: DbtProject) -> Built:
+def _read(connection: "duckdb.DuckDBPyConnection", product: str, outcome: DbtOutcome, project: DbtProject) -> Built:
     def frame(relation: str) -> "pl.DataFrame":
         rows: pl.DataFrame = connection.sql(f'SELECT * FROM main."{relation}"').pl()
         return rows
@@ -137,7 +137,7 @@ def _read(connection: "duckdb.DuckDBPyConnection", product: str, outcome: Outcom
     )
 
 
-def _result(name: str, outcome: Outcome) -> TestResult:
+def _result(name: str, outcome: DbtOutcome) -> TestResult:
     node = outcome.nodes.get(name)
     if node is None:
         why = outcome.error or "dbt reported no result"

@@ -19,7 +19,7 @@ from resources.dbt.project import (
     scratch,
     test_names,
 )
-from resources.dbt.runner import DATABASE, Outcome, invoke, parse, raise_if_failed, read_manifest
+from resources.dbt.runner import DATABASE, DbtOutcome, invoke, parse, raise_if_failed, read_manifest
 
 Types = dict[str, dict[str, str]]
 _PARTITION = "dataset.partition"  # made by the path: no asset has it
@@ -72,7 +72,7 @@ def _column_types(database: Path) -> Types:
     return types
 
 
-def _describe(product: Product, project: DbtProject, outcome: Outcome, types: Types) -> dict[str, Any]:
+def _describe(product: Product, project: DbtProject, outcome: DbtOutcome, types: Types) -> dict[str, Any]:
     """The features relation's columns, their lineage, and the lookups: the models that it reads, without the requests."""
     features = f"{product.name}_features"
     manifest = _nodes(project)

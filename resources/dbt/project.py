@@ -42,7 +42,7 @@ class DbtProject:
 
     @property
     def manifest(self) -> Path:
-        """dbt's manifest.json."""
+        """The path of dbt's manifest.json."""
         return self.folder / MANIFEST
 
     def description(self) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class Node:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class DbtOutcome:
     """The nodes that a command ran, by name, and the error that ended it early."""
 
     nodes: Mapping[str, Node]
@@ -62,7 +62,7 @@ def parse(project: Path, folder: Path) -> bytes:
         return bytes(done.result.to_msgpack(extended_mashumaro_encoder))
 
 
-def invoke(command: str, project: "DbtProject", database: Path) -> Outcome:
+def invoke(command: str, project: "DbtProject", database: Path) -> DbtOutcome:
     """`dbt run` or `dbt test` on a database file. Compiled files go next to it."""
     args = [command, *_places(project.path, database), "--no-write-json", "--no-populate-cache"]
     with _alone():
@@ -73,7 +73,7 @@ def invoke(command: str, project: "DbtProject", database: Path) -> Outcome:
         finally:
             _close_database()
     ran = getattr(done.result, "results", None) or ()
-    return Outcome(
+    return DbtOutcome(
         nodes={result.node.name: _node(result) for result in ran},
         error=None if done.exception is None else _one_line(done.exception),
     )
@@ -87,7 +87,7 @@ def read_manifest(project: "DbtProject") -> "Manifest":
     return Manifest.from_msgpack(project.manifest.read_bytes(), decoder=extended_mashumuro_decoder)
 
 
-def raise_if_failed(outcome: Outcome, *, product: str) -> None:
+def raise_if_failed(outcome: DbtOutcome, *, product: str) -> None:
     """Raise for the first model that did not succeed; those after it were skipped."""
     broken = ((name, node) for name, node in outcome.nodes.items() if node.status == "error")
     for name, node in broken:

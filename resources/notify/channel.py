@@ -1,8 +1,10 @@
 """A channel: which notices it takes, whether as a digest, and how they leave without a secret in them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from ml_assets.core.notices import SEVERITIES, Event, Notice, Severity
 from ml_assets.errors import MlAssetsError

@@ -160,7 +160,7 @@ def log(mlflow: Any, logged: Logged) -> dict[str, str]:
     mlflow.set_tags(dict(logged.tags))
     mlflow.log_metrics(dict(logged.metrics))
     for name, values in logged.curves.items():
-        _log_curve(mlflow.tracking_client, info.run_id, name, values)
+        _log_curve(info.run_id, name, values)
     for path, table in logged.tables.items():
         mlflow.log_dict(dict(table), path)
     for path, text in logged.texts.items():
@@ -168,14 +168,15 @@ def log(mlflow: Any, logged: Logged) -> dict[str, str]:
     return {"mlflow_run": str(info.run_id), "mlflow_experiment": str(info.experiment_id)}
 
 
-def _log_curve(client: "MlflowClient", run_id: str, name: str, values: Sequence[float]) -> None:
-    """Log one value per step in a single call."""
+def _log_curve(run_id: str, name: str, values: Sequence[float]) -> None:
+    """Log one value per step in a single call, to the tracking server of the active run."""
     import time
 
+    from mlflow import MlflowClient
     from mlflow.entities import Metric
 
     now = int(time.time() * 1000)
-    client.log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
+    MlflowClient().log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
 
 
 def run_page(ui: str, facts: TrackingFacts, *, artifact: str = "") -> "dg.UrlMetadataValue":

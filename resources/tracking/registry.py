@@ -22,7 +22,7 @@ APPROVED_BY = "approved_by"
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownInMlflow:
     """The version that an alias is on. `is_ours`: it was put there by `show`, and lags behind if another release serves."""
 
     version: str
@@ -43,7 +43,7 @@ def show(client: "MlflowClient", name: str, alias: str, *, bundle: str | None) -
     client.set_registered_model_tag(name, PUT.format(alias=alias), str(known.version) if known else "none")
 
 
-def shown(client: "MlflowClient", name: str, alias: str) -> Shown | None:
+def shown(client: "MlflowClient", name: str, alias: str) -> ShownInMlflow | None:
     """Return the version that the alias is on; None if it is on none."""
     models = client.search_registered_models(f"name = '{name}'")
     number = dict(models[0].aliases).get(alias) if models else None
@@ -53,7 +53,7 @@ def shown(client: "MlflowClient", name: str, alias: str) -> Shown | None:
     tags: Mapping[str, str] = version.tags if version else {}
     is_ours = models[0].tags.get(PUT.format(alias=alias)) == str(number)
     bundle, release, person = (tags.get(tag, "") for tag in ("bundle", "release", APPROVED_BY))
-    return Shown(str(number), bundle, release, person, is_ours, str(version.source) if version else "")
+    return ShownInMlflow(str(number), bundle, release, person, is_ours, str(version.source) if version else "")
 
 
 def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
@@ -61,7 +61,7 @@ def versions(client: "MlflowClient", name: str) -> "list[ModelVersion]":
     return list(client.search_model_versions(f"name = '{name}'"))
 
 
-def damage(client: "MlflowClient", shown: Shown, members: Mapping[str, str]) -> str:
+def damage(client: "MlflowClient", shown: ShownInMlflow, members: Mapping[str, str]) -> str:
     """Return how the files of a version differ from the release's members (digest by name); empty if they don't."""
     from mlflow.artifacts import download_artifacts
 

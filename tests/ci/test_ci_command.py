@@ -135,7 +135,7 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     trains.write("product.yaml", "auc(candidate) > 0.6", "auc(candidate) > 0.5")
     trains.write("product.yaml", "max_drop: 0.05", "max_drop: 0.5")
     given = ("trains/floor: never reached before", "trains/monitoring.max_drop: ", "trains/other: why")
-    trains.commit("Ask less\n\n" + "\n".join(f"Weakens: {each}" for each in given))
+    trains.commit("Ask less\n\n" + "\n".join(f"Weakens: {key}" for key in given))
     refused = trains.ci()
     assert refused.code == 4
     assert refused.report["reasons"] == ["trains/monitoring.max_drop is weakened and not acknowledged"]
@@ -144,7 +144,7 @@ def test_a_weakening_that_a_trailer_names_with_a_reason_passes_and_no_other(trai
     trains.commit("Say so\n\nWeakens: trains/monitoring.max_drop: a winter timetable")
     passed = trains.ci()
     assert (passed.code, passed.report["outcome"]) == (0, "ACCEPT")
-    assert [each["reason"] for each in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
+    assert [change["reason"] for change in passed.report["acknowledged"]] == ["a winter timetable", "never reached before"]
 
 
 @pytest.mark.long

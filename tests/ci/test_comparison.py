@@ -62,7 +62,7 @@ def test_one_parameter_rebuilds_nothing_but_the_models_and_the_report_is_whole(s
     assert {"floor: prove roc_auc(candidate) > 0.7", "shop/model.learning_rate: changed"} <= {c.get("name") for c in cases}
     assert {f"shop.{name}.svg" for name in ("claims", "roc", "slices")} <= set(comparison["pictures"])
     assert all((answer.folder / name).read_bytes().startswith(b"<svg") for name in comparison["pictures"])
-    made_again = {each["stage"]: each["partitions"] for each in answer.report["stale"]}
+    made_again = {stage["stage"]: stage["partitions"] for stage in answer.report["stale"]}
     assert "features" not in made_again
 
 
@@ -85,8 +85,8 @@ def test_an_acknowledged_claim_is_judged_by_heads_text_and_every_other_by_bases(
     refused = judge(shop, *edits, message="Ask less\n\nWeakens: shop/floor: a new season")
     assert (refused.code, refused.report["reasons"][0]) == (4, "shop/not_worse is weakened and not acknowledged")
     (comparison,) = refused.report["comparisons"]
-    asked = {claim["name"]: claim["limit"] for claim in comparison["judged"]["verdict"]["claims"]}
-    assert (asked["floor"], asked["not_worse"]) == (0.6, -0.03)
+    limits = {claim["name"]: claim["limit"] for claim in comparison["judged"]["verdict"]["claims"]}
+    assert (limits["floor"], limits["not_worse"]) == (0.6, -0.03)
     own = {claim["name"]: claim["limit"] for claim in comparison["by_head"]["claims"]}
     assert (own["floor"], own["not_worse"]) == (0.6, -0.9)
     assert comparison["outcome"] == "REJECT"
@@ -169,7 +169,7 @@ def test_what_is_recalled_is_neither_walked_nor_taken_over(shop: Team, tmp_path:
         space = Workspace(settings(environ))
         assert space.lineage.upstream is not None
         walker = Walker(space.lineage, space.lineage.upstream, space.dbt, product)
-        return [each.partition for each in walker.inputs("model", DAYS[-1])]
+        return [manifest.partition for manifest in walker.inputs("model", DAYS[-1])]
 
     assert trained() == list(DAYS[:-1])
     for raw in (first, last):
@@ -239,16 +239,16 @@ def test_rows_are_joined_by_key_and_what_only_one_side_has_is_counted(shop: Team
     product = load(shop.product)
     base = side(shop, scores=[0.2, 0.8] * 60, labels=[*[n % 2 for n in range(118)], None, None])
     head = side(shop, scores=[0.8, 0.2] * 60, keys=[str(n) for n in range(10, 130)], labels=[1, *[n % 2 for n in range(1, 120)]])
-    found = judged(base, head, product, Gates())
-    assert msgspec.structs.asdict(found.counts) == {
+    comparison_result = judged(base, head, product, Gates())
+    assert msgspec.structs.asdict(comparison_result.counts) == {
         "both": 108,
         "base_only": 10,
         "head_only": 10,
         "labels_changed": 1,
         "scores_changed": 108,
     }
-    assert found.metrics["roc_auc"]["candidate"].value == 0.0
-    assert found.metrics["roc_auc"]["champion"].value == 1.0
+    assert comparison_result.metrics["roc_auc"]["candidate"].value == 0.0
+    assert comparison_result.metrics["roc_auc"]["champion"].value == 1.0
 
 
 @pytest.mark.parametrize(
@@ -295,19 +295,19 @@ def test_scores_that_are_none_and_keys_of_another_type_are_refused(shop: Team) -
 
 @pytest.mark.long
 def test_walk_and_judge_say_what_they_lack(shop: Team) -> None:
-    def told(*arguments: str) -> tuple[int, str]:
+    def answer_of(*arguments: str) -> tuple[int, str]:
         done = subprocess.run(
             [sys.executable, "-m", "ml_assets", *arguments], capture_output=True, text=True, env=shop.environ, check=False
         )
         return done.returncode, done.stderr
 
-    code, text = told("walk", "shop", "--protocol", "1", "--window", DAYS[-1], "--output", str(shop.home / "x"))
+    code, text = answer_of("walk", "shop", "--protocol", "1", "--window", DAYS[-1], "--output", str(shop.home / "x"))
     assert code == 2
     assert "ML_ASSETS_UPSTREAM names no home" in text
-    code, text = told("walk", "shop", "--protocol", "2", "--window", DAYS[-1], "--output", str(shop.home / "x"))
+    code, text = answer_of("walk", "shop", "--protocol", "2", "--window", DAYS[-1], "--output", str(shop.home / "x"))
     assert (code, "2 is not in the range" in text) == (2, True)
     (empty := shop.home / "nothing").mkdir(exist_ok=True)
-    code, text = told("judge", "shop", "--protocol", "1", f"--base={empty}", f"--head={empty}", f"--output={empty / 'x'}")
+    code, text = answer_of("judge", "shop", "--protocol", "1", f"--base={empty}", f"--head={empty}", f"--output={empty / 'x'}")
     assert (code, text) == (1, "error: walk.json is missing\n")
     assert json.dumps(text).count("Traceback") == 0
 

@@ -27,14 +27,16 @@ GATES: dict[str, Any] = gated.GATES | {"minimum": {"units": 5, "positives": 20, 
 
 @pytest.fixture(scope="module")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    made = gated.product(tmp_path_factory.mktemp("gated"), GATES)
+    gated_product = gated.product(tmp_path_factory.mktemp("gated"), GATES)
     endpoint = EndpointSpec(
         port=8811,
         unknown_categories={"line": "refuse"},
         canary=CanarySpec(unit="day", max_harm=0.1, bound=1.0, share=0.1),
     )
     monitoring = MonitoringSpec(score_psi=0.2, column_psi=0.2, metric="roc_auc", max_drop=0.05, ignore=("line",))
-    return made.model_copy(update={"endpoint": endpoint, "monitoring": monitoring, "staging": StagingSpec(p99_ratio=1.5)})
+    return gated_product.model_copy(
+        update={"endpoint": endpoint, "monitoring": monitoring, "staging": StagingSpec(p99_ratio=1.5)}
+    )
 
 
 def edited(product: Product, path: str, value: Any) -> Product:
@@ -43,7 +45,7 @@ def edited(product: Product, path: str, value: Any) -> Product:
     *sections, last = path.split(".")
     at: Any = content
     for name in sections:
-        at = next(each for each in at if each["name"] == name) if isinstance(at, list) else at[name]
+        at = next(entry for entry in at if entry["name"] == name) if isinstance(at, list) else at[name]
     at[last] = value
     return Product.model_validate(content)
 
@@ -99,12 +101,14 @@ def with_gates(product: Product, gates: dict[str, Any]) -> Product:
     ],
 )
 def test_a_key_that_changes_is_named_with_what_it_does(product: Product, path: str, value: Any, effects: dict[str, str]) -> None:
-    found = declaration_changes(product, edited(product, path, value))
-    assert {change.name: change.effect for change in found} == effects
+    changes = declaration_changes(product, edited(product, path, value))
+    assert {change.name: change.effect for change in changes} == effects
 
 
 def test_another_simple_model_may_be_easier_to_beat(product: Product) -> None:
-    prior, column = (edited(product, "gates.baselines.baseline", each) for each in ({"prior": True}, {"column": "distance"}))
+    prior, column = (
+        edited(product, "gates.baselines.baseline", baseline) for baseline in ({"prior": True}, {"column": "distance"})
+    )
     assert [(c.name, c.effect) for c in declaration_changes(prior, column)] == [("gates.baselines.baseline", "weakened")]
     assert [(c.name, c.effect) for c in declaration_changes(prior, product)] == [("gates.baselines.baseline", "changed")]
 
@@ -146,10 +150,10 @@ def test_a_claim_that_need_not_be_proven_any_more_is_weakened_and_the_other_way_
 
 
 def test_a_first_release_that_has_to_show_less_is_weakened(product: Product) -> None:
-    asked = edited(product, "gates.first_release.require", ["floor", "fair"])
-    found = declaration_changes(asked, product)
-    assert [(c.name, c.effect) for c in found] == [("gates.first_release.require", "weakened")]
-    assert found[0].reason == "a first release has to show no more: fair"
+    requiring = edited(product, "gates.first_release.require", ["floor", "fair"])
+    changes = declaration_changes(requiring, product)
+    assert [(c.name, c.effect) for c in changes] == [("gates.first_release.require", "weakened")]
+    assert changes[0].reason == "a first release has to show no more: fair"
     by_default = edited(product, "gates.first_release", None)
     assert [(c.name, c.effect) for c in declaration_changes(by_default, product)] == [("gates.first_release.require", "weakened")]
 
@@ -157,7 +161,7 @@ def test_a_first_release_that_has_to_show_less_is_weakened(product: Product) -> 
 def test_every_key_of_product_yaml_stands_under_exactly_one_rule() -> None:
     for path in keys(Product):
         above = [".".join(path.split(".")[:n]) for n in range(1, path.count(".") + 2)]
-        assert len([each for each in above if each in RULES or each in JUDGED_APART]) == 1, path
+        assert len([path for path in above if path in RULES or path in JUDGED_APART]) == 1, path
     known = {".".join(path.split(".")[:n]) for path in keys(Product) for n in range(1, path.count(".") + 2)}
     assert (RULES.keys() | JUDGED_APART | CONDITIONS) - known == set()
 
@@ -165,7 +169,7 @@ def test_every_key_of_product_yaml_stands_under_exactly_one_rule() -> None:
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     """The dotted keys of a section that hold no section."""
     for name, field in model.model_fields.items():
-        kinds = [each for each in (field.annotation, *get_args(field.annotation)) if isinstance(each, type)]
+        kinds = [kind for kind in (field.annotation, *get_args(field.annotation)) if isinstance(kind, type)]
         inner = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
         yield from keys(inner, f"{prefix}{name}.") if inner else [f"{prefix}{name}"]
 
@@ -188,7 +192,7 @@ def measured(number: int) -> dict[str, tuple[float, float]]:
     claims = [ClaimSpec.model_validate(claim) for claim in GATES["claims"]]
     claims = [claim for claim in claims if claim.form.models <= window.scores.keys()]
     results = [judge_claim(claim, window, level=0.01, minimum=gated.SMALL, expected={}) for claim in claims]
-    return {each.name: (each.estimate, 0.05 if each.name == "fair" else each.standard_error) for each in results}
+    return {entry.name: (entry.estimate, 0.05 if entry.name == "fair" else entry.standard_error) for entry in results}
 
 
 def limit(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> None:
@@ -202,7 +206,7 @@ def limit(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> None
 
 def kind(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> None:
     """Proven, or only not disproven; something has to be proven, and that is the floor."""
-    claim = next((each for each in gates["claims"] if each["name"] != "floor"), claim)
+    claim = next((entry for entry in gates["claims"] if entry["name"] != "floor"), claim)
     before, after = ("prove", "veto") if "prove" in claim else ("veto", "prove")
     claim[after] = claim.pop(before)
 
@@ -214,7 +218,7 @@ def slices(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> Non
 
 def gone(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> None:
     """One claim less, but for the floor."""
-    gates["claims"] = [each for each in gates["claims"] if each["name"] in ("floor", claim["name"])]
+    gates["claims"] = [claim_now for claim_now in gates["claims"] if claim_now["name"] in ("floor", claim["name"])]
 
 
 def minimum(gates: dict[str, Any], claim: dict[str, Any], draw: st.DrawFn) -> None:

@@ -75,7 +75,7 @@ def test_a_commit_without_the_product_is_refused_by_name(shop: Team, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("assignments", "told"),
+    ("assignments", "message"),
     [
         (["model.dept=6"], "--set model.dept: unknown key; did you mean 'depth'?"),
         (["model.params.no_such_parameter=1"], "--set model.params.no_such_parameter: is not a parameter of CatBoostClassifier"),
@@ -88,10 +88,10 @@ def test_a_commit_without_the_product_is_refused_by_name(shop: Team, tmp_path: P
         (["gates.claims=[]"], "--set gates.claims: "),
     ],
 )
-def test_an_assignment_that_product_yaml_could_not_have_is_refused(assignments: Sequence[str], told: str) -> None:
+def test_an_assignment_that_product_yaml_could_not_have_is_refused(assignments: Sequence[str], message: str) -> None:
     with pytest.raises(ProductError) as refused:
         with_values(load(SHOP), assignments)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_an_assignment_changes_its_key_and_nothing_else() -> None:

@@ -81,18 +81,18 @@ def compared(team: Team, folder: Path, *, hostile: str, after: str) -> Compariso
     python.chmod(0o755)
     upstream = {"store": (team.home / "store").as_uri(), "ledger": f"sqlite:///{team.home / 'ledger.db'}"}
     products = (team.product.parent,)
-    said: list[str] = []
+    messages: list[str] = []
     arena = Arena(
         base=SideProcess("base", TREE.root, Path(sys.executable), products, team.home / "ci" / "base", upstream),
         head=SideProcess("head", TREE.root, python, products, team.home / "ci" / "head", upstream),
         source=Ledger(upstream["ledger"], is_read_only=True),
         folder=folder / "files",
-        say=said.append,
+        say=messages.append,
     )
     arena.folder.mkdir()
     product = load(team.product)
     result = arena.compare(Question(product, product, ()))
-    assert not any("Traceback" in line for line in said if line.startswith("base")), said
+    assert not any("Traceback" in line for line in messages if line.startswith("base")), messages
     return result
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.ci_runner import ci_run
-from tests.support.homes.walked_home import WINDOWS, made, shop_team
+from tests.support.homes.walked_home import WINDOWS, shop_team, write_team
 from tests.support.repository import Team
 from tests.support.workflows import ROOT
 
@@ -64,7 +64,7 @@ def test_base_is_trained_and_scored_with_the_libraries_that_it_locks(tmp_path: P
     shutil.copy(ROOT / "requirements.lock", lock)
     team.commit("Lock the libraries")
     team.git("switch", "--quiet", "--force-create", "change")
-    made(team)
+    write_team(team)
     text = lock.read_text()
     (polars,) = [line for line in text.splitlines() if line.startswith("polars==")]
     lock.write_text(text.replace(polars, "polars==0.0.1 \\"))
@@ -74,9 +74,9 @@ def test_base_is_trained_and_scored_with_the_libraries_that_it_locks(tmp_path: P
     assert "base: installing the libraries that base locks" in answer.stderr
     (environment,) = [path for path in (team.home / "ci" / "environments").iterdir() if (path / "bin" / "python").exists()]
     version = polars.partition("==")[2].split()[0]
-    asked = "import importlib.metadata as m; print(m.version('polars'))"
+    program = "import importlib.metadata as m; print(m.version('polars'))"
     python = environment / "bin" / "python"
-    assert subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout.strip() == version
+    assert subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout.strip() == version
     assert any("polars" in cause for stale in answer.report["stale"] for cause in stale["causes"]), answer.report["stale"]
     (comparison,) = answer.report["comparisons"]
     assert tuple(comparison["windows"]) == WINDOWS

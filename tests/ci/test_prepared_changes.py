@@ -184,8 +184,8 @@ def test_a_prepared_pull_request_gets_its_verdict_and_nothing_else_is_named(shop
     assert (answer.code, report["outcome"]) == (prepared.code, prepared.outcome), answer.stdout + answer.stderr
     assert answer.effects == prepared.effects
     assert prepared.why in reasons
-    compared = [each for each in report["comparisons"] if each["judged"]]
-    assert all(tuple(each["windows"]) == WINDOWS for each in compared)
-    assert {each["feature"]: each["effect"] for c in compared for each in c["moved"]} == prepared.features
+    compared = [comparison for comparison in report["comparisons"] if comparison["judged"]]
+    assert all(tuple(comparison["windows"]) == WINDOWS for comparison in compared)
+    assert {move["feature"]: move["effect"] for c in compared for move in c["moved"]} == prepared.features
     assert bool(compared) <= prepared.compares
     assert "Traceback" not in answer.stderr

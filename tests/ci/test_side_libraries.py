@@ -34,8 +34,8 @@ def compared(trains: Team) -> Differences:
     return differences(commit_side(repository, repository.commit("main"), roots, tree), tree)
 
 
-def stale(found: Differences) -> dict[str, Sequence[str]]:
-    return {each.stage: each.causes for each in found.stale}
+def stale(differences: Differences) -> dict[str, Sequence[str]]:
+    return {stage.stage: stage.causes for stage in differences.stale}
 
 
 @pytest.mark.parametrize("lock", ["requirements.txt", "requirements.lock", "uv.lock"])
@@ -47,10 +47,10 @@ def test_another_library_makes_stale_what_computes_with_it(trains: Team, lock: s
     (trains.root / lock).write_text(pins["1.2.7"])
     trains.commit("Pin")
     (trains.root / lock).write_text(f"# newer\n{pins['1.2.8']}")
-    found = compared(trains)
-    assert found.changes == []
-    assert stale(found)["model"] == ("library: catboost 1.2.7 -> 1.2.8",)
-    assert "dataset" not in stale(found)
+    differences = compared(trains)
+    assert differences.changes == []
+    assert stale(differences)["model"] == ("library: catboost 1.2.7 -> 1.2.8",)
+    assert "dataset" not in stale(differences)
 
 
 def test_another_ml_assets_judges_and_may_compute_anything_otherwise(trains: Team) -> None:
@@ -58,11 +58,11 @@ def test_another_ml_assets_judges_and_may_compute_anything_otherwise(trains: Tea
     (trains.root / "requirements.txt").write_text(PINNED)
     trains.commit("Pin")
     (trains.root / "requirements.txt").write_text(PINNED.replace("@aaa", "@bbb"))
-    found = compared(trains)
-    [change] = found.changes
+    differences = compared(trains)
+    [change] = differences.changes
     assert (change.name, change.effect, change.old, change.new) == ("judging code", "weakened", "aaa", "bbb")
-    assert all("library: ml-assets aaa -> bbb" in causes for causes in stale(found).values())
-    assert len(found.stale) == len(STAGES)
+    assert all("library: ml-assets aaa -> bbb" in causes for causes in stale(differences).values())
+    assert len(differences.stale) == len(STAGES)
 
 
 def test_a_builder_that_a_change_takes_out_of_the_list_makes_its_stage_stale(trains: Team) -> None:
@@ -79,9 +79,9 @@ def test_a_builder_that_a_change_takes_out_of_the_list_makes_its_stage_stale(tra
 def test_a_product_without_reference_tables_makes_none_again(tmp_path: Path) -> None:
     shop = shop_team(tmp_path)
     shop.write("contract.py", '"min_rows": 5', '"min_rows": 6')
-    found = stale(compared(shop))
-    assert found["dataset"] == ("file: contract.py",)
-    assert "reference" not in found
+    differences = stale(compared(shop))
+    assert differences["dataset"] == ("file: contract.py",)
+    assert "reference" not in differences
 
 
 @pytest.mark.long
@@ -95,8 +95,8 @@ def test_an_environment_is_made_of_a_requirements_file_without_hashes(
     lock = tmp_path / "requirements.txt"
     lock.write_text(f"tiny @ {wheel(tmp_path).as_uri()}\n")
     python = environment_of(lock, folder=tmp_path / "environments")
-    asked = "import importlib.metadata as m; print(m.version('tiny'))"
-    assert subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True).stdout == "7\n"
+    program = "import importlib.metadata as m; print(m.version('tiny'))"
+    assert subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout == "7\n"
     lock.with_name("uv.lock").write_text("")
     if not has_uv:
         with pytest.raises(EnvironmentNotMade, match="uv is not installed: `pip install uv`"):

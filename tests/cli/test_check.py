@@ -36,8 +36,8 @@ def check(days: Days, *, day: str = SECOND) -> tuple[int, dict[str, Any]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-def failed(told: dict[str, Any]) -> set[str]:
-    return {row["check"] for row in told["checks"] if not row["passed"] and row["severity"] == "ERROR"}
+def failed(report: dict[str, Any]) -> set[str]:
+    return {row["check"] for row in report["checks"] if not row["passed"] and row["severity"] == "ERROR"}
 
 
 @contextmanager
@@ -82,12 +82,12 @@ def test_a_check_of_what_is_well_passes_makes_nothing_and_takes_warnings_as_such
     before = made_so_far(days)
     assert before[0] > 8
     assert before[2] > 8
-    code, told = check(days)
-    assert failed(told) == set()
-    assert (code, told["passed"], told["errors"]) == (0, True, [])
-    assert len(told["checks"]) > 30
-    assert [row for row in told["checks"] if not row["passed"]], "monitoring has nothing to look at yet, which is a warning"
-    assert {row["severity"] for row in told["checks"] if not row["passed"]} == {"WARN"}
+    code, report = check(days)
+    assert failed(report) == set()
+    assert (code, report["passed"], report["errors"]) == (0, True, [])
+    assert len(report["checks"]) > 30
+    assert [row for row in report["checks"] if not row["passed"]], "monitoring has nothing to look at yet, which is a warning"
+    assert {row["severity"] for row in report["checks"] if not row["passed"]} == {"WARN"}
     assert made_so_far(days) == before
 
 
@@ -98,8 +98,8 @@ def test_one_check_of_severity_error_that_blocks_nothing_fails_it(days: Days) ->
     with changed(pointer, pointer.read_bytes().replace(release.encode(), b"2013-01-01.00000000")):
         content = json.loads(pointer.read_bytes())
         pointer.write_text(json.dumps(content | {"bundle": "0" * 64}))
-        code, told = check(days, day=FIRST)
-    assert (code, told["passed"], failed(told)) == (1, False, {"answers_as_recorded"})
+        code, report = check(days, day=FIRST)
+    assert (code, report["passed"], failed(report)) == (1, False, {"answers_as_recorded"})
 
 
 @pytest.mark.long
@@ -110,12 +110,12 @@ def test_a_damaged_byte_and_a_broken_dbt_test_each_fail_their_check(days: Days) 
     replace_in(schema, {"[EWR, JFK, LGA]": "[EWR, JFK]"})
     try:
         with changed(model, model.read_bytes()[:-1] + b" "):
-            code, told = check(days)
+            code, report = check(days)
     finally:
         schema.write_text(before)
-    assert (code, told["passed"]) == (1, False)
-    assert failed(told) >= {"bundle_intact", "origin_is_a_new_york_airport"}
-    assert "keeps_contract" not in failed(told)
+    assert (code, report["passed"]) == (1, False)
+    assert failed(report) >= {"bundle_intact", "origin_is_a_new_york_airport"}
+    assert "keeps_contract" not in failed(report)
 
 
 def test_a_check_that_cannot_be_run_is_no_pass(days: Days) -> None:
@@ -129,7 +129,7 @@ def test_a_check_that_cannot_be_run_is_no_pass(days: Days) -> None:
 
 
 def test_nothing_to_check_is_no_pass_either(tmp_path: Path) -> None:
-    empty = command_line.made(tmp_path)
+    empty = command_line.days_in(tmp_path)
     done = empty.ml_assets("check", "flights")
     assert done.returncode == 1
     assert "nothing is delivered" in done.stderr
@@ -155,7 +155,7 @@ def test_nothing_to_check_is_no_pass_either(tmp_path: Path) -> None:
 def test_a_file_without_a_place_is_not_delivered(
     args: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = command_line.made(tmp_path)
+    days = command_line.days_in(tmp_path)
     monkeypatch.setenv("ML_ASSETS_HOME", str(days.home))
     monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(days.products))
     for name in ("a.csv", "a.parquet"):
@@ -168,7 +168,7 @@ def test_a_file_without_a_place_is_not_delivered(
 
 
 def test_a_delivered_file_is_where_the_sensor_looks(tmp_path: Path) -> None:
-    days = command_line.made(tmp_path)
+    days = command_line.days_in(tmp_path)
     for table, content in (command_line.delivery(FIRST) | command_line.reference()).items():
         (tmp_path / "any name.csv").write_bytes(content)
         partition = ("--partition", FIRST) if table in ("flights", "weather") else ()

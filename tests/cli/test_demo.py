@@ -35,7 +35,7 @@ def test_what_is_made_is_told_and_a_second_time_computes_nothing(
     tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> None:
     ran = ci_run(tmp_path_factory)
-    first = ran.said[OF_CI]
+    first = ran.outputs[OF_CI]
     assert re.search(r"^2013-01 +29,076 +0 .*no candidate +no one$", first, re.MULTILINE)
     assert "5 made, 0 reused" in first
     (answers,) = re.findall(r"^2013-04 .* ACCEPT +(\S+)$", first, re.MULTILINE)
@@ -55,13 +55,13 @@ def test_the_next_month_is_delivered_and_no_run_launched_until_the_year_is_over(
         done = CliRunner().invoke(cli, ["demo", "--next"], env={"ML_ASSETS_HOME": str(tmp_path), "DAGSTER_HOME": ""})
         return done.exit_code, done.output + str(done.exception or "")
 
-    code, said = next_month()
-    assert (code, "ml-assets run flights --partition 2013-01" in said) == (0, True), said
+    code, output = next_month()
+    assert (code, "ml-assets run flights --partition 2013-01" in output) == (0, True), output
     assert (landing / "flights" / "2013-01.csv").read_bytes() == Year.open().month("2013-01")["flights"]
     assert not (tmp_path / "dagster" / "history").exists()
     for month in Year.open().months[1:]:
         for table in ("flights", "weather"):
             (landing / table / f"{month}.csv").write_text("delivered before")
-    code, said = next_month()
-    assert (code, "every partition of its history is delivered" in said) == (1, True), said
+    code, output = next_month()
+    assert (code, "every partition of its history is delivered" in output) == (1, True), output
     assert (landing / "flights" / "2013-12.csv").read_text() == "delivered before"

@@ -105,11 +105,11 @@ def test_a_location_behind_is_named_with_both_commits(checkout: Checkout) -> Non
     ],
 )
 def test_what_a_run_decided_is_told_in_the_words_of_the_gates(checkout: Checkout, shown: Any, state: str, message: str) -> None:
-    made = [
+    materializations = [
         {"assetKey": {"path": ["flights", *stage.split("/")]}, "metadataEntries": [{"label": k, "text": v} for k, v in m.items()]}
         for stage, m in shown.items()
     ]
-    ended = checkout.with_answers(**LAUNCHES, runOrError={"status": "SUCCESS", "assetMaterializations": made})
+    ended = checkout.with_answers(**LAUNCHES, runOrError={"status": "SUCCESS", "assetMaterializations": materializations})
     (product,) = ended.products
     assert (ended.code, product["state"], product["run"], product["partition"]) == (0, state, RUN, "2013-02")
     assert message in product["message"]

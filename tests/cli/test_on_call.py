@@ -22,11 +22,11 @@ def ml_assets(home: Home, *arguments: str) -> str:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two good days, of which the second has a release, and one that is refused."""
-    made = shop(tmp_path_factory.mktemp("status"))
-    deliver(made, FIRST, SECOND)
-    deliver(made, THIRD, amount="free")
-    ml_assets(made, "run", "shop", "--from", FIRST, "--to", THIRD)
-    return made
+    home = shop(tmp_path_factory.mktemp("status"))
+    deliver(home, FIRST, SECOND)
+    deliver(home, THIRD, amount="free")
+    ml_assets(home, "run", "shop", "--from", FIRST, "--to", THIRD)
+    return home
 
 
 def test_it_says_what_serves_and_why_what_is_wrong_and_what_to_do(home: Home) -> None:

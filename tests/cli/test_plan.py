@@ -26,7 +26,7 @@ def planned(at: Home) -> set[tuple[str, str]]:
     return {(item.stage, item.partition) for item in plans.planned(at.space, at.product)}
 
 
-def told(at: Home, *arguments: str) -> tuple[int, dict[str, Any]]:
+def plan_of(at: Home, *arguments: str) -> tuple[int, dict[str, Any]]:
     """Exit code and JSON of the command, in a process of its own."""
     command = [sys.executable, "-m", "ml_assets", "plan", "flights", "--json", *arguments]
     environ = {**os.environ, **at.space.settings.environ()}
@@ -38,7 +38,7 @@ def told(at: Home, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.long
 def test_after_the_runs_there_is_nothing_to_do(months: Months) -> None:
-    assert told(months.home) == (0, {"run": [], "causes": {}})
+    assert plan_of(months.home) == (0, {"run": [], "causes": {}})
 
 
 def test_a_month_delivered_again_with_the_same_content_is_nothing_to_do(copy: Home) -> None:
@@ -50,7 +50,7 @@ def test_a_month_delivered_again_with_the_same_content_is_nothing_to_do(copy: Ho
 def test_a_changed_month_names_itself_as_root_cause_and_its_run_makes_what_was_planned(copy: Home) -> None:
     tables = month(SECOND)
     copy.deliver(SECOND, {**tables, "flights": with_column(tables["flights"], "arr_delay", b"77", every=5)})
-    code, plan = told(copy)
+    code, plan = plan_of(copy)
     assert code == STALE
     assert set(plan["causes"]) == {f"flights {SECOND} redelivered with other content"}
     items = {(row["stage"], row["partition"]) for row in plan["run"]}
@@ -65,7 +65,7 @@ def test_a_changed_month_names_itself_as_root_cause_and_its_run_makes_what_was_p
 @pytest.mark.long
 def test_a_changed_parameter_is_told_as_old_and_new(copy: Home) -> None:
     copy.edit("product.yaml", ("depth: 4", "depth: 3"))
-    code, plan = told(copy)
+    code, plan = plan_of(copy)
     assert code == STALE
     assert set(plan["causes"]) == {"product.yaml: model.depth 4 -> 3"}
     assert {row["stage"] for row in plan["run"]} == {"model", "evaluation", "report", "tracking"}
@@ -77,14 +77,14 @@ def test_a_comment_in_sql_or_contract_is_nothing_to_do_and_a_changed_word_is_nam
     contract.write_text("# a comment\n" + contract.read_text())
     assert planned(copy) == set()
     copy.edit("contract.py", (r"max_quarantined\": 0\.\d+", 'max_quarantined": 0.5'))
-    _, plan = told(copy)
+    _, plan = plan_of(copy)
     assert any(cause.startswith("code of dataset changed: contract.py") for cause in plan["causes"])
 
 
 @pytest.mark.long
 def test_a_new_delivery_is_to_be_made(copy: Home) -> None:
     copy.deliver(NEXT, month(NEXT))
-    code, plan = told(copy, "--partition", NEXT)
+    code, plan = plan_of(copy, "--partition", NEXT)
     assert code == STALE
     assert {row["stage"] for row in plan["run"]} >= {"raw", *BELOW_RAW, "model", "evaluation"}
     assert set(plan["causes"]) == {f"flights {NEXT} newly delivered", f"weather {NEXT} newly delivered"}

@@ -25,7 +25,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-def asked(home: Home, *arguments: str) -> str:
+def output_of(home: Home, *arguments: str) -> str:
     environ = {"ML_ASSETS_HOME": str(home.folder), "ML_ASSETS_PRODUCTS": str(home.declared.parent)}
     done = CliRunner().invoke(cli, ["quarantine", "shop", *arguments], env=environ)
     assert done.exit_code == 0, done.output
@@ -33,21 +33,21 @@ def asked(home: Home, *arguments: str) -> str:
 
 
 def test_the_refused_rows_are_shown_with_share_reason_and_values(read: Home) -> None:
-    shown = asked(read, "-p", FIRST)
+    shown = output_of(read, "-p", FIRST)
     assert f"shop {FIRST} orders: 2 of 40 rows refused (5 %, limit 20 %)" in shown
     assert "2  items.type" in shown
     assert "3    items.type  items='9.5'" in shown
 
 
 def test_they_are_shown_where_nothing_is_published_with_what_the_values_seem_to_be(read: Home) -> None:
-    shown = asked(read, "-p", SECOND)
+    shown = output_of(read, "-p", SECOND)
     assert "not published: orders: 100 % of rows are refused, limit 20 %: amount.type 40" in shown
     assert 'a decimal comma? add `decimal: ","`' in shown
     assert "and 20 more; `--format csv --table orders` has them all" in shown
 
 
 def test_csv_has_the_rows_as_they_were_delivered(read: Home) -> None:
-    rows = list(csv.DictReader(io.StringIO(asked(read, "-p", FIRST, "--format", "csv"))))
+    rows = list(csv.DictReader(io.StringIO(output_of(read, "-p", FIRST, "--format", "csv"))))
     assert [(row["row"], row["reason"], row["items"], row["id"]) for row in rows] == [
         ("3", "items.type", "9.5", f"{FIRST}-3"),
         ("8", "items.type", "9.5", f"{FIRST}-8"),
@@ -55,7 +55,7 @@ def test_csv_has_the_rows_as_they_were_delivered(read: Home) -> None:
 
 
 def test_json_has_counts_reasons_and_rows(read: Home) -> None:
-    orders = json.loads(asked(read, "-p", FIRST, "--format", "json"))["tables"]["orders"]
+    orders = json.loads(output_of(read, "-p", FIRST, "--format", "json"))["tables"]["orders"]
     assert (orders["delivered"], orders["refused"], orders["share"], orders["limit"]) == (40, 2, 0.05, 0.2)
     assert orders["reasons"] == {"items.type": 2}
     assert [row["row"] for row in orders["rows"]] == [3, 8]

@@ -42,14 +42,14 @@ def test_without_apply_it_tells_what_was_touched_and_changes_nothing(copy: Home)
     second, third = (name(copy, "release", key) for key in (SECOND, THIRD))
     logged(copy, second, third, third)
     before = copy.counts()
-    told = recall(copy, THIRD)
-    assert told["releases"] == [third]
-    assert told["predictions"] == {third: 2}
-    assert {stage for stage, keys in told["touched"].items() if keys == [THIRD]} == {
+    outcome = recall(copy, THIRD)
+    assert outcome["releases"] == [third]
+    assert outcome["predictions"] == {third: 2}
+    assert {stage for stage, keys in outcome["touched"].items() if keys == [THIRD]} == {
         "raw", "dataset", "quarantine", "features", "evaluation", "report", "release", "tracking", "monitoring", "predictions",
     }  # fmt: skip
-    assert told["rollbacks"] == [{"environment": e, "now": third, "to": second} for e in ("production", "staging")]
-    assert told["again"] == {"partitions": [], "blocked": None}
+    assert outcome["rollbacks"] == [{"environment": e, "now": third, "to": second} for e in ("production", "staging")]
+    assert outcome["again"] == {"partitions": [], "blocked": None}
     assert (copy.counts(), copy.answering()) == (before, third)
 
 
@@ -62,7 +62,7 @@ def test_the_newest_month_is_recalled_and_replaced_by_a_new_delivery(copy: Home)
     run = copy.run(THIRD)
     assert not run.success
     assert "Recalled: flights/raw 2013-03 may not be used" in run.errors["dataset"]
-    assert "features" not in run.made
+    assert "features" not in run.materialized
     assert recall(copy, THIRD, "--apply")["applied"]["recorded"] is False
     # a change that no feature sees: equal features, and yet nothing that came from the recalled month is reused
     copy.deliver(THIRD, {"weather": with_column(month(THIRD)["weather"], "wind_gust", b"20.5", every=50)})
@@ -70,7 +70,7 @@ def test_the_newest_month_is_recalled_and_replaced_by_a_new_delivery(copy: Home)
     assert run.success, run.errors
     assert recalled_partitions(copy.space.ledger, "flights") == {}
     assert {"evaluation", "release"} <= run.computed
-    assert run.made["model"] is False
+    assert run.materialized["model"] is False
     assert copy.answering() == name(copy, "release", THIRD)
     assert copy.get("release", THIRD).snapshot != copy.space.ledger.release_named(third) or name(copy, "release", THIRD) != third
     assert copy.get("evaluation", THIRD).facts["champion"]["release"] == second
@@ -79,10 +79,10 @@ def test_the_newest_month_is_recalled_and_replaced_by_a_new_delivery(copy: Home)
 @pytest.mark.long
 def test_an_old_month_is_recalled_and_a_model_without_it_takes_over(copy: Home) -> None:
     third = copy.get("release", THIRD)
-    told = recall(copy, FIRST, "--apply")
-    assert [step["to"] for step in told["rollbacks"]] == [None, None]
-    assert told["again"]["partitions"] == [SECOND, THIRD]
-    assert [run["success"] for run in told["applied"]["runs"]] == [True, True]
+    outcome = recall(copy, FIRST, "--apply")
+    assert [step["to"] for step in outcome["rollbacks"]] == [None, None]
+    assert outcome["again"]["partitions"] == [SECOND, THIRD]
+    assert [run["success"] for run in outcome["applied"]["runs"]] == [True, True]
     assert copy.get("features", SECOND).facts["rows"] > 0
     now = copy.get("release", THIRD)
     assert copy.get("model", THIRD).facts["train"] == [SECOND]
@@ -93,8 +93,8 @@ def test_an_old_month_is_recalled_and_a_model_without_it_takes_over(copy: Home) 
 
 def test_a_recalled_release_never_comes_back(copy: Home) -> None:
     second, third = (name(copy, "release", key) for key in (SECOND, THIRD))
-    told = recall(copy, third, "--apply")
-    assert told["again"] == {"partitions": [], "blocked": f"{THIRD}, the newest, would make the same release; "
+    outcome = recall(copy, third, "--apply")
+    assert outcome["again"] == {"partitions": [], "blocked": f"{THIRD}, the newest, would make the same release; "
                              "change data, code or configuration"}  # fmt: skip
     assert copy.answering() == second
     run = copy.run(THIRD)

@@ -106,9 +106,9 @@ def test_plots_are_shown_by_relative_path_and_commands_make_it_again() -> None:
 
 
 def test_a_slice_that_got_worse_is_never_left_out() -> None:
-    found = measured([f"level {n}" for n in range(MOST_SLICES + 20)])
-    found["slices"][-1]["comparisons"] = [compared((-0.2, -0.3, -0.1))]
-    shown = review(manifest(), found, [])
+    evaluation = measured([f"level {n}" for n in range(MOST_SLICES + 20)])
+    evaluation["slices"][-1]["comparisons"] = [compared((-0.2, -0.3, -0.1))]
+    shown = review(manifest(), evaluation, [])
     assert f"`level {MOST_SLICES + 19}`" in shown
     assert f"`level {MOST_SLICES + 18}`" not in shown
     assert "19 more slices are in the evaluation." in shown
@@ -128,10 +128,10 @@ def test_a_level_is_one_inert_cell_whatever_its_name(value: str) -> None:
 @pytest.mark.parametrize("value", HOSTILE)
 def test_a_message_is_one_inert_line_whatever_it_says(value: str) -> None:
     shown = review(manifest(reasons=[value]), measured([]), [])
-    found = [line for line in shown.splitlines() if line.startswith(("- ", "| `floor`")) and "ml-assets" not in line]
-    assert len(found) == 2
-    assert not LIVE.search("\n".join(found))
-    assert len(re.findall(r"(?<!\\)\|", found[1].replace("\\\\", ""))) == 5, "four cells"
+    evaluation = [line for line in shown.splitlines() if line.startswith(("- ", "| `floor`")) and "ml-assets" not in line]
+    assert len(evaluation) == 2
+    assert not LIVE.search("\n".join(evaluation))
+    assert len(re.findall(r"(?<!\\)\|", evaluation[1].replace("\\\\", ""))) == 5, "four cells"
 
 
 def test_code_text_and_tables_show_what_they_are_given() -> None:
@@ -140,9 +140,11 @@ def test_code_text_and_tables_show_what_they_are_given() -> None:
 
 
 def test_a_few_sentences_are_shown_whole_and_a_flood_is_cut() -> None:
-    found = "; ".join(["carrier=VX: -0.0128, not disproven, the worst of 14 slices, 31 units worth 12.9 (r 0.42, lean 0.20)"] * 5)
-    assert len(found) > 2 * LONGEST
-    assert prose(found) == found
+    message = "; ".join(
+        ["carrier=VX: -0.0128, not disproven, the worst of 14 slices, 31 units worth 12.9 (r 0.42, lean 0.20)"] * 5
+    )
+    assert len(message) > 2 * LONGEST
+    assert prose(message) == message
     flood = prose("word " * 10_000)
     assert flood.endswith("…")
     assert len(flood) <= MOST_LINES * (LONGEST + 1)
@@ -151,12 +153,12 @@ def test_a_few_sentences_are_shown_whole_and_a_flood_is_cut() -> None:
 
 
 def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    days = command_line.made(tmp_path)
+    days = command_line.days_in(tmp_path)
     _environ(monkeypatch, days)
     space, spec = days.open(), days.flights
     files = {"metrics.json": json.dumps(measured(["UA"])).encode(), "plots/roc.svg": b"<svg/>", "report.html": b"<html>"}
-    made = space.lineage.make(manifest().recipe, lambda: Output(files, manifest().facts), run="r")
-    assert spec.name == made.manifest.recipe.product
+    output_made = space.lineage.make(manifest().recipe, lambda: Output(files, manifest().facts), run="r")
+    assert spec.name == output_made.manifest.recipe.product
     space.ledger.close()
     result = CliRunner().invoke(cli, ["report", "flights", "--output", str(tmp_path / "out")])
     assert result.exit_code == 0, result.output
@@ -167,7 +169,7 @@ def test_the_command_writes_report_plots_and_page(tmp_path: Path, monkeypatch: p
 
 
 def test_without_an_evaluation_the_command_says_what_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _environ(monkeypatch, command_line.made(tmp_path))
+    _environ(monkeypatch, command_line.days_in(tmp_path))
     result = CliRunner().invoke(cli, ["report", "flights"])
     assert (result.exit_code, result.output) == (
         1,

@@ -49,7 +49,7 @@ def test_a_release_is_rebuilt_from_its_delivered_bytes_in_a_process_of_its_own(c
     assert {(row["stage"], row["partition"]) for row in outcome["stages"] if row["equal"]} == {
         *((stage, key) for stage in ("raw", "dataset", "features") for key in MONTHS), ("reference", ""), ("model", THIRD),
     }  # fmt: skip
-    rows = {name: (each["rows"], each["different"]) for name, each in outcome["predictions"].items()}
+    rows = {name: (scores["rows"], scores["different"]) for name, scores in outcome["predictions"].items()}
     assert rows == {"golden": (16, 0), "tested": (copy.get("features", THIRD).facts["labelled"], 0)}
     assert (outcome["first"], outcome["without_effect"]) == (None, [])
     assert (copy.counts(), sorted(copy.space.snapshots.blobs.digests())) == before
@@ -68,17 +68,17 @@ def test_from_its_features_only_the_model_is_rebuilt(copy: Home) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "told"),
+    ("change", "kind", "message"),
     [
         ((r"seed: \d+", "seed: 12345"), "seed", "seed 7 -> 12345"),
         ((r"iterations: 5", "iterations: 6"), "configuration", "product.yaml: model.iterations 5 -> 6"),
     ],
 )
-def test_what_the_model_is_fitted_with_otherwise_is_named(copy: Home, change: tuple[str, str], kind: str, told: str) -> None:
+def test_what_the_model_is_fitted_with_otherwise_is_named(copy: Home, change: tuple[str, str], kind: str, message: str) -> None:
     copy.edit("product.yaml", change)
     outcome = again(copy, start="features")
     assert not outcome["equal"]
-    assert (outcome["first"]["stage"], causes(outcome)) == ("model", {kind: told})
+    assert (outcome["first"]["stage"], causes(outcome)) == ("model", {kind: message})
     assert outcome["predictions"]["tested"]["different"] > 0
 
 
@@ -117,13 +117,13 @@ def test_rows_in_another_order_are_named(copy: Home, monkeypatch: pytest.MonkeyP
         copy.edit("product.yaml", (r"lookback: 1", "lookback: 2"), (r"> -0\.2}", "> -0.9}"))
         for key in MONTHS:
             run = copy.run(key)
-            assert run.success, {claim: run.told[claim] for claim in run.failed_checks}
+            assert run.success, {claim: run.descriptions[claim] for claim in run.failed_checks}
     outcome = again(copy)
     assert not outcome["equal"]
     assert (outcome["first"]["stage"], outcome["first"]["partition"]) == ("features", FIRST)
     rows = copy.get("features", FIRST).facts["rows"]
-    told = [cause["told"] for cause in outcome["first"]["causes"]]
-    assert f"features.parquet has the same {rows} rows in another order" in told
+    message = [cause["told"] for cause in outcome["first"]["causes"]]
+    assert f"features.parquet has the same {rows} rows in another order" in message
     assert {cause["kind"] for cause in outcome["first"]["causes"]} == {"row order"}
     assert outcome["first"]["differs"] == []
 
@@ -148,7 +148,7 @@ def test_another_thread_count_is_named_whether_or_not_the_model_comes_out_otherw
     copy.edit("product.yaml", (r"threads: 2", "threads: 1"))
     outcome = again(copy, start="features")
     named = [c["told"] for c in outcome["first"]["causes"]] if outcome["first"] else outcome["without_effect"]
-    assert [told.rpartition(": ")[2] for told in named] == ["threads 2 -> 1"]
+    assert [message.rpartition(": ")[2] for message in named] == ["threads 2 -> 1"]
 
 
 def reproduced(at: Home) -> dg.AssetCheckEvaluation:
@@ -162,8 +162,8 @@ def reproduced(at: Home) -> dg.AssetCheckEvaluation:
     with dg.DagsterInstance.ephemeral() as instance:
         of_third = {"instance": instance, "tags": {"dagster/partition": THIRD}}
         done = definitions.resolve_job_def("some").execute_in_process(**of_third, run_config=QUIET)
-    (found,) = done.get_asset_check_evaluations()
-    return found
+    (evaluation,) = done.get_asset_check_evaluations()
+    return evaluation
 
 
 def checked(at: Home) -> tuple[int, dict[str, Any]]:
@@ -179,12 +179,12 @@ def checked(at: Home) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.long
 def test_the_checks_reproduce_and_tell_a_declared_change_from_a_model_that_is_not_the_same(copy: Home) -> None:
-    found = reproduced(copy)
-    assert found.passed, found.description
+    outcome = reproduced(copy)
+    assert outcome.passed, outcome.description
     copy.edit("product.yaml", (r"seed: 7", "seed: 8"))
-    found = reproduced(copy)
-    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert found.description == f"model {THIRD} comes out otherwise: seed: seed 7 -> 8"
+    outcome = reproduced(copy)
+    assert (outcome.passed, outcome.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert outcome.description == f"model {THIRD} comes out otherwise: seed: seed 7 -> 8"
     copy.edit("product.yaml", (r"seed: 8", "seed: 7"))
     members = copy.space.snapshots.open(copy.get("features", FIRST).snapshot).members
     damage(copy.folder / "store" / members["features.parquet"][:2] / members["features.parquet"], at=100)

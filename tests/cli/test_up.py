@@ -38,7 +38,7 @@ def test_installed_code_loads_what_a_checkout_does(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.parametrize("command", ["dev", "up"])
 def test_a_taken_port_is_named_with_the_option_to_choose_another_before_anything_starts(tmp_path: Path, command: str) -> None:
-    days = command_line.made(tmp_path)
+    days = command_line.days_in(tmp_path)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         refused = str(days.invoke(command, "--dagster-port", str(port), "--health-port", str(port)).exception)
@@ -48,18 +48,18 @@ def test_a_taken_port_is_named_with_the_option_to_choose_another_before_anything
 
 
 def test_a_part_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
-    refused = str(command_line.made(tmp_path).invoke("up", "--only", "daemon,endpoints").exception)
+    refused = str(command_line.days_in(tmp_path).invoke("up", "--only", "daemon,endpoints").exception)
     assert "there is no part endpoints; there are: daemon, endpoint, endpoint:flights, mlflow, webserver" in refused
 
 
 def test_units_are_written_for_the_parts_that_are_asked_for(tmp_path: Path) -> None:
-    done = command_line.made(tmp_path).invoke("up", "--systemd", str(tmp_path / "units"), "--only", "endpoint")
+    done = command_line.days_in(tmp_path).invoke("up", "--systemd", str(tmp_path / "units"), "--only", "endpoint")
     assert done.output.splitlines() == [f"{tmp_path}/units/ml-assets{name}" for name in (".target", "-endpoint-flights.service")]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
 def test_units_are_those_that_systemd_takes_and_have_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, days = tmp_path / "units", command_line.made(tmp_path / "a b 100%")
+    folder, days = tmp_path / "units", command_line.days_in(tmp_path / "a b 100%")
     (tmp_path / "token").write_text("canary-token")
     monkeypatch.setenv("ML_ASSETS_DAGSTER_TOKEN_FILE", str(tmp_path / "token"))
     monkeypatch.setenv("ML_ASSETS_KEY", "canary-key")

@@ -42,8 +42,8 @@ def test_nothing_said_later_undoes_a_refusal(before: list[PersonDecision], after
 
 
 @given(st.fixed_dictionaries(ASKED), STATES)
-def test_approvals_never_lets_through_what_the_record_does_not(asked: dict[str, Any], state: Any) -> None:
-    without, decided = decide(**asked), decide(**asked, approvals=Approvals(state, "said so"))
+def test_approvals_never_lets_through_what_the_record_does_not(statements: dict[str, Any], state: Any) -> None:
+    without, decided = decide(**statements), decide(**statements, approvals=Approvals(state, "said so"))
     match state:
         case "not asked" | "approved":
             assert decided == without

@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from ml_assets.core.contract.engine import Audit, audit, read_delivery
+from ml_assets.core.contract.engine import DeliveryAudit, audit, read_delivery
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product, load
 from tests.support.homes.shop import DAYS, SHOP, Row, csv_bytes, rows
@@ -132,7 +132,7 @@ def product() -> Product:
     return load(SHOP)
 
 
-def audited(product: Product, style: str, content: bytes) -> tuple[pl.DataFrame, Audit]:
+def audited(product: Product, style: str, content: bytes) -> tuple[pl.DataFrame, DeliveryAudit]:
     declared = product.table("orders").model_copy(update={"format": style})
     raw = read_delivery(content, table=declared, name=f"orders.{style}")
     return raw, audit({"orders": raw}, product=product, partition_window=WINDOW)
@@ -143,14 +143,14 @@ def test_a_delivery_is_taken_quarantined_or_refused_with_words(product: Product,
     style, content, expected = DELIVERIES[name]
     if isinstance(expected, Refused):
         with pytest.raises(MlAssetsError) as caught:  # noqa: PT012 - refused when it is read, or when it is held to the contract
-            _, found = audited(product, style, content())
-            found.raise_if_breached(product="shop", partition=DAY)
+            _, breaches = audited(product, style, content())
+            breaches.raise_if_breached(product="shop", partition=DAY)
         assert expected.words in str(caught.value)
         assert "eliver" in str(caught.value)
         return
-    raw, found = audited(product, style, content())
-    assert not found.breaches
-    orders = found.tables["orders"]
+    raw, breaches = audited(product, style, content())
+    assert not breaches.breaches
+    orders = breaches.tables["orders"]
     assert orders.valid.height + orders.refused.height == raw.height
     assert orders.refused.height == expected.refused
     assert set(orders.reasons if expected.refused else {}) == ({expected.reason} - {""})

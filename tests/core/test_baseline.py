@@ -51,7 +51,7 @@ def test_prior_is_the_mean_label_of_the_training_rows(product: Product) -> None:
 def test_a_linear_model_is_ridge_or_logistic_regression_on_standardized_columns(product: Product) -> None:
     trained, tested, columns = rows(), rows(seed=1), ["distance", "stops"]
     scale = StandardScaler().fit(trained[columns].to_numpy())
-    x, other = (scale.transform(each[columns].to_numpy()) for each in (trained, tested))
+    x, other = (scale.transform(frame[columns].to_numpy()) for frame in (trained, tested))
     logistic = LogisticRegression(C=1 / (RIDGE * trained.height), tol=1e-10).fit(x, trained[LABEL].to_numpy())
     assert scores(product, trained, tested, linear=columns) == pytest.approx(logistic.predict_proba(other)[:, 1], abs=1e-6)
     regression = product.model_copy(update={"task": "regression"})

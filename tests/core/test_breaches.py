@@ -5,12 +5,12 @@ import pytest
 
 from ml_assets.core.contract.engine import ContractBreached, audit
 from ml_assets.spec.product import Product
-from tests.support.trains import JANUARY, audited, made, trips
+from tests.support.trains import JANUARY, audited, product_in, trips
 
 
 @pytest.fixture(scope="module")
 def trains(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    return made(tmp_path_factory.mktemp("products"))
+    return product_in(tmp_path_factory.mktemp("products"))
 
 
 def test_a_renamed_column_is_a_breach_that_names_both_names(trains: Product) -> None:

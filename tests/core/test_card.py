@@ -35,8 +35,8 @@ VERDICT: dict[str, Any] = {
 def model(*partitions: str, depth: int, polars: str = "2.1.0", **changes: Any) -> Manifest:
     inputs = [Input("trains/features", key, f"{key}{changes.pop('content', '')}") for key in partitions]
     details = {"config": {"model": {"depth": depth, "params": {"subsample": 0.5}}}, "environment": {"polars": polars}}
-    made = manifest("model", stage="model", inputs=inputs, facts={"rows": 5000, "train": list(partitions), "loss": 0.5})
-    return replace(made, recipe=replace(made.recipe, details=details, **changes))
+    model_manifest = manifest("model", stage="model", inputs=inputs, facts={"rows": 5000, "train": list(partitions), "loss": 0.5})
+    return replace(model_manifest, recipe=replace(model_manifest.recipe, details=details, **changes))
 
 
 def about(**changes: Any) -> About:
@@ -68,8 +68,8 @@ def test_it_says_what_changed_since_the_champion(product: Product) -> None:
 
 
 def test_it_says_when_nothing_changed_and_when_there_is_no_champion(product: Product) -> None:
-    made = about().manifests
-    assert "- Nothing that is declared" in card(product, about(champion=made))
+    model_manifest = about().manifests
+    assert "- Nothing that is declared" in card(product, about(champion=model_manifest))
     assert "- There is no champion" in card(product, about(champion=None))
 
 

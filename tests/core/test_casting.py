@@ -145,6 +145,6 @@ def test_a_zoned_moment_becomes_naive_utc() -> None:
     ],
 )
 def test_values_that_are_another_spelling_are_told_with_the_line_to_add(values: list[Any], dtype: pl.DataType, line: str) -> None:
-    found = hint(values, dtype)
-    assert line in found
-    assert bool(found) is bool(line)
+    guess = hint(values, dtype)
+    assert line in guess
+    assert bool(guess) is bool(line)

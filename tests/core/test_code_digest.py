@@ -171,11 +171,11 @@ DEEP = "def value(x):\n    return x + {0}\n\nclass Held:\n    def given(self):\n
 
 @pytest.mark.parametrize("how", IMPORTED)
 def test_what_a_function_reaches_counts_however_it_is_reached(how: str) -> None:
-    def found(number: int, note: str = "") -> str:
+    def digest_with(number: int, note: str = "") -> str:
         return digest(IMPORTED[how], deep=DEEP.format(number) + note, middle="from shop.deep import value")
 
-    assert found(1) == found(1, "# a note\n")
-    assert found(1) != found(2)
+    assert digest_with(1) == digest_with(1, "# a note\n")
+    assert digest_with(1) != digest_with(2)
 
 
 def test_moving_or_renaming_a_module_changes_nothing() -> None:
@@ -224,16 +224,16 @@ def test_an_entry_that_is_not_there_is_an_error() -> None:
 
 @pytest.mark.parametrize(("part", "changed"), [("contract.py", {"dataset", "features", "model"}), ("dbt/a.sql", {"features"})])
 def test_a_products_files_count_where_they_are_used(tmp_path: Path, part: str, changed: set[str]) -> None:
-    made = trains.made(tmp_path)
-    (made.folder / "dbt").mkdir()
-    (made.folder / "dbt" / "a.sql").write_text("select 1")
-    made = load(made.folder)
-    before = {name: stage_code(made, STAGES[name]) for name in ("raw", "dataset", "features", "model")}
-    with (made.folder / part).open("a") as stream:
+    product = trains.product_in(tmp_path)
+    (product.folder / "dbt").mkdir()
+    (product.folder / "dbt" / "a.sql").write_text("select 1")
+    product = load(product.folder)
+    before = {name: stage_code(product, STAGES[name]) for name in ("raw", "dataset", "features", "model")}
+    with (product.folder / part).open("a") as stream:
         stream.write("\nother = 1")
-    assert {name: stage_code(made, STAGES[name]) for name in before} == before, "not before it is loaded again"
-    made = load(made.folder)
-    assert {name for name, was in before.items() if stage_code(made, STAGES[name]) != was} == changed
+    assert {name: stage_code(product, STAGES[name]) for name in before} == before, "not before it is loaded again"
+    product = load(product.folder)
+    assert {name for name, was in before.items() if stage_code(product, STAGES[name]) != was} == changed
 
 
 BUILT = [name for name in STAGES if name != "tracking"]
@@ -243,9 +243,9 @@ DATA, DECIDING = ("raw", "dataset", "quarantine", "features"), ("model", "evalua
 @pytest.mark.parametrize("stage", BUILT)
 def test_all_libraries_that_a_stage_computes_with_are_in_its_recipe(stage: str) -> None:
     """Distributions are declared; `yaml` and `pydantic` only read product.yaml, whose values are in the recipe."""
-    found = stages.closure(*STAGES[stage].builders).libraries - sys.stdlib_module_names - {"yaml", "pydantic", "__future__"}
+    libraries = stages.closure(*STAGES[stage].builders).libraries - sys.stdlib_module_names - {"yaml", "pydantic", "__future__"}
     named = {"dbt": "dbt-core"}
-    assert {named.get(name, name) for name in found} <= set(STAGES[stage].packages)
+    assert {named.get(name, name) for name in libraries} <= set(STAGES[stage].packages)
 
 
 def test_the_stages_of_a_product_have_digests_of_their_own(product: Product) -> None:
@@ -294,11 +294,11 @@ def _exempt(frame: FrameType | None) -> bool:
 
 def _units_at(module: str) -> Mapping[int, str]:
     """The unit that each line of a module belongs to."""
-    found: dict[int, str] = {}
+    lines: dict[int, str] = {}
 
     def take(node: ast.AST, name: str) -> None:
         for line in range(min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]), node.end_lineno + 1):  # type: ignore[attr-defined]
-            found[line] = name
+            lines[line] = name
 
     for node in ast.parse(TREE.texts[module]).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -311,48 +311,48 @@ def _units_at(module: str) -> Mapping[int, str]:
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name):
                 take(node, target.id)
-    return found
+    return lines
 
 
 @contextmanager
 def tracing(folder: Path) -> Iterator[tuple[Traced, Home]]:
     """A new home with three days of the shop delivered, each builder traced."""
-    found, patch = Traced(), pytest.MonkeyPatch()
+    traced, patch = Traced(), pytest.MonkeyPatch()
     for name in BUILT:
         for entry in STAGES[name].builders:
             module, _, function = entry.partition(":")
             __import__(module)
-            patch.setattr(f"{module}.{function}", found.around(name, getattr(sys.modules[module], function)))
+            patch.setattr(f"{module}.{function}", traced.around(name, getattr(sys.modules[module], function)))
     # its page is a million calls of Evidently's, and takes no other function of ours
     patch.setattr("ml_assets.builders.report.quality_report", lambda *_, **__: b"")
-    made = shop(folder)
-    parse_alone(made.folder)
-    deliver(made, *DAYS[:3])
+    product = shop(folder)
+    parse_alone(product.folder)
+    deliver(product, *DAYS[:3])
     try:
-        yield found, made
+        yield traced, product
     finally:
-        made.close()
+        product.close()
         patch.undo()
 
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """Two days of the shop, the second up to its release."""
-    with tracing(tmp_path_factory.mktemp("traced")) as (found, made):
+    with tracing(tmp_path_factory.mktemp("traced")) as (traced, product):
         for day, selected in ((DAYS[0], DATA), (DAYS[1], (*DATA, *DECIDING))):
-            run = made.run(day, only=selected)
+            run = product.run(day, only=selected)
             assert run.success, run.errors
-    return found
+    return traced
 
 
 @pytest.fixture(scope="module")
 def traced_whole(tmp_path_factory: pytest.TempPathFactory) -> Traced:
     """Three days of the shop taken down the whole path: the third meets a champion."""
-    with tracing(tmp_path_factory.mktemp("traced")) as (found, made):
+    with tracing(tmp_path_factory.mktemp("traced")) as (traced, product):
         for day in DAYS[:3]:
-            run = made.run(day, leaves=("report",))
+            run = product.run(day, leaves=("report",))
             assert run.success, run.errors
-    return found
+    return traced
 
 
 @pytest.mark.parametrize("stage", [*DATA, *DECIDING])

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from ml_assets.core.contract.engine import ContractError, TableAudit, polars_schema
 from ml_assets.spec.product import Product
-from tests.support.trains import GOOD, audited, made, reasons, trips
+from tests.support.trains import GOOD, audited, product_in, reasons, trips
 
 
 @pytest.fixture(scope="module")
 def trains(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    return made(tmp_path_factory.mktemp("products"))
+    return product_in(tmp_path_factory.mktemp("products"))
 
 
 def test_valid_rows_have_the_types_and_the_column_order_of_the_contract(trains: Product) -> None:
@@ -154,16 +154,16 @@ def test_every_delivered_row_is_either_valid_or_refused_with_a_reason(trains: Pr
 
 
 def test_a_check_that_judges_a_whole_column_is_a_breach(tmp_path: Path) -> None:
-    product = made(tmp_path, old="pl.col(data.key) % 2 == 1", new="pl.col(data.key).mean() < 2")
+    product = product_in(tmp_path, old="pl.col(data.key) % 2 == 1", new="pl.col(data.key).mean() < 2")
     assert [(x.code, x.column, x.limit) for x in audited(product, trips({}, {}, {})).breaches] == [("check", "trip", "odd")]
 
 
 def test_a_check_that_cannot_be_run_is_an_error_and_no_verdict(tmp_path: Path) -> None:
-    product = made(tmp_path, old="pl.col(data.key) % 2 == 1", new="pl.col('nowhere') < 2")
+    product = product_in(tmp_path, old="pl.col(data.key) % 2 == 1", new="pl.col('nowhere') < 2")
     with pytest.raises(ContractError, match=r"the check '.*odd.*' of Trips cannot be run"):
         audited(product, trips({}, {}))
 
 
 def test_a_row_without_its_time_is_of_no_partition_even_where_the_time_may_be_missing(tmp_path: Path) -> None:
-    product = made(tmp_path, old="departs_at: datetime\n", new="departs_at: datetime = pa.Field(nullable=True)\n")
+    product = product_in(tmp_path, old="departs_at: datetime\n", new="departs_at: datetime = pa.Field(nullable=True)\n")
     assert reasons(product, {}, {"departs_at": "NA"}, {}) == [(1, "departs_at.missing")]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.core.contract.engine import Audit, audit
+from ml_assets.core.contract.engine import DeliveryAudit, audit
 from ml_assets.spec.product import Product
-from tests.support.trains import audited, made, reasons, trips
+from tests.support.trains import audited, product_in, reasons, trips
 
 STOPS = """\
     stop: str = pa.Field(unique=True)
@@ -32,16 +32,16 @@ Row = tuple[int | None, int | None, float | None]
 
 @pytest.fixture(scope="module")
 def trains(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    return made(tmp_path_factory.mktemp("products"))
+    return product_in(tmp_path_factory.mktemp("products"))
 
 
 def keyed(folder: Path, *, unique: str = "None", a: str = "", b: str = "") -> Product:
     """The trains, where a stop has two numbers and a value, with these keys."""
     folder.mkdir(parents=True, exist_ok=True)
-    return made(folder, old=STOPS, new=PAIRS.format(unique=unique, a=a, b=b))
+    return product_in(folder, old=STOPS, new=PAIRS.format(unique=unique, a=a, b=b))
 
 
-def split(product: Product, rows: list[Row]) -> Audit:
+def split(product: Product, rows: list[Row]) -> DeliveryAudit:
     frame = pl.DataFrame(rows, schema={"a": pl.Int64, "b": pl.Int64, "value": pl.Float64}, orient="row")
     return audit({"stops": frame}, product=product, partition_window=None)
 
@@ -51,8 +51,8 @@ def refused(product: Product, rows: list[Row]) -> dict[int, str]:
 
 
 def test_conflicting_duplicate(trains: Product) -> None:
-    found = reasons(trains, {}, {"trip": "5"}, {"trip": "5", "distance": "99"}, {})
-    assert found == [(1, "unique_key.conflict"), (2, "unique_key.conflict")]
+    refused = reasons(trains, {}, {"trip": "5"}, {"trip": "5", "distance": "99"}, {})
+    assert refused == [(1, "unique_key.conflict"), (2, "unique_key.conflict")]
 
 
 def test_identical_rows_keep_the_first_however_they_are_spelled(trains: Product) -> None:
@@ -178,7 +178,7 @@ def test_a_breach_names_the_conflict_however_many_other_reasons_there_are(trains
 
 
 def test_one_pair_in_a_small_delivery_is_a_breach_that_says_so(tmp_path: Path) -> None:
-    product = made(tmp_path, old=', "max_quarantined": 0.9', new="")
+    product = product_in(tmp_path, old=', "max_quarantined": 0.9', new="")
     changes: list[dict[str, str]] = [*[{}] * 38, {"trip": "1001"}, {"trip": "1001", "distance": "99"}]
     (breach,) = audited(product, trips(*changes)).breaches
     assert breach.message == "trips: 5 % of rows are refused, limit 1 %: unique_key.conflict 2 (e.g. rows 38, 39)"

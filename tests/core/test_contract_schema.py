@@ -4,12 +4,12 @@ import pytest
 
 from ml_assets.core.contract.engine import ContractError, columns_known_after, request_fields
 from ml_assets.spec.product import Product
-from tests.support.trains import made
+from tests.support.trains import product_in
 
 
 @pytest.fixture(scope="module")
 def trains(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    return made(tmp_path_factory.mktemp("products"))
+    return product_in(tmp_path_factory.mktemp("products"))
 
 
 def test_outcomes_are_the_columns_known_after(trains: Product) -> None:

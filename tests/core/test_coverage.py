@@ -34,9 +34,9 @@ def test_a_window_whose_outcomes_are_known_lacks_nothing(product: Product) -> No
 def test_one_short_day_is_taken_and_four_of_thirty_are_not(product: Product) -> None:
     before = days(product, {})
     assert lacking(days(product, {3: 0.5}), before, product=product) == ""
-    told = lacking(days(product, dict.fromkeys((3, 9, 10, 20), 0.2)), before, product=product)
-    assert told.startswith("4 of 30 days have a known ")
-    assert "2013-01-04, 2013-01-10" in told
+    doubt = lacking(days(product, dict.fromkeys((3, 9, 10, 20), 0.2)), before, product=product)
+    assert doubt.startswith("4 of 30 days have a known ")
+    assert "2013-01-04, 2013-01-10" in doubt
 
 
 def test_what_is_usually_missing_may_be_missing(product: Product) -> None:

@@ -36,28 +36,28 @@ def drawn(**changes: object) -> Elements:
         "columns": {"distance": points(0.02, 0.4), "day_of_year": points(0.9, 1.0), "empty": []},
         "ignored": ("day_of_year",),
     }
-    found = Elements()
-    found.feed(page(**{**content, **changes}))  # type: ignore[arg-type]
-    return found
+    elements = Elements()
+    elements.feed(page(**{**content, **changes}))  # type: ignore[arg-type]
+    return elements
 
 
 def test_each_partition_and_column_is_shown_and_the_ignored_ones_apart() -> None:
-    found = drawn()
-    assert found.tags.count("figure") == 2
-    assert found.text.index("distance") < found.text.index("Ignored columns") < found.text.index("day_of_year")
-    assert "2 earlier partitions" in found.text
-    assert found.text.count("6,500") == SHOWN + 2
-    assert "p1: 40.0% moved, in nine of ten past comparisons 1.0% to 5.0%" in found.text
-    assert found.tags.count("circle") == 4
+    elements = drawn()
+    assert elements.tags.count("figure") == 2
+    assert elements.text.index("distance") < elements.text.index("Ignored columns") < elements.text.index("day_of_year")
+    assert "2 earlier partitions" in elements.text
+    assert elements.text.count("6,500") == SHOWN + 2
+    assert "p1: 40.0% moved, in nine of ten past comparisons 1.0% to 5.0%" in elements.text
+    assert elements.tags.count("circle") == 4
 
 
 def test_a_product_without_a_verdict_says_so() -> None:
-    found = drawn(columns={}, ignored=())
-    assert "No partition has a verdict yet." in found.text
-    assert "Ignored columns" not in found.text
+    elements = drawn(columns={}, ignored=())
+    assert "No partition has a verdict yet." in elements.text
+    assert "Ignored columns" not in elements.text
 
 
 def test_no_text_becomes_an_element() -> None:
-    found = drawn(lines=[line(EVIL, EVIL)], columns={EVIL: points(0.1)}, title=EVIL, lead=EVIL)
-    assert "script" not in found.tags
-    assert EVIL in found.text
+    elements = drawn(lines=[line(EVIL, EVIL)], columns={EVIL: points(0.1)}, title=EVIL, lead=EVIL)
+    assert "script" not in elements.tags
+    assert EVIL in elements.text

@@ -14,9 +14,9 @@ ROWS = (40, 1_000, 3_000_000)
 @pytest.mark.parametrize("rows", ROWS)
 def test_alarms_are_rarer_than_stated(history: History, rows: int) -> None:
     random = np.random.default_rng([rows, len(history)])
-    found = false_alarms(history, rows=rows, columns=5, past=8, judged=8, worlds=150, random=random)
-    assert found.alarms <= MOST, found
-    assert found.watches <= 0.05, found
+    rates = false_alarms(history, rows=rows, columns=5, past=8, judged=8, worlds=150, random=random)
+    assert rates.alarms <= MOST, rates
+    assert rates.watches <= 0.05, rates
 
 
 def test_a_broken_rule_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,8 +24,8 @@ def test_a_broken_rule_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
     from ml_assets.core.drift import distance_test
 
     monkeypatch.setattr(distance_test, "_largest", lambda largest, replayed: np.zeros_like(largest))
-    found = false_alarms("heavy", rows=1_000_000, columns=27, past=6, judged=6, worlds=60, random=np.random.default_rng(3))
-    assert found.alarms > MOST, found
+    rates = false_alarms("heavy", rows=1_000_000, columns=27, past=6, judged=6, worlds=60, random=np.random.default_rng(3))
+    assert rates.alarms > MOST, rates
 
 
 @pytest.mark.long

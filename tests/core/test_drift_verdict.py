@@ -32,7 +32,7 @@ def frame(seed: int, rows: int = ROWS, shift: float = 0.0) -> pl.DataFrame:
 
 
 def observed(frames: Sequence[pl.DataFrame]) -> list[Observed]:
-    return [Observed(f"p{place:02}", place, each.height, count(each), f"digest-{place}") for place, each in enumerate(frames)]
+    return [Observed(f"p{place:02}", place, frame.height, count(frame), f"digest-{place}") for place, frame in enumerate(frames)]
 
 
 def verdicts(changed: Sequence[Change], *, before: int = 10, **rule: Any) -> list[Verdict]:
@@ -77,15 +77,15 @@ def test_a_lasting_change_is_an_alarm_in_the_second_partition_and_says_what_move
     assert column in first.exceeds
     assert second.state == "alarm"
     assert column in second.lasting
-    said = " ".join(part.words for part in second.moved if part.column == column)
-    assert words in said or name == "a new level"
+    words_now = " ".join(part.words for part in second.moved if part.column == column)
+    assert words in words_now or name == "a new level"
 
 
 def test_one_odd_partition_is_a_watch_and_no_alarm_comes_of_it() -> None:
     odd, *later = verdicts([in_km, same, same, same])
     assert odd.state == "watch"
     assert not odd.is_calm
-    assert [each.state for each in later] == ["stable"] * 3
+    assert [verdict.state for verdict in later] == ["stable"] * 3
 
 
 def test_two_odd_partitions_in_three_are_an_alarm_only_where_the_same_column_moved() -> None:
@@ -97,7 +97,7 @@ def test_two_odd_partitions_in_three_are_an_alarm_only_where_the_same_column_mov
 def test_alarmed_partitions_stay_out_of_the_reference_until_they_are_accepted() -> None:
     frames = [frame(seed) for seed in range(10)] + [in_km(frame(100 + n)) for n in range(12)]
     partitions = observed(frames)
-    assert {each.state for each in follow(partitions, Rule())[11:]} == {"alarm"}
+    assert {verdict.state for verdict in follow(partitions, Rule())[11:]} == {"alarm"}
     accepted = follow(partitions, Rule(), {p.key for p in partitions[10:18]})
     assert accepted[-1].state == "stable"
     assert "p17" in accepted[-1].references
@@ -106,7 +106,7 @@ def test_alarmed_partitions_stay_out_of_the_reference_until_they_are_accepted() 
 
 def test_with_too_few_partitions_or_one_much_larger_there_is_no_verdict() -> None:
     few = verdicts([in_km, in_km], before=4)
-    assert {each.state for each in few} == {"uncalibrated"}
+    assert {verdict.state for verdict in few} == {"uncalibrated"}
     assert "5 past partitions to learn from, 6 are needed" in few[1].why
     large = follow(observed([*(frame(seed) for seed in range(8)), frame(50, rows=5 * ROWS, shift=900)]), Rule())[-1]
     assert large.state == "uncalibrated"
@@ -119,14 +119,14 @@ def test_what_moves_by_nature_is_no_alarm_and_what_is_ignored_is_not_looked_at()
     random = np.random.default_rng(5)
     shifts = random.normal(0, 150, 30)
     wandering = follow(observed([frame(seed, shift=shift) for seed, shift in enumerate(shifts)]), Rule())
-    assert "alarm" not in {each.state for each in wandering}
+    assert "alarm" not in {verdict.state for verdict in wandering}
     assert verdicts([in_km, in_km], ignored=frozenset({"distance"}))[-1].state == "stable"
 
 
 def test_seasons_are_compared_with_their_own_and_references_are_earlier_partitions_by_digest() -> None:
     frames = [frame(seed, shift=800.0 * (seed % 2)) for seed in range(20)]
     alike = follow(observed(frames), Rule("same_season", period=2))
-    assert {each.state for each in alike[12:]} == {"stable"}
+    assert {verdict.state for verdict in alike[12:]} == {"stable"}
     assert set(alike[-1].references) == {"p17", "p15", "p13", "p11"}
     assert alike[-1].references["p17"] == "digest-17"
     wrong_season = [*frames, frame(50), frame(51, shift=800.0), frame(52), frame(53)]
@@ -152,16 +152,16 @@ def test_histograms_come_back_from_their_bytes_and_do_not_depend_on_the_order_of
     stored = to_json(count(rows))
     assert to_json(from_json(stored)) == stored
     assert to_json(count(rows.sample(fraction=1, shuffle=True, seed=1).sort("distance"))) != b""
-    assert {name: each.rows for name, each in count(rows).items()} == dict.fromkeys(rows.columns, ROWS)
+    assert {name: histogram.rows for name, histogram in count(rows).items()} == dict.fromkeys(rows.columns, ROWS)
 
 
 @settings(max_examples=60)
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=64), min_size=1, max_size=60))
 def test_every_number_is_counted_once_whatever_it_is(values: list[float]) -> None:
-    found = count(pl.DataFrame({"x": values}))["x"]
-    assert isinstance(found, Numbers)
-    assert found.rows == len(values)
-    assert found.missing == sum(value != value for value in values)
+    histogram = count(pl.DataFrame({"x": values}))["x"]
+    assert isinstance(histogram, Numbers)
+    assert histogram.rows == len(values)
+    assert histogram.missing == sum(value != value for value in values)
 
 
 EXTREME = [
@@ -176,7 +176,7 @@ EXTREME = [
 
 @pytest.mark.parametrize("values", EXTREME)
 def test_numbers_at_the_ends_of_their_range_are_counted_and_compared(values: list[float]) -> None:
-    histograms = [count(pl.DataFrame({"x": each}))["x"] for each in (values, [1.0, 2.0])]
+    histograms = [count(pl.DataFrame({"x": values}))["x"] for values in (values, [1.0, 2.0])]
     assert binned(histograms, 2).rows.sum(axis=1).tolist() == [len(values), 2]
 
 

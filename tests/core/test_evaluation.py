@@ -17,47 +17,47 @@ METRICS = [*BASE, "accuracy", "selection_rate", "tpr", "fpr"]
 
 
 def test_every_metric_is_there_for_both_models_with_their_paired_difference() -> None:
-    found = evaluate(**rows())
-    assert [each.metric for each in found.overall] == METRICS
-    for each in found.overall:
-        assert each.champion is not None
-        assert each.difference is not None
-        assert each.difference.value == pytest.approx(each.candidate.value - each.champion.value)
-        assert each.difference.low <= each.difference.value <= each.difference.high
-    assert (found.rows, found.units) == (3000, 30)
+    evaluation = evaluate(**rows())
+    assert [comparison.metric for comparison in evaluation.overall] == METRICS
+    for comparison in evaluation.overall:
+        assert comparison.champion is not None
+        assert comparison.difference is not None
+        assert comparison.difference.value == pytest.approx(comparison.candidate.value - comparison.champion.value)
+        assert comparison.difference.low <= comparison.difference.value <= comparison.difference.high
+    assert (evaluation.rows, evaluation.units) == (3000, 30)
 
 
 def test_a_paired_difference_is_known_better_than_either_model() -> None:
     given = rows()
     given["scores"]["champion"] = np.clip(given["scores"]["candidate"] * 0.99, 0, 1)
-    each = evaluate(**given).comparison("brier")
-    assert each is not None
-    assert each.difference is not None
-    assert each.difference.high - each.difference.low < 0.1 * (each.candidate.high - each.candidate.low)
+    slice_ = evaluate(**given).comparison("brier")
+    assert slice_ is not None
+    assert slice_.difference is not None
+    assert slice_.difference.high - slice_.difference.low < 0.1 * (slice_.candidate.high - slice_.candidate.low)
 
 
 def test_a_first_release_has_no_champion_and_no_difference() -> None:
-    found = evaluate(**without_champion(rows()))
-    assert not found.has_champion
-    assert all(set(each.estimates) == {"candidate"} for each in found.overall)
-    assert "first release" in found.summary_markdown()
+    evaluation = evaluate(**without_champion(rows()))
+    assert not evaluation.has_champion
+    assert all(set(comparison.estimates) == {"candidate"} for comparison in evaluation.overall)
+    assert "first release" in evaluation.summary_markdown()
 
 
 def test_every_level_is_a_slice_and_the_largest_comes_first() -> None:
     given = rows()
-    found = evaluate(**given)
-    assert [(each.column, each.level) for each in found.slices][:3] == [
+    evaluation = evaluate(**given)
+    assert [(slice_.column, slice_.level) for slice_ in evaluation.slices][:3] == [
         ("carrier", "UA"),
         ("carrier", "AA"),
         ("carrier", "B6"),
     ]
-    assert {each.level for each in found.slices[3:]} == {"JFK", "LGA"}
+    assert {slice_.level for slice_ in evaluation.slices[3:]} == {"JFK", "LGA"}
     for column in ("carrier", "origin"):
-        assert sum(each.rows for each in found.slices if each.column == column) == found.rows
-        assert sum(each.positives or 0 for each in found.slices if each.column == column) == found.positives
+        assert sum(slice_.rows for slice_ in evaluation.slices if slice_.column == column) == evaluation.rows
+        assert sum(slice_.positives or 0 for slice_ in evaluation.slices if slice_.column == column) == evaluation.positives
     is_ua = given["slices"]["carrier"] == "UA"
     expected = roc_auc_score(given["y"][is_ua], given["scores"]["candidate"][is_ua])
-    assert found.slices[0].comparisons[0].candidate.value == pytest.approx(expected)
+    assert evaluation.slices[0].comparisons[0].candidate.value == pytest.approx(expected)
 
 
 def test_the_slice_table_has_a_column_per_metric_and_model() -> None:
@@ -70,7 +70,7 @@ def test_the_slice_table_has_a_column_per_metric_and_model() -> None:
 
 def test_a_slice_in_which_every_value_is_missing_is_one_level() -> None:
     given = rows() | {"slices": {"dest": [None] * 3000}}
-    assert [(each.level, each.rows) for each in evaluate(**given).slices] == [("(missing)", 3000)]
+    assert [(slice_.level, slice_.rows) for slice_ in evaluate(**given).slices] == [("(missing)", 3000)]
 
 
 @pytest.mark.parametrize("values", [None, []])
@@ -83,16 +83,16 @@ def test_a_declared_slice_that_is_not_there_is_an_error_that_names_it(values: li
 
 def test_rows_without_a_level_are_a_slice_of_their_own() -> None:
     given = rows() | {"slices": {"carrier": ["UA"] * 1500 + [None] * 1500}}
-    assert {each.level for each in evaluate(**given).slices} == {"UA", "(missing)"}
+    assert {slice_.level for slice_ in evaluate(**given).slices} == {"UA", "(missing)"}
 
 
 def test_a_slice_of_one_class_is_there_with_a_note_instead_of_a_value() -> None:
     given = rows()
     given["slices"] = {"known": np.where(given["y"] == 1, "yes", "no")}
-    found = evaluate(**given)
-    assert [each.positives for each in found.slices] == [0, found.positives]
-    assert "only negatives" in found.slices[0].comparisons[0].candidate.note
-    assert found.slice_table()["roc_auc_candidate"].to_list() == [None, None]
+    evaluation = evaluate(**given)
+    assert [slice_.positives for slice_ in evaluation.slices] == [0, evaluation.positives]
+    assert "only negatives" in evaluation.slices[0].comparisons[0].candidate.note
+    assert evaluation.slice_table()["roc_auc_candidate"].to_list() == [None, None]
 
 
 def test_the_confusion_counts_are_those_of_scikit_learn() -> None:
@@ -104,18 +104,18 @@ def test_the_confusion_counts_are_those_of_scikit_learn() -> None:
 
 @pytest.mark.parametrize("given", [rows(), without_champion(rows()), regression_rows()])
 def test_an_evaluation_is_json_without_nan_and_with_few_points(given: dict[str, Any]) -> None:
-    found = evaluate(**given)
-    again = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert again["overall"][0]["candidate"]["value"] == found.overall[0].candidate.value
+    evaluation = evaluate(**given)
+    again = json.loads(json.dumps(evaluation.to_dict(), allow_nan=False))
+    assert again["overall"][0]["candidate"]["value"] == evaluation.overall[0].candidate.value
     for models in again["curves"].values():
         assert all(0 < len(curve["x"]) <= 101 for curve in models.values())
 
 
 def test_what_is_undefined_is_null_in_json_and_says_why() -> None:
     given = rows() | {"y": np.zeros(3000)}
-    found = evaluate(**given).to_dict()
-    json.dumps(found, allow_nan=False)
-    assert found["overall"][0]["candidate"] == pytest.approx(
+    evaluation = evaluate(**given).to_dict()
+    json.dumps(evaluation, allow_nan=False)
+    assert evaluation["overall"][0]["candidate"] == pytest.approx(
         {
             "value": None,
             "low": None,
@@ -132,9 +132,9 @@ def test_the_same_rows_give_the_same_evaluation() -> None:
 
 
 def test_the_area_under_the_thinned_roc_curve_is_still_the_auc() -> None:
-    found = evaluate(**rows())
-    curve = found.curves.points["roc"]["candidate"]
-    assert np.trapezoid(curve.y, curve.x) == pytest.approx(found.overall[0].candidate.value, abs=0.003)
+    evaluation = evaluate(**rows())
+    curve = evaluation.curves.points["roc"]["candidate"]
+    assert np.trapezoid(curve.y, curve.x) == pytest.approx(evaluation.overall[0].candidate.value, abs=0.003)
 
 
 def test_residuals_over_many_units_are_averaged_in_runs_in_their_order() -> None:
@@ -169,5 +169,5 @@ def test_scores_that_do_not_fit_the_rows_are_an_error_that_names_the_model(score
 def test_thirty_slices_of_thirty_thousand_rows_are_each_judged() -> None:
     random = np.random.default_rng(0)
     given = rows(30_000) | {"slices": {name: random.integers(0, 10, 30_000).astype(str) for name in ("a", "b", "c")}}
-    found: Evaluation = evaluate(**given)
-    assert len(found.slices) == 30
+    evaluation: Evaluation = evaluate(**given)
+    assert len(evaluation.slices) == 30

@@ -23,25 +23,30 @@ def test_what_an_older_verdict_lacks_is_none_that_passes() -> None:
     """Claims had a metric and a limit before they were texts, and looks were not charged."""
     older = {"name": "floor", "metric": "roc_auc", "passed": True, "value": 0.7, "limit": 0.6, "message": "0.7"}
     facts = {**FACTS, "verdict": {"decision": "ACCEPT", "reasons": [], "claims": [older]}}
-    found = EvaluationFacts.of(manifest("e", stage="evaluation", facts=facts))
-    (claim,) = found.verdict.claims
-    assert (claim.outcome, claim.missing, found.verdict.is_first, found.look.comparison) == ("", None, None, "")
+    facts_of_evaluation = EvaluationFacts.of(manifest("e", stage="evaluation", facts=facts))
+    (claim,) = facts_of_evaluation.verdict.claims
+    assert (claim.outcome, claim.missing, facts_of_evaluation.verdict.is_first, facts_of_evaluation.look.comparison) == (
+        "",
+        None,
+        None,
+        "",
+    )
 
 
 def test_a_field_of_the_wrong_kind_is_refused_with_entry_asset_field_and_next_command() -> None:
-    made = manifest("e", stage="evaluation", partition="2013-03", facts={**FACTS, "verdict": {"decision": "MAYBE"}})
-    read = Manifest.from_dict(made.to_dict(), entry=7)
+    evaluation = manifest("e", stage="evaluation", partition="2013-03", facts={**FACTS, "verdict": {"decision": "MAYBE"}})
+    read = Manifest.from_dict(evaluation.to_dict(), entry=7)
     with pytest.raises(FactsMalformed) as refused:
         EvaluationFacts.of(read)
     assert str(refused.value) == (
         "ledger entry 7, trains/evaluation 2013-03: facts: Invalid enum value 'MAYBE' - at `$.verdict.decision`; "
-        f"`ml-assets lineage {made.id[:12]}` shows them"
+        f"`ml-assets lineage {evaluation.id[:12]}` shows them"
     )
 
 
 def test_a_manifest_keeps_what_was_recorded_whatever_is_read_of_it() -> None:
-    made = release("2013-02.aaaaaaaa")
-    more = replace(made, facts={**made.facts, "ticket": 7})
+    own_release = release("2013-02.aaaaaaaa")
+    more = replace(own_release, facts={**own_release.facts, "ticket": 7})
     assert ReleaseFacts.of(more) == ReleaseFacts(release="2013-02.aaaaaaaa")
     assert more.to_dict()["facts"] == {"release": "2013-02.aaaaaaaa", "ticket": 7}
     assert Manifest.from_dict(more.to_dict(), entry=3) == more

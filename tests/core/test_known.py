@@ -24,8 +24,8 @@ def with_policy(product: Product, **policy: str) -> Product:
 
 def test_known_are_the_values_of_rows_with_a_label_from_every_partition_in_order(product: Product) -> None:
     more = REQUESTS.with_columns(line=pl.lit("Z", pl.String), stops=pl.lit(None, pl.Int64))
-    found = known_values(product, ["line", "stops"], [(FEATURES, REQUESTS), (FEATURES, more)])
-    assert found == {"line": ["A", "B", "Z"], "stops": [-1, 3]}
+    known = known_values(product, ["line", "stops"], [(FEATURES, REQUESTS), (FEATURES, more)])
+    assert known == {"line": ["A", "B", "Z"], "stops": [-1, 3]}
 
 
 def test_a_column_without_any_value_to_know_is_an_error_that_names_it(product: Product) -> None:

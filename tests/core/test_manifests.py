@@ -32,9 +32,9 @@ RECIPES = st.builds(
 
 @given(st.builds(Manifest, RECIPES, TEXT, TEXT, FACTS))
 def test_a_manifest_comes_back_from_json_with_its_id_and_key(manifest: Manifest) -> None:
-    found = Manifest.from_dict(json.loads(canonical_json(manifest.to_dict())))
-    assert (found, found.id, found.recipe.key) == (manifest, manifest.id, manifest.recipe.key)
-    assert found.recipe.details == manifest.recipe.details
+    payload = Manifest.from_dict(json.loads(canonical_json(manifest.to_dict())))
+    assert (payload, payload.id, payload.recipe.key) == (manifest, manifest.id, manifest.recipe.key)
+    assert payload.recipe.details == manifest.recipe.details
 
 
 @given(RECIPES, st.randoms(use_true_random=False), TEXT)

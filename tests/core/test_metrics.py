@@ -76,9 +76,9 @@ def test_rates_are_those_of_the_confusion_matrix_and_of_fairlearn(threshold: flo
         "selection_rate": fairlearn.selection_rate,
     }
     for name, expected in by_hand.items():
-        found = estimate(AT_THRESHOLD[name](threshold), y, s, unit).value
-        assert found == pytest.approx(expected, abs=1e-9)
-        assert found == pytest.approx(theirs[name](y, decided), abs=1e-9)
+        estimated = estimate(AT_THRESHOLD[name](threshold), y, s, unit).value
+        assert estimated == pytest.approx(expected, abs=1e-9)
+        assert estimated == pytest.approx(theirs[name](y, decided), abs=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_with_rows_for_units_the_error_of_an_auc_difference_is_that_of_delong(ti
     y, a, _ = binary_rows(ties=ties)
     b = binary_rows(seed=7, ties=ties)[1]
     *_, auc_a, auc_b, info = Delong_test(y, a, b)
-    found = difference(METRICS["roc_auc"], y, a, b, np.arange(y.size))
-    assert found.value == pytest.approx(auc_a - auc_b, abs=1e-9)
+    estimated = difference(METRICS["roc_auc"], y, a, b, np.arange(y.size))
+    assert estimated.value == pytest.approx(auc_a - auc_b, abs=1e-9)
     psi = METRICS["roc_auc"].influence(y, a) - METRICS["roc_auc"].influence(y, b)  # type: ignore[misc]
     m, n = y.sum(), (1 - y).sum()
     delong = m / (m - 1) * np.sum(psi[y == 1] ** 2) + n / (n - 1) * np.sum(psi[y == 0] ** 2)
@@ -175,13 +175,13 @@ def test_on_days_of_equal_size_the_interval_is_the_t_interval_of_the_daily_means
     unit = np.repeat(np.arange(8), 50)
     daily = (s - y).reshape(8, 50).mean(axis=1)
     expected = t.interval(0.9, 7, loc=daily.mean(), scale=daily.std(ddof=1) / np.sqrt(8))
-    found = estimate(METRICS["bias"], y, s, unit, level=0.9)
-    assert (found.low, found.high) == pytest.approx(expected)
+    estimated = estimate(METRICS["bias"], y, s, unit, level=0.9)
+    assert (estimated.low, estimated.high) == pytest.approx(expected)
 
 
 def test_days_that_are_good_or_bad_together_widen_the_interval() -> None:
     y, s, unit = binary_rows()
-    by_day, by_row = (estimate(METRICS["brier"], y, s, each) for each in (unit, np.arange(y.size)))
+    by_day, by_row = (estimate(METRICS["brier"], y, s, units) for units in (unit, np.arange(y.size)))
     assert by_day.high - by_day.low > 1.5 * (by_row.high - by_row.low)
 
 
@@ -192,8 +192,8 @@ def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
         day = random.normal(0, 1, 15)
         unit = np.repeat(np.arange(15), 20)
         y = day[unit] + random.normal(0, 1, unit.size)
-        found = estimate(METRICS["bias"], y, np.zeros_like(y), unit)
-        covered += found.low <= 0 <= found.high
+        estimated = estimate(METRICS["bias"], y, np.zeros_like(y), unit)
+        covered += estimated.low <= 0 <= estimated.high
     assert 0.92 <= covered / 400 <= 0.98
 
 
@@ -208,8 +208,8 @@ def test_swapping_the_models_negates_the_difference(name: str) -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_a_model_differs_from_itself_by_exactly_nothing(name: str) -> None:
     y, s, unit = rows_of(name)
-    found = difference(METRICS[name], y, s, s, unit)
-    assert (found.value, found.low, found.high) == (0, 0, 0)
+    estimated = difference(METRICS[name], y, s, s, unit)
+    assert (estimated.value, estimated.low, estimated.high) == (0, 0, 0)
 
 
 @given(shift=st.floats(-3, 3), seed=st.integers(0, 50))
@@ -258,17 +258,17 @@ def test_rows_that_cannot_be_measured_are_an_error_that_says_why(
 @pytest.mark.parametrize("name", ["roc_auc", "pr_auc"])
 @pytest.mark.parametrize(("label", "word"), [(0, "only negatives"), (1, "only positives")])
 def test_one_class_has_no_ranking_metric_and_the_note_says_so(name: str, label: int, word: str) -> None:
-    found = estimate(METRICS[name], [label] * 4, [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 2])
-    assert np.isnan([found.value, found.low, found.high]).all()
-    assert word in found.note
-    assert found.to_dict()["value"] is None
+    estimated = estimate(METRICS[name], [label] * 4, [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 2])
+    assert np.isnan([estimated.value, estimated.low, estimated.high]).all()
+    assert word in estimated.note
+    assert estimated.to_dict()["value"] is None
 
 
 @pytest.mark.parametrize("name", ["precision", "mcc"])
 def test_without_a_positive_decision_a_metric_of_decisions_is_undefined(name: str) -> None:
-    found = estimate(METRICS[name], [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 2])
-    assert np.isnan([found.value, found.low, found.high]).all()
-    assert found.note == f"{name} is undefined on these rows"
+    estimated = estimate(METRICS[name], [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [1, 1, 2, 2])
+    assert np.isnan([estimated.value, estimated.low, estimated.high]).all()
+    assert estimated.note == f"{name} is undefined on these rows"
 
 
 def test_value_is_the_mean_worth_of_the_cells_or_of_the_absolute_errors() -> None:
@@ -290,15 +290,15 @@ def test_actual_values_that_do_not_vary_have_no_r2() -> None:
 @pytest.mark.parametrize("name", METRICS)
 def test_one_unit_has_a_value_but_no_interval(name: str) -> None:
     y, s, unit = rows_of(name)
-    found = estimate(METRICS[name], y, s, np.zeros_like(unit))
-    assert np.isfinite(found.value)
-    assert np.isnan([found.low, found.high]).all()
-    assert found.note.startswith("one unit")
+    estimated = estimate(METRICS[name], y, s, np.zeros_like(unit))
+    assert np.isfinite(estimated.value)
+    assert np.isnan([estimated.low, estimated.high]).all()
+    assert estimated.note.startswith("one unit")
 
 
 def test_an_interval_stays_within_what_the_metric_can_be() -> None:
-    found = estimate(METRICS["accuracy"], [1, 1, 1, 0], [0.9, 0.8, 0.7, 0.9], [1, 1, 2, 2])
-    assert (found.low, found.high) == (0, 1)
+    estimated = estimate(METRICS["accuracy"], [1, 1, 1, 0], [0.9, 0.8, 0.7, 0.9], [1, 1, 2, 2])
+    assert (estimated.low, estimated.high) == (0, 1)
 
 
 def test_units_may_be_dates_strings_or_numbers() -> None:

@@ -25,20 +25,20 @@ def manifest(stage: str, key: str, inputs: dict[Asset, str]) -> CurrentManifest:
 
 def settled(keys: list[str]) -> Situation:
     """Everything made, nothing changed: train on one month before, test on the month, every candidate accepted."""
-    found: dict[Asset, CurrentManifest] = {("reference", ""): manifest("reference", "", {("landing/trains/stops", ""): "s"})}
+    current: dict[Asset, CurrentManifest] = {("reference", ""): manifest("reference", "", {("landing/trains/stops", ""): "s"})}
     bundles: dict[str, str | None] = {}
     for before, key in zip(["", *keys], keys, strict=False):
-        found["raw", key] = manifest("raw", key, {("landing/trains/trips", key): f"t{key}"})
+        current["raw", key] = manifest("raw", key, {("landing/trains/trips", key): f"t{key}"})
         for stage in ("dataset", "quarantine"):
-            found[stage, key] = manifest(stage, key, {("raw", key): f"raw@{key}"})
+            current[stage, key] = manifest(stage, key, {("raw", key): f"raw@{key}"})
         read = {("dataset", key): f"dataset@{key}", ("reference", ""): "reference@"}
-        found["features", key] = manifest("features", key, read)
+        current["features", key] = manifest("features", key, read)
         if before:
-            _candidate(found, before, key, bundles.get(before))
+            _candidate(current, before, key, bundles.get(before))
             bundles[key] = f"release@{key}"
     earlier = dict(zip(keys, [None, None, *list(bundles.values())], strict=False))
     return Situation(
-        current=found,
+        current=current,
         definitions=DEFINITIONS,
         delivered={key: {"trips": f"t{key}"} for key in keys},
         reference={"stops": "s"},
@@ -47,19 +47,19 @@ def settled(keys: list[str]) -> Situation:
     )
 
 
-def _candidate(found: dict[Asset, CurrentManifest], before: str, key: str, champion: str | None) -> None:
+def _candidate(current: dict[Asset, CurrentManifest], before: str, key: str, champion: str | None) -> None:
     answering = {("release", before): champion} if champion else {}
     features = {("features", key): f"features@{key}"}
-    found["model", key] = manifest("model", key, {("features", before): f"features@{before}"})
+    current["model", key] = manifest("model", key, {("features", before): f"features@{before}"})
     both = {("features", before): f"features@{before}", **features}
-    found["evaluation", key] = manifest("evaluation", key, {("model", key): f"model@{key}", **both, **answering})
+    current["evaluation", key] = manifest("evaluation", key, {("model", key): f"model@{key}", **both, **answering})
     judged = {("model", key): f"model@{key}", ("evaluation", key): f"evaluation@{key}"}
     for stage in ("report", "release"):
-        found[stage, key] = manifest(stage, key, judged | both)
-    found["tracking", key] = manifest("tracking", key, {**judged, ("release", key): f"release@{key}"})
+        current[stage, key] = manifest(stage, key, judged | both)
+    current["tracking", key] = manifest("tracking", key, {**judged, ("release", key): f"release@{key}"})
     if champion:
         for stage in ("monitoring", "predictions"):
-            found[stage, key] = manifest(stage, key, {**features, **answering})
+            current[stage, key] = manifest(stage, key, {**features, **answering})
 
 
 def plan(product: Product, situation: Situation) -> list[Item]:
@@ -81,8 +81,8 @@ def test_nothing_is_stale_when_nothing_changed(product: Product) -> None:
 def test_a_new_delivery_is_missing_down_the_whole_path(product: Product) -> None:
     situation = settled(KEYS)
     items = plan(product, replace(situation, delivered={**situation.delivered, "2013-04": {"trips": "t2013-04"}}))
-    found = {("raw", "2013-04"), ("dataset", "2013-04"), ("quarantine", "2013-04"), ("features", "2013-04")}
-    assert found | {(stage, "2013-04") for stage in ("model", *JUDGED)} == assets(items)
+    expected = {("raw", "2013-04"), ("dataset", "2013-04"), ("quarantine", "2013-04"), ("features", "2013-04")}
+    assert expected | {(stage, "2013-04") for stage in ("model", *JUDGED)} == assets(items)
     assert {item.state for item in items} == {"missing"}
 
 
@@ -171,7 +171,11 @@ def test_numbers_of_partitions_count_by_one(product: Product) -> None:
 def judged(keys: list[str], *, train: int, test: int) -> Situation:
     """Every candidate that these partitions allow, made of what there was of its windows; none was accepted."""
     situation = settled(keys)
-    found = {asset: each for asset, each in situation.current.items() if asset[0] in ("reference", "raw", *PATH[:3])}
+    current = {
+        asset: current_manifest
+        for asset, current_manifest in situation.current.items()
+        if asset[0] in ("reference", "raw", *PATH[:3])
+    }
     numbers = [int(key[-2:]) for key in keys]
     for key, number in zip(keys, numbers, strict=True):
         trained = [k for k, n in zip(keys, numbers, strict=True) if test <= number - n < train + test]
@@ -180,11 +184,11 @@ def judged(keys: list[str], *, train: int, test: int) -> Situation:
             continue
         model, evaluation = {("model", key): f"model@{key}"}, {("evaluation", key): f"evaluation@{key}"}
         looked_at = {("features", k): f"features@{k}" for k in (*trained[-test:], *tested)}
-        found["model", key] = manifest("model", key, {("features", k): f"features@{k}" for k in trained})
-        found["evaluation", key] = manifest("evaluation", key, model | looked_at)
-        found["report", key] = manifest("report", key, model | evaluation | looked_at)
-        found["tracking", key] = manifest("tracking", key, model | evaluation)
-    return replace(situation, current=found, answered={}, accepted=frozenset())
+        current["model", key] = manifest("model", key, {("features", k): f"features@{k}" for k in trained})
+        current["evaluation", key] = manifest("evaluation", key, model | looked_at)
+        current["report", key] = manifest("report", key, model | evaluation | looked_at)
+        current["tracking", key] = manifest("tracking", key, model | evaluation)
+    return replace(situation, current=current, answered={}, accepted=frozenset())
 
 
 @given(

@@ -39,7 +39,9 @@ def months() -> dict[str, pl.DataFrame]:
     rows = clocks(rows).with_columns(month=pl.col("scheduled_at").dt.strftime("%Y-%m")).filter(pl.col("month") < "2014")
     kept = ["id", "scheduled_at", "carrier", "origin", "dest", "distance", "sched_dep_time", "sched_arr_time"]
     kept += ["dep_minutes", "arr_minutes", "clock_minutes", "forecast_temp", "forecast_dewp", "forecast_humid"]
-    return {str(key[0]): each.select(*kept, LABEL, "arr_time") for key, each in rows.group_by("month", maintain_order=True)}
+    return {
+        str(key[0]): partition.select(*kept, LABEL, "arr_time") for key, partition in rows.group_by("month", maintain_order=True)
+    }
 
 
 def clocks(rows: pl.DataFrame) -> pl.DataFrame:
@@ -120,9 +122,9 @@ BAD: dict[str, tuple[Change, str, str]] = {
 def test_a_bad_delivery_is_held_with_its_reason(name: str) -> None:
     change, claim, words = BAD[name]
     december = Known("2013-12", summary(change(months()["2013-12"])))
-    found = refused(plausible(known()[:-1], december, label=LABEL))
-    assert claim in found
-    assert words in found[claim]
+    answers = refused(plausible(known()[:-1], december, label=LABEL))
+    assert claim in answers
+    assert words in answers[claim]
 
 
 @pytest.mark.parametrize("place", range(12))
@@ -146,13 +148,15 @@ def test_a_partition_without_rows_or_labels_is_no_crash() -> None:
 
 
 def test_a_summary_comes_back_from_its_bytes() -> None:
-    made = known()[0].summary
-    again = Summary.from_json(made.to_json())
-    assert again.to_json() == made.to_json()
+    summary = known()[0].summary
+    again = Summary.from_json(summary.to_json())
+    assert again.to_json() == summary.to_json()
     assert (
         refused(
             plausible(
-                [Known(each.key, Summary.from_json(each.summary.to_json())) for each in known()[:-1]], known()[-1], label=LABEL
+                [Known(partition.key, Summary.from_json(partition.summary.to_json())) for partition in known()[:-1]],
+                known()[-1],
+                label=LABEL,
             )
         )
         == {}

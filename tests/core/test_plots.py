@@ -117,9 +117,9 @@ def test_slices_that_do_not_fit_are_counted_in_the_title() -> None:
 
 def test_markdown_carries_the_picture_itself() -> None:
     picture = binary_plots()["roc"]
-    found = re.fullmatch(r"!\[roc\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", as_markdown(picture, name="roc"))
-    assert found is not None
-    assert base64.b64decode(found[1]) == picture
+    matched = re.fullmatch(r"!\[roc\]\(data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)\)", as_markdown(picture, name="roc"))
+    assert matched is not None
+    assert base64.b64decode(matched[1]) == picture
 
 
 @pytest.mark.long

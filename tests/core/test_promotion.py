@@ -28,28 +28,28 @@ ASKED = {"bundle": BUNDLES, "as_of": KEYS, "champion": st.none() | BUNDLES, "mov
 
 
 @given(st.fixed_dictionaries(ASKED))
-def test_only_a_proven_newer_release_that_was_compared_with_who_answers_is_promoted(asked: dict[str, Any]) -> None:
-    history: list[Move] = asked["moves"]
+def test_only_a_proven_newer_release_that_was_compared_with_who_answers_is_promoted(question: dict[str, Any]) -> None:
+    history: list[Move] = question["moves"]
     may = (
-        not asked["unproven"]
-        and asked["champion"] == (history[-1].bundle if history else None)
-        and asked["bundle"] not in {known.bundle for known in history}
-        and (not history or history[-1].as_of <= asked["as_of"])
+        not question["unproven"]
+        and question["champion"] == (history[-1].bundle if history else None)
+        and question["bundle"] not in {known.bundle for known in history}
+        and (not history or history[-1].as_of <= question["as_of"])
     )
-    decision = decide(**asked)
+    decision = decide(**question)
     assert (decision.action == "promote") is may
     assert bool(decision.reasons) is not may
 
 
 def test_a_release_packed_again_under_the_verdict_of_what_answers_stays_out_and_fails_nothing() -> None:
-    asked: dict[str, Any] = {"bundle": "b" * 64, "as_of": "2013-01", "champion": None, "moves": moves("a"), "unproven": ()}
-    assert decide(**asked).action == "refuse"
-    assert decide(**asked, is_verdict_used=True).action == "keep"
+    question: dict[str, Any] = {"bundle": "b" * 64, "as_of": "2013-01", "champion": None, "moves": moves("a"), "unproven": ()}
+    assert decide(**question).action == "refuse"
+    assert decide(**question, is_verdict_used=True).action == "keep"
 
 
 @given(st.fixed_dictionaries(ASKED))
-def test_what_the_product_withholds_is_kept_out_where_it_would_be_promoted_and_fails_nothing(asked: dict[str, Any]) -> None:
-    decision, withheld = decide(**asked), decide(**asked, withheld=["its commit is dirty"])
+def test_what_the_product_withholds_is_kept_out_where_it_would_be_promoted_and_fails_nothing(question: dict[str, Any]) -> None:
+    decision, withheld = decide(**question), decide(**question, withheld=["its commit is dirty"])
     if decision.action == "promote":
         assert (withheld.action, withheld.reasons) == ("keep", ("its commit is dirty",))
     else:
@@ -57,28 +57,28 @@ def test_what_the_product_withholds_is_kept_out_where_it_would_be_promoted_and_f
 
 
 @given(st.fixed_dictionaries(ASKED | {"recalled": st.sets(BUNDLES)}))
-def test_what_was_recalled_is_neither_promoted_nor_gone_back_to_and_lowers_nothing(asked: dict[str, Any]) -> None:
-    if decide(**asked).action == "promote":
-        assert asked["bundle"] not in asked["recalled"]
-        assert decide(**{**asked, "recalled": set()}).action == "promote"
-    target = back(asked["moves"], recalled=asked["recalled"])
-    assert target is None or target.bundle not in asked["recalled"]
+def test_what_was_recalled_is_neither_promoted_nor_gone_back_to_and_lowers_nothing(question: dict[str, Any]) -> None:
+    if decide(**question).action == "promote":
+        assert question["bundle"] not in question["recalled"]
+        assert decide(**{**question, "recalled": set()}).action == "promote"
+    target = back(question["moves"], recalled=question["recalled"])
+    assert target is None or target.bundle not in question["recalled"]
 
 
 @given(st.fixed_dictionaries(ASKED))
-def test_a_refusal_lists_every_reason(asked: dict[str, Any]) -> None:
-    decision = decide(**asked)
-    answering = asked["moves"][-1].bundle if asked["moves"] else None
+def test_a_refusal_lists_every_reason(question: dict[str, Any]) -> None:
+    decision = decide(**question)
+    answering = question["moves"][-1].bundle if question["moves"] else None
     if decision.action == "refuse":
-        assert list(decision.reasons[: len(asked["unproven"])]) == asked["unproven"]
-        compared = decision.reasons[len(asked["unproven"]) :]
-        assert len(compared) == (asked["champion"] != answering)
+        assert list(decision.reasons[: len(question["unproven"])]) == question["unproven"]
+        compared = decision.reasons[len(question["unproven"]) :]
+        assert len(compared) == (question["champion"] != answering)
 
 
 @given(st.lists(st.tuples(BUNDLES, KEYS, st.none() | BUNDLES, REASONS)))
-def test_what_answers_is_never_replaced_by_older_data_or_by_what_was_there_before(asked: list[Any]) -> None:
+def test_what_answers_is_never_replaced_by_older_data_or_by_what_was_there_before(question: list[Any]) -> None:
     history: list[Move] = []
-    for bundle, as_of, champion, unproven in asked:
+    for bundle, as_of, champion, unproven in question:
         if decide(bundle=bundle, as_of=as_of, champion=champion, moves=history, unproven=unproven).action == "promote":
             history.append(Move(bundle, "r", as_of, "promotion"))
     assert [known.as_of for known in history] == sorted(known.as_of for known in history)
@@ -86,7 +86,7 @@ def test_what_answers_is_never_replaced_by_older_data_or_by_what_was_there_befor
 
 
 @pytest.mark.parametrize(
-    ("history", "asked", "action", "reason"),
+    ("history", "question", "action", "reason"),
     [
         ("a", {"bundle": "a" * 64}, "keep", "already serves"),
         ("ab", {"bundle": "a" * 64, "champion": "b" * 64}, "keep", "only a rollback brings it back"),
@@ -96,8 +96,8 @@ def test_what_answers_is_never_replaced_by_older_data_or_by_what_was_there_befor
         ("", {"bundle": "b" * 64, "champion": "a" * 64}, "refuse", "release aaaaaaaaaaaa, but no champion serves now"),
     ],
 )
-def test_it_says_why_not(history: str, asked: dict[str, Any], action: str, reason: str) -> None:
-    given = {"as_of": "2013-01", "champion": "a" * 64, "unproven": []} | asked
+def test_it_says_why_not(history: str, question: dict[str, Any], action: str, reason: str) -> None:
+    given = {"as_of": "2013-01", "champion": "a" * 64, "unproven": []} | question
     decision = decide(moves=moves(history), **given)
     assert (decision.action, len(decision.reasons)) == (action, 1)
     assert reason in decision.reasons[0]
@@ -146,7 +146,7 @@ def test_a_rollback_goes_to_another_release_that_answered(history: list[Move], t
 
 
 @pytest.mark.parametrize(
-    ("history", "to", "found"),
+    ("history", "to", "target_now"),
     [
         ("abc", "2013-01.a", "a"),
         ("abc", "b" * 6, "b"),
@@ -160,6 +160,6 @@ def test_a_rollback_goes_to_another_release_that_answered(history: list[Move], t
         ("", "2013-01.a", None),
     ],
 )
-def test_a_rollback_goes_to_any_release_by_name(history: str, to: str, found: str | None) -> None:
+def test_a_rollback_goes_to_any_release_by_name(history: str, to: str, target_now: str | None) -> None:
     target = back(moves(history), to=to)
-    assert (target.bundle[0] if target else None) == found
+    assert (target.bundle[0] if target else None) == target_now

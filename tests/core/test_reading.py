@@ -44,8 +44,8 @@ def test_a_missing_last_newline_is_no_fault() -> None:
 )
 def test_a_csv_is_read_as_its_table_declares(content: bytes, declared: dict[str, str]) -> None:
     table = TableSpec.model_validate({"format": "csv", "time": "t", **declared})
-    found = read_delivery(content, table=table, name="t.csv")
-    assert (found.columns, found.rows()) == (["a", "b"], [("x,y", "ü")])
+    delivery = read_delivery(content, table=table, name="t.csv")
+    assert (delivery.columns, delivery.rows()) == (["a", "b"], [("x,y", "ü")])
 
 
 @pytest.mark.parametrize("header", ["PAR1", "BZh", "BZhours"])
@@ -68,11 +68,11 @@ def test_a_text_may_be_long() -> None:
 
 def test_a_gzip_file_that_was_cut_short_or_is_none_is_refused() -> None:
     table = TableSpec(format="csv", time="t", compression="gzip")
-    for content, said in (
+    for content, message in (
         (gzip.compress(b"a,b\n1,2\n", mtime=0)[:-9], "damaged or was cut short"),
         (b"a,b\n1,2\n", "it is not compressed"),
     ):
-        with pytest.raises(DeliveryError, match=said):
+        with pytest.raises(DeliveryError, match=message):
             read_delivery(content, table=table, name="t.csv")
 
 
@@ -82,7 +82,7 @@ def test_parquet_keeps_its_types() -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "code", "said"),
+    ("content", "code", "message"),
     [
         (b"", "empty", "no content"),
         (b"\n\n", "empty", "no content"),
@@ -110,8 +110,8 @@ def test_parquet_keeps_its_types() -> None:
         (b"PK\x03\x04\x14\x00\x08", "encoding", "a zip archive or an Excel workbook"),
     ],
 )
-def test_a_csv_that_cannot_be_read_is_refused_by_name(content: bytes, code: str, said: str) -> None:
-    with pytest.raises(DeliveryError, match=f"trips.csv: .*{said}") as caught:
+def test_a_csv_that_cannot_be_read_is_refused_by_name(content: bytes, code: str, message: str) -> None:
+    with pytest.raises(DeliveryError, match=f"trips.csv: .*{message}") as caught:
         read_delivery(content, table=CSV, name="trips.csv")
     assert caught.value.code == code
 

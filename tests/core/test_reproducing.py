@@ -55,7 +55,7 @@ def otherwise(part: str, **changes: Any) -> dict[str, Any]:
 )
 def test_each_declared_input_that_differs_is_the_only_cause(changes: dict[str, Any], cause: Difference) -> None:
     assert declared(MODEL, replace(MODEL, **changes)) == [cause]
-    assert [each.kind for each in declared(replace(MODEL, **changes), MODEL)] == [cause.kind]
+    assert [difference.kind for difference in declared(replace(MODEL, **changes), MODEL)] == [cause.kind]
     assert declared(MODEL, MODEL) == []
 
 

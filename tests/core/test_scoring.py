@@ -59,7 +59,7 @@ def test_what_is_no_whole_model_never_reaches_catboost(models: dict[str, bytes],
 def test_values_on_either_side_of_a_border_score_the_same_in_both_forms(models: dict[str, bytes]) -> None:
     model = load_model(models["binary"], "binary")
     base = offline_features(requests(1, seed=7)).select(NAMES).row(0, named=True)
-    borders = [(NAMES[index], border) for index, found in model.get_borders().items() for border in found]
+    borders = [(NAMES[index], border) for index, values in model.get_borders().items() for border in values]
     sides = [{**base, name: np.nextafter(border, towards)} for name, border in borders for towards in (-1e9, border, 1e9)]
     frame = pl.DataFrame(sides, schema={name: pl.String if type(base[name]) is str else pl.Float64 for name in NAMES})
     offline = score_frame(model, frame, FEATURES)

@@ -66,40 +66,40 @@ def test_rows_of_a_day_that_are_bad_together_are_one_value_and_taking_them_for_m
 
 def test_real_harm_is_found_within_days_and_more_harm_sooner() -> None:
     rng = np.random.default_rng(3)
-    found = {}
+    by_unit_count = {}
     for harm in (0.05, 0.08):
         values = harm + rng.normal(0, 0.02, (500, 60))
         evidence = evidence_above(values, limit=HARM, bound=BOUND, alpha=ALPHA) >= 1 / ALPHA
         assert evidence.any(axis=-1).mean() > 0.98
-        found[harm] = np.median(evidence.argmax(axis=-1) + 1)
-    assert found[0.08] < found[0.05] < 25
+        by_unit_count[harm] = np.median(evidence.argmax(axis=-1) + 1)
+    assert by_unit_count[0.08] < by_unit_count[0.05] < 25
 
 
 def test_a_better_candidate_is_shown_to_be_good_enough() -> None:
     values = -0.01 + np.random.default_rng(4).normal(0, 0.02, 60)
-    found = bounds(values, bound=BOUND, alpha=ALPHA)
-    assert found.lower < -0.01 < found.upper < HARM
+    bounds_now = bounds(values, bound=BOUND, alpha=ALPHA)
+    assert bounds_now.lower < -0.01 < bounds_now.upper < HARM
 
 
 @given(VALUES)
 def test_the_bounds_say_what_the_evidence_says(values: np.ndarray) -> None:
-    found = bounds(values, bound=BOUND, alpha=ALPHA)
-    if abs(found.lower - HARM) > 1e-9:
-        assert (found.lower > HARM) == bool(fires(values))
+    bounds_now = bounds(values, bound=BOUND, alpha=ALPHA)
+    if abs(bounds_now.lower - HARM) > 1e-9:
+        assert (bounds_now.lower > HARM) == bool(fires(values))
 
 
 @pytest.mark.long
 @given(VALUES)
 def test_further_units_take_nothing_back(values: np.ndarray) -> None:
-    found = [bounds(values[: n + 1], bound=BOUND, alpha=ALPHA) for n in range(len(values))]
-    for earlier, later in pairwise(found):
+    bounds_now = [bounds(values[: n + 1], bound=BOUND, alpha=ALPHA) for n in range(len(values))]
+    for earlier, later in pairwise(bounds_now):
         assert later.lower >= earlier.lower
         assert later.upper <= earlier.upper
 
 
 @given(VALUES)
 def test_swapping_the_models_negates_the_bounds(values: np.ndarray) -> None:
-    one, other = (bounds(each, bound=BOUND, alpha=ALPHA) for each in (values, -values))
+    one, other = (bounds(losses, bound=BOUND, alpha=ALPHA) for losses in (values, -values))
     assert (one.lower, one.upper) == pytest.approx((-other.upper, -other.lower), abs=1e-9)
 
 
@@ -124,8 +124,8 @@ def test_units_are_taken_in_their_order_whatever_the_order_of_rows() -> None:
 
 
 def test_before_the_first_unit_nothing_is_known() -> None:
-    found = bounds(np.array([]), bound=BOUND, alpha=ALPHA)
-    assert (found.units, found.lower, found.upper) == (0, -BOUND, BOUND)
+    bounds_now = bounds(np.array([]), bound=BOUND, alpha=ALPHA)
+    assert (bounds_now.units, bounds_now.lower, bounds_now.upper) == (0, -BOUND, BOUND)
 
 
 def test_a_missing_value_decides_nothing() -> None:

@@ -68,7 +68,7 @@ def test_no_row_is_both_trained_and_tested_on_and_used_folds_join_training(
 
 def test_a_key_has_one_part_in_every_delivery(product: Product) -> None:
     one, other = frame(1, 400), frame(200, 400).reverse()
-    parts = [dict(zip(each["loan_id"], split.parts(each, product), strict=True)) for each in (one, other)]
+    parts = [dict(zip(frame["loan_id"], split.parts(frame, product), strict=True)) for frame in (one, other)]
     shared = parts[0].keys() & parts[1].keys()
     assert len(shared) == 201
     assert all(parts[0][key] == parts[1][key] for key in shared)

@@ -5,7 +5,7 @@ import subprocess
 import msgspec
 import pytest
 
-from ml_assets.core.changes.commit_status import Approvals, status_of
+from ml_assets.core.changes.commit_status import ForgeApprovals, status_of
 from ml_assets.core.changes.pull_request_comment import JUDGES, judges_note
 from ml_assets.core.changes.review import Acknowledgement, Outcome, Review
 from resources.settings import ROOT
@@ -55,8 +55,8 @@ def acknowledged(*names: str, outcome: Outcome = "ACCEPT") -> Review:
     return msgspec.structs.replace(review(outcome, "trains: fine"), acknowledged=tuple(given))
 
 
-def approvals(rules: str, *approvers: str) -> Approvals:
-    return Approvals(
+def approvals(rules: str, *approvers: str) -> ForgeApprovals:
+    return ForgeApprovals(
         frozenset(approvers), rules, {"trains": "products/trains/product.yaml", "buses": "products/buses/product.yaml"}, "github"
     )
 
@@ -69,11 +69,11 @@ def approvals(rules: str, *approvers: str) -> Approvals:
         (approvals("* @org/team ann@example.org", "ann"), "(@org/team, ann@example.org not counted)"),
         (approvals(""), "products/trains/product.yaml has none in CODEOWNERS"),
         (approvals("/docs/ @ann", "ann"), "products/trains/product.yaml has none in CODEOWNERS"),
-        (Approvals(frozenset({"ann"}), "* @ann", {}, "github"), "trains has none in CODEOWNERS"),
+        (ForgeApprovals(frozenset({"ann"}), "* @ann", {}, "github"), "trains has none in CODEOWNERS"),
         (None, "no approvals were read"),
     ],
 )
-def test_an_acknowledged_weakening_waits_for_a_code_owner(given: Approvals | None, waits: str) -> None:
+def test_an_acknowledged_weakening_waits_for_a_code_owner(given: ForgeApprovals | None, waits: str) -> None:
     status = status_of(acknowledged("trains/floor"), given)
     assert status.state == "pending"
     assert status.description == f"trains/floor acknowledged; waits for a code owner's approval: {waits}"

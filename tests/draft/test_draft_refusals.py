@@ -77,9 +77,9 @@ def test_files_with_other_columns_are_refused_by_name(source: Path, tmp_path: Pa
 def test_a_day_that_may_be_a_month_is_asked_about(tmp_path: Path) -> None:
     days = [f"{1 + n % 12:02}/{1 + n // 12 % 12:02}/2023" for n in range(300)]
     pl.DataFrame({"day": days, "a": [n % 7 for n in range(300)], "y": [n % 3 for n in range(300)]}).write_csv(tmp_path / "t.csv")
-    told = refusal(tmp_path, "shop", str(tmp_path / "t.csv"), "--label", "y")
-    assert "may be day/month or month/day" in told
-    assert "--time-format '%d/%m/%Y'" in told
+    message = refusal(tmp_path, "shop", str(tmp_path / "t.csv"), "--label", "y")
+    assert "may be day/month or month/day" in message
+    assert "--time-format '%d/%m/%Y'" in message
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ def refused(chosen: list[Table], folder: Path) -> tuple[Counter[str], Counter[st
     """How many corruptions of each kind were tried and refused, and the deliveries that were not taken as they are."""
     tried, stopped, not_taken = Counter[str](), Counter[str](), []
     for number, table in enumerate(chosen):
-        held = held_out(table, folder / str(number))
-        if not held.judged(held.frame).ok:
+        refused_rows = held_out(table, folder / str(number))
+        if not refused_rows.judged(refused_rows.frame).ok:
             not_taken.append(table.name)
-        for _, kind, frame in held.corrupted():
+        for _, kind, frame in refused_rows.corrupted():
             tried[kind] += 1
-            stopped[kind] += not held.judged(frame).ok
+            stopped[kind] += not refused_rows.judged(frame).ok
     return tried, stopped, not_taken
 
 

@@ -24,11 +24,11 @@ from tests.support.drafted_tables import Table, tables
 TABLES = {table.name: table for table in tables(5)}
 
 
-def draft_of(table: Table, folder: Path, **asked: object) -> Draft:
+def draft_of(table: Table, folder: Path, **options_now: object) -> Draft:
     source = read_sources([str(table.file(folder))], query=None)
     options = dict(zip(table.options[::2], table.options[1::2], strict=True))
     every = {name.removeprefix("--"): value for name, value in options.items()}
-    wanted = DraftRequest(name=table.name, label=table.label, **{**every, **asked})  # type: ignore[arg-type]
+    wanted = DraftRequest(name=table.name, label=table.label, **{**every, **options_now})  # type: ignore[arg-type]
     return drafted(source.frame, source.spec, wanted, table=source.table)
 
 
@@ -64,7 +64,7 @@ def test_columns_that_nobody_can_know_before_are_outcomes_and_named(name: str, o
     assert set(draft.roles.after) == set(outcomes)
     for column, reason in outcomes.items():
         assert reason in draft.roles.after[column]
-        assert column not in {each.name for each in draft.roles.inputs}
+        assert column not in {column.name for column in draft.roles.inputs}
         assert "taken for an outcome" in contract_text(draft)
 
 
@@ -77,7 +77,7 @@ def test_a_column_is_an_input_again_where_a_person_says_that_it_is_known(tmp_pat
 def test_a_column_that_tells_unusually_much_is_named_and_stays(tmp_path: Path) -> None:
     (rides,) = [table for table in tables(1) if table.name == "rides"]
     draft = draft_of(rides, tmp_path)
-    assert [each.column for each in draft.suspicious] == ["km"]
+    assert [column.column for column in draft.suspicious] == ["km"]
     assert "km" in {column.name for column in draft.roles.inputs}
 
 
@@ -148,9 +148,9 @@ def test_a_query_on_sqlalchemys_databases_and_on_duckdb_gives_the_rows(tmp_path:
         rows = [{**row, "placed": row["placed"].isoformat(" "), "express": int(row["express"])} for row in frame.to_dicts()]
         connection.execute(sqlalchemy.text("insert into orders values (:placed, :amount, :items, :express, :returned)"), rows)
     engine.dispose()
-    with closing(duckdb.connect(str(tmp_path / "shop.duckdb"))) as made:
-        made.register("frame", frame.to_arrow())
-        made.execute("create table orders as select * from frame")
+    with closing(duckdb.connect(str(tmp_path / "shop.duckdb"))) as database:
+        database.register("frame", frame.to_arrow())
+        database.execute("create table orders as select * from frame")
     assert drafted_from(tmp_path / "duckdb", f"duckdb:///{tmp_path / 'shop.duckdb'}", "select * from orders") == "parquet"
     assert drafted_from(tmp_path / "sqlite", url, "select * from orders where items > 1") == "parquet"
 

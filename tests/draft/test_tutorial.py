@@ -31,7 +31,7 @@ class Walk:
     """The folder that a reader is in, and what the commands so far printed."""
 
     folder: Path
-    said: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
     servers: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     def run(self, command: str) -> None:
@@ -41,7 +41,7 @@ class Walk:
         elif command.startswith("ml-assets serve"):
             self._serve(command)
         else:
-            self.said[command] = self._said(SHORTER.get(command, command))
+            self.outputs[command] = self._output(SHORTER.get(command, command))
 
     @property
     def port(self) -> int:
@@ -55,7 +55,7 @@ class Walk:
         words = shlex.split(command.replace(":8810/", f":{self.port}/") if command.startswith("curl") else command)
         return [sys.executable, "-m", "ml_assets", *words[1:]] if words[0] == "ml-assets" else words
 
-    def _said(self, command: str) -> str:
+    def _output(self, command: str) -> str:
         argv = self._argv(command)
         done = subprocess.run(argv, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=600, check=False)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
@@ -76,9 +76,9 @@ def prepare(folder: Path) -> None:
     (folder / "january.csv").write_bytes(b"\n".join([temps.splitlines()[0], *january, b""]))
     (folder / "modechoice.csv").write_bytes(packaged("statsmodels", "datasets", "modechoice", "modechoice.csv").read_bytes())
     (orders,) = [table.frame for table in tables(5) if table.name == "orders"]
-    with duckdb.connect(str(folder / "shop.duckdb")) as made:
-        made.register("frame", orders.head(1500).to_arrow())
-        made.execute("create table orders as select * from frame")
+    with duckdb.connect(str(folder / "shop.duckdb")) as database:
+        database.register("frame", orders.head(1500).to_arrow())
+        database.execute("create table orders as select * from frame")
 
 
 @pytest.fixture(scope="module")
@@ -107,24 +107,24 @@ def _as_repository(folder: Path) -> None:
 
 
 def test_three_commands_lead_to_a_served_prediction(walk: Walk) -> None:
-    assert "ACCEPT" in walk.said["ml-assets demo temps"]
-    (curl,) = [said for command, said in walk.said.items() if command.startswith("curl")]
+    assert "ACCEPT" in walk.outputs["ml-assets demo temps"]
+    (curl,) = [outputs for command, outputs in walk.outputs.items() if command.startswith("curl")]
     value = json.loads(curl)["predictions"][0]["value"]
     assert 20 < value < 60, "degrees Fahrenheit of a night in December, by a model of January"
 
 
 def test_the_page_shows_what_new_prints_and_writes(walk: Walk) -> None:
-    said = walk.said["ml-assets new temps ../seattle-temps.csv --label temp"]
+    outputs = walk.outputs["ml-assets new temps ../seattle-temps.csv --label temp"]
     (shown,) = re.findall(r"^```text\n(8,759 rows.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
     same = [line for line in shown.splitlines() if line and "weather/" not in line]
-    assert not [line for line in same if line not in said]
+    assert not [line for line in same if line not in outputs]
     for file in ("product.yaml", "contract.py", "dbt/temps_features.sql"):
         assert (walk.folder / "products" / "temps" / file).is_file()
 
 
 def test_every_other_command_of_the_page_succeeds(walk: Walk) -> None:
-    assert set(walk.said) == {command for command in COMMANDS if not command.startswith(("cd ", "ml-assets serve"))}
-    assert "2011-01.csv" in walk.said["ml-assets deliver temps seattle_temps ../january.csv --partition 2011-01"]
+    assert set(walk.outputs) == {command for command in COMMANDS if not command.startswith(("cd ", "ml-assets serve"))}
+    assert "2011-01.csv" in walk.outputs["ml-assets deliver temps seattle_temps ../january.csv --partition 2011-01"]
     assert (walk.folder / ".github" / "workflows" / "ml-assets.yml").is_file()
 
 

@@ -22,7 +22,7 @@ from tests.support.forges import TOKEN, Fault, StandIn, running
 from tests.support.github_api import GitHubStandIn
 from tests.support.gitlab_api import GitLabStandIn
 from tests.support.homes.shop import csv_bytes, rows
-from tests.support.homes.walked_home import made, shop_team
+from tests.support.homes.walked_home import shop_team, write_team
 from tests.support.repository import Team, team
 from tests.support.workflows import execute, runner_environ
 
@@ -33,12 +33,12 @@ WRITTEN = {"github": [*WORKFLOWS, ".github/CODEOWNERS", "ci/ml-assets-home.sh"],
 @pytest.fixture
 def own(tmp_path: Path) -> Team:
     """The trains on their main branch, with what pins ml-assets."""
-    made = team(tmp_path)
-    (made.root / "requirements.txt").write_text("ml-assets\n")
-    made.commit("Pin ml-assets")
-    made.git("switch", "--quiet", "main")
-    made.git("merge", "--quiet", "change")
-    return made
+    own_team = team(tmp_path)
+    (own_team.root / "requirements.txt").write_text("ml-assets\n")
+    own_team.commit("Pin ml-assets")
+    own_team.git("switch", "--quiet", "main")
+    own_team.git("merge", "--quiet", "change")
+    return own_team
 
 
 def init(own: Team, forge: str, *arguments: str) -> Result:
@@ -48,15 +48,15 @@ def init(own: Team, forge: str, *arguments: str) -> Result:
 
 def steps(own: Team, workflow: str, job: str) -> list[dict[str, Any]]:
     """The steps with a command of a job."""
-    found = yaml.safe_load((own.root / workflow).read_text())["jobs"][job]["steps"]
-    return [step for step in found if "run" in step and "pip install" not in step["run"]]
+    text = yaml.safe_load((own.root / workflow).read_text())["jobs"][job]["steps"]
+    return [step for step in text if "run" in step and "pip install" not in step["run"]]
 
 
 @pytest.mark.parametrize("forge", ["github", "gitlab"])
 def test_what_is_written_is_said_and_nothing_is_written_twice(own: Team, forge: Dialect) -> None:
     done = init(own, forge)
-    said, by_hand = done.stdout.split("\nBy hand")
-    assert sorted(said.splitlines()) == [f"wrote {path}" for path in sorted(WRITTEN[forge])]
+    summary, by_hand = done.stdout.split("\nBy hand")
+    assert sorted(summary.splitlines()) == [f"wrote {path}" for path in sorted(WRITTEN[forge])]
     assert "ml-assets/change" in by_hand
     assert not re.search(r"@[A-Z]+@", "".join((own.root / path).read_text() for path in WRITTEN[forge]) + by_hand)
     assert init(own, forge).stdout.startswith("\nBy hand")
@@ -145,14 +145,14 @@ def test_the_workflows_keep_the_rules_and_zizmor_finds_nothing_in_them(own: Team
 
 def test_on_gitlab_a_merge_requests_code_gets_no_token_of_ours(own: Team) -> None:
     init(own, "gitlab")
-    found = yaml.safe_load((own.root / ".gitlab-ci.yml").read_text())
-    assert "TOKEN" not in str(found)
-    assert [rule["if"] for rule in found["post"]["rules"]] == [
+    text = yaml.safe_load((own.root / ".gitlab-ci.yml").read_text())
+    assert "TOKEN" not in str(text)
+    assert [rule["if"] for rule in text["post"]["rules"]] == [
         '$CI_PIPELINE_SOURCE == "schedule" && $CI_COMMIT_BRANCH == $CI_DEFAULT_BRANCH'
     ]
-    assert found["post"]["script"] == ["ml-assets post gitlab --open"]
+    assert text["post"]["script"] == ["ml-assets post gitlab --open"]
     for job in ("test", "change"):
-        assert [rule["if"] for rule in found[job]["rules"]] == ['$CI_PIPELINE_SOURCE == "merge_request_event"']
+        assert [rule["if"] for rule in text[job]["rules"]] == ['$CI_PIPELINE_SOURCE == "merge_request_event"']
 
 
 @pytest.mark.parametrize("is_replayed", [False, pytest.param(True, marks=pytest.mark.long)])
@@ -169,7 +169,7 @@ def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: 
         execute(bring, own.root, environ)
         own.git("switch", "--quiet", "less")
     else:
-        made(replace(own, home=tmp_path / "upstream"))
+        write_team(replace(own, home=tmp_path / "upstream"))
 
     [judge] = steps(own, WORKFLOWS[0], "change")
     execute(judge, own.root, environ, {"${{ github.base_ref }}": "main"})
@@ -192,7 +192,7 @@ def test_the_workflows_of_a_team_judge_its_change_by_the_home_of_main(tmp_path: 
 def test_the_jobs_of_a_team_on_gitlab_judge_its_change(tmp_path: Path) -> None:
     """The script of `change` in a merge request's pipeline, then that of `post` on main, which gets the artifact."""
     own = shop(tmp_path, "gitlab")
-    made(replace(own, home=tmp_path / "upstream"))
+    write_team(replace(own, home=tmp_path / "upstream"))
     settings = {"ML_ASSETS_PRODUCTS": "products", "ML_ASSETS_UPSTREAM": str(tmp_path / "upstream")}
     environ = runner_environ(tmp_path, ML_ASSETS_HOME=str(tmp_path / "own"), **settings)
     jobs = yaml.safe_load((own.root / ".gitlab-ci.yml").read_text())

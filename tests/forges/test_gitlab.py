@@ -25,58 +25,62 @@ def forge() -> Iterator[GitLabStandIn]:
 
 
 @pytest.fixture
-def made(forge: GitLabStandIn, tmp_path: Path) -> Change:
+def posted_change(forge: GitLabStandIn, tmp_path: Path) -> Change:
     environ = {
         "CI_API_V4_URL": f"{forge.address}/api/v4",
         "CI_PROJECT_ID": "9",
         "GITLAB_TOKEN": TOKEN,
         "CI_JOB_URL": "https://job",
     }
-    found = change(tmp_path, environ)
-    forge.add_request(12, found.head)
-    return found
+    own_change = change(tmp_path, environ)
+    forge.add_request(12, own_change.head)
+    return own_change
 
 
-def post(made: Change, report: Path) -> Posted:
-    return made.post("gitlab", "--commit", made.head, "--report", str(report))
+def post(posted_change: Change, report: Path) -> Posted:
+    return posted_change.post("gitlab", "--commit", posted_change.head, "--report", str(report))
 
 
-def test_the_report_becomes_one_note_and_a_status_of_the_head(forge: GitLabStandIn, made: Change) -> None:
+def test_the_report_becomes_one_note_and_a_status_of_the_head(forge: GitLabStandIn, posted_change: Change) -> None:
     for number in range(120):
         forge.add_comment(12, "ann", f"note {number}")
-    forge.add_comment(12, "eve", f"{MARK}{made.head} success -->\nAll is well")
-    assert post(made, made.report("REJECT")).code == 0
-    assert post(made, made.report("ACCEPT")).code == 0
+    forge.add_comment(12, "eve", f"{MARK}{posted_change.head} success -->\nAll is well")
+    assert post(posted_change, posted_change.report("REJECT")).code == 0
+    assert post(posted_change, posted_change.report("ACCEPT")).code == 0
     forged, own = forge.comments[12][120:]
     assert forged["body"].endswith("All is well")
-    assert own["body"].startswith(f"{MARK}{made.head} success -->\n> This change touches what judges it: `product.yaml`.\n")
-    assert [(s["name"], s["state"], s["target_url"]) for s in forge.statuses[made.head]] == [
+    assert own["body"].startswith(
+        f"{MARK}{posted_change.head} success -->\n> This change touches what judges it: `product.yaml`.\n"
+    )
+    assert [(s["name"], s["state"], s["target_url"]) for s in forge.statuses[posted_change.head]] == [
         ("ml-assets/change", "success", "https://job"),
         ("ml-assets/change", "failed", "https://job"),
     ]
 
 
-def test_an_approval_counts_that_was_given_after_the_head_was_pushed(forge: GitLabStandIn, made: Change) -> None:
+def test_an_approval_counts_that_was_given_after_the_head_was_pushed(forge: GitLabStandIn, posted_change: Change) -> None:
     forge.code_owners["CODEOWNERS"] = "[Models]\n/products/ @ann\n"
     forge.approve(12, "ann", "2026-01-01T09:59:59.000Z")
     forge.approve(12, "bob", "2026-01-01T11:00:00.000Z")
     for _ in range(2):
-        assert post(made, made.acknowledged()).stdout.startswith("12: pending: trains/floor acknowledged; waits for")
-    assert len(forge.statuses[made.head]) == 1
+        assert post(posted_change, posted_change.acknowledged()).stdout.startswith(
+            "12: pending: trains/floor acknowledged; waits for"
+        )
+    assert len(forge.statuses[posted_change.head]) == 1
     forge.approvals[12] = [{"user": {"username": "Ann"}}]
-    assert post(made, made.acknowledged()).stdout.startswith("12: pending: ")
+    assert post(posted_change, posted_change.acknowledged()).stdout.startswith("12: pending: ")
     forge.approvals.clear()
     forge.approve(12, "Ann", "2026-01-01T12:00:00.000+01:00")
-    assert post(made, made.acknowledged()).stdout.startswith("12: success: ")
+    assert post(posted_change, posted_change.acknowledged()).stdout.startswith("12: success: ")
 
 
-def test_an_approval_of_the_author_or_of_an_earlier_version_does_not_count(forge: GitLabStandIn, made: Change) -> None:
+def test_an_approval_of_the_author_or_of_an_earlier_version_does_not_count(forge: GitLabStandIn, posted_change: Change) -> None:
     forge.code_owners[".gitlab/CODEOWNERS"] = "* @eve @ann"
     forge.approve(12, "eve", "2026-01-01T11:00:00.000Z")
-    assert post(made, made.acknowledged()).stdout.startswith("12: pending: ")
+    assert post(posted_change, posted_change.acknowledged()).stdout.startswith("12: pending: ")
     forge.approve(12, "ann", "2026-01-01T11:00:00.000Z")
-    forge.versions[12].insert(0, {"head_commit_sha": made.base, "created_at": "2026-01-01T10:30:00.000Z"})
-    assert post(made, made.acknowledged()).stdout.startswith("12: pending: ")
+    forge.versions[12].insert(0, {"head_commit_sha": posted_change.base, "created_at": "2026-01-01T10:30:00.000Z"})
+    assert post(posted_change, posted_change.acknowledged()).stdout.startswith("12: pending: ")
 
 
 @pytest.mark.parametrize(
@@ -88,16 +92,16 @@ def test_an_approval_of_the_author_or_of_an_earlier_version_does_not_count(forge
         ({"CI_API_V4_URL": ""}, "CI_API_V4_URL is not set: a GitLab CI job has it"),
     ],
 )
-def test_a_setting_that_is_wrong_is_named(made: Change, variables: dict[str, str], words: str) -> None:
-    done = made.post("gitlab", "--commit", made.head, **variables)
+def test_a_setting_that_is_wrong_is_named(posted_change: Change, variables: dict[str, str], words: str) -> None:
+    done = posted_change.post("gitlab", "--commit", posted_change.head, **variables)
     assert (done.code, words in done.stderr) == (1, True), done.stderr
 
 
 def archive(**files: str) -> bytes:
     """A zip of files, whose names have `__` for a slash."""
-    with zipfile.ZipFile(content := io.BytesIO(), "w") as made:
+    with zipfile.ZipFile(content := io.BytesIO(), "w") as archive:
         for name, text in files.items():
-            made.writestr(name.replace("__", "/"), text)
+            archive.writestr(name.replace("__", "/"), text)
     return content.getvalue()
 
 
@@ -117,13 +121,13 @@ def store(forge: GitLabStandIn) -> Iterator[dict[str, bytes]]:
 
 
 @pytest.fixture
-def remote(made: Change) -> Change:
+def remote(posted_change: Change) -> Change:
     """The clone of a job on the default branch: it knows the merge requests by their refs in the remote alone."""
-    made.team.git("update-ref", "refs/merge-requests/12/head", made.head)
-    origin = made.team.root.with_name("origin.git")
-    made.team.git("clone", "--quiet", "--mirror", ".", str(origin))
-    made.team.git("remote", "add", "origin", str(origin))
-    return made
+    posted_change.team.git("update-ref", "refs/merge-requests/12/head", posted_change.head)
+    origin = posted_change.team.root.with_name("origin.git")
+    posted_change.team.git("clone", "--quiet", "--mirror", ".", str(origin))
+    posted_change.team.git("remote", "add", "origin", str(origin))
+    return posted_change
 
 
 @pytest.fixture
@@ -214,7 +218,7 @@ def test_what_is_left_out_by_a_failing_derivation_is_an_error(
 def test_a_hostile_archive_writes_nothing_but_a_walk(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("change/walk/link")
     link.external_attr = 0o120777 << 16
-    with zipfile.ZipFile(content := io.BytesIO(), "w") as made:
+    with zipfile.ZipFile(content := io.BytesIO(), "w") as archive:
         for name in (
             "../a",
             "change/walk/../../b",
@@ -224,10 +228,10 @@ def test_a_hostile_archive_writes_nothing_but_a_walk(tmp_path: Path) -> None:
             "change/report.json",
             "change/walk/",
         ):
-            made.writestr(name, "x")
-        made.writestr(link, "/etc/passwd")
-        made.writestr("change/walk/trains/scores.parquet", "x")
-        made.writestr("change/walk/trains", "x")
+            archive.writestr(name, "x")
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("change/walk/trains/scores.parquet", "x")
+        archive.writestr("change/walk/trains", "x")
     unpack(content.getvalue(), tmp_path / "in" / "walk")
     assert [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if not p.is_dir()] == [
         "in/walk/trains/scores.parquet"

@@ -24,25 +24,25 @@ def called(home: Home, *arguments: str) -> Result:
 
 
 def test_an_evaluation_is_judged_again_at_its_boundary(copy: Home) -> None:  # noqa: F811
-    found = called(copy, "--json")
-    assert found.exit_code == 0, found.output
-    told = json.loads(found.stdout)
-    assert told["is_kept"]
-    assert (told["unit"], told["samples"]) == ("day", 60)
-    assert {"not_worse", "floor"} <= {each["claim"] for each in told["claims"]}
-    assert {"row", "hour", "day", "week", "carrier", "origin"} == {each["unit"] for each in told["design_effects"]}
-    assert [each["effect"] for each in told["design_effects"] if each["unit"] == "row"] == pytest.approx(
-        [1.0] * len(told["claims"])
+    outcome = called(copy, "--json")
+    assert outcome.exit_code == 0, outcome.output
+    payload = json.loads(outcome.stdout)
+    assert payload["is_kept"]
+    assert (payload["unit"], payload["samples"]) == ("day", 60)
+    assert {"not_worse", "floor"} <= {claim["claim"] for claim in payload["claims"]}
+    assert {"row", "hour", "day", "week", "carrier", "origin"} == {claim["unit"] for claim in payload["design_effects"]}
+    assert [claim["effect"] for claim in payload["design_effects"] if claim["unit"] == "row"] == pytest.approx(
+        [1.0] * len(payload["claims"])
     )
-    again = called(copy, "--partition", told["partition"])
+    again = called(copy, "--partition", payload["partition"])
     assert (again.exit_code, "LET THROUGH" in again.stdout, "Variance by unit" in again.stdout) == (0, True, True)
 
 
 def test_rows_that_are_called_independent_and_are_not_are_an_error(copy: Home) -> None:  # noqa: F811
     copy.edit("product.yaml", (r"unit: day", "unit: row"))
-    found = called(copy)
-    assert found.exit_code == 1
-    assert "WRONG UNIT: rows are not independent" in found.stdout
+    outcome = called(copy)
+    assert outcome.exit_code == 1
+    assert "WRONG UNIT: rows are not independent" in outcome.stdout
 
 
 def test_a_partition_without_an_evaluation_is_told(copy: Home) -> None:  # noqa: F811
@@ -50,30 +50,30 @@ def test_a_partition_without_an_evaluation_is_told(copy: Home) -> None:  # noqa:
 
 
 def test_the_group_lists_its_commands() -> None:
-    told = CliRunner().invoke(cli, ["gates", "--help"]).stdout
-    assert [name for name in COMMANDS if name not in told] == []
+    output = CliRunner().invoke(cli, ["gates", "--help"]).stdout
+    assert [name for name in COMMANDS if name not in output] == []
 
 
 def test_a_claim_is_put_where_it_just_fails_to_hold() -> None:
     rows = window()
     for text in ("roc_auc(candidate) - 2 * roc_auc(champion) > -0.1", "-brier(candidate) + 0.5 < 0.4"):
         moved = at_truth(claim(text), rows)
-        assert [each for _, each in moved.form.terms] == [each for _, each in claim(text).form.terms]
+        assert [term for _, term in moved.form.terms] == [term for _, term in claim(text).form.terms]
         assert moved.form.constant == rows.measured(moved.form.terms).value
 
 
 def test_claims_that_are_proven_on_all_rows_have_a_boundary() -> None:
     gates = GateSpec.model_validate(GATES)
-    assert [each.name for each in provable(gates.claims, window())] == ["not_worse", "not_worse_anchor", "floor", "calibrated"]
-    assert [each.name for each in provable(gates.claims, window(champion=None))] == ["floor"]
+    assert [claim.name for claim in provable(gates.claims, window())] == ["not_worse", "not_worse_anchor", "floor", "calibrated"]
+    assert [claim.name for claim in provable(gates.claims, window(champion=None))] == ["floor"]
 
 
 def test_whole_units_are_drawn_and_one_drawn_twice_is_two() -> None:
     rows = window()
-    for each in resampled(rows, units=25, samples=5, seed=1):
-        assert (each.units.count, each.rows) == (25, 25 * 200)
+    for sample in resampled(rows, units=25, samples=5, seed=1):
+        assert (sample.units.count, sample.rows) == (25, 25 * 200)
         days = {rows.y[rows.codes == day].sum() for day in range(30)}
-        assert {each.y[each.codes == unit].sum() for unit in range(25)} <= days
+        assert {sample.y[sample.codes == unit].sum() for unit in range(25)} <= days
 
 
 def test_the_same_seed_gives_the_same_counts() -> None:
@@ -88,10 +88,10 @@ def test_independent_rows_have_a_design_effect_of_one_and_shared_days_a_large_on
     random = np.random.default_rng(0)
     rows = binary_days(seed=3, days=60, rows=100)
     effects = {"day": rows.codes, "shuffled": random.permutation(rows.codes)}
-    by_unit = {each.unit: each for each in design_effects(rows, text, effects)}
+    by_unit = {claim.unit: claim for claim in design_effects(rows, text, effects)}
     assert by_unit["day"].is_large
     assert not by_unit["shuffled"].is_large
-    assert [each.unit for each in wrong_units(list(by_unit.values()), unit="row")] == ["day"]
+    assert [claim.unit for claim in wrong_units(list(by_unit.values()), unit="row")] == ["day"]
     assert wrong_units(list(by_unit.values()), unit="day") == []
 
 
@@ -101,7 +101,7 @@ def test_a_unit_that_is_smaller_than_what_varies_together_is_told() -> None:
     rows = binary_days(seed=3, days=60, rows=96)
     hours = np.arange(rows.rows) // 4
     effects = design_effects(rows, text, {"hour": hours, "day": rows.codes, "week": rows.codes // 7})
-    assert [each.unit for each in wrong_units(effects, unit="hour")][:1] == ["day"]
+    assert [claim.unit for claim in wrong_units(effects, unit="hour")][:1] == ["day"]
     assert wrong_units(effects, unit="day") == []
 
 

@@ -31,12 +31,12 @@ def budget(tmp_path: Path) -> Iterator[Budget]:
     ledger.close()
 
 
-def asked(budget: Budget, product: Product, comparison: str, window: tuple[str, ...] = WINDOW) -> Look:
+def look_at(budget: Budget, product: Product, comparison: str, window: tuple[str, ...] = WINDOW) -> Look:
     return budget.charge(product, tested=window, comparison=comparison, gate=gate_digest(product), run="run")
 
 
 def test_a_look_is_charged_before_its_verdict(budget: Budget, product: Product) -> None:
-    look = asked(budget, product, "one")
+    look = look_at(budget, product, "one")
     assert (look.number, look.decision, look.window) == (1, None, WINDOW)
     window = budget.window(product, WINDOW)
     assert (window.left, window.ships, window.level) == (2, 0, level(product.gates.budget))
@@ -46,42 +46,42 @@ def test_a_look_is_charged_before_its_verdict(budget: Budget, product: Product) 
 
 
 def test_the_same_comparison_again_is_free(budget: Budget, product: Product) -> None:
-    first = asked(budget, product, "one")
-    assert asked(budget, product, "one") == first
+    first = look_at(budget, product, "one")
+    assert look_at(budget, product, "one") == first
     budget.settle(product, first, "INCONCLUSIVE")
     budget.settle(product, first, "INCONCLUSIVE")
-    assert asked(budget, product, "one").decision == "INCONCLUSIVE"
+    assert look_at(budget, product, "one").decision == "INCONCLUSIVE"
     assert [entry.kind for entry in budget.ledger.entries()] == ["look", "verdict"]
 
 
 def test_after_a_crash_between_look_and_verdict_asking_again_is_free(budget: Budget, product: Product) -> None:
-    asked(budget, product, "one")
-    again = asked(budget, product, "one")
+    look_at(budget, product, "one")
+    again = look_at(budget, product, "one")
     budget.settle(product, again, "ACCEPT")
     assert (budget.window(product, WINDOW).ships, len(budget.window(product, WINDOW).looks)) == (1, 1)
 
 
 def test_a_window_is_retired_by_its_looks(budget: Budget, product: Product) -> None:
     for number in range(3):
-        budget.settle(product, asked(budget, product, f"{number}"), "REJECT")
+        budget.settle(product, look_at(budget, product, f"{number}"), "REJECT")
     with pytest.raises(WindowRetired, match=r"trains: the test window 2013-02 to 2013-03 is retired: 3 of 3 looks are used"):
-        asked(budget, product, "another")
+        look_at(budget, product, "another")
     (refusal,) = [entry.body for entry in budget.ledger.entries() if entry.kind == "refusal"]
     assert (refusal["comparison"], refusal["stage"]) == ("another", "evaluation")
     assert "3 of 3 looks are used" in refusal["reasons"][0]
-    assert asked(budget, product, "1").number == 2
-    assert asked(budget, product, "fresh", ("2013-03", "2013-04")).number == 1
+    assert look_at(budget, product, "1").number == 2
+    assert look_at(budget, product, "fresh", ("2013-03", "2013-04")).number == 1
 
 
 def test_a_window_is_retired_by_what_it_let_through(budget: Budget, product: Product) -> None:
-    budget.settle(product, asked(budget, product, "one"), "ACCEPT")
+    budget.settle(product, look_at(budget, product, "one"), "ACCEPT")
     with pytest.raises(WindowRetired, match="let through 1 of at most 1"):
-        asked(budget, product, "another")
-    assert asked(budget, product, "one").decision == "ACCEPT"
+        look_at(budget, product, "another")
+    assert look_at(budget, product, "one").decision == "ACCEPT"
 
 
 def test_what_was_let_through_once_stays_used(budget: Budget, product: Product) -> None:
-    look = asked(budget, product, "one")
+    look = look_at(budget, product, "one")
     for decision in ("ACCEPT", "REJECT", "INCONCLUSIVE"):
         budget.settle(product, look, decision)
     assert budget.window(product, WINDOW).ships == 1
@@ -94,9 +94,9 @@ def test_a_verdict_without_a_look_counts_for_nothing(budget: Budget, product: Pr
 
 def test_other_products_have_budgets_of_their_own(budget: Budget, product: Product) -> None:
     other = product.model_copy(update={"name": "buses"})
-    asked(budget, product, "one")
+    look_at(budget, product, "one")
     assert budget.windows(other) == []
-    assert asked(budget, other, "one").number == 1
+    assert look_at(budget, other, "one").number == 1
     assert [window.partitions for window in budget.windows(product)] == [WINDOW]
 
 
@@ -112,7 +112,7 @@ def test_fifty_candidates_on_one_window_get_three_answers(budget: Budget, produc
     for number in range(50):
         comparison = asked_of(product, candidate=f"model {number}", tested=dict.fromkeys(WINDOW, "rows"))
         try:
-            asked(budget, product, comparison)
+            look_at(budget, product, comparison)
         except WindowRetired:
             continue
         answered += 1
@@ -122,101 +122,101 @@ def test_fifty_candidates_on_one_window_get_three_answers(budget: Budget, produc
 def test_a_changed_gates_block_is_another_look_at_the_same_window(tmp_path: Path, budget: Budget, product: Product) -> None:
     tested = dict.fromkeys(WINDOW, "rows")
     milder = gated(tmp_path / "milder", budget={"alpha": 0.2, "looks": 3, "ships": 1})
-    one, other = (asked_of(each, candidate="model", tested=tested) for each in (product, milder))
+    one, other = (asked_of(product, candidate="model", tested=tested) for product in (product, milder))
     assert one != other
-    assert [asked(budget, each, c).number for each, c in ((product, one), (milder, other))] == [1, 2]
+    assert [look_at(budget, product, c).number for product, c in ((product, one), (milder, other))] == [1, 2]
 
 
 def test_raising_the_looks_grants_a_window_none_that_was_asked_before(tmp_path: Path, budget: Budget, product: Product) -> None:
     for number in range(2):
-        asked(budget, product, f"{number}")
+        look_at(budget, product, f"{number}")
     larger = gated(tmp_path / "larger", budget={"alpha": 0.05, "looks": 9, "ships": 4})
     assert (budget.window(larger, WINDOW).left, budget.window(larger, ("2013-09", "2013-10")).left) == (1, 9)
-    asked(budget, larger, "the last that is left")
+    look_at(budget, larger, "the last that is left")
     with pytest.raises(WindowRetired, match=r"3 of 3 looks are used; that 9 are declared now grants it none"):
-        asked(budget, larger, "one more")
+        look_at(budget, larger, "one more")
 
 
 def test_raising_the_promotions_grants_a_window_none_that_was_asked_before(
     tmp_path: Path, budget: Budget, product: Product
 ) -> None:
-    budget.settle(product, asked(budget, product, "one"), "ACCEPT")
+    budget.settle(product, look_at(budget, product, "one"), "ACCEPT")
     larger = gated(tmp_path / "larger", budget={"alpha": 0.05, "looks": 9, "ships": 4})
     with pytest.raises(WindowRetired, match="let through 1 of at most 1"):
-        asked(budget, larger, "another")
+        look_at(budget, larger, "another")
 
 
 def test_a_smaller_budget_holds_for_windows_that_were_asked_before(tmp_path: Path, budget: Budget, product: Product) -> None:
-    asked(budget, product, "one")
+    look_at(budget, product, "one")
     smaller = gated(tmp_path / "smaller", budget={"alpha": 0.05, "looks": 1, "ships": 1})
     with pytest.raises(WindowRetired):
-        asked(budget, smaller, "and another")
+        look_at(budget, smaller, "and another")
 
 
 def test_a_window_of_another_length_keeps_the_charges_of_its_rows(budget: Budget, product: Product) -> None:
     for number in range(2):
-        asked(budget, product, f"{number}")
+        look_at(budget, product, f"{number}")
     longer, single = (*WINDOW, "2013-04"), ("2013-03",)
-    assert [budget.window(product, each).left for each in (WINDOW, longer, single, ("2013-04",))] == [1, 1, 1, 3]
-    assert asked(budget, product, "longer", longer).number == 1
-    assert [budget.window(product, each).left for each in (WINDOW, longer, single, ("2013-04",))] == [0, 0, 0, 2]
+    assert [budget.window(product, window).left for window in (WINDOW, longer, single, ("2013-04",))] == [1, 1, 1, 3]
+    assert look_at(budget, product, "longer", longer).number == 1
+    assert [budget.window(product, window).left for window in (WINDOW, longer, single, ("2013-04",))] == [0, 0, 0, 2]
     with pytest.raises(WindowRetired, match=r"3 of 3 looks are used, 2 of them at other windows that hold its rows"):
-        asked(budget, product, "longer still", longer)
+        look_at(budget, product, "longer still", longer)
     assert [window.left for window in budget.windows(product)] == [0, 0]
 
 
 def test_a_promotion_on_a_window_of_another_length_uses_its_rows_up(budget: Budget, product: Product) -> None:
-    budget.settle(product, asked(budget, product, "one"), "ACCEPT")
+    budget.settle(product, look_at(budget, product, "one"), "ACCEPT")
     with pytest.raises(WindowRetired, match="let through 1 of at most 1"):
-        asked(budget, product, "shorter", ("2013-03",))
+        look_at(budget, product, "shorter", ("2013-03",))
 
 
 def test_windows_of_one_length_that_overlap_have_budgets_of_their_own(budget: Budget, product: Product) -> None:
-    asked(budget, product, "one")
+    look_at(budget, product, "one")
     assert budget.window(product, ("2013-03", "2013-04")).left == 3
 
 
 @pytest.mark.parametrize("order", [WINDOW, WINDOW[::-1], (WINDOW[1], WINDOW[0], WINDOW[1])])
 def test_partitions_in_another_order_are_the_same_window(budget: Budget, product: Product, order: tuple[str, ...]) -> None:
     for number in range(3):
-        asked(budget, product, f"{number}")
+        look_at(budget, product, f"{number}")
     with pytest.raises(WindowRetired):
-        asked(budget, product, "again", order)
+        look_at(budget, product, "again", order)
     assert len(budget.windows(product)) == 1
 
 
 def test_data_that_is_delivered_again_is_the_same_window_and_another_look(budget: Budget, product: Product) -> None:
     contents = ("rows", "corrected", "corrected again", "once more")
-    comparisons = [asked_of(product, candidate="model", tested=dict.fromkeys(WINDOW, each)) for each in contents]
-    assert [asked(budget, product, each).number for each in comparisons[:3]] == [1, 2, 3]
+    comparisons = [asked_of(product, candidate="model", tested=dict.fromkeys(WINDOW, product_)) for product_ in contents]
+    assert [look_at(budget, product, product_).number for product_ in comparisons[:3]] == [1, 2, 3]
     with pytest.raises(WindowRetired):
-        asked(budget, product, comparisons[3])
+        look_at(budget, product, comparisons[3])
 
 
-def _ask_many(url: str, folder: str, worker: int, told: "multiprocessing.Queue[int]") -> None:
+def _ask_many(url: str, folder: str, worker: int, queue: "multiprocessing.Queue[int]") -> None:
     from ml_assets.spec.product import load
 
     ledger, spec, charged = Ledger(url), load(Path(folder)), 0
     for number in range(5):
         try:
-            asked(Budget(ledger), spec, f"{worker} {number}")
+            look_at(Budget(ledger), spec, f"{worker} {number}")
         except WindowRetired:
             continue
         charged += 1
     ledger.close()
-    told.put(charged)
+    queue.put(charged)
 
 
 @pytest.mark.long
 def test_processes_that_ask_at_once_share_one_budget(tmp_path: Path, budget: Budget, product: Product) -> None:
-    asked(budget, product, "before")
+    look_at(budget, product, "before")
     context = multiprocessing.get_context("spawn")
-    told = context.Queue()
+    queue = context.Queue()
     arguments = (budget.ledger.url, str(product.folder))
-    workers = [context.Process(target=_ask_many, args=(*arguments, number, told)) for number in range(4)]
+    workers = [context.Process(target=_ask_many, args=(*arguments, number, queue)) for number in range(4)]
     for worker in workers:
         worker.start()
-    charged = [told.get(timeout=120) for _ in workers]
+    charged = [queue.get(timeout=120) for _ in workers]
     for worker in workers:
         worker.join(timeout=60)
     assert sum(charged) == 2

@@ -56,20 +56,20 @@ def test_symmetric_units_are_held_against_the_t_interval_of_their_means() -> Non
     means = (rows.scores["candidate"] - rows.y).reshape(25, -1).mean(axis=1)
     means = np.concatenate([means, 2 * means.mean() - means])  # without skewness
     mirrored = panel(task="regression", y=np.zeros(50), scores={"candidate": means}, unit=np.arange(50), columns={})
-    found = judged("bias(candidate) > 0.5", mirrored)
+    claim = judged("bias(candidate) > 0.5", mirrored)
     error = means.std(ddof=1) / np.sqrt(50)
-    assert found.estimate == pytest.approx(means.mean())
-    assert found.standard_error == pytest.approx(error)
-    assert found.low == pytest.approx(means.mean() - t.ppf(1 - LEVEL, 49) * error)
-    assert found.high == pytest.approx(means.mean() + t.ppf(1 - LEVEL, 49) * error)
-    assert found.p == pytest.approx(t.sf((means.mean() - 0.5) / error, 49), rel=1e-6)
+    assert claim.estimate == pytest.approx(means.mean())
+    assert claim.standard_error == pytest.approx(error)
+    assert claim.low == pytest.approx(means.mean() - t.ppf(1 - LEVEL, 49) * error)
+    assert claim.high == pytest.approx(means.mean() + t.ppf(1 - LEVEL, 49) * error)
+    assert claim.p == pytest.approx(t.sf((means.mean() - 0.5) / error, 49), rel=1e-6)
 
 
 @pytest.mark.parametrize(("constant", "outcome"), [(0.0, "PASS"), (1.0, "UNDECIDED"), (2.0, "FAIL")])
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_a_claim_passes_is_undecided_or_fails(constant: float, outcome: str, kind: str) -> None:
-    found = judged(f"bias(candidate) > {constant}", pairs(units=30, mean=1, spread=0.5), kind)
-    assert found.outcome == ("PASS" if kind == "veto" and outcome == "UNDECIDED" else outcome)
+    claim = judged(f"bias(candidate) > {constant}", pairs(units=30, mean=1, spread=0.5), kind)
+    assert claim.outcome == ("PASS" if kind == "veto" and outcome == "UNDECIDED" else outcome)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -109,20 +109,20 @@ def test_skewness_makes_a_proof_harder_where_it_hides_what_speaks_against_it_and
 
 def test_a_proof_gets_harder_without_a_step_as_units_lean() -> None:
     leans = np.linspace(-0.6, 0.1, 71)
-    found = [Shown(1.0, spread(0.3, 30, float(lean)), 0.0, ">").p_proof for lean in leans]
-    steps = np.diff(np.log(found))
+    claim = [Shown(1.0, spread(0.3, 30, float(lean)), 0.0, ">").p_proof for lean in leans]
+    steps = np.diff(np.log(claim))
     assert (steps <= 1e-12).all()
     assert steps.min() > -0.2  # what a hundredth more of it costs, as a share of p
 
 
 def test_the_units_that_are_asked_for_would_decide() -> None:
-    found = judged("bias(candidate) > 0.8", pairs(units=20, mean=1, spread=0.5, seed=3))
-    assert found.outcome == "UNDECIDED"
-    assert found.further_units is not None
-    enough = 20 + found.further_units
+    claim = judged("bias(candidate) > 0.8", pairs(units=20, mean=1, spread=0.5, seed=3))
+    assert claim.outcome == "UNDECIDED"
+    assert claim.further_units is not None
+    enough = 20 + claim.further_units
     for units, decides in ((enough, True), (enough - 1, False)):
         share = np.sqrt(20 / units)
-        again = Shown(found.estimate, spread(found.standard_error * share, units, found.skewness * share), 0.8, ">")
+        again = Shown(claim.estimate, spread(claim.standard_error * share, units, claim.skewness * share), 0.8, ">")
         assert (again.p_proof <= LEVEL) is decides
 
 
@@ -134,15 +134,15 @@ def test_what_is_detectable_is_shown_four_times_out_of_five() -> None:
 
 
 def test_a_veto_that_passes_says_what_it_would_not_see() -> None:
-    told = [judged("bias(candidate) < 1.5", pairs(units=30, mean=1, spread=1, seed=s), "veto").message for s in range(60)]
-    edge = np.mean([float(message.split("a truth of ")[1].split(" ")[0]) for message in told])
+    messages = [judged("bias(candidate) < 1.5", pairs(units=30, mean=1, spread=1, seed=s), "veto").message for s in range(60)]
+    edge = np.mean([float(message.split("a truth of ")[1].split(" ")[0]) for message in messages])
     seen = [judged("bias(candidate) < 1.5", pairs(units=30, mean=edge, spread=1, seed=s), "veto").outcome for s in range(1, 300)]
     assert 0.7 <= seen.count("FAIL") / len(seen) <= 0.9
 
 
 def test_a_finding_says_what_the_units_were_worth() -> None:
-    found = judged("bias(candidate) > 0", pairs(units=30, mean=1, spread=0.5))
-    assert found.message.endswith("30 units worth 30 (r 0.00, lean " + f"{found.skewness:.2f})")
+    claim = judged("bias(candidate) > 0", pairs(units=30, mean=1, spread=0.5))
+    assert claim.message.endswith("30 units worth 30 (r 0.00, lean " + f"{claim.skewness:.2f})")
 
 
 # --- nothing undefined passes ---
@@ -152,26 +152,26 @@ def test_a_finding_says_what_the_units_were_worth() -> None:
 @pytest.mark.parametrize("text", TEXTS)
 def test_one_unit_never_passes(text: str, kind: str) -> None:
     given = arguments(rows=300)
-    found = judged(text, panel(**given | {"unit": np.zeros(300)}), kind)
-    assert found.outcome == "UNDECIDED"
-    assert "one unit" in found.message or "at least" in found.message
+    claim = judged(text, panel(**given | {"unit": np.zeros(300)}), kind)
+    assert claim.outcome == "UNDECIDED"
+    assert "one unit" in claim.message or "at least" in claim.message
 
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 @pytest.mark.parametrize("text", ["roc_auc(candidate) > 0.01", "pr_auc(candidate) > 0.01", "tpr(candidate) > 0"])
 def test_an_undefined_metric_never_passes(text: str, kind: str) -> None:
     given = arguments(rows=300)
-    found = judged(text, panel(**given | {"y": np.zeros(300)}), kind)
-    assert found.outcome == "UNDECIDED"
-    assert "undefined" in found.message
+    claim = judged(text, panel(**given | {"y": np.zeros(300)}), kind)
+    assert claim.outcome == "UNDECIDED"
+    assert "undefined" in claim.message
 
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_a_slice_without_a_row_never_passes(kind: str) -> None:
     for text in ("brier(candidate, line=C) < 0.99", "brier(candidate, line=C) - brier(candidate, line=A) < 0.99"):
-        found = judged(text, window(), kind)
-        assert found.outcome == "UNDECIDED"
-        assert "line=C" in found.message
+        claim = judged(text, window(), kind)
+        assert claim.outcome == "UNDECIDED"
+        assert "line=C" in claim.message
 
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
@@ -183,14 +183,14 @@ def test_a_slice_in_too_few_units_never_passes(text: str, kind: str) -> None:
     """Rows of one unit have influences that sum to nothing: without a minimum they would seem to be without error."""
     given = arguments()
     line = np.where(given["unit"] == 3, "B", "A")
-    found = judged(text, panel(**given | {"columns": {"line": line}}), kind, minimum=MinimumSpec(units=20))
-    assert found.outcome == ("UNDECIDED" if "line=B" in text else "PASS")
+    claim = judged(text, panel(**given | {"columns": {"line": line}}), kind, minimum=MinimumSpec(units=20))
+    assert claim.outcome == ("UNDECIDED" if "line=B" in text else "PASS")
 
 
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_a_level_that_should_be_there_and_is_not_never_passes(kind: str) -> None:
-    found = judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], expected={"line": ["A", "B", "C"]})
-    assert (found.outcome, found.missing) == ("UNDECIDED", ("line=C",))
+    claim = judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], expected={"line": ["A", "B", "C"]})
+    assert (claim.outcome, claim.missing) == ("UNDECIDED", ("line=C",))
     assert judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], expected={"line": ["A"]}).outcome == "PASS"
     ratio = judged("ratio(brier, by: line) > 0.01", window(), kind, expected={"line": ["C"]})
     assert (ratio.outcome, ratio.missing) == ("UNDECIDED", ("line=C",))
@@ -199,9 +199,9 @@ def test_a_level_that_should_be_there_and_is_not_never_passes(kind: str) -> None
 @pytest.mark.parametrize("kind", ["prove", "veto"])
 def test_slices_that_are_all_too_small_never_pass(kind: str) -> None:
     few = MinimumSpec(units=20, positives=100_000)
-    found = judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], minimum=few)
-    assert found.outcome == "UNDECIDED"
-    assert "at least 100,000" in found.message
+    claim = judged("brier(candidate) < 0.99", window(), kind, for_each=["line"], minimum=few)
+    assert claim.outcome == "UNDECIDED"
+    assert "at least 100,000" in claim.message
     assert judged("ratio(brier, by: line) > 0.01", window(), kind, minimum=few).outcome == "UNDECIDED"
 
 
@@ -209,14 +209,14 @@ def test_small_slices_are_judged_together() -> None:
     given = arguments()
     random = np.random.default_rng(1)
     line = np.where(random.random(6000) < 0.7, "A", random.integers(0, 8, 6000).astype(str))
-    found = judged(
+    claim = judged(
         "brier(candidate) < 0.99",
         panel(**given | {"columns": {"line": line}}),
         "veto",
         for_each=["line"],
         minimum=MinimumSpec(positives=150),
     )
-    assert [part.where.split(":")[0] for part in found.parts] in (
+    assert [part.where.split(":")[0] for part in claim.parts] in (
         ["line=A", "line=(the others)"],
         ["line=(the others)", "line=A"],
     )
@@ -226,9 +226,9 @@ def test_small_slices_are_judged_together() -> None:
 def test_units_that_are_all_the_same_prove_nothing(text: str) -> None:
     rows = window()
     perfect = with_scores(rows, candidate=0.05 + 0.9 * rows.y, champion=0.04 + 0.9 * rows.y)
-    found = judged(text, perfect)
-    assert (found.outcome, found.standard_error) == ("UNDECIDED", 0)
-    assert "tells no error" in found.message
+    claim = judged(text, perfect)
+    assert (claim.outcome, claim.standard_error) == ("UNDECIDED", 0)
+    assert "tells no error" in claim.message
     assert judged(text, perfect, "veto").outcome == "PASS"
 
 
@@ -270,9 +270,9 @@ def test_a_group_whose_rate_is_zero_has_no_ratio() -> None:
     rows = window()
     never = np.where(rows.columns["line"].to_numpy() == "A", 0.0, rows.scores["candidate"])
     for kind in ("prove", "veto"):
-        found = judged("ratio(selection_rate, by: line) > 0.8", with_scores(rows, candidate=never), kind)
-        assert found.outcome == "UNDECIDED"
-        assert "undefined" in found.message
+        claim = judged("ratio(selection_rate, by: line) > 0.8", with_scores(rows, candidate=never), kind)
+        assert claim.outcome == "UNDECIDED"
+        assert "undefined" in claim.message
 
 
 # --- metamorphic ---
@@ -338,15 +338,15 @@ def test_more_slices_are_held_to_holm() -> None:
     """The worst of two slices fails at half of its p."""
     rows = window()
     for kind in ("veto", "prove"):
-        found = judged("brier(candidate) - brier(champion) < -0.04", rows, kind, for_each=["line"], level=0.05)
-        assert len(found.parts) == 2
+        claim = judged("brier(candidate) - brier(champion) < -0.04", rows, kind, for_each=["line"], level=0.05)
+        assert len(claim.parts) == 2
         alone = [
             judged(f"brier(candidate, {p.where}) - brier(champion, {p.where}) < -0.04", rows, "veto", level=0.05)
-            for p in found.parts
+            for p in claim.parts
         ]
         if kind == "veto":
-            smallest = min(each.p for each in alone)
-            assert min(part.p for part in found.parts) == pytest.approx(min(1, 2 * smallest))
+            smallest = min(part.p for part in alone)
+            assert min(part.p for part in claim.parts) == pytest.approx(min(1, 2 * smallest))
 
 
 def test_a_claim_knows_the_models_that_it_measures() -> None:

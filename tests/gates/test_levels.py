@@ -35,10 +35,10 @@ def test_an_asker_who_knows_the_verdicts_keeps_alpha_over_the_window() -> None:
     at = level(SimpleNamespace(alpha=0.2, looks=looks, ships=ships))
     wrong = 0
     for _ in range(4000):
-        asked, shipped = 0, 0
-        while asked < looks and shipped < ships:
+        looks_now, shipped = 0, 0
+        while looks_now < looks and shipped < ships:
             shipped += random.random() <= at
-            asked += 1
+            looks_now += 1
         wrong += shipped > 0
     assert wrong / 4000 <= 0.2
 
@@ -71,7 +71,7 @@ def test_holm_is_his_step_down(p_values: list[float]) -> None:
 def test_what_could_not_be_tested_counts_and_stays_undefined(p_values: list[float], place: int) -> None:
     with_nan = [*p_values[:place], float("nan"), *p_values[place:]]
     adjusted = holm(with_nan)
-    known = [each for each in adjusted if not np.isnan(each)]
+    known = [level for level in adjusted if not np.isnan(level)]
     assert len(known) == len(p_values)
     assert known == pytest.approx(holm([*p_values, 1.0])[:-1])
 

@@ -15,35 +15,35 @@ from tests.support.gated import spread
 from tests.support.scored import rows
 
 
-def made() -> Panel:
+def own_panel() -> Panel:
     given = rows()
     return panel(task="binary", y=given["y"], scores=given["scores"], unit=given["unit"], columns=given["slices"])
 
 
 def test_inverted_scores_rank_the_other_way_round() -> None:
-    found = made()
-    scores = found.scores["candidate"]
-    assert roc_auc(found.y, m.inverted(scores, task="binary")) == pytest.approx(1 - roc_auc(found.y, scores))
+    panel = own_panel()
+    scores = panel.scores["candidate"]
+    assert roc_auc(panel.y, m.inverted(scores, task="binary")) == pytest.approx(1 - roc_auc(panel.y, scores))
     values = np.array([1.0, 2.0, 6.0])
     assert m.inverted(values, task="regression").tolist() == [5.0, 4.0, 0.0]
 
 
 def test_misaligned_scores_are_the_same_scores_and_know_nothing() -> None:
-    found = made()
-    scores = found.scores["candidate"]
+    panel = own_panel()
+    scores = panel.scores["candidate"]
     moved = m.misaligned(scores)
     assert sorted(moved) == sorted(scores)
-    assert abs(roc_auc(found.y, moved) - 0.5) < 0.05 < roc_auc(found.y, scores) - 0.5
+    assert abs(roc_auc(panel.y, moved) - 0.5) < 0.05 < roc_auc(panel.y, scores) - 0.5
 
 
 def test_shaken_scores_move_whole_units_by_the_same_log_odds() -> None:
-    found = made()
-    scores = found.scores["champion"]
-    moved = m.shaken(scores, found.codes, np.random.default_rng(0), size=0.5, task="binary")
+    panel = own_panel()
+    scores = panel.scores["champion"]
+    moved = m.shaken(scores, panel.codes, np.random.default_rng(0), size=0.5, task="binary")
     shift = np.log(moved / (1 - moved)) - np.log(scores / (1 - scores))
     assert np.allclose(np.abs(shift), 0.5)
-    assert all(np.ptp(shift[found.codes == code]) < 1e-9 for code in np.unique(found.codes))
-    assert {round(each, 6) for each in shift} == {0.5, -0.5}
+    assert all(np.ptp(shift[panel.codes == code]) < 1e-9 for code in np.unique(panel.codes))
+    assert {round(value, 6) for value in shift} == {0.5, -0.5}
 
 
 def test_rows_are_spoilt_where_they_should_be_and_nowhere_else() -> None:
@@ -71,12 +71,12 @@ def test_features_are_spoilt_from_the_costliest_on_until_the_harm_is_clear() -> 
 
 
 def test_a_window_drawn_again_holds_whole_units_each_its_own() -> None:
-    found = made()
-    drawn = redrawn(found, np.random.default_rng(0), units=50)
+    panel = own_panel()
+    drawn = redrawn(panel, np.random.default_rng(0), units=50)
     assert drawn.units.count == 50
-    sizes = {int(size) for size in np.bincount(found.codes)}
+    sizes = {int(size) for size in np.bincount(panel.codes)}
     assert {int(size) for size in np.bincount(drawn.codes)} <= sizes
-    assert set(drawn.scores["candidate"]) <= set(found.scores["candidate"])
+    assert set(drawn.scores["candidate"]) <= set(panel.scores["candidate"])
 
 
 @pytest.mark.parametrize(("hits", "tries"), [(0, 20), (3, 20), (20, 20), (1, 1)])
@@ -102,8 +102,8 @@ def test_power_is_the_share_of_simulated_tests_that_pass_and_units_for_it_are_en
 def test_a_design_effect_is_the_ratio_of_variances_with_a_bound_from_its_few_units() -> None:
     fine = [Shown(0.0, spread(0.01, 30), 0.0, ">") for _ in range(12)]
     coarse = [Shown(0.0, spread(0.02, 5), 0.0, ">") for _ in range(12)]
-    found = design({"day": fine, "week": coarse}, unit="day", coarser="week")
-    assert found is not None
-    assert found.effect == pytest.approx(4)
-    assert found.low == pytest.approx(4 * 48 / stats.chi2.ppf(0.95, 48))
+    effect = design({"day": fine, "week": coarse}, unit="day", coarser="week")
+    assert effect is not None
+    assert effect.effect == pytest.approx(4)
+    assert effect.low == pytest.approx(4 * 48 / stats.chi2.ppf(0.95, 48))
     assert design({"day": [], "week": []}, unit="day", coarser="week") is None

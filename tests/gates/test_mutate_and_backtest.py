@@ -45,15 +45,15 @@ def backtested(at: Home, *options: str) -> tuple[int, dict[str, Any]]:
 
 def claims(**changes: str) -> list[dict[str, object]]:
     """The claims, some with another text; an empty text takes a claim out."""
-    found: list[dict[str, object]] = []
+    diagnoses: list[dict[str, object]] = []
     for claim in GATES["claims"]:  # type: ignore[attr-defined]
         if (text := changes.get(claim["name"])) != "":
-            found.append({**claim, **({"prove": text} if text else {})})
-    return found
+            diagnoses.append({**claim, **({"prove": text} if text else {})})
+    return diagnoses
 
 
-def codes(told: dict[str, Any], severity: str = "error") -> set[tuple[str, str]]:
-    return {(each["code"], each["claim"]) for each in told["diagnoses"] if each["severity"] == severity}
+def codes(report: dict[str, Any], severity: str = "error") -> set[tuple[str, str]]:
+    return {(partition["code"], partition["claim"]) for partition in report["diagnoses"] if partition["severity"] == severity}
 
 
 @pytest.mark.long
@@ -76,26 +76,26 @@ def test_a_margin_is_tried_with_many_candidates_and_the_draws_have_a_seed(
 
 def test_every_mutant_is_caught_and_nothing_is_charged_or_written(gates_home: Home) -> None:
     before = gates_home.counts(), sorted(gates_home.folder.rglob("store/*/*"))
-    code, told = mutated(gates_home, "--draws", "4")
-    assert (code, told["partition"], told["control"], told["findings"]) == (0, NEWEST, "ACCEPT", [])
-    fates = {each["mutant"]: each["fate"] for each in told["mutants"]}
+    code, report = mutated(gates_home, "--draws", "4")
+    assert (code, report["partition"], report["control"], report["findings"]) == (0, NEWEST, "ACCEPT", [])
+    fates = {partition["mutant"]: partition["fate"] for partition in report["mutants"]}
     assert fates == {
         **dict.fromkeys(mutants(), "caught"),
         **dict.fromkeys((SLOW, *LEAKS), "not tried"),
         STALE: "within the margin",
         STORM: "within the margin",
     }
-    assert all(each["caught_by"][0]["reason"] for each in told["mutants"] if each["fate"] == "caught")
+    assert all(partition["caught_by"][0]["reason"] for partition in report["mutants"] if partition["fate"] == "caught")
     assert (gates_home.counts(), sorted(gates_home.folder.rglob("store/*/*"))) == before
 
 
 def test_each_mutant_is_caught_by_what_is_there_for_it(gates_home: Home) -> None:
     names = ("dropped slice", "short window", "test rows in training", "replayed verdict", "changed model file")
-    _, told = mutated(gates_home, *(part for name in names for part in ("--only", name)))
-    first = {each["mutant"]: each["caught_by"][0]["gate"] for each in told["mutants"]}
+    _, report = mutated(gates_home, *(part for name in names for part in ("--only", name)))
+    first = {partition["mutant"]: partition["caught_by"][0]["gate"] for partition in report["mutants"]}
     gates = ("slices", "minimum", "evaluation", "release", "bundle_intact")
     assert first == dict(zip(names, gates, strict=True))
-    assert told["pairs"] == []
+    assert report["pairs"] == []
 
 
 def test_a_block_with_a_floor_alone_lets_mutants_through_and_names_them(gates_home: Home, tmp_path: Path) -> None:
@@ -110,21 +110,21 @@ def test_a_block_with_a_floor_alone_lets_mutants_through_and_names_them(gates_ho
 def test_slow_answers_are_left_to_staging_and_are_a_finding_where_staging_measures_nothing(
     gates_home: Home, tmp_path: Path
 ) -> None:
-    code, told = mutated(gates_home, "--only", SLOW)
-    assert (code, told["findings"]) == (0, [])
-    assert "staging judges latency: latency_holds lets through at most 1.5 times" in told["mutants"][0]["told"]
+    code, report = mutated(gates_home, "--only", SLOW)
+    assert (code, report["findings"]) == (0, [])
+    assert "staging judges latency: latency_holds lets through at most 1.5 times" in report["mutants"][0]["told"]
     unmeasured = gates_home.copy(tmp_path / "home")
     unmeasured.edit("product.yaml", (r"\nstaging: [^\n]*\n", "\n"))
-    code, told = mutated(unmeasured, "--only", SLOW)
-    assert (code, told["findings"]) == (1, [SLOW])
-    assert "declare `staging: {p99_ratio: 1.5, attempts: 3}`" in told["mutants"][0]["advice"]
+    code, report = mutated(unmeasured, "--only", SLOW)
+    assert (code, report["findings"]) == (1, [SLOW])
+    assert "declare `staging: {p99_ratio: 1.5, attempts: 3}`" in report["mutants"][0]["advice"]
 
 
 def test_a_gate_that_stops_what_answers_too_catches_nothing(gates_home: Home, tmp_path: Path) -> None:
     blind = policy(tmp_path, claims=[FLOOR | {"prove": "roc_auc(candidate) > 0.99"}])
-    code, told = mutated(gates_home, "--policy", str(blind), "--only", "constant scores")
-    assert (code, told["control"], told["findings"]) == (1, "REJECT", ["constant scores"])
-    assert "stops the release that serves now too" in told["mutants"][0]["told"]
+    code, report = mutated(gates_home, "--policy", str(blind), "--only", "constant scores")
+    assert (code, report["control"], report["findings"]) == (1, "REJECT", ["constant scores"])
+    assert "stops the release that serves now too" in report["mutants"][0]["told"]
 
 
 def test_an_unknown_mutant_or_partition_is_answered_with_those_there_are(gates_home: Home) -> None:
@@ -136,16 +136,16 @@ def test_an_unknown_mutant_or_partition_is_answered_with_those_there_are(gates_h
 
 
 def test_the_past_is_taken_through_the_products_own_block(gates_home: Home) -> None:
-    code, told = backtested(gates_home, "--windows", "200")
-    assert (code, told["errors"]) == (0, 0)
-    first, second = told["partitions"]
+    code, report = backtested(gates_home, "--windows", "200")
+    assert (code, report["errors"]) == (0, 0)
+    first, second = report["partitions"]
     assert (first["partition"], first["decision"], first["champion"], first["answers"]) == ("2013-02", "ACCEPT", None, "2013-02")
     assert (second["champion"], second["anchor"], second["answers"]) == ("2013-02", "2013-02", NEWEST)
     assert (second["partition"], second["decision"]) == (NEWEST, "ACCEPT")
     assert {claim["name"] for claim in second["claims"]} == {claim["name"] for claim in GATES["claims"]}  # type: ignore[attr-defined]
     stored = gates_home.get("evaluation", NEWEST).facts["verdict"]
     assert [c["estimate"] for c in second["claims"]] == [c["estimate"] for c in stored["claims"]]
-    planted = {row["planted"]: row for row in told["planted"]}
+    planted = {row["planted"]: row for row in report["planted"]}
     for name in ("shuffled labels", "constant", "lost strong feature", "worse by 1.5 margins"):
         assert planted[name]["accepted"] == 0, name
     assert planted["A/A identical"]["accepted"] == planted["A/A identical"]["tries"] == 1
@@ -158,9 +158,9 @@ def test_the_past_is_taken_through_the_products_own_block(gates_home: Home) -> N
 
 def test_a_block_that_accepts_shuffled_labels_is_vacuous(gates_home: Home, tmp_path: Path) -> None:
     vacuous = policy(tmp_path, claims=[{"name": "floor", "prove": "roc_auc(candidate) > 0.3"}])
-    code, told = backtested(gates_home, "--policy", str(vacuous))
+    code, report = backtested(gates_home, "--policy", str(vacuous))
     assert code == 1
-    assert ("VACUOUS", "all") in codes(told)
+    assert ("VACUOUS", "all") in codes(report)
 
 
 def test_a_margin_of_nothing_at_a_generous_level_is_a_coin_flip_of_the_size_of_seeds(gates_home: Home, tmp_path: Path) -> None:
@@ -169,26 +169,26 @@ def test_a_margin_of_nothing_at_a_generous_level_is_a_coin_flip_of_the_size_of_s
         budget={"alpha": 0.45, "looks": 1, "exception": "a coin is to be flipped"},
         claims=claims(not_worse="roc_auc(candidate) - roc_auc(champion) > -0.0001"),
     )
-    code, told = backtested(gates_home, "--policy", str(flip), "--windows", "10")
+    code, report = backtested(gates_home, "--policy", str(flip), "--windows", "10")
     assert code == 1
-    assert ("COIN-FLIP", "not_worse") in codes(told)
-    assert ("SEED-SIZED MARGIN", "not_worse") in codes(told, "warning")
+    assert ("COIN-FLIP", "not_worse") in codes(report)
+    assert ("SEED-SIZED MARGIN", "not_worse") in codes(report, "warning")
 
 
 def test_a_block_by_row_leaks_and_its_unit_is_wrong(gates_home: Home, tmp_path: Path) -> None:
-    code, told = backtested(gates_home, "--policy", str(policy(tmp_path, unit="row")), "--windows", "200")
+    code, report = backtested(gates_home, "--policy", str(policy(tmp_path, unit="row")), "--windows", "200")
     assert code == 1
-    assert ("LEAKY MARGIN", "not_worse") in codes(told)
-    assert "WRONG UNIT" in {each["code"] for each in told["diagnoses"]}
+    assert ("LEAKY MARGIN", "not_worse") in codes(report)
+    assert "WRONG UNIT" in {partition["code"] for partition in report["diagnoses"]}
 
 
 def test_a_budget_that_nothing_can_pass_and_margins_that_add_up_are_named(gates_home: Home, tmp_path: Path) -> None:
     text = "roc_auc(candidate) - roc_auc(champion) > -0.04"
     few = policy(tmp_path, budget={"alpha": 0.05, "looks": 500}, claims=claims(not_worse=text, not_worse_anchor=""))
-    code, told = backtested(gates_home, "--policy", str(few), "--windows", "10")
+    code, report = backtested(gates_home, "--policy", str(few), "--windows", "10")
     assert code == 1
-    assert codes(told) >= {("UNDER-POWERED", "not_worse"), ("CREEP", "not_worse")}
-    assert "BUDGET" in {each["code"] for each in told["diagnoses"]}
+    assert codes(report) >= {("UNDER-POWERED", "not_worse"), ("CREEP", "not_worse")}
+    assert "BUDGET" in {partition["code"] for partition in report["diagnoses"]}
 
 
 def test_the_block_of_the_design_notes_is_under_powered(gates_home: Home, tmp_path: Path) -> None:
@@ -197,23 +197,27 @@ def test_the_block_of_the_design_notes_is_under_powered(gates_home: Home, tmp_pa
     block |= {"minimum": GATES["minimum"], "claims": [FLOOR if c["name"] == "floor" else c for c in block["claims"]]}
     file = tmp_path / "policy.yaml"
     file.write_text(yaml.safe_dump({"gates": block | {"budget": {"alpha": 0.05, "looks": 2}}}))
-    code, told = backtested(gates_home, "--policy", str(file), "--windows", "10")
+    code, report = backtested(gates_home, "--policy", str(file), "--windows", "10")
     assert code == 1
-    assert codes(told) >= {("UNDER-POWERED", name) for name in ("not_worse", "not_worse_anchor", "calibrated")}
-    needed = next(each for each in told["diagnoses"] if (each["code"], each["claim"]) == ("UNDER-POWERED", "not_worse"))
+    assert codes(report) >= {("UNDER-POWERED", name) for name in ("not_worse", "not_worse_anchor", "calibrated")}
+    needed = next(
+        partition
+        for partition in report["diagnoses"]
+        if (partition["code"], partition["claim"]) == ("UNDER-POWERED", "not_worse")
+    )
     assert needed["number"] < 0.2
     assert "days would be needed for 80 %" in needed["told"]
 
 
 def test_claims_that_decide_everything_or_nothing_are_named(gates_home: Home, tmp_path: Path) -> None:
     tautology = {"name": "kind", "veto": "log_loss(candidate) - log_loss(champion) < 100"}
-    code, told = backtested(gates_home, "--policy", str(policy(tmp_path, claims=[*claims(), tautology])), "--windows", "10")
+    code, report = backtested(gates_home, "--policy", str(policy(tmp_path, claims=[*claims(), tautology])), "--windows", "10")
     assert code == 0
-    assert ("NEVER FIRED", "kind") in codes(told, "warning")
+    assert ("NEVER FIRED", "kind") in codes(report, "warning")
     strict = policy(tmp_path, claims=claims(floor="roc_auc(candidate) > 0.9"))
-    code, told = backtested(gates_home, "--policy", str(strict), "--windows", "10")
-    assert {each["answers"] for each in told["partitions"]} == {None}
-    assert "ALWAYS FIRED" in {each["code"] for each in told["diagnoses"]}
+    code, report = backtested(gates_home, "--policy", str(strict), "--windows", "10")
+    assert {partition["answers"] for partition in report["partitions"]} == {None}
+    assert "ALWAYS FIRED" in {partition["code"] for partition in report["diagnoses"]}
 
 
 @pytest.mark.parametrize(
@@ -248,16 +252,16 @@ def test_a_policy_holds_gates_and_nothing_else(gates_home: Home, tmp_path: Path)
 @pytest.mark.long
 def test_on_whole_months_the_products_gates_catch_all_and_those_of_the_notes_are_under_powered(tmp_path: Path) -> None:
     whole, begun = whole_months(tmp_path / "home"), time.process_time()
-    code, told = mutated(whole)
+    code, report = mutated(whole)
     assert time.process_time() - begun < 120
-    assert (code, told["findings"]) == (0, [])
-    fates = {each["mutant"]: each["fate"] for each in told["mutants"] if each["fate"] != "caught"}
+    assert (code, report["findings"]) == (0, [])
+    fates = {mutant["mutant"]: mutant["fate"] for mutant in report["mutants"] if mutant["fate"] != "caught"}
     # one month less to learn from costs 0.004 in ROC AUC in March, which thirty days prove to be within 0.03
     assert fates == {**dict.fromkeys((SLOW, *LEAKS), "not tried"), STALE: "within the margin"}
-    code, told = backtested(whole, "--policy", str(NOTES))
+    code, report = backtested(whole, "--policy", str(NOTES))
     assert code == 1
-    assert codes(told) >= {("UNDER-POWERED", name) for name in ("not_worse", "not_worse_anchor", "calibrated")}
-    planted = {row["planted"]: row for row in told["planted"]}
+    assert codes(report) >= {("UNDER-POWERED", name) for name in ("not_worse", "not_worse_anchor", "calibrated")}
+    planted = {row["planted"]: row for row in report["planted"]}
     assert all(planted[name]["accepted"] == 0 for name in ("shuffled labels", "constant", "lost strong feature"))
     past = planted["past not_worse"]
     assert (

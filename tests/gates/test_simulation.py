@@ -46,15 +46,15 @@ def boundary(task: str, *, units: int, samples: int, level: float) -> list[Bound
 @pytest.mark.parametrize("task", CLAIMS)
 def test_days_of_these_worlds_are_good_or_bad_together(task: str) -> None:
     rows = pool(task)
-    assert min(each.effect for each in design_effects(rows, CLAIMS[task], {"day": rows.codes})) > 2
+    assert min(known_world.effect for known_world in design_effects(rows, CLAIMS[task], {"day": rows.codes})) > 2
 
 
 @pytest.mark.parametrize("task", CLAIMS)
 @pytest.mark.parametrize("units", [20, pytest.param(30, marks=pytest.mark.long), pytest.param(60, marks=pytest.mark.long)])
 def test_what_just_fails_to_hold_is_let_through_within_the_level(task: str, units: int) -> None:
-    for found in boundary(task, units=units, samples=800, level=0.05):
-        assert found.holds, found
-        assert found.interval[1] > 0.01, "a gate that never opens keeps any level"
+    for result in boundary(task, units=units, samples=800, level=0.05):
+        assert result.holds, result
+        assert result.interval[1] > 0.01, "a gate that never opens keeps any level"
 
 
 @pytest.mark.long
@@ -62,9 +62,9 @@ def test_what_just_fails_to_hold_is_let_through_within_the_level(task: str, unit
 @pytest.mark.parametrize("task", CLAIMS)
 @pytest.mark.parametrize("units", [20, 30, 60])
 def test_what_just_fails_to_hold_is_let_through_within_the_level_in_thousands(task: str, units: int, at: float) -> None:
-    for found in boundary(task, units=units, samples=4000, level=at):
-        assert found.share <= 1.25 * at, found
-        assert found.holds or found.share <= 1.25 * at, found
+    for result in boundary(task, units=units, samples=4000, level=at):
+        assert result.share <= 1.25 * at, result
+        assert result.holds or result.share <= 1.25 * at, result
 
 
 def test_rows_taken_for_units_let_through_what_they_should_not() -> None:
@@ -87,9 +87,9 @@ def test_models_that_differ_by_chance_are_not_vetoed_more_often_than_the_level(s
     hardest = max(level_of.values())
     veto = claim(f"log_loss(candidate) - log_loss(champion) < {hardest!r}", "veto", for_each=["place"])
     for number, window in enumerate(_windows_with_slices(rows, units=30, samples=samples)):
-        found = judge_claim(veto, window, level=at, minimum=NO_MINIMUM, expected={})
-        vetoed += found.outcome == "FAIL"
-        assert len(found.parts) == slices, number
+        result = judge_claim(veto, window, level=at, minimum=NO_MINIMUM, expected={})
+        vetoed += result.outcome == "FAIL"
+        assert len(result.parts) == slices, number
     assert clopper_pearson(vetoed, samples, confidence=0.99)[0] <= at
 
 
@@ -99,53 +99,53 @@ def _pool_difference(rows: Panel) -> float:
 
 def _windows_with_slices(rows: Panel, *, units: int, samples: int) -> list[Panel]:
     random, size = np.random.default_rng(4), 120
-    found = []
+    results = []
     for _ in range(samples):
         days = random.integers(0, rows.units.count, units)
         index = (days[:, None] * size + np.arange(size)).ravel()
-        found.append(replace(rows.part(index), codes=np.repeat(np.arange(units), size)))
-    return found
+        results.append(replace(rows.part(index), codes=np.repeat(np.arange(units), size)))
+    return results
 
 
 @cache
-def told(world: str, policy: PolicyName, count: int = 60) -> Histories:
-    found = next(each for each in WORLDS if each.name == world)
-    return histories(found, Policy(policy), Noise(), count=count, seed=0)
+def histories_now(world: str, policy: PolicyName, count: int = 60) -> Histories:
+    own_world = next(known_world for known_world in WORLDS if known_world.name == world)
+    return histories(own_world, Policy(policy), Noise(), count=count, seed=0)
 
 
-def allowed(found: Histories) -> float:
+def allowed(histories: Histories) -> float:
     """The share of histories that may go wrong: alpha for each window that was opened."""
-    return min(1.0, found.windows * BudgetSpec().alpha)
+    return min(1.0, histories.windows * BudgetSpec().alpha)
 
 
-@pytest.mark.parametrize("world", [each.name for each in WORLDS])
+@pytest.mark.parametrize("world", [known_world.name for known_world in WORLDS])
 def test_fifty_commits_erode_no_more_than_the_margin(world: str) -> None:
-    found = told(world, "gates")
-    assert clopper_pearson(found.eroded, found.count, confidence=0.99)[0] <= allowed(found)
-    assert clopper_pearson(found.wrong, found.count, confidence=0.99)[0] <= allowed(found)
-    assert found.quality_5 >= -0.01
+    result = histories_now(world, "gates")
+    assert clopper_pearson(result.eroded, result.count, confidence=0.99)[0] <= allowed(result)
+    assert clopper_pearson(result.wrong, result.count, confidence=0.99)[0] <= allowed(result)
+    assert result.quality_5 >= -0.01
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("world", [each.name for each in WORLDS])
+@pytest.mark.parametrize("world", [known_world.name for known_world in WORLDS])
 def test_fifty_commits_erode_no_more_than_the_margin_in_thousands(world: str) -> None:
-    found = told(world, "gates", 3000)
-    assert found.eroded / found.count <= allowed(found)
-    assert found.wrong / found.count <= allowed(found)
-    assert told("one window", "gates", 3000).wrong / 3000 <= BudgetSpec().alpha
+    result = histories_now(world, "gates", 3000)
+    assert result.eroded / result.count <= allowed(result)
+    assert result.wrong / result.count <= allowed(result)
+    assert histories_now("one window", "gates", 3000).wrong / 3000 <= BudgetSpec().alpha
 
 
 def test_true_improvements_are_let_through() -> None:
-    assert told("mixed", "gates").quality > 0.02
+    assert histories_now("mixed", "gates").quality > 0.02
 
 
 def test_the_usual_ways_erode() -> None:
-    assert told("each 0.003 worse", "point").eroded > 40
-    assert told("each 0.003 worse", "row_level").eroded == 60
-    assert told("each 0.003 worse", "row_level").quality < -0.1
-    assert told("one window", "row_level").wrong > 40
-    assert told("nothing improves", "recorded").claimed > 0.01
-    assert told("each 0.003 worse", "gates").eroded < 10
+    assert histories_now("each 0.003 worse", "point").eroded > 40
+    assert histories_now("each 0.003 worse", "row_level").eroded == 60
+    assert histories_now("each 0.003 worse", "row_level").quality < -0.1
+    assert histories_now("one window", "row_level").wrong > 40
+    assert histories_now("nothing improves", "recorded").claimed > 0.01
+    assert histories_now("each 0.003 worse", "gates").eroded < 10
 
 
 def test_what_is_told_of_a_history_depends_on_its_seed_alone() -> None:

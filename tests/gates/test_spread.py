@@ -32,18 +32,23 @@ def spread_of_vector(vector: dict[str, Any]) -> Spread:
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_a_worked_vector_comes_out_to_nine_digits(vector: dict[str, Any]) -> None:
-    found, due = spread_of_vector(vector), vector["expect"]
-    told = {"r": found.correlation, "se": found.standard_error, "df": found.freedom, "p": found.p(vector["advantage"], sign=1)}
-    assert told == pytest.approx({name: due[name] for name in told}, abs=1e-9)
-    assert 1.5 * max(0.0, -found.skewness, -found.past_skewness) == pytest.approx(due["k"], abs=1e-9)
+    spread, due = spread_of_vector(vector), vector["expect"]
+    numbers = {
+        "r": spread.correlation,
+        "se": spread.standard_error,
+        "df": spread.freedom,
+        "p": spread.p(vector["advantage"], sign=1),
+    }
+    assert numbers == pytest.approx({name: due[name] for name in numbers}, abs=1e-9)
+    assert 1.5 * max(0.0, -spread.skewness, -spread.past_skewness) == pytest.approx(due["k"], abs=1e-9)
 
 
 def excess(world: str, units: int, past: int, *, windows: int) -> list[float]:
     """By how many points more than is allowed is let through, at each level."""
-    found = let_through(WORLDS[world], units=units, past=past, levels=LEVELS, windows=windows, seed=1)
+    rates = let_through(WORLDS[world], units=units, past=past, levels=LEVELS, windows=windows, seed=1)
     due = [share / 100 for share in REACHED[world][str(units)][str(past)]]
     errors = [sqrt(max(share, 0.0005) * (1 - share) * (1 / windows + 1 / 20_000)) for share in due]
-    return [100 * (f - d - 3.5 * e) - 0.3 for f, d, e in zip(found, due, errors, strict=True)]
+    return [100 * (f - d - 3.5 * e) - 0.3 for f, d, e in zip(rates, due, errors, strict=True)]
 
 
 @pytest.mark.parametrize(("world", "units", "past"), FAST)
@@ -60,9 +65,9 @@ def test_what_just_fails_to_hold_is_let_through_as_seldom_as_is_reachable_in_tho
 def powerless(world: str, units: int, past: int, *, windows: int) -> list[float]:
     """By how many points more than three the power is below what is reachable, at each level."""
     improvement = improvement_of(WORLDS[world])
-    found = let_through(WORLDS[world], units=units, past=past, levels=LEVELS, windows=windows, seed=2, improvement=improvement)
+    rates = let_through(WORLDS[world], units=units, past=past, levels=LEVELS, windows=windows, seed=2, improvement=improvement)
     due = REACHED[world][str(units)][f"power {past}"]
-    return [d - 3 - 100 * f for f, d in zip(found, due, strict=True)]
+    return [d - 3 - 100 * f for f, d in zip(rates, due, strict=True)]
 
 
 @pytest.mark.parametrize(("world", "units", "past"), [("normal", 30, 0), ("exp losses", 30, 5)])
@@ -107,6 +112,6 @@ def test_a_history_outweighs_what_is_usual() -> None:
 
 @pytest.mark.parametrize("units", [2, 3, 4, 5])
 def test_few_units_have_a_finite_error(units: int) -> None:
-    found = spread_of(np.linspace(-1, 1, units), np.full(units, 1 / units), is_ordered=True)
-    assert found.is_defined
-    assert found.freedom >= 2
+    spread = spread_of(np.linspace(-1, 1, units), np.full(units, 1 / units), is_ordered=True)
+    assert spread.is_defined
+    assert spread.freedom >= 2

@@ -23,24 +23,24 @@ def gained(value: float, **changes: Any) -> GainFacts:
     return GainFacts(**{"metric": "roc_auc", "unit": "day", "value": value, "error": ERROR} | changes)
 
 
-def rows(*, days: int = 20, each: int = 60, leak: float = 0.0) -> Panel:
+def rows(*, days: int = 20, rows_a_day: int = 60, leak: float = 0.0) -> Panel:
     random = np.random.default_rng(5)
-    y = (random.random(days * each) < 0.4).astype(float)
+    y = (random.random(days * rows_a_day) < 0.4).astype(float)
     champion = 0.3 * y + random.random(y.size)
     scores = {"champion": champion / 2, "candidate": (champion + leak * y) / (2 + leak)}
-    return panel(task="binary", y=y, scores=scores, unit=np.repeat(np.arange(days), each), columns={})
+    return panel(task="binary", y=y, scores=scores, unit=np.repeat(np.arange(days), rows_a_day), columns={})
 
 
 def test_the_gain_is_the_mean_difference_within_units_in_the_better_direction() -> None:
     on = rows(leak=0.2)
-    found = gain(on, "roc_auc", unit="day")
-    assert found is not None
+    gained_now = gain(on, "roc_auc", unit="day")
+    assert gained_now is not None
     differences = [
         roc_auc_score(on.y[mine], on.scores["candidate"][mine]) - roc_auc_score(on.y[mine], on.scores["champion"][mine])
         for mine in (on.codes == code for code in range(on.units.count))
     ]
-    assert found.value == pytest.approx(np.mean(differences), abs=1e-12)
-    assert found.error == pytest.approx(np.std(differences, ddof=1) / np.sqrt(len(differences)), abs=1e-12)
+    assert gained_now.value == pytest.approx(np.mean(differences), abs=1e-12)
+    assert gained_now.error == pytest.approx(np.std(differences, ddof=1) / np.sqrt(len(differences)), abs=1e-12)
     loss = gain(on, "log_loss", unit="day")
     assert loss is not None
     worse = replace(on, scores={"candidate": on.scores["champion"], "champion": on.scores["candidate"]})
@@ -52,8 +52,8 @@ def test_nothing_is_measured_where_it_would_mean_nothing() -> None:
     assert gain(replace(on, scores={"candidate": on.scores["candidate"]}), "roc_auc", unit="day") is None
     assert gain(on, "calibration_gap", unit="day") is None, "it has no better side"
     assert gain(on.by_row(), "roc_auc", unit="row") is None, "a row alone has no rank"
-    assert MOST_UNITS < 10_000 <= rows(days=10_000, each=1).units.count
-    assert gain(rows(days=10_000, each=1), "log_loss", unit="row") is None
+    assert MOST_UNITS < 10_000 <= rows(days=10_000, rows_a_day=1).units.count
+    assert gain(rows(days=10_000, rows_a_day=1), "log_loss", unit="row") is None
     assert gain(replace(on, y=np.zeros(on.rows)), "roc_auc", unit="day") is None, "one class"
 
 
@@ -77,10 +77,10 @@ def test_too_few_earlier_gains_and_equal_ones_say_nothing() -> None:
 
 def test_gains_of_another_metric_or_unit_are_no_history() -> None:
     verdicts = [
-        VerdictFacts(decision="ACCEPT", gain=each)
-        for each in (gained(1.0), gained(2.0, metric="brier"), gained(3.0, unit="week"), None)
+        VerdictFacts(decision="ACCEPT", gain=gained_then)
+        for gained_then in (gained(1.0), gained(2.0, metric="brier"), gained(3.0, unit="week"), None)
     ]
-    assert [each.value for each in earlier_gains(verdicts, metric="roc_auc", unit="day")] == [1.0]
+    assert [earlier_gain.value for earlier_gain in earlier_gains(verdicts, metric="roc_auc", unit="day")] == [1.0]
 
 
 def test_such_a_candidate_waits_for_a_person_although_every_claim_passed(tmp_path: Path) -> None:

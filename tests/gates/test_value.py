@@ -24,14 +24,14 @@ CLAIMS = [*GATES["claims"][:3], BETTER]
 
 def with_value(folder: Path, value: dict[str, Any] | None, claims: list[dict[str, Any]], *, is_decided: bool = True) -> Product:
     """The trains whose decisions have a worth."""
-    made = trains(folder).folder
-    spec = yaml.safe_load((made / "product.yaml").read_text())
+    folder_ = trains(folder).folder
+    spec = yaml.safe_load((folder_ / "product.yaml").read_text())
     spec["gates"]["claims"] = claims
     spec["monitoring"] |= {"value": value} if value else {}
     if not is_decided:
         del spec["decision"]
-    (made / "product.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    return load(made)
+    (folder_ / "product.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    return load(folder_)
 
 
 def panel_worth(worth: ValueSpec, **changes: Any) -> Any:
@@ -40,12 +40,12 @@ def panel_worth(worth: ValueSpec, **changes: Any) -> Any:
 
 def test_a_candidate_that_is_worth_more_passes_and_one_that_is_worth_less_fails() -> None:
     rows = panel_worth(ValueSpec(**WORTH))
-    found = judged(BETTER["prove"], rows)
+    claim = judged(BETTER["prove"], rows)
     scores = rows.scores["candidate"], rows.scores["champion"]
     means = [np.where(s >= 0.3, np.where(rows.y == 1, 10, -2), 0).mean() for s in scores]
-    assert found.estimate == pytest.approx(means[0] - means[1])
-    assert (found.outcome, found.low > 0) == ("PASS", True)
-    assert outcome_again(found.to_dict(), level=0.01) == "PASS"
+    assert claim.estimate == pytest.approx(means[0] - means[1])
+    assert (claim.outcome, claim.low > 0) == ("PASS", True)
+    assert outcome_again(claim.to_dict(), level=0.01) == "PASS"
     alone = judged("value(candidate) > 0.1", rows)
     assert 0.1 < alone.low < alone.estimate < alone.high
     cheap = panel_worth(ValueSpec(true_positive=0.01, false_positive=-1, true_negative=1))
@@ -57,20 +57,20 @@ def test_the_value_of_a_regression_is_that_of_its_errors() -> None:
     y = random.normal(0, 1, 600)
     scores = {"candidate": y + random.normal(0, 1, 600), "champion": y + random.normal(0, 2, 600)}
     rows = panel(task="regression", y=y, scores=scores, unit=np.repeat(np.arange(30), 20), columns={}, worth=ValueSpec(error=-5))
-    found = judged(BETTER["prove"], rows)
-    assert found.estimate == pytest.approx(-5 * (np.abs(scores["candidate"] - y) - np.abs(scores["champion"] - y)).mean())
-    assert found.outcome == "PASS"
+    claim = judged(BETTER["prove"], rows)
+    assert claim.estimate == pytest.approx(-5 * (np.abs(scores["candidate"] - y) - np.abs(scores["champion"] - y)).mean())
+    assert claim.outcome == "PASS"
 
 
 @pytest.mark.parametrize(("factor", "outcome"), [(1.05, "PASS"), (0.5, "FAIL"), (0.862, "UNDECIDED")])
 def test_a_claim_may_compare_by_a_factor(factor: float, outcome: str) -> None:
     rows = panel(**arguments())
     text = f"brier(candidate) < {factor} * brier(champion)"
-    found = judged(text, rows)
-    assert found.outcome == outcome, found.message
+    claim = judged(text, rows)
+    assert claim.outcome == outcome, claim.message
     briers = [((rows.scores[model] - rows.y) ** 2).mean() for model in ("candidate", "champion")]
-    assert found.estimate == pytest.approx(briers[0] - factor * briers[1])
-    assert (found.limit, outcome_again(found.to_dict(), level=0.01)) == (0, outcome)
+    assert claim.estimate == pytest.approx(briers[0] - factor * briers[1])
+    assert (claim.limit, outcome_again(claim.to_dict(), level=0.01)) == (0, outcome)
 
 
 def test_a_verdict_by_factor_says_what_it_promises(tmp_path: Path) -> None:
@@ -85,10 +85,10 @@ def test_a_verdict_by_factor_says_what_it_promises(tmp_path: Path) -> None:
 def test_the_value_is_reported_where_it_is_declared(tmp_path: Path) -> None:
     product, rows = with_value(tmp_path, WORTH, CLAIMS), arguments()
     judgement = judge_candidate(_frame(rows), rows["scores"], product=product)
-    found = judgement.evaluation.comparison("value")
-    assert found is not None
-    assert found.difference is not None
-    assert found.difference.value == pytest.approx(judgement.verdict.claims[-1].estimate)
+    claim = judgement.evaluation.comparison("value")
+    assert claim is not None
+    assert claim.difference is not None
+    assert claim.difference.value == pytest.approx(judgement.verdict.claims[-1].estimate)
 
 
 def _frame(rows: dict[str, Any]) -> Any:
@@ -103,10 +103,10 @@ def _frame(rows: dict[str, Any]) -> Any:
 def test_another_worth_is_another_question_only_where_a_claim_asks_about_it(tmp_path: Path) -> None:
     def digests(claims: list[dict[str, Any]], name: str) -> list[str]:
         given = (WORTH, {**WORTH, "false_positive": -3})
-        return [gate_digest(with_value(tmp_path / f"{name}{number}", each, claims)) for number, each in enumerate(given)]
+        return [gate_digest(with_value(tmp_path / f"{name}{number}", value, claims)) for number, value in enumerate(given)]
 
-    asked, unasked = digests(CLAIMS, "asked"), digests(CLAIMS[:3], "unasked")
-    assert asked[0] != asked[1]
+    with_value_digests, unasked = digests(CLAIMS, "asked"), digests(CLAIMS[:3], "unasked")
+    assert with_value_digests[0] != with_value_digests[1]
     assert unasked[0] == unasked[1] == gate_digest(trains(tmp_path / "none", claims=CLAIMS[:3]))
 
 

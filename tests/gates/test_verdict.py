@@ -23,21 +23,21 @@ WRONG = [None, "0.5", True, [], {}, float("nan")]
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Product:
+def own_product(tmp_path_factory: pytest.TempPathFactory) -> Product:
     return product(tmp_path_factory.mktemp("gated"))
 
 
 @pytest.fixture(scope="module")
-def accepted(made: Product) -> dict[str, Any]:
-    return recorded(made)
+def accepted(own_product: Product) -> dict[str, Any]:
+    return recorded(own_product)
 
 
-def test_a_candidate_that_keeps_every_claim_is_accepted(made: Product, accepted: dict[str, Any]) -> None:
+def test_a_candidate_that_keeps_every_claim_is_accepted(own_product: Product, accepted: dict[str, Any]) -> None:
     assert (accepted["decision"], accepted["reasons"], accepted["not_asked"]) == ("ACCEPT", [], [])
     assert [claim["name"] for claim in accepted["claims"]] == CLAIMS
     assert {claim["outcome"] for claim in accepted["claims"]} == {"PASS"}
     assert (accepted["is_first"], accepted["is_better"], accepted["units"], accepted["rows"]) == (False, True, 30, 6000)
-    assert unproven(made, accepted, has_champion=True) == []
+    assert unproven(own_product, accepted, has_champion=True) == []
 
 
 def test_a_claim_about_latency_that_was_recorded_once_passes_no_more(accepted: dict[str, Any]) -> None:
@@ -46,8 +46,8 @@ def test_a_claim_about_latency_that_was_recorded_once_passes_no_more(accepted: d
     assert outcome_again(fast, level=accepted["level"]) == "UNDECIDED"
 
 
-def test_a_block_keeps_its_digest_so_that_no_window_is_charged_twice(made: Product) -> None:
-    assert gate_digest(made) == "8d576999715854f99c975970b5ba5f1c3bf28a9d883a5d5d595a2b4b2fd5df74"
+def test_a_block_keeps_its_digest_so_that_no_window_is_charged_twice(own_product: Product) -> None:
+    assert gate_digest(own_product) == "8d576999715854f99c975970b5ba5f1c3bf28a9d883a5d5d595a2b4b2fd5df74"
 
 
 def test_what_an_accept_promises_is_one_sentence(accepted: dict[str, Any]) -> None:
@@ -58,25 +58,27 @@ def test_what_an_accept_promises_is_one_sentence(accepted: dict[str, Any]) -> No
     )
 
 
-def test_a_doubt_lets_nothing_through_and_saves_nobody(made: Product) -> None:
-    doubted = judge(made, window(), doubt="outcomes are missing")
+def test_a_doubt_lets_nothing_through_and_saves_nobody(own_product: Product) -> None:
+    doubted = judge(own_product, window(), doubt="outcomes are missing")
     assert (doubted.decision, doubted.reasons) == ("INCONCLUSIVE", ("outcomes are missing",))
     assert {claim.outcome for claim in doubted.claims} == {"PASS"}
-    assert judge(made, window(champion=4.0), doubt="outcomes are missing").decision == "REJECT"
+    assert judge(own_product, window(champion=4.0), doubt="outcomes are missing").decision == "REJECT"
 
 
-def test_a_worse_candidate_is_rejected_with_every_reason(made: Product) -> None:
-    found = verdict(made, window(champion=4.0))
-    assert found.decision == "REJECT"
-    assert [reason.split(":")[0] for reason in found.reasons] == [each.name for each in found.claims if each.outcome != "PASS"]
-    assert len(unproven(made, found.to_dict(), has_champion=True)) > 1
+def test_a_worse_candidate_is_rejected_with_every_reason(own_product: Product) -> None:
+    judged = verdict(own_product, window(champion=4.0))
+    assert judged.decision == "REJECT"
+    assert [reason.split(":")[0] for reason in judged.reasons] == [
+        claims.name for claims in judged.claims if claims.outcome != "PASS"
+    ]
+    assert len(unproven(own_product, judged.to_dict(), has_champion=True)) > 1
 
 
 def test_what_is_neither_proven_nor_disproven_is_inconclusive(tmp_path: Path) -> None:
     narrow = [{"name": "not_worse", "prove": "roc_auc(candidate) - roc_auc(champion) > 0"}, GATES["claims"][2]]
-    found = verdict(product(tmp_path, claims=narrow, first_release=None), window(champion=1.58))
-    assert found.decision == "INCONCLUSIVE"
-    assert "more units like these would decide" in found.reasons[0]
+    judged = verdict(product(tmp_path, claims=narrow, first_release=None), window(champion=1.58))
+    assert judged.decision == "INCONCLUSIVE"
+    assert "more units like these would decide" in judged.reasons[0]
 
 
 @pytest.mark.parametrize(
@@ -86,60 +88,60 @@ def test_what_is_neither_proven_nor_disproven_is_inconclusive(tmp_path: Path) ->
         ({"units": 30, "rows": 120}, "positives (at least 50)"),
     ],
 )
-def test_with_too_little_nothing_is_decided(made: Product, rows: dict[str, int], lacks: str) -> None:
-    found = verdict(made, window(**rows))
-    assert (found.decision, found.claims) == ("INCONCLUSIVE", ())
-    assert lacks in found.reasons[0]
-    assert not found.is_better
-    assert unproven(made, found.to_dict(), has_champion=True)
+def test_with_too_little_nothing_is_decided(own_product: Product, rows: dict[str, int], lacks: str) -> None:
+    judged = verdict(own_product, window(**rows))
+    assert (judged.decision, judged.claims) == ("INCONCLUSIVE", ())
+    assert lacks in judged.reasons[0]
+    assert not judged.is_better
+    assert unproven(own_product, judged.to_dict(), has_champion=True)
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
-def test_one_class_is_never_accepted(made: Product, label: float) -> None:
+def test_one_class_is_never_accepted(own_product: Product, label: float) -> None:
     given = arguments()
-    found = verdict(made, panel(**given | {"y": np.full(6000, label)}))
-    assert found.decision == "INCONCLUSIVE"
+    judged = verdict(own_product, panel(**given | {"y": np.full(6000, label)}))
+    assert judged.decision == "INCONCLUSIVE"
 
 
-def test_a_first_release_is_held_to_what_was_declared_for_it(made: Product) -> None:
-    found = recorded(made, window(champion=None))
-    assert (found["decision"], found["is_first"], found["is_better"]) == ("ACCEPT", True, True)
-    assert [claim["name"] for claim in found["claims"]] == ["floor"]
-    assert found["not_asked"] == [name for name in CLAIMS if name != "floor"]
-    assert unproven(made, found, has_champion=False) == []
-    assert any("first release" in reason for reason in unproven(made, found, has_champion=True))
+def test_a_first_release_is_held_to_what_was_declared_for_it(own_product: Product) -> None:
+    judged = recorded(own_product, window(champion=None))
+    assert (judged["decision"], judged["is_first"], judged["is_better"]) == ("ACCEPT", True, True)
+    assert [claim["name"] for claim in judged["claims"]] == ["floor"]
+    assert judged["not_asked"] == [name for name in CLAIMS if name != "floor"]
+    assert unproven(own_product, judged, has_champion=False) == []
+    assert any("first release" in reason for reason in unproven(own_product, judged, has_champion=True))
 
 
-def test_a_champion_without_an_anchor_is_an_error_and_no_verdict(made: Product) -> None:
+def test_a_champion_without_an_anchor_is_an_error_and_no_verdict(own_product: Product) -> None:
     given = arguments()
     scores = {name: given["scores"][name] for name in ("candidate", "champion")}
     with pytest.raises(MetricError, match="the anchor was not scored"):
-        verdict(made, panel(**given | {"scores": scores}))
+        verdict(own_product, panel(**given | {"scores": scores}))
 
 
-def test_what_cannot_be_compared_is_inconclusive_and_says_why(made: Product) -> None:
-    found = judge(made, window(), trouble="the champion has no features of its own")
-    assert (found.decision, found.reasons) == ("INCONCLUSIVE", ("the champion has no features of its own",))
-    assert unproven(made, found.to_dict(), has_champion=True)
+def test_what_cannot_be_compared_is_inconclusive_and_says_why(own_product: Product) -> None:
+    judged = judge(own_product, window(), trouble="the champion has no features of its own")
+    assert (judged.decision, judged.reasons) == ("INCONCLUSIVE", ("the champion has no features of its own",))
+    assert unproven(own_product, judged.to_dict(), has_champion=True)
 
 
 @given(seed=st.integers(0, 1000), champion=st.sampled_from([1.0, 1.6, 2.0]))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_every_outcome_follows_again_from_its_numbers(made: Product, seed: int, champion: float) -> None:
+def test_every_outcome_follows_again_from_its_numbers(own_product: Product, seed: int, champion: float) -> None:
     for rows in (window(seed=seed, champion=champion), window(seed=seed, champion=None)):
-        found = recorded(made, rows)
-        for claim in found["claims"]:
-            assert outcome_again(claim, level=found["level"]) == claim["outcome"], claim["name"]
-        asked = unproven(made, found, has_champion=not found["is_first"])
-        assert (asked == []) is (found["decision"] == "ACCEPT")
+        judged = recorded(own_product, rows)
+        for claim in judged["claims"]:
+            assert outcome_again(claim, level=judged["level"]) == claim["outcome"], claim["name"]
+        refusals = unproven(own_product, judged, has_champion=not judged["is_first"])
+        assert (refusals == []) is (judged["decision"] == "ACCEPT")
 
 
-def test_an_undefined_part_follows_again_too(made: Product) -> None:
+def test_an_undefined_part_follows_again_too(own_product: Product) -> None:
     rows = window()
     never = np.where(rows.columns["line"].to_numpy() == "A", 0.0, rows.scores["candidate"])
-    found = recorded(made, panel(**arguments() | {"scores": {**rows.scores, "candidate": never}}))
-    fair = next(claim for claim in found["claims"] if claim["name"] == "fair")
-    assert (fair["outcome"], outcome_again(fair, level=found["level"])) == ("UNDECIDED", "UNDECIDED")
+    judged = recorded(own_product, panel(**arguments() | {"scores": {**rows.scores, "candidate": never}}))
+    fair = next(claim for claim in judged["claims"] if claim["name"] == "fair")
+    assert (fair["outcome"], outcome_again(fair, level=judged["level"])) == ("UNDECIDED", "UNDECIDED")
 
 
 DECIDING = (
@@ -167,17 +169,17 @@ def tampered(claim: dict[str, Any], values: list[Any]) -> Iterator[dict[str, Any
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_number_that_is_missing_or_none_never_passes(made: Product, accepted: dict[str, Any], name: str) -> None:
-    claim = next(each for each in accepted["claims"] if each["name"] == name)
+def test_a_number_that_is_missing_or_none_never_passes(own_product: Product, accepted: dict[str, Any], name: str) -> None:
+    claim = next(claims for claims in accepted["claims"] if claims["name"] == name)
     for other in tampered(claim, WRONG):
         assert outcome_again(other, level=accepted["level"]) != "PASS", other
-        forged = {**accepted, "claims": [other if each is claim else each for each in accepted["claims"]]}
-        assert unproven(made, forged, has_champion=True)
+        forged = {**accepted, "claims": [other if listed is claim else listed for listed in accepted["claims"]]}
+        assert unproven(own_product, forged, has_champion=True)
 
 
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_number_that_the_others_do_not_bear_out_never_passes(accepted: dict[str, Any], name: str) -> None:
-    claim = next(each for each in accepted["claims"] if each["name"] == name)
+    claim = next(claims for claims in accepted["claims"] if claims["name"] == name)
     for other in tampered(claim, [-0.4, 0, 0.001, 0.37, 1, 2, 1e9]):
         assert outcome_again(other, level=accepted["level"]) != "PASS", other
 
@@ -185,18 +187,18 @@ def test_a_number_that_the_others_do_not_bear_out_never_passes(accepted: dict[st
 @pytest.mark.parametrize("name", CLAIMS)
 @pytest.mark.parametrize("key", DECIDING)
 def test_a_key_that_is_not_there_never_passes(accepted: dict[str, Any], name: str, key: str) -> None:
-    claim = copy.deepcopy(next(each for each in accepted["claims"] if each["name"] == name))
+    claim = copy.deepcopy(next(claims for claims in accepted["claims"] if claims["name"] == name))
     for holder in [claim, *claim["parts"]]:
         holder.pop(key, None)
     assert outcome_again(claim, level=accepted["level"]) != "PASS"
 
 
 @pytest.mark.parametrize("champion", [2.2, 4.0])
-def test_a_claim_that_failed_cannot_be_talked_into_a_pass(made: Product, champion: float) -> None:
+def test_a_claim_that_failed_cannot_be_talked_into_a_pass(own_product: Product, champion: float) -> None:
     """p flipped, bound moved, limit moved, outcome and decision said: each alone and together."""
-    found = recorded(made, window(champion=champion))
-    at = found["level"]
-    for claim in found["claims"]:
+    judged = recorded(own_product, window(champion=champion))
+    at = judged["level"]
+    for claim in judged["claims"]:
         if claim["outcome"] == "PASS":
             continue
         moved = {"limit": claim["limit"] + (-9 if claim["sign"] == ">" else 9)}
@@ -208,39 +210,44 @@ def test_a_claim_that_failed_cannot_be_talked_into_a_pass(made: Product, champio
             {"outcome": "PASS"},
             {"units": 10**6},
         ]
-        for change in [*changes, {key: value for each in changes for key, value in each.items()}]:
+        for change in [*changes, {key: value for claims in changes for key, value in claims.items()}]:
             other = copy.deepcopy(claim)
             for holder in [other, *other["parts"]]:
                 holder.update({key: value for key, value in change.items() if key in holder})
             assert outcome_again(other, level=at) != "PASS", (claim["name"], change)
-    said = {**found, "decision": "ACCEPT", "reasons": [], "claims": [{**each, "outcome": "PASS"} for each in found["claims"]]}
-    assert unproven(made, said, has_champion=True)
+    forged = {
+        **judged,
+        "decision": "ACCEPT",
+        "reasons": [],
+        "claims": [{**claims, "outcome": "PASS"} for claims in judged["claims"]],
+    }
+    assert unproven(own_product, forged, has_champion=True)
 
 
 def forgeries() -> dict[str, Any]:
     def claims(change: Any) -> Any:
-        return lambda told: {**told, "claims": change(copy.deepcopy(told["claims"]))}
+        return lambda verdict: {**verdict, "claims": change(copy.deepcopy(verdict["claims"]))}
 
     def first(**changes: Any) -> Any:
-        return claims(lambda each: [{**each[0], **changes}, *each[1:]])
+        return claims(lambda claims: [{**claims[0], **changes}, *claims[1:]])
 
     return {
-        "decision": lambda told: {**told, "decision": "INCONCLUSIVE"},
-        "no decision": lambda told: {key: value for key, value in told.items() if key != "decision"},
-        "other gates": lambda told: {**told, "gate": "0" * 64},
-        "first release": lambda told: {**told, "is_first": True},
-        "is_first is text": lambda told: {**told, "is_first": ""},
-        "level": lambda told: {**told, "level": 0.05},
-        "alpha": lambda told: {**told, "alpha": 0.5},
-        "looks": lambda told: {**told, "looks": 1},
-        "unit": lambda told: {**told, "unit": "row"},
-        "units": lambda told: {**told, "units": 300},
-        "guarantee": lambda told: {**told, "guarantee": "It is better."},
-        "not asked": lambda told: {**told, "not_asked": ["floor"]},
-        "no claims": lambda told: {**told, "claims": []},
-        "claims are none": lambda told: {**told, "claims": None},
-        "claim gone": claims(lambda each: each[1:]),
-        "claim twice": claims(lambda each: [*each, {**each[0], "outcome": "PASS"}]),
+        "decision": lambda verdict: {**verdict, "decision": "INCONCLUSIVE"},
+        "no decision": lambda verdict: {key: value for key, value in verdict.items() if key != "decision"},
+        "other gates": lambda verdict: {**verdict, "gate": "0" * 64},
+        "first release": lambda verdict: {**verdict, "is_first": True},
+        "is_first is text": lambda verdict: {**verdict, "is_first": ""},
+        "level": lambda verdict: {**verdict, "level": 0.05},
+        "alpha": lambda verdict: {**verdict, "alpha": 0.5},
+        "looks": lambda verdict: {**verdict, "looks": 1},
+        "unit": lambda verdict: {**verdict, "unit": "row"},
+        "units": lambda verdict: {**verdict, "units": 300},
+        "guarantee": lambda verdict: {**verdict, "guarantee": "It is better."},
+        "not asked": lambda verdict: {**verdict, "not_asked": ["floor"]},
+        "no claims": lambda verdict: {**verdict, "claims": []},
+        "claims are none": lambda verdict: {**verdict, "claims": None},
+        "claim gone": claims(lambda claims: claims[1:]),
+        "claim twice": claims(lambda claims: [*claims, {**claims[0], "outcome": "PASS"}]),
         "claim renamed": first(name="other"),
         "other text": first(text="roc_auc(candidate) > 0.1"),
         "other kind": first(kind="veto"),
@@ -249,31 +256,33 @@ def forgeries() -> dict[str, Any]:
         "other outcome": first(outcome="FAIL"),
         "missing level": first(missing=["line=C"]),
         "few units": first(units=5),
-        "parts gone": claims(lambda each: [{**claim, "parts": []} for claim in each]),
-        "part undefined": claims(lambda each: [{**c, "parts": [{**p, "note": "undefined"} for p in c["parts"]]} for c in each]),
+        "parts gone": claims(lambda claims: [{**claim, "parts": []} for claim in claims]),
+        "part undefined": claims(
+            lambda claims: [{**c, "parts": [{**p, "note": "undefined"} for p in c["parts"]]} for c in claims]
+        ),
     }
 
 
 @pytest.mark.parametrize("name", forgeries())
-def test_a_forged_verdict_lets_nothing_through(made: Product, accepted: dict[str, Any], name: str) -> None:
+def test_a_forged_verdict_lets_nothing_through(own_product: Product, accepted: dict[str, Any], name: str) -> None:
     forged = forgeries()[name](accepted)
-    assert unproven(made, forged, has_champion=True)
-    json.dumps(unproven(made, forged, has_champion=True))
+    assert unproven(own_product, forged, has_champion=True)
+    json.dumps(unproven(own_product, forged, has_champion=True))
 
 
-def test_better_than_the_anchor_is_believed_only_of_numbers(made: Product) -> None:
-    found = recorded(made, window(seed=4, champion=1.6))
+def test_better_than_the_anchor_is_believed_only_of_numbers(own_product: Product) -> None:
+    judged = recorded(own_product, window(seed=4, champion=1.6))
     rows = arguments(seed=4, champion=1.6)
     rows["scores"]["anchor"] = rows["scores"]["champion"]
-    found = recorded(made, panel(**rows))
-    assert (found["decision"], found["is_better"]) == ("ACCEPT", False)
-    assert unproven(made, found, has_champion=True) == []
-    assert "better than the anchor" in unproven(made, {**found, "is_better": True}, has_champion=True)[0]
+    judged = recorded(own_product, panel(**rows))
+    assert (judged["decision"], judged["is_better"]) == ("ACCEPT", False)
+    assert unproven(own_product, judged, has_champion=True) == []
+    assert "better than the anchor" in unproven(own_product, {**judged, "is_better": True}, has_champion=True)[0]
 
 
-def test_an_empty_verdict_proves_nothing(made: Product) -> None:
-    assert unproven(made, {}, has_champion=True) == ["Object missing required field `decision`"]
-    assert len(unproven(made, {"decision": "ACCEPT"}, has_champion=True)) >= len(CLAIMS)
+def test_an_empty_verdict_proves_nothing(own_product: Product) -> None:
+    assert unproven(own_product, {}, has_champion=True) == ["Object missing required field `decision`"]
+    assert len(unproven(own_product, {"decision": "ACCEPT"}, has_champion=True)) >= len(CLAIMS)
 
 
 def test_a_changed_block_asks_again(tmp_path: Path, accepted: dict[str, Any]) -> None:

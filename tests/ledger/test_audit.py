@@ -25,7 +25,7 @@ Made = dict[str, Manifest]
 
 
 @pytest.fixture
-def made(workspace: Workspace) -> Made:
+def audited_home(workspace: Workspace) -> Made:
     return audited.fill(workspace)
 
 
@@ -56,18 +56,18 @@ def names(answer: dict[str, Any]) -> list[str]:
     return [f"{node['asset'].partition('/')[2]} {node['partition']}" for node in answer["manifests"]]
 
 
-def test_the_lineage_of_a_release_is_everything_that_it_was_made_from(workspace: Workspace, made: Made) -> None:
+def test_the_lineage_of_a_release_is_everything_that_it_was_made_from(workspace: Workspace, audited_home: Made) -> None:
     first = lineage(workspace, "2013-02.aaaaaaaa")
     unread = {"raw 2013-03", "dataset 2013-03", "features 2013-03", "model 2013-03", "evaluation 2013-03", "release 2013-03"}
-    assert set(names(first)) == set(made) - unread
-    assert set(names(lineage(workspace, "2013-03.aaaaaaaa"))) == set(made)  # by way of its champion
+    assert set(names(first)) == set(audited_home) - unread
+    assert set(names(lineage(workspace, "2013-03.aaaaaaaa"))) == set(audited_home)  # by way of its champion
     read = {given["asset"] for node in first["manifests"] for given in node["inputs"] if given["manifest"] is None}
     assert read == {"landing/trains/trips", "landing/trains/stops"}
 
 
-def test_a_node_says_all_that_decided_it_and_all_that_was_shown_about_it(workspace: Workspace, made: Made) -> None:
+def test_a_node_says_all_that_decided_it_and_all_that_was_shown_about_it(workspace: Workspace, audited_home: Made) -> None:
     node = lineage(workspace, "trains/release:2013-02")["manifests"][-1]
-    release = made["release 2013-02"]
+    release = audited_home["release 2013-02"]
     assert node["manifest"] == release.id
     assert (node["source"], node["run"], node["seed"], node["threads"]) == (SOURCE, "run-1", 7, 1)
     assert (node["code"], node["details"]) == (release.recipe.code, audited.DETAILS)
@@ -79,7 +79,7 @@ def test_a_node_says_all_that_decided_it_and_all_that_was_shown_about_it(workspa
     assert [given["manifest"] for given in node["inputs"]] == [given.manifest for given in release.recipe.inputs]
 
 
-def test_a_rollback_is_told_with_who_and_why(workspace: Workspace, made: Made) -> None:
+def test_a_rollback_is_told_with_who_and_why(workspace: Workspace, audited_home: Made) -> None:
     workspace.endpoints.rollback("trains", to=None, by="ann", reason="odd scores")
     node = lineage(workspace, "2013-02.aaaaaaaa")["manifests"][-1]
     assert [(move["kind"], move["by"], move["reason"]) for move in node["moves"]] == [
@@ -88,15 +88,15 @@ def test_a_rollback_is_told_with_who_and_why(workspace: Workspace, made: Made) -
     ]
 
 
-def test_what_was_recalled_is_told(workspace: Workspace, made: Made) -> None:
-    recalls.record(workspace.ledger, recalls.of_partition(made["raw 2013-01"], reason="wrong clock", by="ann"))
+def test_what_was_recalled_is_told(workspace: Workspace, audited_home: Made) -> None:
+    recalls.record(workspace.ledger, recalls.of_partition(audited_home["raw 2013-01"], reason="wrong clock", by="ann"))
     answer = lineage(workspace, "2013-03.aaaaaaaa")
     nodes = dict(zip(names(answer), answer["manifests"], strict=True))
     assert "wrong clock" in nodes["raw 2013-01"]["recalled"]
     assert [name for name, node in nodes.items() if "recalled" in node] == ["raw 2013-01"]
 
 
-def test_the_impact_of_a_partition_goes_down_to_answers_and_predictions(workspace: Workspace, made: Made) -> None:
+def test_the_impact_of_a_partition_goes_down_to_answers_and_predictions(workspace: Workspace, audited_home: Made) -> None:
     audited.predict(workspace, "2013-02.aaaaaaaa", times=3)
     audited.predict(workspace, "2013-02.aaaaaaaa", times=2, environment="staging")
     audited.predict(workspace, "2013-03.aaaaaaaa", times=4)
@@ -120,7 +120,7 @@ def test_the_impact_of_a_partition_goes_down_to_answers_and_predictions(workspac
     assert answer["answers"]["production"]["is_affected"] is True
 
 
-def test_what_does_not_touch_who_answers_says_so(workspace: Workspace, made: Made) -> None:
+def test_what_does_not_touch_who_answers_says_so(workspace: Workspace, audited_home: Made) -> None:
     workspace.endpoints.rollback("trains", to=None, by="ann", reason="odd")
     answer = impact(workspace, "trains/raw:2013-03")
     assert [release["release"] for release in answer["releases"]] == ["2013-03.aaaaaaaa"]
@@ -130,14 +130,14 @@ def test_what_does_not_touch_who_answers_says_so(workspace: Workspace, made: Mad
     )
 
 
-def test_a_replaced_manifest_is_marked(workspace: Workspace, made: Made) -> None:
-    audited.made(workspace, "dataset", "2013-01", [made["raw 2013-01"].as_input(), delivered("more")])
+def test_a_replaced_manifest_is_marked(workspace: Workspace, audited_home: Made) -> None:
+    audited.record(workspace, "dataset", "2013-01", [audited_home["raw 2013-01"].as_input(), delivered("more")])
     rows = impact(workspace, "trains/raw:2013-01")["manifests"]["trains/dataset"]
     assert [row["is_current"] for row in rows] == [False, True]
 
 
 @pytest.mark.parametrize("form", ["whole", "beginning", "landing"])
-def test_delivered_bytes_and_tables_have_an_impact(workspace: Workspace, made: Made, form: str) -> None:
+def test_delivered_bytes_and_tables_have_an_impact(workspace: Workspace, audited_home: Made, form: str) -> None:
     digest = delivered("trips", "2013-02").data_version
     reference = {"whole": digest, "beginning": digest[:9], "landing": "landing/trains/trips:2013-02"}[form]
     answer = impact(workspace, reference)
@@ -146,19 +146,19 @@ def test_delivered_bytes_and_tables_have_an_impact(workspace: Workspace, made: M
 
 
 @pytest.mark.parametrize("reference", ["trains/reference", "landing/trains/stops"])
-def test_a_reference_table_touches_every_partition(workspace: Workspace, made: Made, reference: str) -> None:
+def test_a_reference_table_touches_every_partition(workspace: Workspace, audited_home: Made, reference: str) -> None:
     answer = impact(workspace, reference)
     assert [row["partition"] for row in answer["manifests"]["trains/features"]] == ["2013-01", "2013-02", "2013-03"]
 
 
-def test_references_find_the_one_thing_that_they_name(workspace: Workspace, made: Made) -> None:
-    model = made["model 2013-03"]
+def test_references_find_the_one_thing_that_they_name(workspace: Workspace, audited_home: Made) -> None:
+    model = audited_home["model 2013-03"]
     id = audited.predict(workspace, "2013-02.aaaaaaaa", times=2)
     assert resolve(workspace, model.id[:8]).manifest == model
     assert resolve(workspace, model.snapshot).manifest == model
     assert resolve(workspace, "trains/model:2013-03").manifest == model
     predicted = resolve(workspace, id)
-    assert predicted.manifest == made["release 2013-02"]
+    assert predicted.manifest == audited_home["release 2013-02"]
     assert predicted.prediction is not None
     assert (predicted.prediction["id"], predicted.prediction["score"]) == (id, 1 / 3)
 
@@ -167,7 +167,7 @@ def test_references_find_the_one_thing_that_they_name(workspace: Workspace, made
     "reference",
     ["", "abc", "trains/raw:2013-09", "trains", "landing/trains/none:2013-01", "f" * 64, "2013-09.aaaaaaaa", "%", "x" * 36, "/:"],
 )
-def test_what_names_nothing_is_refused_with_what_can_be_given(workspace: Workspace, made: Made, reference: str) -> None:
+def test_what_names_nothing_is_refused_with_what_can_be_given(workspace: Workspace, audited_home: Made, reference: str) -> None:
     with pytest.raises(UnknownReference, match=r"names nothing .*PRODUCT/STAGE:PARTITION.*prediction id"):
         resolve(workspace, reference)
 
@@ -180,7 +180,9 @@ def test_a_digest_that_begins_several_things_is_refused_with_a_list(workspace: W
         resolve(workspace, "aaaaaa")
 
 
-def test_the_text_of_a_lineage_shows_each_tree_once_and_what_it_was_made_with(ask: Any, workspace: Workspace, made: Made) -> None:
+def test_the_text_of_a_lineage_shows_each_tree_once_and_what_it_was_made_with(
+    ask: Any, workspace: Workspace, audited_home: Made
+) -> None:
     text = ask("lineage", "2013-03.aaaaaaaa").output
     lines = text.splitlines()
     assert lines[0] == "release 2013-03.aaaaaaaa of trains"
@@ -196,14 +198,16 @@ def test_the_text_of_a_lineage_shows_each_tree_once_and_what_it_was_made_with(as
     assert text.count("FAILED  trains/dataset") == 3
 
 
-def test_the_text_of_a_predictions_lineage_begins_with_question_and_answer(ask: Any, workspace: Workspace, made: Made) -> None:
+def test_the_text_of_a_predictions_lineage_begins_with_question_and_answer(
+    ask: Any, workspace: Workspace, audited_home: Made
+) -> None:
     id = audited.predict(workspace, "2013-02.aaaaaaaa", times=1)
     lines = ask("lineage", id).output.splitlines()
     assert lines[1] == f"  gave 0.3333333333333333 at 2013-04-01T00:00:00.001000 in production, id {id}"
     assert lines[2].startswith('  asked {"carrier"')
 
 
-def test_the_text_of_an_impact_counts_releases_and_predictions(ask: Any, workspace: Workspace, made: Made) -> None:
+def test_the_text_of_an_impact_counts_releases_and_predictions(ask: Any, workspace: Workspace, audited_home: Made) -> None:
     audited.predict(workspace, "2013-02.aaaaaaaa", times=3)
     text = ask("impact", "trains/raw:2013-02").output
     assert text.startswith("trains/raw 2013-02 was used by\n  trains/dataset ")
@@ -213,12 +217,12 @@ def test_the_text_of_an_impact_counts_releases_and_predictions(ask: Any, workspa
     assert "no release was made from it" not in text
 
 
-def test_json_is_the_answer(ask: Any, workspace: Workspace, made: Made) -> None:
+def test_json_is_the_answer(ask: Any, workspace: Workspace, audited_home: Made) -> None:
     assert json.loads(ask("lineage", "2013-02.aaaaaaaa", "--json").output) == lineage(workspace, "2013-02.aaaaaaaa")
     assert json.loads(ask("impact", "trains/raw:2013-02", "--json").output) == impact(workspace, "trains/raw:2013-02")
 
 
-def test_delivered_bytes_have_no_lineage_and_the_error_says_what_to_ask(ask: Any, made: Made) -> None:
+def test_delivered_bytes_have_no_lineage_and_the_error_says_what_to_ask(ask: Any, audited_home: Made) -> None:
     result = ask("lineage", "landing/trains/trips:2013-01")
     assert "ml-assets impact landing/trains/trips:2013-01" in str(result.exception)
 
@@ -272,7 +276,7 @@ class Page(HTMLParser):
     ],
 )
 def test_a_page_draws_every_box_and_asks_nobody_for_anything(
-    ask: Any, workspace: Workspace, made: Made, tmp_path: Path, command: str, reference: str, boxes: list[str]
+    ask: Any, workspace: Workspace, audited_home: Made, tmp_path: Path, command: str, reference: str, boxes: list[str]
 ) -> None:
     file = tmp_path / "page.html"
     result = ask(command, reference, "--html", str(file))
@@ -290,13 +294,13 @@ def test_a_page_draws_every_box_and_asks_nobody_for_anything(
 
 @pytest.mark.parametrize("reference", ["landing/trains/trips:2013-02", "trains/raw:2013-02"])
 def test_an_arrow_leads_from_the_releases_to_the_environment_that_serves_one(
-    ask: Any, workspace: Workspace, made: Made, tmp_path: Path, reference: str
+    ask: Any, workspace: Workspace, audited_home: Made, tmp_path: Path, reference: str
 ) -> None:
     ask("impact", reference, "--html", str(tmp_path / "page.html"))
     assert "1 from trains/release to serves in production" in Page((tmp_path / "page.html").read_text()).texts
 
 
-def test_a_page_escapes_whatever_it_is_told(ask: Any, workspace: Workspace, made: Made, tmp_path: Path) -> None:
+def test_a_page_escapes_whatever_it_is_told(ask: Any, workspace: Workspace, audited_home: Made, tmp_path: Path) -> None:
     workspace.endpoints.rollback("trains", to=None, by=audited.NASTY, reason=audited.NASTY)
     ask("lineage", "2013-02.aaaaaaaa", "--html", str(tmp_path / "page.html"))
     content = (tmp_path / "page.html").read_text()

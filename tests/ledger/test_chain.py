@@ -20,7 +20,7 @@ from tests.ledger.test_tampering import forge
 from tests.support.gated import product as gated
 from tests.support.homes import old_home
 from tests.support.records import broken, manifest, pointing
-from tests.support.verified_home import contents, found, notes
+from tests.support.verified_home import contents, discrepancies_at, notes
 
 FIELDS: dict[str, Any] = {"seq": 7, "at": "2013-01-01T00:00:00.000000+00:00", "kind": "refusal", "previous": "a" * 64}
 BODY = {"by": "Ann", "reasons": ["ü"]}
@@ -86,7 +86,7 @@ def space(home: Path) -> Iterator[Workspace]:
 
 def test_a_home_of_before_is_clean_and_looking_changes_no_byte(home: Path) -> None:
     before = contents(home)
-    assert (found(home), notes(home)) == ([], [])
+    assert (discrepancies_at(home), notes(home)) == ([], [])
     assert contents(home) == before
 
 
@@ -100,7 +100,7 @@ def test_a_home_of_before_that_goes_on_is_clean_and_every_byte_is_still_predicte
     assert [rule_of(entry) for entry in space.ledger.entries()[old_home.ENTRIES :]] == ["digest"] * 4
     assert broken(space.ledger) == []
     space.ledger.close()
-    assert [kind for kind, _ in found(home)] == ["missing"]  # the snapshot of the manifest above is none
+    assert [kind for kind, _ in discrepancies_at(home)] == ["missing"]  # the snapshot of the manifest above is none
     assert notes(home) == []
 
 
@@ -117,12 +117,12 @@ def test_what_served_and_what_was_made_before_is_found(space: Workspace) -> None
 
 def test_no_look_of_before_is_refunded(space: Workspace, tmp_path: Path) -> None:
     product = gated(tmp_path / "products", budget={"alpha": 0.05, "looks": 3, "ships": 1})
-    budget, asked = Budget(space.ledger), {"tested": old_home.WINDOW, "gate": gate_digest(product), "run": "r"}
+    budget, look = Budget(space.ledger), {"tested": old_home.WINDOW, "gate": gate_digest(product), "run": "r"}
     window = budget.window(product, old_home.WINDOW)
     assert [(look.comparison, look.decision) for look in window.looks] == [(name, "REJECT") for name in old_home.LOOKS]
     with pytest.raises(WindowRetired, match="3 of 3 looks are used"):
-        budget.charge(product, **asked, comparison="another")
-    assert budget.charge(product, **asked, comparison="two").number == 2
+        budget.charge(product, **look, comparison="another")
+    assert budget.charge(product, **look, comparison="two").number == 2
     assert len(budget.window(product, old_home.WINDOW).looks) == 3
 
 
@@ -135,7 +135,7 @@ def test_an_entry_of_the_old_rule_after_one_of_the_new_is_found(home: Path, spac
     again = triggers(space)
     forge(space.ledger, f"UPDATE entries SET hash = '{hashed}' WHERE seq = {last.seq}; {again}")
     space.ledger.close()
-    assert found(home) == [("changed", f"ledger entry {last.seq}")]
+    assert discrepancies_at(home) == [("changed", f"ledger entry {last.seq}")]
 
 
 def test_a_body_of_before_cannot_be_replaced_by_a_tombstone(home: Path, space: Workspace) -> None:
@@ -144,7 +144,7 @@ def test_a_body_of_before_cannot_be_replaced_by_a_tombstone(home: Path, space: W
     again = triggers(space)
     forge(space.ledger, f"UPDATE entries SET body = '{body}' WHERE seq = {entry.seq}; {again}")
     space.ledger.close()
-    assert ("changed", f"ledger entry {entry.seq}") in found(home)
+    assert ("changed", f"ledger entry {entry.seq}") in discrepancies_at(home)
 
 
 def triggers(space: Workspace) -> str:

@@ -25,10 +25,10 @@ class Asked:
         budget.charge(self.product, tested=[partition], comparison=comparison, gate="g", run="r")
 
     def evaluate(self, partition: str, comparison: str, **facts: Any) -> Manifest:
-        told = {**JUDGED, "tested": [partition], "look": {"number": 1, "comparison": comparison}, **facts}
-        found = manifest(partition + comparison, stage="evaluation", partition=partition, facts=told)
-        self.workspace.ledger.publish(found, run="r")
-        return found
+        facts_now = {**JUDGED, "tested": [partition], "look": {"number": 1, "comparison": comparison}, **facts}
+        evaluation = manifest(partition + comparison, stage="evaluation", partition=partition, facts=facts_now)
+        self.workspace.ledger.publish(evaluation, run="r")
+        return evaluation
 
     def both(self, partition: str, comparison: str = "one") -> Manifest:
         self.ask(partition, comparison)
@@ -39,28 +39,28 @@ class Asked:
 
 
 @pytest.fixture
-def asked(workspace: Workspace, product: Product) -> Asked:
+def asking(workspace: Workspace, product: Product) -> Asked:
     return Asked(workspace, product)
 
 
-def test_the_newest_ten_earlier_windows_count_oldest_first(asked: Asked) -> None:
-    found = [asked.both(f"2013-{month:02}") for month in range(1, 13)]
-    assert asked.before(NEXT) == found[-10:]
-    assert asked.before("2013-03") == found[:2]
-    assert asked.before("2013-01") == []
+def test_the_newest_ten_earlier_windows_count_oldest_first(asking: Asked) -> None:
+    evaluation = [asking.both(f"2013-{month:02}") for month in range(1, 13)]
+    assert asking.before(NEXT) == evaluation[-10:]
+    assert asking.before("2013-03") == evaluation[:2]
+    assert asking.before("2013-01") == []
 
 
-def test_a_window_that_was_not_charged_or_not_evaluated_does_not_count(asked: Asked) -> None:
-    asked.evaluate("2013-01", "pulled from another home")
-    asked.ask("2013-02", "crashed before its verdict")
-    assert asked.before(NEXT) == []
+def test_a_window_that_was_not_charged_or_not_evaluated_does_not_count(asking: Asked) -> None:
+    asking.evaluate("2013-01", "pulled from another home")
+    asking.ask("2013-02", "crashed before its verdict")
+    assert asking.before(NEXT) == []
 
 
-def test_the_same_comparison_again_learns_from_the_same_windows_whatever_was_asked_since(asked: Asked) -> None:
-    first = asked.both("2013-01")
-    asked.both("2013-03")
-    before = asked.before("2013-03")
-    again = asked.both("2013-01", "two")
-    later = asked.both("2013-02")
-    assert asked.before("2013-03") == before == [first]
-    assert asked.before("2013-03", "another") == [again, later]
+def test_the_same_comparison_again_learns_from_the_same_windows_whatever_was_asked_since(asking: Asked) -> None:
+    first = asking.both("2013-01")
+    asking.both("2013-03")
+    before = asking.before("2013-03")
+    again = asking.both("2013-01", "two")
+    later = asking.both("2013-02")
+    assert asking.before("2013-03") == before == [first]
+    assert asking.before("2013-03", "another") == [again, later]

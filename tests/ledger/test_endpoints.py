@@ -20,7 +20,7 @@ A, B, C, D = (release(f"2013-0{i}.{letter}", f"2013-0{i}") for i, letter in enum
 POINTER = Pointer(release="r", bundle="d" * 64, as_of="2013-04", since="2013-05-01T00:00:00", by="gate", reason="better")
 
 
-def told(space: Workspace, environment: str = "production") -> Pointer | None:
+def pointer_now(space: Workspace, environment: str = "production") -> Pointer | None:
     return pointers.read(space.endpoints.file("trains", environment))
 
 
@@ -28,42 +28,42 @@ def back(space: Workspace, to: str | None = None) -> Pointer:
     return space.endpoints.rollback("trains", to=to, by="me", reason="a test")
 
 
-def promote(space: Workspace, made: Manifest, *, expected: Manifest | None) -> Pointer:
+def promote(space: Workspace, release: Manifest, *, expected: Manifest | None) -> Pointer:
     before = expected.snapshot if expected else None
-    return space.endpoints.move("promotion", made, environment="production", by="run 1", reason="ACCEPT", expected=before)
+    return space.endpoints.move("promotion", release, environment="production", by="run 1", reason="ACCEPT", expected=before)
 
 
 def test_a_move_is_recorded_and_told(workspace: Workspace) -> None:
-    assert told(workspace) is None
+    assert pointer_now(workspace) is None
     assert workspace.endpoints.settle("trains", "production") is None
     promote(workspace, A, expected=None)
-    said = promote(workspace, B, expected=A)
+    pointer = promote(workspace, B, expected=A)
     (_, entry) = workspace.ledger.moves("trains", "production")
-    assert told(workspace) == said
-    assert said == Pointer(
+    assert pointer_now(workspace) == pointer
+    assert pointer == Pointer(
         release="2013-02.b", bundle=B.snapshot, as_of="2013-02", since=entry.at, by="run 1", reason="ACCEPT",
         previous=A.snapshot,
     )  # fmt: skip
     assert (entry.kind, entry.body.manifest) == ("promotion", B.id)
-    assert told(workspace, "staging") is None
+    assert pointer_now(workspace, "staging") is None
 
 
 def test_a_move_from_what_no_longer_answers_changes_nothing(workspace: Workspace) -> None:
     answers(workspace, A, B)
-    before, entries = told(workspace), len(workspace.ledger.entries())
+    before, entries = pointer_now(workspace), len(workspace.ledger.entries())
     for expected in (None, A, C):
         with pytest.raises(LedgerConflict, match="materialize evaluation again"):
             promote(workspace, D, expected=expected)
-    assert told(workspace) == before
+    assert pointer_now(workspace) == before
     assert len(workspace.ledger.entries()) == entries
 
 
 def test_a_rollback_goes_one_back_twice_two_back_and_a_promotion_goes_on_from_there(workspace: Workspace) -> None:
     answers(workspace, A, B, C)
     for expected, before in ((B, C), (A, B)):
-        said = back(workspace)
-        assert said == told(workspace)
-        assert (said.bundle, said.previous, said.by) == (expected.snapshot, before.snapshot, "me")
+        pointer = back(workspace)
+        assert pointer == pointer_now(workspace)
+        assert (pointer.bundle, pointer.previous, pointer.by) == (expected.snapshot, before.snapshot, "me")
     with pytest.raises(NothingToRollBackTo, match=r"trains: there is no earlier release .* so far: 2013-01\.a$"):
         back(workspace)
     answers(workspace, D)
@@ -106,25 +106,25 @@ def test_a_crash_between_ledger_and_file_is_mended(workspace: Workspace) -> None
     # nothing is left to open or replace a file with once the ledger has committed
     with disk_fails(at=1, code=BROKEN_DISK), pytest.raises(OSError, match="Input/output"):
         promote(workspace, B, expected=A)
-    before = told(workspace)
+    before = pointer_now(workspace)
     assert before is not None
     assert before.bundle == A.snapshot
-    said = workspace.endpoints.settle("trains", "production")
-    assert said is not None
-    assert (said.bundle, told(workspace)) == (B.snapshot, said)
+    pointer = workspace.endpoints.settle("trains", "production")
+    assert pointer is not None
+    assert (pointer.bundle, pointer_now(workspace)) == (B.snapshot, pointer)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b'{"release": "\xff"}', b"\0" * 300])
 def test_a_pointer_file_that_is_lost_or_damaged_is_written_again(workspace: Workspace, content: bytes | None) -> None:
     answers(workspace, A)
-    before, file = told(workspace), workspace.endpoints.file("trains", "production")
+    before, file = pointer_now(workspace), workspace.endpoints.file("trains", "production")
     if content is None:
         file.unlink()
     else:
         file.write_bytes(content)
         with pytest.raises(PointerError, match=r"production\.json: not a pointer"):
-            told(workspace)
-    assert workspace.endpoints.settle("trains", "production") == before == told(workspace)
+            pointer_now(workspace)
+    assert workspace.endpoints.settle("trains", "production") == before == pointer_now(workspace)
 
 
 def test_a_pointer_file_that_says_so_already_is_left_alone(workspace: Workspace) -> None:
@@ -153,9 +153,9 @@ def test_a_mover_that_writes_late_does_not_undo_a_later_move(workspace: Workspac
 
     monkeypatch.setattr(pointers, "write", overtaken)
     assert promote(workspace, B, expected=A).bundle == B.snapshot
-    said = told(workspace)
-    assert said is not None
-    assert said.bundle == C.snapshot
+    pointer = pointer_now(workspace)
+    assert pointer is not None
+    assert pointer.bundle == C.snapshot
 
 
 def test_of_many_movers_at_once_the_file_follows_the_last(workspace: Workspace, home: Path) -> None:
@@ -177,10 +177,10 @@ def test_of_many_movers_at_once_the_file_follows_the_last(workspace: Workspace, 
     with ThreadPoolExecutor(4) as pool:
         moved = sum(pool.map(go_to_and_fro, range(4)))
     entries = workspace.ledger.moves("trains", "production")
-    said = told(workspace)
-    assert said is not None
+    pointer = pointer_now(workspace)
+    assert pointer is not None
     assert len(entries) == 2 + moved
-    assert (said.release, said.since) == (entries[-1].body.release, entries[-1].at)
+    assert (pointer.release, pointer.since) == (entries[-1].body.release, entries[-1].at)
     assert broken(workspace.ledger) == []
 
 

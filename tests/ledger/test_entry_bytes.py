@@ -13,7 +13,7 @@ from ml_assets.core.gates.records import LookRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
-from ml_assets.core.notice_records import NoticeRecord, SentRecord
+from ml_assets.core.notices import Notice, SentRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import acceptances, head_checkpoint, recalls, triggers
@@ -69,24 +69,26 @@ TERMS = Terms(unit="day", alpha=0.05, max_harm=0.01, bound=0.5)
 
 def write(home: Path) -> Workspace:
     """A ledger with an entry of every kind, written by the code that writes each."""
-    space, made = Workspace(settings_of(home / "home")), product(home / "products")
+    space, own_product = Workspace(settings_of(home / "home")), product(home / "products")
     delivered = Input("landing/trains/trips", "2013-01", "d" * 64)
     raw = manifest("raw", stage="raw", facts={"rows": {"trips": 8}}, inputs=[delivered])
     model = manifest("model", stage="model", facts={"rows": 7, "train": ["2013-01"], "loss": 0.25}, inputs=[raw.as_input()])
     evaluation = _evaluation(model)
-    given = [each.as_input() for each in (model, evaluation)]
+    given = [source.as_input() for source in (model, evaluation)]
     first, second, third = (release(f"2013-0{n}.{n * 11111111}", as_of=f"2013-0{n}", inputs=given) for n in (2, 3, 4))
     source: Any = {"code": {"commit": "c0ffee" * 6 + "beef", "is_dirty": False}}
-    for each in (raw, model, evaluation, first, second, third):
-        space.ledger.publish(each, run="run-1", source=source, seconds={"wall": 1.5, "cpu": 2.0} if each is model else None)
+    for source_now in (raw, model, evaluation, first, second, third):
+        space.ledger.publish(
+            source_now, run="run-1", source=source, seconds={"wall": 1.5, "cpu": 2.0} if source_now is model else None
+        )
     details = {"identity": "1" * 64, "description": "ü holds", "severity": "WARN", "values": {"rows": 1.5e-7, "told": None}}
     space.ledger.add_evidence(subject=raw.id, claim="complete", passed=False, details=details, run="run-1")
     window = ("2013-02", "2013-03")  # as looks were charged before their limits were recorded
     space.ledger.append("look", LookRecord(product="trains", window=window, comparison="one", gate="g" * 64, run="run-2"))
-    Budget(space.ledger).settle(made, Look(window, "one", 1, "g" * 64, "", "run-2"), "REJECT")
+    Budget(space.ledger).settle(own_product, Look(window, "one", 1, "g" * 64, "", "run-2"), "REJECT")
     who: Any = {"by": " anna ", "reason": "slices look fine", "via": "cli"}
-    Decisions(space.ledger).overrule(made, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
-    Decisions(space.ledger).answer(made, first, evaluation, decision="approved", **who)
+    Decisions(space.ledger).overrule(own_product, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
+    Decisions(space.ledger).answer(own_product, first, evaluation, decision="approved", **who)
     moved: Any = {"by": "dagster run run-2", "reason": "ACCEPT as of 2013-02"}
     space.endpoints.move("staging", first, environment="staging", expected=None, **moved)
     for before, now in ((None, first), (first, second)):
@@ -106,16 +108,22 @@ def write(home: Path) -> Workspace:
     attempt = {"product": "trains", "partition": "2013-02", "content": "4" * 64, "reference": "5" * 64, "code": "6" * 64}
     ended: Any = {"end": "gave up", "outcome": "broken", "reason": "its process ended"}
     space.ledger.append("attempt", AttemptRecord(**attempt, number=4, tries=4, run="run-3", **ended))
-    told: Any = {"why": "its process ended", "serves": "", "command": "ml-assets run trains", "link": "", "at": "2013-05-02"}
+    details_now: Any = {
+        "why": "its process ended",
+        "serves": "",
+        "command": "ml-assets run trains",
+        "link": "",
+        "at": "2013-05-02",
+    }
     about: Any = {"event": "broken", "severity": "error", "product": "trains", "partition": "2013-02", "title": "the run broke"}
-    notice = space.ledger.append("notice", NoticeRecord(id="7" * 24, **about, **told))
+    notice = space.ledger.append("notice", Notice(id="7" * 24, **about, **details_now))
     space.ledger.append("sent", SentRecord(notice=notice.seq, channel="log"))
-    asked: Any = {"kind": "schedule", "key": "2013-05-06T06:00:00+00:00", "why": "retrain.cron says so", "run": "run-4"}
-    space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **asked))
+    trigger: Any = {"kind": "schedule", "key": "2013-05-06T06:00:00+00:00", "why": "retrain.cron says so", "run": "run-4"}
+    space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **trigger))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
     pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
-    Budget(space.ledger).charge(made, **pooled, comparison="two", gate="g" * 64, run="run-5")
+    Budget(space.ledger).charge(own_product, **pooled, comparison="two", gate="g" * 64, run="run-5")
     return space
 
 

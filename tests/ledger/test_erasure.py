@@ -23,14 +23,14 @@ from tests.support import verified_home
 from tests.support.faults import points_survived
 from tests.support.homes import old_home
 from tests.support.records import ATTEMPT, broken, pointing
-from tests.support.verified_home import found, notes
+from tests.support.verified_home import discrepancies_at, notes
 
 NAME = "Ann Example"
 LONG = "x" * 9000  # more than a page of the file
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two refusals (18 and 19) that name a person, and an entry after them."""
     home = verified_home.make(tmp_path_factory.mktemp("erasure") / "home")
     with closing(Workspace(settings_of(home)).ledger) as ledger:
@@ -41,8 +41,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(made: Path, tmp_path: Path) -> Path:
-    return verified_home.copy(made, tmp_path / "home")
+def home(filled_home: Path, tmp_path: Path) -> Path:
+    return verified_home.copy(filled_home, tmp_path / "home")
 
 
 @pytest.fixture
@@ -67,22 +67,22 @@ def test_an_erased_body_leaves_its_digest_and_who_erased_it_and_why(space: Works
     assert broken(space.ledger) == []
     assert rule_of(after) == "erased"
     space.ledger.close()
-    assert found(home) == []
+    assert discrepancies_at(home) == []
     assert notes(home) == [("missing", f"ledger entry {seq}")]
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_no_file_of_the_ledger_holds_the_erased_bytes(space: Workspace, home: Path, is_closed: bool) -> None:
-    def held(text: str) -> list[str]:
+    def places_of(text: str) -> list[str]:
         return [path.name for path in home.glob("ledger*") if text.encode() in path.read_bytes()]
 
     space.ledger.append("refusal", {"by": "someone else", "reasons": []})
-    assert held(NAME)
+    assert places_of(NAME)
     assert all(erase(space.ledger, seq, by="ben", reason="asked").is_wiped for seq in (18, 19))
     if is_closed:
         space.ledger.close()
-    assert (held(NAME), held(LONG[:100])) == ([], [])
-    assert held("someone else")
+    assert (places_of(NAME), places_of(LONG[:100])) == ([], [])
+    assert places_of("someone else")
 
 
 def test_a_reader_in_the_way_is_told(space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_the_ledger_goes_on_after_an_erasure(space: Workspace, home: Path) -> No
     space.ledger.append("refusal", {"reasons": ["new"]})
     erase(space.ledger, 22, by="ben", reason="asked")
     space.ledger.close()
-    assert found(home) == []
+    assert discrepancies_at(home) == []
 
 
 def test_every_other_change_is_refused_before_and_after_an_erasure(space: Workspace) -> None:
@@ -127,7 +127,7 @@ def test_a_body_that_something_needs_is_refused_by_name(space: Workspace, kind: 
 
 
 def _of_kind(space: Workspace, kind: str) -> int:
-    known = [each.seq for each in space.ledger.entries() if each.kind == kind]
+    known = [recorded.seq for recorded in space.ledger.entries() if recorded.kind == kind]
     if known:
         return known[0]
     window = {"product": "trains", "window": ["2013-01"], "comparison": "c"}
@@ -141,7 +141,7 @@ def test_an_entry_of_before_is_refused_with_the_reason(tmp_path: Path) -> None:
             erase(ledger, old_home.REFUSAL, by="ben", reason="asked")
         new = ledger.append("refusal", {"by": NAME})
         erase(ledger, new.seq, by="ben", reason="asked")
-    assert found(tmp_path / "old") == []
+    assert discrepancies_at(tmp_path / "old") == []
 
 
 def test_what_is_not_there_was_erased_or_was_changed_is_refused(space: Workspace) -> None:
@@ -170,7 +170,7 @@ def forged_tombstone(space: Workspace, seq: int) -> str:
 def test_a_tombstone_that_no_entry_records_is_found(space: Workspace, home: Path) -> None:
     forge(space.ledger, f"{forged_tombstone(space, 18)}; {triggers(space)}")
     space.ledger.close()
-    assert found(home) == [("missing", "ledger entry 18")]
+    assert discrepancies_at(home) == [("missing", "ledger entry 18")]
 
 
 @pytest.mark.parametrize("change", [{"seq": 19}, {"body_sha256": "a" * 64}, {"seq": 30}, {"seq": "18"}, {"by": 1}])
@@ -179,16 +179,16 @@ def test_an_erasure_of_something_else_excuses_no_tombstone(space: Workspace, hom
     space.ledger.append("erasure", body | change)
     forge(space.ledger, f"{forged_tombstone(space, 18)}; {triggers(space)}")
     space.ledger.close()
-    assert ("missing", "ledger entry 18") in found(home)
+    assert ("missing", "ledger entry 18") in discrepancies_at(home)
 
 
 def test_a_tombstone_of_what_is_needed_is_found_though_an_entry_records_it(space: Workspace, home: Path) -> None:
-    evidence = next(each for each in space.ledger.entries() if each.kind == "evidence")
+    evidence = next(recorded for recorded in space.ledger.entries() if recorded.kind == "evidence")
     digest = digest_json(evidence.body)
     space.ledger.append("erasure", {"seq": evidence.seq, "body_sha256": digest, "by": "ben", "reason": "asked"})
     forge(space.ledger, f"{forged_tombstone(space, evidence.seq)}; {triggers(space)}")
     space.ledger.close()
-    assert ("missing", f"ledger entry {evidence.seq}") in found(home)
+    assert ("missing", f"ledger entry {evidence.seq}") in discrepancies_at(home)
 
 
 def test_a_body_that_came_back_is_found(space: Workspace, home: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_body_that_came_back_is_found(space: Workspace, home: Path) -> None:
     done = erase(space.ledger, 18, by="ben", reason="asked")
     forge(space.ledger, f"UPDATE entries SET body = '{body}' WHERE seq = 18; {triggers(space)}")
     space.ledger.close()
-    assert found(home) == [("added", f"ledger entry {done.erasure.seq}")]
+    assert discrepancies_at(home) == [("added", f"ledger entry {done.erasure.seq}")]
 
 
 @pytest.mark.parametrize("statement", ["UPDATE evidence SET passed = 0", "UPDATE entries SET at = 'x' WHERE seq = 3"])
@@ -204,7 +204,7 @@ def test_what_carries_rows_is_still_checked_after_an_erasure(space: Workspace, h
     erase(space.ledger, 18, by="ben", reason="asked")
     forge(space.ledger, f"{statement}; {triggers(space)}")
     space.ledger.close()
-    assert found(home) != []
+    assert discrepancies_at(home) != []
 
 
 @pytest.mark.long
@@ -218,9 +218,9 @@ def test_the_command_says_what_it_did(home: Path, monkeypatch: pytest.MonkeyPatc
     assert (done.exit_code, done.output) == (0, "The body of entry 18 is erased; entry 21 records it.\n")
     checked = CliRunner().invoke(cli, ["verify", "--json"])
     assert checked.exit_code == 0
-    told = json.loads(checked.output)["findings"][0]
-    assert "ben erased it at" in told["told"]
-    assert told["told"].endswith(": asked")
+    payload = json.loads(checked.output)["findings"][0]
+    assert "ben erased it at" in payload["told"]
+    assert payload["told"].endswith(": asked")
 
 
 def test_an_entry_hashes_the_same_before_and_after(space: Workspace) -> None:

@@ -36,20 +36,20 @@ def graph_of(made_from: Edges, *, steps: int = 1) -> Graph:
 
 def walked(edges: dict[int, set[int]], starts: list[int]) -> list[int]:
     """The oracle: one node after another."""
-    found, left = set(starts), list(starts)
+    reached, left = set(starts), list(starts)
     while left:
-        new = edges.get(left.pop(), set()) - found
-        found |= new
+        new = edges.get(left.pop(), set()) - reached
+        reached |= new
         left += new
-    return sorted(found)
+    return sorted(reached)
 
 
 @given(parents(), st.data())
 def test_both_directions_reach_what_walking_reaches(made_from: Edges, data: st.DataObject) -> None:
     starts = data.draw(st.lists(st.integers(0, len(made_from) - 1), min_size=1, max_size=3))
     graph = graph_of(made_from)
-    up = {n: set(found) for n, found in enumerate(made_from)}
-    down = {n: {m for m, found in enumerate(made_from) if n in found} for n in up}
+    up = {n: set(sources) for n, sources in enumerate(made_from)}
+    down = {n: {m for m, sources in enumerate(made_from) if n in sources} for n in up}
     assert graph.up.reached(starts).tolist() == walked(up, starts)
     assert graph.down.reached(starts).tolist() == walked(down, starts)
 
@@ -63,7 +63,7 @@ def test_a_graph_that_grew_is_the_graph_made_at_once(made_from: Edges, steps: in
         assert one.node(5) is None
         assert one.hex_ids(nodes) == [f"{n:064x}" for n in nodes.tolist()]
         assert one.keys_of(nodes) == [str(n % 4) for n in nodes.tolist()]
-        assert {a: found.tolist() for a, found in one.by_asset(nodes).items()} == {
+        assert {a: nodes.tolist() for a, nodes in one.by_asset(nodes).items()} == {
             f"p/{k}": [n for n in nodes.tolist() if n % 3 == k] for k in range(min(3, len(nodes)))
         }
     for side in ("up", "down"):
@@ -77,13 +77,13 @@ def edges(graph: Graph, side: str) -> list[tuple[int, int]]:
 
 @given(parents(), st.data())
 def test_edges_between_assets_are_counted_among_the_nodes_asked_for_alone(made_from: Edges, data: st.DataObject) -> None:
-    asked = data.draw(st.sets(st.integers(0, len(made_from) - 1), min_size=1))
+    chosen = data.draw(st.sets(st.integers(0, len(made_from) - 1), min_size=1))
     expected: dict[tuple[str, str], int] = {}
-    for node in asked:
-        for parent in [p for p in made_from[node] if p in asked]:
+    for node in chosen:
+        for parent in [p for p in made_from[node] if p in chosen]:
             pair = (f"p/{parent % 3}", f"p/{node % 3}")
             expected[pair] = expected.get(pair, 0) + 1
-    assert graph_of(made_from).edges_between_assets(np.array(sorted(asked), np.int32)) == expected
+    assert graph_of(made_from).edges_between_assets(np.array(sorted(chosen), np.int32)) == expected
 
 
 def test_a_chain_of_a_hundred_thousand_is_as_quick_as_a_star() -> None:
@@ -94,19 +94,19 @@ def test_a_chain_of_a_hundred_thousand_is_as_quick_as_a_star() -> None:
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Any:
-    found = Ledger(f"sqlite:///{tmp_path}/ledger.db")
-    yield found
-    found.close()
+    own_ledger = Ledger(f"sqlite:///{tmp_path}/ledger.db")
+    yield own_ledger
+    own_ledger.close()
 
 
 def publish(ledger: Ledger, *path: str, after: Manifest | None = None) -> list[Manifest]:
     """Manifests of these names, each made from the one before."""
-    made: list[Manifest] = []
+    manifests: list[Manifest] = []
     for name in path:
-        before = made[-1] if made else after
-        made.append(manifest(name, stage=name, inputs=[before.as_input()] if before else []))
-        ledger.publish(made[-1], run="r")
-    return made
+        before = manifests[-1] if manifests else after
+        manifests.append(manifest(name, stage=name, inputs=[before.as_input()] if before else []))
+        ledger.publish(manifests[-1], run="r")
+    return manifests
 
 
 def ancestors(graph: Graph) -> list[str]:
@@ -133,12 +133,12 @@ def test_a_cache_of_another_ledger_is_made_again(ledger: Ledger, tmp_path: Path)
     publish(ledger, "raw", "dataset", "features")
     open_graph(ledger, cache)
     other = Ledger(f"sqlite:///{tmp_path}/other.db")
-    made = publish(other, "model", "raw", "release")
-    assert ancestors(open_graph(other, cache)) == [m.id for m in made]
+    release = publish(other, "model", "raw", "release")
+    assert ancestors(open_graph(other, cache)) == [m.id for m in release]
     other.close()
     shorter = Ledger(f"sqlite:///{tmp_path}/shorter.db")
-    made = publish(shorter, "raw")
-    assert ancestors(open_graph(shorter, cache)) == [m.id for m in made]
+    release = publish(shorter, "raw")
+    assert ancestors(open_graph(shorter, cache)) == [m.id for m in release]
     shorter.close()
 
 

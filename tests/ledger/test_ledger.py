@@ -24,9 +24,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    found = Ledger(f"sqlite:///{tmp_path}/new/folder/ledger.db")
-    yield found
-    found.close()
+    own_ledger = Ledger(f"sqlite:///{tmp_path}/new/folder/ledger.db")
+    yield own_ledger
+    own_ledger.close()
 
 
 def test_an_entry_comes_back_as_it_was_written(ledger: Ledger) -> None:
@@ -74,38 +74,38 @@ def test_four_processes_append_at_once_to_one_chain(ledger: Ledger) -> None:
 
 
 def test_publishing_again_records_nothing(ledger: Ledger) -> None:
-    made = manifest()
+    own_manifest = manifest()
     for run in ("first", "again"):
-        ledger.publish(made, run=run)
+        ledger.publish(own_manifest, run=run)
     assert [entry.kind for entry in ledger.entries()] == ["manifest", "publication"]
-    assert ledger.manifest(made.id) == ledger.by_key(made.recipe.key) == made
+    assert ledger.manifest(own_manifest.id) == ledger.by_key(own_manifest.recipe.key) == own_manifest
 
 
 def test_what_stands_is_what_was_published_last_also_when_it_stood_before(ledger: Ledger) -> None:
     one, two = manifest("one", code="1"), manifest("two", code="2")
     assert ledger.current("trains", "dataset", "2013-01") is None
-    for made in (one, two, one):
-        ledger.publish(made, run="r")
-        assert ledger.current("trains", "dataset", "2013-01") == made
+    for own_manifest in (one, two, one):
+        ledger.publish(own_manifest, run="r")
+        assert ledger.current("trains", "dataset", "2013-01") == own_manifest
     assert [e.kind for e in ledger.entries()] == ["manifest", "publication", "manifest", "publication", "publication"]
 
 
 def test_assets_and_partitions_stand_apart(ledger: Ledger) -> None:
     places = [("raw", "2013-02"), ("raw", "2013-01"), ("dataset", "2013-01"), ("raw", "")]
-    made = [manifest(stage=stage, partition=partition) for stage, partition in places]
-    for one in made:
+    own_manifest = [manifest(stage=stage, partition=partition) for stage, partition in places]
+    for one in own_manifest:
         ledger.publish(one, run="r")
-    assert [ledger.current("trains", *place) for place in places] == made
+    assert [ledger.current("trains", *place) for place in places] == own_manifest
     assert ledger.current("ships", "raw", "2013-01") is None
     assert ledger.partitions("trains", "raw") == ["", "2013-01", "2013-02"]
     assert ledger.partitions("trains", "model") == []
 
 
 def test_of_one_recipe_the_newest_manifest_counts(ledger: Ledger) -> None:
-    made = [manifest(content) for content in ("one", "two", "three")]
-    for one in made:
+    own_manifest = [manifest(content) for content in ("one", "two", "three")]
+    for one in own_manifest:
         ledger.publish(one, run="r")
-    assert ledger.by_key(recipe().key) == made[-1]
+    assert ledger.by_key(recipe().key) == own_manifest[-1]
     assert ledger.by_key("0" * 64) is None
 
 
@@ -113,8 +113,8 @@ def test_a_prefix_finds_ids_data_versions_and_snapshots_oldest_first(ledger: Led
     first, other, last = (
         Manifest(recipe(code=c), s, d) for c, s, d in [("1", "abc_1", "d"), ("2", "e", "abcx1"), ("3", "abc_2", "abc_2")]
     )
-    for made in (first, other, last):
-        ledger.publish(made, run="r")
+    for own_manifest in (first, other, last):
+        ledger.publish(own_manifest, run="r")
     assert ledger.by_prefix("abc") == [first, other, last]
     assert ledger.by_prefix("abc_") == [first, last]
     assert ledger.by_prefix(other.id[:20]) == [other]
@@ -122,11 +122,11 @@ def test_a_prefix_finds_ids_data_versions_and_snapshots_oldest_first(ledger: Led
 
 
 def test_a_release_is_found_by_name_and_the_newest_of_two(ledger: Ledger) -> None:
-    made = [release("2013-02.12345678", code="1"), release("2013-02.12345678", code="2"), release("2013-02.87654321")]
-    for one in made:
+    releases = [release("2013-02.12345678", code="1"), release("2013-02.12345678", code="2"), release("2013-02.87654321")]
+    for one in releases:
         ledger.publish(one, run="r")
-    assert ledger.release_named("2013-02.12345678") == made[1]
-    assert ledger.release_named("2013-02.87654321") == made[2]
+    assert ledger.release_named("2013-02.12345678") == releases[1]
+    assert ledger.release_named("2013-02.87654321") == releases[2]
     assert ledger.release_named("2013-02") is None
 
 
@@ -183,16 +183,16 @@ def test_endpoints_move_apart(ledger: Ledger) -> None:
     production = ledger.move_pointer("promotion", pointing("a"), expected=None)
     staging = ledger.move_pointer("staging", pointing("b", "staging"), expected=None)
     ships = ledger.move_pointer("promotion", pointing("c", product="ships"), expected=None)
-    found = [ledger.pointer(*at) for at in [("trains", "production"), ("trains", "staging"), ("ships", "production")]]
-    assert found == [production, staging, ships]
+    own_ledger = [ledger.pointer(*at) for at in [("trains", "production"), ("trains", "staging"), ("ships", "production")]]
+    assert own_ledger == [production, staging, ships]
 
 
 def test_who_answered_before_a_partition_is_the_last_move_to_an_earlier_release(ledger: Ledger) -> None:
     moves = [("a", "2013-01"), ("b", "2013-03"), ("a", "2013-01"), ("c", "2013-04")]
     for (name, as_of), (before, _) in zip(moves, [(None, ""), *moves], strict=False):
         ledger.move_pointer("promotion", pointing(name, as_of=as_of), expected=before)
-    asked = {key: ledger.pointer("trains", "production", before=key) for key in ("2013-01", "2013-03", "2013-04", "2013-05")}
-    assert {key: entry.seq if entry else None for key, entry in asked.items()} == {
+    served = {key: ledger.pointer("trains", "production", before=key) for key in ("2013-01", "2013-03", "2013-04", "2013-05")}
+    assert {key: entry.seq if entry else None for key, entry in served.items()} == {
         "2013-01": None,
         "2013-03": 3,
         "2013-04": 3,

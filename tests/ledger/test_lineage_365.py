@@ -81,8 +81,8 @@ class ManyDays:
 
     def make(self, stage: str, partition: str, inputs: Sequence[Input], output: Output) -> tuple[Manifest, bool]:
         """Record this output as the stage's, unless its recipe is known; and whether it was."""
-        made = self.lineage.make(self.lineage.recipe(self.product, stage, partition, inputs), lambda: output, run="r")
-        return made.manifest, made.reused
+        own_days = self.lineage.make(self.lineage.recipe(self.product, stage, partition, inputs), lambda: output, run="r")
+        return own_days.manifest, own_days.reused
 
     def record(
         self, stage: str, partition: str, files: Mapping[str, bytes], facts: Mapping[str, Any] | None = None
@@ -111,15 +111,15 @@ def many(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     (at.declared / "dbt" / "schema.yml").write_text(ONE_TEST)
     keys = partitions_of(at.product).keys(str(START), as_of)
     # no head checkpoint: it is written again for each of thousands of entries
-    made = ManyDays(at, at.product, Lineage(at.space.snapshots, Ledger(at.space.settings.ledger)), keys[:-1], as_of)
+    own_days = ManyDays(at, at.product, Lineage(at.space.snapshots, Ledger(at.space.settings.ledger)), keys[:-1], as_of)
     for key in keys:
-        _record_day(made, key)
-    made.record("model", as_of, {"model.cbm": b"trees"}, {"rows": 8, "train": list(keys[:-1]), "loss": 0.5})
-    made.record("evaluation", as_of, {"scores": b"1"}, {**JUDGED, "question": "q", "champion": None})
-    made.record("report", as_of, {"report.html": b"<html>"})
-    made.record("tracking", as_of, {"tracking.json": b"{}"})
-    yield made
-    made.lineage.ledger.close()
+        _record_day(own_days, key)
+    own_days.record("model", as_of, {"model.cbm": b"trees"}, {"rows": 8, "train": list(keys[:-1]), "loss": 0.5})
+    own_days.record("evaluation", as_of, {"scores": b"1"}, {**JUDGED, "question": "q", "champion": None})
+    own_days.record("report", as_of, {"report.html": b"<html>"})
+    own_days.record("tracking", as_of, {"tracking.json": b"{}"})
+    yield own_days
+    own_days.lineage.ledger.close()
     at.space.ledger.close()
 
 
@@ -162,7 +162,9 @@ def test_the_manifest_of_a_model_names_the_digest_of_each_of_its_days(many: Many
     features = {key: many.home.get("features", key) for key in many.trained}
     given = {i.partition: i for i in many.model.recipe.inputs}
     assert len(many.model.recipe.inputs) == len(given) == len(many.trained)
-    assert given == {key: Input("temperature/features", key, made.data_version, made.id) for key, made in features.items()}
+    assert given == {
+        key: Input("temperature/features", key, manifest.data_version, manifest.id) for key, manifest in features.items()
+    }
     assert len({i.data_version for i in given.values()}) == len(many.trained)
     assert len({i.manifest for i in given.values()}) == len(many.trained)
 
@@ -211,9 +213,9 @@ def test_a_model_is_made_again_for_a_changed_day_and_reused_when_its_content_is_
     for key in some_days(many):
         before = many.home.get("features", key)
         with _changed(many, key) as other:
-            made, is_reused = many.record("model", many.as_of, {"model.cbm": f"trees without {key}".encode()})
+            manifest, is_reused = many.record("model", many.as_of, {"model.cbm": f"trees without {key}".encode()})
             assert not is_reused
-            assert difference(model, made) == {key: (before.data_version, other.data_version)}
+            assert difference(model, manifest) == {key: (before.data_version, other.data_version)}
         assert many.record("model", many.as_of, {"model.cbm": b"not built"}) == (model, True)
 
 
@@ -245,9 +247,9 @@ def settled(many: ManyDays) -> Situation:
     """What a plan looks at, from the real ledger, store and landing folder."""
     space = many.home.space
     around = surroundings(space.lineage, space.landing, many.product, cache=space.settings.cache)
-    found = situation(space.ledger, many.product, around)
-    assert Planner(many.product, found).plan() == []
-    return found
+    own_situation = situation(space.ledger, many.product, around)
+    assert Planner(many.product, own_situation).plan() == []
+    return own_situation
 
 
 def causes(items: list[Item], stage: str) -> set[Cause]:
@@ -292,15 +294,15 @@ def assert_a_snapshot_is_the_one_root_cause(many: ManyDays, settled: Situation, 
 def test_ml_assets_plan_names_the_day_that_was_delivered_again(many: ManyDays) -> None:
     for key in some_days(many)[::2]:
         many.home.deliver(key, {"weather": delivery(key, temperature=b"66.6")})
-        code, plan = told(many)
+        code, plan = counted(many)
         assert code == STALE
         assert set(plan["causes"]) == {f"weather {key} redelivered with other content"}
         assert {row["partition"] for row in plan["run"] if row["stage"] == "model"} == {many.as_of}
         many.home.deliver(key, {"weather": delivery(key)})
-    assert told(many) == (0, {"run": [], "causes": {}})
+    assert counted(many) == (0, {"run": [], "causes": {}})
 
 
-def told(many: ManyDays) -> tuple[int, dict[str, Any]]:
+def counted(many: ManyDays) -> tuple[int, dict[str, Any]]:
     """Exit code and JSON of the real command."""
     done = CliRunner().invoke(cli, ["plan", "temperature", "--json"], env=many.home.space.settings.environ())
     plan: dict[str, Any] = json.loads(done.stdout)["temperature"]
@@ -361,6 +363,6 @@ def told_inputs(event: dg.AssetMaterialization) -> set[tuple[Any, Any]]:
     """Partition and the beginning of the digest, of each input that the event tells."""
     rows = event.metadata["inputs"]
     assert isinstance(rows, dg.TableMetadataValue)
-    found = {(row.data["partition"], row.data["data_version"]) for row in rows.records}
-    assert len(found) == len(rows.records)
-    return found
+    recorded = {(row.data["partition"], row.data["data_version"]) for row in rows.records}
+    assert len(recorded) == len(rows.records)
+    return recorded

@@ -68,26 +68,26 @@ def test_each_run_starts_and_completes_once(events: list[Event]) -> None:
 
 
 def test_the_events_lead_from_the_release_to_the_delivered_bytes(events: list[Event]) -> None:
-    made = outputs(events)
+    produced = outputs(events)
     read = {given["name"]: given for event in ends(events) for given in event["inputs"]}
-    assert f"release/{THIRD}" in made
-    assert {name for name in read if name not in made} == {
+    assert f"release/{THIRD}" in produced
+    assert {name for name in read if name not in produced} == {
         *(f"landing/{table}/{key}" for table in ("flights", "weather") for key in MONTHS),
         *(f"landing/{table}" for table in year().reference()),
     }
     content = month(THIRD)["flights"]
     assert read[f"landing/flights/{THIRD}"]["facets"]["version"]["datasetVersion"] == sha256(content).hexdigest()
     for name, given in read.items():
-        if name in made:
-            assert given["facets"]["version"] == made[name]["facets"]["version"]
+        if name in produced:
+            assert given["facets"]["version"] == produced[name]["facets"]["version"]
 
 
 def test_columns_come_from_columns_that_the_inputs_have(months: Months, events: list[Event]) -> None:
-    made = outputs(events)
-    schemas = {n: {f["name"] for f in o["facets"].get("schema", {"fields": []})["fields"]} for n, o in made.items()}
-    fields = made[f"features/{THIRD}"]["facets"]["columnLineage"]["fields"]
+    produced = outputs(events)
+    schemas = {n: {f["name"] for f in o["facets"].get("schema", {"fields": []})["fields"]} for n, o in produced.items()}
+    fields = produced[f"features/{THIRD}"]["facets"]["columnLineage"]["fields"]
     assert fields.keys() <= schemas[f"features/{THIRD}"]
-    sources = {(given["name"], given["field"]) for each in fields.values() for given in each["inputFields"]}
+    sources = {(given["name"], given["field"]) for event_or_facet in fields.values() for given in event_or_facet["inputFields"]}
     assert {name for name, _ in sources} >= {f"dataset/{THIRD}", f"dataset/{MONTHS[1]}", "reference"}
     assert all(field in schemas[name] for name, field in sources)
     assert months.home.space.dbt.column_lineage(months.home.product).keys() == fields.keys()
@@ -96,9 +96,9 @@ def test_columns_come_from_columns_that_the_inputs_have(months: Months, events: 
 def test_what_checks_found_is_told_as_assertions(months: Months, events: list[Event]) -> None:
     ledger, manifest = months.home.space.ledger, months.home.get("evaluation", THIRD)
     checked = {e["inputs"][0]["name"]: e["inputs"][0]["inputFacets"] for e in ends(events, checks=True)}
-    told = {a["assertion"]: a["success"] for a in checked[f"evaluation/{THIRD}"]["dataQualityAssertions"]["assertions"]}
-    assert told == {claim: entry.body.passed for claim, entry in ledger.evidence(manifest.id).items()}
-    assert told["gates_passed"] is True
+    assertions = {a["assertion"]: a["success"] for a in checked[f"evaluation/{THIRD}"]["dataQualityAssertions"]["assertions"]}
+    assert assertions == {claim: entry.body.passed for claim, entry in ledger.evidence(manifest.id).items()}
+    assert assertions["gates_passed"] is True
 
 
 @pytest.mark.long
@@ -149,15 +149,15 @@ def test_every_event_and_facet_of_the_whole_ledger_keeps_the_official_json_schem
     from referencing import Registry, Resource
 
     assert SPEC, "OPENLINEAGE_SPEC must name a folder with the official JSON schemas (the spec folder of OpenLineage)"
-    found = [json.loads(path.read_text()) for path in sorted(Path(SPEC or "").rglob("*.json"))]
-    named = {schema["$id"]: schema for schema in found if "$id" in schema}
+    payload = [json.loads(path.read_text()) for path in sorted(Path(SPEC or "").rglob("*.json"))]
+    named = {schema["$id"]: schema for schema in payload if "$id" in schema}
     registry: Any = Registry().with_resources([(id, Resource.from_contents(schema)) for id, schema in named.items()])
     events = [json.loads(line) for line in export(months, "--all").splitlines()]
     assert {"flights.predictions", "flights.monitoring", "flights.release"} <= {event["job"]["name"] for event in events}
-    for each in [*events, *facets(events)]:
-        address = each.get("schemaURL") or each["_schemaURL"]
+    for event_or_facet in [*events, *facets(events)]:
+        address = event_or_facet.get("schemaURL") or event_or_facet["_schemaURL"]
         assert address.partition("#")[0] in named
-        Draft202012Validator({"$ref": address}, registry=registry).validate(each)
+        Draft202012Validator({"$ref": address}, registry=registry).validate(event_or_facet)
 
 
 class Receiver(BaseHTTPRequestHandler):

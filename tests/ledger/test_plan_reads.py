@@ -35,9 +35,9 @@ def workspace(workspace: Workspace) -> Workspace:
 
 def test_the_current_manifests_and_what_they_read_are_those_of_the_ledger(workspace: Workspace, product: Product) -> None:
     with workspace.ledger.engine.connect() as connection:
-        found = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
-    assert set(found) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
-    for (stage, key), read_in_bulk in found.items():
+        manifests = current_manifests(connection, product, stored(workspace.snapshots.blobs)).current
+    assert set(manifests) == {(stage, key) for stage in ("raw", "dataset") for key in KEYS}
+    for (stage, key), read_in_bulk in manifests.items():
         current = workspace.ledger.current(product.name, stage, key)
         assert current is not None
         assert read_in_bulk.data_version == current.data_version
@@ -53,9 +53,9 @@ def test_moves_are_those_of_the_endpoint_without_names(workspace: Workspace, pro
     records.answers(workspace, first, second)
     workspace.endpoints.rollback(product.name, to=None, by="test", reason="test")
     with workspace.ledger.engine.connect() as connection:
-        found = production_moves(connection, product)
-    told = moves_of(workspace.ledger, product.name, "production")
-    assert [(m.bundle, m.as_of, m.kind) for m in found] == [(m.bundle, m.as_of, m.kind) for m in told]
+        moves = production_moves(connection, product)
+    expected = moves_of(workspace.ledger, product.name, "production")
+    assert [(m.bundle, m.as_of, m.kind) for m in moves] == [(m.bundle, m.as_of, m.kind) for m in expected]
 
 
 def test_a_state_with_nothing_to_do_is_known_and_whatever_changes_is_another(workspace: Workspace, product: Product) -> None:

@@ -65,29 +65,29 @@ def url(server: str) -> str:
 
 @pytest.fixture
 def ledger(url: str) -> Iterator[Ledger]:
-    found = Ledger(url)
-    yield found
-    found.close()
+    own_ledger = Ledger(url)
+    yield own_ledger
+    own_ledger.close()
 
 
 @pytest.fixture
 def space(url: str, home: Path) -> Iterator[Workspace]:
     """A workspace with a few snapshots and a release that answers."""
-    found = Workspace(settings({"ML_ASSETS_HOME": str(home), "ML_ASSETS_LEDGER": url}))
-    raw = found.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw"}), run="r").manifest
-    found.ledger.add_evidence(subject=raw.id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
-    made = recipe("release", inputs=(raw.as_input(),))
-    answers(found, found.lineage.make(made, lambda: Output({"model.cbm": b"m"}, {"release": "r1"}), run="r").manifest)
-    yield found
-    found.ledger.close()
+    space = Workspace(settings({"ML_ASSETS_HOME": str(home), "ML_ASSETS_LEDGER": url}))
+    raw = space.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw"}), run="r").manifest
+    space.ledger.add_evidence(subject=raw.id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
+    release_recipe = recipe("release", inputs=(raw.as_input(),))
+    answers(space, space.lineage.make(release_recipe, lambda: Output({"model.cbm": b"m"}, {"release": "r1"}), run="r").manifest)
+    yield space
+    space.ledger.close()
 
 
 def fill(ledger: Ledger) -> None:
     raw = manifest("raw", stage="raw")
-    made = manifest("dataset", inputs=[raw.as_input()])
-    for one in (raw, made):
+    dataset = manifest("dataset", inputs=[raw.as_input()])
+    for one in (raw, dataset):
         ledger.publish(one, run="r")
-    ledger.add_evidence(subject=made.id, claim="complete", passed=True, details={}, run="r")
+    ledger.add_evidence(subject=dataset.id, claim="complete", passed=True, details={}, run="r")
     ledger.move_pointer("promotion", pointing("a"), expected=None)
     ledger.append("attempt", ATTEMPT)
     ledger.append("look", {"product": "trains", "window": ["2013-01"], "comparison": "c", "gate": "g", "run": "r"})
@@ -110,7 +110,7 @@ def test_the_database_itself_refuses_to_change_a_row(ledger: Ledger, table: str)
     with ledger.engine.connect() as connection:
         before = connection.execute(text(f"SELECT * FROM {table}")).fetchall()
     # no row of inputs can be in conflict: it has no unique column
-    for statement in (each for each in STATEMENTS if "CONFLICT" not in each or table != "inputs"):
+    for statement in (statement for statement in STATEMENTS if "CONFLICT" not in statement or table != "inputs"):
         with pytest.raises(DBAPIError, match="append-only"), ledger.engine.begin() as connection:
             connection.execute(text(statement.format(table, unique)))
     with ledger.engine.connect() as connection:
@@ -125,9 +125,9 @@ def test_opening_again_changes_nothing_and_repairs_a_trigger_that_is_gone(ledger
     def triggers() -> list[tuple[object, ...]]:
         again = Ledger(ledger.url)
         with again.engine.connect() as connection:
-            found = [tuple(row) for row in connection.execute(query)]
+            own_ledger = [tuple(row) for row in connection.execute(query)]
         again.close()
-        return found
+        return own_ledger
 
     before = triggers()
     assert len(before) == len(TABLES)
@@ -161,9 +161,9 @@ def test_partitions_are_ordered_by_their_bytes_whatever_the_servers_language(led
     with ledger.engine.connect() as connection:
         assert connection.scalar(text("SELECT 'a' < 'B'")) is True  # English; as bytes it is the other way round
     for number, as_of in enumerate(["B", "a"]):
-        made = release(f"{as_of}.x", as_of)
-        ledger.publish(made, run="r")
-        ledger.move_pointer("promotion", pointing(made.snapshot, as_of=as_of), expected=_answering(ledger))
+        own_release = release(f"{as_of}.x", as_of)
+        ledger.publish(own_release, run="r")
+        ledger.move_pointer("promotion", pointing(own_release.snapshot, as_of=as_of), expected=_answering(ledger))
         assert number < 2
     before = ledger.pointer("trains", "production", before="a")
     assert before is not None
@@ -266,8 +266,8 @@ def test_entries_chained_by_the_rule_of_before_verify_and_go_on(server: str, tmp
         erase(own.ledger, old_home.REFUSAL, by="ben", reason="asked")
     erase(own.ledger, old_home.ENTRIES + 1, by="ben", reason="asked")
     assert _places(verify(own.settings)) == []
-    for each in (old, own):
-        each.ledger.close()
+    for space in (old, own):
+        space.ledger.close()
 
 
 def _places(checked: Verified) -> list[str]:

@@ -23,7 +23,7 @@ def raw(partition: str, content: str = "one", **changes: Any) -> Manifest:
     return manifest(content + partition, stage="raw", partition=partition, inputs=[delivered], **changes)
 
 
-def made(stage: str, partition: str, *sources: Manifest, **changes: Any) -> Manifest:
+def publish_manifest(stage: str, partition: str, *sources: Manifest, **changes: Any) -> Manifest:
     inputs = [source.as_input() for source in sources]
     name = f"{stage}{partition}{[i.manifest for i in inputs]}"
     return manifest(name, stage=stage, partition=partition, inputs=inputs, **changes)
@@ -35,15 +35,15 @@ class Months:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.raw = {key: self.put(raw(key)) for key in (JANUARY, FEBRUARY)}
-        self.dataset = {key: self.put(made("dataset", key, self.raw[key])) for key in self.raw}
+        self.dataset = {key: self.put(publish_manifest("dataset", key, self.raw[key])) for key in self.raw}
         january, february = self.dataset[JANUARY], self.dataset[FEBRUARY]
         self.features = {
-            JANUARY: self.put(made("features", JANUARY, january)),
-            FEBRUARY: self.put(made("features", FEBRUARY, january, february)),
+            JANUARY: self.put(publish_manifest("features", JANUARY, january)),
+            FEBRUARY: self.put(publish_manifest("features", FEBRUARY, january, february)),
         }
-        self.model = self.put(made("model", FEBRUARY, self.features[JANUARY]))
+        self.model = self.put(publish_manifest("model", FEBRUARY, self.features[JANUARY]))
         tested = (self.model, self.features[FEBRUARY])
-        self.evaluation = self.put(made("evaluation", FEBRUARY, *tested, facts={**JUDGED, "question": "two"}))
+        self.evaluation = self.put(publish_manifest("evaluation", FEBRUARY, *tested, facts={**JUDGED, "question": "two"}))
         self.release = release("two", FEBRUARY, inputs=[self.model.as_input(), self.evaluation.as_input()])
         self.put(self.release)
 
@@ -62,14 +62,14 @@ def months(workspace: Workspace) -> Months:
 
 def refused(workspace: Workspace, product: Product) -> set[tuple[str, str]]:
     """What `current` does not give."""
-    found = set()
+    recalled_ids = set()
     for stage in ("raw", "dataset", "features", "model", "evaluation", "release"):
         for key in workspace.ledger.partitions("trains", stage):
             try:
                 workspace.lineage.current(product, stage, key)
             except Recalled:
-                found.add((stage, key))
-    return found
+                recalled_ids.add((stage, key))
+    return recalled_ids
 
 
 def test_exactly_what_was_made_from_recalled_content_is_refused(workspace: Workspace, months: Months, product: Product) -> None:
@@ -84,9 +84,9 @@ def test_exactly_what_was_made_from_recalled_content_is_refused(workspace: Works
 
 def test_a_refusal_tells_why_by_whom_and_the_way_out(workspace: Workspace, months: Months, product: Product) -> None:
     months.recall(JANUARY)
-    told = r"^trains/features 2013-02 may not be used: it is or was made from raw 2013-01, which ana recalled on 20\S+: "
+    message = r"^trains/features 2013-02 may not be used: it is or was made from raw 2013-01, which ana recalled on 20\S+: "
     ways = r"deliver 2013-01 again, .*`ml-assets deliver trains TABLE FILE --partition 2013-01`, or build it again without that: "
-    with pytest.raises(Recalled, match=f"{told}'a broken clock'; {ways}`ml-assets run trains --partition 2013-02`$"):
+    with pytest.raises(Recalled, match=f"{message}'a broken clock'; {ways}`ml-assets run trains --partition 2013-02`$"):
         workspace.lineage.current(product, "features", FEBRUARY)
 
 
@@ -163,15 +163,15 @@ def three(workspace: Workspace, months: Months) -> list[Manifest]:
     """Releases a, b and c answered one after the other; b was made from January, c was judged against b."""
     named = [("a", JANUARY, months.features[FEBRUARY]), ("b", FEBRUARY, months.features[JANUARY])]
     lone = months.put(raw("2012-12"))
-    found = []
+    allowed = []
     for name, as_of, source in [("a", JANUARY, lone), *named[1:]]:
-        evaluation = months.put(made("evaluation", as_of, source, facts={**JUDGED, "question": name}))
-        found.append(release(name, as_of, inputs=[evaluation.as_input()]))
-    answers(workspace, *found)
-    evaluation = months.put(made("evaluation", MARCH, found[1], facts={**JUDGED, "question": "c"}))
-    found.append(release("c", MARCH, inputs=[evaluation.as_input()]))
-    answers(workspace, found[2])
-    return found
+        evaluation = months.put(publish_manifest("evaluation", as_of, source, facts={**JUDGED, "question": name}))
+        allowed.append(release(name, as_of, inputs=[evaluation.as_input()]))
+    answers(workspace, *allowed)
+    evaluation = months.put(publish_manifest("evaluation", MARCH, allowed[1], facts={**JUDGED, "question": "c"}))
+    allowed.append(release("c", MARCH, inputs=[evaluation.as_input()]))
+    answers(workspace, allowed[2])
+    return allowed
 
 
 def recall_release(workspace: Workspace, bad: Manifest) -> None:
@@ -191,7 +191,7 @@ def test_a_verdict_against_what_was_recalled_later_falls_with_it_and_one_that_kn
 ) -> None:
     recall_release(workspace, three[1])
     assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
-    knew = months.put(made("evaluation", "2013-04", three[2], facts={**JUDGED, "question": "d"}))
+    knew = months.put(publish_manifest("evaluation", "2013-04", three[2], facts={**JUDGED, "question": "d"}))
     answers(workspace, release("d", "2013-04", inputs=[knew.as_input()]))
     assert recalled_bundles(workspace.ledger, "trains", "production") == {three[1].snapshot, three[2].snapshot}
 
@@ -257,7 +257,7 @@ def test_who_may_answer_after_a_recall(bundle: str, champion: str | None, recall
     assert decision.action == action
 
 
-@pytest.mark.parametrize(("recalled", "found"), [("", "b"), ("b", "a"), ("ab", None), ("c", "b")])
-def test_back_goes_down_to_the_first_that_was_not_recalled(recalled: str, found: str | None) -> None:
+@pytest.mark.parametrize(("recalled", "target_now"), [("", "b"), ("b", "a"), ("ab", None), ("c", "b")])
+def test_back_goes_down_to_the_first_that_was_not_recalled(recalled: str, target_now: str | None) -> None:
     target = back(moves("abc"), recalled=[letter * 64 for letter in recalled])
-    assert (target.release if target else None) == found
+    assert (target.release if target else None) == target_now

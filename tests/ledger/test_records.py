@@ -13,7 +13,7 @@ from ml_assets.core.lineage.acceptances import AcceptanceRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
-from ml_assets.core.notice_records import NoticeRecord, SentRecord
+from ml_assets.core.notices import Notice, SentRecord
 from ml_assets.core.release.records import ApprovalRecord, MoveRecord, OverrideRecord, ShadowRecord
 from resources.ledger.chain import Entry
 from resources.ledger.ledger import KINDS, Ledger
@@ -36,7 +36,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "shadow": ShadowRecord,
     "recall": Recall,
     "attempt": AttemptRecord,
-    "notice": NoticeRecord,
+    "notice": Notice,
     "trigger": TriggerRecord,
     "freeze": FreezeRecord,
     "sent": SentRecord,
@@ -53,9 +53,9 @@ def entry(body: Any, kind: str = "promotion") -> Entry:
 
 
 def test_a_record_has_the_entry_around_it_and_gives_its_body_back() -> None:
-    found = read(entry(MOVE), MoveRecord)
-    assert (found.seq, found.kind, found.hash, found.body) == (12, "promotion", "1" * 64, pointing("b" * 64))
-    assert stored(found.body) == MOVE
+    record = read(entry(MOVE), MoveRecord)
+    assert (record.seq, record.kind, record.hash, record.body) == (12, "promotion", "1" * 64, pointing("b" * 64))
+    assert stored(record.body) == MOVE
 
 
 def test_a_newer_version_is_refused_by_name_with_the_limit_and_the_next_command() -> None:
@@ -88,9 +88,9 @@ def test_fields_that_are_not_known_are_passed_over() -> None:
 
 
 def test_a_shadow_from_before_canaries_serves_no_share() -> None:
-    found = read(entry(SHADOW, "shadow"), ShadowRecord).body
-    assert (found.share, found.terms and found.terms.bound, found.outcome) == (0.0, 0.5, None)
-    assert stored(found) == {**SHADOW, "share": 0.0}
+    record = read(entry(SHADOW, "shadow"), ShadowRecord).body
+    assert (record.share, record.terms and record.terms.bound, record.outcome) == (0.0, 0.5, None)
+    assert stored(record) == {**SHADOW, "share": 0.0}
 
 
 def test_every_kind_is_read_as_a_record_or_by_nothing() -> None:
@@ -100,17 +100,17 @@ def test_every_kind_is_read_as_a_record_or_by_nothing() -> None:
 @pytest.mark.parametrize("line", [line for line in GOLDEN.read_text(encoding="utf-8").splitlines() if line.split()[1] in RECORDS])
 def test_a_record_gives_back_the_bytes_it_was_read_from(line: str) -> None:
     _, kind, body = line.split(" ", 2)
-    found = stored(read(entry(json.loads(body), kind), RECORDS[kind]).body)
+    record = stored(read(entry(json.loads(body), kind), RECORDS[kind]).body)
     known = {
-        name: value for name, value in found.items() if name not in ("entry", "seconds") and (name != "at" or kind == "notice")
+        name: value for name, value in record.items() if name not in ("entry", "seconds") and (name != "at" or kind == "notice")
     }
     if kind == "manifest":
-        known |= {"seconds": found["seconds"]} if found["seconds"] else {}
+        known |= {"seconds": record["seconds"]} if record["seconds"] else {}
     assert canonical_json(known).decode() == body
 
 
 def test_every_entry_of_an_older_home_is_read_as_a_record(tmp_path: Path) -> None:
     ledger = Ledger(f"sqlite:///{old_home.unpack(tmp_path / 'old') / 'ledger.db'}")
-    found = [read(entry, RECORDS[entry.kind]) for entry in ledger.entries() if entry.kind in RECORDS]
+    record = [read(entry, RECORDS[entry.kind]) for entry in ledger.entries() if entry.kind in RECORDS]
     ledger.close()
-    assert len(found) == old_home.ENTRIES - 1
+    assert len(record) == old_home.ENTRIES - 1

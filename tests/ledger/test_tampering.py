@@ -28,9 +28,9 @@ def filled_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def filled(filled_once: Path, tmp_path: Path) -> Iterator[Ledger]:
     """A copy of it."""
-    found = Ledger(f"sqlite:///{shutil.copy(filled_once, tmp_path)}")
-    yield found
-    found.close()
+    own_ledger = Ledger(f"sqlite:///{shutil.copy(filled_once, tmp_path)}")
+    yield own_ledger
+    own_ledger.close()
 
 
 def raw(ledger: Ledger) -> "closing[sqlite3.Connection]":
@@ -40,8 +40,8 @@ def raw(ledger: Ledger) -> "closing[sqlite3.Connection]":
 
 def fill(ledger: Ledger) -> None:
     raws = manifest("raw", stage="raw")
-    made = manifest("dataset", inputs=[raws.as_input()])
-    for one in (raws, made):
+    dataset = manifest("dataset", inputs=[raws.as_input()])
+    for one in (raws, dataset):
         ledger.publish(one, run="r")
         ledger.add_evidence(subject=one.id, claim="complete", passed=True, details={"rows": 1}, run="r")
     ledger.move_pointer("promotion", pointing("a"), expected=None)

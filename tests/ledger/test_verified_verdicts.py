@@ -19,21 +19,21 @@ FIRST, SECOND = DAYS[:2]
 @pytest.fixture(scope="module")
 def promoted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """The shop, whose second day's release serves."""
-    made = shop(tmp_path_factory.mktemp("promoted"))
-    deliver(made, FIRST, SECOND)
-    assert made.run(FIRST, only=DATA).success
-    assert made.run(SECOND, only=(*DATA, "model", "evaluation", "release")).success
-    made.space.endpoints.move(
+    home = shop(tmp_path_factory.mktemp("promoted"))
+    deliver(home, FIRST, SECOND)
+    assert home.run(FIRST, only=DATA).success
+    assert home.run(SECOND, only=(*DATA, "model", "evaluation", "release")).success
+    home.space.endpoints.move(
         "promotion",
-        made.get("release", SECOND),
+        home.get("release", SECOND),
         environment="production",
         by="a test",
         reason="first",
         expected=None,
         is_proven=True,
     )
-    yield made
-    made.close()
+    yield home
+    home.close()
 
 
 def verified(at: Home) -> Result:
@@ -43,9 +43,9 @@ def verified(at: Home) -> Result:
 
 
 def test_a_verdict_that_its_scores_bear_out_is_counted(promoted: Home) -> None:
-    found = verified(promoted)
-    assert found.exit_code == 0, found.output
-    assert "1 verdicts: everything is as it was written" in found.stdout
+    verified_home = verified(promoted)
+    assert verified_home.exit_code == 0, verified_home.output
+    assert "1 verdicts: everything is as it was written" in verified_home.stdout
 
 
 def test_a_promotion_whose_scores_say_otherwise_is_found(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,22 +56,22 @@ def test_a_promotion_whose_scores_say_otherwise_is_found(promoted: Home, monkeyp
         return frame.with_columns(candidate=1 - pl.col("came_back").cast(pl.Float64)) if name == "scores.parquet" else frame
 
     monkeypatch.setattr(Snapshots, "frame", turned)
-    found = verified(promoted)
-    assert found.exit_code == 1
-    assert f"verdict of shop {SECOND} let release {SECOND} into production, and its stored scores give " in found.stdout
-    assert f"`ml-assets recall shop {SECOND}` takes it back" in found.stdout
+    verified_home = verified(promoted)
+    assert verified_home.exit_code == 1
+    assert f"verdict of shop {SECOND} let release {SECOND} into production, and its stored scores give " in verified_home.stdout
+    assert f"`ml-assets recall shop {SECOND}` takes it back" in verified_home.stdout
 
 
 def test_the_gates_of_then_decide_and_not_those_of_now(promoted: Home) -> None:
     promoted.edit("product.yaml", (r"roc_auc\(candidate\) > 0\.05", "roc_auc(candidate) > 0.9999"))
-    found = verified(promoted)
+    verified_home = verified(promoted)
     promoted.edit("product.yaml", (r"roc_auc\(candidate\) > 0\.9999", "roc_auc(candidate) > 0.05"))
-    assert found.exit_code == 0, found.output
+    assert verified_home.exit_code == 0, verified_home.output
 
 
 def test_a_verdict_of_other_code_is_not_judged_by_this(promoted: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdicts, "stage_code", lambda *_: "other")
-    found = verified(promoted)
-    assert found.exit_code == 0
-    assert f"note: verdict of shop {SECOND} was given by other code than this, and is not judged again" in found.stdout
-    assert "0 verdicts" in found.stdout
+    verified_home = verified(promoted)
+    assert verified_home.exit_code == 0
+    assert f"note: verdict of shop {SECOND} was given by other code than this, and is not judged again" in verified_home.stdout
+    assert "0 verdicts" in verified_home.stdout

@@ -1,4 +1,4 @@
-"""Anything of the store or the ledger that is missing, changed or added is found; looking changes nothing."""
+"""Anything of the store or the ledger that is missing, changed or added is damage; looking changes nothing."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from resources.ledger.ledger import Ledger, entry_hash
 from tests.ledger.test_tampering import forge
 from tests.support import verified_home as support
 from tests.support.records import broken, damage, flip
-from tests.support.verified_home import contents, found, notes, settings_for
+from tests.support.verified_home import contents, discrepancies_at, notes, settings_for
 
 BYTES = range(1, 256)
 HEADER_BYTES = 100
@@ -38,32 +38,32 @@ LOG_HEADERS_BYTES = 56
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def filled_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return support.make(tmp_path_factory.mktemp("verify") / "home")
 
 
 @pytest.fixture
-def broken_home(made: Path, tmp_path: Path) -> Path:
-    return support.copy(made, tmp_path / "home")
+def broken_home(filled_home: Path, tmp_path: Path) -> Path:
+    return support.copy(filled_home, tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
-def scratch(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scratch(filled_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy in which one file at a time is changed and put back."""
-    return support.copy(made, tmp_path_factory.mktemp("flips") / "home")
+    return support.copy(filled_home, tmp_path_factory.mktemp("flips") / "home")
 
 
-def test_what_was_written_is_clean_and_looking_changes_no_byte(made: Path) -> None:
-    before, times = contents(made), {p: p.stat().st_mtime_ns for p in made.rglob("*")}
-    checked = verify(settings_for(made))
+def test_what_was_written_is_clean_and_looking_changes_no_byte(filled_home: Path) -> None:
+    before, times = contents(filled_home), {p: p.stat().st_mtime_ns for p in filled_home.rglob("*")}
+    checked = verify(settings_for(filled_home))
     assert (checked.discrepancies, checked.is_clean) == ((), True)
     assert checked.counts == {"entries": 17, "files": 13, "endpoints": 1}
-    assert contents(made) == before
-    assert {p: p.stat().st_mtime_ns for p in made.rglob("*")} == times
+    assert contents(filled_home) == before
+    assert {p: p.stat().st_mtime_ns for p in filled_home.rglob("*")} == times
 
 
 def test_a_home_of_nothing_is_clean_and_stays_one(home: Path) -> None:
-    assert found(home) == []
+    assert discrepancies_at(home) == []
     assert notes(home) == [("missing", "ledger ledger.db")]
     assert list(home.iterdir()) == []
 
@@ -76,7 +76,7 @@ def test_any_flipped_byte_of_a_file_of_the_store_of_a_pointer_or_of_the_witness_
 ) -> None:
     path = data.draw(st.sampled_from([path for path in support.checked_files(scratch) if path.name != "ledger.db"]))
     with flipped(path, data.draw(st.integers(0, path.stat().st_size - 1)), data.draw(st.sampled_from(BYTES))):
-        assert found(scratch) != []
+        assert discrepancies_at(scratch) != []
 
 
 @pytest.mark.long
@@ -96,7 +96,7 @@ def test_a_flipped_byte_of_the_header_is_found_unless_no_content_depends_on_it(s
 def test_a_file_that_sqlite_cannot_read_is_named_even_where_no_witness_remembers_it(broken_home: Path) -> None:
     (broken_home / "ledger.head").unlink()
     with flipped(broken_home / "ledger.db", 0, 1):
-        assert ("changed", "ledger") in found(broken_home)
+        assert ("changed", "ledger") in discrepancies_at(broken_home)
 
 
 @pytest.mark.parametrize("seq", [1, 5, 9, 17])
@@ -104,7 +104,7 @@ def test_a_flipped_byte_of_an_entry_names_that_entry(scratch: Path, seq: int) ->
     path = scratch / "ledger.db"
     body, _ = stored_entry(path, seq)
     with flipped(path, path.read_bytes().index(body.encode()) + len(body) // 2, 1):
-        assert ("changed", f"ledger entry {seq}") in found(scratch)
+        assert ("changed", f"ledger entry {seq}") in discrepancies_at(scratch)
 
 
 def test_a_flipped_byte_of_a_hash_is_found_in_rows_and_indexes(scratch: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_flipped_byte_of_a_hash_is_found_in_rows_and_indexes(scratch: Path) ->
     assert len(places) == 3  # the entry, the one after it, the index
     for at in places:
         with flipped(path, at, 1):
-            assert found(scratch) != []
+            assert discrepancies_at(scratch) != []
 
 
 def stored_entry(path: Path, seq: int) -> tuple[str, str]:
@@ -152,10 +152,10 @@ def flipped(path: Path, at: int, by: int) -> Iterator[None]:
 
 
 def assert_found_or_same_content(path: Path, at: int, by: int) -> bool:
-    """Whether it was found. Where not, SQLite reads the same rows and schema, and the next entry can be appended."""
+    """Whether it was damage. Where not, SQLite reads the same rows and schema, and the next entry can be appended."""
     before = support.dump(path)
     with flipped(path, at, by):
-        if found(path.parent):
+        if discrepancies_at(path.parent):
             return True
         assert support.dump(path) == before, f"byte {at} by {by}"
         with tempfile.TemporaryDirectory() as folder:
@@ -167,23 +167,23 @@ def assert_found_or_same_content(path: Path, at: int, by: int) -> bool:
 
 
 @pytest.mark.long
-def test_any_file_deleted_or_cut_is_found(made: Path, tmp_path: Path) -> None:
-    for number, name in enumerate(path.relative_to(made).as_posix() for path in support.checked_files(made)):
+def test_any_file_deleted_or_cut_is_found(filled_home: Path, tmp_path: Path) -> None:
+    for number, name in enumerate(path.relative_to(filled_home).as_posix() for path in support.checked_files(filled_home)):
         if name in ("ledger.head", "endpoints/trains/production.json"):
             continue
-        home = support.copy(made, tmp_path / str(number))
+        home = support.copy(filled_home, tmp_path / str(number))
         (home / name).unlink()
-        kinds = {kind for kind, _ in found(home)}
+        kinds = {kind for kind, _ in discrepancies_at(home)}
         assert "missing" in kinds, name
-        (home / name).write_bytes((made / name).read_bytes()[:-1])
-        assert found(home) != [], name
+        (home / name).write_bytes((filled_home / name).read_bytes()[:-1])
+        assert discrepancies_at(home) != [], name
 
 
 def test_a_missing_pointer_is_found_and_a_missing_witness_told(broken_home: Path) -> None:
     (broken_home / "ledger.head").unlink()
-    assert (found(broken_home), notes(broken_home)) == ([], [("missing", "head checkpoint ledger.head")])
+    assert (discrepancies_at(broken_home), notes(broken_home)) == ([], [("missing", "head checkpoint ledger.head")])
     (broken_home / "endpoints/trains/production.json").unlink()
-    assert found(broken_home) == [("missing", "pointer endpoints/trains/production.json")]
+    assert discrepancies_at(broken_home) == [("missing", "pointer endpoints/trains/production.json")]
 
 
 def blob(home: Path) -> Path:
@@ -194,14 +194,14 @@ def test_added_files_are_found_and_those_a_crash_leaves_are_notes(broken_home: P
     space = Workspace(settings_for(broken_home))
     orphan = space.snapshots.write({"a": b"of a run that was killed"})
     (blob(broken_home).parent / ".writing-x1").write_bytes(b"half")
-    assert found(broken_home) == []
+    assert discrepancies_at(broken_home) == []
     assert {("added", f"store {digest}") for digest in (orphan.digest, orphan.members["a"])} < set(notes(broken_home))
     assert len(notes(broken_home)) == 3
     shutil.copy(blob(broken_home), broken_home / "store" / "copy")
     (broken_home / "store" / "zz").mkdir()
     shutil.copy(blob(broken_home), broken_home / "store" / "zz" / "b")
     (broken_home / "endpoints" / "other.json").write_text("{}")
-    assert found(broken_home) == [
+    assert discrepancies_at(broken_home) == [
         ("added", "store copy"),
         ("added", "store zz/b"),
         ("added", "pointer endpoints/other.json"),
@@ -214,7 +214,7 @@ def test_a_blob_in_anothers_place_or_behind_a_link_is_found(broken_home: Path) -
     second.symlink_to(broken_home / "elsewhere")  # with the right content, for now
     first.chmod(0o644)
     first.write_bytes(b"other content")
-    assert {("changed", f"store {first.name}"), ("changed", f"store {second.name}")} <= set(found(broken_home))
+    assert {("changed", f"store {first.name}"), ("changed", f"store {second.name}")} <= set(discrepancies_at(broken_home))
 
 
 @pytest.fixture
@@ -257,25 +257,25 @@ def test_a_forged_ledger_is_found_with_its_culprit(ledger_of: Workspace, broken_
         for trigger in triggers:
             database.execute(trigger)
     ledger_of.ledger.close()
-    assert any(where in place for _, place in found(broken_home)), found(broken_home)
+    assert any(where in place for _, place in discrepancies_at(broken_home)), discrepancies_at(broken_home)
 
 
 def test_a_gap_is_something_missing(ledger_of: Workspace, broken_home: Path) -> None:
     forge(ledger_of.ledger, "DELETE FROM entries WHERE seq = 5")
     ledger_of.ledger.close()
-    assert ("missing", "ledger entry 6") in found(broken_home)
+    assert ("missing", "ledger entry 6") in discrepancies_at(broken_home)
 
 
 def test_a_trigger_that_is_gone_is_found(ledger_of: Workspace, broken_home: Path) -> None:
     with closing(sqlite3.connect(broken_home / "ledger.db")) as database:
         database.execute("DROP TRIGGER entries_no_update")
-    assert ("missing", "ledger trigger entries_no_update") in found(broken_home)
+    assert ("missing", "ledger trigger entries_no_update") in discrepancies_at(broken_home)
 
 
-def test_a_rewritten_chain_is_found_by_what_the_home_remembers(made: Path, tmp_path: Path) -> None:
+def test_a_rewritten_chain_is_found_by_what_the_home_remembers(filled_home: Path, tmp_path: Path) -> None:
     other = support.make(tmp_path / "other")
-    shutil.copy(made / "ledger.head", other / "ledger.head")
-    assert found(other) == [("changed", "head checkpoint ledger.head")]
+    shutil.copy(filled_home / "ledger.head", other / "ledger.head")
+    assert discrepancies_at(other) == [("changed", "head checkpoint ledger.head")]
 
 
 def test_an_entry_rewritten_with_a_right_hash_is_found_by_the_entry_after_it(ledger_of: Workspace, broken_home: Path) -> None:
@@ -285,13 +285,13 @@ def test_an_entry_rewritten_with_a_right_hash_is_found_by_the_entry_after_it(led
     written = canonical_json(body).decode()
     forge(ledger_of.ledger, f"UPDATE entries SET body = '{written}', hash = '{hashed}' WHERE seq = {entry.seq}")
     ledger_of.ledger.close()
-    assert ("changed", f"ledger entry {entry.seq + 1}") in found(broken_home)
+    assert ("changed", f"ledger entry {entry.seq + 1}") in discrepancies_at(broken_home)
 
 
 def test_a_vacuumed_ledger_is_clean(broken_home: Path) -> None:
     with closing(sqlite3.connect(broken_home / "ledger.db")) as database:
         database.execute("VACUUM")
-    assert found(broken_home) == []
+    assert discrepancies_at(broken_home) == []
 
 
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.long), 5])
@@ -301,12 +301,12 @@ def test_a_ledger_that_is_in_use_is_verified_with_its_log(broken_home: Path, led
     log = broken_home / "ledger.db-wal"
     assert log.stat().st_size > 0
     before = contents(broken_home)
-    assert found(broken_home) == []
+    assert discrepancies_at(broken_home) == []
     assert contents(broken_home) == before
     size = log.stat().st_size
     for at in [*range(0, LOG_HEADERS_BYTES, step), 2_000, size // 2, size - 5000, size - 1]:
         with flipped(log, at, 1):
-            assert ("missing", "head checkpoint ledger.head") in found(broken_home), at
+            assert ("missing", "head checkpoint ledger.head") in discrepancies_at(broken_home), at
 
 
 def test_a_ledger_that_is_written_while_it_is_copied_is_copied_again(
@@ -322,14 +322,14 @@ def test_a_ledger_that_is_written_while_it_is_copied_is_copied_again(
         copied.append(source)
 
     monkeypatch.setattr("ml_assets.services.verify.ledger_file.shutil.copyfile", copy_then_write)
-    assert (found(broken_home), len(copied)) == ([], 2)
+    assert (discrepancies_at(broken_home), len(copied)) == ([], 2)
 
 
 def test_caches_and_other_files_of_the_home_are_nobodys_business(broken_home: Path) -> None:
     (broken_home / "cache").mkdir(exist_ok=True)
     for name in ("graph", "code.json"):
         (broken_home / "cache" / name).write_bytes(b"anything")
-    assert found(broken_home) == []
+    assert discrepancies_at(broken_home) == []
 
 
 def test_the_command_lists_culprits_and_says_so_by_its_exit_code(broken_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -340,10 +340,10 @@ def test_the_command_lists_culprits_and_says_so_by_its_exit_code(broken_home: Pa
         "17 entries, 13 files, 1 endpoints, 0 verdicts: everything is as it was written\n",
     )
     damage(blob(broken_home))
-    told = CliRunner().invoke(cli, ["verify"])
-    assert told.exit_code == 1
-    assert told.output.startswith(f"changed  store {blob(broken_home).name} was changed: its bytes now hash to ")
-    assert "1 changed" in told.output
+    result = CliRunner().invoke(cli, ["verify"])
+    assert result.exit_code == 1
+    assert result.output.startswith(f"changed  store {blob(broken_home).name} was changed: its bytes now hash to ")
+    assert "1 changed" in result.output
     machine = json.loads(CliRunner().invoke(cli, ["verify", "--json"]).output)
     assert (machine["is_clean"], len(machine["findings"])) == (False, 1)
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
@@ -29,8 +30,8 @@ def only_channel(home: Path, **section: object) -> Channel:
     (home / "notify.yaml").write_text(yaml.safe_dump({"channels": [section]}))
     environ = {"ML_ASSETS_HOME": str(home), "ML_ASSETS_LEDGER": f"postgresql://ann:{LEDGER}@db/ledger"}
     secrets = {"PASSWORD": PASSWORD, "TOKEN": TOKEN, "HOOK": str(section.get("hook", ""))}
-    [made] = channels(settings(environ), {**os.environ, **secrets})
-    return made
+    [channel] = channels(settings(environ), {**os.environ, **secrets})
+    return channel
 
 
 def slack(home: Path, address: str) -> Channel:
@@ -66,7 +67,7 @@ def failure(channel: Channel, *notices: Notice) -> str:
     with pytest.raises(NotSent) as error:
         channel.send(notices or (notice(),))
     chained = [error.value, error.value.__cause__, *([] if error.value.__suppress_context__ else [error.value.__context__])]
-    assert not [canary for canary in CANARIES for each in chained if canary in str(each)]
+    assert not [canary for canary in CANARIES for error in chained if canary in str(error)]
     return str(error.value)
 
 
@@ -76,7 +77,7 @@ def test_a_webhook_gets_json_and_the_same_key_when_it_is_sent_again(home: Path, 
         webhook.send([notice()])
     (path, headers, body), (_, again, _) = hook.posted
     assert (path, headers["Authorization"]) == ("/in", f"Bearer {TOKEN}")
-    assert json.loads(body)["notices"][0] | {"is_over": True} == vars(notice()) | {"is_over": True}
+    assert json.loads(body)["notices"][0] | {"is_over": True} == msgspec.structs.asdict(notice()) | {"is_over": True}
     assert headers["Idempotency-Key"] == again["Idempotency-Key"] == notice().key == json.loads(body)["id"]
 
 
@@ -139,7 +140,7 @@ def test_a_mail_says_everything_and_has_the_same_id_when_it_is_sent_again(home: 
     assert first["To"] == "ann@example.com, bo@example.com"
     assert first["Message-ID"] == again["Message-ID"] == f"<{notice().key}@example.com>"
     assert all(part in first.get_content() for part in ("because", "2013-01.0123abcd", "ml-assets run", "/runs/1"))
-    assert any(line.startswith("AUTH ") for line in server.said)
+    assert any(line.startswith("AUTH ") for line in server.commands)
 
 
 @pytest.mark.parametrize("security", ["starttls", "ssl"])
@@ -151,7 +152,7 @@ def test_mail_is_encrypted_and_only_for_a_server_with_a_trusted_certificate(
     with smtp_sink(server) as port:
         channel = mail(home, port, security=security, user="ann", password="env:PASSWORD")
         assert "certificate is refused" in failure(channel)
-        assert not [line for line in server.said if line.startswith(("AUTH", "MAIL"))]
+        assert not [line for line in server.commands if line.startswith(("AUTH", "MAIL"))]
         monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
         channel.send([notice()])
     assert len(server.mails) == 1
@@ -169,7 +170,7 @@ def test_a_mail_server_without_tls_gets_no_password(home: Path) -> None:
         message = failure(mail(home, port, security="starttls", user="ann", password="env:PASSWORD"))
     assert f"email: 127.0.0.1:{port}: STARTTLS" in message
     assert "security" in message
-    assert not [line for line in server.said if line.startswith("AUTH")]
+    assert not [line for line in server.commands if line.startswith("AUTH")]
 
 
 @pytest.mark.parametrize(
@@ -181,7 +182,7 @@ def test_a_mail_server_that_refuses_is_named_and_its_answer_gives_no_secret_away
     with smtp_sink(server) as port:
         message = failure(mail(home, port, user="ann", password="env:PASSWORD"))
     assert f"email: 127.0.0.1:{port}: {cause}" in message
-    [sent] = [line.split()[-1] for line in server.said if line.startswith("AUTH PLAIN")]
+    [sent] = [line.split()[-1] for line in server.commands if line.startswith("AUTH PLAIN")]
     assert sent not in message
 
 

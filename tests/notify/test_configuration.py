@@ -50,7 +50,7 @@ def test_channels_take_what_they_ask_for(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("{kind: slak}", "2: channels[0]: input tag 'slak' found using 'kind' does not match any of the expected tags"),
         ("{kind: slack}", "2: channels[0].url: the key is missing; its section takes: digest, events, kind, least, name, url"),
@@ -71,10 +71,10 @@ def test_channels_take_what_they_ask_for(home: Path) -> None:
         ("{kind: log}\n  - {kind: log}", "1: channels: log is there twice; give each channel a name of its own"),
     ],
 )
-def test_a_mistake_is_named_with_file_line_and_cure_and_no_value(home: Path, line: str, said: str) -> None:
+def test_a_mistake_is_named_with_file_line_and_cure_and_no_value(home: Path, line: str, message: str) -> None:
     with pytest.raises(NotifyRefused) as error:
         declared(home, line)
-    assert f"{home}/notify.yaml:{said}" in str(error.value)
+    assert f"{home}/notify.yaml:{message}" in str(error.value)
     assert "canary" not in str(error.value)
 
 

@@ -1,9 +1,9 @@
 """Notices' texts: each says product, partition, what, why, what serves, command and link, and others' text has no power in it."""
 
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from ml_assets.core.notices import Notice, as_json, cause_id, log_line, message_key, plain_text, subject
 from ml_assets.core.slack_message import LONGEST_HEADER, slack_message

@@ -34,7 +34,7 @@ def address(hook: Hook) -> Iterator[str]:
         yield address
 
 
-def found(space: Workspace, product: Product, now: datetime | None = None) -> list[Notice]:
+def current_notices(space: Workspace, product: Product, now: datetime | None = None) -> list[Notice]:
     return Causes(space.lineage, space.landing, space.settings, product, now or datetime.now(UTC)).notices()
 
 
@@ -42,9 +42,9 @@ def moves(space: Workspace, product: Product, now: datetime | None = None) -> li
     return list(Causes(space.lineage, space.landing, space.settings, product, now or datetime.now(UTC)).moves())
 
 
-def told(space: Workspace, product: Product) -> list[str]:
+def recorded_subjects(space: Workspace, product: Product) -> list[str]:
     """Record what is so now; the subjects of what is new."""
-    return [notice.subject for notice in outbox.record(space.ledger, product.name, found(space, product))]
+    return [notice.subject for notice in outbox.record(space.ledger, product.name, current_notices(space, product))]
 
 
 def attempt(space: Workspace, **changes: Any) -> None:
@@ -61,16 +61,18 @@ def sent(space: Workspace) -> list[str]:
 
 def test_a_refused_delivery_is_told_once_and_its_end_when_it_is_current(product: Product, workspace: Workspace) -> None:
     attempt(workspace)
-    (notice,) = outbox.record(workspace.ledger, "trains", found(workspace, product))
+    (notice,) = outbox.record(workspace.ledger, "trains", current_notices(workspace, product))
     assert (notice.event, notice.severity, notice.partition) == ("data_refused", "error", "2013-01")
     assert notice.why == "raw: schema_matches: 'delay' is missing"
     assert "ml-assets run trains --partition 2013-01" in notice.command
-    assert not told(workspace, product)
+    assert not recorded_subjects(workspace, product)
     attempt(workspace, number=2, end="current", outcome="no candidate", reason="")
-    assert told(workspace, product) == ["[resolved] trains 2013-01: the delivery is refused, and nothing of it is used"]
-    assert not told(workspace, product)
+    assert recorded_subjects(workspace, product) == [
+        "[resolved] trains 2013-01: the delivery is refused, and nothing of it is used"
+    ]
+    assert not recorded_subjects(workspace, product)
     attempt(workspace, number=3)
-    assert told(workspace, product) == ["[error] trains 2013-01: the delivery is refused, and nothing of it is used"]
+    assert recorded_subjects(workspace, product) == ["[error] trains 2013-01: the delivery is refused, and nothing of it is used"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_each_end_of_an_attempt_is_told_by_its_kind(
     product: Product, workspace: Workspace, changes: dict[str, Any], subject: str | None
 ) -> None:
     attempt(workspace, **changes)
-    assert told(workspace, product) == ([subject] if subject else [])
+    assert recorded_subjects(workspace, product) == ([subject] if subject else [])
 
 
 def test_a_promotion_and_a_rollback_are_told_with_what_serves_now(product: Product, workspace: Workspace) -> None:
@@ -109,19 +111,19 @@ def test_a_promotion_and_a_rollback_are_told_with_what_serves_now(product: Produ
 
 
 def test_a_partition_that_is_late_by_the_calendar_is_told_until_it_comes(tmp_path: Path, workspace: Workspace) -> None:
-    folder = trains.made(tmp_path).folder
+    folder = trains.product_in(tmp_path).folder
     (folder / "product.yaml").write_text(trains.SPEC.replace("landing: {settle: 0}", "landing: {late: 48}"))
     product = load(folder)
 
     def late(day: int) -> list[str]:
         now = datetime(2013, 3, day, 12, tzinfo=UTC)
-        return [notice.subject for notice in found(workspace, product, now)]
+        return [notice.subject for notice in current_notices(workspace, product, now)]
 
     workspace.landing.put(product, "trips", "2013-01", b"trip\n")
     assert late(1) == late(2) == []
     assert late(4) == ["[warning] trains 2013-02: 2013-02 is not delivered"]
-    (alone,) = found(workspace, product, datetime(2013, 3, 4, 12, tzinfo=UTC))
-    (later,) = found(workspace, product, datetime(2013, 5, 4, 12, tzinfo=UTC))
+    (alone,) = current_notices(workspace, product, datetime(2013, 3, 4, 12, tzinfo=UTC))
+    (later,) = current_notices(workspace, product, datetime(2013, 5, 4, 12, tzinfo=UTC))
     assert alone.id == later.id, "one cause, however long it lasts"
     workspace.landing.put(product, "trips", "2013-02", b"trip\n")
     assert late(4) == []
@@ -132,7 +134,7 @@ def test_each_channel_gets_a_notice_once_and_one_that_fails_gets_it_later(
 ) -> None:
     declare(workspace, {"kind": "webhook", "url": address}, {"kind": "log"})
     attempt(workspace)
-    told(workspace, product)
+    recorded_subjects(workspace, product)
     hook.status = 500
     (problem,) = sent(workspace)
     assert "500" in problem
@@ -151,7 +153,7 @@ def test_a_notice_that_was_sent_and_not_noted_goes_out_again_with_the_same_key(
 ) -> None:
     declare(workspace, {"kind": "webhook", "url": address})
     attempt(workspace)
-    told(workspace, product)
+    recorded_subjects(workspace, product)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -169,10 +171,10 @@ def test_a_digest_goes_out_once_a_day(product: Product, workspace: Workspace, ho
     declare(workspace, {"kind": "webhook", "url": address, "digest": "daily"})
     attempt(workspace)
     attempt(workspace, partition="2013-02")
-    told(workspace, product)
+    recorded_subjects(workspace, product)
     assert not sent(workspace)
     attempt(workspace, partition="2013-03")
-    told(workspace, product)
+    recorded_subjects(workspace, product)
     assert not sent(workspace)
     assert len(hook.posted) == 1
 
@@ -181,7 +183,7 @@ def test_a_new_channel_does_not_get_the_history(
     product: Product, workspace: Workspace, hook: Hook, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt(workspace)
-    told(workspace, product)
+    recorded_subjects(workspace, product)
     declare(workspace, {"kind": "webhook", "url": address})
     monkeypatch.setattr(outbox, "TOLD_DAYS", 0)
     assert not sent(workspace)

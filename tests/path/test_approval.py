@@ -20,7 +20,7 @@ from resources.tracking import registry
 from sensors import decisions
 from sensors.registry import reconcile
 from tests.support.homes.path_homes import Run
-from tests.support.homes.people_home import FIRST, SECOND, People, command, people, told, waiting
+from tests.support.homes.people_home import FIRST, SECOND, People, command, json_of, people, waiting
 
 __all__ = ["command", "people", "waiting"]
 
@@ -31,15 +31,17 @@ def test_who_is_asked_follows_from_what_the_product_declares(waiting: People) ->
     product, verdict = waiting.home.product, waiting.home.get("evaluation", SECOND).facts["verdict"]
     first = product.gates.first_release
     assert first is not None
-    for approve, of_first, asked in (
+    for approve, of_first, state in (
         ("automatic", "automatic", ""),
         ("person", "automatic", "gates.approve is person"),
         ("automatic", "person", "it is a first release, and first_release.approve is person"),
     ):
         changed = {"approve": approve, "first_release": first.model_copy(update={"approve": of_first})}
         declared = product.model_copy(update={"gates": product.gates.model_copy(update=changed)})
-        found = clearance(declared, msgspec.convert({**verdict, "gate": gate_digest(declared)}, VerdictFacts), has_champion=False)
-        assert (found.reasons, found.approval_reason, found.is_proven) == ((), asked, True)
+        cleared = clearance(
+            declared, msgspec.convert({**verdict, "gate": gate_digest(declared)}, VerdictFacts), has_champion=False
+        )
+        assert (cleared.reasons, cleared.approval_reason, cleared.is_proven) == ((), state, True)
 
 
 def launched(at: People) -> list[tuple[str, str]]:
@@ -56,12 +58,12 @@ def test_the_release_is_registered_and_tried_in_staging_and_waits(waiting: Peopl
     assert isinstance(run, Run)
     assert run.success
     assert run.computed >= {"release", "endpoint/staging"}
-    assert run.made["endpoint/production"] is False, "kept"
+    assert run.materialized["endpoint/production"] is False, "kept"
     assert run.checks["answers_equal_offline"]
     assert waiting.home.answering("staging") == waiting.release
     assert waiting.home.answering() is None
-    (found,) = who_waits(waiting.home.space.lineage, waiting.home.product)
-    assert (found.name, found.decision.reasons) == (
+    (waiting_release,) = who_waits(waiting.home.space.lineage, waiting.home.product)
+    assert (waiting_release.name, waiting_release.decision.reasons) == (
         waiting.release,
         ("waits for approval by two people: gates.approve is person",),
     )
@@ -70,18 +72,18 @@ def test_the_release_is_registered_and_tried_in_staging_and_waits(waiting: Peopl
 
 @pytest.mark.long
 def test_two_people_let_it_answer_and_the_record_says_who(people: People, command: Command) -> None:
-    first = told(command("approve", "flights", people.release, "--by", " Anna", "--json"))
+    first = json_of(command("approve", "flights", people.release, "--by", " Anna", "--json"))
     assert first["success"]
     assert first["answers"] is None
     assert first["waits"] == {people.release: "waits for approval by a second person as well as Anna: gates.approve is person"}
     status = command("status", "flights")
     assert f"{people.release} waits for approval by a second person" in status.output
-    assert told(command("status", "flights", "--json"))["waits"]
+    assert json_of(command("status", "flights", "--json"))["waits"]
 
     again = command("approve", "flights", people.release, "--by", "anna ")
     assert isinstance(again.exception, DecisionRefused)
     assert "somebody else has to" in str(again.exception)
-    second = told(command("approve", "flights", people.bundle[:12], "--by", "ben", "--reason", "slices look fine", "--json"))
+    second = json_of(command("approve", "flights", people.bundle[:12], "--by", "ben", "--reason", "slices look fine", "--json"))
     assert (second["answers"], second["waits"]) == (people.release, {})
     assert people.home.answering() == people.release
 
@@ -98,8 +100,8 @@ def test_two_people_let_it_answer_and_the_record_says_who(people: People, comman
     lineage = command("lineage", people.release)
     assert "approved at" in lineage.output
     assert "by ben (cli): slices look fine" in lineage.output
-    node = next(n for n in told(command("lineage", people.release, "--json"))["manifests"] if n["asset"] == "flights/release")
-    assert [said["by"] for said in node["approvals"]] == ["Anna", "ben"]
+    node = next(n for n in json_of(command("lineage", people.release, "--json"))["manifests"] if n["asset"] == "flights/release")
+    assert [statement["by"] for statement in node["approvals"]] == ["Anna", "ben"]
     page = people.home.folder / "lineage.html"
     command("lineage", people.release, "--html", str(page))
     assert "approved (cli)" in page.read_text()
@@ -163,12 +165,12 @@ def test_what_does_not_wait_cannot_be_approved_and_the_error_names_what_does(peo
 def test_an_approval_of_other_bytes_or_of_another_evaluation_counts_for_nothing(people: People) -> None:
     evaluation, release = (people.home.get(stage, SECOND) for stage in ("evaluation", "release"))
     about = {"product": "flights", "release": release.snapshot, "evaluation": evaluation.id, "manifest": release.id}
-    said = {"name": people.release, "decision": "approved", "reason": "fine", "via": "cli"}
+    statement = {"name": people.release, "decision": "approved", "reason": "fine", "via": "cli"}
     for number, change in enumerate([{"release": "0" * 64}, {"evaluation": "0" * 64}, {"product": "trains"}]):
         for name in ("anna", "ben"):
-            people.home.space.ledger.append("approval", {**about, **said, "by": f"{name}{number}", **change})
+            people.home.space.ledger.append("approval", {**about, **statement, "by": f"{name}{number}", **change})
     run = people.home.run("", only=["endpoint/production"])
-    assert run.made == {"endpoint/production": False}
+    assert run.materialized == {"endpoint/production": False}
     assert people.home.answering() is None
     assert len(who_waits(people.home.space.lineage, people.home.product)) == 1
 
@@ -194,7 +196,7 @@ def approved(people: People) -> People:
 def refused_now(at: People) -> str:
     """Why the endpoint alone does not let the release answer; it is recorded, and no sensor tries it."""
     run = at.home.run("", only=["endpoint/production"])
-    assert "endpoint/production" not in run.made
+    assert "endpoint/production" not in run.materialized
     assert launched(at) == []
     return run.errors["endpoint/production"]
 

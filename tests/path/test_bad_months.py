@@ -30,8 +30,8 @@ def taken(at: Home, key: str, tables: dict[str, bytes]) -> dict[str, Finding]:
     make_raw(space.lineage, space.landing, product, key, run="r")
     make_dataset(space.lineage, product, key, run="r")
     features = make_features(space.lineage, space.dbt, product, key, run="r").manifest
-    found = is_plausible(space.lineage, product, space.settings, features)
-    return {finding.claim: finding for finding in found if not finding.passed}
+    findings = is_plausible(space.lineage, product, space.settings, features)
+    return {finding.claim: finding for finding in findings if not finding.passed}
 
 
 def outcome(at: Home, tables: dict[str, bytes]) -> dict[str, Finding] | str:
@@ -100,12 +100,12 @@ def test_a_bad_december_is_refused_or_held_with_its_reason(name: str, eleven_mon
     at = eleven_months.copy(tmp_path)
     tables, file = year().month(LAST), io.BytesIO()
     change(read(tables["flights"])).write_csv(file, null_value="NA")
-    found = outcome(at, {**tables, "flights": file.getvalue()})
-    if isinstance(found, str):
-        assert claim, found
-        assert LAST in found, "the contract refuses it"
+    run_outcome = outcome(at, {**tables, "flights": file.getvalue()})
+    if isinstance(run_outcome, str):
+        assert claim, run_outcome
+        assert LAST in run_outcome, "the contract refuses it"
         return
-    assert (claim in found) == bool(claim), {name: finding.description for name, finding in found.items()}
+    assert (claim in run_outcome) == bool(claim), {name: finding.description for name, finding in run_outcome.items()}
     if claim:
-        assert found[claim].severity == "ERROR"
-        assert "held back from training" in found[claim].description
+        assert run_outcome[claim].severity == "ERROR"
+        assert "held back from training" in run_outcome[claim].description

@@ -53,7 +53,7 @@ def test_full_plots_of_a_report_open_in_a_dialog(ui: str, driver: Chrome) -> Non
     buttons[-1].click()
     more = eventually(lambda: driver.find_elements(By.CSS_SELECTOR, "img")[shown:], what="the plots in the dialog")
     assert len(more) == 9
-    assert all(eventually(lambda each=each: driver.execute_script(LOADED, each), what="a full plot") for each in more)
+    assert all(eventually(lambda picture=picture: driver.execute_script(LOADED, picture), what="a full plot") for picture in more)
     keep_screenshot(driver, "plots")
 
 

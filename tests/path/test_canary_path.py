@@ -68,9 +68,9 @@ def tick(days: Days) -> dg.RunRequest | dg.SkipReason:
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_sensor_context(instance, resources=resources_of(days.open().settings)) as context,
     ):
-        said = sensor.build(days.flights)(context)
-    assert isinstance(said, dg.RunRequest | dg.SkipReason)
-    return said
+        message = sensor.build(days.flights)(context)
+    assert isinstance(message, dg.RunRequest | dg.SkipReason)
+    return message
 
 
 def run(days: Days, day: str) -> None:
@@ -93,8 +93,8 @@ def test_a_release_passes_its_shadow_then_its_canary_and_then_answers(days: Days
         run(days, LAST)
         assert client.release(base_url)["shadow"]["release"] == candidate, "the newer one waits"
         assert ask(days, base_url, LAST) == {champion}
-        told = json.loads(days.ml_assets("shadow", "flights", "--json").stdout)
-        assert (told["release"], told["share"], told["found"]["verdict"]) == (candidate, 0.0, "good enough")
+        payload = json.loads(days.ml_assets("shadow", "flights", "--json").stdout)
+        assert (payload["release"], payload["share"], payload["found"]["verdict"]) == (candidate, 0.0, "good enough")
         wanted = tick(days)
         assert isinstance(wanted, dg.RunRequest)
         assert wanted.partition_key == NEXT
@@ -125,9 +125,9 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
             for path in folder.rglob("*.parquet"):
                 worst = pl.when(pl.col("release") == champion).then("score").otherwise(1.0)
                 pl.read_parquet(path).with_columns(score=worst).write_parquet(path)
-        said = tick(days)
-        assert isinstance(said, dg.SkipReason)
-        assert f"{release.facts['release']}: harm" in (said.skip_message or "")
+        message = tick(days)
+        assert isinstance(message, dg.SkipReason)
+        assert f"{release.facts['release']}: harm" in (message.skip_message or "")
         assert client.release(base_url)["shadow"] is None
         requests = as_requests(days.flights, departures(days, DAYS[2]))
         assert {client.predict(base_url, [request])["release"] for request in requests[:40]} == {champion}

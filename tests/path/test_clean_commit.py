@@ -17,7 +17,7 @@ from ml_assets.spec.product import load
 from resources.git import source, tracked
 from resources.ledger.decisions import DecisionRefused
 from resources.lineage import Lineage
-from tests.support.homes.people_home import SECOND, People, command, people, told, waiting
+from tests.support.homes.people_home import SECOND, People, command, json_of, people, waiting
 from tests.support.repository import Team, team
 
 __all__ = ["command", "people", "waiting"]
@@ -45,7 +45,7 @@ def test_it_is_tried_in_staging_and_withheld_from_production_and_everyone_says_w
     assert len(decisions) == 2
     assert all(NEXT in decision for decision in decisions)
     assert f"{people.release} is withheld by promote.commit: clean" in command("status", "flights").output
-    assert NEXT in told(command("status", "flights", "--json"))["withheld"][people.release]
+    assert NEXT in json_of(command("status", "flights", "--json"))["withheld"][people.release]
     refused = command("approve", "flights", people.release, "--by", "anna")
     assert isinstance(refused.exception, DecisionRefused)
     assert NOT_CLEAN in str(refused.exception)
@@ -89,8 +89,8 @@ class Trained:
         recipe = self.here.recipe(load(self.team.product), "raw", "2013-01", [read])
         return self.here.make(recipe, lambda: Output({"trips.parquet": b""}), run="r").manifest
 
-    def withheld(self, made: Manifest) -> str:
-        return "; ".join(withheld_by_commit(self.here, load(self.team.product), made))
+    def withheld(self, manifest: Manifest) -> str:
+        return "; ".join(withheld_by_commit(self.here, load(self.team.product), manifest))
 
 
 def test_a_commit_that_is_not_merged_is_withheld_until_an_equal_one_is(workspace: Workspace, tmp_path: Path) -> None:
@@ -103,15 +103,15 @@ def test_a_commit_that_is_not_merged_is_withheld_until_an_equal_one_is(workspace
     trains.at("--create", "empty-fields").team.write("product.yaml", 'null_values: [NA, ""]', 'null_values: [NA, "-"]')
     trains.team.commit("Dashes are empty fields")
     for switch in (["empty-fields"], ["--detach", "empty-fields"]):
-        made = trains.at(*switch).make()
-        message = trains.withheld(made)
+        manifest = trains.at(*switch).make()
+        message = trains.withheld(manifest)
         assert "which the default branch does not contain" in message
         assert message.endswith("commit and merge it, then from the default branch `ml-assets run trains --partition 2013-01`")
     assert trains.withheld(merged) == "", "what came from a merged commit may serve, whoever looks"
-    assert trains.at("main").withheld(made), "main would not make it"
+    assert trains.at("main").withheld(manifest), "main would not make it"
     trains.team.git("merge", "--quiet", "--squash", "empty-fields")
     trains.team.commit("Dashes are empty fields (squashed)")
-    assert trains.at("main").withheld(made) == "", "the same content, merged as another commit: main makes the same"
+    assert trains.at("main").withheld(manifest) == "", "the same content, merged as another commit: main makes the same"
 
 
 def test_where_a_shallow_clone_cannot_tell_it_is_withheld_and_says_what_to_do(workspace: Workspace, tmp_path: Path) -> None:
@@ -124,7 +124,9 @@ def test_where_a_shallow_clone_cannot_tell_it_is_withheld_and_says_what_to_do(wo
     whole.git("clone", "--quiet", "--depth", "1", "--no-single-branch", f"file://{whole.root}", str(tmp_path / "shallow"))
     shallow = Trained(workspace.lineage, replace(whole, root=tmp_path / "shallow"))
     shallow.team.git("fetch", "--quiet", "--depth", "1", "origin", "tag", "deployed")
-    made = shallow.at("--detach", "deployed").make()
-    assert "git cannot tell whether the default branch contains it: a shallow clone needs its history" in shallow.withheld(made)
+    manifest = shallow.at("--detach", "deployed").make()
+    assert "git cannot tell whether the default branch contains it: a shallow clone needs its history" in shallow.withheld(
+        manifest
+    )
     shallow.team.git("fetch", "--quiet", "--unshallow")
-    assert shallow.at("--detach", "deployed").withheld(made) == ""
+    assert shallow.at("--detach", "deployed").withheld(manifest) == ""

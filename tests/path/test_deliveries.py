@@ -79,15 +79,15 @@ def test_a_bad_delivery_is_refused_and_the_last_good_month_stays(delivered: Home
     assert run.outcome
     assert run.outcome.kind == "data refused"
     assert bad.says[-1] in run.outcome.reason
-    assert run.made.keys() <= {"raw", "reference"}
-    told = run.errors["raw"] if bad.found_by == "raw" else run.told[bad.found_by]
+    assert run.materialized.keys() <= {"raw", "reference"}
+    message = run.errors["raw"] if bad.found_by == "raw" else run.descriptions[bad.found_by]
     assert run.failed_checks == (set() if bad.found_by == "raw" else {bad.found_by})
-    assert all(part in told for part in bad.says), told
+    assert all(part in message for part in bad.says), message
     if bad.found_by != "raw":
         again = delivered.run(THIRD, only=["dataset", "quarantine"])
-        assert not again.made
+        assert not again.materialized
         assert "ContractBreached: flights 2013-03: the delivery breaks its contract" in again.errors["dataset"]
-        assert told.split("; ")[0] in again.errors["dataset"]
+        assert message.split("; ")[0] in again.errors["dataset"]
     assert {stage: delivered.get(stage, THIRD) for stage in good} == good
     assert delivered.answering() == good["release"].facts["release"]
     for table, written in content.items():

@@ -22,14 +22,14 @@ def days(tmp_path_factory: pytest.TempPathFactory) -> Days:
 @pytest.fixture
 def idle(days: Days) -> Iterator[Deployment]:
     """Without a daemon: what is launched stays queued."""
-    with deployment(days, is_running=False) as made:
-        yield made
+    with deployment(days, is_running=False) as deployed:
+        yield deployed
 
 
 @pytest.fixture
 def running(days: Days) -> Iterator[Deployment]:
-    with deployment(days, is_running=True) as made:
-        yield made
+    with deployment(days, is_running=True) as deployed:
+        yield deployed
 
 
 @pytest.mark.long
@@ -50,9 +50,9 @@ def test_it_waits_for_the_commit_and_launches_what_became_stale_once(idle: Deplo
     limited = [idle.deploy("--timeout", "5") for _ in range(2)]
     (run,) = idle.runs()
     assert run["status"] == "QUEUED"
-    for each in limited:
-        assert each.code == 3
-        assert f"flights {THIRD}: run {run['id']} is queued: {idle.url}/runs/{run['id']}" in each.answer["error"]
+    for limit in limited:
+        assert limit.code == 3
+        assert f"flights {THIRD}: run {run['id']} is queued: {idle.url}/runs/{run['id']}" in limit.answer["error"]
     assert "launched: " in limited[0].progress
     assert "goes on or succeeded before: " in limited[1].progress
     assert f"flights {THIRD}: " in limited[0].progress.splitlines()[1]
@@ -72,11 +72,11 @@ def test_it_waits_for_the_commit_and_launches_what_became_stale_once(idle: Deplo
     assert "model.iterations" in failed.answer["error"]
 
 
-def assert_there_is_nothing_to_do(made: Deployment, done: Deployed) -> None:
+def assert_there_is_nothing_to_do(deployed: Deployment, done: Deployed) -> None:
     assert done.code == 0, done.progress
     assert (done.product["state"], done.product["run"]) == ("nothing to do", "")
     assert "neither its path nor what it reads is stale" in done.product["message"]
-    assert done.answer["commit"] == made.head
+    assert done.answer["commit"] == deployed.head
 
 
 @pytest.mark.long
@@ -103,7 +103,7 @@ def test_what_a_merge_made_stale_runs_in_the_deployment_and_nothing_else(running
     running.reload()
     failed = running.deploy()
     assert failed.code == 1, failed.progress
-    (broken,) = [each for each in running.runs() if each != run]
+    (broken,) = [run_ for run_ in running.runs() if run_ != run]
     assert (failed.product["state"], failed.product["run"], failed.product["page"]) == (
         "failed",
         broken["id"],

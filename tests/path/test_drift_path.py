@@ -31,11 +31,11 @@ def deliver(at: Home, day: str) -> None:
     at.deliver(day, {"orders": csv_bytes(table)})
 
 
-def asked(at: Home) -> Trigger | str:
+def trigger_of(at: Home) -> Trigger | str:
     return due_training(at.space.ledger, dg.DagsterInstance.ephemeral(), at.product, datetime.now(UTC))
 
 
-def told(at: Home) -> list[str]:
+def titles(at: Home) -> list[str]:
     notices = causes(at.space.lineage, Landing(at.space.settings.landing), at.space.settings, at.product)
     return [notice.why for notice in notices if notice.event == "drift"]
 
@@ -48,10 +48,10 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
         runs[day] = at.run(day, leaves=()) if number < 2 else at.run(day, only=WATCHED)
         assert runs[day].success, runs[day].errors
         if number and day != DAYS[-1]:
-            assert asked(at) == "retrain: asks for nothing new", day
+            assert trigger_of(at) == "retrain: asks for nothing new", day
     before = at.answering()
     assert [runs[day].checks.get("columns_stable") for day in DAYS[6:9]] == [True] * 3
-    first, second = (runs[day].told["columns_stable"] for day in DRIFTED)
+    first, second = (runs[day].descriptions["columns_stable"] for day in DRIFTED)
     assert first.startswith(("watch", "no alarm yet"))
     assert second.startswith(f"alarm: in {DRIFTED[0]} and again in {DRIFTED[1]}: amount")
     oldest, *_, newest = watched(at.space.lineage, at.product, at.space.settings)
@@ -60,10 +60,10 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
     with pytest.raises(NotMaterialized, match="needs earlier partitions to compare with"):
         evidently_page(at.space.lineage, at.product, oldest.data)
 
-    trigger = asked(at)
+    trigger = trigger_of(at)
     assert isinstance(trigger, Trigger)
     assert (trigger.partition, trigger.kind) == (DRIFTED[1], "drift")
-    assert any("amount" in why for why in told(at))
+    assert any("amount" in why for why in titles(at))
     run = at.run(DRIFTED[1], leaves=())
     with dg.DagsterInstance.ephemeral() as instance:
         record_trigger(at.space.ledger, at.product, instance.add_run(dg.DagsterRun("shop_path", tags=trigger.tags)), DRIFTED[1])
@@ -72,5 +72,5 @@ def test_a_lasting_drift_trains_and_serves_a_release_of_its_own(tmp_path: Path) 
     release = at.get("release", DRIFTED[1])
     assert ReleaseFacts.of(release).release == at.answering()
     assert [entry.body.why for entry in triggers.triggers(at.space.ledger, "shop")] == [trigger.why]
-    assert asked(at) == "retrain: asks for nothing new"
-    assert list(itertools.chain(told(at))) != [], "the alarm lasts until a later day is calm"
+    assert trigger_of(at) == "retrain: asks for nothing new"
+    assert list(itertools.chain(titles(at))) != [], "the alarm lasts until a later day is calm"

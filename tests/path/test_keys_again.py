@@ -39,7 +39,10 @@ def test_test_rows_whose_key_was_trained_on_are_left_out_and_counted(tmp_path: P
     assert scored.height == 40 - AGAIN
     trained = [home.space.snapshots.frame(home.get("features", day).snapshot, "features.parquet") for day in (FIRST, SECOND)]
     assert not set(scored["id"]) & {key for frame in trained for key in frame["id"]}
-    assert [each.partition for each in compared_before(home.space.lineage, home.product, evaluation).before] == [FIRST, SECOND]
+    assert [compared.partition for compared in compared_before(home.space.lineage, home.product, evaluation).before] == [
+        FIRST,
+        SECOND,
+    ]
     assert contradictions(home.space.lineage, home.product, evaluation) == []
 
 

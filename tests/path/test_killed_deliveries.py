@@ -28,25 +28,25 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     """Flights by day under the real daemon."""
     monkeypatch.setenv("DAGSTER_HOME", "")
-    made = command_line.made(tmp_path)
-    made.edit("landing: {settle: 0}", "landing: {settle: 0}\nretries: {most: 3, wait: 1}")
-    link_parsed_projects(made.home)
-    with open_instance(made.open().settings):
-        environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}
+    folder_days = command_line.days_in(tmp_path)
+    folder_days.edit("landing: {settle: 0}", "landing: {settle: 0}\nretries: {most: 3, wait: 1}")
+    link_parsed_projects(folder_days.home)
+    with open_instance(folder_days.open().settings):
+        environ = {**folder_days.environ, "DAGSTER_HOME": str(folder_days.home / "dagster")}
         with daemon(environ, tmp_path / "daemon.log"):
-            yield made
+            yield folder_days
 
 
-def until(found: Callable[[], bool], *, within: float, what: str) -> None:
+def until(condition: Callable[[], bool], *, within: float, what: str) -> None:
     end = time.monotonic() + within
-    while not found():
+    while not condition():
         assert time.monotonic() < end, f"{what} did not happen within {within:g} s"
         time.sleep(0.5)
 
 
 def newest(ledger: Ledger) -> AttemptRecord | None:
-    found = attempts.newest(ledger, "flights", [DAY]).get(DAY)
-    return found.record if found else None
+    attempt = attempts.newest(ledger, "flights", [DAY]).get(DAY)
+    return attempt.record if attempt else None
 
 
 def kill_holder(ledger: Ledger, run: str) -> None:

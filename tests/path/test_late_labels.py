@@ -32,10 +32,10 @@ def planned(home: Home) -> set[tuple[str, str]]:
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     """The first day with its outcomes, the second without."""
-    made = shop(tmp_path, NULLS)
-    deliver(made, FIRST)
-    deliver(made, SECOND, came_back="")
-    return made
+    home = shop(tmp_path, NULLS)
+    deliver(home, FIRST)
+    deliver(home, SECOND, came_back="")
+    return home
 
 
 def test_training_waits_for_outcomes_and_begins_when_a_delivery_brings_them(home: Home) -> None:
@@ -43,7 +43,7 @@ def test_training_waits_for_outcomes_and_begins_when_a_delivery_brings_them(home
     assert first.success
     assert second.success, second.errors
     assert "features" in second.computed
-    assert "model" not in second.made
+    assert "model" not in second.materialized
     assert second.outcome is not None
     assert second.outcome.reason == f"no candidate yet: {WAITS}"
     assert "look" not in home.counts()

@@ -15,7 +15,7 @@ import pytest
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import BUNDLE_INTACT, LATENCY_HOLDS, TESTED_ON_UNSEEN
-from ml_assets.serving.client.latency import Measured
+from ml_assets.serving.client.latency import MeasuredLatency
 from resources.endpoints.moves import moves_of
 from resources.settings import settings
 from tests.support.command_line import Days
@@ -65,19 +65,19 @@ class Small(Home):
         card = json.loads(files["bundle.json"]) | {"release": f"{LAST}.00000000"}
         files |= {"bundle.json": json.dumps(card).encode(), "features.sql": files["features.sql"] + sql.encode()}
         digest = self.space.snapshots.write(files).digest
-        made = replace(served, snapshot=digest, data_version=digest, facts={**served.facts, "release": card["release"]})
-        self.space.ledger.publish(made, run="a test")
+        forged_release = replace(served, snapshot=digest, data_version=digest, facts={**served.facts, "release": card["release"]})
+        self.space.ledger.publish(forged_release, run="a test")
         for claim in (BUNDLE_INTACT, TESTED_ON_UNSEEN):
-            self.space.ledger.add_evidence(subject=made.id, claim=claim, passed=True, details={}, run="a test")
+            self.space.ledger.add_evidence(subject=forged_release.id, claim=claim, passed=True, details={}, run="a test")
         self.space.endpoints.rollback(self.name, to=None, by="a test", reason="compare with the first")
-        return made
+        return forged_release
 
 
 @pytest.fixture
 def small(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Small]:
-    made = Small(tmp_path, "flights", small_home(tmp_path_factory, tmp_path))
-    yield made
-    made.close()
+    small = Small(tmp_path, "flights", small_home(tmp_path_factory, tmp_path))
+    yield small
+    small.close()
 
 
 @pytest.mark.long
@@ -92,20 +92,22 @@ def test_a_slower_release_is_held_and_every_run_measures_again(small: Small) -> 
         assert not run.success
         assert run.errors == {}
         assert run.checks == {"answers_equal_offline": True, LATENCY_HOLDS: False}
-        assert f"times that of {first}" in run.told[LATENCY_HOLDS]
-        assert f"ms){tried}; at most 1.5 times is allowed" in run.told[LATENCY_HOLDS]
+        assert f"times that of {first}" in run.descriptions[LATENCY_HOLDS]
+        assert f"ms){tried}; at most 1.5 times is allowed" in run.descriptions[LATENCY_HOLDS]
     assert "answers_equal_offline" in runs[1].reused_checks
     assert LATENCY_HOLDS not in runs[1].reused_checks
     assert small.answering() == first
-    found = small.measured(slow)
-    assert len(found) == len(runs)
-    for number, attempts in zip((2, 1), (each["details"]["values"]["attempts"] for each in found), strict=True):
+    measured_latency = small.measured(slow)
+    assert len(measured_latency) == len(runs)
+    for number, attempts in zip(
+        (2, 1), (evidence["details"]["values"]["attempts"] for evidence in measured_latency), strict=True
+    ):
         assert [attempt["ratio"] > 1.5 for attempt in attempts] == [True] * number
         assert sorted(attempt["at"] for attempt in attempts) == [attempt["at"] for attempt in attempts]
         assert all(attempt["candidate_p99_ms"] > attempt["champion_p99_ms"] > 0 for attempt in attempts)
     small.days.edit("p99_ratio: 1.5", "p99_ratio: 1000")
     run = small.tried()
-    assert run.success, run.told
+    assert run.success, run.descriptions
     assert small.answering() == slow.facts["release"]
     assert len(small.measured(slow)[-1]["details"]["values"]["attempts"]) == 1
 
@@ -114,7 +116,7 @@ def test_a_slower_release_is_held_and_every_run_measures_again(small: Small) -> 
 def test_an_equal_release_passes_and_what_passed_is_reused(small: Small) -> None:
     equal = small.candidate()
     run = small.tried()
-    assert run.success, run.told
+    assert run.success, run.descriptions
     assert run.checks[LATENCY_HOLDS]
     assert small.answering() == equal.facts["release"]
     again = small.tried()
@@ -124,7 +126,7 @@ def test_an_equal_release_passes_and_what_passed_is_reused(small: Small) -> None
 
 
 def test_a_first_release_has_no_ratio_and_its_p99_is_recorded(small: Small) -> None:
-    first, second = (each["details"] for each in small.measured())
+    first, second = (evidence["details"] for evidence in small.measured())
     assert first["values"]["champion"] is None
     assert "ratio" not in first["values"]
     assert first["values"]["candidate_p99_ms"] > 0
@@ -144,7 +146,7 @@ def test_a_release_that_was_not_measured_may_not_serve(small: Small) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"champion": "0" * 64, "ratio": 1.0}, "latency_holds compares with another release than the one that serves"),
         ({"champion": None}, "latency_holds compares with another release than the one that serves"),
@@ -153,7 +155,7 @@ def test_a_release_that_was_not_measured_may_not_serve(small: Small) -> None:
     ],
 )
 def test_a_pass_that_is_not_about_the_release_that_serves_now_lets_nothing_through(
-    small: Small, values: dict[str, Any], told: str
+    small: Small, values: dict[str, Any], message: str
 ) -> None:
     forged = small.candidate()
     serving = small.space.ledger.pointer("flights", "production")
@@ -161,7 +163,7 @@ def test_a_pass_that_is_not_about_the_release_that_serves_now_lets_nothing_throu
     details = {"values": {"champion": serving.body.bundle, "ratio": 1.0, **values}}
     small.space.ledger.add_evidence(subject=forged.id, claim=LATENCY_HOLDS, passed=True, details=details, run="a test")
     run = small.run("", only=["endpoint/production"])
-    assert told in run.errors["endpoint/production"]
+    assert message in run.errors["endpoint/production"]
     assert small.answering() == small.releases[0]
 
 
@@ -176,7 +178,7 @@ def test_a_champion_that_cannot_be_loaded_is_a_failing_finding_with_the_reason(s
     run = small.tried()
     assert run.errors == {}
     assert run.failed_checks == {LATENCY_HOLDS}
-    assert f"cannot be measured against {first.release}: " in run.told[LATENCY_HOLDS]
+    assert f"cannot be measured against {first.release}: " in run.descriptions[LATENCY_HOLDS]
 
 
 @pytest.mark.long
@@ -206,14 +208,14 @@ def test_a_verdict_does_not_depend_on_how_busy_the_machine_was(small: Small) -> 
     assert run.computed == {"evaluation"}
     again = small.get("evaluation", LAST)
     assert again.data_version == quiet.data_version
-    made = small.space.snapshots.open(again.snapshot).members
-    assert {name for name, digest in made.items() if members[name] != digest} <= {"report.html"}
-    assert made.keys() == members.keys()
+    members_now = small.space.snapshots.open(again.snapshot).members
+    assert {name for name, digest in members_now.items() if members[name] != digest} <= {"report.html"}
+    assert members_now.keys() == members.keys()
 
 
 def test_what_a_busy_machine_adds_to_single_requests_does_not_count() -> None:
     stalled = {row: [0.4, 0.4 + 8 * (row % 3 == 0), 12.0] for row in range(16)}
-    found = Measured(lambda: None, [], stalled)
-    assert (found.p99_ms, found.requests) == (0.4, 48)
+    measured_latency = MeasuredLatency(lambda: None, [], stalled)
+    assert (measured_latency.p99_ms, measured_latency.requests) == (0.4, 48)
     stalled[7] = [2.0, 9.0, 2.1]
-    assert found.p99_ms == 2.0
+    assert measured_latency.p99_ms == 2.0

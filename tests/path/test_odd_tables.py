@@ -25,7 +25,7 @@ def went(home: Home, *days: str) -> None:
     for day in days:
         with blank_pages():
             run = home.run(day)
-        assert run.success, (day, run.errors, {claim: run.told[claim] for claim in run.failed_checks})
+        assert run.success, (day, run.errors, {claim: run.descriptions[claim] for claim in run.failed_checks})
 
 
 @pytest.fixture
@@ -80,10 +80,10 @@ def test_days_that_cannot_train_or_judge_block_no_later_one(folder: Path) -> Non
     with blank_pages():
         runs = {day: home.run(day) for day in (FIRST, SECOND, THIRD, FOURTH)}
     for day, run in runs.items():
-        assert run.success, (day, run.errors, {claim: run.told[claim] for claim in run.failed_checks})
+        assert run.success, (day, run.errors, {claim: run.descriptions[claim] for claim in run.failed_checks})
     assert "no candidate yet: shop: label 'came_back' is 0 in all 40 training rows" in "\n".join(runs[SECOND].log)
     assert "no_leakage" in runs[THIRD].warnings
-    assert "nothing to compare" in runs[THIRD].told["no_leakage"]
+    assert "nothing to compare" in runs[THIRD].descriptions["no_leakage"]
     assert home.current("evaluation", FOURTH) is not None
 
 

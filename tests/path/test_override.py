@@ -10,7 +10,7 @@ from click.testing import Result
 from checks import gates
 from ml_assets.core.digests import canonical_json
 from ml_assets.core.gates.bounds import Shown
-from ml_assets.core.gates.hypotheses import bounds_told
+from ml_assets.core.gates.hypotheses import bounds_in_claim_units
 from ml_assets.core.gates.verdict import gate_digest
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.verdict_facts import VerdictFacts
@@ -23,7 +23,7 @@ from resources.tracking.registry import versions
 from sensors import decisions
 from tests.support.gated import spread
 from tests.support.homes.path_homes import Run
-from tests.support.homes.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, rejected, told, turned_down, waiting
+from tests.support.homes.people_home import ASKS_NOBODY, FIRST, SECOND, UNSURE, People, json_of, rejected, turned_down, waiting
 
 __all__ = ["rejected", "turned_down", "waiting"]
 
@@ -39,8 +39,8 @@ def launched(at: People) -> list[tuple[str, str]]:
 
 def released(at: People) -> Manifest | None:
     """The release that was made from the evaluation that stands."""
-    found, evaluation = at.home.current("release", SECOND), at.home.get("evaluation", SECOND)
-    return found if found and at.home.space.lineage.made_from(found)["evaluation"].id == evaluation.id else None
+    release, evaluation = at.home.current("release", SECOND), at.home.get("evaluation", SECOND)
+    return release if release and at.home.space.lineage.made_from(release)["evaluation"].id == evaluation.id else None
 
 
 def forge(at: People, stage: str, *, files: dict[str, bytes] | None = None, **facts: Any) -> Manifest:
@@ -59,7 +59,7 @@ def as_if(verdict: dict[str, Any], outcome: str, *, estimate: float) -> list[dic
     def numbers(claim: dict[str, Any]) -> dict[str, Any]:
         about = {"constant": claim["limit"], "sign": claim["sign"], "note": "", "is_certain": False}
         test = Shown(value=estimate, spread=spread(0.004, claim["units"]), **about)
-        low, high = bounds_told(test, parse(claim["text"]), verdict["level"])
+        low, high = bounds_in_claim_units(test, parse(claim["text"]), verdict["level"])
         known = {"estimate": estimate, "low": low, "high": high, "p": test.p_proof}
         known |= {name: getattr(test.spread, name) for name in ("standard_error", "freedom", "skewness", "past_skewness")}
         known |= {"correlation": 0.0, "effective_units": claim["units"]}
@@ -78,13 +78,13 @@ def test_a_rejected_candidate_is_withheld(rejected: People) -> None:
     assert isinstance(run, Run)
     assert run.success
     assert {"gates_passed", "floor"} <= run.failed_checks & run.warnings
-    assert "release" not in run.made
+    assert "release" not in run.materialized
     assert released(rejected) is None
 
 
 def test_the_release_alone_is_refused(turned_down: People) -> None:
     run = alone(turned_down, "release")
-    assert "release" not in run.made
+    assert "release" not in run.materialized
     assert "the verdict is REJECT" in run.errors["release"]
     assert "gate floor did not pass" in run.errors["release"]
     assert [entry.body["stage"] for entry in turned_down.entries("refusal")] == ["release"]
@@ -95,15 +95,15 @@ def test_with_the_checks_left_out_it_is_withheld_all_the_same(turned_down: Peopl
     claims = ["gates_passed", *(claim.name for claim in turned_down.home.product.gates.claims)]
     run = turned_down.home.run(SECOND, without=[f"evaluation:{claim}" for claim in claims])
     assert run.success
-    assert not run.made.keys() & {"release", "endpoint/staging", "endpoint/production"}
+    assert not run.materialized.keys() & {"release", "endpoint/staging", "endpoint/production"}
     assert released(turned_down) is None
 
 
 def test_a_check_that_only_warns_opens_nothing(turned_down: People, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gates, "_excused", lambda *_: "we are in a hurry")
     run = turned_down.home.run(SECOND)
-    assert "(we are in a hurry)" in run.told["gates_passed"]
-    assert "release" not in run.made
+    assert "(we are in a hurry)" in run.descriptions["gates_passed"]
+    assert "release" not in run.materialized
     assert released(turned_down) is None
 
 
@@ -163,7 +163,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     def command(*args: str) -> Result:
         return turned_down.command(monkeypatch, *args)
 
-    done = told(command("override", "flights", "-p", SECOND, "--by", "anna", "--reason", WHO["reason"], "--json"))
+    done = json_of(command("override", "flights", "-p", SECOND, "--by", "anna", "--reason", WHO["reason"], "--json"))
     assert done["success"]
     assert any("the verdict is REJECT" in reason for reason in done["passed_over"])
     release = released(turned_down)
@@ -182,7 +182,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     run = turned_down.home.run(SECOND)
     assert run.success
     assert run.failed_checks >= {"gates_passed", "floor"}
-    assert "(overridden by anna: the floor is for another season)" in run.told["gates_passed"]
+    assert "(overridden by anna: the floor is for another season)" in run.descriptions["gates_passed"]
     assert turned_down.home.answering() == turned_down.release
     (move,) = turned_down.entries("promotion")
     assert move.body["by"] == "anna and ben"
@@ -228,7 +228,7 @@ def test_an_override_counts_for_its_evaluation_and_for_its_reasons_alone(turned_
     again = turned_down.home.run(SECOND)
     assert turned_down.home.get("evaluation", SECOND).id != evaluation.id
     assert {"gates_passed", "floor"} <= again.failed_checks
-    assert "release" not in again.made
+    assert "release" not in again.materialized
 
 
 def test_there_is_nothing_to_override_where_the_verdict_lets_it_through(waiting: People, tmp_path: Any) -> None:
@@ -246,8 +246,8 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     assert run.errors == {}
     assert run.failed_checks >= {"gates_passed", "floor"}
     assert run.success
-    assert "a person decides" in run.told["gates_passed"]
-    assert run.made["endpoint/production"] is False
+    assert "a person decides" in run.descriptions["gates_passed"]
+    assert run.materialized["endpoint/production"] is False
     assert people.job("approve", {"release": people.release, **WHO}) == ""
     assert people.home.run(SECOND).success
     assert people.home.answering() == people.release
@@ -256,9 +256,9 @@ def test_an_undecided_candidate_waits_where_the_product_asks(waiting: People, tm
     assert move.body["reason"].startswith(f"INCONCLUSIVE as of {SECOND}; approved by anna")
 
 
-def clearance_of(product: Product, told: dict[str, Any], *, has_champion: bool) -> Clearance:
+def clearance_of(product: Product, verdict_facts: dict[str, Any], *, has_champion: bool) -> Clearance:
     """What the JSON of a verdict lets its candidate do."""
-    return clearance(product, msgspec.convert(told, VerdictFacts), has_champion=has_champion)
+    return clearance(product, msgspec.convert(verdict_facts, VerdictFacts), has_champion=has_champion)
 
 
 def test_what_the_product_does_not_ask_about_stays_out(rejected: People) -> None:

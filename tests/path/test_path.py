@@ -26,10 +26,10 @@ PARTITIONED = DECIDING | set(LEAVES)
 
 def leaves(at: Home, manifest: Manifest) -> dict[tuple[str, str], str]:
     """What a manifest's tree ends in: the digests of delivered bytes."""
-    found = {(i.asset, i.partition): i.data_version for i in manifest.recipe.inputs if i.manifest is None}
+    versions = {(i.asset, i.partition): i.data_version for i in manifest.recipe.inputs if i.manifest is None}
     for source in at.space.lineage.inputs(manifest):
-        found |= leaves(at, source)
-    return found
+        versions |= leaves(at, source)
+    return versions
 
 
 def test_the_first_month_has_no_candidate_and_its_run_is_green(months: Months) -> None:
@@ -65,9 +65,9 @@ def test_the_tree_of_the_answering_release_ends_in_the_delivered_bytes(months: M
     expected = {(asset, ""): sha256(content).hexdigest() for asset, content in delivered.items()}
     for key in MONTHS:
         expected |= {(f"landing/flights/{t}", key): sha256(c).hexdigest() for t, c in month(key).items()}
-    found = leaves(months.home, months.home.get("release", THIRD))
+    left_over = leaves(months.home, months.home.get("release", THIRD))
     learned = {("flights/evaluation", SECOND): months.home.get("evaluation", SECOND).data_version}
-    assert found == expected | learned, "a verdict learns from those before it, by their content"
+    assert left_over == expected | learned, "a verdict learns from those before it, by their content"
 
 
 def test_a_candidate_is_judged_on_the_month_that_trains_the_next_one(months: Months) -> None:
@@ -95,7 +95,7 @@ def test_running_a_month_again_computes_nothing(copy: Home) -> None:
     run = copy.run(THIRD, leaves=LEAVES)
     assert run.success
     assert not run.computed
-    assert run.made.keys() == PARTITIONED | ENDPOINTS | {"reference"}
+    assert run.materialized.keys() == PARTITIONED | ENDPOINTS | {"reference"}
     assert run.checks.keys() - run.reused_checks == {"answers_as_recorded", "window_open"}
     assert (copy.counts(), copy.answering()) == (before, answering)
 

@@ -40,11 +40,11 @@ def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_a
     once = rows(THIRD)
     at.deliver(THIRD, {"orders": csv_bytes([*once, *({**row, "id": f"{row['id']}-again"} for row in once)])})
 
-    held = at.run(THIRD, leaves=())
-    assert held.outcome is not None
-    assert held.outcome.kind == "data refused"
-    assert "100% of its rows repeat another row in everything but the key" in held.outcome.reason
-    assert f"`ml-assets accept shop {THIRD} --reason …`" in held.outcome.reason
+    held_run = at.run(THIRD, leaves=())
+    assert held_run.outcome is not None
+    assert held_run.outcome.kind == "data refused"
+    assert "100% of its rows repeat another row in everything but the key" in held_run.outcome.reason
+    assert f"`ml-assets accept shop {THIRD} --reason …`" in held_run.outcome.reason
     assert at.current("model", THIRD) is None
 
     deliver(at, LAST)
@@ -54,13 +54,13 @@ def test_rows_that_were_sent_twice_train_nothing_until_somebody_says_that_they_a
     unknown = command(at, "accept", "shop", "2024-03-09", "--reason", "so")
     assert unknown.exit_code == 1
     assert "was never read" in str(unknown.exception)
-    said = command(at, "accept", "shop", THIRD, "--reason", "each order was shipped twice", "--by", "ana")
-    assert said.exit_code == 0, said.output
-    assert "is accepted, by ana" in said.output
+    output = command(at, "accept", "shop", THIRD, "--reason", "each order was shipped twice", "--by", "ana")
+    assert output.exit_code == 0, output.output
+    assert "is accepted, by ana" in output.output
     assert launched(at) == [THIRD], "the sensor takes it down the path by itself"
     taken = at.run(THIRD, only=(*DATA, "model"))
     assert taken.success
-    assert "accepted by ana: each order was shipped twice" in taken.told["content_is_new"]
+    assert "accepted by ana: each order was shipped twice" in taken.descriptions["content_is_new"]
     assert at.get("model", THIRD).partition == THIRD
 
     assert launched(at) == []

@@ -47,10 +47,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         shutil.rmtree(days.home / folder, ignore_errors=True)
     space = days.open()
     features = space.lineage.current(days.flights, "features", DAYS[-1])
-    asked = as_requests(days.flights, space.snapshots.frame(features.snapshot, "requests.parquet").head(ROWS))
+    requests = as_requests(days.flights, space.snapshots.frame(features.snapshot, "requests.parquet").head(ROWS))
     argv = [sys.executable, "-m", "ml_assets", "serve", "flights"]
     with ServerProcess(argv, environ={**days.environ, **UNREACHABLE}) as server:
-        answer = client.predict(server.base_url, asked)
+        answer = client.predict(server.base_url, requests)
     rows = space.snapshots.frame(features.snapshot, "features.parquet").head(ROWS)
     yield Served(days, space, rows, answer)
     space.ledger.close()
@@ -81,17 +81,17 @@ def test_logged_predictions_are_the_offline_scores_of_the_paths_features(served:
 
 def test_batch_predictions_have_the_logs_columns_and_the_offline_scores(served: Served) -> None:
     space, flights = served.space, served.days.flights
-    made = space.lineage.current(flights, "predictions", DAYS[-1])
+    current = space.lineage.current(flights, "predictions", DAYS[-1])
     champion = space.lineage.served(flights, before=DAYS[-1])
     features = space.lineage.current(flights, "features", DAYS[-1])
     assert champion is not None
     assert champion.partition == DAYS[-2]
-    assert {source.id for source in space.lineage.inputs(made)} == {features.id, champion.id}
-    frame = pl.read_parquet(io.BytesIO(space.snapshots.read(made.snapshot, MEMBER)))
+    assert {source.id for source in space.lineage.inputs(current)} == {features.id, champion.id}
+    frame = pl.read_parquet(io.BytesIO(space.snapshots.read(current.snapshot, MEMBER)))
     logged = logged_of(served)
     assert frame.columns == schema().names
     assert frame.schema == logged.schema
-    assert (made.facts, set(frame["bundle"])) == (
+    assert (current.facts, set(frame["bundle"])) == (
         {"scored_by": champion.facts["release"], "rows": frame.height},
         {champion.snapshot},
     )
@@ -109,34 +109,36 @@ def ml_assets(days: Days, *arguments: str) -> "subprocess.CompletedProcess[str]"
 
 @pytest.mark.long
 def test_a_prediction_is_explained_without_registry_network_and_ledger(served: Served, tmp_path: Path) -> None:
-    number, given = max(enumerate(served.answer["predictions"]), key=lambda each: each[1]["probability"])
+    number, given = max(enumerate(served.answer["predictions"]), key=lambda numbered: numbered[1]["probability"])
     ledger = served.days.home / "ledger.db"
     aside = ledger.rename(tmp_path / "ledger.db")
     try:
-        told = json.loads(ml_assets(served.days, "explain", given["id"], "--json").stdout)
+        payload = json.loads(ml_assets(served.days, "explain", given["id"], "--json").stdout)
         text = ml_assets(served.days, "explain", given["id"]).stdout
     finally:
         ledger.unlink(missing_ok=True)
         shutil.move(aside, ledger)
-    assert (told["id"], told["score"], told["release"]) == (given["id"], given["probability"], served.answer["release"])
-    assert (told["decision"], told["lineage"]) == (given["decision"], f"ml-assets lineage {given['id']}")
-    assert told["decision"] is (told["score"] >= told["threshold"])
-    total = math.fsum([told["expected"], *(share["contribution"] for share in told["shares"])])
-    assert abs(total - told["raw_score"]) <= 1e-9
-    assert abs(1 / (1 + math.exp(-total)) - told["score"]) <= 1e-9
+    assert (payload["id"], payload["score"], payload["release"]) == (given["id"], given["probability"], served.answer["release"])
+    assert (payload["decision"], payload["lineage"]) == (given["decision"], f"ml-assets lineage {given['id']}")
+    assert payload["decision"] is (payload["score"] >= payload["threshold"])
+    total = math.fsum([payload["expected"], *(share["contribution"] for share in payload["shares"])])
+    assert abs(total - payload["raw_score"]) <= 1e-9
+    assert abs(1 / (1 + math.exp(-total)) - payload["score"]) <= 1e-9
     row = served.rows.row(number, named=True)
-    values = {share["feature"]: share["value"] for share in told["shares"]}
+    values = {share["feature"]: share["value"] for share in payload["shares"]}
     assert values == {name: row[name] for name in values}
-    assert any(share["contribution"] for share in told["shares"])
-    assert text.startswith(f"flights {told['release']} gave {told['score']}; {str(told['decision']).lower()} at threshold")
+    assert any(share["contribution"] for share in payload["shares"])
+    assert text.startswith(
+        f"flights {payload['release']} gave {payload['score']}; {str(payload['decision']).lower()} at threshold"
+    )
     assert f"`ml-assets lineage {given['id']}`" in text
 
 
 @pytest.mark.long
 def test_what_cannot_be_explained_says_why(served: Served) -> None:
     unknown = prediction_id()
-    for asked, why in (("2013", "is not a prediction id"), (unknown, f"holds {unknown}; its server may not have written it yet")):
-        done = ml_assets(served.days, "explain", asked)
+    for id_, why in (("2013", "is not a prediction id"), (unknown, f"holds {unknown}; its server may not have written it yet")):
+        done = ml_assets(served.days, "explain", id_)
         assert done.returncode == 1
         assert why in done.stderr
         assert "Traceback" not in done.stderr

@@ -97,8 +97,8 @@ def test_a_verdict_that_came_along_is_shown_as_one_that_was_not_charged_here(day
         assert page.startswith(f"> **{why}**\n\n")
     assert "not charged" not in days.invoke("status", "flights").stdout
     ledger = own.open().ledger
-    found = {stage: ledger.current("flights", stage, SECOND) for stage in ("features", "evaluation", "release")}
-    assert [stage for stage, each in found.items() if each and ledger.evidence(each.id)] == ["features"]
+    by_stage = {stage: ledger.current("flights", stage, SECOND) for stage in ("features", "evaluation", "release")}
+    assert [stage for stage, manifest in by_stage.items() if manifest and ledger.evidence(manifest.id)] == ["features"]
     ledger.close()
 
 
@@ -109,15 +109,15 @@ def test_what_was_interrupted_can_be_done_again_and_names_nothing_that_is_not_th
     release = source.ledger.current("flights", "release", SECOND)
     assert release is not None
     every = made_from(source.lineage, release)
-    assert [each.id for each in every][-1] == release.id
+    assert [manifest.id for manifest in every][-1] == release.id
     for reached in range(1, len(every), 3):
         with monkeypatch.context() as patch:
             patch.setattr(carrying, "made_from", lambda *_, to=reached: [*every[:to], replace(every[to], snapshot="0" * 64)])
             with pytest.raises(BlobDamaged):
                 transfer(release, source.lineage, target.lineage)
-        for each in every[:reached]:
-            assert target.ledger.manifest(each.id) == each
-            assert target.snapshots.is_intact(each.snapshot)
+        for manifest in every[:reached]:
+            assert target.ledger.manifest(manifest.id) == manifest
+            assert target.snapshots.is_intact(manifest.snapshot)
     assert len(transfer(release, source.lineage, target.lineage).recorded) == len(every) - reached
     target.ledger.close()
 
@@ -138,8 +138,8 @@ def test_damage_there_is_mended_and_damage_here_is_not_carried(days: Days, tmp_p
     assert "was changed: its bytes now hash to" in str(refused.exception)
     third = Workspace(settings({"ML_ASSETS_HOME": str(tmp_path / "third")}))
     assert third.ledger.current("flights", "release", SECOND) is None
-    made = {each.snapshot for each in made_from(own.open().lineage, release)}
-    arrived = [digest for digest in made if is_readable(third.snapshots.blobs, digest)]
+    snapshots = {manifest.snapshot for manifest in made_from(own.open().lineage, release)}
+    arrived = [digest for digest in snapshots if is_readable(third.snapshots.blobs, digest)]
     assert arrived
     assert all(map(third.snapshots.is_intact, arrived)), "files come before what names them"
 
@@ -155,9 +155,9 @@ def test_a_recalled_release_and_a_wrong_name_are_refused_in_words(days: Days, tm
         (("flights/release:2013-01-09", str(other)), "names nothing in the ledger"),
         ((f"flights/release:{SECOND}", str(own.home)), "is the home of this process"),
     ):
-        told = own.invoke("push", *arguments)
-        assert told.exit_code, arguments
-        assert why in told.output + str(told.exception)
+        result = own.invoke("push", *arguments)
+        assert result.exit_code, arguments
+        assert why in result.output + str(result.exception)
     pulled = own.invoke("pull", f"flights/release:{SECOND}", str(tmp_path / "nowhere"))
     assert pulled.exit_code == 1
     assert "nowhere" in str(pulled.exception)
@@ -172,8 +172,8 @@ def test_data_and_models_are_taken_over_from_a_home_upstream_and_nothing_that_wa
     judged = set()
     for known in made_from(there.lineage, last):
         if known.recipe.stage in UNJUDGED:
-            made = space.lineage.make(known.recipe, lambda: 1 // 0, run="r")
-            assert (made.reused, made.manifest) == (True, known)
+            rebuilt = space.lineage.make(known.recipe, lambda: 1 // 0, run="r")
+            assert (rebuilt.reused, rebuilt.manifest) == (True, known)
         else:
             judged.add(known.recipe.stage)
             with pytest.raises(ZeroDivisionError):

@@ -37,18 +37,18 @@ def refusals(at: Home) -> list[Entry]:
 @pytest.fixture(scope="module")
 def rejected(copies: Callable[[], Home]) -> After:
     """A fourth month whose candidate is one split drawn by lot."""
-    made = copies()
-    made.edit("product.yaml", *WEAK)
-    made.deliver(NEXT, month(NEXT))
-    return After(made, made.run(NEXT))
+    homes = copies()
+    homes.edit("product.yaml", *WEAK)
+    homes.deliver(NEXT, month(NEXT))
+    return After(homes, homes.run(NEXT))
 
 
 @pytest.fixture(scope="module")
 def untried(copies: Callable[[], Home]) -> After:
     """A better candidate for the third month, whose release was never tried in staging."""
-    made = copies()
-    made.edit("product.yaml", *MORE)
-    return After(made, made.run(THIRD, without=[STAGING_CHECK]))
+    homes = copies()
+    homes.edit("product.yaml", *MORE)
+    return After(homes, homes.run(THIRD, without=[STAGING_CHECK]))
 
 
 def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_on(months: Months, rejected: After) -> None:
@@ -56,15 +56,15 @@ def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_
     assert run.success
     assert run.errors == {}
     assert {"gates_passed", "not_worse"} <= run.failed_checks & run.warnings
-    assert run.told["gates_passed"].startswith("REJECT: ")
-    assert run.told["gates_passed"].endswith("(the release is withheld)")
-    assert run.told["not_worse"].startswith("UNDECIDED: -0.2")
-    assert "more units like these would decide" in run.told["not_worse"]
-    assert run.told["calibrated"].startswith("FAIL: ")
-    assert "disproven < 0.02" in run.told["calibrated"]
+    assert run.descriptions["gates_passed"].startswith("REJECT: ")
+    assert run.descriptions["gates_passed"].endswith("(the release is withheld)")
+    assert run.descriptions["not_worse"].startswith("UNDECIDED: -0.2")
+    assert "more units like these would decide" in run.descriptions["not_worse"]
+    assert run.descriptions["calibrated"].startswith("FAIL: ")
+    assert "disproven < 0.02" in run.descriptions["calibrated"]
     informing = {"monitoring", "predictions"}
     assert run.computed == {"raw", "dataset", "quarantine", "features", "model", "evaluation"} | informing
-    assert not run.made.keys() & {"release", "endpoint/staging", "endpoint/production"}
+    assert not run.materialized.keys() & {"release", "endpoint/staging", "endpoint/production"}
     assert not refusals(rejected.home)
     assert rejected.home.current("release", NEXT) is None
     assert rejected.home.answering() == months.home.answering()
@@ -73,15 +73,15 @@ def test_a_candidate_worse_than_the_margin_is_withheld_and_the_champion_answers_
 
 def test_a_release_alone_after_a_reject_is_refused_with_every_reason_and_recorded(rejected: After) -> None:
     alone = rejected.home.run(NEXT, only=["release"])
-    assert not alone.made
-    told = alone.errors["release"]
-    assert "ReleaseRefused: flights 2013-04" in told
-    assert all(part in told for part in ("the verdict is REJECT", "gate not_worse did not pass", NEXT))
+    assert not alone.materialized
+    release = alone.errors["release"]
+    assert "ReleaseRefused: flights 2013-04" in release
+    assert all(part in release for part in ("the verdict is REJECT", "gate not_worse did not pass", NEXT))
     recorded = refusals(rejected.home)[-1].body
     assert (recorded["stage"], recorded["partition"]) == ("release", NEXT)
     assert recorded["model"] == rejected.home.get("model", NEXT).id
     assert len(recorded["reasons"]) >= 2
-    assert all(reason in told for reason in recorded["reasons"])
+    assert all(reason in release for reason in recorded["reasons"])
     assert rejected.home.current("release", NEXT) is None
 
 
@@ -94,7 +94,7 @@ def test_endpoints_alone_after_a_reject_move_nothing(months: Months, rejected: A
 
 def test_a_release_that_was_not_tried_in_staging_may_not_answer(months: Months, untried: After) -> None:
     assert untried.run.computed >= {"release", "endpoint/staging"}
-    assert "endpoint/production" not in untried.run.made
+    assert "endpoint/production" not in untried.run.materialized
     for run in (untried.run, untried.home.run("", only=["endpoint/production"])):
         assert not run.success
         assert "PromotionRefused" in run.errors["endpoint/production"]
@@ -116,13 +116,13 @@ def test_a_selection_without_checks_gets_as_far_as_what_needs_them(months: Month
     copy.deliver(NEXT, month(NEXT))
     bare = copy.run(NEXT, without=[])
     assert not bare.checks
-    assert bare.made.keys() >= {"features", "model"}
+    assert bare.materialized.keys() >= {"features", "model"}
     assert "NotProven" in bare.errors["evaluation"]
     assert "flights/features 2013-04: no_leakage was never checked for this content" in bare.errors["evaluation"]
     copy.deliver(AFTER, month(AFTER))
     full = copy.run(AFTER)
-    assert full.made.keys() >= {"features", "monitoring"}
-    assert "model" not in full.made
+    assert full.materialized.keys() >= {"features", "monitoring"}
+    assert "model" not in full.materialized
     assert "NotProven" in full.errors["model"]
     assert "flights/features 2013-04: keeps_contract was never checked for this content" in full.errors["model"]
     assert copy.answering() == months.home.answering()
@@ -133,10 +133,10 @@ def test_a_feature_that_knows_the_outcome_is_found_and_no_model_is_fitted_on_it(
     run = copy.run(SECOND)
     assert not run.success
     assert run.failed_checks - {"columns_stable", "score_stable"} == {"no_leakage"}
-    assert run.told["no_leakage"] == "carrier_late_rate, origin_late_rate, route_late_rate know what happens later"
-    assert "model" not in run.made
+    assert run.descriptions["no_leakage"] == "carrier_late_rate, origin_late_rate, route_late_rate know what happens later"
+    assert "model" not in run.materialized
     alone = copy.run(THIRD, only=["model"])
-    assert not alone.made
+    assert not alone.materialized
     assert "NotProven" in alone.errors["model"]
     assert "flights/features 2013-02: no_leakage failed" in alone.errors["model"]
     assert copy.answering() == months.home.answering()

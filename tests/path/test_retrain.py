@@ -27,9 +27,9 @@ MONDAYS = "retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe/Berlin}
 
 
 def declared(folder: Path, retrain: str) -> Product:
-    made = trains.made(folder).folder
-    (made / "product.yaml").write_text(f"{trains.SPEC}{retrain}\n")
-    return load(made)
+    folder_ = trains.product_in(folder).folder
+    (folder_ / "product.yaml").write_text(f"{trains.SPEC}{retrain}\n")
+    return load(folder_)
 
 
 def with_features(space: Workspace, *partitions: str) -> None:
@@ -41,7 +41,9 @@ def trained(space: Workspace, partition: str) -> None:
     space.ledger.publish(manifest(partition, stage="model", partition=partition), run="r")
 
 
-def asked(space: Workspace, product: Product, instance: dg.DagsterInstance | None = None, now: datetime = NOW) -> Trigger | str:
+def wanted_training(
+    space: Workspace, product: Product, instance: dg.DagsterInstance | None = None, now: datetime = NOW
+) -> Trigger | str:
     return due_training(space.ledger, instance or dg.DagsterInstance.ephemeral(), product, now)
 
 
@@ -51,16 +53,16 @@ def launched(instance: dg.DagsterInstance, trigger: Trigger, status: dg.DagsterR
 
 
 def test_the_newest_partition_is_trained_once(product: Product, workspace: Workspace) -> None:
-    assert "fewer than window.minimum" in str(asked(workspace, product))
+    assert "fewer than window.minimum" in str(wanted_training(workspace, product))
     with_features(workspace, "2013-01", "2013-02")
-    trigger = asked(workspace, product)
+    trigger = wanted_training(workspace, product)
     assert isinstance(trigger, Trigger)
     assert (trigger.partition, trigger.kind, trigger.why) == ("2013-02", "new_partition", "2013-02 is new")
     instance = dg.DagsterInstance.ephemeral()
     launched(instance, trigger, dg.DagsterRunStatus.STARTED)
-    assert "trains because 2013-02 is new" in str(asked(workspace, product, instance))
+    assert "trains because 2013-02 is new" in str(wanted_training(workspace, product, instance))
     trained(workspace, "2013-02")
-    assert asked(workspace, product) == "retrain: asks for nothing new"
+    assert wanted_training(workspace, product) == "retrain: asks for nothing new"
 
 
 def test_a_training_whose_run_broke_is_tried_again_with_longer_waits_and_then_given_up(
@@ -70,17 +72,17 @@ def test_a_training_whose_run_broke_is_tried_again_with_longer_waits_and_then_gi
     with_features(workspace, "2013-01", "2013-02")
     instance, now = dg.DagsterInstance.ephemeral(), NOW
     for tries, wait in ((1, 60), (2, 120)):
-        trigger = asked(workspace, product, instance, now)
+        trigger = wanted_training(workspace, product, instance, now)
         assert isinstance(trigger, Trigger)
         assert trigger.tries == tries
         instance.report_run_failed(launched(instance, trigger, dg.DagsterRunStatus.STARTED))
-        assert "is tried again at" in str(asked(workspace, product, instance, datetime.now(UTC)))
+        assert "is tried again at" in str(wanted_training(workspace, product, instance, datetime.now(UTC)))
         now = datetime.now(UTC) + timedelta(seconds=wait + 1)
-    trigger = asked(workspace, product, instance, now)
+    trigger = wanted_training(workspace, product, instance, now)
     assert isinstance(trigger, Trigger)
     instance.report_run_failed(launched(instance, trigger, dg.DagsterRunStatus.STARTED))
     assert "its run broke 3 times and is not tried again: `ml-assets run trains`" in str(
-        asked(workspace, product, instance, now + timedelta(days=1))
+        wanted_training(workspace, product, instance, now + timedelta(days=1))
     )
 
 
@@ -88,10 +90,10 @@ def test_a_schedule_is_served_once_a_tick_in_its_own_time_zone(tmp_path: Path, w
     product = declared(tmp_path, MONDAYS)
     with_features(workspace, "2013-01", "2013-02")
     monday = datetime(2030, 7, 1, 4, 0, 30, tzinfo=UTC)  # six o'clock in Berlin, in summer
-    trigger = asked(workspace, product, now=monday)
+    trigger = wanted_training(workspace, product, now=monday)
     assert isinstance(trigger, Trigger)
     assert (trigger.kind, trigger.key) == ("schedule", "2030-07-01T04:00:00+00:00")
-    before = asked(workspace, product, now=monday - timedelta(minutes=1))
+    before = wanted_training(workspace, product, now=monday - timedelta(minutes=1))
     assert isinstance(before, Trigger)
     assert before.key == "2030-06-24T04:00:00+00:00", "a tick that was missed is served later"
     run = launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED)
@@ -99,7 +101,7 @@ def test_a_schedule_is_served_once_a_tick_in_its_own_time_zone(tmp_path: Path, w
     record_trigger(workspace.ledger, product, run, "2013-02")
     (entry,) = triggers.triggers(workspace.ledger, "trains")
     assert (entry.body.kind, entry.body.run) == ("schedule", run.run_id)
-    assert asked(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
+    assert wanted_training(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
 
 
 def test_what_a_person_ran_is_a_training_like_any_other(tmp_path: Path, workspace: Workspace) -> None:
@@ -108,46 +110,46 @@ def test_what_a_person_ran_is_a_training_like_any_other(tmp_path: Path, workspac
     trained(workspace, "2013-02")
     record_trigger(workspace.ledger, product, dg.DagsterRun("trains_path"), "2013-02")
     assert not triggers.triggers(workspace.ledger, "trains")
-    assert asked(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
+    assert wanted_training(workspace, product, now=datetime.now(UTC)) == "retrain: asks for nothing new"
 
 
 def test_lineage_says_what_asked_for_a_training(product: Product, workspace: Workspace) -> None:
     with_features(workspace, "2013-01", "2013-02")
-    trigger = asked(workspace, product)
+    trigger = wanted_training(workspace, product)
     assert isinstance(trigger, Trigger)
     record_trigger(workspace.ledger, product, dg.DagsterRun("trains_train", run_id="r", tags=trigger.tags), "2013-02")
     trained(workspace, "2013-02")
     subject = resolve(workspace, "trains/model:2013-02")
-    told = lines(Audit(workspace.ledger, workspace.settings.cache, subject).lineage())
-    assert any(line.endswith("  trained because 2013-02 is new") for line in told)
+    message = lines(Audit(workspace.ledger, workspace.settings.cache, subject).lineage())
+    assert any(line.endswith("  trained because 2013-02 is new") for line in message)
 
 
 def test_a_training_cools_down_and_is_counted(tmp_path: Path, workspace: Workspace) -> None:
     product = declared(tmp_path, "retrain: {cool_down: 24, at_most: 1}")
     assert not trains_with_data(product), "a delivery alone does not train"
     with_features(workspace, "2013-01", "2013-02")
-    trigger = asked(workspace, product)
+    trigger = wanted_training(workspace, product)
     assert isinstance(trigger, Trigger)
     run = launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED)
     record_trigger(workspace.ledger, product, run, "2013-02")
     trained(workspace, "2013-02")
     with_features(workspace, "2013-03")
     later = datetime.now(UTC) + timedelta(hours=23)
-    assert "it cools down until" in str(asked(workspace, product, now=later))
-    assert "it was trained 1 times in 30 days" in str(asked(workspace, product, now=later + timedelta(hours=2)))
-    assert isinstance(asked(workspace, product, now=later + timedelta(days=31)), Trigger)
+    assert "it cools down until" in str(wanted_training(workspace, product, now=later))
+    assert "it was trained 1 times in 30 days" in str(wanted_training(workspace, product, now=later + timedelta(hours=2)))
+    assert isinstance(wanted_training(workspace, product, now=later + timedelta(days=31)), Trigger)
 
 
 def test_a_training_waits_that_would_go_beyond_the_declared_compute(tmp_path: Path, workspace: Workspace) -> None:
     product = declared(tmp_path, "retrain: {cpu_seconds: 100}")
     assert not trains_with_data(product)
     with_features(workspace, "2013-01", "2013-02", "2013-03")
-    assert isinstance(asked(workspace, product), Trigger), "nothing was spent yet"
+    assert isinstance(wanted_training(workspace, product), Trigger), "nothing was spent yet"
     model = manifest("2013-02", stage="model", partition="2013-02")
     workspace.ledger.publish(model, run="r", seconds={"wall": 90.0, "cpu": 60.0})
-    said = "its models took 60 CPU seconds in 30 days and the next takes about 60: that is over retrain.cpu_seconds (100)"
-    assert asked(workspace, product) == said
-    assert isinstance(asked(workspace, product, now=NOW + timedelta(days=31)), Trigger)
+    reason = "its models took 60 CPU seconds in 30 days and the next takes about 60: that is over retrain.cpu_seconds (100)"
+    assert wanted_training(workspace, product) == reason
+    assert isinstance(wanted_training(workspace, product, now=NOW + timedelta(days=31)), Trigger)
 
 
 def test_nothing_is_trained_while_a_product_is_frozen(
@@ -164,18 +166,18 @@ def test_nothing_is_trained_while_a_product_is_frozen(
     assert freeze().output == "trains: not frozen\n"
     until = freeze("--until", day, "--by", "ann", "--reason", "holidays")
     assert until.output == f"trains: frozen until {day}T00:00 UTC by ann: holidays; `ml-assets freeze trains --lift` ends it\n"
-    assert "frozen until" in str(asked(workspace, product))
-    assert isinstance(asked(workspace, product, now=NOW + timedelta(days=3)), Trigger), "it ends by itself"
+    assert "frozen until" in str(wanted_training(workspace, product))
+    assert isinstance(wanted_training(workspace, product, now=NOW + timedelta(days=3)), Trigger), "it ends by itself"
     time.sleep(1)  # the ledger notes seconds
     assert freeze("--lift").output == "trains: not frozen\n"
-    assert isinstance(asked(workspace, product, now=datetime.now(UTC)), Trigger)
+    assert isinstance(wanted_training(workspace, product, now=datetime.now(UTC)), Trigger)
     past = freeze("--until", "2013-01-01")
     assert past.exit_code == 2
     assert "is past; name a later moment, in UTC" in past.output
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "message"),
     [
         ("retrain: {on: [moon]}", "'new_partition', 'schedule', 'code', 'drift' or 'loss'"),
         ("retrain: {on: [schedule]}", "`on: [schedule]` and `cron` go together"),
@@ -188,39 +190,39 @@ def test_nothing_is_trained_while_a_product_is_frozen(
         ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Berlin}", "'Berlin' is not a time zone"),
     ],
 )
-def test_a_policy_that_cannot_work_is_refused_on_load(tmp_path: Path, line: str, told: str) -> None:
+def test_a_policy_that_cannot_work_is_refused_on_load(tmp_path: Path, line: str, message: str) -> None:
     with pytest.raises(ProductError) as refused:
         declared(tmp_path, line)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert "product.yaml:" in str(refused.value)
 
 
 def monitored(space: Workspace, partition: str, claim: str, *, passed: bool, **values: Any) -> None:
     """A monitored partition with what its check showed."""
     known = space.ledger.current("trains", "monitoring", partition)
-    made = known or manifest(f"m{partition}", stage="monitoring", partition=partition)
-    space.ledger.publish(made, run="r")
+    monitoring = known or manifest(f"m{partition}", stage="monitoring", partition=partition)
+    space.ledger.publish(monitoring, run="r")
     details = {"identity": "i", "description": f"{claim} of {partition}", "severity": "WARN", "values": values}
-    space.ledger.add_evidence(subject=made.id, claim=claim, passed=passed, details=details, run="r")
+    space.ledger.add_evidence(subject=monitoring.id, claim=claim, passed=passed, details=details, run="r")
 
 
 def test_an_alarm_of_drift_trains_once_for_a_partition_and_a_watch_does_not(tmp_path: Path, workspace: Workspace) -> None:
     product = declared(tmp_path, "retrain: {on: [drift]}")
     with_features(workspace, "2013-01", "2013-02", "2013-03")
     monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
-    assert asked(workspace, product) == "retrain: asks for nothing new"
+    assert wanted_training(workspace, product) == "retrain: asks for nothing new"
     monitored(workspace, "2013-03", "score_stable", passed=False, state="alarm")
-    trigger = asked(workspace, product)
+    trigger = wanted_training(workspace, product)
     assert isinstance(trigger, Trigger)
     assert (trigger.partition, trigger.kind, trigger.key) == ("2013-03", "drift", "2013-03")
     assert trigger.why == "score_stable of 2013-03"
     record_trigger(
         workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-03"
     )
-    assert asked(workspace, product) == "retrain: asks for nothing new"
+    assert wanted_training(workspace, product) == "retrain: asks for nothing new"
     with_features(workspace, "2013-04")
     monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm")
-    lasting = asked(workspace, product)
+    lasting = wanted_training(workspace, product)
     assert isinstance(lasting, Trigger)
     assert lasting.key == "2013-04"
 
@@ -231,14 +233,14 @@ def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Pa
     monitored(workspace, "2013-01", "realised_metric_holds", passed=False, drop=0.2)
     monitored(workspace, "2013-02", "realised_metric_holds", passed=True, drop=0.0)
     monitored(workspace, "2013-03", "realised_metric_holds", passed=False)  # no outcomes yet: neither for nor against
-    assert asked(workspace, product) == "retrain: asks for nothing new"
+    assert wanted_training(workspace, product) == "retrain: asks for nothing new"
     monitored(workspace, "2013-04", "realised_metric_holds", passed=False, drop=0.1)
-    trigger = asked(workspace, product)
+    trigger = wanted_training(workspace, product)
     assert isinstance(trigger, Trigger)
     assert (trigger.kind, trigger.key) == ("loss", "2013-04")
     assert "dropped in 2 of the last 3 partitions: realised_metric_holds of 2013-04" in trigger.why
     monitored(workspace, "2013-05", "realised_metric_holds", passed=True, drop=0.0)
-    assert asked(workspace, product) == "retrain: asks for nothing new", "it holds again"
+    assert wanted_training(workspace, product) == "retrain: asks for nothing new", "it holds again"
 
 
 def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
@@ -247,18 +249,18 @@ def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_alarm_of_drift_is_told_once_while_it_lasts_and_then_that_it_is_over(product: Product, workspace: Workspace) -> None:
-    def told() -> list[tuple[str, str, bool]]:
-        found = causes(workspace.lineage, workspace.landing, workspace.settings, product)
-        return [(each.event, each.partition, each.is_over) for each in record(workspace.ledger, product.name, found)]
+    def recorded_ends() -> list[tuple[str, str, bool]]:
+        notices = causes(workspace.lineage, workspace.landing, workspace.settings, product)
+        return [(notice.event, notice.partition, notice.is_over) for notice in record(workspace.ledger, product.name, notices)]
 
     monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
-    assert told() == []
+    assert recorded_ends() == []
     monitored(workspace, "2013-03", "columns_stable", passed=False, state="alarm", lasting=["fare"])
-    assert told() == [("drift", "2013-03", False)]
-    [notice] = [each for each in recorded(workspace.ledger) if each.event == "drift"]
+    assert recorded_ends() == [("drift", "2013-03", False)]
+    [notice] = [notice for notice in recorded(workspace.ledger) if notice.event == "drift"]
     assert notice.command == "ml-assets accept trains 2013-03 --reason …"
     assert "columns_stable of 2013-03; accept it if this is how it is from now on" in notice.why
     monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm", lasting=["fare"])
-    assert told() == []
+    assert recorded_ends() == []
     monitored(workspace, "2013-05", "columns_stable", passed=True, state="stable")
-    assert told() == [("drift", "2013-03", True)]
+    assert recorded_ends() == [("drift", "2013-03", True)]

@@ -27,9 +27,9 @@ def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
 
 @pytest.fixture
 def space(days: Days) -> Iterator[Workspace]:
-    found = days.open()
-    yield found
-    found.ledger.close()
+    space = days.open()
+    yield space
+    space.ledger.close()
 
 
 def run_job(days: Days, space: Workspace, **config: str) -> Any:
@@ -68,13 +68,13 @@ def test_the_job_lets_the_release_before_answer_and_records_who_and_why(days: Da
     assert moved.body.reason == "late flights look wrong"
     assert run_job(days, space, by="Ada", reason="they were right", to=second).success
     assert releases(space) == [first, second, first, second]
-    told = space.settings.pointer("flights", "production").read_text()
-    assert second in told
-    assert "they were right" in told
+    message = space.settings.pointer("flights", "production").read_text()
+    assert second in message
+    assert "they were right" in message
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "message"),
     [
         ({"by": "Ada", "reason": "a typo", "to": "2013-01-09.cafebabe"}, "there is no release 2013-01-09.cafebabe"),
         ({"by": " ", "reason": "nobody"}, "by must not be empty"),
@@ -82,13 +82,13 @@ def test_the_job_lets_the_release_before_answer_and_records_who_and_why(days: Da
     ],
 )
 def test_a_rollback_to_nothing_or_by_nobody_moves_nothing(
-    days: Days, space: Workspace, config: dict[str, str], told: str
+    days: Days, space: Workspace, config: dict[str, str], message: str
 ) -> None:
     before = releases(space)
     done = run_job(days, space, **config)
     assert not done.success
     error = next(event.step_failure_data.error for event in done.get_step_failure_events())
-    assert told in (error.cause or error).message
+    assert message in (error.cause or error).message
     assert releases(space) == before
 
 
@@ -97,10 +97,10 @@ def test_the_drill_goes_back_and_forth_within_seconds_and_moves_nothing_of_ours(
     first, second = releases(space)
     pointer = space.settings.pointer("flights", "production")
     before, entries, predictions = pointer.stat(), len(space.ledger.entries()), logged(space)
-    found = drilled(days, space)
-    assert found.passed, found.description
-    assert (found.metadata["back_to"].value, found.metadata["forth_to"].value) == (first, second)
-    assert 0 < float(str(found.metadata["seconds_back"].value)) < drill.MOST_SECONDS
+    drill_now = drilled(days, space)
+    assert drill_now.passed, drill_now.description
+    assert (drill_now.metadata["back_to"].value, drill_now.metadata["forth_to"].value) == (first, second)
+    assert 0 < float(str(drill_now.metadata["seconds_back"].value)) < drill.MOST_SECONDS
     after = pointer.stat()
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
     assert [entry.kind for entry in space.ledger.entries()[entries:]] == ["evidence"]
@@ -113,23 +113,23 @@ def test_the_drill_finds_that_the_release_before_is_damaged(days: Days, space: W
     model = space.snapshots.path(first.bundle, "model.cbm")
     model.chmod(0o644)
     model.write_bytes(b"CBM1 damaged")
-    found = drilled(days, space)
-    assert not found.passed
-    assert first.release in (found.description or "")
+    drill = drilled(days, space)
+    assert not drill.passed
+    assert first.release in (drill.description or "")
 
 
 @pytest.mark.long
 def test_the_drill_finds_that_going_back_is_too_slow(days: Days, space: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drill, "MOST_SECONDS", 0.001)
-    found = drilled(days, space)
-    assert not found.passed
-    assert "answered after" in (found.description or "")
+    drill_now = drilled(days, space)
+    assert not drill_now.passed
+    assert "answered after" in (drill_now.description or "")
 
 
 def test_before_a_second_release_there_is_nothing_to_try_and_that_is_a_warning(days: Days, space: Workspace) -> None:
     _, second = releases(space)
     space.endpoints.rollback("flights", to=None, by="Ada", reason="to the first")
-    found = drilled(days, space)
-    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "no release before" in (found.description or "")
-    assert second not in (found.description or "")
+    drill = drilled(days, space)
+    assert (drill.passed, drill.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "no release before" in (drill.description or "")
+    assert second not in (drill.description or "")

@@ -48,9 +48,9 @@ class Ticks:
 
     def declare(self, folder: Path, old: str, new: str) -> None:
         """Go on with something else in the product's declaration."""
-        made = trains.made(folder).folder
-        (made / "product.yaml").write_text(trains.SPEC.replace(old, new))
-        self.product = load(made)
+        folder_ = trains.product_in(folder).folder
+        (folder_ / "product.yaml").write_text(trains.SPEC.replace(old, new))
+        self.product = load(folder_)
 
     def tick(self) -> list[str]:
         """The partitions that this tick launches."""
@@ -235,7 +235,7 @@ def test_files_that_are_not_delivered_yet_are_left_alone(ticks: Ticks) -> None:
 
 
 def test_a_partition_waits_until_every_table_is_there(tmp_path: Path) -> None:
-    days = command_line.made(tmp_path)
+    days = command_line.days_in(tmp_path)
     flights = Ticks(days.flights, days.open())
     for table, content in command_line.reference().items():
         flights.workspace.landing.put(flights.product, table, "", content)
@@ -251,9 +251,9 @@ def test_a_file_named_for_no_partition_is_told_about(ticks: Ticks) -> None:
     for name in ("2013-1", "2012-12", "january"):
         (ticks.workspace.landing.file(ticks.product, "trips", "2013-01").parent / f"{name}.csv").write_bytes(A)
     assert ticks.tick() == ["2013-01"]
-    said = ticks.skipped()
-    assert "not read: trips/2012-12.csv (before partitions.start, 2013-01), trips/2013-1.csv (named for no month" in said
-    assert said.endswith("trips/january.csv (named for no month: one is named like 2013-01)")
+    message = ticks.skipped()
+    assert "not read: trips/2012-12.csv (before partitions.start, 2013-01), trips/2013-1.csv (named for no month" in message
+    assert message.endswith("trips/january.csv (named for no month: one is named like 2013-01)")
 
 
 def test_a_quiet_tick_reads_no_file(ticks: Ticks) -> None:
@@ -296,7 +296,7 @@ def stale_tick(product: Product, workspace: Workspace, commit: str = "a" * 40) -
 
 
 def test_what_other_declarations_made_stale_launches_the_newest_partition_once_per_commit(ticks: Ticks, tmp_path: Path) -> None:
-    product, space = trains.made(tmp_path), ticks.workspace
+    product, space = trains.product_in(tmp_path), ticks.workspace
     assert "nothing is delivered" in str(stale_tick(product, space))
     for key in ("2013-01", "2013-02"):
         ticks.deliver(key, A)
@@ -321,17 +321,17 @@ def test_what_other_declarations_made_stale_launches_the_newest_partition_once_p
 def days(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Days]:
     """Flights by day under the real daemon, which loads the project as `ml-assets dev` does."""
     monkeypatch.setenv("DAGSTER_HOME", "")
-    made = command_line.made(tmp_path)
-    link_parsed_projects(made.home)
-    with open_instance(made.open().settings):
-        environ = {**made.environ, "DAGSTER_HOME": str(made.home / "dagster")}
+    folder_days = command_line.days_in(tmp_path)
+    link_parsed_projects(folder_days.home)
+    with open_instance(folder_days.open().settings):
+        environ = {**folder_days.environ, "DAGSTER_HOME": str(folder_days.home / "dagster")}
         with daemon(environ, tmp_path / "daemon.log"):
-            yield made
+            yield folder_days
 
 
-def _until(found: Callable[[], bool], *, within: float, what: str, log: Path) -> None:
+def _until(condition: Callable[[], bool], *, within: float, what: str, log: Path) -> None:
     end = time.monotonic() + within
-    while not found():
+    while not condition():
         assert time.monotonic() < end, f"{what} did not happen within {within:g} s; {log.read_text()[-3000:]}"
         time.sleep(0.5)
 

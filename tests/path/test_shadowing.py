@@ -55,15 +55,15 @@ def test_of_a_request_asked_twice_the_last_answer_counts_and_without_outcome_non
     log = logged("abc", [0.1, 0.2, 0.3], "old", "xxy")
     beside = logged("abc", [0.6, 0.7, 0.8], "new", "xxy")
     outcomes = pl.DataFrame({"key": ["x", "z"], "label": [1, 0]})
-    found = pairs(log, beside, outcomes, key=["key"], champion="old")
-    assert found.to_dicts() == [{"key": "x", "label": 1, "champion": 0.2, "candidate": 0.7}]
+    paired = pairs(log, beside, outcomes, key=["key"], champion="old")
+    assert paired.to_dicts() == [{"key": "x", "label": 1, "champion": 0.2, "candidate": 0.7}]
 
 
 def test_what_a_canary_answered_is_paired_with_what_the_champion_would_have_answered() -> None:
     log = pl.concat([logged("a", [0.1], "old", "x"), logged("b", [0.9], "new", "y")])
     beside = pl.concat([logged("a", [0.8], "new", "x"), logged("b", [0.2], "old", "y")])
-    found = pairs(log, beside, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").sort("key")
-    assert found.rows() == [("x", 0.1, 0.8), ("y", 0.2, 0.9)]
+    paired = pairs(log, beside, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").sort("key")
+    assert paired.rows() == [("x", 0.1, 0.8), ("y", 0.2, 0.9)]
     assert pairs(log, log, pl.DataFrame({"key": ["x", "y"]}), key=["key"], champion="old").is_empty()
 
 
@@ -72,9 +72,9 @@ def test_what_one_of_the_two_cannot_score_counts_as_worse_by_the_whole_bound(fai
     days = np.repeat(np.arange(40), 10)
     scores = {name: pl.lit(float("nan") if name == failing else 0.5) for name in ("champion", "candidate")}
     frame = pl.DataFrame({"label": days % 2, "day_number": days, "time": 0}).with_columns(**scores)
-    found = judge(frame, task="binary", label="label", time="time", terms=TERMS.model_copy(update={"unit": "day_number"}))
-    assert found.verdict == verdict
-    assert found.bounds.mean == pytest.approx(0.1 if failing == "candidate" else -0.1)
+    judged = judge(frame, task="binary", label="label", time="time", terms=TERMS.model_copy(update={"unit": "day_number"}))
+    assert judged.verdict == verdict
+    assert judged.bounds.mean == pytest.approx(0.1 if failing == "candidate" else -0.1)
 
 
 @pytest.fixture
@@ -87,16 +87,16 @@ def days(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Days:
 
 @pytest.fixture
 def space(days: Days) -> Iterator[Workspace]:
-    found = days.open()
-    yield found
-    found.ledger.close()
+    space = days.open()
+    yield space
+    space.ledger.close()
 
 
 def candidate(space: Workspace) -> Manifest:
     """The release as of the second day: of the third, which it never saw, the outcomes are known."""
-    found = space.ledger.current("flights", "release", DAYS[1])
-    assert found
-    return found
+    paired = space.ledger.current("flights", "release", DAYS[1])
+    assert paired
+    return paired
 
 
 def ask(days: Days, space: Workspace) -> None:
@@ -120,7 +120,7 @@ def rescored(space: Workspace, score: Callable[[float], float]) -> None:
     """Let the candidate have scored otherwise."""
     for path in space.settings.shadow_predictions("flights").rglob("*.parquet"):
         frame = pl.read_parquet(path)
-        frame.with_columns(pl.Series("score", [score(each) for each in frame["score"]])).write_parquet(path)
+        frame.with_columns(pl.Series("score", [score(value) for value in frame["score"]])).write_parquet(path)
 
 
 def ticked(days: Days, space: Workspace) -> str:
@@ -129,23 +129,23 @@ def ticked(days: Days, space: Workspace) -> str:
         dg.DagsterInstance.ephemeral() as instance,
         dg.build_sensor_context(instance, resources=resources_of(space.settings)) as context,
     ):
-        said = sensor.build(days.flights)(context)
-    assert isinstance(said, dg.SkipReason)
-    return said.skip_message or ""
+        skipped = sensor.build(days.flights)(context)
+    assert isinstance(skipped, dg.SkipReason)
+    return skipped.skip_message or ""
 
 
-def told(space: Workspace) -> pointer.Pointer:
-    found = pointer.read(space.settings.pointer("flights", "production"))
-    assert found
-    return found
+def pointer_now(space: Workspace) -> pointer.Pointer:
+    pointer_ = pointer.read(space.settings.pointer("flights", "production"))
+    assert pointer_
+    return pointer_
 
 
 @pytest.mark.long
 def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_the_evidence(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
-    champion = told(space)
+    champion = pointer_now(space)
     assert "from now on" in (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "")
-    beside = told(space)
+    beside = pointer_now(space)
     assert (beside.release, beside.shadow and beside.shadow.bundle) == (champion.release, release.snapshot)
     assert (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "").startswith("in the shadow: ")
     ask(days, space)
@@ -160,7 +160,7 @@ def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_th
     assert end.body.evidence
     assert (end.body.outcome, end.body.by) == ("harm", shadowing.JUDGE)
     assert end.body.evidence["lower"] > 0.02
-    assert told(space) == champion
+    assert pointer_now(space) == champion
     assert "ended with harm" in (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "")
 
 
@@ -177,7 +177,7 @@ def test_a_release_that_is_good_enough_is_held_back_no_longer_but_by_a_declared_
     assert "a canary that answers 0.1 of the requests from now on" in (
         shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
     )
-    beside = told(space).shadow
+    beside = pointer_now(space).shadow
     assert (beside and beside.share, verify(space.settings).discrepancies) == (0.1, ())
 
 
@@ -186,5 +186,5 @@ def test_a_rollback_ends_a_shadow_and_the_record_stays_whole(days: Days, space: 
     shadowing.held(space.lineage, space.endpoints, space.settings, product, release)
     assert verify(space.settings).discrepancies == ()
     space.endpoints.rollback("flights", to=None, by="Ada", reason="a test")
-    assert told(space).shadow is None
+    assert pointer_now(space).shadow is None
     assert shadows.running(space.ledger, "flights") is None

@@ -78,14 +78,14 @@ class Killing:
     def killed(self, *, seconds: float | None = None, writes: int | None = None) -> bool:
         """Kill a run, and look at what it leaves; whether it was killed before its end."""
         ended = self.run(seconds=seconds, writes=writes)
-        assert ended.was_killed or ended.code == 0, ended.told
+        assert ended.was_killed or ended.code == 0, ended.output
         assert_recorded_is_whole(self.at)
         return ended.was_killed
 
     def complete(self) -> None:
         """The next run ends as one does that nobody disturbed."""
         ended = self.run()
-        assert ended.code == 0, ended.told
+        assert ended.code == 0, ended.output
         assert_nothing_is_left_over(self.at)
         assert state(self.at) == self.due
 
@@ -112,21 +112,21 @@ def prepared(folder: Path, *partitions: str) -> Iterator[Killing]:
             at.deliver(partition, {"weather": days()[partition]})
             assert warm.run("run", at.name, "--partition", partition).code == 0
         at.deliver(partitions[-1], {"weather": days()[partitions[-1]]})
-        made = Killing(at, warm, folder / "before", partitions[-1])
-        shutil.copytree(at.folder, made.before)
-        undisturbed = made.run()
-        assert undisturbed.code == 0, undisturbed.told
+        killing = Killing(at, warm, folder / "before", partitions[-1])
+        shutil.copytree(at.folder, killing.before)
+        undisturbed = killing.run()
+        assert undisturbed.code == 0, undisturbed.output
         assert_recorded_is_whole(at)
-        made.seconds, made.writes, made.due = undisturbed.seconds, undisturbed.writes, state(at)
-        yield made
+        killing.seconds, killing.writes, killing.due = undisturbed.seconds, undisturbed.writes, state(at)
+        yield killing
 
 
 def assert_recorded_is_whole(at: Home) -> None:
     """Whatever was committed stands, down to the byte; and looking at it changes nothing."""
     before = contents(at.folder)
-    found = verify(at.space.settings)
+    verified = verify(at.space.settings)
     assert contents(at.folder) == before
-    failures = {finding.where for finding in found.discrepancies if not finding.is_note}
+    failures = {finding.where for finding in verified.discrepancies if not finding.is_note}
     space = looking(at.space.settings)
     try:
         assert broken(space.ledger) == []
@@ -152,15 +152,15 @@ def lagging_pointer(space: Workspace, product: str, environment: str) -> str | N
     """Who answers was promoted by the ledger, published and is whole. The file may lag one move behind, until the next run
     or server settles it: it is named."""
     file = space.settings.pointer(product, environment)
-    told, moves = pointers.read(file), space.ledger.moves(product, environment)
-    said = [None, *(as_pointer(entry) for entry in moves)]
-    assert told in said[-2:]
-    if told is not None:
-        released = [m for m in space.ledger.by_prefix(told.bundle) if m.recipe.stage == "release"]
-        assert [m.facts["release"] for m in released] == [told.release]
-        assert space.ledger.current(product, "release", told.as_of) == released[0]
-        assert space.snapshots.is_intact(told.bundle)
-    return None if told == said[-1] else f"pointer {file.relative_to(space.settings.home)}"
+    pointer, moves = pointers.read(file), space.ledger.moves(product, environment)
+    expected = [None, *(as_pointer(entry) for entry in moves)]
+    assert pointer in expected[-2:]
+    if pointer is not None:
+        released = [m for m in space.ledger.by_prefix(pointer.bundle) if m.recipe.stage == "release"]
+        assert [m.facts["release"] for m in released] == [pointer.release]
+        assert space.ledger.current(product, "release", pointer.as_of) == released[0]
+        assert space.snapshots.is_intact(pointer.bundle)
+    return None if pointer == expected[-1] else f"pointer {file.relative_to(space.settings.home)}"
 
 
 def assert_nothing_is_left_over(at: Home) -> None:
@@ -190,28 +190,28 @@ def state(at: Home) -> State:
     try:
         assets = sorted({(e.body["stage"], e.body["partition"]) for e in space.ledger.entries() if e.kind == "publication"})
         standing = {asset: _made(space, at.name, *asset) for asset in assets}
-        told = {name: pointers.read(space.settings.pointer(at.name, name)) for name in ENVIRONMENTS}
-        answering = {name: pointer.release if pointer else None for name, pointer in told.items()}
+        pointers_now = {name: pointers.read(space.settings.pointer(at.name, name)) for name in ENVIRONMENTS}
+        answering = {name: pointer.release if pointer else None for name, pointer in pointers_now.items()}
         return State(standing, answering)
     finally:
         space.ledger.close()
 
 
 def _made(space: Workspace, product: str, stage: str, partition: str) -> tuple[Any, ...]:
-    made = space.ledger.current(product, stage, partition)
-    assert made is not None
-    evidence = {claim: entry.body.passed for claim, entry in space.ledger.evidence(made.id).items()}
-    members = space.snapshots.open(made.snapshot).members
+    killing = space.ledger.current(product, stage, partition)
+    assert killing is not None
+    evidence = {claim: entry.body.passed for claim, entry in space.ledger.evidence(killing.id).items()}
+    members = space.snapshots.open(killing.snapshot).members
     same = {name: digest for name, digest in members.items() if name not in OF_ITS_RUN}
-    return made.recipe.key, made.data_version if same == members else None, same, evidence
+    return killing.recipe.key, killing.data_version if same == members else None, same, evidence
 
 
 def moments(seed: int, *, seconds: float, kills: int, in_a_row: int) -> list[list[float]]:
     """Random moments of a whole run, uniform; one in each equal part of it, in random order, several runs in a row."""
     draw = random.Random(seed)
-    found = [seconds * OVERTIME * (part + draw.random()) / kills for part in range(kills)]
-    draw.shuffle(found)
-    return [found[at : at + in_a_row] for at in range(0, kills, in_a_row)]
+    moments = [seconds * OVERTIME * (part + draw.random()) / kills for part in range(kills)]
+    draw.shuffle(moments)
+    return [moments[at : at + in_a_row] for at in range(0, kills, in_a_row)]
 
 
 def new_seed() -> int:

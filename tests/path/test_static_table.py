@@ -95,7 +95,7 @@ def test_with_no_fold_left_the_data_go_on_and_the_reason_is_told(ran: tuple[Home
     run = runs[FIFTH]
     assert run.success, run.errors
     assert {"features", "monitoring", "predictions"} <= run.computed
-    assert "model" not in run.made
+    assert "model" not in run.materialized
     assert run.outcome is not None
     assert run.outcome.kind == "no candidate"
     for words in (run.outcome.reason, next_window(home.space.ledger, home.product)):
@@ -187,11 +187,15 @@ def test_a_delivery_again_is_the_same_window_again(tmp_path: Path) -> None:
 
 def test_a_person_is_told_once_that_no_fold_is_left(ran: tuple[Home, dict[str, Run]]) -> None:
     space = ran[0].space
-    told = [each for each in causes(space.lineage, space.landing, space.settings, ran[0].product) if each.event == "waiting"]
-    assert [(each.partition, each.title) for each in told] == [(FIFTH, "no further candidate is trained")]
-    assert "loans needs new rows, or a person" in told[0].why
-    again = [each for each in causes(space.lineage, space.landing, space.settings, ran[0].product) if each.event == "waiting"]
-    assert [each.id for each in again] == [told[0].id]
+    notices = [
+        notice for notice in causes(space.lineage, space.landing, space.settings, ran[0].product) if notice.event == "waiting"
+    ]
+    assert [(notice.partition, notice.title) for notice in notices] == [(FIFTH, "no further candidate is trained")]
+    assert "loans needs new rows, or a person" in notices[0].why
+    again = [
+        notice for notice in causes(space.lineage, space.landing, space.settings, ran[0].product) if notice.event == "waiting"
+    ]
+    assert [notice.id for notice in again] == [notices[0].id]
 
 
 def test_a_change_is_walked_over_a_retired_fold(ran: tuple[Home, dict[str, Run]], tmp_path: Path) -> None:
@@ -214,6 +218,6 @@ def test_commands_that_look_at_past_windows_need_no_time(
     home, _ = ran
     monkeypatch.setenv("ML_ASSETS_HOME", str(home.folder))
     monkeypatch.setenv("ML_ASSETS_PRODUCTS", str(home.declared.parent))
-    said = CliRunner().invoke(cli, [*command, "loans"])
-    assert said.exception is None or isinstance(said.exception, SystemExit), said.output
-    assert "0004" in said.output or "no reserve fold is left" in said.output
+    result = CliRunner().invoke(cli, [*command, "loans"])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    assert "0004" in result.output or "no reserve fold is left" in result.output

@@ -31,14 +31,14 @@ ENDPOINTS = {"endpoint/staging", "endpoint/production"}
 
 @cache
 def _days_taken(folder: Path) -> tuple[Home, dict[str, Run]]:
-    made = home(folder / "taken", load(TEMPERATURE))
-    made.edit("product.yaml", *SMALL)
-    return made, {day: _take(made, day) for day in DAYS}
+    own_home = home(folder / "taken", load(TEMPERATURE))
+    own_home.edit("product.yaml", *SMALL)
+    return own_home, {day: _take(own_home, day) for day in DAYS}
 
 
-def _take(made: Home, day: str) -> Run:
-    made.deliver(day, {"weather": days()[day]})
-    return made.run(day, leaves=LEAVES if day == FIRST_TESTED else ())
+def _take(own_home: Home, day: str) -> Run:
+    own_home.deliver(day, {"weather": days()[day]})
+    return own_home.run(day, leaves=LEAVES if day == FIRST_TESTED else ())
 
 
 @pytest.fixture(scope="module")

@@ -63,8 +63,8 @@ class Unattended:
             return subprocess.Popen(command, env=self.environ, stdout=file, stderr=file, start_new_session=True)
 
     def newest(self, day: str) -> AttemptRecord | None:
-        found = attempts.newest(self.space.ledger, "shop", [day]).get(day)
-        return found.record if found else None
+        attempt = attempts.newest(self.space.ledger, "shop", [day]).get(day)
+        return attempt.record if attempt else None
 
     def ends(self, day: str, end: str, *, within: float = 240) -> AttemptRecord:
         """Wait until the newest attempt at a day has this end."""
@@ -124,14 +124,14 @@ def unattended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unat
         url, port = stack.enter_context(http_sink(hook)), stack.enter_context(smtp_sink(mails))
         mail = f"kind: email, host: 127.0.0.1, port: {port}, security: none, sender: a@b.c, to: [d@e.f]"
         (home.folder / "notify.yaml").write_text(f"channels:\n  - {{kind: webhook, url: '{url}'}}\n  - {{{mail}}}\n")
-        made = Unattended(home, free_port(), tmp_path / "up.log", hook, mails)
-        process = made.start()
-        yield made
+        unattended_home = Unattended(home, free_port(), tmp_path / "up.log", hook, mails)
+        process = unattended_home.start()
+        yield unattended_home
         for child in [*psutil.Process(process.pid).children(recursive=True)] if psutil.pid_exists(process.pid) else []:
             child.kill()
         process.kill()
         process.wait(30)
-        made.space.ledger.close()
+        unattended_home.space.ledger.close()
 
 
 def test_nothing_is_lost_and_people_are_told_while_parts_are_killed(unattended: Unattended) -> None:
@@ -160,12 +160,12 @@ def test_nothing_is_lost_and_people_are_told_while_parts_are_killed(unattended: 
     assert fourth.outcome in ("promoted", "kept", "withheld")
     until(lambda: health(unattended.health_port)["is_well"], 120, "both parts again")
 
-    told = [
+    mails = [
         ("data_refused", SECOND, True),
         ("promoted", THIRD, False),
         *([("promoted", FOURTH, False)] if fourth.outcome == "promoted" else []),
     ]
-    for event, day, is_over in told:
+    for event, day, is_over in mails:
         until(lambda e=event, d=day, o=is_over: unattended.was_posted(e, d, is_over=o), 90, f"{event} {day} {is_over}")
     messages = Counter(json.loads(body)["id"] for _, _, body in unattended.hook.posted)
     assert sum(count - 1 for count in messages.values()) <= unattended.kills

@@ -33,14 +33,14 @@ LAST_KNOWN = 2
 
 @cache
 def _taken(folder: Path) -> Home:
-    made = home(folder / "unknown", load(TEMPERATURE))
-    made.edit("product.yaml", *SMALL)
-    made.edit("contract.py", ANY_ORIGIN, (r'"min_rows": 48', '"min_rows": 40'))
+    own_home = home(folder / "unknown", load(TEMPERATURE))
+    own_home.edit("product.yaml", *SMALL)
+    own_home.edit("contract.py", ANY_ORIGIN, (r'"min_rows": 48', '"min_rows": 40'))
     for number, day in enumerate(DAYS):
-        made.deliver(day, {"weather": delivered(day, without=NEW if number < LAST_KNOWN else "nobody")})
+        own_home.deliver(day, {"weather": delivered(day, without=NEW if number < LAST_KNOWN else "nobody")})
         only = {RELEASED: [], NEXT: [*FEATURES, "predictions"]}.get(day, FEATURES)
-        assert made.run(day, only=only).success
-    return made
+        assert own_home.run(day, only=only).success
+    return own_home
 
 
 def delivered(day: str, *, without: str) -> bytes:
@@ -57,13 +57,13 @@ def member(at: Home, release: Manifest, name: str) -> Any:
     return json.loads(at.space.snapshots.read(release.snapshot, name))
 
 
-def asked(at: Home, day: str) -> list[dict[str, Any]]:
+def requests_of(at: Home, day: str) -> list[dict[str, Any]]:
     return as_requests(at.product, at.space.snapshots.frame(at.get("features", day).snapshot, "requests.parquet"))
 
 
 def test_a_release_knows_exactly_what_it_was_trained_on_and_is_tried_with_that(taken: Home) -> None:
     release = taken.get("release", RELEASED)
-    assert [request["origin"] for request in asked(taken, RELEASED)] == [NEW, *KNOWN]
+    assert [request["origin"] for request in requests_of(taken, RELEASED)] == [NEW, *KNOWN]
     known = {field["name"]: field.get("known") for field in member(taken, release, "request.json")}
     assert known == {"forecast_id": None, "day_begins_at": None, "origin": KNOWN}
     assert [request["origin"] for request in member(taken, release, "golden.json")["requests"]] == KNOWN
@@ -80,13 +80,13 @@ def test_the_features_trained_on_are_inputs_of_a_release_that_knows_them_and_its
 
 
 def test_the_endpoint_refuses_the_new_airport_by_path_and_answers_for_the_others(taken: Home, tmp_path: Path) -> None:
-    at, rows = taken.copy(tmp_path / "copy"), asked(taken, NEXT)
+    at, rows = taken.copy(tmp_path / "copy"), requests_of(taken, NEXT)
     argv = [sys.executable, "-m", "ml_assets", "serve", at.name]
     with ServerProcess(argv, environ=at.space.settings.environ()) as server:
         assert post(server.base_url, json.dumps({"rows": rows[1:]}).encode())[0] == 200
-        status, told = post(server.base_url, json.dumps({"rows": [*rows[1:], rows[0]]}).encode())
-        assert (status, told["detail"][0]["path"]) == (422, "rows[2].origin")
-        assert told["detail"][0]["allowed"] == {"type": "string", "nullable": False, "known": KNOWN}
+        status, answer = post(server.base_url, json.dumps({"rows": [*rows[1:], rows[0]]}).encode())
+        assert (status, answer["detail"][0]["path"]) == (422, "rows[2].origin")
+        assert answer["detail"][0]["allowed"] == {"type": "string", "nullable": False, "known": KNOWN}
         assert 'reason="unknown_category"} 1' in get(server.base_url, "/metrics")
         fields = json.loads(get(server.base_url, "/openapi.json"))["components"]["schemas"]["Request"]["properties"]
         assert fields["origin"] == {"enum": KNOWN}
@@ -94,9 +94,9 @@ def test_the_endpoint_refuses_the_new_airport_by_path_and_answers_for_the_others
 
 
 def test_a_batch_is_scored_from_its_features_whatever_the_endpoint_would_refuse(taken: Home) -> None:
-    made = taken.get("predictions", NEXT)
-    assert made.facts["scored_by"] == taken.get("release", RELEASED).facts["release"]
-    frame = taken.space.snapshots.frame(made.snapshot, "predictions.parquet")
+    predictions = taken.get("predictions", NEXT)
+    assert predictions.facts["scored_by"] == taken.get("release", RELEASED).facts["release"]
+    frame = taken.space.snapshots.frame(predictions.snapshot, "predictions.parquet")
     assert [json.loads(request)["origin"] for request in frame["request"]] == [NEW, *KNOWN]
 
 

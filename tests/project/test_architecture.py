@@ -20,7 +20,7 @@ BOX = re.compile(r'(\w+)(?:\["([^"<]+)[^"]*"\])?')
 
 def layers(contract: dict[str, Any]) -> list[list[str]]:
     """The layers of a contract from import-linter, from the top: the modules or folders in each."""
-    return [[each.strip() for each in layer.split("|")] for layer in contract["layers"]]
+    return [[part.strip() for part in layer.split("|")] for layer in contract["layers"]]
 
 
 def arrows() -> list[tuple[str, str]]:
@@ -42,7 +42,7 @@ def test_every_package_is_described() -> None:
 
 
 def test_the_arrows_of_the_picture_go_down_the_import_contract() -> None:
-    [contract] = [each for each in CONTRACTS if each["name"] == "imports go one way"]
+    [contract] = [contract for contract in CONTRACTS if contract["name"] == "imports go one way"]
     rank = {module: place for place, layer in enumerate(layers(contract)) for module in layer}
     assert len(arrows()) >= len(rank) - 1
     assert all(rank[above] < rank[below] for above, below in arrows() if {above, below} <= set(rank))
@@ -51,7 +51,7 @@ def test_the_arrows_of_the_picture_go_down_the_import_contract() -> None:
 
 @pytest.mark.parametrize("package", ["core", "serving"])
 def test_the_layers_inside_of_a_package_are_those_of_its_contract(package: str) -> None:
-    [contract] = [each for each in CONTRACTS if each.get("containers") == [f"ml_assets.{package}"]]
+    [contract] = [contract for contract in CONTRACTS if contract.get("containers") == [f"ml_assets.{package}"]]
     kept = [[name for name in layer if (ROOT / "ml_assets" / package / name).is_dir()] for layer in layers(contract)]
     [line] = re.findall(rf"^- `ml_assets/{package}`: (.*?)\.\n", TEXT, re.MULTILINE | re.DOTALL)
     assert [re.findall(r"`(\w+)`", layer) for layer in line.split(";")] == [layer for layer in kept if layer]

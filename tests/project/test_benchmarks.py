@@ -24,22 +24,22 @@ def benchmarks(*arguments: str) -> str:
 
 @pytest.mark.long
 def test_the_path_is_measured_against_a_plain_script() -> None:
-    told = benchmarks("path", "--months", "1", "--runs", "1")
-    for each in ("path / plain script, medians: CPU", "features", "check dbt_tests", "part of the plain script", "cores"):
-        assert each in told
-    assert told.strip().endswith("repeat: python -m benchmarks path --months 1 --runs 1")
+    output = benchmarks("path", "--months", "1", "--runs", "1")
+    for part in ("path / plain script, medians: CPU", "features", "check dbt_tests", "part of the plain script", "cores"):
+        assert part in output
+    assert output.strip().endswith("repeat: python -m benchmarks path --months 1 --runs 1")
 
 
 @pytest.mark.long
 def test_the_path_and_the_plain_script_find_the_same_models() -> None:
     """The command refuses to compare two sides that differ in a digit."""
-    told = json.loads(benchmarks("path", "--months", "3", "--runs", "1", "--json"))
-    assert told["path"]["ratio"]["cpu"] > 0
+    output = json.loads(benchmarks("path", "--months", "3", "--runs", "1", "--json"))
+    assert output["path"]["ratio"]["cpu"] > 0
 
 
 def test_help_names_every_benchmark() -> None:
-    told = benchmarks("--help")
-    assert all(name in told for name in ("path", "memo", "serving", "--months", "--runs", "--json"))
+    output = benchmarks("--help")
+    assert all(name in output for name in ("path", "memo", "serving", "--months", "--runs", "--json"))
 
 
 def test_a_command_that_fails_is_no_measurement() -> None:

@@ -114,8 +114,8 @@ def team(installed: Installed, tmp_path: Path) -> Path:
     """A project folder with a drafted product, made by the built package in an empty folder."""
     (table,) = [table for table in tables(11) if table.name == "loads"]
     source = table.file(tmp_path / "source")
-    said = installed.run(tmp_path, "init", "team")
-    assert "wrote team/ml-assets.env" in said
+    output = installed.run(tmp_path, "init", "team")
+    assert "wrote team/ml-assets.env" in output
     drafted = installed.run(tmp_path / "team", "new", "loads", str(source), "--label", table.label)
     assert f"wrote {tmp_path / 'team' / 'products' / 'loads'}" in drafted
     return tmp_path / "team"

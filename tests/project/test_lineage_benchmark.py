@@ -30,8 +30,8 @@ def test_its_chain_is_whole_and_its_index_is_what_publishing_gives(tmp_path: Pat
 
 
 def test_all_three_ways_to_ask_find_the_same_and_are_told() -> None:
-    found = lineage.measure(months=2, runs=1)
-    assert (found["manifests"], found["lineage"]["nodes"]) == (120, 120)
-    text = lineage.text(found)
+    measure = lineage.measure(months=2, runs=1)
+    assert (measure["manifests"], measure["lineage"]["nodes"]) == (120, 120)
+    text = lineage.text(measure)
     assert "recursive SQL" in text
     assert "lineage of the largest answer" in text

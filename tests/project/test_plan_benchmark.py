@@ -25,10 +25,10 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
 
 @pytest.fixture
 def space(tmp_path: Path, product: Product) -> Iterator[Workspace]:
-    made = plan_home.space_of(tmp_path / "home", product)
-    assert plan_home.fill(made, product, DAYS) == 1 + 4 * DAYS + 5 * (DAYS - 1) + 2 * (DAYS - 2)
-    yield made
-    made.ledger.close()
+    space = plan_home.space_of(tmp_path / "home", product)
+    assert plan_home.fill(space, product, DAYS) == 1 + 4 * DAYS + 5 * (DAYS - 1) + 2 * (DAYS - 2)
+    yield space
+    space.ledger.close()
 
 
 def rows(ledger: Ledger) -> dict[str, list[tuple[object, ...]]]:
@@ -74,16 +74,16 @@ def test_a_plan_that_says_otherwise_is_no_measurement(space: Workspace, product:
 def test_a_recorded_change_is_seen_and_names_what_it_began_with(space: Workspace, product: Product) -> None:
     last = space.lineage.current(product, "raw", space.landing.delivered(product)[-1])
     space.ledger.publish(last.__class__(last.recipe, "0" * 64, "0" * 64), run="r")
-    found = {(item.stage, cause.kind) for item in planned(space, product) for cause in item.causes}
-    assert ("raw", "lost") in found
-    assert ("dataset", "lost") in found
+    causes = {(item.stage, cause.kind) for item in planned(space, product) for cause in item.causes}
+    assert ("raw", "lost") in causes
+    assert ("dataset", "lost") in causes
 
 
 def test_both_homes_are_told() -> None:
     spent = {"cpu": [1.0, 3.0, 2.0], "wall": [1.0, 3.0, 2.0], "peak_mb": [50.0, 70.0, 60.0]}
     small = {"plan": spent, "first": spent, "dvc": None, "dvc_stages": 0, "reference": 0.8, "ratio": 2.5}
     large = {"plan": spent, "first": spent, "partitions": 10_000, "manifests": 80_000, "ratio": 1.0}
-    told = plan.text({"months": 4, "small": small, "large": large})
-    for each in ("2.00 (1.00 to 3.00)", "CPU 2.50, at most 1", "10000 partitions", "0.8 s as noted once"):
-        assert each in told
+    text = plan.text({"months": 4, "small": small, "large": large})
+    for part in ("2.00 (1.00 to 3.00)", "CPU 2.50, at most 1", "10000 partitions", "0.8 s as noted once"):
+        assert part in text
     assert "dvc status, 28 stages" in plan.text({"months": 4, "small": {**small, "dvc": spent, "dvc_stages": 28}, "large": large})

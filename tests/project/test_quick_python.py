@@ -16,9 +16,9 @@ import pytest
 SECONDS = 120
 
 
-def eventually(found: Callable[[], bool]) -> None:
+def eventually(condition: Callable[[], bool]) -> None:
     end = time.monotonic() + SECONDS
-    while not found():
+    while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
 
@@ -29,12 +29,12 @@ def origin() -> psutil.Process:
     address = Path(sys.executable).with_name("socket")
     subprocess.run([sys.executable, "-m", "ml_assets", "--version"], check=True, capture_output=True)
     eventually(address.exists)
-    return next(each for each in psutil.process_iter() if str(address) in each.cmdline() and each.ppid() == 1)
+    return next(process for process in psutil.process_iter() if str(address) in process.cmdline() and process.ppid() == 1)
 
 
 @pytest.mark.long
 def test_a_command_has_its_own_arguments_environment_folder_output_and_exit_code(tmp_path: Path) -> None:
-    def told(*arguments: str) -> tuple[int, str, str]:
+    def ended(*arguments: str) -> tuple[int, str, str]:
         environ = {**os.environ, "ML_ASSETS_HOME": "home"}
         done = subprocess.run(
             [sys.executable, "-m", "ml_assets", *arguments],
@@ -46,13 +46,13 @@ def test_a_command_has_its_own_arguments_environment_folder_output_and_exit_code
         )
         return done.returncode, done.stdout, done.stderr
 
-    code, output, error = told("status", "flights", "--json")
+    code, output, error = ended("status", "flights", "--json")
     assert (code, json.loads(output)["partitions"], error) == (0, [], "")
     assert (tmp_path / "home").is_dir()
-    code, output, error = told("status", "trains")
+    code, output, error = ended("status", "trains")
     assert (code, output) == (1, "")
     assert "there is no product 'trains'" in error
-    assert told("no-such-command")[0] == 2
+    assert ended("no-such-command")[0] == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -69,12 +69,12 @@ def test_a_signal_reaches_the_command(origin: psutil.Process, tmp_path: Path, nu
 
 def _at_work_in(origin: psutil.Process, folder: Path) -> list[psutil.Process]:
     """What was forked for this folder; another worker's commands are children of the same process."""
-    found = []
-    for each in origin.children():
+    children = []
+    for process in origin.children():
         with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-            if Path(each.cwd()) == folder:
-                found.append(each)
-    return found
+            if Path(process.cwd()) == folder:
+                children.append(process)
+    return children
 
 
 def test_other_arguments_are_for_the_interpreter_itself() -> None:

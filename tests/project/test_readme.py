@@ -32,7 +32,7 @@ LARGEST_PICTURE = 300_000
 
 
 def blocks(language: str) -> list[str]:
-    return [text for found, text in BLOCK.findall(README.read_text()) if found == language]
+    return [text for language_, text in BLOCK.findall(README.read_text()) if language_ == language]
 
 
 def commands() -> list[str]:
@@ -54,9 +54,9 @@ def runnable() -> list[str]:
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Days]:
     """A copy of the small home, with its endpoint serving: the README's commands change what stands."""
-    found = small_home(tmp_path_factory, tmp_path_factory.mktemp("readme"))
-    with serving(found, tmp_path_factory.mktemp("serving") / "serve.log"):
-        yield found
+    home = small_home(tmp_path_factory, tmp_path_factory.mktemp("readme"))
+    with serving(home, tmp_path_factory.mktemp("serving") / "serve.log"):
+        yield home
 
 
 @contextmanager
@@ -93,9 +93,9 @@ def test_commands_proven_elsewhere_are_in_the_readme_and_in_the_makefile_or_in_c
     targets = (ROOT / "Makefile").read_text()
     for command, proof in ELSEWHERE.items():
         assert command in commands()
-        made = re.search(rf"^{command.removeprefix('make ')}:", targets, re.MULTILINE)
+        target = re.search(rf"^{command.removeprefix('make ')}:", targets, re.MULTILINE)
         is_tried = f'"{command.rpartition(" ")[2]}"' in (ROOT / proof).read_text()
-        assert made or is_tried or command in [step["run"] for step in run_lines("ci")]
+        assert target or is_tried or command in [step["run"] for step in run_lines("ci")]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -108,22 +108,26 @@ def test_links_and_pictures_are_there(document: Path) -> None:
 
 
 def test_the_keys_of_a_product_are_all_described() -> None:
-    told = (ROOT / "docs" / "product.md").read_text()
+    documented = (ROOT / "docs" / "product.md").read_text()
     from ml_assets.spec.product import Product
 
-    missing = [name for name in Product.model_fields if f"`{name}" not in told]
+    missing = [name for name in Product.model_fields if f"`{name}" not in documented]
     assert not missing
-    told += (ROOT / "docs" / "gates.md").read_text()
+    documented += (ROOT / "docs" / "gates.md").read_text()
     for field in Product.model_fields.values():
         section = field.annotation
         names = getattr(section, "model_fields", {})
-        assert not [name for name in names if f"{name}`" not in told and f"{name}." not in told and f"{name}[" not in told]
+        assert not [
+            name
+            for name in names
+            if f"{name}`" not in documented and f"{name}." not in documented and f"{name}[" not in documented
+        ]
 
 
 def test_the_settings_are_all_described() -> None:
     texts = [(ROOT / path).read_text() for path in ("docs/operations.md", "resources/settings.py")]
-    told, read = ({name.removesuffix("_FILE") for name in re.findall(r"ML_ASSETS_[A-Z_]+", text)} for text in texts)
-    assert read == told
+    documented, read = ({name.removesuffix("_FILE") for name in re.findall(r"ML_ASSETS_[A-Z_]+", text)} for text in texts)
+    assert read == documented
 
 
 def test_no_environment_of_this_run_is_in_the_documents() -> None:

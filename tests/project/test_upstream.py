@@ -16,8 +16,8 @@ MONTHS = dg.MonthlyPartitionsDefinition(start_date="2013-01", end_date="2013-04"
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.ephemeral() as made:
-        yield made
+    with dg.DagsterInstance.ephemeral() as definitions:
+        yield definitions
 
 
 def upstream_with_check(*, passed: bool, blocking: bool, severity: dg.AssetCheckSeverity) -> list[Any]:
@@ -38,11 +38,11 @@ def upstream_with_check(*, passed: bool, blocking: bool, severity: dg.AssetCheck
 
 def run(definitions: Sequence[Any], instance: dg.DagsterInstance, *, assets: Sequence[str] = (), **more: Any) -> Any:
     selection = dg.AssetSelection.assets(*assets) if assets else dg.AssetSelection.all() | dg.AssetSelection.all_asset_checks()
-    checks = [each for each in definitions if isinstance(each, dg.AssetChecksDefinition)]
-    others = [each for each in definitions if not isinstance(each, dg.AssetChecksDefinition)]
+    checks = [measured_metric for measured_metric in definitions if isinstance(measured_metric, dg.AssetChecksDefinition)]
+    others = [measured_metric for measured_metric in definitions if not isinstance(measured_metric, dg.AssetChecksDefinition)]
     job = dg.define_asset_job("job", selection=selection)
-    made = dg.Definitions(assets=others, asset_checks=checks, jobs=[job], executor=dg.in_process_executor)
-    definition = made.resolve_job_def("job")
+    definitions_now = dg.Definitions(assets=others, asset_checks=checks, jobs=[job], executor=dg.in_process_executor)
+    definition = definitions_now.resolve_job_def("job")
     return definition.execute_in_process(instance=instance, raise_on_error=False, run_config=QUIET, **more)
 
 
@@ -76,7 +76,7 @@ def test_a_failed_check_of_severity_error_that_does_not_block_leaves_the_run_gre
     """Why `ml-assets check` has an exit code of its own."""
     result = run(upstream_with_check(passed=False, blocking=False, severity=dg.AssetCheckSeverity.ERROR), instance)
     assert result.success
-    assert [each.passed for each in result.get_asset_check_evaluations()] == [False]
+    assert [measured_metric.passed for measured_metric in result.get_asset_check_evaluations()] == [False]
 
 
 def partitioned_check() -> list[Any]:
@@ -99,16 +99,16 @@ def partitioned_check() -> list[Any]:
 def test_a_check_with_partitions_is_evaluated_for_the_run_s_partition(instance: dg.DagsterInstance) -> None:
     result = run(partitioned_check(), instance, partition_key="2013-02")
     assert result.success
-    assert [each.partition for each in result.get_asset_check_evaluations()] == ["2013-02"]
+    assert [measured_metric.partition for measured_metric in result.get_asset_check_evaluations()] == ["2013-02"]
 
 
 def test_a_job_of_checks_alone_takes_its_partition_by_tag_only(instance: dg.DagsterInstance) -> None:
     features, checks = partitioned_check()
     job = dg.define_asset_job("checks", selection=dg.AssetSelection.checks_for_assets(features))
-    made = dg.Definitions(assets=[features], asset_checks=[checks], jobs=[job], executor=dg.in_process_executor)
-    definition = made.resolve_job_def("checks")
+    definitions = dg.Definitions(assets=[features], asset_checks=[checks], jobs=[job], executor=dg.in_process_executor)
+    definition = definitions.resolve_job_def("checks")
     result = definition.execute_in_process(instance=instance, run_config=QUIET, tags={"dagster/partition": "2013-03"})
-    assert [each.metadata["month"].value for each in result.get_asset_check_evaluations()] == ["2013-03"]
+    assert [measured_metric.metadata["month"].value for measured_metric in result.get_asset_check_evaluations()] == ["2013-03"]
     with pytest.raises(CheckError, match="no PartitionsDefinition"):
         definition.execute_in_process(instance=instance, run_config=QUIET, partition_key="2013-03")
 
@@ -128,7 +128,11 @@ def test_a_skipped_output_skips_what_is_downstream_and_its_checks_in_a_green_run
     result = run([model, checks, evaluation], instance)
     assert result.success
     assert materialized(result) == set()
-    assert not [each for each in result.all_events if each.event_type_value == "STEP_SUCCESS" and each.step_key == "evaluation"]
+    assert not [
+        measured_metric
+        for measured_metric in result.all_events
+        if measured_metric.event_type_value == "STEP_SUCCESS" and measured_metric.step_key == "evaluation"
+    ]
 
 
 def test_a_listener_of_the_instance_hears_the_steps_of_a_run_in_this_process(instance: dg.DagsterInstance) -> None:
@@ -157,8 +161,8 @@ def test_a_window_reads_the_partitions_that_are_there(instance: dg.DagsterInstan
         mapping = dg.TimeWindowPartitionMapping(start_offset=-6, end_offset=-1, allow_nonexistent_upstream_partitions=True)
     context: dict[str, Any] = {"upstream_partitions_def": MONTHS, "downstream_partitions_def": MONTHS}
     subset = MONTHS.subset_with_partition_keys(["2013-03"])
-    found = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, **context)
-    assert sorted(found.partitions_subset.get_partition_keys()) == ["2013-01", "2013-02"]
+    result = mapping.get_upstream_mapped_partitions_result_for_partitions(subset, **context)
+    assert sorted(result.partitions_subset.get_partition_keys()) == ["2013-01", "2013-02"]
 
 
 def test_mlflow_on_sqlite_takes_a_curve_in_one_call_and_moves_an_alias(tmp_path: Path) -> None:
@@ -168,12 +172,12 @@ def test_mlflow_on_sqlite_takes_a_curve_in_one_call_and_moves_an_alias(tmp_path:
     url = f"sqlite:///{tmp_path / 'mlflow.db'}"
     client = MlflowClient(url, url)
     experiment = client.create_experiment("flights", artifact_location=(tmp_path / "artifacts").as_uri())
-    made = client.create_run(experiment).info
-    client.log_batch(made.run_id, metrics=[Metric("loss", 1.0 / (step + 1), 0, step) for step in range(3)])
-    assert [each.step for each in client.get_metric_history(made.run_id, "loss")] == [0, 1, 2]
+    definitions = client.create_run(experiment).info
+    client.log_batch(definitions.run_id, metrics=[Metric("loss", 1.0 / (step + 1), 0, step) for step in range(3)])
+    assert [measured_metric.step for measured_metric in client.get_metric_history(definitions.run_id, "loss")] == [0, 1, 2]
     client.create_registered_model("flights")
     for version in ("1", "2"):
-        client.create_model_version("flights", f"{made.artifact_uri}/release", made.run_id)
+        client.create_model_version("flights", f"{definitions.artifact_uri}/release", definitions.run_id)
         client.set_registered_model_alias("flights", "production", version)
     assert str(client.get_model_version_by_alias("flights", "production").version) == "2"
     assert {n: str(v) for n, v in client.get_registered_model("flights").aliases.items()} == {"production": "2"}
@@ -208,11 +212,11 @@ def test_uvicorn_answers_what_it_accepted_before_it_stops(tmp_path: Path) -> Non
     script.write_text(SLOW)
     answers: list[bytes] = []
     with ServerProcess([sys.executable, str(script)]) as server:
-        asked = threading.Thread(target=lambda: answers.append(urllib.request.urlopen(f"{server.base_url}/slow").read()))
-        asked.start()
+        thread = threading.Thread(target=lambda: answers.append(urllib.request.urlopen(f"{server.base_url}/slow").read()))
+        thread.start()
         subprocess.run(["sleep", "0.3"], check=True)
         server.process.terminate()
-        asked.join(10)
+        thread.join(10)
         assert server.process.wait(10) in (0, -15)
     assert answers == [b'"done"']
 

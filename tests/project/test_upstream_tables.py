@@ -73,8 +73,8 @@ def as_written(frame: pl.DataFrame) -> bytes:
 
 def test_read_csv_fills_a_short_line_without_a_word() -> None:
     """Why reading.py counts the fields of every line itself."""
-    found = pl.read_csv(b"a,b,c\n1,2,3\n4,5\n", infer_schema=False)
-    assert found.rows() == [("1", "2", "3"), ("4", "5", None)]
+    frame = pl.read_csv(b"a,b,c\n1,2,3\n4,5\n", infer_schema=False)
+    assert frame.rows() == [("1", "2", "3"), ("4", "5", None)]
 
 
 def test_duckdb_reads_polars_frames_and_gives_them_back(tmp_path: Path) -> None:

@@ -118,43 +118,47 @@ def posted(tmp_path: Path) -> Iterator[tuple[GitHubStandIn, Change, dict[str, st
     """A pull request, and the environment of a runner of report.yml, which has derived nothing yet."""
     forge = GitHubStandIn()
     with running(forge) as address:
-        made = change(tmp_path, {})
-        forge.add_pull(7, made.head)
+        posted_change = change(tmp_path, {})
+        forge.add_pull(7, posted_change.head)
         environ = runner_environ(tmp_path, GITHUB_API_URL=address, GITHUB_GRAPHQL_URL=f"{address}/graphql")
-        (made.team.root / ".venv").mkdir()
-        (made.team.root / ".venv" / "bin").symlink_to(Path(sys.prefix, "bin"))
-        yield forge, made, environ | made.team.environ | {"PATH": environ["PATH"]}
+        (posted_change.team.root / ".venv").mkdir()
+        (posted_change.team.root / ".venv" / "bin").symlink_to(Path(sys.prefix, "bin"))
+        yield forge, posted_change, environ | posted_change.team.environ | {"PATH": environ["PATH"]}
 
 
 def step(name: str) -> dict[str, Any]:
-    [found] = [each for each in run_lines("report") if each["name"].startswith(name)]
-    return found
+    [step] = [run_line for run_line in run_lines("report") if run_line["name"].startswith(name)]
+    return step
 
 
-def values(made: Change) -> dict[str, str]:
-    return {"${{ github.token }}": TOKEN, "${{ github.event.workflow_run.head_sha }}": made.head}
+def values(posted_change: Change) -> dict[str, str]:
+    return {"${{ github.token }}": TOKEN, "${{ github.event.workflow_run.head_sha }}": posted_change.head}
 
 
 def test_the_report_is_posted_of_the_newest_run_for_that_commit(
     posted: tuple[GitHubStandIn, Change, dict[str, str]], tmp_path: Path
 ) -> None:
-    forge, made, environ = posted
-    forge.runs = [{"id": 5, "head_sha": made.base}, {"id": 9, "head_sha": made.head}, {"id": 4, "head_sha": made.head}]
-    execute(step("Find the newest run"), made.team.root, environ, values(made))
+    forge, posted_change, environ = posted
+    forge.runs = [
+        {"id": 5, "head_sha": posted_change.base},
+        {"id": 9, "head_sha": posted_change.head},
+        {"id": 4, "head_sha": posted_change.head},
+    ]
+    execute(step("Find the newest run"), posted_change.team.root, environ, values(posted_change))
     assert (tmp_path / "output.txt").read_text() == "id=9\n"
-    shutil.copytree(made.acknowledged(), tmp_path / "derived")
-    execute(step("Post it"), made.team.root, environ, values(made))
-    assert forge.comments[7][0]["body"].startswith(f"<!-- ml-assets/change {made.head} pending -->\n")
-    assert forge.statuses[made.head][0]["state"] == "pending"
+    shutil.copytree(posted_change.acknowledged(), tmp_path / "derived")
+    execute(step("Post it"), posted_change.team.root, environ, values(posted_change))
+    assert forge.comments[7][0]["body"].startswith(f"<!-- ml-assets/change {posted_change.head} pending -->\n")
+    assert forge.statuses[posted_change.head][0]["state"] == "pending"
     shutil.rmtree(tmp_path / "derived")
-    execute(step("Post it"), made.team.root, environ, values(made))
-    assert forge.statuses[made.head][0]["state"] == "error"
+    execute(step("Post it"), posted_change.team.root, environ, values(posted_change))
+    assert forge.statuses[posted_change.head][0]["state"] == "error"
 
 
 def test_a_review_before_the_run_has_ended_posts_nothing(posted: tuple[GitHubStandIn, Change, dict[str, str]]) -> None:
-    _, made, environ = posted
+    _, posted_change, environ = posted
     with pytest.raises(AssertionError, match="no run of ci has ended for"):
-        execute(step("Find the newest run"), made.team.root, environ, values(made))
+        execute(step("Find the newest run"), posted_change.team.root, environ, values(posted_change))
     assert step("Post it")["if"] == "${{ !cancelled() && steps.run.outcome == 'success' }}"
 
 
@@ -194,20 +198,20 @@ def test_the_deployment_is_asked_about_the_commit_with_a_token_that_is_never_sho
         "${{ secrets.DAGSTER_TOKEN }}": "not-to-be-seen",
     }
     (step,) = [step for step in run_lines("deploy") if step["run"] != "make install"]
-    with webserver_double(commit) as (address, asked):
-        said = execute(step, ROOT, runner_environ(tmp_path), values | {"${{ vars.DAGSTER_URL }}": address}, errors=True)
-    assert "flights: nothing to do: nothing is stale" in said
-    assert {token for _, token in asked} == {"Bearer not-to-be-seen"}
-    assert "not-to-be-seen" not in said
-    assert [name for name, _ in asked] == ["workspaceOrError", "runsOrError", "sensorDryRun"]
+    with webserver_double(commit) as (address, queries):
+        output = execute(step, ROOT, runner_environ(tmp_path), values | {"${{ vars.DAGSTER_URL }}": address}, errors=True)
+    assert "flights: nothing to do: nothing is stale" in output
+    assert {token for _, token in queries} == {"Bearer not-to-be-seen"}
+    assert "not-to-be-seen" not in output
+    assert [name for name, _ in queries] == ["workspaceOrError", "runsOrError", "sensorDryRun"]
 
 
 @pytest.mark.parametrize("workflow", sorted(WORKFLOWS))
 def test_every_workflow_keeps_the_rules(workflow: str) -> None:
-    found = WORKFLOWS[workflow]
-    assert "pull_request_target" not in found[True]
-    assert found["concurrency"]["group"]
-    assert all(0 < job["timeout-minutes"] <= MOST_MINUTES.get(workflow, 30) for job in found["jobs"].values())
+    workflow_ = WORKFLOWS[workflow]
+    assert "pull_request_target" not in workflow_[True]
+    assert workflow_["concurrency"]["group"]
+    assert all(0 < job["timeout-minutes"] <= MOST_MINUTES.get(workflow, 30) for job in workflow_["jobs"].values())
     assert all("${{" not in step["run"] for step in run_lines(workflow)), "what others wrote reaches a command through env alone"
     text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text()
     uses = re.findall(r"^[ -]+uses: (.+)$", text, re.MULTILINE)

@@ -51,13 +51,13 @@ def test_a_file_that_is_damaged_or_of_another_parser_is_not_used(tmp_path: Path,
     lies = kept.replace(
         json.loads(kept)["modules"][next(iter(json.loads(kept)["modules"]))]["units"]["cost"]["meaning"], "0" * 64
     )
-    told = {
+    payload = {
         "content": lies,
         "parser": kept.replace(json.loads(kept)["parser"], "0" * 64),
         "half": kept[:-40],
         "form": "7",
     }[damage]
-    assert told != kept
-    cache.write_text(told)
+    assert payload != kept
+    cache.write_text(payload)
     assert digest(cache, TEXT) == due
     assert cache.read_text() == kept

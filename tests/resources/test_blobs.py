@@ -125,9 +125,9 @@ class Remembering(LocalFileSystem):
         self.remembered: dict[str, Any] = {}
 
     def ls(self, path: str, detail: bool = False, **options: Any) -> Any:
-        found = super().ls(path, detail=True, **options)
-        self.remembered.update({entry["name"]: entry for entry in found})
-        return found if detail else [entry["name"] for entry in found]
+        listed = super().ls(path, detail=True, **options)
+        self.remembered.update({entry["name"]: entry for entry in listed})
+        return listed if detail else [entry["name"] for entry in listed]
 
     def info(self, path: str, **options: Any) -> Any:
         return self.remembered.get(path) or super().info(path, **options)

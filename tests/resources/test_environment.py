@@ -73,12 +73,12 @@ class Hostile:
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Two days down the whole path in this process."""
-    made = shop(tmp_path_factory.mktemp("clean"), dbt=HOURS_BY_EPOCH)
-    deliver(made, *DAYS[:2], came_back=_impossible_once)
-    for ran in (made.run(DAYS[0], only=TO_FEATURES), made.run(DAYS[1])):
+    own_home = shop(tmp_path_factory.mktemp("clean"), dbt=HOURS_BY_EPOCH)
+    deliver(own_home, *DAYS[:2], came_back=_impossible_once)
+    for ran in (own_home.run(DAYS[0], only=TO_FEATURES), own_home.run(DAYS[1])):
         assert ran.success, ran.errors
-    yield made
-    made.close()
+    yield own_home
+    own_home.close()
 
 
 @pytest.fixture(scope="module")
@@ -87,36 +87,36 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hostile]:
     base = tmp_path_factory.mktemp("hostile")
     for name in ("cwd", "HOME", "tmp"):
         (base / name).mkdir()
-    made = shop(base / ODD, dbt=HOURS_BY_EPOCH)
-    parse_alone(made.folder)
-    deliver(made, *DAYS[:2], came_back=_impossible_once)
-    own = {"HOME": base / "HOME", "TMPDIR": base / "tmp", "ML_ASSETS_HOME": made.folder}
-    own["ML_ASSETS_PRODUCTS"] = made.declared.parent
+    own_home = shop(base / ODD, dbt=HOURS_BY_EPOCH)
+    parse_alone(own_home.folder)
+    deliver(own_home, *DAYS[:2], came_back=_impossible_once)
+    own = {"HOME": base / "HOME", "TMPDIR": base / "tmp", "ML_ASSETS_HOME": own_home.folder}
+    own["ML_ASSETS_PRODUCTS"] = own_home.declared.parent
     done = _python(RUN_EACH, *DAYS[:2], environ=HOSTILE | {name: str(path) for name, path in own.items()}, cwd=base / "cwd")
     assert done.returncode == 0, done.stdout + done.stderr
-    yield Hostile(base, made)
-    made.close()
+    yield Hostile(base, own_home)
+    own_home.close()
 
 
 @pytest.mark.long
 def test_variables_of_mlflow_that_are_set_between_runs_do_not_stop_training(
     clean: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = clean.copy(tmp_path / "home")
-    before = made.get("model", DAYS[1])
-    made.edit("product.yaml", ("seed: 1", "seed: 2"))
+    own_home = clean.copy(tmp_path / "home")
+    before = own_home.get("model", DAYS[1])
+    own_home.edit("product.yaml", ("seed: 1", "seed: 2"))
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, HOSTILE[name])
-    ran = made.run(DAYS[1], only=["model"], without=[])
+    ran = own_home.run(DAYS[1], only=["model"], without=[])
     assert ran.success, ran.errors
-    assert made.get("model", DAYS[1]).data_version != before.data_version
-    made.close()
+    assert own_home.get("model", DAYS[1]).data_version != before.data_version
+    own_home.close()
 
 
 @pytest.mark.long
 def test_a_hostile_environment_changes_no_data_version(clean: Home, hostile: Hostile) -> None:
     for stage in STAGES:
-        versions = [made.get(stage, DAYS[1]).data_version for made in (clean, hostile.home)]
+        versions = [home.get(stage, DAYS[1]).data_version for home in (clean, hostile.home)]
         assert versions[0] == versions[1], stage
 
 
@@ -142,25 +142,25 @@ def test_nothing_is_written_outside_the_home(hostile: Hostile) -> None:
 
 @pytest.mark.long
 def test_what_a_narrow_umask_makes_its_owner_can_use(hostile: Hostile) -> None:
-    made = [path for name in ("store", "dagster", "cache", "mlflow") for path in (hostile.home.folder / name).rglob("*")]
-    assert made
-    folders = {stat.S_IMODE(path.stat().st_mode) for path in made if path.is_dir()}
+    own_home = [path for name in ("store", "dagster", "cache", "mlflow") for path in (hostile.home.folder / name).rglob("*")]
+    assert own_home
+    folders = {stat.S_IMODE(path.stat().st_mode) for path in own_home if path.is_dir()}
     assert folders == {0o700}
-    assert all(path.stat().st_mode & stat.S_IRUSR for path in made)
+    assert all(path.stat().st_mode & stat.S_IRUSR for path in own_home)
 
 
 @pytest.mark.long
 def test_variables_of_dbt_that_are_set_between_runs_neither_stop_nor_empty_the_features(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = shop(tmp_path)
+    own_home = shop(tmp_path)
     for day, variable in zip(DAYS, [("DBT_TARGET", "ci"), ("DBT_EMPTY", "true"), ("DBT_EXCLUDE", "shop_features")], strict=False):
         monkeypatch.setenv(*variable)
-        deliver(made, day)
-        ran = made.run(day, only=TO_FEATURES, without=[])
+        deliver(own_home, day)
+        ran = own_home.run(day, only=TO_FEATURES, without=[])
         assert ran.success, ran.errors
-        assert made.get("features", day).facts["rows"] == 40
-    made.close()
+        assert own_home.get("features", day).facts["rows"] == 40
+    own_home.close()
 
 
 ZONES = """
@@ -191,10 +191,10 @@ print(json.dumps({"host": host, "ours": ours, "dbt": built.features.sort("placed
 def test_sessions_of_duckdb_are_in_utc_in_a_process_that_began_in_new_york(tmp_path: Path) -> None:
     import polars as pl
 
-    made = shop(tmp_path, dbt=HOURS_BY_EPOCH)
+    own_home = shop(tmp_path, dbt=HOURS_BY_EPOCH)
     table = pl.read_csv(csv_bytes(rows(DAYS[0], count=24)), try_parse_dates=True)
     table.write_parquet(tmp_path / "orders.parquet")
-    done = _python(ZONES, str(made.folder), environ={"TZ": "America/New_York"})
+    done = _python(ZONES, str(own_home.folder), environ={"TZ": "America/New_York"})
     assert done.returncode == 0, done.stderr
     hours = json.loads(done.stdout)
     assert hours["host"] == [[7]]

@@ -162,8 +162,8 @@ def test_a_subfolder_of_another_repository_is_dirty_by_its_own_files_alone(
 ) -> None:
     other = committed(tmp_path / "other", "b", "products/mine/product.yaml")
     (other / changed).write_text("2")
-    found = source(checkout, product=other / "products" / "mine")
-    assert found["product"] == head(other, is_dirty=is_dirty)
+    own_source = source(checkout, product=other / "products" / "mine")
+    assert own_source["product"] == head(other, is_dirty=is_dirty)
 
 
 @pytest.mark.parametrize("kind", ["no repository", "untracked in one", "a repository without a commit"])
@@ -187,9 +187,9 @@ def test_in_a_git_hook_of_another_repository_the_answer_is_the_same(
     hook = committed(tmp_path / "hook", "c")
     monkeypatch.setenv("GIT_DIR", str(hook / ".git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(hook))
-    found = source(checkout)
+    own_source = source(checkout)
     monkeypatch.undo()
-    assert found == before
+    assert own_source == before
 
 
 def test_a_product_is_found_by_its_name_in_the_settings(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,8 +207,10 @@ def test_a_product_is_found_by_its_name_in_the_settings(checkout: Path, tmp_path
 def test_the_ledger_keeps_it_next_to_the_run_not_in_the_manifest(workspace: Workspace) -> None:
     ids = []
     for commit in ("a" * 40, "b" * 40, None):
-        found: Any = {"code": {"commit": commit, "is_dirty": False} if commit else None, "product": NOT_VERSIONED}
-        lineage = replace(workspace.lineage, sources=lambda product, found=found: found if product == "trains" else None)
+        own_source: Any = {"code": {"commit": commit, "is_dirty": False} if commit else None, "product": NOT_VERSIONED}
+        lineage = replace(
+            workspace.lineage, sources=lambda product, own_source=own_source: own_source if product == "trains" else None
+        )
         ids.append(lineage.make(recipe(), lambda: Output({"a": b"1"}), run="r").manifest.id)
     entries = [entry.body for entry in workspace.ledger.entries() if entry.kind == "manifest"]
     assert len(set(ids)) == 1

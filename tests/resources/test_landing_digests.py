@@ -29,9 +29,9 @@ def later(monkeypatch: pytest.MonkeyPatch) -> None:
 def digest(file: Path, cache: Path) -> str:
     """As one process after another finds it."""
     digests = FileDigests.read(cache)
-    found = digests.of(str(file), file.stat())
+    digest = digests.of(str(file), file.stat())
     digests.write()
-    return found
+    return digest
 
 
 def test_an_unchanged_file_is_not_read_again(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

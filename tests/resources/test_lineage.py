@@ -46,20 +46,20 @@ def current(lineage: Lineage, product: Product) -> bytes:
 
 def test_the_same_recipe_is_built_once(lineage: Lineage, product: Product, recipe: Recipe) -> None:
     build = Building()
-    made = [lineage.make(recipe, build, run=run) for run in ("1", "2", "3")]
-    assert [one.reused for one in made] == [False, True, True]
+    manifest = [lineage.make(recipe, build, run=run) for run in ("1", "2", "3")]
+    assert [one.reused for one in manifest] == [False, True, True]
     assert build.times == 1
-    assert {one.manifest.id for one in made} == {lineage.current(product, "raw", "2013-01").id}
+    assert {one.manifest.id for one in manifest} == {lineage.current(product, "raw", "2013-01").id}
     assert current(lineage, product) == b"rows"
-    assert made[0].manifest.facts == {"rows": 1}
-    assert made[0].manifest.data_version == made[0].manifest.snapshot
+    assert manifest[0].manifest.facts == {"rows": 1}
+    assert manifest[0].manifest.data_version == manifest[0].manifest.snapshot
 
 
 def test_other_content_or_code_is_built_and_going_back_is_not(lineage: Lineage, product: Product, recipe: Recipe) -> None:
     changed = [replace(recipe, inputs=(replace(DELIVERED, data_version="b" * 64),)), replace(recipe, code="c" * 64)]
     builds = [Building(text) for text in ("first", "input", "code")]
-    for made, build in zip([recipe, *changed, recipe], [*builds, builds[0]], strict=True):
-        lineage.make(made, build, run="r")
+    for own_recipe, build in zip([recipe, *changed, recipe], [*builds, builds[0]], strict=True):
+        lineage.make(own_recipe, build, run="r")
         assert current(lineage, product) == build.text.encode()
     assert [build.times for build in builds] == [1, 1, 1]
 
@@ -73,18 +73,18 @@ def test_an_output_of_which_a_byte_is_damaged_or_missing_is_built_again(
     lineage: Lineage, product: Product, recipe: Recipe, harm: Callable[[Path], None], which: int
 ) -> None:
     build = Building()
-    made = lineage.make(recipe, build, run="1").manifest
-    digests = [made.snapshot, *lineage.snapshots.open(made.snapshot).members.values()]
+    manifest = lineage.make(recipe, build, run="1").manifest
+    digests = [manifest.snapshot, *lineage.snapshots.open(manifest.snapshot).members.values()]
     harm(lineage.snapshots.blobs.path(digests[which]))
     again = lineage.make(recipe, build, run="2")
-    assert (again.reused, again.manifest, build.times) == (False, made, 2)
-    assert lineage.snapshots.is_intact(made.snapshot)
+    assert (again.reused, again.manifest, build.times) == (False, manifest, 2)
+    assert lineage.snapshots.is_intact(manifest.snapshot)
     assert current(lineage, product) == b"rows"
 
 
 def test_what_is_built_again_differently_stands_from_then_on(lineage: Lineage, product: Product, recipe: Recipe) -> None:
-    made = lineage.make(recipe, Building("one"), run="1").manifest
-    damage(lineage.snapshots.blobs.path(made.snapshot))
+    manifest = lineage.make(recipe, Building("one"), run="1").manifest
+    damage(lineage.snapshots.blobs.path(manifest.snapshot))
     lineage.make(recipe, Building("two"), run="2")
     assert current(lineage, product) == b"two"
     assert lineage.make(recipe, Building("three"), run="3").reused
@@ -142,16 +142,16 @@ def test_what_nothing_made_is_named_with_the_next_command(lineage: Lineage, prod
 
 
 def test_a_recipe_holds_what_decides_and_tells_it_in_words(lineage: Lineage, product: Product) -> None:
-    made = {stage: lineage.recipe(product, stage, "2013-02", [DELIVERED]) for stage in ("raw", "model", "evaluation")}
-    assert {stage: (one.seed, one.threads) for stage, one in made.items()} == {
+    recipes = {stage: lineage.recipe(product, stage, "2013-02", [DELIVERED]) for stage in ("raw", "model", "evaluation")}
+    assert {stage: (one.seed, one.threads) for stage, one in recipes.items()} == {
         "raw": (None, None),
         "model": (7, 1),
         "evaluation": (None, None),
     }
-    assert made["raw"].details["config"] == product.section("delivery")
-    assert made["raw"].details["environment"].keys() == {"python", "machine", "polars", "numpy"}
-    assert len({one.config for one in made.values()} | {one.code for one in made.values()}) == 6
-    assert Manifest(made["raw"], "", "").recipe.inputs == (DELIVERED,)
+    assert recipes["raw"].details["config"] == product.section("delivery")
+    assert recipes["raw"].details["environment"].keys() == {"python", "machine", "polars", "numpy"}
+    assert len({one.config for one in recipes.values()} | {one.code for one in recipes.values()}) == 6
+    assert Manifest(recipes["raw"], "", "").recipe.inputs == (DELIVERED,)
 
 
 def test_only_a_section_that_configures_the_stage_changes_its_recipe(lineage: Lineage, product: Product) -> None:
@@ -165,17 +165,17 @@ def test_only_a_section_that_configures_the_stage_changes_its_recipe(lineage: Li
 
 
 def test_a_stage_reads_what_must_exist_and_as_much_as_there_is_of_the_rest(lineage: Lineage, product: Product) -> None:
-    made = {(s, p): manifest(stage=s, partition=p) for s, p in [("features", "2013-01"), ("model", "2013-02")]}
+    manifests = {(s, p): manifest(stage=s, partition=p) for s, p in [("features", "2013-01"), ("model", "2013-02")]}
     assert lineage.reads(product, "model", "2013-02") == []
-    for one in made.values():
+    for one in manifests.values():
         lineage.ledger.publish(one, run="r")
-    assert lineage.reads(product, "model", "2013-02") == [made["features", "2013-01"]]
+    assert lineage.reads(product, "model", "2013-02") == [manifests["features", "2013-01"]]
     with pytest.raises(NotMaterialized, match=r"trains/features has nothing for 2013-02"):
         lineage.reads(product, "evaluation", "2013-02")
     tested = manifest(stage="features", partition="2013-02")
     lineage.ledger.publish(tested, run="r")
-    expecting = made["features", "2013-01"]
-    assert lineage.reads(product, "evaluation", "2013-02") == [expecting, made["model", "2013-02"], tested]
+    expecting = manifests["features", "2013-01"]
+    assert lineage.reads(product, "evaluation", "2013-02") == [expecting, manifests["model", "2013-02"], tested]
 
 
 def test_a_stage_reads_the_newest_of_what_there_is_where_partitions_never_came(lineage: Lineage, product: Product) -> None:
@@ -198,8 +198,8 @@ def test_who_answered_before_a_partition_is_known_after_later_ones_and_rollbacks
     january, february = release("one", "2013-01"), release("two", "2013-02")
     assert workspace.lineage.served(product, before="2013-03") is None
     answers(workspace, january, february)
-    asked = {key: workspace.lineage.served(product, before=key) for key in ("2013-01", "2013-02", "2013-03")}
-    assert asked == {"2013-01": None, "2013-02": january, "2013-03": february}
+    served = {key: workspace.lineage.served(product, before=key) for key in ("2013-01", "2013-02", "2013-03")}
+    assert served == {"2013-01": None, "2013-02": january, "2013-03": february}
     workspace.endpoints.rollback("trains", to=None, by="me", reason="a test")
     assert workspace.lineage.served(product, before="2013-03") == january
 
@@ -215,9 +215,9 @@ def test_a_candidate_is_compared_with_who_answers_but_never_with_what_came_of_th
 
     assert champion("2013-01", "a") is None
     answers(workspace, january, february, again)
-    asked = [("2013-01", "a"), ("2013-01", "x"), ("2013-02", "b"), ("2013-02", "c"), ("2013-03", "x")]
-    found = [champion(key, question) for key, question in asked]
-    assert found == [None, january, again, february, again]
+    question = [("2013-01", "a"), ("2013-01", "x"), ("2013-02", "b"), ("2013-02", "c"), ("2013-03", "x")]
+    champions = [champion(key, question) for key, question in question]
+    assert champions == [None, january, again, february, again]
     workspace.endpoints.rollback("trains", to=None, by="me", reason="a test")
     assert champion("2013-03", "x") == february
     assert champion("2013-02", "b") == january
@@ -228,8 +228,8 @@ def two() -> list[Manifest]:
     return [manifest("one", code="1"), manifest("two", code="2", partition="2013-02")]
 
 
-def show(lineage: Lineage, made: Manifest, claim: str, *, passed: bool) -> None:
-    lineage.ledger.add_evidence(subject=made.id, claim=claim, passed=passed, details={}, run="r")
+def show(lineage: Lineage, manifest: Manifest, claim: str, *, passed: bool) -> None:
+    lineage.ledger.add_evidence(subject=manifest.id, claim=claim, passed=passed, details={}, run="r")
 
 
 def test_what_was_never_checked_is_refused(lineage: Lineage, two: list[Manifest]) -> None:
@@ -241,7 +241,7 @@ def test_what_was_never_checked_is_refused(lineage: Lineage, two: list[Manifest]
     with pytest.raises(NotProven, match=r"^trains/dataset 2013-02: complete was never checked"):
         lineage.require_proven(two, ["complete"])
     recorded = [entry.body for entry in lineage.ledger.entries() if entry.kind == "refusal"]
-    assert [(each["stage"], each["partition"]) for each in recorded] == [("dataset", "2013-01"), ("dataset", "2013-02")]
+    assert [(refused["stage"], refused["partition"]) for refused in recorded] == [("dataset", "2013-01"), ("dataset", "2013-02")]
     assert "complete was never checked" in recorded[1]["reasons"][0]
 
 
@@ -273,9 +273,9 @@ def test_evidence_about_the_same_bytes_made_otherwise_proves_nothing(lineage: Li
         lineage.require_proven([other], ["complete"])
 
 
-@pytest.mark.parametrize("said", [1, "true", None, "PASS"])
-def test_only_true_is_a_pass(lineage: Lineage, two: list[Manifest], said: object) -> None:
-    body = {"subject": two[0].id, "claim": "complete", "passed": said, "details": {}, "run": "r"}
+@pytest.mark.parametrize("passed", [1, "true", None, "PASS"])
+def test_only_true_is_a_pass(lineage: Lineage, two: list[Manifest], passed: object) -> None:
+    body = {"subject": two[0].id, "claim": "complete", "passed": passed, "details": {}, "run": "r"}
     with pytest.raises(EntryMalformed, match=r"Expected `bool`, got .*passed"):
         lineage.ledger.append("evidence", body)
     with pytest.raises(NotProven):

@@ -26,9 +26,9 @@ FILES = {"rows.txt": b"rows", "more.txt": b"more"}
 @pytest.fixture
 def space(tmp_path: Path) -> Iterator[Workspace]:
     """A workspace whose store is fsspec's memory."""
-    found = Workspace(settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}))
-    yield found
-    found.ledger.close()
+    space = Workspace(settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}))
+    yield space
+    space.ledger.close()
     fsspec.filesystem("memory").store.clear()
 
 
@@ -52,8 +52,8 @@ def damaged(space: Workspace) -> list[str]:
 
 @pytest.mark.parametrize("which", range(3))
 def test_a_lost_object_is_put_back_when_its_recipe_is_used_again(space: Workspace, which: int) -> None:
-    made = make(space).manifest
-    digests = [made.snapshot, *space.snapshots.open(made.snapshot).members.values()]
+    manifest = make(space).manifest
+    digests = [manifest.snapshot, *space.snapshots.open(manifest.snapshot).members.values()]
     lose(space, digests[which])
     assert damaged(space) == [f"store {digests[which]}"]
     assert make(space).reused
@@ -62,30 +62,30 @@ def test_a_lost_object_is_put_back_when_its_recipe_is_used_again(space: Workspac
 
 @pytest.mark.parametrize("which", range(3))
 def test_what_is_neither_there_nor_here_is_built_again(space: Workspace, which: int) -> None:
-    made = make(space).manifest
-    digests = [made.snapshot, *space.snapshots.open(made.snapshot).members.values()]
+    manifest = make(space).manifest
+    digests = [manifest.snapshot, *space.snapshots.open(manifest.snapshot).members.values()]
     lose(space, digests[which])
     damage(remote(space).cache.locate(digests[which]))
     again = make(space)
-    assert (again.reused, again.manifest) == (False, made)
+    assert (again.reused, again.manifest) == (False, manifest)
     assert damaged(space) == []
 
 
 def test_a_scratch_store_reads_copies_and_puts_nothing_back(space: Workspace, tmp_path: Path) -> None:
-    made = make(space).manifest
-    lose(space, made.snapshot)
+    manifest = make(space).manifest
+    lose(space, manifest.snapshot)
     scratch = snapshots_above(space.snapshots, tmp_path / "scratch")
-    assert scratch.is_intact(made.snapshot)
-    assert damaged(space) == [f"store {made.snapshot}"]
-    damage(remote(space).cache.locate(made.snapshot))
-    assert not scratch.is_intact(made.snapshot)
+    assert scratch.is_intact(manifest.snapshot)
+    assert damaged(space) == [f"store {manifest.snapshot}"]
+    damage(remote(space).cache.locate(manifest.snapshot))
+    assert not scratch.is_intact(manifest.snapshot)
     own = scratch.write(FILES | {"own.txt": b""})
     assert scratch.is_intact(own.digest)
 
 
 @pytest.mark.long
 def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    days = command_line.made(tmp_path)
+    days = command_line.days_in(tmp_path)
     link_parsed_projects(days.home)
     days.deliver("2013-01-01")
     for name, value in {**days.environ, "ML_ASSETS_STORE": f"memory://{tmp_path.name}/store"}.items():
@@ -96,9 +96,9 @@ def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeyp
     for stage in ("raw", "dataset", "features"):
         manifest = space.lineage.current(days.flights, stage, "2013-01-01")
         lose(space, next(iter(space.snapshots.open(manifest.snapshot).members.values())))
-    told = invoke(cli, ["verify"])
-    assert told.exit_code == 1
-    commands = set(re.findall(r"`ml-assets ([^`]+)`", told.output))
+    result = invoke(cli, ["verify"])
+    assert result.exit_code == 1
+    commands = set(re.findall(r"`ml-assets ([^`]+)`", result.output))
     assert commands == {"run flights --partition 2013-01-01"}
     assert invoke(cli, [part for command in commands for part in command.split()]).exit_code == 0
     assert invoke(cli, ["verify"]).exit_code == 0

@@ -14,13 +14,13 @@ from resources.settings import ROOT, SECRETS, SettingRefused, settings, variable
 
 @pytest.mark.parametrize("environ", [{}, {"ML_ASSETS_HOME": "", "ML_ASSETS_STORE": ""}, {"HOME": "/x"}])
 def test_without_variables_all_lies_in_the_checkout(environ: dict[str, str]) -> None:
-    found = settings(environ)
+    own_settings = settings(environ)
     home = ROOT / ".ml_assets"
-    assert (found.home, found.landing) == (home, home / "landing")
-    assert found.store == f"file://{home}/store"
-    assert found.ledger == f"sqlite:///{home}/ledger.db"
-    assert found.mlflow == f"sqlite:///{home}/mlflow/mlflow.db"
-    assert found.products == (ROOT / "ml_assets" / "products",)
+    assert (own_settings.home, own_settings.landing) == (home, home / "landing")
+    assert own_settings.store == f"file://{home}/store"
+    assert own_settings.ledger == f"sqlite:///{home}/ledger.db"
+    assert own_settings.mlflow == f"sqlite:///{home}/mlflow/mlflow.db"
+    assert own_settings.products == (ROOT / "ml_assets" / "products",)
 
 
 def test_installed_code_keeps_its_home_outside_of_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,37 +31,41 @@ def test_installed_code_keeps_its_home_outside_of_its_environment(tmp_path: Path
 
 
 def test_everything_moves_with_the_home(tmp_path: Path) -> None:
-    found = settings({"ML_ASSETS_HOME": str(tmp_path / "a b")})
-    for place in (found.landing, found.dagster_home, found.mlflow_artifacts, found.predictions("p")):
+    own_settings = settings({"ML_ASSETS_HOME": str(tmp_path / "a b")})
+    for place in (own_settings.landing, own_settings.dagster_home, own_settings.mlflow_artifacts, own_settings.predictions("p")):
         assert tmp_path / "a b" in place.parents
-    for url in (found.store, found.ledger, found.mlflow):
+    for url in (own_settings.store, own_settings.ledger, own_settings.mlflow):
         assert url.endswith(("store", ".db"))
         assert f"{tmp_path}/a b/" in unquote(url)
-    assert found.pointer("trains", "staging") == tmp_path / "a b" / "endpoints" / "trains" / "staging.json"
+    assert own_settings.pointer("trains", "staging") == tmp_path / "a b" / "endpoints" / "trains" / "staging.json"
 
 
 def test_each_place_can_be_elsewhere(tmp_path: Path) -> None:
     urls = {"STORE": "s3://bucket/x", "LEDGER": "postgresql://host/db", "MLFLOW": "http://host:5000"}
     folders = {"LANDING": str(tmp_path), "PRODUCTS": os.pathsep.join([str(tmp_path / "a"), "", str(tmp_path / "b"), ""])}
-    found = settings({f"ML_ASSETS_{name}": value for name, value in (urls | folders).items()})
-    assert (found.store, found.ledger, found.mlflow) == tuple(urls.values())
-    assert found.landing == tmp_path
-    assert found.products == (tmp_path / "a", tmp_path / "b")
-    assert found.home == ROOT / ".ml_assets"
+    own_settings = settings({f"ML_ASSETS_{name}": value for name, value in (urls | folders).items()})
+    assert (own_settings.store, own_settings.ledger, own_settings.mlflow) == tuple(urls.values())
+    assert own_settings.landing == tmp_path
+    assert own_settings.products == (tmp_path / "a", tmp_path / "b")
+    assert own_settings.home == ROOT / ".ml_assets"
 
 
 def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    found = settings({"ML_ASSETS_HOME": "home", "ML_ASSETS_LANDING": "in", "ML_ASSETS_PRODUCTS": "p"})
-    assert (found.home, found.landing, found.products) == (tmp_path / "home", tmp_path / "in", (tmp_path / "p",))
-    assert found.ledger == f"sqlite:///{tmp_path}/home/ledger.db"
+    own_settings = settings({"ML_ASSETS_HOME": "home", "ML_ASSETS_LANDING": "in", "ML_ASSETS_PRODUCTS": "p"})
+    assert (own_settings.home, own_settings.landing, own_settings.products) == (
+        tmp_path / "home",
+        tmp_path / "in",
+        (tmp_path / "p",),
+    )
+    assert own_settings.ledger == f"sqlite:///{tmp_path}/home/ledger.db"
 
 
 @pytest.mark.parametrize(("value", "expected"), [("", True), ("true", True), ("False", False), ("false", False)])
 def test_releases_are_compiled_unless_that_is_switched_off(value: str, expected: bool) -> None:
-    found = settings({"ML_ASSETS_COMPILED": value})
-    assert found.compiled is expected
-    assert settings(found.environ()).compiled is expected
+    own_settings = settings({"ML_ASSETS_COMPILED": value})
+    assert own_settings.compiled is expected
+    assert settings(own_settings.environ()).compiled is expected
 
 
 def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
@@ -70,25 +74,25 @@ def test_a_switch_that_is_neither_on_nor_off_is_refused() -> None:
 
 
 def test_another_process_that_is_given_the_settings_as_variables_has_the_same(tmp_path: Path) -> None:
-    found = settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": "s3://bucket", "ML_ASSETS_PRODUCTS": "/a:/b"})
-    assert settings(found.environ()) == found
+    own_settings = settings({"ML_ASSETS_HOME": str(tmp_path), "ML_ASSETS_STORE": "s3://bucket", "ML_ASSETS_PRODUCTS": "/a:/b"})
+    assert settings(own_settings.environ()) == own_settings
 
 
 @pytest.mark.parametrize("name", [*SECRETS, "keys"])
 def test_a_secret_may_lie_in_a_file_which_comes_before_a_variable(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret").write_text("postgresql://ann:canary@db/x\n")
-    found = settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), variable(name): "sqlite:///other"})
+    own_settings = settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), variable(name): "sqlite:///other"})
     expected = str(tmp_path / "secret") if name == "keys" else "postgresql://ann:canary@db/x"  # keys: serve reads the file
-    assert getattr(found, name) == expected
-    assert settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), **found.environ()}) == found
+    assert getattr(own_settings, name) == expected
+    assert settings({f"{variable(name)}_FILE": str(tmp_path / "secret"), **own_settings.environ()}) == own_settings
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("\n", "is empty"), ("\xff", "it is not text")])
-def test_a_file_without_a_secret_is_refused_by_name(tmp_path: Path, content: str | None, said: str) -> None:
+@pytest.mark.parametrize(("content", "message"), [(None, "No such file"), ("\n", "is empty"), ("\xff", "it is not text")])
+def test_a_file_without_a_secret_is_refused_by_name(tmp_path: Path, content: str | None, message: str) -> None:
     file = tmp_path / "secret"
     if content is not None:
         file.write_bytes(content.encode("latin-1"))
-    with pytest.raises(SettingRefused, match=rf"ML_ASSETS_LEDGER_FILE: {file}.*{said}"):
+    with pytest.raises(SettingRefused, match=rf"ML_ASSETS_LEDGER_FILE: {file}.*{message}"):
         settings({"ML_ASSETS_LEDGER_FILE": str(file)})
 
 
@@ -107,8 +111,8 @@ def test_dagster_finds_a_mounted_secret_and_shows_the_variable(tmp_path: Path) -
 
 def test_texts_that_must_not_get_out_are_keys_passwords_and_queries() -> None:
     urls = {"LEDGER": "postgresql://ann:p%40ss@db/x", "STORE": "s3://bucket?key=one", "KEY": "plain", "MLFLOW": "http://host"}
-    found = settings({f"ML_ASSETS_{name}": value for name, value in urls.items()})
-    assert set(found.secrets) == {"p%40ss", "p@ss", "key=one", "plain"}
+    own_settings = settings({f"ML_ASSETS_{name}": value for name, value in urls.items()})
+    assert set(own_settings.secrets) == {"p%40ss", "p@ss", "key=one", "plain"}
 
 
 @pytest.mark.parametrize(

@@ -106,9 +106,9 @@ def test_a_checkout_holds_the_members_and_is_made_once(snapshots: Snapshots) -> 
     digest = snapshots.write(FILES).digest
     folder = snapshots.checkout(digest)
     assert contents(folder) == FILES
-    made = folder.stat().st_ino
+    writes = folder.stat().st_ino
     assert snapshots.checkout(digest) == folder
-    assert folder.stat().st_ino == made
+    assert folder.stat().st_ino == writes
     assert [p.name for p in snapshots.checkouts.iterdir()] == [digest]
 
 
@@ -151,16 +151,16 @@ def test_a_checkout_that_another_process_made_meanwhile_is_kept(
     digest = snapshots.write(FILES).digest
     owner: Any = shutil if call == "copyfile" else Path
     original = getattr(owner, call)
-    made: list[int] = []
+    writes: list[int] = []
 
     def overtaken(*args: Any) -> Any:
         monkeypatch.setattr(owner, call, original)
-        made.append(snapshots.checkout(digest).stat().st_ino)
+        writes.append(snapshots.checkout(digest).stat().st_ino)
         return original(*args)
 
     monkeypatch.setattr(owner, call, overtaken)
     folder = snapshots.checkout(digest)
-    assert [folder.stat().st_ino] == made
+    assert [folder.stat().st_ino] == writes
     assert contents(folder) == FILES
     assert [p.name for p in snapshots.checkouts.iterdir()] == [digest]
 
@@ -170,16 +170,16 @@ def test_several_may_check_out_at_once(snapshots: Snapshots) -> None:
     barrier = Barrier(4)
 
     def checkout(_: int) -> list[Path]:
-        found = []
+        digests_ = []
         for digest in digests:
             barrier.wait()
-            found.append(snapshots.checkout(digest))
-        return found
+            digests_.append(snapshots.checkout(digest))
+        return digests_
 
     with ThreadPoolExecutor(4) as pool:
         folders = list(pool.map(checkout, range(4)))
     assert [contents(folder) for folder in folders[0]] == [FILES | {"about.json": str(i).encode()} for i in range(5)]
-    assert all(found == folders[0] for found in folders)
+    assert all(digests == folders[0] for digests in folders)
 
 
 def test_a_snapshot_travels_through_a_remote_store(tmp_path: Path) -> None:

@@ -41,12 +41,12 @@ def slow() -> Output:
 
 
 def test_the_ledger_records_what_building_took_next_to_the_manifest(workspace: Workspace) -> None:
-    made = workspace.lineage.make(recipe(), slow, run="1").manifest
+    manifest = workspace.lineage.make(recipe(), slow, run="1").manifest
     again = workspace.lineage.make(recipe(), slow, run="2")
     (body,) = [entry.body for entry in workspace.ledger.entries() if entry.kind == "manifest"]
     assert 0.1 <= body["seconds"]["wall"] < 30
     assert 0 <= body["seconds"]["cpu"] < 30
-    assert (again.reused, again.manifest.id) == (True, made.id)
+    assert (again.reused, again.manifest.id) == (True, manifest.id)
     assert "seconds" not in body["manifest"]
 
 

@@ -28,7 +28,7 @@ AT_MOST_50 = "amount: float = pa.Field(nullable=True, le=50)"
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Home]:
+def own_home(tmp_path: Path) -> Iterator[Home]:
     """The shop with one delivered day, of which raw was read."""
     home = shop(tmp_path)
     deliver(home, DAY)
@@ -48,71 +48,73 @@ def quarantined(home: Home) -> int:
 # --- the declaration
 
 
-def test_a_contract_that_is_edited_while_a_process_lives_is_refused_until_it_is_loaded_again(made: Home) -> None:
-    loaded = made.product
-    make_dataset(made.space.lineage, loaded, DAY, run="as declared")
-    first = made.get("dataset", DAY)
-    assert quarantined(made) == 0
-    edit_contract(made)
+def test_a_contract_that_is_edited_while_a_process_lives_is_refused_until_it_is_loaded_again(own_home: Home) -> None:
+    loaded = own_home.product
+    make_dataset(own_home.space.lineage, loaded, DAY, run="as declared")
+    first = own_home.get("dataset", DAY)
+    assert quarantined(own_home) == 0
+    edit_contract(own_home)
     with pytest.raises(CodeChanged, match=r"shop: .*contract\.py changed since the product was loaded; restart"):
-        make_dataset(made.space.lineage, loaded, DAY, run="edited")
-    assert made.get("dataset", DAY).id == first.id
-    made_again, _ = make_dataset(made.space.lineage, made.product, DAY, run="restarted")
-    assert quarantined(made) > 10
-    assert made_again.manifest.recipe.code == stage_code(made.product, STAGES["dataset"]) != first.recipe.code
-    frame = made.space.lineage.handle(made_again.manifest).frame("orders.parquet")
+        make_dataset(own_home.space.lineage, loaded, DAY, run="edited")
+    assert own_home.get("dataset", DAY).id == first.id
+    made_again, _ = make_dataset(own_home.space.lineage, own_home.product, DAY, run="restarted")
+    assert quarantined(own_home) > 10
+    assert made_again.manifest.recipe.code == stage_code(own_home.product, STAGES["dataset"]) != first.recipe.code
+    frame = own_home.space.lineage.handle(made_again.manifest).frame("orders.parquet")
     assert frame["amount"].max() <= 50  # type: ignore[operator]
 
 
-def test_what_was_loaded_goes_on_meaning_what_it_meant(made: Home) -> None:
-    loaded = made.product
-    edit_contract(made)
-    old, new = (str(each.contract.TABLES["orders"].to_schema().columns["amount"].checks) for each in (loaded, made.product))
+def test_what_was_loaded_goes_on_meaning_what_it_meant(own_home: Home) -> None:
+    loaded = own_home.product
+    edit_contract(own_home)
+    old, new = (
+        str(product.contract.TABLES["orders"].to_schema().columns["amount"].checks) for product in (loaded, own_home.product)
+    )
     assert "50" in new
     assert "50" not in old
-    assert stage_code(loaded, STAGES["dataset"]) != stage_code(made.product, STAGES["dataset"])
+    assert stage_code(loaded, STAGES["dataset"]) != stage_code(own_home.product, STAGES["dataset"])
 
 
 @pytest.mark.parametrize("file", ["product.yaml", "dbt/shop_features.sql", "dbt/new.sql"])
-def test_every_file_of_a_declaration_is_watched(made: Home, file: str) -> None:
-    loaded = made.product
-    with (made.declared / file).open("a") as stream:
+def test_every_file_of_a_declaration_is_watched(own_home: Home, file: str) -> None:
+    loaded = own_home.product
+    with (own_home.declared / file).open("a") as stream:
         stream.write("\n-- a note\n" if file.endswith(".sql") else "\n# a note\n")
     with pytest.raises(CodeChanged, match=rf"{Path(file).name} changed since the product was loaded; restart"):
-        make_dataset(made.space.lineage, loaded, DAY, run="edited")
+        make_dataset(own_home.space.lineage, loaded, DAY, run="edited")
 
 
 def test_a_build_that_runs_when_the_contract_is_edited_is_finished_under_its_old_digest(
-    made: Home, monkeypatch: pytest.MonkeyPatch
+    own_home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded, build = made.product, dataset_builder.audited
+    loaded, build = own_home.product, dataset_builder.audited
 
     def edited_meanwhile(*args: object) -> object:
-        edit_contract(made)
+        edit_contract(own_home)
         return build(*args)  # type: ignore[arg-type]
 
     before = stage_code(loaded, STAGES["dataset"])
     monkeypatch.setattr(dataset_builder, "audited", edited_meanwhile)
-    kept, _ = make_dataset(made.space.lineage, loaded, DAY, run="long")
+    kept, _ = make_dataset(own_home.space.lineage, loaded, DAY, run="long")
     assert kept.manifest.recipe.code == before
-    assert quarantined(made) == 0
+    assert quarantined(own_home) == 0
 
 
 @pytest.mark.long
-def test_sql_that_is_edited_during_a_run_is_no_leak(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sql_that_is_edited_during_a_run_is_no_leak(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     build = features_builder.build
 
     def edited_after(*args: object) -> Output:
         output = build(*args)  # type: ignore[arg-type]
-        made.edit("dbt/shop_features.sql", ("amount, items", "amount * 1000 as amount, items"))
+        own_home.edit("dbt/shop_features.sql", ("amount, items", "amount * 1000 as amount, items"))
         return output
 
     monkeypatch.setattr(features_builder, "build", edited_after)
-    run = made.run(DAY, only=DATA)
-    assert run.made["features"]
-    assert run.checks["no_leakage"], run.told["no_leakage"]
-    assert "rows are unmoved" in run.told["no_leakage"]
-    features = made.space.lineage.handle(made.get("features", DAY))
+    run = own_home.run(DAY, only=DATA)
+    assert run.materialized["features"]
+    assert run.checks["no_leakage"], run.descriptions["no_leakage"]
+    assert "rows are unmoved" in run.descriptions["no_leakage"]
+    features = own_home.space.lineage.handle(own_home.get("features", DAY))
     assert features.frame("features.parquet")["amount"].max() <= 100  # type: ignore[operator]
     assert "1000" not in features.read("features.sql").decode()
 
@@ -168,11 +170,11 @@ def test_a_module_that_changed_before_it_was_imported_is_refused_by_name_and_wha
         [sys.executable, "-c", TRIED, str(tmp_path)], env=environ, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    told = done.stdout.splitlines()
+    skipped = done.stdout.splitlines()
     drift = "the code changed since this process started: ml_assets.core.metrics.drift. Restart it: in Dagster reload the code"
-    assert [line.partition(": ")[0] for line in told] == ["import", "import", "build", "gone"]
-    assert all(drift in line for line in told[:3])
-    assert "ml_assets.core.digests" in told[3]
+    assert [line.partition(": ")[0] for line in skipped] == ["import", "import", "build", "gone"]
+    assert all(drift in line for line in skipped[:3])
+    assert "ml_assets.core.digests" in skipped[3]
 
 
 # --- Dagster's page
@@ -186,13 +188,15 @@ def tick(home: Home, sensor: dg.SensorDefinition) -> str:
     return result.skip_message or ""
 
 
-def test_the_sensor_says_when_its_code_server_has_to_be_reloaded(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    sensor = new_data.build(made.product)
-    assert "reload" not in tick(made, sensor)
-    edit_contract(made)
-    assert "contract.py changed since the product was loaded; restart: in Dagster reload the code location" in tick(made, sensor)
-    assert "reload" not in tick(made, new_data.build(made.product))
+def test_the_sensor_says_when_its_code_server_has_to_be_reloaded(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    sensor = new_data.build(own_home.product)
+    assert "reload" not in tick(own_home, sensor)
+    edit_contract(own_home)
+    assert "contract.py changed since the product was loaded; restart: in Dagster reload the code location" in tick(
+        own_home, sensor
+    )
+    assert "reload" not in tick(own_home, new_data.build(own_home.product))
     monkeypatch.setitem(TREE.texts, "ml_assets.core.metrics.drift", b"BINS = 20")  # type: ignore[arg-type]
     monkeypatch.setitem(TREE.marks, "ml_assets.core.metrics.drift", (0, 0, 0))  # type: ignore[arg-type]
-    told = tick(made, new_data.build(made.product))
-    assert "the code changed since this process started: ml_assets.core.metrics.drift. Restart it" in told
+    skipped = tick(own_home, new_data.build(own_home.product))
+    assert "the code changed since this process started: ml_assets.core.metrics.drift. Restart it" in skipped

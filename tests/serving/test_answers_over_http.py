@@ -65,8 +65,8 @@ def test_the_page_for_a_person_says_what_serves_and_its_example_is_answered(runn
 )
 def test_the_examples_times_are_of_the_newest_partition_or_of_the_day_of_the_promotion(as_of: str, day: str) -> None:
     version = {"as_of": as_of, "since": "2026-11-29T19:14:13+00:00"}
-    made = example([Field(name="at", type="timestamp")], day=newest_day(version))
-    assert made == {"at": f"{day}T12:00:00"}
+    example_row = example([Field(name="at", type="timestamp")], day=newest_day(version))
+    assert example_row == {"at": f"{day}T12:00:00"}
 
 
 @pytest.mark.parametrize(

@@ -36,10 +36,10 @@ def test_every_bad_field_is_named_with_what_is_allowed() -> None:
     error = refused(bad)
     assert error.status == 422
     assert {reason.path for reason in error.detail} == {"id", "asked_at", "born", "rooms", "city", "colour"}
-    told = {reason.path: reason for reason in error.detail}
-    assert told["rooms"].allowed == {"type": "integer", "nullable": False, "ge": 1, "le": 9}
-    assert told["born"].message == "required field is missing"
-    assert told["colour"].message == "unknown field"
+    reasons = {reason.path: reason for reason in error.detail}
+    assert reasons["rooms"].allowed == {"type": "integer", "nullable": False, "ge": 1, "le": 9}
+    assert reasons["born"].message == "required field is missing"
+    assert reasons["colour"].message == "unknown field"
 
 
 def test_bad_fields_of_many_rows_are_named_by_row() -> None:

@@ -77,7 +77,7 @@ class Served:
 
     def deliver(self, client: socket.socket, data: bytes) -> None:
         """Have the server receive these bytes of a client at once, however the kernel would cut them."""
-        protocols = (each for each in self.server.server_state.connections if isinstance(each, PatientProtocol))
+        protocols = (connection for connection in self.server.server_state.connections if isinstance(connection, PatientProtocol))
         protocol = next(protocol for protocol in protocols if protocol.client == client.getsockname())
 
         async def receive() -> None:

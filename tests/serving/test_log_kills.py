@@ -18,10 +18,10 @@ BUSY = """
 import sys, time
 from pathlib import Path
 from ml_assets.serving.log.writer import PredictionLog
-from tests.support.log_faults import made
+from tests.support.log_faults import predictions_of
 kept = PredictionLog(Path(sys.argv[1]), flush_seconds=float(sys.argv[2]))
 for number in range(0, 1_000_000, 50):
-    kept.add(made(number, 50))
+    kept.add(predictions_of(number, 50))
     print(number + 50, kept.written, time.monotonic(), flush=True)
     time.sleep(0.005)
 """
@@ -40,7 +40,7 @@ SHORTEST = "renamed_first"
 
 
 @pytest.mark.parametrize(
-    "mutant", [SHORTEST, *(pytest.param(each, marks=pytest.mark.long) for each in MUTANTS if each != SHORTEST)]
+    "mutant", [SHORTEST, *(pytest.param(mutant, marks=pytest.mark.long) for mutant in MUTANTS if mutant != SHORTEST)]
 )
 def test_the_kills_find_a_log_that_is_broken_on_purpose(mutant: str, tmp_path: Path) -> None:
     done = kills_survived(MUTANTS[mutant][0], tmp_path, mutant=mutant)
@@ -55,12 +55,12 @@ def kill(folder: Path, rng: random.Random) -> None:
     command = [sys.executable, "-c", BUSY, str(folder), str(pause)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
-        told = [child.stdout.readline()]
+        output = [child.stdout.readline()]
         time.sleep(seconds)
         at = time.monotonic()
         child.kill()
-        told += child.stdout.read().splitlines()
-    lines = [each for line in told if len(each := line.split()) == 3][:-1]
+        output += child.stdout.read().splitlines()
+    lines = [words for line in output if len(words := line.split()) == 3][:-1]
     due = [int(added) for added, _, moment in lines if float(moment) < at - pause - WRITING_SECONDS]
     prove(folder, max([*due, *(int(written) for _, written, _ in lines)], default=0))
 

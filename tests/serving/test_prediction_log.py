@@ -37,10 +37,10 @@ which was killed after it merged three flushes and before it removed them, and a
 
 def many(folder: Path, count: int, *, first: int = 0) -> list[str]:
     """Flushes of one prediction each; the ids."""
-    made = [predicted(number) for number in range(first, first + count)]
-    for each in made:
-        log(folder, each)
-    return [each.ids for each in made]
+    sizes = [predicted(number) for number in range(first, first + count)]
+    for predictions in sizes:
+        log(folder, predictions)
+    return [predictions.ids for predictions in sizes]
 
 
 def clock_at(moment: dt.datetime) -> Callable[[], float]:
@@ -49,41 +49,41 @@ def clock_at(moment: dt.datetime) -> Callable[[], float]:
 
 def file_counts(folder: Path) -> list[int]:
     """How many files there are of each hour, finished or not."""
-    return [len(list(each.iterdir())) for each in hour_files.hours(folder)]
+    return [len(list(hour.iterdir())) for hour in hour_files.hours(folder)]
 
 
 def hour(folder: Path) -> Path:
-    (found,) = hour_files.hours(folder)
-    return found
+    (hour,) = hour_files.hours(folder)
+    return hour
 
 
 def test_records_are_read_as_they_were_made(tmp_path: Path) -> None:
-    made = [predicted(number, moment=NOON + dt.timedelta(hours=number % 2)) for number in range(10)]
+    sizes = [predicted(number, moment=NOON + dt.timedelta(hours=number % 2)) for number in range(10)]
     kept = PredictionLog(tmp_path)
-    for each in made:
-        kept.add(each)
+    for predictions in sizes:
+        kept.add(predictions)
     kept.close()
     assert (kept.written, kept.lost, kept.compactions_failed) == (10, 0, 0)
-    assert [str(each.relative_to(tmp_path)) for each in hour_files.hours(tmp_path)] == ["2026-01-31/12", "2026-01-31/13"]
-    expected = sorted(made, key=lambda each: each.ids)
-    found = read(tmp_path)
-    assert found["id"].to_list() == [each.ids for each in expected]
+    assert [str(hour.relative_to(tmp_path)) for hour in hour_files.hours(tmp_path)] == ["2026-01-31/12", "2026-01-31/13"]
+    expected = sorted(sizes, key=lambda predictions: predictions.ids)
+    frame = read(tmp_path)
+    assert frame["id"].to_list() == [predictions.ids for predictions in expected]
     for column, name in (("at", "at"), ("score", "scores")):
-        assert found[column].to_list() == [value for each in expected for value in getattr(each, name)]
-    assert found["decision"].to_list() == [score >= THRESHOLD for score in found["score"]]
+        assert frame[column].to_list() == [value for predictions in expected for value in getattr(predictions, name)]
+    assert frame["decision"].to_list() == [score >= THRESHOLD for score in frame["score"]]
     for name in REPEATED:
-        assert found[name].to_list() == [getattr(each, name) for each in expected]
-    assert found["request"][0] == '{"carrier":"AA","distance":null}'
+        assert frame[name].to_list() == [getattr(predictions, name) for predictions in expected]
+    assert frame["request"][0] == '{"carrier":"AA","distance":null}'
 
 
 def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made: list[int] = []
+    sizes_now: list[int] = []
     real = writer.table
 
     def counted(batches: Sequence[Predictions]) -> "pa.Table":
-        made.append(sum(map(len, batches)))
+        sizes_now.append(sum(map(len, batches)))
         return real(batches)
 
     monkeypatch.setattr(writer, "table", counted)
@@ -95,9 +95,9 @@ def test_requests_are_written_together_until_they_fill_a_table_each_row_once(
     for predictions in [predicted(*islice(numbers, size)) for size in sizes]:
         kept.add(predictions)
     kept.close()
-    assert (kept.written, kept.lost, sum(made)) == (sum(sizes), 0, sum(sizes))
+    assert (kept.written, kept.lost, sum(sizes_now)) == (sum(sizes), 0, sum(sizes))
     assert [round(score * 3) for score in read(tmp_path)["score"]] == list(range(sum(sizes)))
-    assert made == [300, 1099, 1001, 1001, 400]
+    assert sizes_now == [300, 1099, 1001, 1001, 400]
 
 
 def test_an_empty_log_has_the_columns_and_counts_nothing(tmp_path: Path) -> None:
@@ -107,25 +107,25 @@ def test_an_empty_log_has_the_columns_and_counts_nothing(tmp_path: Path) -> None
 
 
 def test_a_prediction_is_found_in_its_hour_and_no_other_is_read(tmp_path: Path) -> None:
-    made = [predicted(7, moment=NOON + dt.timedelta(hours=hours)) for hours in range(3)]
-    for each in made:
-        log(tmp_path, each)
+    sizes = [predicted(7, moment=NOON + dt.timedelta(hours=hours)) for hours in range(3)]
+    for predictions in sizes:
+        log(tmp_path, predictions)
     broken = log(tmp_path, predicted(8, moment=NOON + dt.timedelta(hours=1)))
     broken.write_bytes(b"not Parquet")
-    found = find(tmp_path, made[2].ids)
-    assert found is not None
-    assert (found["at"], found["request"]) == ("2026-01-31T14:00:00.007000", {"carrier": "AA", "distance": 7})
+    prediction = find(tmp_path, sizes[2].ids)
+    assert prediction is not None
+    assert (prediction["at"], prediction["request"]) == ("2026-01-31T14:00:00.007000", {"carrier": "AA", "distance": 7})
     assert find(tmp_path, id_at(NOON)) is None
     assert find(tmp_path, "2013-02.aaaaaaaa") is None
     with pytest.raises(PredictionLogError, match=f"cannot be read: .*{broken}"):
-        find(tmp_path, made[1].ids)
+        find(tmp_path, sizes[1].ids)
 
 
 def test_two_servers_write_to_files_of_their_own(tmp_path: Path) -> None:
     logs = [PredictionLog(tmp_path), PredictionLog(tmp_path)]
-    for number, each in enumerate(logs):
-        each.add(predicted(number))
-        each.close()
+    for number, own_log in enumerate(logs):
+        own_log.add(predicted(number))
+        own_log.close()
     assert len(hour_files.files(hour(tmp_path))) == 2
     assert count_predictions(tmp_path) == {("r1", "production"): 2}
 
@@ -135,28 +135,28 @@ def test_servers_that_write_while_the_same_hour_is_compacted_lose_nothing(tmp_pa
     logs = [PredictionLog(tmp_path, flush_seconds=0.0001) for _ in range(2)]
     compacted = 0
     for number in range(0, 200, 2):
-        for which, each in enumerate(logs):
-            each.add(predicted(number + which))
+        for which, own_log in enumerate(logs):
+            own_log.add(predicted(number + which))
         while logs[0].written + logs[1].written < number:
             time.sleep(0.0001)
         if number % 20 == 10:
             compacted += compact(hour(tmp_path))  # unless a log's own process is at it: the hour is long past
-    for each in logs:
-        each.close()
+    for own_log in logs:
+        own_log.close()
     assert compacted
-    assert [(each.lost, each.compactions_failed) for each in logs] == [(0, 0), (0, 0)]
+    assert [(log.lost, log.compactions_failed) for log in logs] == [(0, 0), (0, 0)]
     assert [round(score * 3) for score in read(tmp_path)["score"]] == list(range(200))
 
 
 def test_the_files_of_an_hour_become_one_with_the_same_records(tmp_path: Path) -> None:
-    made = many(tmp_path, 9)
+    many_predictions = many(tmp_path, 9)
     log(tmp_path, predicted(*range(9, 40)))
     before = read(tmp_path)
     assert compact(hour(tmp_path))
     (whole,) = hour(tmp_path).iterdir()
     assert (whole.stat().st_mode & 0o777, pq.read_metadata(whole).num_rows) == (0o640, 40)
     assert read(tmp_path).equals(before)
-    assert before["id"].to_list()[:9] == made
+    assert before["id"].to_list()[:9] == many_predictions
     assert not compact(hour(tmp_path))
     assert list(hour(tmp_path).iterdir()) == [whole]
 
@@ -238,9 +238,9 @@ def test_what_is_compacted_while_it_is_read_is_read_again(tmp_path: Path, monkey
     real = reader.files
 
     def and_then_compacted(at: Path) -> list[Path]:
-        found = real(at)
+        paths = real(at)
         compact(at)
-        return found
+        return paths
 
     monkeypatch.setattr(reader, "files", and_then_compacted)
     assert count_predictions(tmp_path) == {("r1", "production"): 6}
@@ -251,12 +251,12 @@ def test_what_is_compacted_while_the_folder_is_listed_is_not_missed(tmp_path: Pa
     at, real, is_first = hour(tmp_path), Path.glob, [True]
 
     def glob(folder: Path, pattern: str) -> list[Path]:
-        found = list(real(folder, pattern))
+        paths = list(real(folder, pattern))
         if folder == at and is_first[0]:
             is_first[0] = False
             compact(at)
-            return [path for path in found if path.exists()]  # the system had come past where the new file is then
-        return found
+            return [path for path in paths if path.exists()]  # the system had come past where the new file is then
+        return paths
 
     monkeypatch.setattr(Path, "glob", glob)
     assert count_predictions(tmp_path) == {("r1", "production"): 6}
@@ -335,8 +335,8 @@ def test_what_cannot_be_compacted_stays_is_told_and_counted_and_stops_nothing_el
     kept.close()
     assert (kept.compactions_failed, kept.written, kept.lost) == (1, 1, 0)
     assert file_counts(tmp_path) == [4, 1]
-    assert f"{broken.parent} cannot be compacted: " in (told := capfd.readouterr().err)
-    assert str(broken) in told
+    assert f"{broken.parent} cannot be compacted: " in (stderr := capfd.readouterr().err)
+    assert str(broken) in stderr
     broken.unlink()
     assert count_predictions(tmp_path) == {("r1", "production"): 6}
 
@@ -346,12 +346,12 @@ def test_a_log_that_ends_ends_its_compaction_and_the_next_one_goes_on(tmp_path: 
     many(tmp_path, 300)
     before = read(tmp_path)
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
-    while not (running := [each for each in psutil.Process().children() if hour_files.__name__ in each.cmdline()]):
+    while not (running := [process for process in psutil.Process().children() if hour_files.__name__ in process.cmdline()]):
         time.sleep(0.001)
     running[0].suspend()  # so that it has not ended by itself
     kept.add(predicted(300))
     kept.close()
-    assert not any(each.is_running() for each in running)
+    assert not any(process.is_running() for process in running)
     assert (kept.written, kept.lost, kept.compactions_failed) == (1, 0, 0)
     assert read(tmp_path).head(300).equals(before)
     kept = PredictionLog(tmp_path, flush_seconds=0.001)
@@ -390,8 +390,8 @@ def test_a_log_that_was_written_with_other_names_is_read_and_compacted(tmp_path:
     assert record is not None
     assert record["request"] == {"carrier": "AA", "distance": 1}
     log(tmp_path, predicted(16, moment=NOON + dt.timedelta(hours=1)))
-    for each in hour_files.hours(tmp_path):
-        assert compact(each)
+    for hour in hour_files.hours(tmp_path):
+        assert compact(hour)
     assert file_counts(tmp_path) == [1, 1]
     assert read(tmp_path).head(16).equals(before)
     assert count_predictions(tmp_path) == {("r1", "production"): 13, ("r2", "production"): 4}
@@ -469,14 +469,14 @@ def test_a_kill_leaves_whole_files_and_all_that_was_flushed(tmp_path: Path) -> N
         with subprocess.Popen([sys.executable, "-c", KILLED, str(folder)], stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             assert child.stdout.readline() == "ready\n"
-            told = ["0", "0"]
-            while int(told[1]) < 150 + 37 * turn:
-                told = child.stdout.readline().split()
+            messages = ["0", "0"]
+            while int(messages[1]) < 150 + 37 * turn:
+                messages = child.stdout.readline().split()
             child.kill()
             rest = [line.split() for line in child.stdout.read().splitlines()]
-        added, written = map(int, next((each for each in reversed(rest) if len(each) == 2), told))
-        found = sorted(round(score * 3) for score in read(folder)["score"])
-        assert found == list(range(len(found)))
-        assert written <= len(found) <= added + 2
+        added, written = map(int, next((words for words in reversed(rest) if len(words) == 2), messages))
+        numbers = sorted(round(score * 3) for score in read(folder)["score"])
+        assert numbers == list(range(len(numbers)))
+        assert written <= len(numbers) <= added + 2
         assert compact(hour(folder))
-        assert sorted(round(score * 3) for score in read(folder)["score"]) == found
+        assert sorted(round(score * 3) for score in read(folder)["score"]) == numbers

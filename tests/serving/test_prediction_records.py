@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ml_assets.serving.http.prometheus import Metrics, observed_families, render
 from ml_assets.serving.log.prediction_id import is_prediction_id, prediction_id, prediction_ids
 from ml_assets.serving.log.record import GROUP_ROWS, Predictions, Sent, parquet, table
-from ml_assets.serving.release.observed_counts import Observed
+from ml_assets.serving.release.observed_counts import ObservedCounts
 from tests.support.logged import predicted
 
 
@@ -154,7 +154,7 @@ def test_metrics_are_prometheus_text() -> None:
     metrics.latency.add(9.0)
     metrics.stage("model", 0.0002)
     families = metrics.families(release='r"1', counters={"predictions_logged": 1}, gauges={"waiting_rows": 3})
-    text = render([*families, *observed_families(Observed({}, []), product="flights", release="r1")])
+    text = render([*families, *observed_families(ObservedCounts({}, []), product="flights", release="r1")])
     samples = {(s.name, *sorted(s.labels.items())): s.value for f in text_string_to_metric_families(text) for s in f.samples}
     product = ("product", "flights")
     for name, *labels, value in (

@@ -48,7 +48,7 @@ class World:
         return ServerProcess([*self.store.argv, *options], seconds=60)
 
 
-def made(folder: Path) -> World:
+def own_world(folder: Path) -> World:
     store = Store(folder)
     releases = {}
     for seed, name in enumerate(("r1", "r2"), start=1):
@@ -61,7 +61,7 @@ def made(folder: Path) -> World:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return made(tmp_path)
+    return own_world(tmp_path)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Served:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    world = made(tmp_path_factory.mktemp("served"))
+    world = own_world(tmp_path_factory.mktemp("served"))
     with world.serve() as server:
         yield Served(world, server.base_url)
 

@@ -16,7 +16,7 @@ from ml_assets.serving.client import http_client as client
 from ml_assets.serving.client.server_process import ServerProcess
 from ml_assets.serving.log import reader
 from ml_assets.serving.log.record import Predictions, table
-from ml_assets.serving.release.shadow import BATCH_ROWS, Shadow
+from ml_assets.serving.release.shadow import BATCH_ROWS, ShadowScorer
 from tests.support.serving_store import Release, Store, get, payload, requests, train
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def named(number: int) -> str:
 
 def test_under_load_rows_are_dropped_and_counted_and_no_one_waits() -> None:
     log, stuck = Kept(), Stuck()
-    shadow = Shadow(log, most_waiting_rows=100)  # type: ignore[arg-type]
+    shadow = ShadowScorer(log, most_waiting_rows=100)  # type: ignore[arg-type]
     started = time.monotonic()
     for _ in range(30):
         shadow.add(stuck, "b", answered(10), served_by=stuck)  # type: ignore[arg-type]
@@ -183,7 +183,7 @@ def test_under_load_rows_are_dropped_and_counted_and_no_one_waits() -> None:
 def test_a_candidate_that_raises_is_counted_and_logged_without_a_score_and_the_next_one_scores() -> None:
     log, stuck = Kept(), Stuck()
     stuck.go.set()
-    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow = ShadowScorer(log)  # type: ignore[arg-type]
     broken = Stuck(error=RuntimeError("no"))
     shadow.add(broken, "b", answered(70), served_by=broken)  # type: ignore[arg-type]
     shadow.add(stuck, "b", answered(5), served_by=stuck)  # type: ignore[arg-type]
@@ -197,7 +197,7 @@ def test_a_candidate_that_scores_fewer_rows_than_it_was_given_is_counted_and_the
     log, stuck, short = Kept(), Stuck(), Stuck(missing=1)
     stuck.go.set()
     short.go.set()
-    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow = ShadowScorer(log)  # type: ignore[arg-type]
     shadow.add(short, "b", answered(7), served_by=short)  # type: ignore[arg-type]
     shadow.add(stuck, "b", answered(5), served_by=stuck)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (7, 5))
@@ -220,7 +220,7 @@ class Picky(Stuck):
 
 def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
     log, picky = Kept(), Picky(3)
-    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow = ShadowScorer(log)  # type: ignore[arg-type]
     shadow.add(picky, "b", answered(10), served_by=picky)  # type: ignore[arg-type]
     eventually(lambda: (shadow.failed, shadow.scored) == (1, 9))
     shadow.close()
@@ -231,7 +231,7 @@ def test_one_row_that_cannot_be_scored_costs_its_batch_nothing() -> None:
 @pytest.mark.parametrize("cannot", [(), (0, 70, BATCH_ROWS, 2 * BATCH_ROWS + 2)])
 def test_a_large_request_is_scored_in_parts_and_each_row_is_logged_once_with_its_own_score(cannot: tuple[int, ...]) -> None:
     log, picky, count = Kept(), Picky(*cannot), 2 * BATCH_ROWS + 3
-    shadow = Shadow(log)  # type: ignore[arg-type]
+    shadow = ShadowScorer(log)  # type: ignore[arg-type]
     shadow.add(picky, "b", answered(count), served_by=picky)  # type: ignore[arg-type]
     eventually(lambda: shadow.failed + shadow.scored == count)
     shadow.close()

@@ -61,5 +61,5 @@ def test_slices_of_time_need_columns_of_time_and_a_window(tmp_path: Path, edit: 
 
 def test_rows_that_the_split_keeps_together_are_the_unit_of_the_gates(tmp_path: Path) -> None:
     grouped = (("folds: 4", "folds: 4, group: city"), ("key: [loan_id]", "key: [city, loan_id]"))
-    said = refusal(tmp_path, STATIC, *grouped)
-    assert re.search(r"product.yaml:\d+: gates: unit: the split keeps the rows of one city together", said)
+    message = refusal(tmp_path, STATIC, *grouped)
+    assert re.search(r"product.yaml:\d+: gates: unit: the split keeps the rows of one city together", message)

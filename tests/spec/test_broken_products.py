@@ -18,7 +18,7 @@ def test_a_product_that_cannot_run_is_refused_by_file_and_line_with_the_cure(tmp
         checked(load(folder), tmp_path / "cache")
     expected = (broken.place(folder), *broken.says)
     assert any(all(part in problem for part in expected) for problem in caught.value.problems), (expected, caught.value.problems)
-    assert all("\n" not in each for each in caught.value.problems)
+    assert all("\n" not in problem for problem in caught.value.problems)
 
 
 def test_a_product_that_can_run_is_checked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml_assets.spec.claim_grammar import MODELS, ClaimTextError, Comparison, Measure, measures, parse
+from ml_assets.spec.claim_grammar import MODELS, ClaimForm, ClaimTextError, Measure, measures, parse
 
 NAMES = st.from_regex(r"[a-z][a-z_0-9]{0,8}", fullmatch=True).filter(
     lambda name: name not in ("ratio", "disagreement", "by", *MODELS)
@@ -25,9 +25,9 @@ NUMBERS = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: value + 0.0)
 @given(terms=st.lists(st.tuples(NUMBERS, MEASURES), min_size=1, max_size=4), sign=st.sampled_from("<>"), constant=NUMBERS)
 def test_what_is_written_of_a_form_says_the_same_form(terms: list[tuple[float, Measure]], sign: str, constant: float) -> None:
     written = " ".join(f"{'-' if weight < 0 else '+'} {abs(weight)!r} * {measure}" for weight, measure in terms)
-    found = parse(f"{written.removeprefix('+ ')} {sign} {constant!r}")
-    assert found.terms == tuple(terms)
-    assert (found.sign, found.constant) == (sign, constant)
+    form = parse(f"{written.removeprefix('+ ')} {sign} {constant!r}")
+    assert form.terms == tuple(terms)
+    assert (form.sign, form.constant) == (sign, constant)
 
 
 @pytest.mark.parametrize(
@@ -96,13 +96,13 @@ def test_a_text_that_yaml_cut_at_a_comma_is_told_to_be_quoted(text: str) -> None
 @given(st.text(alphabet='roc_auc(candidate)champion,=<>+-*0.5 by:"é\n', max_size=60))
 def test_any_text_is_a_form_or_an_error_of_its_own(text: str) -> None:
     try:
-        found: Comparison | str = parse(text)
+        form: ClaimForm | str = parse(text)
     except ClaimTextError as error:
-        found = str(error)
-    assert "at position" in found if isinstance(found, str) else found.terms
+        form = str(error)
+    assert "at position" in form if isinstance(form, str) else form.terms
 
 
 def test_measures_are_told_once() -> None:
     texts = ("roc_auc(candidate) > 0.6", "roc_auc(candidate) - roc_auc(champion) > 0")
-    assert [str(each) for each in measures([parse(text) for text in texts])] == ["roc_auc(candidate)", "roc_auc(champion)"]
+    assert [str(measure) for measure in measures([parse(text) for text in texts])] == ["roc_auc(candidate)", "roc_auc(champion)"]
     assert parse(texts[1]).models == {"candidate", "champion"}

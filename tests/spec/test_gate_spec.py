@@ -96,8 +96,8 @@ def test_what_is_not_said_is_the_strict_thing() -> None:
     ],
 )
 def test_a_wrong_block_is_refused_where_it_is_wrong(tmp_path: Path, changes: dict[str, Any], words: list[str]) -> None:
-    told = refused(tmp_path, **changes)
-    assert [word for word in words if word not in told] == [], told
+    message = refused(tmp_path, **changes)
+    assert [word for word in words if word not in message] == [], message
 
 
 def test_the_unit_has_no_default(tmp_path: Path) -> None:
@@ -137,18 +137,18 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_claim_is_refused_with_what_is_allowed(tmp_path: Path, given: dict[str, Any], words: list[str]) -> None:
-    told = refused_claim(tmp_path, **given)
-    assert "gates.claims" in told
-    assert [word for word in words if word not in told] == [], told
+    message = refused_claim(tmp_path, **given)
+    assert "gates.claims" in message
+    assert [word for word in words if word not in message] == [], message
 
 
 def test_a_comma_that_yaml_took_away_is_told(tmp_path: Path) -> None:
-    made = product(tmp_path)
-    file = made.folder / "product.yaml"
+    own_product = product(tmp_path)
+    file = own_product.folder / "product.yaml"
     text = file.read_text().replace('"ratio(selection_rate, by: line) > 0.8"', "ratio(selection_rate, by: line) > 0.8")
     file.write_text(text)
     with pytest.raises(ProductError, match=r"product\.yaml"):
-        load(made.folder)
+        load(own_product.folder)
 
 
 def test_decisions_without_a_threshold_are_refused(tmp_path: Path) -> None:
@@ -171,12 +171,12 @@ BEFORE = """
 
 def with_claims(folder: Path, claims: str) -> Path:
     """The trains with these claims in the place of their own."""
-    made = folder / "trains"
-    made.mkdir()
+    folder_ = folder / "trains"
+    folder_.mkdir()
     written = re.sub(r"^gates: .*$", lambda _: f"gates:\n  unit: day{claims.rstrip()}", trains.SPEC, flags=re.MULTILINE)
-    (made / "product.yaml").write_text(written, encoding="utf-8")
-    (made / "contract.py").write_text(trains.CONTRACT, encoding="utf-8")
-    return made
+    (folder_ / "product.yaml").write_text(written, encoding="utf-8")
+    (folder_ / "contract.py").write_text(trains.CONTRACT, encoding="utf-8")
+    return folder_
 
 
 def test_latency_among_the_gates_is_refused_by_line_with_the_new_one(tmp_path: Path) -> None:
@@ -185,11 +185,11 @@ def test_latency_among_the_gates_is_refused_by_line_with_the_new_one(tmp_path: P
     claim, first = (1 + next(n for n, line in enumerate(lines) if word in line) for word in ("p99_ms", "first_release"))
     with pytest.raises(ProductError) as caught:
         load(folder)
-    told = str(caught.value).splitlines()
-    assert told[0].startswith(f"{folder / 'product.yaml'}:{claim}: gates.claims[2].require: gates read no clock; ")
-    assert told[1].startswith(f"{folder / 'product.yaml'}:{first}: gates.first_release: require: 'fast' is not a claim: ")
-    assert len(told) == 2
-    assert all(MOVED in line for line in told)
+    message = str(caught.value).splitlines()
+    assert message[0].startswith(f"{folder / 'product.yaml'}:{claim}: gates.claims[2].require: gates read no clock; ")
+    assert message[1].startswith(f"{folder / 'product.yaml'}:{first}: gates.first_release: require: 'fast' is not a claim: ")
+    assert len(message) == 2
+    assert all(MOVED in line for line in message)
 
 
 def test_a_first_release_that_still_asks_for_fast_is_refused_with_the_new_line(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_a_section_or_key_that_does_not_exist_is_refused(tmp_path: Path, name: s
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ("slices: [line]", "slice: [line]", "20: evaluation.slice: unknown key; did you mean 'slices'? allowed: interval"),
         ("name: floor, prove", "name: floor, proof: x, prove", "25: gates.claims[1].proof: unknown key; did you mean 'prove'?"),
@@ -126,8 +126,8 @@ def test_a_section_or_key_that_does_not_exist_is_refused(tmp_path: Path, name: s
         ("title: Will", "title: [Will", "is not YAML"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_named_with_line_path_and_what_is_allowed(tmp_path: Path, old: str, new: str, said: str) -> None:
-    assert said in refusal(tmp_path, old=old, new=new)
+def test_a_mistake_is_named_with_line_path_and_what_is_allowed(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert message in refusal(tmp_path, old=old, new=new)
 
 
 def test_a_regression_has_no_decision_and_its_own_metrics(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_contract_is_imported_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("contract", "said"),
+    ("contract", "message"),
     [
         (None, "contract.py: the file is missing; the contract of 'trains' declares"),
         ("import nothing_like_this", "cannot be imported: ModuleNotFoundError"),
@@ -193,14 +193,14 @@ def test_a_contract_is_imported_once(tmp_path: Path) -> None:
         (CONTRACT.replace("Features = Stops", "Features = 3"), "Features is not a pandera DataFrameModel"),
     ],
 )  # fmt: skip
-def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str | None, said: str) -> None:
+def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str | None, message: str) -> None:
     product: Product = load(folder(tmp_path, contract=contract))
-    with pytest.raises(ProductError, match=said):
+    with pytest.raises(ProductError, match=message):
         _ = product.contract
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
+    ("column", "message"),
     [
         ("stopp", "'stopp' is not a column of Request; did you mean 'stop'? allowed: platform, stop"),
         ("height", "'height' holds Float64, not text or whole numbers; allowed: platform, stop"),
@@ -208,7 +208,7 @@ def test_a_contract_that_cannot_be_used_is_refused(tmp_path: Path, contract: str
         ("is_open", "'is_open' holds Boolean"),
     ],
 )
-def test_a_policy_for_categories_needs_a_request_column_that_holds_them(tmp_path: Path, column: str, said: str) -> None:
+def test_a_policy_for_categories_needs_a_request_column_that_holds_them(tmp_path: Path, column: str, message: str) -> None:
     fields = "stop: str\n    platform: int\n    height: float\n    departs_at: datetime\n    is_open: bool"
     spec = SPEC.replace("smoke_rows: 200", f"unknown_categories: {{stop: refuse, platform: score, {column}: score}}")
     product = load(folder(tmp_path, spec=spec, contract=CONTRACT.replace("stop: str", fields)))
@@ -216,7 +216,7 @@ def test_a_policy_for_categories_needs_a_request_column_that_holds_them(tmp_path
         _ = product.contract
     (problem,) = caught.value.problems
     assert problem.startswith(f"{product.folder / 'product.yaml'}:26: endpoint.unknown_categories.{column}: ")
-    assert said in problem
+    assert message in problem
 
 
 def test_the_schema_for_editors_is_that_of_the_code_and_takes_the_product() -> None:

@@ -18,17 +18,17 @@ FLOOR = r"    - \{name: floor.*\}"
 
 def judged(folder: Path, declared: str, claim: str) -> Home:
     """The shop's second day, with a simple model and one more claim."""
-    made = shop(
+    own_home = shop(
         folder,
         (FLOOR, f"    - {{name: floor, prove: roc_auc(candidate) > 0.05}}\n    - {{name: beats, prove: {claim}}}"),
         (r"  claims:", f"  baselines: {{baseline: {declared}}}\n  claims:"),
         (r"alpha: 0\.45", "alpha: 0.1"),
     )
-    deliver(made, FIRST, SECOND)
-    assert made.run(FIRST, only=DATA).success
-    run = made.run(SECOND, only=PATH)
+    deliver(own_home, FIRST, SECOND)
+    assert own_home.run(FIRST, only=DATA).success
+    run = own_home.run(SECOND, only=PATH)
     assert not run.errors, run.errors
-    return made
+    return own_home
 
 
 @pytest.fixture(scope="module")
@@ -64,16 +64,16 @@ def test_its_scores_are_judged_again_like_the_others(beaten: Home) -> None:
         return frame.with_columns(baseline=pl.col("came_back").cast(pl.Float64))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(lineage.snapshots), "frame", lambda _, *asked: harder(*asked))
-        (found,) = contradictions(lineage, beaten.product, evaluation)
-        assert found.startswith("its stored scores give INCONCLUSIVE, not ACCEPT: beats: ")
-        patch.setattr(type(lineage.snapshots), "frame", lambda _, *asked: read(*asked).drop("baseline", strict=False))
+        patch.setattr(type(lineage.snapshots), "frame", lambda _, *arguments: harder(*arguments))
+        (contradiction,) = contradictions(lineage, beaten.product, evaluation)
+        assert contradiction.startswith("its stored scores give INCONCLUSIVE, not ACCEPT: beats: ")
+        patch.setattr(type(lineage.snapshots), "frame", lambda _, *arguments: read(*arguments).drop("baseline", strict=False))
         assert contradictions(lineage, beaten.product, evaluation) == ["there are no stored scores of the baseline"]
 
 
 def test_who_does_not_beat_it_is_withheld(tmp_path: Path) -> None:
-    made = judged(tmp_path, "{linear: [amount]}", "log_loss(candidate) - log_loss(baseline) < 0")
-    verdict = EvaluationFacts.of(made.get("evaluation", SECOND)).verdict
+    judged_home = judged(tmp_path, "{linear: [amount]}", "log_loss(candidate) - log_loss(baseline) < 0")
+    verdict = EvaluationFacts.of(judged_home.get("evaluation", SECOND)).verdict
     assert verdict.decision != "ACCEPT"
     assert any(reason.startswith("beats: ") for reason in verdict.reasons)
-    assert made.current("release", SECOND) is None
+    assert judged_home.current("release", SECOND) is None

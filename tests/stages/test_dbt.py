@@ -115,9 +115,9 @@ def test_a_model_that_fails_on_the_data_is_named_with_its_error_and_file(dbt: Db
     product = own_copy(tmp_path, {"flights_planes.sql": _planes("cast(manufacturer as integer)")})
     with pytest.raises(DbtFailed, match="flights_planes") as failure:
         dbt.build(product, sources=sources, partition=PARTITION)
-    told = str(failure.value)
-    assert "Conversion Error" in told
-    assert "target/compiled/ml_assets/models/flights/flights_planes.sql" in told
+    message = str(failure.value)
+    assert "Conversion Error" in message
+    assert "target/compiled/ml_assets/models/flights/flights_planes.sql" in message
 
 
 @pytest.mark.long

@@ -24,16 +24,16 @@ Tables = dict[str, pl.DataFrame]
 def dataset(product: Product, delivered: dict[str, bytes], window: tuple[datetime, datetime] | None) -> Tables:
     """The rows of a delivery that keep the contract."""
     raw = {t: read_delivery(content, table=product.table(t), name=t) for t, content in delivered.items()}
-    found = audit(raw, product=product, partition_window=window)
-    found.raise_if_breached(product=product.name, partition=None)
-    return {name: table.valid for name, table in found.tables.items()}
+    audited = audit(raw, product=product, partition_window=window)
+    audited.raise_if_breached(product=product.name, partition=None)
+    return {name: table.valid for name, table in audited.tables.items()}
 
 
 def features_of_the_year(product: Product, folder: Path) -> dict[str, pl.DataFrame]:
     """Each month's features as the path assembles them, by dbt from the month and the one before."""
     dbt, year, calendar = Dbt(folder / "dbt"), Year.open(), partitions_of(product)
     files: dict[str, list[Path]] = {}
-    made = {}
+    frames_now = {}
     for name, frame in dataset(product, year.reference(), None).items():
         files[f"reference.{name}"] = [folder / f"{name}.parquet"]
         frame.write_parquet(files[f"reference.{name}"][0])
@@ -44,8 +44,8 @@ def features_of_the_year(product: Product, folder: Path) -> dict[str, pl.DataFra
         built = dbt.build(product, sources=files, partition=(key, *calendar.window(key)))
         frames = {"requests": built.requests, "labels": built.labels, "features": built.features}
         output = assemble(product=product, **frames, lookups=built.lookups, sql=built.features_sql)
-        made[key] = pl.read_parquet(output.files["features.parquet"])
-    return made
+        frames_now[key] = pl.read_parquet(output.files["features.parquet"])
+    return frames_now
 
 
 @pytest.mark.long
@@ -54,7 +54,7 @@ def test_trained_to_september_the_model_reaches_its_accuracy_on_the_rest_of_the_
     year = features_of_the_year(product, tmp_path)
     fitted = fit(pl.concat(list(year.values())[:9]), product=product, columns=model_columns(product))
     tested = labelled(pl.concat(list(year.values())[9:]), label=product.features.label)
-    found = evaluate(
+    audited = evaluate(
         task=product.task,
         y=tested[product.features.label].cast(pl.Float64),
         scores={"candidate": score_frame(load_model(fitted.content, product.task), tested, fitted.features)},
@@ -63,7 +63,7 @@ def test_trained_to_september_the_model_reaches_its_accuracy_on_the_rest_of_the_
         threshold=product.decision.threshold if product.decision else None,
         level=0.95,
     )
-    measured = found.comparison("roc_auc")
+    measured = audited.comparison("roc_auc")
     assert measured is not None
     assert product.model.iterations == 100
     assert (fitted.rows, tested.height) == (244_646, 82_616)

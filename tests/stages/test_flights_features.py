@@ -44,11 +44,11 @@ def test_labels_say_thirty_minutes_or_more_and_nothing_of_flights_that_never_arr
 def test_a_trailing_rate_counts_the_seven_days_strictly_before_the_day(built: Built, rate: str) -> None:
     keys = RATES[rate]
     known = tables()["flights"].drop_nulls("arr_delay").with_columns(day=pl.col("time_hour").dt.date())
-    asked = built.features.with_columns(day=_local_day("scheduled_at"))
+    questions = built.features.with_columns(day=_local_day("scheduled_at"))
     for day in (date(2013, 1, 2), date(2013, 1, 5), date(2013, 1, 12)):
         seen = known.filter(pl.col("day").is_between(day - timedelta(days=7), day - timedelta(days=1)))
         expected = seen.group_by(keys).agg((pl.col("arr_delay") >= 30).mean().alias("expected"))
-        pair = asked.filter(pl.col("day") == day).join(expected, on=keys, how="left")
+        pair = questions.filter(pl.col("day") == day).join(expected, on=keys, how="left")
         assert pair["expected"].count() > 100
         assert pair[rate].equals(pair["expected"].rename(rate), null_equal=True)
 

@@ -30,29 +30,29 @@ pytestmark = pytest.mark.timeout(900)  # three days are taken to production firs
 @pytest.fixture(scope="module")
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Three days with the first SQL; the release of the third serves."""
-    made = shop(tmp_path_factory.mktemp("old"), ("\nmonitoring:", "\nrebuild: {most: 0}\n\nmonitoring:"))
-    deliver(made, *OLD)
-    assert made.run(OLD[0], only=DATA).success
+    own_home = shop(tmp_path_factory.mktemp("old"), ("\nmonitoring:", "\nrebuild: {most: 0}\n\nmonitoring:"))
+    deliver(own_home, *OLD)
+    assert own_home.run(OLD[0], only=DATA).success
     for day, selected in ((OLD[1], RELEASED), (OLD[2], PATH)):
-        run = made.run(day, only=selected)
+        run = own_home.run(day, only=selected)
         assert run.success, run.errors
-    assert made.answering() is not None
-    yield made
-    made.close()
+    assert own_home.answering() is not None
+    yield own_home
+    own_home.close()
 
 
 @pytest.fixture
 def copies(old: Home, tmp_path: Path) -> Iterator[Copies]:
     """Copies of the three days, each in a home of its own."""
-    made: list[Home] = []
+    homes: list[Home] = []
 
     def copy() -> Home:
-        made.append(old.copy(tmp_path / f"copy{len(made)}"))
-        return made[-1]
+        homes.append(old.copy(tmp_path / f"copy{len(homes)}"))
+        return homes[-1]
 
     yield copy
-    for each in made:
-        each.close()
+    for source in homes:
+        source.close()
 
 
 @pytest.fixture
@@ -60,12 +60,12 @@ def copy(copies: Copies) -> Home:
     return copies()
 
 
-def times_1000(made: Home) -> None:
-    made.edit("dbt/shop_features.sql", ("amount, items", "amount * 1000 as amount, items"))
+def times_1000(own_home: Home) -> None:
+    own_home.edit("dbt/shop_features.sql", ("amount, items", "amount * 1000 as amount, items"))
 
 
-def frame(made: Home, manifest: Manifest, member: str = "features.parquet") -> pl.DataFrame:
-    return made.space.lineage.handle(manifest).frame(member)
+def frame(own_home: Home, manifest: Manifest, member: str = "features.parquet") -> pl.DataFrame:
+    return own_home.space.lineage.handle(manifest).frame(member)
 
 
 # --- rebuilt first
@@ -74,63 +74,63 @@ def frame(made: Home, manifest: Manifest, member: str = "features.parquet") -> p
 @pytest.fixture(scope="module")
 def after(old: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, Run, dict[str, int]]]:
     """A fourth day after a change of features.sql, its run, and how the ledger was before."""
-    made = old.copy(tmp_path_factory.mktemp("after"))
-    times_1000(made)
-    deliver(made, NEW)
-    before = made.counts()
-    run = made.run(NEW, only=PATH)
+    own_home = old.copy(tmp_path_factory.mktemp("after"))
+    times_1000(own_home)
+    deliver(own_home, NEW)
+    before = own_home.counts()
+    run = own_home.run(NEW, only=PATH)
     assert run.success, run.errors
-    yield made, run, before
-    made.close()
+    yield own_home, run, before
+    own_home.close()
 
 
 After = tuple[Home, Run, dict[str, int]]
 
 
 def test_spam_features_changed_training_sees_what_serving_sees(old: Home, after: After) -> None:
-    made, _, _ = after
-    model = made.get("model", NEW)
+    own_home, _, _ = after
+    model = own_home.get("model", NEW)
     assert model.facts["train"] == list(OLD)
-    for each in made.space.lineage.inputs(model):
-        now, was = frame(made, each), frame(made, old.get("features", each.partition))
-        assert each.id == made.get("features", each.partition).id
+    for source in own_home.space.lineage.inputs(model):
+        now, was = frame(own_home, source), frame(own_home, old.get("features", source.partition))
+        assert source.id == own_home.get("features", source.partition).id
         assert np.allclose(now["amount"], 1000 * was["amount"], equal_nan=True)
         assert now["amount"].mean() > 10_000  # type: ignore[operator]
-    shipped = made.space.snapshots.read(made.get("release", NEW).snapshot, "features.sql").decode()
+    shipped = own_home.space.snapshots.read(own_home.get("release", NEW).snapshot, "features.sql").decode()
     assert "* 1000" in shipped
-    assert made.answering() == made.get("release", NEW).facts["release"]
+    assert own_home.answering() == own_home.get("release", NEW).facts["release"]
 
 
 def test_what_was_rebuilt_is_in_the_runs_events_with_the_results_of_its_checks(after: After) -> None:
-    made, run, _ = after
+    own_home, run, _ = after
     assert run.rebuilt == {("features", day): True for day in OLD}
     for day in OLD:
         claims = {claim for stage, key, claim in run.rebuilt_checks if (stage, key) == ("features", day)}
         assert claims >= {"no_leakage", "requests_are_unique"}
-        evidence = made.space.ledger.evidence(made.get("features", day).id)
+        evidence = own_home.space.ledger.evidence(own_home.get("features", day).id)
         assert claims <= evidence.keys()
     assert all(run.rebuilt_checks.values())
 
 
 def test_older_evaluations_and_releases_stay_and_one_look_is_charged(old: Home, after: After) -> None:
-    made, _, before = after
+    own_home, _, before = after
     for stage in ("evaluation", "release", "model"):
         for day in OLD[1:]:
-            assert made.get(stage, day).id == old.get(stage, day).id
-    assert made.counts()["look"] == before["look"] + 1
+            assert own_home.get(stage, day).id == old.get(stage, day).id
+    assert own_home.counts()["look"] == before["look"] + 1
 
 
 def test_the_champion_is_scored_on_the_features_of_its_own_sql(old: Home, after: After) -> None:
-    made, _, _ = after
-    evaluation = made.get("evaluation", NEW)
-    champion = made.space.lineage.handle(old.get("release", OLD[-1]))
+    own_home, _, _ = after
+    evaluation = own_home.get("evaluation", NEW)
+    champion = own_home.space.lineage.handle(old.get("release", OLD[-1]))
     assert evaluation.facts["champion"]["release"] == champion.manifest.facts["release"]
-    requests = frame(made, made.get("features", NEW), "requests.parquet")
+    requests = frame(own_home, own_home.get("features", NEW), "requests.parquet")
     own = requests.with_columns(hour=pl.col("placed_at").dt.hour().cast(pl.Int64))
     expected = score_frame(
         load_model(champion.members["model.cbm"], task="binary"), own, champion.json("bundle.json")["features"]
     )
-    scored = requests.select("id").join(frame(made, evaluation, "scores.parquet"), on="id", how="left", maintain_order="left")
+    scored = requests.select("id").join(frame(own_home, evaluation, "scores.parquet"), on="id", how="left", maintain_order="left")
     assert scored["champion"].to_numpy().tolist() == expected.tolist()
     assert len(set(expected)) > 3
     assert evaluation.facts["metrics"]["roc_auc"]["champion"]["value"] > 0.6
@@ -158,7 +158,7 @@ def test_the_command_line_shows_a_rebuild_and_does_not_count_it_as_this_partitio
     assert "3 stale snapshots of 3 partitions are rebuilt first\n" in shown
     assert "rebuilding 3 of 3: features 2024-03-03 (" in shown
     assert "more than rebuild.most (0)" in shown
-    assert list(progress.stages) == list(run.made)
+    assert list(progress.stages) == list(run.materialized)
     assert f"{len(PATH)} made, 0 reused, 3 rebuilt" in shown
 
 
@@ -170,22 +170,22 @@ def test_a_stage_that_is_picked_alone_refuses_stale_inputs_by_name(copy: Home, s
     times_1000(copy)
     before = copy.counts()
     run = copy.run(OLD[-1], only=[stage])
-    assert run.made == {}
+    assert run.materialized == {}
     assert f"shop/{stage} 2024-03-03 reads what is stale: features 2024-03-01" in run.errors[stage]
     assert "dbt/shop_features.sql" in run.errors[stage]
     assert "`ml-assets run shop --partition 2024-03-03` rebuilds it first" in run.errors[stage]
     assert copy.counts() == before
 
 
-def _contract(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    made.edit("contract.py", ('max_quarantined": 0.2', 'max_quarantined": 0.3'))
+def _contract(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_home.edit("contract.py", ('max_quarantined": 0.2', 'max_quarantined": 0.3'))
 
 
-def _section(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    made.edit("product.yaml", ("lookback: 0", "lookback: 1"))
+def _section(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_home.edit("product.yaml", ("lookback: 0", "lookback: 1"))
 
 
-def _library(made: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def _library(own_home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     version = stages._version
     monkeypatch.setattr(stages, "_version", lambda name: "99" if name == "duckdb" else version(name))
 
@@ -210,7 +210,7 @@ def test_every_kind_of_change_is_rebuilt_before_training(copy: Home, what: str, 
     assert run.success, run.errors
     assert set(run.rebuilt) == expected
     assert all(run.rebuilt_checks.values())
-    assert run.made["model"] is (what != "a library"), "equal features of another library are no other input"
+    assert run.materialized["model"] is (what != "a library"), "equal features of another library are no other input"
 
 
 @pytest.mark.long
@@ -248,23 +248,23 @@ def test_raw_whose_bytes_are_gone_everywhere_is_refused_by_name(copy: Home) -> N
     run = copy.run(OLD[1], only=(*DATA, "model"))
     assert "shop/raw 2024-03-01 is stale and cannot be rebuilt" in run.errors["features"]
     assert "deliver it again: `ml-assets deliver shop TABLE FILE --partition 2024-03-01`" in run.errors["features"]
-    assert "model" not in run.made
+    assert "model" not in run.materialized
 
 
-def _forget_delivery(made: Home, day: str) -> None:
-    for path in made.space.landing.partition_files(made.product, day).values():
+def _forget_delivery(own_home: Home, day: str) -> None:
+    for path in own_home.space.landing.partition_files(own_home.product, day).values():
         path.unlink()
 
 
 # --- the lock
 
 
-def _another(made: Home, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+def _another(own_home: Home, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     """Publish other features of a day that was trained on, after the evaluation; and let nobody notice before the lock."""
-    features = made.get("features", OLD[0])
+    features = own_home.get("features", OLD[0])
     recipe = replace(features.recipe, **{k: v for k, v in changes.items() if k in ("code", "config", "environment")})
     version = changes.get("data_version", features.data_version)
-    made.space.ledger.publish(replace(features, recipe=recipe, data_version=version), run="another")
+    own_home.space.ledger.publish(replace(features, recipe=recipe, data_version=version), run="another")
     monkeypatch.setattr(release_asset, "refuse_stale", lambda *_: None)
 
 
@@ -283,7 +283,7 @@ def test_a_release_is_refused_whose_model_is_of_another_generation(
     _another(copy, monkeypatch, **changes)
     before = copy.counts()
     run = copy.run(OLD[-1], only=["release"])
-    assert "release" not in run.made
+    assert "release" not in run.materialized
     assert reason in run.errors["release"]
     assert "`ml-assets run shop --partition 2024-03-03`" in run.errors["release"]
     assert copy.counts()["refusal"] == before.get("refusal", 0) + 1
@@ -303,7 +303,7 @@ def test_an_evaluation_of_features_of_two_definitions_is_refused(copy: Home, mon
     monkeypatch.setattr(evaluation, "refuse_stale", lambda *_: None)
     model = copy.get("model", OLD[-1])
     features = copy.get("features", OLD[0])
-    inputs = tuple(features.as_input() if each.partition == OLD[0] else each for each in model.recipe.inputs)
+    inputs = tuple(features.as_input() if source.partition == OLD[0] else source for source in model.recipe.inputs)
     copy.space.ledger.publish(replace(model, recipe=replace(model.recipe, inputs=inputs)), run="another")
     run = copy.run(OLD[-1], only=["evaluation"])
     assert "were made by another definition than those of 2024-03-01" in run.errors["evaluation"]

@@ -26,27 +26,27 @@ NOWHERE = "http://127.0.0.1:9"
 
 @pytest.fixture(scope="module")
 def homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Home]]:
-    made: list[Home] = []
-    yield made
-    for each in made:
-        each.close()
+    homes: list[Home] = []
+    yield homes
+    for home in homes:
+        home.close()
 
 
 @pytest.fixture(scope="module")
 def plain(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> Home:
     """Two days of the shop as it is, the second judged."""
-    made = shop(tmp_path_factory.mktemp("plain"))
-    homes.append(made)
-    deliver(made, FIRST, SECOND)
-    judged(made)
-    return made
+    own_home = shop(tmp_path_factory.mktemp("plain"))
+    homes.append(own_home)
+    deliver(own_home, FIRST, SECOND)
+    judged(own_home)
+    return own_home
 
 
-def judged(made: Home, *also: str) -> Run:
+def judged(own_home: Home, *also: str) -> Run:
     """Two days, the second up to the verdict."""
-    first = made.run(FIRST, only=DATA)
+    first = own_home.run(FIRST, only=DATA)
     assert first.success, first.errors
-    run = made.run(SECOND, only=(*JUDGED, *also))
+    run = own_home.run(SECOND, only=(*JUDGED, *also))
     assert run.success, run.errors
     return run
 
@@ -56,16 +56,16 @@ def judged(made: Home, *also: str) -> Run:
 
 @pytest.mark.long
 def test_one_class_window(plain: Home, tmp_path: Path) -> None:
-    made = plain.copy(tmp_path / "copy")
-    deliver(made, THIRD, came_back=0)
-    run = made.run(THIRD, only=(*JUDGED, "release", "report"))
+    own_home = plain.copy(tmp_path / "copy")
+    deliver(own_home, THIRD, came_back=0)
+    run = own_home.run(THIRD, only=(*JUDGED, "release", "report"))
     assert run.success, run.errors
-    assert "release" not in run.made
-    verdict = made.get("evaluation", THIRD).facts["verdict"]
+    assert "release" not in run.materialized
+    verdict = own_home.get("evaluation", THIRD).facts["verdict"]
     assert verdict["decision"] == "INCONCLUSIVE"
     assert "the test window holds too little to decide: 0 positives" in verdict["reasons"][0]
-    assert made.get("report", THIRD).partition == THIRD
-    made.close()
+    assert own_home.get("report", THIRD).partition == THIRD
+    own_home.close()
 
 
 @pytest.mark.long
@@ -77,13 +77,13 @@ def test_one_class_window(plain: Home, tmp_path: Path) -> None:
     ],
 )
 def test_boolean_and_float_labels_are_judged_as_0_and_1(plain: Home, tmp_path: Path, kind: str, yes: str, no: str) -> None:
-    made = shop(tmp_path, contract=[(LABEL, f"came_back: {kind}")])
-    deliver(made, FIRST, SECOND, came_back=lambda _, row: yes if row["came_back"] else no)
-    judged(made)
-    found, expected = (home.get("evaluation", SECOND).facts for home in (made, plain))
-    assert found["metrics"] == expected["metrics"]
-    assert found["verdict"]["decision"] == expected["verdict"]["decision"] == "ACCEPT"
-    made.close()
+    own_home = shop(tmp_path, contract=[(LABEL, f"came_back: {kind}")])
+    deliver(own_home, FIRST, SECOND, came_back=lambda _, row: yes if row["came_back"] else no)
+    judged(own_home)
+    facts, expected = (home.get("evaluation", SECOND).facts for home in (own_home, plain))
+    assert facts["metrics"] == expected["metrics"]
+    assert facts["verdict"]["decision"] == expected["verdict"]["decision"] == "ACCEPT"
+    own_home.close()
 
 
 @pytest.mark.long
@@ -94,26 +94,26 @@ def test_boolean_feature_and_large_numbers(tmp_path: Path) -> None:
     def amount(_: int, row: Row) -> int:
         return large + int(row["amount"])
 
-    made = shop(tmp_path, contract=kinds)
-    deliver(made, FIRST, SECOND, items=lambda _, row: "true" if row["items"] > 4 else "false", amount=amount)
-    judged(made, "report")
-    kept = made.space.lineage.handle(made.get("dataset", SECOND)).frame("orders.parquet")
+    own_home = shop(tmp_path, contract=kinds)
+    deliver(own_home, FIRST, SECOND, items=lambda _, row: "true" if row["items"] > 4 else "false", amount=amount)
+    judged(own_home, "report")
+    kept = own_home.space.lineage.handle(own_home.get("dataset", SECOND)).frame("orders.parquet")
     assert (kept.schema["items"], kept.schema["amount"]) == (pl.Boolean, pl.Int64)
     assert kept["amount"].max() > 2**53 > kept["amount"].min()  # type: ignore[operator]
     assert len({int(value) - large for value in kept["amount"]}) > 30
-    facts = made.get("evaluation", SECOND).facts
+    facts = own_home.get("evaluation", SECOND).facts
     assert facts["verdict"]["decision"] == "ACCEPT"
     assert facts["metrics"]["roc_auc"]["candidate"]["value"] is not None
-    page = made.space.lineage.handle(made.get("report", SECOND)).read("report.html").decode()
+    page = own_home.space.lineage.handle(own_home.get("report", SECOND)).read("report.html").decode()
     assert "current rows" in page
-    made.close()
+    own_home.close()
 
 
 @pytest.mark.long
 def test_verdict_without_evaluation_uses_up_no_promotion(plain: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = plain.copy(tmp_path / "copy")
-    made.edit("product.yaml", ("ships: 6", "ships: 1"))
-    deliver(made, THIRD)
+    own_home = plain.copy(tmp_path / "copy")
+    own_home.edit("product.yaml", ("ships: 6", "ships: 1"))
+    deliver(own_home, THIRD)
     with monkeypatch.context() as patch:
         judge = evaluation_builder.judge_candidate
 
@@ -122,15 +122,15 @@ def test_verdict_without_evaluation_uses_up_no_promotion(plain: Home, tmp_path: 
             raise OSError("No space left on device")
 
         patch.setattr(evaluation_builder, "judge_candidate", judged_and_lost)
-        lost = made.run(THIRD, only=JUDGED)
+        lost = own_home.run(THIRD, only=JUDGED)
     assert list(lost.errors) == ["evaluation"]
-    window = Budget(made.space.ledger).window(made.product, [THIRD])
+    window = Budget(own_home.space.ledger).window(own_home.product, [THIRD])
     assert (len(window.looks), window.ships, window.why_retired) == (1, 0, "")
-    assert made.run(THIRD, only=JUDGED).success
-    assert made.get("evaluation", THIRD).facts["verdict"]["decision"] == "ACCEPT"
-    window = Budget(made.space.ledger).window(made.product, [THIRD])
+    assert own_home.run(THIRD, only=JUDGED).success
+    assert own_home.get("evaluation", THIRD).facts["verdict"]["decision"] == "ACCEPT"
+    window = Budget(own_home.space.ledger).window(own_home.product, [THIRD])
     assert (len(window.looks), window.ships) == (1, 1)
-    made.close()
+    own_home.close()
 
 
 # --- leaves
@@ -143,12 +143,12 @@ class Gone(Exception):
 @pytest.fixture(scope="module")
 def left_out(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Run]:
     """The whole path while Evidently and a picture fail and MLflow is away."""
-    made = shop(tmp_path_factory.mktemp("left_out"))
-    deliver(made, FIRST, SECOND)
-    assert made.run(FIRST, only=DATA).success
-    made.close()
-    environ = {**made.space.settings.environ(), "ML_ASSETS_MLFLOW": NOWHERE}
-    away = Home(made.folder, made.name)
+    own_home = shop(tmp_path_factory.mktemp("left_out"))
+    deliver(own_home, FIRST, SECOND)
+    assert own_home.run(FIRST, only=DATA).success
+    own_home.close()
+    environ = {**own_home.space.settings.environ(), "ML_ASSETS_MLFLOW": NOWHERE}
+    away = Home(own_home.folder, own_home.name)
     vars(away)["space"] = Workspace(settings(environ))
 
     def fails(*_: object, **__: object) -> bytes:
@@ -164,42 +164,42 @@ def left_out(homes: list[Home], tmp_path_factory: pytest.TempPathFactory) -> tup
     run = away.run(SECOND, leaves=LEAVES)
     patch.undo()
     away.close()
-    back = Home(made.folder, made.name)
+    back = Home(own_home.folder, own_home.name)
     homes.append(back)
     return back, run
 
 
 def test_what_cannot_be_drawn_is_left_out_by_name_and_the_release_is_promoted(left_out: tuple[Home, Run]) -> None:
-    made, _run = left_out
-    assert made.answering() == made.get("release", SECOND).facts["release"]
-    report = made.get("report", SECOND)
+    own_home, _run = left_out
+    assert own_home.answering() == own_home.get("release", SECOND).facts["release"]
+    report = own_home.get("report", SECOND)
     picture = "the claims (Gone: nothing <drawn>)"
     assert report.facts["left_out"] == [picture, f"Evidently's page (Gone: it would say {[picture]})"]
-    members = made.space.lineage.handle(report).members
+    members = own_home.space.lineage.handle(report).members
     assert {"report.html", "plots/roc.svg", "plots/learning_curve.svg", "plots/feature_importance.svg"} <= members.keys()
     assert "the claims (Gone: nothing &lt;drawn&gt;), Evidently&#x27;s page (Gone: " in members["report.html"].read_text()
 
 
 def test_while_mlflow_is_away_only_tracking_fails(left_out: tuple[Home, Run]) -> None:
-    made, run = left_out
+    own_home, run = left_out
     assert list(run.errors) == ["tracking"]
-    assert made.current("tracking", SECOND) is None
+    assert own_home.current("tracking", SECOND) is None
     assert {"release", "report", "endpoint/production"} <= run.computed
 
 
 @pytest.mark.long
 def test_no_manifest_upstream_of_the_endpoint_names_an_mlflow_run(left_out: tuple[Home, Run]) -> None:
     """After MLflow came back: running again makes only tracking, which is linked to its evaluation in the ledger."""
-    made, _ = left_out
-    again = made.run(SECOND, leaves=LEAVES)
+    own_home, _ = left_out
+    again = own_home.run(SECOND, leaves=LEAVES)
     assert again.success, again.errors
     assert again.computed - {"endpoint/staging", "endpoint/production"} == {"tracking"}
-    tracking = made.get("tracking", SECOND)
+    tracking = own_home.get("tracking", SECOND)
     mlflow_run = tracking.facts["mlflow_run"]
     assert tracking.facts["version"] == "1"
-    assert made.get("evaluation", SECOND).id in {each.manifest for each in tracking.recipe.inputs}
+    assert own_home.get("evaluation", SECOND).id in {source.manifest for source in tracking.recipe.inputs}
     for stage in UPSTREAM:
-        manifest = made.get(stage, SECOND)
+        manifest = own_home.get(stage, SECOND)
         assert "mlflow" not in json.dumps(manifest.to_dict()), stage
-        for member, path in made.space.lineage.handle(manifest).members.items():
+        for member, path in own_home.space.lineage.handle(manifest).members.items():
             assert mlflow_run.encode() not in path.read_bytes(), (stage, member)

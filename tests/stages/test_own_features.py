@@ -29,27 +29,27 @@ ITEMS = r"    items: int = pa.Field\(nullable=True\)\n"
 def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Two days of the shop with a lookup, the usual price by city of the day; the release of the second serves."""
     typical = ("    hour: int = ", "    typical: float = pa.Field(nullable=True)\n    hour: int = ")
-    made = shop(
+    own_home = shop(
         tmp_path_factory.mktemp("old"), contract=[typical], dbt={"shop_cities.sql": CITIES, "shop_features.sql": FEATURES}
     )
-    deliver(made, FIRST, SECOND, THIRD)
-    assert made.run(FIRST, only=DATA).success
-    run = made.run(SECOND, only=PATH)
+    deliver(own_home, FIRST, SECOND, THIRD)
+    assert own_home.run(FIRST, only=DATA).success
+    run = own_home.run(SECOND, only=PATH)
     assert run.success, run.errors
-    assert made.answering() == made.get("release", SECOND).facts["release"]
-    yield made
-    made.close()
+    assert own_home.answering() == own_home.get("release", SECOND).facts["release"]
+    yield own_home
+    own_home.close()
 
 
 @pytest.fixture
 def copy(old: Home, tmp_path: Path) -> Iterator[Home]:
-    made = old.copy(tmp_path / "copy")
-    yield made
-    made.close()
+    own_home = old.copy(tmp_path / "copy")
+    yield own_home
+    own_home.close()
 
 
-def served(made: Home) -> Handle:
-    return made.space.lineage.handle(made.get("release", SECOND))
+def served(own_home: Home) -> Handle:
+    return own_home.space.lineage.handle(own_home.get("release", SECOND))
 
 
 def test_a_bundles_own_features_are_those_that_were_stored_for_it(old: Home) -> None:
@@ -73,7 +73,7 @@ def test_the_champion_is_scored_with_the_lookups_that_it_ships(copy: Home) -> No
     with_its_own = features.drop("typical").join(shipped, on="city", how="left", maintain_order="left")
     about = release.json("bundle.json")["features"]
     model = load_model(release.members["model.cbm"], task="binary")
-    expected, others = (score_frame(model, each, about).tolist() for each in (with_its_own, features))
+    expected, others = (score_frame(model, features, about).tolist() for features in (with_its_own, features))
     scores = copy.space.lineage.handle(copy.get("evaluation", THIRD)).frame("scores.parquet")
     assert features.select("id").join(scores, on="id", how="left", maintain_order="left")["champion"].to_list() == expected
     assert not with_its_own["typical"].equals(features["typical"])
@@ -89,7 +89,7 @@ def test_a_feature_column_that_the_sql_drops_does_not_stop_the_champion_from_bei
     facts = copy.get("evaluation", THIRD).facts
     assert facts["champion"]["release"] == served(copy).manifest.facts["release"]
     assert {"candidate", "champion"} <= facts["metrics"]["roc_auc"].keys()
-    names = [each["name"] for each in copy.space.lineage.handle(copy.get("model", THIRD)).json("model.json")["features"]]
+    names = [features["name"] for features in copy.space.lineage.handle(copy.get("model", THIRD)).json("model.json")["features"]]
     assert names == ["city", "amount", "typical", "hour"]
     assert copy.answering() == copy.get("release", THIRD).facts["release"]
 
@@ -101,7 +101,7 @@ def test_a_champion_whose_request_column_is_gone_leaves_the_verdict_to_a_person(
     copy.edit("contract.py", (rf"{ITEMS}    typical", "    typical"), (rf"{ITEMS}\n    class Config", "\n    class Config"))
     before = copy.answering()
     run = copy.run(THIRD, only=PATH)
-    assert run.made.keys() & set(RELEASED) == set(), run.made
+    assert run.materialized.keys() & set(RELEASED) == set(), run.materialized
     assert run.errors == {}
     verdict = copy.get("evaluation", THIRD).facts["verdict"]
     reason = f"release {before} takes requests with items, which today's requests do not have"

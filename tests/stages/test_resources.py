@@ -33,8 +33,8 @@ def described(home: Home, environ: dict[str, str]) -> tuple[dict[str, ResourceSn
     """What Dagster's pages are told of each resource; and all that they are told of everything, as text."""
     current = settings({"ML_ASSETS_HOME": str(home.folder), **environ})
     definitions = build_defs({"shop": home.product}, resources_of(current))
-    found = RepositorySnap.from_def(definitions.get_repository_def())
-    return {each.name: each for each in found.resources or ()}, serialize_value(found)
+    snap = RepositorySnap.from_def(definitions.get_repository_def())
+    return {resource.name: resource for resource in snap.resources or ()}, serialize_value(snap)
 
 
 def test_an_asset_uses_the_resource_that_replaces_another(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_dagster_is_told_what_each_asset_uses_and_how_it_is_configured(tmp_path:
     assert resources["snapshots"].configured_values["url"] == '"s3://bucket/store"'
     assert resources["landing"].configured_values == {"folder": f'"{tmp_path / "landing"}"'}
     assert set(resources["lineage"].nested_resources) == {"snapshots", "ledger"}
-    users = {name: {"/".join(key.path[1:]) for key in each.asset_keys_using} for name, each in resources.items()}
+    users = {name: {"/".join(key.path[1:]) for key in resource.asset_keys_using} for name, resource in resources.items()}
     assert users["landing"] == {"raw", "features"}
     assert users["tracking"] == {"tracking"}
     assert users["endpoints"] == {"endpoint/staging", "endpoint/production"}

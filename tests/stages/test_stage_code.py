@@ -63,10 +63,10 @@ def move(module: str, to: str) -> Edit:
     new_parent, _, new_name = to.rpartition(".")
 
     def moved(texts: Texts) -> Texts:
-        def apart(found: re.Match[str]) -> str:
-            others = [each for each in found[2].split(", ") if each != name]
-            kept = [f"{found[1]}from {parent} import {', '.join(others)}"] if others else []
-            return "\n".join([*kept, f"{found[1]}from {new_parent} import {new_name} as {name}"])
+        def apart(match: re.Match[str]) -> str:
+            others = [name_ for name_ in match[2].split(", ") if name_ != name]
+            kept = [f"{match[1]}from {parent} import {', '.join(others)}"] if others else []
+            return "\n".join([*kept, f"{match[1]}from {new_parent} import {new_name} as {name}"])
 
         def renamed(text: str) -> str:
             text = re.sub(rf"\b{re.escape(module)}\b", to, text)
@@ -325,12 +325,12 @@ DATA = ("raw", "dataset", "quarantine", "features", "model")
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     """Two days of the shop, up to the verdict on the first model."""
-    made = shop(tmp_path_factory.mktemp("plain"))
-    deliver(made, *DAYS[:2])
-    assert made.run(DAYS[0], only=DATA[:4]).success
-    assert made.run(DAYS[1], only=(*DATA, "evaluation")).success
-    yield made
-    made.close()
+    own_home = shop(tmp_path_factory.mktemp("plain"))
+    deliver(own_home, *DAYS[:2])
+    assert own_home.run(DAYS[0], only=DATA[:4]).success
+    assert own_home.run(DAYS[1], only=(*DATA, "evaluation")).success
+    yield own_home
+    own_home.close()
 
 
 def test_a_column_that_the_datasets_builder_drops_makes_everything_after_it_stale(
@@ -344,12 +344,12 @@ def test_a_column_that_the_datasets_builder_drops_makes_everything_after_it_stal
     try:
         informs = {("report", DAYS[1]), ("tracking", DAYS[1])}
         assert planned(stages.SOURCE) == informs | {("release", DAYS[1])}
-        found = planned(edited(OTHER["dropping a column in the dataset's builder"][0]))
+        stale = planned(edited(OTHER["dropping a column in the dataset's builder"][0]))
     finally:
         monkeypatch.undo()
         stages.closure.cache_clear()
     each_day = {(stage, day) for stage in ("dataset", "features") for day in DAYS[:2]}
-    assert found == each_day | {(stage, DAYS[1]) for stage in ("model", "evaluation")} | informs
+    assert stale == each_day | {(stage, DAYS[1]) for stage in ("model", "evaluation")} | informs
 
 
 @contextmanager
@@ -378,7 +378,7 @@ MUTANTS: Mapping[str, Any] = {
     "ml_assets.core.model.training:_Reporter.after_iteration": lambda self, info: True,
     "ml_assets.stages.model:_progress": lambda context, product: lambda done, total, loss: None,
     "ml_assets.spec.product:Product.contract": property(_contract),
-    "ml_assets.spec.yaml_file:unknown_name": lambda found, allowed: "no words",
+    "ml_assets.spec.yaml_file:unknown_name": lambda match, allowed: "no words",
     "ml_assets.core.contract.breaches:ContractBreached.__init__": _breach,
     "resources.dbt.project:scratch": _elsewhere,
     "resources.dbt.project:publish": shutil.copytree,
@@ -396,18 +396,18 @@ def test_what_is_exempt_changes_no_data(half: int, plain: Home, tmp_path: Path, 
     """Half of the mutants at once: each is another run of two days otherwise."""
     for which in [*MUTANTS][half::2]:
         mutate(monkeypatch, which)
-    made = shop(tmp_path)
-    parse_alone(made.folder)
-    deliver(made, *DAYS[:2])
-    assert made.run(DAYS[0], only=DATA[:4]).success
-    assert made.run(DAYS[1], only=DATA).success
-    assert versions(made) == versions(plain)
-    made.close()
+    own_home = shop(tmp_path)
+    parse_alone(own_home.folder)
+    deliver(own_home, *DAYS[:2])
+    assert own_home.run(DAYS[0], only=DATA[:4]).success
+    assert own_home.run(DAYS[1], only=DATA).success
+    assert versions(own_home) == versions(plain)
+    own_home.close()
 
 
-def versions(made: Home) -> dict[str, str]:
-    found = {f"{stage} {day}": made.current(stage, day) for stage in DATA for day in DAYS[:2]}
-    return {name: each.data_version for name, each in found.items() if each is not None}
+def versions(own_home: Home) -> dict[str, str]:
+    manifests = {f"{stage} {day}": own_home.current(stage, day) for stage in DATA for day in DAYS[:2]}
+    return {name: manifest.data_version for name, manifest in manifests.items() if manifest is not None}
 
 
 def mutate(monkeypatch: pytest.MonkeyPatch, which: str) -> None:
@@ -420,6 +420,6 @@ def mutate(monkeypatch: pytest.MonkeyPatch, which: str) -> None:
         monkeypatch.setattr(getattr(sys.modules[name], owner), attribute, MUTANTS[which])
         return
     before = getattr(__import__(name, fromlist=[unit]), unit)
-    for module in [each for key, each in sys.modules.items() if key.split(".")[0] in ("ml_assets", "resources")]:
+    for module in [module for key, module in sys.modules.items() if key.split(".")[0] in ("ml_assets", "resources")]:
         if getattr(module, unit, None) is before:
             monkeypatch.setattr(module, unit, MUTANTS[which])

@@ -104,12 +104,12 @@ def scores(space: Workspace, product: Product, day: str = DAYS[-1]) -> Verdict:
 
 def test_a_lasting_change_of_data_and_scores_is_an_alarm_and_names_its_references(space: Workspace, shop: Product) -> None:
     assert data(space, shop, USUAL[-1]).state == "stable"
-    found = data(space, shop)
-    assert found.state == "alarm"
-    assert found.lasting == ("amount",)
-    assert "median" in found.why
+    verdict = data(space, shop)
+    assert verdict.state == "alarm"
+    assert verdict.lasting == ("amount",)
+    assert "median" in verdict.why
     digests = {day: space.ledger.current("shop", "features", day) for day in USUAL}
-    assert found.references == {day: made.snapshot for day, made in digests.items() if made and day in USUAL[-4:]}
+    assert verdict.references == {day: summary.snapshot for day, summary in digests.items() if summary and day in USUAL[-4:]}
     assert scores(space, shop).state == "alarm"
 
 
@@ -145,7 +145,7 @@ def test_a_recalled_day_is_no_reference(space: Workspace, shop: Product) -> None
 def test_a_held_day_is_refused_by_name_with_what_to_do(space: Workspace, shop: Product) -> None:
     held = shop.model_copy(update={"plausibility": shop.plausibility.model_copy(update={"hold": ("volume_plausible",)})})
     day_of(space, DAYS[-1], orders(DAYS[-1], rows=2 * ROWS))
-    inputs = [made for day in DAYS if (made := space.ledger.current("shop", "features", day))]
+    inputs = [summary for day in DAYS if (summary := space.ledger.current("shop", "features", day))]
     with pytest.raises(NotProven, match=r"shop/features 2024-03-11: volume_plausible: 800 rows, usually about 400; held back"):
         refuse_held(space.lineage, held, space.settings, inputs, run="r")
     refuse_held(space.lineage, held, space.settings, inputs[:-1], run="r")
@@ -153,10 +153,10 @@ def test_a_held_day_is_refused_by_name_with_what_to_do(space: Workspace, shop: P
 
 
 def test_the_page_and_the_command_say_what_the_checks_say(space: Workspace, shop: Product, tmp_path: Path) -> None:
-    found = watched(space.lineage, shop, space.settings)
-    assert [each.partition for each in found] == DAYS
-    assert found[-1].data.values == data(space, shop).values
-    text = drift_page(shop, found)
+    verdict = watched(space.lineage, shop, space.settings)
+    assert [partition.partition for partition in verdict] == DAYS
+    assert verdict[-1].data.values == data(space, shop).values
+    text = drift_page(shop, verdict)
     assert "again in 2024-03-11: amount" in text
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**space.settings.environ(), "ML_ASSETS_PRODUCTS": str(SHOP.parent)}.items():

@@ -67,9 +67,9 @@ def test_a_part_that_dies_at_once_again_and_again_is_told_with_its_log_and_does_
         first = time.monotonic()
         eventually(lambda: supervision.has_told("broken", "5 times in a row"), what="five ends")
         assert time.monotonic() - first > 0.1 + 0.2 + 0.4 + 0.8 - 0.3
-        found = {part["name"]: part for part in health(supervision.port)["parts"]}
-        assert (found["fine"]["state"], found["fine"]["restarts"]) == ("works", 0)
-        assert found["broken"]["restarts"] >= 4
+        parts = {part["name"]: part for part in health(supervision.port)["parts"]}
+        assert (parts["fine"]["state"], parts["fine"]["restarts"]) == ("works", 0)
+        assert parts["broken"]["restarts"] >= 4
         assert not health(supervision.port)["is_well"]
         with pytest.raises(urllib.error.HTTPError) as page:
             urllib.request.urlopen(f"http://127.0.0.1:{supervision.port}/")
@@ -77,7 +77,7 @@ def test_a_part_that_dies_at_once_again_and_again_is_told_with_its_log_and_does_
 
     with meanwhile(look):
         supervision.run(broken, fine)
-    ends = [line for line in supervision.told if "broken" in line and "ended with code 1" in line]
+    ends = [line for line in supervision.messages if "broken" in line and "ended with code 1" in line]
     assert all(
         line.endswith("its log: " + str(supervision.folder / "logs" / "broken.log") + ": the database is gone") for line in ends
     )
@@ -87,9 +87,9 @@ def test_a_part_that_dies_at_once_again_and_again_is_told_with_its_log_and_does_
 
 def test_delays_stay_the_longest_however_often_a_part_ends(supervision: Supervision) -> None:
     part = supervision.part("broken", BROKEN)
-    each = supervised.Supervised(part, supervision.folder, os.environ, 0, supervision.told.append, ends=5000)
-    each._wait("ended")
-    assert "(5001 times in a row); it starts again in 60 s" in supervision.told[0]
+    supervised_part = supervised.Supervised(part, supervision.folder, os.environ, 0, supervision.messages.append, ends=5000)
+    supervised_part._wait("ended")
+    assert "(5001 times in a row); it starts again in 60 s" in supervision.messages[0]
 
 
 def test_a_part_that_cannot_be_started_ends_no_other(supervision: Supervision) -> None:
@@ -110,7 +110,7 @@ def test_ctrl_c_ends_everything_and_puts_the_handlers_back(supervision: Supervis
         supervision.run(*parts)
     assert signal.getsignal(signal.SIGINT) is before
     refuse_taken_ports([(part.name, part.address) for part in parts if part.address])
-    assert supervision.told[-1] == "stopping"
+    assert supervision.messages[-1] == "stopping"
 
 
 def test_what_ignores_the_request_is_killed_with_its_children(supervision: Supervision, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_part_that_an_earlier_one_left_running_is_not_started_twice(supervisio
     finally:
         left.kill()
         left.wait()
-    assert not supervision.told
+    assert not supervision.messages
 
     def look() -> None:
         eventually(lambda: pids(supervision.port), what="the part")
@@ -202,9 +202,9 @@ def test_what_is_wrong_with_the_machine_is_at_the_health_port(supervision: Super
     supervision.wrong.append(notice())
 
     def look() -> None:
-        found = eventually(lambda: (h := health(supervision.port)) and h["parts"][0]["pid"] and h, what="the part")
-        assert found["notices"] == ["[error] trains 2013-02: run 1 broke"]
-        assert not found["is_well"]
+        parts = eventually(lambda: (h := health(supervision.port)) and h["parts"][0]["pid"] and h, what="the part")
+        assert parts["notices"] == ["[error] trains 2013-02: run 1 broke"]
+        assert not parts["is_well"]
 
     with meanwhile(look):
         supervision.run(supervision.part("a"))

@@ -44,7 +44,7 @@ def test_a_disk_that_is_almost_full_is_told_with_what_is_free(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, severity: str
 ) -> None:
     monkeypatch.setitem(wellbeing.LEAST_FREE_BYTES, severity, 10**18)  # type: ignore[arg-type]
-    [full] = [found for found in unwell(workspace.settings, NOW) if "disk" in found.title]
+    [full] = [notice for notice in unwell(workspace.settings, NOW) if "disk" in notice.title]
     assert (full.event, full.severity, full.product) == ("unwell", severity, "")
     assert f"{workspace.settings.home}: " in full.why
     assert "GB are free" in full.why
@@ -52,9 +52,9 @@ def test_a_disk_that_is_almost_full_is_told_with_what_is_free(
 
 def test_a_ledger_that_is_no_ledger_is_told(workspace: Workspace, home: Path) -> None:
     (home / "ledger.db").write_bytes(b"no database" * 1000)
-    [found] = unwell(workspace.settings, NOW)
-    assert found.title == "the ledger does not answer"
-    assert found.why == f"the ledger sqlite:///{home}/ledger.db cannot be read: file is not a database"
+    [notice] = unwell(workspace.settings, NOW)
+    assert notice.title == "the ledger does not answer"
+    assert notice.why == f"the ledger sqlite:///{home}/ledger.db cannot be read: file is not a database"
 
 
 def test_an_older_copy_of_the_ledger_is_told(workspace: Workspace, home: Path) -> None:
@@ -63,9 +63,9 @@ def test_an_older_copy_of_the_ledger_is_told(workspace: Workspace, home: Path) -
     for file in home.glob("ledger.db*"):
         file.unlink()
     open_database(workspace.settings.ledger).dispose()
-    [found] = unwell(workspace.settings, NOW)
-    assert found.title == "the ledger is an older copy"
-    assert "ml-assets restore" in found.command
+    [notice] = unwell(workspace.settings, NOW)
+    assert notice.title == "the ledger is an older copy"
+    assert "ml-assets restore" in notice.command
 
 
 @pytest.fixture
@@ -87,10 +87,10 @@ def test_a_daemon_that_never_ran_is_not_silent(workspace: Workspace, instance: d
 
 def test_a_daemon_without_a_sign_of_life_is_silent(workspace: Workspace, instance: dg.DagsterInstance) -> None:
     beat(instance, seconds_ago=wellbeing.HEARTBEAT_SECONDS + 60)
-    [found] = silent(workspace.settings, datetime.now(UTC))
-    assert (found.event, found.title) == ("silent", "Dagster's daemon is silent")
-    assert "no sign of life of" in found.why
-    assert "SENSOR" in found.why
+    [notice] = silent(workspace.settings, datetime.now(UTC))
+    assert (notice.event, notice.title) == ("silent", "Dagster's daemon is silent")
+    assert "no sign of life of" in notice.why
+    assert "SENSOR" in notice.why
     beat(instance)
     assert silent(workspace.settings, datetime.now(UTC)) == []
 
@@ -119,8 +119,8 @@ def test_a_sensor_that_fails_at_each_tick_is_silent_until_one_succeeds(
         tick(instance, state, TickStatus.FAILURE, seconds_ago=seconds_ago)
     assert silent(workspace.settings, datetime.now(UTC)) == [], "two may pass"
     tick(instance, state, TickStatus.FAILURE, seconds_ago=10)
-    [found] = silent(workspace.settings, datetime.now(UTC))
-    assert (found.title, found.why) == ("the sensor trains_new_data fails at each tick", "KeyError: 'trips'")
+    [notice] = silent(workspace.settings, datetime.now(UTC))
+    assert (notice.title, notice.why) == ("the sensor trains_new_data fails at each tick", "KeyError: 'trips'")
     tick(instance, state, TickStatus.SKIPPED)
     assert silent(workspace.settings, datetime.now(UTC)) == []
 
@@ -140,8 +140,8 @@ def test_storage_of_dagster_that_does_not_answer_is_told(workspace: Workspace, i
     beat(instance)
     for file in (workspace.settings.dagster_home / "history").rglob("runs.db*"):
         file.write_bytes(b"no database" * 1000)
-    [found] = silent(workspace.settings, datetime.now(UTC))
-    assert (found.event, found.title) == ("unwell", "Dagster's storage does not answer")
+    [notice] = silent(workspace.settings, datetime.now(UTC))
+    assert (notice.event, notice.title) == ("unwell", "Dagster's storage does not answer")
 
 
 def watched(settings: Settings, address: str) -> tuple[Watch, list[str], list[str]]:
@@ -149,14 +149,14 @@ def watched(settings: Settings, address: str) -> tuple[Watch, list[str], list[st
     section = {"kind": "webhook", "url": address}
     (settings.home / "notify.yaml").write_text(yaml.safe_dump({"channels": [section]}))
     wrong: list[str] = []
-    told: list[str] = []
-    return Watch(lambda _: [notice(why=why) for why in wrong], channels(settings, {}), told.append), wrong, told
+    messages: list[str] = []
+    return Watch(lambda _: [notice(why=why) for why in wrong], channels(settings, {}), messages.append), wrong, messages
 
 
 def test_what_begins_is_sent_once_and_its_end_once(workspace: Workspace) -> None:
     hook = Hook()
     with http_sink(hook) as address:
-        watch, wrong, told = watched(workspace.settings, address)
+        watch, wrong, messages = watched(workspace.settings, address)
         wrong.append("the disk is full")
         watch.step(NOW)
         watch.step(NOW + timedelta(minutes=1))
@@ -165,14 +165,14 @@ def test_what_begins_is_sent_once_and_its_end_once(workspace: Workspace) -> None
         watch.step(NOW + timedelta(minutes=2))
         watch.step(NOW + timedelta(minutes=3))
     assert ['"is_over": true' in body.decode() for _, _, body in hook.posted] == [False, True]
-    assert told == ["[error] trains 2013-02: run 1 broke; the disk is full", "[resolved] trains 2013-02: run 1 broke"]
+    assert messages == ["[error] trains 2013-02: run 1 broke; the disk is full", "[resolved] trains 2013-02: run 1 broke"]
 
 
 @pytest.mark.long
 def test_what_was_not_sent_is_sent_later_with_the_same_key(workspace: Workspace) -> None:
     hook = Hook(status=503)
     with http_sink(hook) as address:
-        watch, wrong, told = watched(workspace.settings, address)
+        watch, wrong, messages = watched(workspace.settings, address)
         wrong.append("the disk is full")
         watch.step(NOW)
         hook.status = 200
@@ -180,4 +180,4 @@ def test_what_was_not_sent_is_sent_later_with_the_same_key(workspace: Workspace)
         watch.step(NOW + timedelta(minutes=2))
     first, second = (headers["Idempotency-Key"] for _, headers, _ in hook.posted)
     assert first == second
-    assert told[-1] == "not sent: webhook: 127.0.0.1 answered 503 (ok); try again later"
+    assert messages[-1] == "not sent: webhook: 127.0.0.1 answered 503 (ok); try again later"

@@ -19,7 +19,7 @@ def delivered(table: str, partition: str = "") -> Input:
     return Input(f"landing/trains/{table}", partition, sha256(f"{table} {partition}".encode()))
 
 
-def made(space: Workspace, stage: str, partition: str, inputs: list[Input], **facts: str) -> Manifest:
+def record(space: Workspace, stage: str, partition: str, inputs: list[Input], **facts: str) -> Manifest:
     """A published manifest with one passing check."""
     decided = {name: sha256(f"{stage} {name}".encode()) for name in ("code", "config", "environment")}
     recipe = Recipe("trains", stage, partition, **decided, inputs=tuple(inputs), seed=7, threads=1, details=DETAILS)
@@ -34,30 +34,30 @@ def made(space: Workspace, stage: str, partition: str, inputs: list[Input], **fa
 
 def fill(space: Workspace) -> dict[str, Manifest]:
     """Every manifest by "<stage> <partition>"."""
-    found: dict[str, Manifest] = {"reference ": made(space, "reference", "", [delivered("stops")])}
+    manifests: dict[str, Manifest] = {"reference ": record(space, "reference", "", [delivered("stops")])}
     features: list[Input] = []
     champion: list[Input] = []
     for month in ("2013-01", "2013-02", "2013-03"):
-        raw = made(space, "raw", month, [delivered("trips", month)])
-        dataset = made(space, "dataset", month, [raw.as_input()])
-        feature = made(space, "features", month, [dataset.as_input(), found["reference "].as_input()])
+        raw = record(space, "raw", month, [delivered("trips", month)])
+        dataset = record(space, "dataset", month, [raw.as_input()])
+        feature = record(space, "features", month, [dataset.as_input(), manifests["reference "].as_input()])
         features.append(feature.as_input())
-        found |= {f"{m.recipe.stage} {month}": m for m in (raw, dataset, feature)}
+        manifests |= {f"{m.recipe.stage} {month}": m for m in (raw, dataset, feature)}
         if month == "2013-01":
             continue
-        model = made(space, "model", month, features[:-1])
-        evaluation = made(space, "evaluation", month, [model.as_input(), feature.as_input(), *champion])
+        model = record(space, "model", month, features[:-1])
+        evaluation = record(space, "evaluation", month, [model.as_input(), feature.as_input(), *champion])
         inputs = [model.as_input(), evaluation.as_input(), feature.as_input()]
-        release = made(space, "release", month, inputs, release=f"{month}.aaaaaaaa")
+        release = record(space, "release", month, inputs, release=f"{month}.aaaaaaaa")
         champion = [release.as_input()]
         answers(space, release)
-        found |= {f"{m.recipe.stage} {month}": m for m in (model, evaluation, release)}
-    return found
+        manifests |= {f"{m.recipe.stage} {month}": m for m in (model, evaluation, release)}
+    return manifests
 
 
 def predict(space: Workspace, release: str, *, times: int, environment: str = "production") -> str:
     """Log predictions of a release; the last one's id."""
     moment = dt.datetime(2013, 4, 1)
-    made = predicted(*[1] * times, moment=moment, release=release, environment=environment, product="trains")
-    log(space.settings.predictions("trains"), made)
-    return made.ids[-ID_LENGTH:]
+    logged = predicted(*[1] * times, moment=moment, release=release, environment=environment, product="trains")
+    log(space.settings.predictions("trains"), logged)
+    return logged.ids[-ID_LENGTH:]

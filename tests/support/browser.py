@@ -64,11 +64,11 @@ def eventually(look: Callable[[], Found | None], *, what: str, seconds: float = 
     until = time.monotonic() + seconds
     while True:
         try:
-            found = look()
+            element = look()
         except (WebDriverException, urllib.error.URLError, ConnectionError):
-            found = None
-        if found:
-            return found
+            element = None
+        if element:
+            return element
         assert time.monotonic() < until, f"{what}: not found in {seconds} s"
         time.sleep(0.2)
 

@@ -23,7 +23,7 @@ class CiRun:
     """The runner's folder, with the checkout and the job's summary; what each command said, in order."""
 
     folder: Path
-    said: dict[str, str]
+    outputs: dict[str, str]
 
     @property
     def home(self) -> Path:
@@ -41,8 +41,8 @@ def _execute_all(folder: Path) -> None:
     environ = runner_environ(folder, PYTHONPATH=str(checkout))
     _as_pull_request(checkout)
     commands = [step for step in run_lines("ci") if step["run"] != RECURSES and "cache-matched-key" not in step.get("if", "")]
-    said = {step["run"]: execute(step, checkout, environ, {"${{ github.base_ref }}": "main"}) for step in commands}
-    (folder / "said.json").write_text(json.dumps(said))
+    outputs = {step["run"]: execute(step, checkout, environ, {"${{ github.base_ref }}": "main"}) for step in commands}
+    (folder / "said.json").write_text(json.dumps(outputs))
 
 
 def _as_pull_request(checkout: Path) -> None:
@@ -62,6 +62,6 @@ def _checkout(copy: Path) -> Path:
         if entry.name != ".installed":
             (copy / ".venv" / entry.name).symlink_to(entry)
     (copy / ".uv" / "bin").mkdir(parents=True)
-    for made in (copy / ".uv" / "bin" / "uv", copy / ".venv" / ".installed"):
-        made.touch()
+    for path in (copy / ".uv" / "bin" / "uv", copy / ".venv" / ".installed"):
+        path.touch()
     return copy

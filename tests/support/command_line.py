@@ -79,7 +79,7 @@ class Days:
         replace_in(self.products / "flights" / "product.yaml", {old: new})
 
 
-def made(folder: Path) -> Days:
+def days_in(folder: Path) -> Days:
     """The product by day in a new folder, on a port that nobody uses."""
     own_copy(folder / "products", {})
     spec, contract = (folder / "products" / "flights" / name for name in ("product.yaml", "contract.py"))
@@ -101,12 +101,12 @@ def year() -> Year:
 @cache
 def delivery(day: str) -> dict[str, bytes]:
     """The day's rows of each table, as packaged."""
-    found = {}
+    outcomes = {}
     for table, content in year().month(day[:7]).items():
         header, *lines = content.splitlines()
         kept = [line for line in lines if line.rsplit(b",", 1)[1].startswith(day.encode())]
-        found[table] = b"\n".join([header, *kept, b""])
-    return found
+        outcomes[table] = b"\n".join([header, *kept, b""])
+    return outcomes
 
 
 def replace_in(path: Path, changes: dict[str, str]) -> None:

@@ -33,13 +33,13 @@ def webserver_double(commit: str, answers: Mapping[str, Any] | None = None) -> I
         "sensorDryRun": NOTHING,
         **(answers or {}),
     }
-    asked: list[tuple[str, str]] = []
+    queries: list[tuple[str, str]] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["query"]
-            name = next(each for each in FIELDS if each in query)
-            asked.append((name, self.headers.get("Authorization", "")))
+            name = next(field for field in FIELDS if field in query)
+            queries.append((name, self.headers.get("Authorization", "")))
             answer = script[name]
             content = answer if isinstance(answer, str) else json.dumps({"data": {name: answer}})
             self.send_response(answer if isinstance(answer, int) else 200)
@@ -55,7 +55,7 @@ def webserver_double(commit: str, answers: Mapping[str, Any] | None = None) -> I
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", queries
     finally:
         server.shutdown()
         server.server_close()

@@ -42,8 +42,8 @@ class Deployed:
     @property
     def product(self) -> dict[str, Any]:
         """The outcome of the only product."""
-        (found,) = self.answer["products"]
-        return dict(found)
+        (product,) = self.answer["products"]
+        return dict(product)
 
 
 @dataclass(frozen=True)

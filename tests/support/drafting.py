@@ -7,8 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from ml_assets.core.contract.engine import Audit, audit, read_delivery
-from ml_assets.core.draft.columns import Column
+from ml_assets.core.contract.engine import DeliveryAudit, audit, read_delivery
+from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.draft.delivery_calendar import history_of
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.drafting import drafted, planned
@@ -33,7 +33,7 @@ class HeldOut:
     key: str
     frame: pl.DataFrame
 
-    def judged(self, frame: pl.DataFrame) -> Audit:
+    def judged(self, frame: pl.DataFrame) -> DeliveryAudit:
         """What the contract says of a delivery of these rows, written and read as any is."""
         content = delivered_bytes(frame, self.draft.spec)
         raw = read_delivery(content, table=self.draft.spec, name="held out")
@@ -58,17 +58,17 @@ def held_out(table: Table, folder: Path) -> HeldOut:
     """Draft from all but the last whole delivery."""
     source = read_sources([str(table.file(folder / "source"))], query=None)
     options = dict(zip(table.options[::2], table.options[1::2], strict=True))
-    asked = DraftRequest(name=table.name, label=table.label, **{k.removeprefix("--"): v for k, v in options.items()})  # type: ignore[arg-type]
-    whole = drafted(source.frame, source.spec, asked, table=source.table)
+    request = DraftRequest(name=table.name, label=table.label, **{k.removeprefix("--"): v for k, v in options.items()})  # type: ignore[arg-type]
+    whole = drafted(source.frame, source.spec, request, table=source.table)
     last = whole.history.keys[-1]
     earlier = source.frame.filter((whole.history.codes < last).fill_null(value=False))
-    draft = drafted(earlier, source.spec, asked, table=source.table)
+    draft = drafted(earlier, source.spec, request, table=source.table)
     assert history_of(draft.columns[draft.roles.time.name].values, draft.history.every).every == whole.history.every
     product = load(write_product(folder / "products" / table.name, draft, planned(draft), port=8899))
     return HeldOut(product, draft, last, source.frame.filter((whole.history.codes == last).fill_null(value=False)))
 
 
-def _shifted(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame | None:
+def _shifted(frame: pl.DataFrame, column: SourceColumn, draft: Draft) -> pl.DataFrame | None:
     """Numbers by the range that was seen, times by a year, texts by one letter."""
     if column.is_number:
         low, high = (float(column.known.cast(pl.Float64).quantile(q) or 0) for q in (0, 1))
@@ -83,7 +83,7 @@ def _shifted(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame 
     return None
 
 
-def _scaled(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame | None:
+def _scaled(frame: pl.DataFrame, column: SourceColumn, draft: Draft) -> pl.DataFrame | None:
     """Numbers by a hundred, texts twice."""
     if column.is_number:
         return _numbers(frame, column, draft, lambda value: value * FACTOR)
@@ -92,7 +92,7 @@ def _scaled(frame: pl.DataFrame, column: Column, draft: Draft) -> pl.DataFrame |
     return None
 
 
-def _numbers(frame: pl.DataFrame, column: Column, draft: Draft, change: Any) -> pl.DataFrame:
+def _numbers(frame: pl.DataFrame, column: SourceColumn, draft: Draft, change: Any) -> pl.DataFrame:
     """The numbers of a column changed, in the form in which they are written."""
     values = frame[column.name]
     if values.dtype != pl.String:

@@ -161,9 +161,9 @@ def second_answers(space: Workspace) -> None:
 def one_of_two_answers(space: Workspace) -> None:
     """The pointer file is whole at any time, and after `settle` it says what the ledger says."""
     file = space.endpoints.file("trains", "production")
-    found = pointers.read(file)
-    assert found is not None
-    assert found.release in ("first", "second")
+    pointer = pointers.read(file)
+    assert pointer is not None
+    assert pointer.release in ("first", "second")
     entry = space.ledger.pointer("trains", "production")
     assert entry is not None
     settled = space.endpoints.settle("trains", "production")

@@ -83,20 +83,20 @@ def running(forge: StandIn, token_is_needed: bool = True) -> Iterator[str]:
                 return self._send(fault.status, fault.body, fault.headers)
             if token_is_needed and not forge.is_known(headers):
                 return self._send(401, {"message": "Bad credentials"}, {})
-            status, found = forge.answer(self.command, url.path, query, json.loads(content) if content else None)
+            status, content_ = forge.answer(self.command, url.path, query, json.loads(content) if content else None)
             if status == 302:
-                return self._send(302, b"", {"Location": found})
-            if self.command == "GET" and isinstance(found, list):
-                return self._page(url.path, query, found)
-            return self._send(status, found, {})
+                return self._send(302, b"", {"Location": content_})
+            if self.command == "GET" and isinstance(content_, list):
+                return self._page(url.path, query, content_)
+            return self._send(status, content_, {})
 
-        def _page(self, path: str, query: dict[str, str], found: list[Any]) -> None:
+        def _page(self, path: str, query: dict[str, str], content: list[Any]) -> None:
             page, size = int(query.get("page", 1)), min(int(query.get("per_page", 30)), PAGE)
-            more = forge.next_page(path, query, page + 1) if len(found) > page * size else {}
-            self._send(200, found[(page - 1) * size : page * size], more)
+            more = forge.next_page(path, query, page + 1) if len(content) > page * size else {}
+            self._send(200, content[(page - 1) * size : page * size], more)
 
-        def _send(self, status: int, found: Any, headers: dict[str, str]) -> None:
-            content = found if isinstance(found, bytes) else json.dumps(found).encode()
+        def _send(self, status: int, content_: Any, headers: dict[str, str]) -> None:
+            content = content_ if isinstance(content_, bytes) else json.dumps(content_).encode()
             self.send_response(status)
             for name, value in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, value)

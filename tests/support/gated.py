@@ -41,12 +41,12 @@ LEVEL = 0.01
 
 def product(folder: Path, gates: dict[str, Any] | None = None, **changes: Any) -> Product:
     """The trains with these gates, of which some keys are others."""
-    made = folder / "trains"
-    made.mkdir(parents=True)
+    folder_ = folder / "trains"
+    folder_.mkdir(parents=True)
     spec = yaml.safe_load(trains.SPEC) | {"gates": (gates or GATES) | changes, "decision": {"threshold": 0.3}}
-    (made / "product.yaml").write_text(json.dumps(spec), encoding="utf-8")
-    (made / "contract.py").write_text(trains.CONTRACT, encoding="utf-8")
-    return load(made)
+    (folder_ / "product.yaml").write_text(json.dumps(spec), encoding="utf-8")
+    (folder_ / "contract.py").write_text(trains.CONTRACT, encoding="utf-8")
+    return load(folder_)
 
 
 def arguments(*, rows: int = 6000, units: int = 30, seed: int = 0, champion: float | None = 1.2) -> dict[str, Any]:
@@ -102,20 +102,20 @@ def judged(text: str, rows: Panel, kind: str = "prove", *, level: float = LEVEL,
     return judge_claim(claim(text, kind, **more), rows, level=level, **options)
 
 
-def verdict(made: Product, rows: Panel | None = None) -> Verdict:
-    return judge(made, rows or window())
+def verdict(own_product: Product, rows: Panel | None = None) -> Verdict:
+    return judge(own_product, rows or window())
 
 
-def recorded(made: Product, rows: Panel | None = None) -> dict[str, Any]:
+def recorded(own_product: Product, rows: Panel | None = None) -> dict[str, Any]:
     """A verdict as JSON gives it back."""
-    told: dict[str, Any] = json.loads(json.dumps(verdict(made, rows).to_dict(), allow_nan=False))
-    return told
+    verdict_: dict[str, Any] = json.loads(json.dumps(verdict(own_product, rows).to_dict(), allow_nan=False))
+    return verdict_
 
 
-def unproven(made: Product, told: dict[str, Any], *, has_champion: bool) -> list[str]:
+def unproven(own_product: Product, verdict: dict[str, Any], *, has_champion: bool) -> list[str]:
     """Why a verdict's JSON lets nothing through: it cannot be read, or the locks say no."""
     try:
-        return locks.unproven(made, msgspec.convert(told, VerdictFacts), has_champion=has_champion)
+        return locks.unproven(own_product, msgspec.convert(verdict, VerdictFacts), has_champion=has_champion)
     except msgspec.ValidationError as error:
         return [str(error)]
 

@@ -20,25 +20,25 @@ def definitions() -> dg.Definitions:
     return build_defs(load_all(FOLDERS), resources_of(settings({"ML_ASSETS_HOME": "/nowhere"})))
 
 
-def lines(found: dg.Definitions) -> Iterator[str]:
+def lines(definitions: dg.Definitions) -> Iterator[str]:
     """The graph, sorted by kind and name."""
-    specs = sorted(found.resolve_all_asset_specs(), key=lambda spec: spec.key)
+    specs = sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key)
     for spec in specs:
         read = ", ".join(sorted(map(_edge, spec.deps)))
         yield f"asset {_name(spec.key)} {_partitions(spec)} reads {read or 'what is delivered'}"
-    for check in sorted(checks(found), key=lambda check: check.key):
+    for check in sorted(checks(definitions), key=lambda check: check.key):
         blocking = "blocking" if check.blocking else "informing"
         yield f"check {_name(check.asset_key)}:{check.name} {_partitions(check)} {blocking}"
-    jobs = sorted(job.name for job in found.resolve_all_job_defs() if not job.name.startswith("__"))
+    jobs = sorted(job.name for job in definitions.resolve_all_job_defs() if not job.name.startswith("__"))
     yield from (f"job {name}" for name in jobs)
-    for sensor in sorted(found.sensors or (), key=lambda sensor: str(sensor.name)):
+    for sensor in sorted(definitions.sensors or (), key=lambda sensor: str(sensor.name)):
         assert isinstance(sensor, dg.SensorDefinition)
         launched = sorted(target.job_name for target in sensor.targets)
         yield f"sensor {sensor.name} launches {', '.join(launched) or 'nothing'}"
 
 
-def checks(found: dg.Definitions) -> list[dg.AssetCheckSpec]:
-    graph = found.resolve_asset_graph()
+def checks(definitions: dg.Definitions) -> list[dg.AssetCheckSpec]:
+    graph = definitions.resolve_asset_graph()
     return [graph.get_check_spec(key) for key in graph.asset_check_keys]
 
 

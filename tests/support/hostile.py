@@ -82,10 +82,10 @@ def _other_fields(rng: random.Random) -> bytes:
     changed = [
         [*fields, field],
         [*fields, f'"extra": {rng.choice(LITERALS)}'],
-        [each for each in fields if each != field],
-        [each.replace('"', '"\\u0000', 1) if each == field else each for each in fields],
-        [each.upper() if each == field else each for each in fields],
-        [each.replace(field[1], f"\\u{ord(field[1]):04x}", 1) if each == field else each for each in fields] + [field],
+        [field_ for field_ in fields if field_ != field],
+        [field_.replace('"', '"\\u0000', 1) if field_ == field else field_ for field_ in fields],
+        [field_.upper() if field_ == field else field_ for field_ in fields],
+        [field_.replace(field[1], f"\\u{ord(field[1]):04x}", 1) if field_ == field else field_ for field_ in fields] + [field],
     ]
     return ("{" + ", ".join(rng.choice(changed)) + "}").encode()
 

@@ -58,12 +58,12 @@ IN_CREATE, IN_ISDIR = 0x100, 0x40000000
 
 @dataclass(frozen=True)
 class Ended:
-    """How a run ended: its exit code (minus the signal), after how many seconds and begun files in the store, what it said."""
+    """How a run ended: its exit code (minus the signal), after how many seconds and begun files in the store, what it stream."""
 
     code: int
     seconds: float
     writes: int
-    told: str
+    output: str
 
     @property
     def was_killed(self) -> bool:
@@ -101,22 +101,22 @@ def runner(environ: Mapping[str, str], *, store: Path) -> Iterator[Runner]:
         process.communicate()
 
 
-def _run(arguments: Sequence[str], seconds: float | None, writes: int | None, *, said: IO[bytes], store: Path) -> Ended:
-    said.seek(0)
-    said.truncate()
+def _run(arguments: Sequence[str], seconds: float | None, writes: int | None, *, stream: IO[bytes], store: Path) -> Ended:
+    stream.seek(0)
+    stream.truncate()
     with _watch(store) as begun:
         started = time.monotonic()
         child = os.fork()
         if child == 0:
-            _become(arguments, said)
+            _become(arguments, stream)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.setpgid(child, child)
         code = _wait(child, started + (seconds or float("inf")), begun, writes or sys.maxsize)
         took = time.monotonic() - started
         begun.read()
     _bury(child)
-    said.seek(0)
-    return Ended(code, took, begun.count, said.read().decode(errors="replace"))
+    stream.seek(0)
+    return Ended(code, took, begun.count, stream.read().decode(errors="replace"))
 
 
 @dataclass
@@ -155,13 +155,13 @@ def _watch(store: Path) -> Iterator[_Begun]:
         os.close(handle)
 
 
-def _become(arguments: Sequence[str], said: IO[bytes]) -> None:
+def _become(arguments: Sequence[str], stream: IO[bytes]) -> None:
     """Be `ml-assets` from here on, to the end of the process."""
     from ml_assets.cli import cli
 
     os.setpgid(0, 0)
     for stream in (1, 2):
-        os.dup2(said.fileno(), stream)
+        os.dup2(stream.fileno(), stream)
     cli(list(arguments))
 
 
@@ -201,9 +201,9 @@ def main() -> None:
         importlib.import_module(name)
     assert threading.active_count() == 1, [t.name for t in threading.enumerate()]
     gc.freeze()  # or each child copies all of it, to look for cycles in it
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as stream:
         for line in sys.stdin:
-            ended = _run(**json.loads(line), said=said, store=Path(sys.argv[1]))
+            ended = _run(**json.loads(line), stream=stream, store=Path(sys.argv[1]))
             sys.stdout.write(json.dumps(vars(ended)) + "\n")
             sys.stdout.flush()
 

@@ -44,13 +44,13 @@ SHARES = (0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 0.9, 0.97)
 Tell = Callable[[int], None]
 
 
-def asked(number: int) -> Asked:
+def request_of(number: int) -> Asked:
     """The request of a record: text that does not compress, so that a file is many writes long."""
     return Asked("".join(sha256(f"{number} {part}".encode()) for part in range(8)), number)
 
 
-def made(first: int, count: int) -> Predictions:
-    return predicted(*range(first, first + count), request=asked)
+def predictions_of(first: int, count: int) -> Predictions:
+    return predicted(*range(first, first + count), request=request_of)
 
 
 def flush(folder: Path, tell: Tell) -> None:
@@ -58,7 +58,7 @@ def flush(folder: Path, tell: Tell) -> None:
     kept = PredictionLog(folder, flush_seconds=0.001)
     first = 0
     for count in FLUSHED:
-        kept.add(made(first, count))
+        kept.add(predictions_of(first, count))
         first += count
         while kept.written < first:
             time.sleep(0.001)
@@ -68,7 +68,7 @@ def flush(folder: Path, tell: Tell) -> None:
 
 def flushed(folder: Path) -> None:
     for number in range(PARTS):
-        log(folder, made(number * IN_PART, IN_PART))
+        log(folder, predictions_of(number * IN_PART, IN_PART))
 
 
 def compact(folder: Path, tell: Tell) -> None:
@@ -89,19 +89,19 @@ ACTS = {"flush": (lambda _: None, flush), "compact": (flushed, compact)}
 
 
 def prove(folder: Path, written: int) -> None:
-    """Every file is whole, every record is whole and counted once, all that was told to be written is there, also after the
+    """Every file is whole, every record is whole and counted once, all that was stream to be written is there, also after the
     next compaction, which leaves every record in one file and nothing unfinished."""
     for path in folder.rglob("*.parquet"):
         table = pq.read_table(path)
         assert (table.schema.names, table.schema.types) == (schema().names, schema().types), f"{path.name} has other columns"
-    found = read(folder)
-    numbers = [round(score * 3) for score in found["score"]]
+    frame = read(folder)
+    numbers = [round(score * 3) for score in frame["score"]]
     assert sorted(numbers) == list(range(len(numbers))), "records are missing, or there twice"
-    assert len(set(found["id"])) == len(numbers) >= written, f"{len(numbers)} of {written} records"
-    for number, request in zip(numbers, found["request"], strict=True):
-        assert msgspec.json.decode(request, type=Asked) == asked(number), f"record {number} is not whole"
+    assert len(set(frame["id"])) == len(numbers) >= written, f"{len(numbers)} of {written} records"
+    for number, request in zip(numbers, frame["request"], strict=True):
+        assert msgspec.json.decode(request, type=Asked) == request_of(number), f"record {number} is not whole"
     compact_all(folder)
-    assert read(folder).equals(found), "compacting changed the records"
+    assert read(folder).equals(frame), "compacting changed the records"
     rows = sum(pq.read_metadata(path).num_rows for path in folder.rglob("*.parquet"))
     assert rows == len(numbers), "a record is in the compacted files twice"
     assert not list(folder.rglob(f"{UNFINISHED}*")), "something unfinished is left over"
@@ -197,8 +197,8 @@ def ended(work: Callable[[Tell], None]) -> tuple[int, int]:
         os._exit(0)
     os.close(sender)
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    with os.fdopen(receiver, "rb") as told:
-        return code, int((told.read().split() or [b"0"])[-1])
+    with os.fdopen(receiver, "rb") as stream:
+        return code, int((stream.read().split() or [b"0"])[-1])
 
 
 def _told(sender: int, number: int) -> None:

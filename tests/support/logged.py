@@ -27,7 +27,7 @@ def id_at(moment: dt.datetime) -> str:
     return f"{milliseconds:012x}"[:8] + "-" + f"{milliseconds:012x}"[8:] + prediction_id()[13:]
 
 
-def asked(number: int) -> Asked:
+def request_of(number: int) -> Asked:
     """The request that a prediction of this number answers."""
     return Asked("AA", number or None)
 
@@ -37,7 +37,7 @@ def predicted(
     moment: dt.datetime = NOON,
     release: str = "r1",
     environment: str = "production",
-    request: Callable[[int], msgspec.Struct | dict[str, Any]] = asked,
+    request: Callable[[int], msgspec.Struct | dict[str, Any]] = request_of,
     product: str = "flights",
 ) -> Predictions:
     """The predictions that were given so many milliseconds after `moment`."""
@@ -55,6 +55,6 @@ def predicted(
     )
 
 
-def log(folder: Path, *made: Predictions) -> Path:
+def log(folder: Path, *predictions: Predictions) -> Path:
     """Put predictions of one hour into the log as one flush."""
-    return put(hour_folder(folder, made[0].ids), parquet(table(made)))
+    return put(hour_folder(folder, predictions[0].ids), parquet(table(predictions)))

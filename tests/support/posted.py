@@ -74,9 +74,9 @@ class Change:
 
 def change(folder: Path, environ: dict[str, str]) -> Change:
     """The change, committed on the branch `change`; main is what lies in the work tree."""
-    made = team(folder)
-    made.write("product.yaml", "> 0.6", "> 0.5")
-    made.commit("Ask less\n\nWeakens: trains/floor: meant")
-    made.git("switch", "--quiet", "main")
+    own_team = team(folder)
+    own_team.write("product.yaml", "> 0.6", "> 0.5")
+    own_team.commit("Ask less\n\nWeakens: trains/floor: meant")
+    own_team.git("switch", "--quiet", "main")
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return Change(made, kept | environ)
+    return Change(own_team, kept | environ)

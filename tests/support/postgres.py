@@ -19,10 +19,10 @@ OPTIONS = ("listen_addresses=", "fsync=off", "max_connections=40")
 
 def binaries() -> Path:
     """Where initdb and postgres are."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    if not found:
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not programs:
         pytest.fail(f"PostgreSQL is not installed: `{INSTALL}`")
-    return found[-1].parent
+    return programs[-1].parent
 
 
 @contextmanager

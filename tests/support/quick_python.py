@@ -91,8 +91,8 @@ class Forks:
         self._wake.setblocking(False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        for each in (self._listener, self._woken):
-            self._selector.register(each, selectors.EVENT_READ)
+        for source in (self._listener, self._woken):
+            self._selector.register(source, selectors.EVENT_READ)
 
     def next_command(self) -> list[str] | None:
         """In a fork: the arguments that it was started with. Here: None, when the session of tests has ended."""
@@ -128,8 +128,8 @@ class Forks:
     def _become(self, files: list[int], argv: list[str], environ: dict[str, str], folder: str) -> list[str]:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        for each in (self._listener, self._woken, self._wake, *self._processes.values()):
-            each.close()
+        for source in (self._listener, self._woken, self._wake, *self._processes.values()):
+            source.close()
         self._selector.close()
         for place, file in enumerate(files):
             os.dup2(file, place)
@@ -153,16 +153,16 @@ class Forks:
 
     def _pass_on(self, client: socket.socket) -> None:
         """The signals that the client got; where the client was killed, this one."""
-        pid = next(pid for pid, each in self._processes.items() if each is client)
+        pid = next(pid for pid, source in self._processes.items() if source is client)
         for number in client.recv(10) or bytes([signal.SIGKILL]):
             os.kill(pid, number)
 
 
 def _import_all() -> None:
     for package in PACKAGES:
-        for each in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
-            if "__main__" not in each.name and ".products" not in each.name:
-                importlib.import_module(each.name)
+        for source in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+            if "__main__" not in source.name and ".products" not in source.name:
+                importlib.import_module(source.name)
     for name in LIBRARIES:
         importlib.import_module(name)
     for module, classes in SCHEMAS.items():

@@ -35,12 +35,12 @@ def release(name: str, as_of: str = "2013-02", **changes: Any) -> Manifest:
 
 def answers(workspace: Workspace, *releases: Manifest) -> None:
     """Let the releases answer in production, one after another."""
-    for made in releases:
-        workspace.ledger.publish(made, run="r")
+    for release in releases:
+        workspace.ledger.publish(release, run="r")
         now = workspace.ledger.pointer("trains", "production")
         workspace.endpoints.move(
             "promotion",
-            made,
+            release,
             environment="production",
             by="test",
             reason="ACCEPT",

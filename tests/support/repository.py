@@ -103,23 +103,23 @@ class Answer:
 
     @property
     def stale(self) -> list[str]:
-        return [each["stage"] for each in self.report["stale"]]
+        return [stage["stage"] for stage in self.report["stale"]]
 
 
 def team(folder: Path) -> Team:
     """A main branch with the product, and a branch `change` that is checked out."""
-    made = Team(folder / "team", folder / "home")
-    (made.product / "dbt").mkdir(parents=True)
-    (made.product / "product.yaml").write_text(trains.SPEC)
-    (made.product / "contract.py").write_text(trains.CONTRACT)
+    own_team = Team(folder / "team", folder / "home")
+    (own_team.product / "dbt").mkdir(parents=True)
+    (own_team.product / "product.yaml").write_text(trains.SPEC)
+    (own_team.product / "contract.py").write_text(trains.CONTRACT)
     for name, sql in DBT.items():
-        (made.product / "dbt" / name).write_text(sql)
-    return repository(made, "The trains")
+        (own_team.product / "dbt" / name).write_text(sql)
+    return repository(own_team, "The trains")
 
 
-def repository(made: Team, message: str) -> Team:
+def repository(own_team: Team, message: str) -> Team:
     """A main branch with what lies in the folder, and a branch `change` that is checked out."""
-    made.git("init", "--quiet", "--initial-branch", "main")
-    made.commit(message)
-    made.git("switch", "--quiet", "--create", "change")
-    return made
+    own_team.git("init", "--quiet", "--initial-branch", "main")
+    own_team.commit(message)
+    own_team.git("switch", "--quiet", "--create", "change")
+    return own_team

@@ -34,14 +34,14 @@ def made_once(base: Path, name: str, make: Callable[[Path], None]) -> Path:
     """
     folder = of_session(base) / "made-once" / name
     folder.parent.mkdir(exist_ok=True)
-    made = folder.with_suffix(".made")
+    marker = folder.with_suffix(".made")
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
+        if not marker.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
-            made.touch()
+            marker.touch()
     return folder
 
 

@@ -34,8 +34,8 @@ class Hook:
     def answer(self, request: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         self.posted.append((request, headers, body))
         self.over.wait(self.wait)
-        said = f"{request} {headers} {body.decode()}" if self.echo else "ok"
-        return self.status, self.headers, said.encode()
+        reply = f"{request} {headers} {body.decode()}" if self.echo else "ok"
+        return self.status, self.headers, reply.encode()
 
 
 @contextmanager
@@ -45,12 +45,12 @@ def http_sink(hook: Hook) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, headers, said = hook.answer(self.path, dict(self.headers.items()), body)
+            status, headers, reply = hook.answer(self.path, dict(self.headers.items()), body)
             self.send_response(status)
-            for name, value in {"Content-Length": str(len(said)), **headers}.items():
+            for name, value in {"Content-Length": str(len(reply)), **headers}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(said)
+            self.wfile.write(reply)
 
         def log_message(self, format: str, *args: Any) -> None:
             """Quiet."""
@@ -69,7 +69,7 @@ class MailServer:
     refuses: str = ""
     wait: float = 0.0
     mails: list[EmailMessage] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
 
     def features(self, is_secure: bool) -> list[str]:
@@ -90,7 +90,7 @@ def smtp_sink(server: MailServer) -> Iterator[int]:
             self.stream = self.request.makefile("rb")
             self.say("220 sink")
             while line := self.stream.readline().decode().strip():
-                server.said.append(line)
+                server.commands.append(line)
                 if not self.obey(line.upper().split()[0], line):
                     return
 
@@ -99,7 +99,7 @@ def smtp_sink(server: MailServer) -> Iterator[int]:
 
         def obey(self, verb: str, line: str) -> bool:
             if verb == server.refuses:
-                self.say(f"550 no: {' '.join(server.said)}")
+                self.say(f"550 no: {' '.join(server.commands)}")
             elif verb == "EHLO":
                 *first, last = server.features(self.is_secure)
                 self.say(*(f"250-{feature}" for feature in first), f"250 {last}")
@@ -158,7 +158,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """What a server on 127.0.0.1 encrypts with, and the file that makes a client trust it."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sink")])
     now = datetime.now(UTC)
-    made = (
+    sign = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -171,7 +171,7 @@ def certificate(folder: Path) -> tuple[ssl.SSLContext, Path]:
         .sign(key, hashes.SHA256())
     )
     public, private = folder / "certificate.pem", folder / "key.pem"
-    public.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    public.write_bytes(sign.public_bytes(serialization.Encoding.PEM))
     plain = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     private.write_bytes(key.private_bytes(*plain))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -34,16 +34,16 @@ def health(port: int) -> dict[str, Any]:
     """The report of the health port, whether all is well or not."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=20) as response:
-            found: dict[str, Any] = json.load(response)
+            health_now: dict[str, Any] = json.load(response)
     except urllib.error.HTTPError as error:
-        found = json.load(error)
-    return found
+        health_now = json.load(error)
+    return health_now
 
 
 def pids(port: int) -> dict[str, int]:
     """The process of each part that works; nothing while one doesn't."""
-    found = health(port)
-    return {part["name"]: part["pid"] for part in found["parts"] if part["pid"]} if found["is_well"] else {}
+    health_now = health(port)
+    return {part["name"]: part["pid"] for part in health_now["parts"] if part["pid"]} if health_now["is_well"] else {}
 
 
 def is_over(process: psutil.Process) -> bool:
@@ -55,7 +55,7 @@ class Supervision:
     """Parts that are supervised in this process, by a thread of its own, until the test ends."""
 
     folder: Path
-    told: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     port: int = field(default_factory=free_port)
     wrong: list[Notice] = field(default_factory=list)
 
@@ -67,11 +67,11 @@ class Supervision:
     def run(self, *parts: Part) -> None:
         """Supervise until a signal comes."""
         health = Address("127.0.0.1", self.port, "--health-port")
-        watch = Watch(lambda _: self.wrong, [], self.told.append)
-        supervise(parts, health=health, logs=self.folder / "logs", environ=os.environ, tell=self.told.append, watch=watch)
+        watch = Watch(lambda _: self.wrong, [], self.messages.append)
+        supervise(parts, health=health, logs=self.folder / "logs", environ=os.environ, tell=self.messages.append, watch=watch)
 
     def has_told(self, *texts: str) -> bool:
-        return any(all(text in line for text in texts) for line in self.told)
+        return any(all(text in line for text in texts) for line in self.messages)
 
 
 @contextmanager

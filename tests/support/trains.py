@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from ml_assets.core.contract.engine import Audit, audit
+from ml_assets.core.contract.engine import DeliveryAudit, audit
 from ml_assets.spec.product import Product, load
 
 SPEC = """\
@@ -81,7 +81,7 @@ GOOD = {
 }
 
 
-def made(folder: Path, *, old: str = "", new: str = "") -> Product:
+def product_in(folder: Path, *, old: str = "", new: str = "") -> Product:
     """The product in a new folder, with something else in its contract where asked for."""
     assert not old or CONTRACT.count(old) == 1
     (folder / "trains").mkdir()
@@ -95,7 +95,7 @@ def trips(*changes: dict[str, str]) -> pl.DataFrame:
     return pl.DataFrame([GOOD | {"trip": str(2 * i + 1)} | change for i, change in enumerate(changes)])
 
 
-def audited(product: Product, frame: pl.DataFrame, *, table: str = "trips") -> Audit:
+def audited(product: Product, frame: pl.DataFrame, *, table: str = "trips") -> DeliveryAudit:
     return audit({table: frame}, product=product, partition_window=JANUARY if table == "trips" else None)
 
 

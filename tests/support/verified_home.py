@@ -17,14 +17,14 @@ from tests.support.records import answers, pointing, recipe
 def make(home: Path) -> Path:
     """A chain of snapshots with evidence, two releases that answer one after the other, and refused writes."""
     space = Workspace(settings_of(home))
-    made = [space.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw rows"}, {"rows": 8}), run="r").manifest]
+    manifests = [space.lineage.make(recipe("raw"), lambda: Output({"rows.txt": b"raw rows"}, {"rows": 8}), run="r").manifest]
     for stage in ("dataset", "features", "model"):
-        inputs = (made[-1].as_input(),)
+        inputs = (manifests[-1].as_input(),)
         files = {f"{stage}.txt": stage.encode() * 30, "shared.txt": b"shared"}
-        made.append(space.lineage.make(recipe(stage, inputs=inputs), lambda files=files: Output(files), run="r").manifest)
-        space.ledger.add_evidence(subject=made[-1].id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
+        manifests.append(space.lineage.make(recipe(stage, inputs=inputs), lambda files=files: Output(files), run="r").manifest)
+        space.ledger.add_evidence(subject=manifests[-1].id, claim="complete", passed=True, details={"rows": 1.5e-7}, run="r")
     for name in ("2013-01.aaaaaaaa", "2013-02.bbbbbbbb"):
-        given = recipe("release", name[:7], code=name, inputs=(made[-1].as_input(),))
+        given = recipe("release", name[:7], code=name, inputs=(manifests[-1].as_input(),))
         output = Output({"model.cbm": name.encode()}, {"release": name})
         answers(space, space.lineage.make(given, lambda output=output: output, run="r").manifest)
     with suppress(LedgerConflict):
@@ -37,7 +37,7 @@ def copy(home: Path, to: Path) -> Path:
     return shutil.copytree(home, to)
 
 
-def found(home: Path) -> list[tuple[str, str]]:
+def discrepancies_at(home: Path) -> list[tuple[str, str]]:
     """The failures: what kind, and where."""
     return [(one.kind, one.where) for one in verify(settings_of(home)).discrepancies if not one.is_note]
 

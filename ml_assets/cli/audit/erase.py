@@ -13,12 +13,12 @@ LEFT = (
 
 @click.command()
 @click.argument("seq", type=int)
-@click.option("--by", required=True, help="Who decided it.")
-@click.option("--reason", required=True, help="Why; it stays in the ledger, so without what is erased.")
+@click.option("--by", required=True, help="Name of the person who decided it.")
+@click.option("--reason", required=True, help="The reason; it stays in the ledger, so don't repeat there what is erased.")
 def command(seq: int, by: str, reason: str) -> None:
     """Erase the body of ledger entry SEQ for good, such as a name in a refusal.
 
-    A digest takes its place. Who erased it and why becomes an entry of its own. Bodies that decide, serve or count cannot be
+    A digest takes its place. The name and the reason are recorded in a new entry. Bodies that decide, serve or count cannot be
     erased, nor can entries that were written before bodies could be. Copies and backups keep what they have.
     """
     done = erase(workspace().ledger, seq, by=by, reason=reason)

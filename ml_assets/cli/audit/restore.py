@@ -10,8 +10,8 @@ from resources.ledger.restoration import restore
 
 
 @click.command()
-@click.option("--by", required=True, help="Who decides; it is recorded.")
-@click.option("--reason", required=True, help="Why; it is recorded.")
+@click.option("--by", required=True, help="Name of the person; it is recorded.")
+@click.option("--reason", required=True, help="The reason; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
 def command(by: str, reason: str, *, as_json: bool) -> None:
     """Go on from an older copy of the ledger, where the newer one is lost, and record it.

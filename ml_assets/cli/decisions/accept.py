@@ -11,8 +11,8 @@ from ml_assets.cli.shared.context import product_named, workspace
 @click.command()
 @click.argument("product")
 @click.argument("partition")
-@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
-@click.option("--reason", required=True, help="Why it is right; it is recorded.")
+@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
+@click.option("--reason", required=True, help="The reason why it is right; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was recorded as JSON.")
 def command(product: str, partition: str, *, by: str, reason: str, as_json: bool) -> None:
     """Accept what was delivered for PARTITION of PRODUCT: it is no longer held back from training, and later partitions are

@@ -11,16 +11,17 @@ from ml_assets.cli.shared.context import product_named, workspace
 
 @click.command()
 @click.argument("product")
-@click.option("--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="When it ends: a day or a minute, UTC.")
+@click.option("--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="The end: a day or a minute, UTC.")
 @click.option("--lift", is_flag=True, help="End it now.")
-@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
-@click.option("--reason", default="frozen by hand", show_default=True, help="Why; it is recorded.")
-@click.option("--json", "as_json", is_flag=True, help="Print what holds now as JSON.")
+@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
+@click.option("--reason", default="frozen by hand", show_default=True, help="The reason; it is recorded.")
+@click.option("--json", "as_json", is_flag=True, help="Print the current freeze as JSON.")
 def command(product: str, until: datetime | None, *, lift: bool, by: str, reason: str, as_json: bool) -> None:
-    """Stop training and promotion of PRODUCT until a day; deliveries are still read, checked, watched and scored, and what serves
-    goes on serving. Afterwards the newest partition is trained as usual.
+    """Stop training and promotion of PRODUCT until a day; deliveries are still read, checked, watched and scored, and the
+    release that serves goes on serving. Afterwards the newest partition is trained as usual.
 
-    Example: `ml-assets freeze flights --until 2026-12-27 --reason "holidays"`. Without --until and --lift it says what holds.
+    Example: `ml-assets freeze flights --until 2026-12-27 --reason "holidays"`. Without --until and --lift it prints the
+    current freeze.
     """
     from resources.ledger.triggers import freeze, frozen
 

@@ -9,8 +9,8 @@ from ml_assets.cli.shared.decisions import go_on
 @click.command()
 @click.argument("product")
 @click.option("--partition", "-p", required=True, help="The partition whose evaluation is overridden.")
-@click.option("--by", required=True, help="Who decides; it is recorded, and shown wherever the release is.")
-@click.option("--reason", required=True, help="Why; it is recorded, and shown wherever the release is.")
+@click.option("--by", required=True, help="Name of the person; it is recorded, and shown wherever the release is.")
+@click.option("--reason", required=True, help="The reason; it is recorded, and shown wherever the release is.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, partition: str, by: str, reason: str, as_json: bool) -> None:
     """Override the verdict on PRODUCT's candidate as of a partition, and run its path, so that it is released.

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("product")
 @click.argument("what", metavar="PARTITION|RELEASE")
-@click.option("--reason", required=True, help="Why; it is recorded, and shown to whoever meets it.")
-@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
+@click.option("--reason", required=True, help="The reason; it is recorded, and shown wherever the recalled thing is named.")
+@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
 @click.option("--apply", "is_applied", is_flag=True, help="Record the recall, roll back and run again; else only show.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, what: str, *, reason: str, by: str, is_applied: bool, as_json: bool) -> None:

@@ -10,8 +10,8 @@ from ml_assets.cli.shared.decisions import decide
 @click.command()
 @click.argument("product")
 @click.argument("release")
-@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
-@click.option("--reason", required=True, help="Why; it is recorded.")
+@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
+@click.option("--reason", required=True, help="The reason; it is recorded.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, release: str, by: str, reason: str, as_json: bool) -> None:
     """Refuse RELEASE (name or digest) of PRODUCT. That is final for this release; no later approval undoes it."""

@@ -11,8 +11,8 @@ from ml_assets.cli.shared.context import product_named, workspace
 @click.command()
 @click.argument("product")
 @click.option("--to", help="The release to go back to (name or digest); the one before if not given.")
-@click.option("--reason", default="rolled back by hand", show_default=True, help="Why; it is recorded.")
-@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
+@click.option("--reason", default="rolled back by hand", show_default=True, help="The reason; it is recorded.")
+@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the release that serves now as JSON.")
 def command(product: str, to: str | None, reason: str, by: str, as_json: bool) -> None:
     """Roll the production endpoint of PRODUCT back. The release that it replaces is not promoted again by itself."""

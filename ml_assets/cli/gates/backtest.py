@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "--policy", type=click.Path(path_type=Path, dir_okay=False), help="A file with a `gates:` block; else the product's."
 )
 @click.option("--windows", default=120, show_default=True, help="Windows drawn from the past for each margin.")
-@click.option("--seed", type=click.IntRange(min=0), default=20130101, show_default=True, help="Of these windows.")
+@click.option("--seed", type=click.IntRange(min=0), default=20130101, show_default=True, help="The seed of these windows.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(*, product: str, policy: Path | None, windows: int, seed: int, as_json: bool) -> None:
     """Take every stored evaluation of PRODUCT through a gates block, in order, and say what is wrong with the block.

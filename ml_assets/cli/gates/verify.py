@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("product")
 @click.option("--partition", "-p", help="Partition key; the newest evaluation that had a champion if not given.")
-@click.option("--samples", type=click.IntRange(min=50), default=500, show_default=True, help="How many windows to judge.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the draws.")
+@click.option("--samples", type=click.IntRange(min=50), default=500, show_default=True, help="The number of windows to judge.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The seed of the draws.")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def command(product: str, partition: str | None, samples: int, seed: int, as_json: bool) -> None:
     """Judge stored rows of PRODUCT again and again, each claim at the pair's own difference, and count what is let through.

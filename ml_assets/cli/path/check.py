@@ -16,8 +16,8 @@ from ml_assets.cli.shared.context import checked_product, partition_named, run_j
 def command(product: str, partition: str | None, as_json: bool) -> None:
     """Run every asset check of PRODUCT on one partition's current snapshots, again, without materializing anything.
 
-    Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run. What a stale evaluation has
-    shown is not a pass but a warning: the next run makes another one.
+    Exit code 1 when a check of severity ERROR fails, blocking or not, or when one cannot be run. The result of a stale evaluation
+    is a warning instead of a pass: the next run makes another one.
     """
     from checks.evidence import RECHECK
     from ml_assets.services.stale_evaluations import stale_evaluations

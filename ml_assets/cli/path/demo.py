@@ -15,7 +15,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
-    from ml_assets.services.new_product.demo_histories import History
+    from ml_assets.services.new_product.demo_histories import DemoHistory
 
 FLIGHTS = "flights"
 
@@ -83,7 +83,7 @@ def _deliver_all(space: Workspace, product: Product, key: str, tables: Mapping[s
     return bool(new)
 
 
-def _deliver_next(space: Workspace, product: Product, history: "History") -> None:
+def _deliver_next(space: Workspace, product: Product, history: "DemoHistory") -> None:
     """Deliver the first partition that is not in the landing folder yet, and run nothing."""
     delivered = space.landing.delivered(product)
     key = next((key for key in history.keys if key not in delivered), None)
@@ -121,7 +121,7 @@ def _summary(assets: list[str]) -> str:
     return f"{len(assets)} assets were made."
 
 
-def _next(space: Workspace, product: Product, history: "History") -> str:
+def _next(space: Workspace, product: Product, history: "DemoHistory") -> str:
     pointer, own = space.ledger.pointer(product.name, "production"), product.name != FLIGHTS
     program = "ml-assets" if own else ".venv/bin/ml-assets"
     if pointer is None:

@@ -25,13 +25,13 @@ FAILED, NO_ANSWER = 1, 3
 def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: float, as_json: bool) -> None:
     """Wait until the code locations of a Dagster deployment run a commit, run what it made stale there, and wait for the outcome.
 
-    What is stale is worked out by the deployment, as `ml-assets run PRODUCT --stale` does: the newest partition of each product.
+    The deployment computes what is stale, as `ml-assets run PRODUCT --stale` does: the newest partition of each product.
     Where a run of the same commit goes on or has succeeded, none is launched. ML_ASSETS_DAGSTER_TOKEN is sent as bearer token.
 
     Exit code 0 when every run succeeded, whatever its verdict; 1 when one failed; 2 without an address or a usable commit;
     3 when the webserver gives no answer or the time is over.
     """
-    from ml_assets.services.deployment.deploy import Deploy, LimitReached, Outcome
+    from ml_assets.services.deployment.deploy import Deploy, DeployOutcome, LimitReached
     from resources.dagster_webserver import Webserver, WebserverError
 
     current = settings()
@@ -39,7 +39,7 @@ def command(url: str | None, commit: str, locations: tuple[str, ...], timeout: f
     if not address:
         raise click.UsageError("there is no address of a webserver: give --url or set ML_ASSETS_DAGSTER_URL")
     repository, wanted = _wanted(commit)
-    error, outcomes = "", list[Outcome]()
+    error, outcomes = "", list[DeployOutcome]()
     try:
         webserver = Webserver(address, current.dagster_token)
         deploy = Deploy(webserver, wanted, timeout, partial(click.echo, err=True), contains=repository.contains, only=locations)

@@ -23,13 +23,20 @@ class NoPlaceForProducts(MlAssetsError):
 @click.argument("name")
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
 @click.option("--label", required=True, metavar="COLUMN", help="The outcome that the model predicts.")
-@click.option("--key", multiple=True, metavar="COLUMN", help="What names a row; repeatable. Told from the data if not given.")
-@click.option("--time", metavar="COLUMN", help="When the question is asked. Told from the data if not given.")
-@click.option("--time-format", metavar="FORMAT", help="How times are written: '%d.%m.%Y %H:%M', epoch_s; told if not given.")
-@click.option("--group", metavar="COLUMN", help="Rows with one value of it are good or bad together: what a verdict counts.")
-@click.option("--task", type=click.Choice(["binary", "regression"]), help="Told from the label if not given.")
+@click.option(
+    "--key",
+    multiple=True,
+    metavar="COLUMN",
+    help="A column that identifies a row; repeatable. Detected from the data if not given.",
+)
+@click.option("--time", metavar="COLUMN", help="The time of the question. Detected from the data if not given.")
+@click.option("--time-format", metavar="FORMAT", help="The format of times: '%d.%m.%Y %H:%M', epoch_s; detected if not given.")
+@click.option(
+    "--group", metavar="COLUMN", help="Rows with the same value depend on each other; a verdict counts values, not rows."
+)
+@click.option("--task", type=click.Choice(["binary", "regression"]), help="Detected from the label if not given.")
 @click.option("--positive", metavar="VALUE", help="The value of the label that is the yes; all others are the no.")
-@click.option("--every", type=click.Choice(EVERY), help="How deliveries are cut; delivery: not by time. Told if not given.")
+@click.option("--every", type=click.Choice(EVERY), help="The length of a delivery; delivery: not by time. Detected if not given.")
 @click.option("--after", multiple=True, metavar="COLUMN", help="It is not known when the question is asked; repeatable.")
 @click.option("--known", multiple=True, metavar="COLUMN", help="It is known then, however well it tells the label; repeatable.")
 @click.option(

@@ -47,8 +47,17 @@ class _Command(click.Command):
 
 @click.command()
 @click.argument("forge", type=click.Choice(["github", "gitlab"]))
-@click.option("--owner", "owners", multiple=True, required=True, metavar="@NAME", help="Who approves of weakenings; repeatable.")
-@click.option("--requirements", metavar="FILE", default="requirements.txt", show_default=True, help="What pins ml-assets.")
+@click.option(
+    "--owner",
+    "owners",
+    multiple=True,
+    required=True,
+    metavar="@NAME",
+    help="A code owner who approves of weakenings; repeatable.",
+)
+@click.option(
+    "--requirements", metavar="FILE", default="requirements.txt", show_default=True, help="The file that pins ml-assets."
+)
 @click.option("--force", is_flag=True, help="Write over files that differ.")
 def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: bool) -> None:
     """Write the workflows and CODEOWNERS that let FORGE judge the changes of this repository of products.
@@ -72,13 +81,15 @@ def init(forge: "ForgeName", owners: tuple[str, ...], requirements: str, force: 
 @click.argument("products", nargs=-1)
 @click.option("--base", metavar="REF", help="Compare with where this left REF; the default branch if not given.")
 @click.option(
-    "--output", "-o", metavar="DIRECTORY", type=_FOLDER, default="report", show_default=True, help="Where the report goes."
+    "--output", "-o", metavar="DIRECTORY", type=_FOLDER, default="report", show_default=True, help="The folder for the report."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print report.json instead of the report.")
 @click.option("--without-models", is_flag=True, help="Name what changed; train and compare nothing.")
 @click.option("--head", metavar="COMMIT", help="Judge this commit, of which nothing is run; takes --walked.")
-@click.option("--walked", metavar="DIRECTORY", type=_FOLDER, help="What --keep-walk of that commit's own run left.")
-@click.option("--keep-walk", metavar="DIRECTORY", type=_FOLDER, help="Keep what head scored there, for --walked of another run.")
+@click.option("--walked", metavar="DIRECTORY", type=_FOLDER, help="The folder that --keep-walk of that commit's own run wrote.")
+@click.option(
+    "--keep-walk", metavar="DIRECTORY", type=_FOLDER, help="Keep head's scores in this folder, for --walked of another run."
+)
 def command(
     *,
     products: tuple[str, ...],
@@ -90,7 +101,7 @@ def command(
     walked: Path | None,
     keep_walk: Path | None,
 ) -> None:
-    """Judge a change: what it means, what it makes stale, and its models against base's on the same past rows.
+    """Judge a change: its meaning, what it makes stale, and its models against base's on the same past rows.
 
     Each side is trained and scored by its own code on retired windows, and judged by base's gates. Writes report.md, report.json,
     junit.xml and plots. `ml-assets ci init github|gitlab` writes the workflows for it.

@@ -14,8 +14,10 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 @click.command()
 @click.argument("product")
 @click.option("--protocol", type=click.IntRange(1, 1), required=True, help="The version of the files: 1.")
-@click.option("--base", type=_FOLDER, required=True, help="What base's walk wrote: champion, labels, units and slices.")
-@click.option("--head", type=_FOLDER, required=True, help="What head's walk wrote: the candidate.")
+@click.option(
+    "--base", type=_FOLDER, required=True, help="The folder that base's walk wrote: champion, labels, units and slices."
+)
+@click.option("--head", type=_FOLDER, required=True, help="The folder that head's walk wrote: the candidate.")
 @click.option("--gates", type=click.Path(path_type=Path, dir_okay=False, exists=True), help="Gates to judge by instead, as JSON.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of product.yaml: model.depth=6.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The file to write.")

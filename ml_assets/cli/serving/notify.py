@@ -22,7 +22,7 @@ class UnknownChannel(MlAssetsError):
 @click.command()
 @click.option("--test", "is_test", is_flag=True, help="Send a test notice by each channel; exit code 1 where one fails.")
 @click.option("--channel", "name", help="Only the channel of this name.")
-@click.option("--json", "as_json", is_flag=True, help="Print the channels, or what became of each test, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the channels, or the result of each test, as JSON.")
 def command(is_test: bool, name: str | None, as_json: bool) -> None:
     """List the channels that notices go out by, and what each takes; with --test, try them.
 

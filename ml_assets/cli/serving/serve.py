@@ -9,7 +9,7 @@ from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.cli.shared.workspace import Workspace
-    from ml_assets.serving.http.api_keys import Key
+    from ml_assets.serving.http.api_keys import ApiKey
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
@@ -39,7 +39,9 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
     show_default=True,
     help="Processes that serve, one for each core to use. They share the port, the libraries' memory and every swap.",
 )
-@click.option("--ready-file", type=click.Path(path_type=Path), help="Written with pid and URL once requests are taken.")
+@click.option(
+    "--ready-file", type=click.Path(path_type=Path), help="A file that is written with pid and URL once requests are accepted."
+)
 @click.option(
     "--new-key",
     type=click.Choice(["predict", "admin"]),
@@ -108,7 +110,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
     )
 
 
-def configured_keys(setting: str) -> "tuple[Key, ...]":
+def configured_keys(setting: str) -> "tuple[ApiKey, ...]":
     """The keys of ML_ASSETS_KEYS: their lines, or the file of them that it names."""
     from ml_assets.serving.http.api_keys import KeysRefused, parse_keys
 

@@ -12,8 +12,8 @@ from ml_assets.cli.shared.context import product_named, workspace
 @click.command()
 @click.argument("product")
 @click.option("--stop", "is_stopped", is_flag=True, help="End it: the release is not promoted by itself.")
-@click.option("--reason", default="", help="Why it is ended; it is recorded.")
-@click.option("--by", default=getpass.getuser, help="Who; the login name if not given.")
+@click.option("--reason", default="", help="The reason for the end; it is recorded.")
+@click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def command(product: str, is_stopped: bool, reason: str, by: str, as_json: bool) -> None:
     """Show the release in the shadow of PRODUCT's production endpoint, or its canary, and the bounds of its harm. Looking costs

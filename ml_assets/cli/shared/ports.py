@@ -16,7 +16,9 @@ def port_options(function: Callable[..., None]) -> Callable[..., None]:
 
     @click.option("--dagster-port", type=PORT, default=Ports.dagster, show_default=True)
     @click.option("--mlflow-port", type=PORT, default=Ports.mlflow, show_default=True)
-    @click.option("--health-port", type=PORT, default=Ports.health, show_default=True, help="Where it shows how all parts are.")
+    @click.option(
+        "--health-port", type=PORT, default=Ports.health, show_default=True, help="Port of the page with the state of all parts."
+    )
     @wraps(function)
     def command(dagster_port: int, mlflow_port: int, health_port: int, **options: Any) -> None:
         function(ports=Ports(dagster_port, mlflow_port, health_port), **options)

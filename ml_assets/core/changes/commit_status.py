@@ -22,7 +22,7 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Approvals:
+class ForgeApprovals:
     """Names of the approvers of the head commit, in lower case; the default branch's CODEOWNERS; each product's path there."""
 
     approvers: frozenset[str]
@@ -43,7 +43,7 @@ class Approvals:
         return ""
 
 
-def status_of(review: Review | None, approvals: Approvals | None = None) -> Status:
+def status_of(review: Review | None, approvals: ForgeApprovals | None = None) -> Status:
     """The status of a commit by its review, or without one. An acknowledged weakening waits until `approvals` are given."""
     if review is None:
         return Status("error", "no report: the change could not be judged; the job's log says why")

@@ -9,7 +9,7 @@ from ml_assets.core.changes.review import Review, change_id
 
 
 @dataclass(frozen=True)
-class Case:
+class JunitCase:
     """One test. `failure` and `skipped` say why it did not pass; both empty if it did."""
 
     suite: str
@@ -28,32 +28,32 @@ def junit(review: Review) -> bytes:
     return document
 
 
-def _cases(review: Review) -> Iterator[Case]:
+def _cases(review: Review) -> Iterator[JunitCase]:
     failure = "; ".join(review.reasons) if review.exit_code else ""
-    yield Case("verdict", review.outcome, failure)
+    yield JunitCase("verdict", review.outcome, failure)
     given = {f"{item.product}/{item.name}" for item in review.acknowledged}
     for change in review.changes:
         is_open = change.effect == "weakened" and change_id(change) not in given
         failure = f"weakened, and no commit says why it may be: {change.reason or change.new}" if is_open else ""
-        yield Case("changes", f"{change_id(change)}: {change.effect}", failure)
+        yield JunitCase("changes", f"{change_id(change)}: {change.effect}", failure)
     for comparison in review.comparisons:
         yield from _compared(comparison)
 
 
-def _compared(comparison: Comparison) -> Iterator[Case]:
+def _compared(comparison: Comparison) -> Iterator[JunitCase]:
     for claim in comparison.judged.verdict.claims if comparison.judged else ():
         failure = claim.message if claim.outcome == "FAIL" else ""
         skipped = claim.message if claim.outcome == "UNDECIDED" else ""
-        yield Case(f"{comparison.product} claims", f"{claim.name}: {claim.kind} {claim.text}", failure, skipped)
+        yield JunitCase(f"{comparison.product} claims", f"{claim.name}: {claim.kind} {claim.text}", failure, skipped)
     for checks, is_failure in ((comparison.failed, True), (comparison.failed_before, False)):
         for check in checks:
             name = f"{check.stage} {check.partition}: {check.claim or 'contract'}"
             message = check.description or "it failed"
             skipped = "" if is_failure else f"it fails in base too: {message}"
-            yield Case(f"{comparison.product} checks", name, message if is_failure else "", skipped)
+            yield JunitCase(f"{comparison.product} checks", name, message if is_failure else "", skipped)
 
 
-def _add_suite(root: ElementTree.Element, name: str, cases: Sequence[Case]) -> None:
+def _add_suite(root: ElementTree.Element, name: str, cases: Sequence[JunitCase]) -> None:
     counts = {
         "name": _text(name),
         "tests": str(len(cases)),

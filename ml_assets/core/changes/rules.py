@@ -113,6 +113,7 @@ RULES: Mapping[str, Rule] = {
     "retrain": free,
     "ci.windows": higher,
     "ci.on_inconclusive": ordered("pass", "fail"),
+    "tune": free,
 }
 """By dotted key; a rule for a section is for all below it."""
 CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote"})

@@ -30,10 +30,10 @@ from ml_assets.spec.delivery import ReferenceSpec, TableSpec
 from ml_assets.spec.product import Product
 
 __all__ = [
-    "Audit",
     "Breach",
     "ContractBreached",
     "ContractError",
+    "DeliveryAudit",
     "DeliveryError",
     "TableAudit",
     "audit",
@@ -68,7 +68,7 @@ class TableAudit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Audit:
+class DeliveryAudit:
     """The result of checking a delivery against the contract. A table with wrong columns cannot be split: it is only in
     `breaches`."""
 
@@ -86,7 +86,7 @@ class Audit:
             raise ContractBreached(product=product, partition=partition, breaches=self.breaches)
 
 
-def audit(raw: Mapping[str, pl.DataFrame], *, product: Product, partition_window: Window | None) -> Audit:
+def audit(raw: Mapping[str, pl.DataFrame], *, product: Product, partition_window: Window | None) -> DeliveryAudit:
     """Holds delivered tables to the contract; with a window, every partitioned table must be there and within it."""
     required = product.delivery.tables if partition_window else {}
     breaches = [b.missing_table(name) for name in required if name not in raw]
@@ -98,7 +98,7 @@ def audit(raw: Mapping[str, pl.DataFrame], *, product: Product, partition_window
             continue
         tables[name], table_breaches = _audit_table(frame, name=name, spec=spec, rules=rules, window=partition_window)
         breaches += table_breaches
-    return Audit(tables=tables, breaches=tuple(breaches))
+    return DeliveryAudit(tables=tables, breaches=tuple(breaches))
 
 
 def _audit_table(

@@ -13,7 +13,7 @@ from math import ceil, floor, isfinite, log10
 
 import polars as pl
 
-from ml_assets.core.draft.columns import Column
+from ml_assets.core.draft.columns import SourceColumn
 
 MOST_LEVELS = 60
 UNSEEN = 0.001
@@ -28,7 +28,7 @@ _CALENDAR = {"month": (1, 12), "day": (1, 31), "hour": (0, 23), "minute": (0, 59
 
 
 @dataclass(frozen=True)
-class Limits:
+class ColumnLimits:
     """`arguments` are those of pandera's Field, as Python text; `behind` says of how many rows each is true."""
 
     arguments: Mapping[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Limits:
     behind: str = ""
 
 
-def limits_of(column: Column, *, time: Column | None, codes: pl.Series, is_key: bool, is_after: bool) -> Limits:
+def limits_of(column: SourceColumn, *, time: SourceColumn | None, codes: pl.Series, is_key: bool, is_after: bool) -> ColumnLimits:
     """The limits of one column. `codes` (rows,): the partition of each row, null for rows of none."""
     known = column.known
     arguments: dict[str, str] = {}
@@ -60,7 +60,7 @@ def limits_of(column: Column, *, time: Column | None, codes: pl.Series, is_key: 
     if is_after:
         metadata = {"known": '"after"', **metadata}
     fits = f"{column.misfits:,} rows hold no {column.kind}" if column.misfits else ""
-    return Limits({**nullable, **arguments}, metadata, "; ".join(filter(None, [*facts, missing, fits])))
+    return ColumnLimits({**nullable, **arguments}, metadata, "; ".join(filter(None, [*facts, missing, fits])))
 
 
 def nice(value: float, *, step: float, up: bool) -> float:
@@ -69,7 +69,7 @@ def nice(value: float, *, step: float, up: bool) -> float:
     return float(f"{rounded:.12g}")
 
 
-def _range(column: Column, time: Column | None, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
+def _range(column: SourceColumn, time: SourceColumn | None, codes: pl.Series) -> tuple[dict[str, str], list[str]]:
     values = column.known.cast(pl.Float64)
     part = next((part for part in _CALENDAR if time is not None and _is_part(column, time, part)), None)
     if part and time is not None:
@@ -172,7 +172,7 @@ def _moments(known: pl.Series) -> tuple[dict[str, str], list[str]]:
     return {"ge": _moment(first)}, [f"{low!s} to {high!s} observed"]
 
 
-def _missing(column: Column, codes: pl.Series) -> tuple[dict[str, str], dict[str, str], str]:
+def _missing(column: SourceColumn, codes: pl.Series) -> tuple[dict[str, str], dict[str, str], str]:
     if not column.missing:
         return {}, {}, "never missing"
     share = column.missing / column.rows
@@ -183,7 +183,7 @@ def _missing(column: Column, codes: pl.Series) -> tuple[dict[str, str], dict[str
     return {"nullable": "True"}, ({"max_missing": f"{most:g}"} if worst < 1 else {}), words
 
 
-def _is_part(column: Column, time: Column, part: str) -> bool:
+def _is_part(column: SourceColumn, time: SourceColumn, part: str) -> bool:
     if column.kind != "integer":
         return False
     own = getattr(time.values.dt, part)().cast(pl.Int64)

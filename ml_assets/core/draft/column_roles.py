@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.columns import PYTHON, Column, quoted, require
+from ml_assets.core.draft.columns import PYTHON, SourceColumn, quoted, require
 from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.spec.sections import Task
 
@@ -18,16 +18,16 @@ _KEY_NAME = re.compile(r"(^|_)(id|key|uuid|guid|number|no|code|index)$")
 
 
 @dataclass(frozen=True)
-class Key:
+class DraftKey:
     """`field` names a question. `columns` are the delivered ones that it is made of; `is_made` says that SQL makes it of them;
     `is_counted` that rows may be alike in them, and are numbered. `group`: what the rows of a table without a time are
     divided by."""
 
     field: str
-    columns: tuple[Column, ...]
+    columns: tuple[SourceColumn, ...]
     is_made: bool = False
     is_counted: bool = False
-    group: Column | None = None
+    group: SourceColumn | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -46,12 +46,12 @@ class Roles:
     """`after` and `unused` give the reason by delivered name; `inputs` are what a request carries in addition to key and time."""
 
     task: Task
-    key: Key
-    time: Column | None
-    label: Column
+    key: DraftKey
+    time: SourceColumn | None
+    label: SourceColumn
     positive: str | None
-    group: Column | None
-    inputs: tuple[Column, ...]
+    group: SourceColumn | None
+    inputs: tuple[SourceColumn, ...]
     after: Mapping[str, str] = field(default_factory=dict)
     unused: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class Roles:
         return self.label.values.cast(pl.Float64)
 
 
-def time_column(columns: Mapping[str, Column], request: DraftRequest) -> Column | None:
+def time_column(columns: Mapping[str, SourceColumn], request: DraftRequest) -> SourceColumn | None:
     """The column that says when the question is asked; None of a table without one. Raises DraftRefused where it is asked for and
     holds no times."""
     if request.every == "delivery":
@@ -91,7 +91,7 @@ def time_column(columns: Mapping[str, Column], request: DraftRequest) -> Column 
     return earliest
 
 
-def task_of(label: Column, request: DraftRequest) -> tuple[Task, str | None]:
+def task_of(label: SourceColumn, request: DraftRequest) -> tuple[Task, str | None]:
     """The task, and which text of the label is the positive one. Raises DraftRefused for a label that neither task can learn."""
     levels = label.known.unique().sort().to_list()
     if len(levels) < 2:
@@ -119,30 +119,32 @@ def task_of(label: Column, request: DraftRequest) -> tuple[Task, str | None]:
     return "regression", None
 
 
-def key_of(columns: Mapping[str, Column], request: DraftRequest, time: Column | None, outcomes: Iterable[str]) -> Key:
+def key_of(
+    columns: Mapping[str, SourceColumn], request: DraftRequest, time: SourceColumn | None, outcomes: Iterable[str]
+) -> DraftKey:
     """The columns that name a row: those that are asked for, one that is unique, group and time, or all that a request knows."""
     key_name = _free(f"{request.name}_id", columns)
     if request.key:
         chosen = tuple(require(name, columns, option="--key") for name in request.key)
         _refuse_repeats(chosen, request)
         is_plain = len(chosen) == 1 and chosen[0].kind in ("integer", "text") and chosen[0] is not time
-        return Key(chosen[0].field, chosen) if is_plain else Key(key_name, chosen, is_made=True)
+        return DraftKey(chosen[0].field, chosen) if is_plain else DraftKey(key_name, chosen, is_made=True)
     others = [c for c in columns.values() if c.name not in {*outcomes, request.label}]
     unique = [
         c for c in others if c.kind in ("integer", "text") and not c.missing and not c.misfits and c.known.n_unique() == c.rows
     ]
     named = [c for c in unique if _KEY_NAME.search(c.field)] or unique
     if named:
-        return Key(named[0].field, (named[0],))
+        return DraftKey(named[0].field, (named[0],))
     group = require(request.group, columns, option="--group") if request.group else None
     texts = [group] if group else [c for c in others if c.kind == "text" and 1 < c.known.n_unique() <= c.rows / 2]
     for chosen in ((time,), *((column, time) for column in texts)) if time is not None else ():
         if _is_unique(chosen):
-            return Key(key_name, chosen, is_made=True)
-    return Key(key_name, tuple(others), is_made=True, is_counted=True)
+            return DraftKey(key_name, chosen, is_made=True)
+    return DraftKey(key_name, tuple(others), is_made=True, is_counted=True)
 
 
-def unused_inputs(columns: Iterable[Column], time: Column | None) -> dict[str, str]:
+def unused_inputs(columns: Iterable[SourceColumn], time: SourceColumn | None) -> dict[str, str]:
     """Columns that a model cannot use, with the reason."""
     reasons: dict[str, str] = {}
     for column in columns:
@@ -162,7 +164,7 @@ def unused_inputs(columns: Iterable[Column], time: Column | None) -> dict[str, s
     return reasons
 
 
-def _by_positive(label: Column, levels: Sequence[object], request: DraftRequest) -> tuple[Task, str]:
+def _by_positive(label: SourceColumn, levels: Sequence[object], request: DraftRequest) -> tuple[Task, str]:
     texts = [str(level) for level in levels]
     if request.task == "regression":
         raise DraftRefused("--positive goes with a binary task, not with --task regression")
@@ -171,14 +173,14 @@ def _by_positive(label: Column, levels: Sequence[object], request: DraftRequest)
     return "binary", str(request.positive)
 
 
-def _positive_of(label: Column, levels: Sequence[str]) -> str:
+def _positive_of(label: SourceColumn, levels: Sequence[str]) -> str:
     """The level that says yes; where neither does, the rarer one."""
     worded = [level for level in levels if level.lower() in POSITIVE_WORDS]
     counts = label.known.value_counts(sort=True)[label.name].to_list()
     return worded[0] if len(worded) == 1 else str(counts[-1])
 
 
-def _refuse_repeats(chosen: Sequence[Column], request: DraftRequest) -> None:
+def _refuse_repeats(chosen: Sequence[SourceColumn], request: DraftRequest) -> None:
     names = ", ".join(request.key)
     if missing := [column.name for column in chosen if column.missing + column.misfits]:
         raise DraftRefused(f"--key {names}: {missing[0]} has missing values, and a key names every row; name another")
@@ -190,28 +192,28 @@ def _refuse_repeats(chosen: Sequence[Column], request: DraftRequest) -> None:
         )
 
 
-def _is_unique(chosen: Sequence[Column]) -> bool:
+def _is_unique(chosen: Sequence[SourceColumn]) -> bool:
     if any(column.missing + column.misfits for column in chosen):
         return False
     frame = pl.DataFrame([column.values for column in chosen])
     return frame.n_unique() == frame.height
 
 
-def _counts_up(column: Column, time: Column) -> bool:
+def _counts_up(column: SourceColumn, time: SourceColumn) -> bool:
     if column.missing or column.known.n_unique() != column.rows:
         return False
     return bool(column.values.gather(time.values.arg_sort(nulls_last=True)).is_sorted())
 
 
-def _is_year(column: Column, time: Column) -> bool:
+def _is_year(column: SourceColumn, time: SourceColumn) -> bool:
     return column.values.cast(pl.Float64).equals(time.values.dt.year().cast(pl.Float64).alias(column.name))
 
 
-def _median(column: Column) -> float:
+def _median(column: SourceColumn) -> float:
     return float(column.known.cast(pl.Int64).median() or 0.0)  # type: ignore[arg-type]
 
 
-def _free(name: str, columns: Mapping[str, Column]) -> str:
+def _free(name: str, columns: Mapping[str, SourceColumn]) -> str:
     taken = {column.field for column in columns.values()}
     while name in taken:
         name = f"{name}_made"
@@ -222,7 +224,7 @@ def _few(levels: Sequence[object]) -> str:
     return ", ".join(map(str, levels[:5])) + (f" and {len(levels) - 5} more" if len(levels) > 5 else "")
 
 
-def key_sql(key: Key) -> str:
+def key_sql(key: DraftKey) -> str:
     """The key of a row as SQL over the delivered table."""
     if not key.is_made:
         return key.columns[0].sql
@@ -232,7 +234,7 @@ def key_sql(key: Key) -> str:
     return parts[0] if len(parts) == 1 else f"concat_ws(' ', {', '.join(parts)})"
 
 
-def digest_sql(key: Key) -> str:
+def digest_sql(key: DraftKey) -> str:
     """The digest of all that a request knows of a row, as SQL: missing values count, and so do the borders between values."""
     parts = ", ".join(f"coalesce({quoted(column.name)}::varchar, '')" for column in key.columns)
     return f"md5(concat_ws(chr(31), {parts}))"

@@ -39,7 +39,7 @@ _PLAIN = re.compile(r"^[a-z_][a-z0-9_]*$")
 
 
 @dataclass(frozen=True)
-class Column:
+class SourceColumn:
     """`name` is as delivered, `field` the name of it in contract.py, SQL and a request. `values` (rows,) are of the kind,
     null where a value is missing; `misfits` counts those that are there and not of the kind."""
 
@@ -71,7 +71,7 @@ class Column:
         return quoted(self.name)
 
 
-def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = None) -> dict[str, Column]:
+def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = None) -> dict[str, SourceColumn]:
     """The columns by delivered name. `time` holds moments also where they are written as numbers. Raises DraftRefused for names
     and types that no contract can have."""
     _refuse_names(frame.columns)
@@ -81,7 +81,7 @@ def columns_of(frame: pl.DataFrame, table: ReferenceSpec, *, time: str | None = 
     return {name: _column(frame[name], fields[name], table, is_time=name == time) for name in frame.columns}
 
 
-def require(name: str, columns: Mapping[str, Column], *, option: str) -> Column:
+def require(name: str, columns: Mapping[str, SourceColumn], *, option: str) -> SourceColumn:
     """The column of this name. Raises DraftRefused with the nearest names."""
     if name not in columns:
         raise DraftRefused(f"{option} {name}: there is no such column; {unknown_name(name, allowed=columns)}")
@@ -93,11 +93,11 @@ def quoted(name: str) -> str:
     return name if _PLAIN.match(name) and name not in _reserved() else '"' + name.replace('"', '""') + '"'
 
 
-def _column(raw: pl.Series, field: str, table: ReferenceSpec, *, is_time: bool) -> Column:
+def _column(raw: pl.Series, field: str, table: ReferenceSpec, *, is_time: bool) -> SourceColumn:
     worded = without_nulls_in_words(raw, null_values=table.null_values)
     kind = "time" if is_time and table.datetime_format in EPOCHS and _fits(worded, "time", table) else _kind(worded, table)
     values = worded.cast(pl.String) if kind == "empty" else cast(worded, DTYPES[kind], table=table)
-    return Column(raw.name, field, kind, values, worded.null_count(), values.null_count() - worded.null_count())
+    return SourceColumn(raw.name, field, kind, values, worded.null_count(), values.null_count() - worded.null_count())
 
 
 def _kind(values: pl.Series, table: ReferenceSpec) -> Kind:

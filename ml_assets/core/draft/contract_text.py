@@ -3,8 +3,8 @@
 import textwrap
 from collections.abc import Iterable, Mapping
 
-from ml_assets.core.draft.column_limits import Limits, nice
-from ml_assets.core.draft.columns import PYTHON, Column
+from ml_assets.core.draft.column_limits import ColumnLimits, nice
+from ml_assets.core.draft.columns import PYTHON, SourceColumn
 from ml_assets.core.draft.draft import Draft, Feature
 
 WIDTH = 118
@@ -60,7 +60,7 @@ def _table(draft: Draft) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _about(column: Column, draft: Draft) -> str:
+def _about(column: SourceColumn, draft: Draft) -> str:
     roles = draft.roles
     behind = draft.limits[column.name].behind
     if column is roles.label:
@@ -82,7 +82,7 @@ def _request(draft: Draft) -> str:
     for column in draft.roles.inputs:
         if column.field not in key.fields:
             limits = draft.limits[column.name]
-            kept = Limits({name: text for name, text in limits.arguments.items() if name in OF_REQUESTS})
+            kept = ColumnLimits({name: text for name, text in limits.arguments.items() if name in OF_REQUESTS})
             lines.append(_line(column.field, PYTHON[column.kind], kept, alias=column.field))
     return "\n".join([*lines, *_unique(key.fields)]) + "\n"
 
@@ -105,7 +105,7 @@ def _unique(fields: Iterable[str]) -> list[str]:
     return ["", "    class Config:", "        strict = True", f"        unique = [{', '.join(map(repr_text, fields))}]"]
 
 
-def _line(field: str, python: str, limits: Limits, *, alias: str) -> str:
+def _line(field: str, python: str, limits: ColumnLimits, *, alias: str) -> str:
     arguments = [
         *([f"alias={repr_text(alias)}"] if alias != field else []),
         *(f"{name}={text}" for name, text in limits.arguments.items()),

@@ -26,7 +26,7 @@ _TRUNCATED: dict[Every, str] = {"hour": "1h", "day": "1d", "week": "1w", "month"
 
 
 @dataclass(frozen=True)
-class History:
+class DeliveryHistory:
     """`codes` (rows,): the partition key of each row, null for rows that are in no delivery; `keys`: the partitions in order."""
 
     every: Every
@@ -60,12 +60,12 @@ class History:
         return sorted(self.rows.values())[len(self.keys) // 2]
 
 
-def static_history(rows: int) -> History:
+def static_history(rows: int) -> DeliveryHistory:
     """A table without a time: each delivery is all of it."""
-    return History("delivery", STATIC_DELIVERIES, pl.repeat(STATIC_DELIVERIES[-1], rows, dtype=pl.String, eager=True))
+    return DeliveryHistory("delivery", STATIC_DELIVERIES, pl.repeat(STATIC_DELIVERIES[-1], rows, dtype=pl.String, eager=True))
 
 
-def history_of(times: pl.Series, every: Every | None) -> History:
+def history_of(times: pl.Series, every: Every | None) -> DeliveryHistory:
     """The coarsest division that has enough deliveries, or the one that is asked for. Raises DraftRefused where none has."""
     tried = [_divided(times, unit) for unit in ([every] if every else COARSEST_FIRST)]
     enough = [history for history in tried if len(history.keys) >= FEWEST]
@@ -84,7 +84,7 @@ def history_of(times: pl.Series, every: Every | None) -> History:
     return best
 
 
-def _divided(times: pl.Series, every: Every) -> History:
+def _divided(times: pl.Series, every: Every) -> DeliveryHistory:
     codes = times.dt.truncate(_TRUNCATED[every]).dt.strftime(KEY_FORMATS[every])
     counts = dict(codes.drop_nulls().value_counts().sort(codes.name).iter_rows())
     notes: list[str] = []
@@ -95,7 +95,7 @@ def _divided(times: pl.Series, every: Every) -> History:
             key = keys.pop(place)
             notes.append(f"{key}, the {end} {every}, has {counts[key]:,} of usually {usual:,} rows and is left out as unfinished")
     kept = pl.when(pl.col(codes.name).is_in(keys)).then(pl.col(codes.name))
-    return History(every, tuple(keys), codes.to_frame().select(kept.alias("partition")).to_series(), tuple(notes))
+    return DeliveryHistory(every, tuple(keys), codes.to_frame().select(kept.alias("partition")).to_series(), tuple(notes))
 
 
 def _without_gaps(keys: Sequence[str], every: Every, notes: list[str], counts: dict[str, int]) -> list[str]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from ml_assets.core.draft.column_limits import Limits
+from ml_assets.core.draft.column_limits import ColumnLimits
 from ml_assets.core.draft.column_roles import Roles
-from ml_assets.core.draft.columns import PYTHON, Column, quoted
-from ml_assets.core.draft.delivery_calendar import History
+from ml_assets.core.draft.columns import PYTHON, SourceColumn, quoted
+from ml_assets.core.draft.delivery_calendar import DeliveryHistory
 from ml_assets.core.draft.label_leaks import Separation
 from ml_assets.core.draft.request import DraftRequest
 from ml_assets.spec.delivery import ReferenceSpec
@@ -38,10 +38,10 @@ class Draft:
     table: str
     spec: ReferenceSpec
     frame: pl.DataFrame
-    columns: Mapping[str, Column]
+    columns: Mapping[str, SourceColumn]
     roles: Roles
-    history: History
-    limits: Mapping[str, Limits]
+    history: DeliveryHistory
+    limits: Mapping[str, ColumnLimits]
     separations: tuple[Separation, ...]
     suspicious: tuple[Separation, ...] = ()
     quarantined: float = 0.0
@@ -68,7 +68,7 @@ class Draft:
         return (*own, *(feature for feature in _of_time(time) if feature.name not in taken))
 
     @property
-    def slices(self) -> tuple[Column, ...]:
+    def slices(self) -> tuple[SourceColumn, ...]:
         """Inputs with few levels, none of them rare: each level is measured on its own."""
         return tuple(c for c in self.roles.inputs if c.kind == "text" and _divides(c))[:MOST_SLICES]
 
@@ -77,7 +77,7 @@ class Draft:
         return f"{self.name}_{part}"
 
 
-def _own(column: Column, time: Column | None) -> Feature:
+def _own(column: SourceColumn, time: SourceColumn | None) -> Feature:
     name, nullable = column.field, column.missing + column.misfits > 0
     if column.kind == "time" and time is not None:
         sql = f"(epoch({quoted(name)}) - epoch({quoted(time.field)})) / 86400.0"
@@ -85,7 +85,7 @@ def _own(column: Column, time: Column | None) -> Feature:
     return Feature(name, PYTHON[column.kind], quoted(name), nullable, "As delivered.")
 
 
-def _of_time(time: Column) -> list[Feature]:
+def _of_time(time: SourceColumn) -> list[Feature]:
     """Parts of the time that repeat within the history."""
     times, name = time.known, quoted(time.field)
     first, last = times.min(), times.max()
@@ -100,7 +100,7 @@ def _of_time(time: Column) -> list[Feature]:
     return features
 
 
-def _divides(column: Column) -> bool:
+def _divides(column: SourceColumn) -> bool:
     counts = column.known.value_counts()["count"]
     share = float(counts.min() or 0) / max(column.rows, 1)  # type: ignore[arg-type]
     return 2 <= len(counts) <= MOST_SLICE_LEVELS and share >= LEAST_SLICE_SHARE and not column.missing

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from ml_assets.core.draft import csv_dialect
 from ml_assets.core.draft.column_limits import limits_of
 from ml_assets.core.draft.column_roles import Roles, key_of, task_of, time_column, unused_inputs
-from ml_assets.core.draft.columns import Column, columns_of, require
-from ml_assets.core.draft.delivery_calendar import History, history_of, static_history
+from ml_assets.core.draft.columns import SourceColumn, columns_of, require
+from ml_assets.core.draft.delivery_calendar import DeliveryHistory, history_of, static_history
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan, first_plan
 from ml_assets.core.draft.label_leaks import outcomes, separations_of, suspicious
@@ -62,7 +62,7 @@ def drafted(
     return Draft(request, table, spec, frame, columns, roles, history, limits, tuple(separations), suspects, notes=history.notes)
 
 
-def _refuse_two_roles(columns: Mapping[str, Column], request: DraftRequest, time: Column | None) -> None:
+def _refuse_two_roles(columns: Mapping[str, SourceColumn], request: DraftRequest, time: SourceColumn | None) -> None:
     """Refuse options that name no column, or one column twice where the two exclude each other."""
     taken = {request.label: "--label", **({time.name: "the time"} if time is not None else {})}
     if request.time == request.label:
@@ -77,7 +77,7 @@ def _refuse_two_roles(columns: Mapping[str, Column], request: DraftRequest, time
         raise DraftRefused(f"--after {both[0]}: another option needs it when the question is asked; name it in one of them")
 
 
-def _history(time: Column | None, request: DraftRequest, *, rows: int) -> tuple[Column | None, History]:
+def _history(time: SourceColumn | None, request: DraftRequest, *, rows: int) -> tuple[SourceColumn | None, DeliveryHistory]:
     """The time and the deliveries by it. Where nobody asked for one that divides the rows into too few, it is none."""
     if time is None:
         return None, static_history(rows)
@@ -103,18 +103,18 @@ def planned(draft: Draft) -> Plan:
     return replace(first_plan(roles.task, unit, windows, minimum), notes=tuple(notes))
 
 
-def times_are_all_alike(time: Column) -> bool:
+def times_are_all_alike(time: SourceColumn) -> bool:
     """Whether nothing can be made of the time either."""
     return time.known.dt.truncate("1d").n_unique() < 28
 
 
 def _roles(
-    columns: Mapping[str, Column],
+    columns: Mapping[str, SourceColumn],
     request: DraftRequest,
     *,
-    time: Column | None,
-    label: Column,
-    group: Column | None,
+    time: SourceColumn | None,
+    label: SourceColumn,
+    group: SourceColumn | None,
     **task: object,
 ) -> Roles:
     unused = unused_inputs((c for c in columns.values() if c not in (time, label)), time)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ml_assets.core.draft.columns import Column
+from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.binary import roc_auc
 from ml_assets.spec.sections import Task
@@ -30,7 +30,7 @@ class Separation:
     metric: str
 
 
-def separations_of(columns: Iterable[Column], target: pl.Series, *, task: Task) -> list[Separation]:
+def separations_of(columns: Iterable[SourceColumn], target: pl.Series, *, task: Task) -> list[Separation]:
     """The separation by each column alone, largest first. `target` (rows,) has numbers, null where the label is not known."""
     metric = "ROC AUC" if task == "binary" else "R2"
     rows = _sampled(target)
@@ -42,7 +42,12 @@ def separations_of(columns: Iterable[Column], target: pl.Series, *, task: Task) 
 
 
 def outcomes(
-    columns: Sequence[Column], *, label: Column, time: Column | None, separations: Sequence[Separation], target: pl.Series
+    columns: Sequence[SourceColumn],
+    *,
+    label: SourceColumn,
+    time: SourceColumn | None,
+    separations: Sequence[Separation],
+    target: pl.Series,
 ) -> dict[str, str]:
     """The reason by name of each column that nobody can know when the question is asked."""
     reasons: dict[str, str] = {}
@@ -103,12 +108,12 @@ def _sampled(target: pl.Series) -> pl.Series:
     return rows.gather_every(max(1, len(rows) // MOST_ROWS + (len(rows) % MOST_ROWS > 0)) if len(rows) > MOST_ROWS else 1)
 
 
-def _later_share(column: Column, time: Column) -> float:
+def _later_share(column: SourceColumn, time: SourceColumn) -> float:
     both = pl.DataFrame({"value": column.values, "time": time.values}).drop_nulls()
     return float((both["value"] > both["time"]).mean() or 0.0) if both.height else 0.0  # type: ignore[arg-type]
 
 
-def _parts_of_a_sum(columns: Sequence[Column], target: pl.Series) -> list[str]:
+def _parts_of_a_sum(columns: Sequence[SourceColumn], target: pl.Series) -> list[str]:
     """The columns whose weighted sum is the label, exactly: a count and its parts, a total and its items."""
     rows = _sampled(target)
     whole = [column for column in columns if not column.values.gather(rows).null_count()]

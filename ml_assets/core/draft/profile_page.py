@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from ml_assets.core.draft.columns import Column
+from ml_assets.core.draft.columns import SourceColumn
 from ml_assets.core.draft.draft import Draft
 from ml_assets.core.draft.gates import Plan
 
@@ -27,7 +27,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownColumn:
     """A column on the page."""
 
     name: str
@@ -72,12 +72,12 @@ def page(draft: Draft, plan: Plan) -> str:
     )
 
 
-def _shown(column: Column, draft: Draft) -> Shown:
+def _shown(column: SourceColumn, draft: Draft) -> ShownColumn:
     role, tone, reason = _role(column, draft)
     limits = draft.limits[column.name]
     separations = {separation.column: separation.value for separation in draft.separations}
     bars, first, last = _distribution(column)
-    return Shown(
+    return ShownColumn(
         name=column.name,
         kind=column.kind,
         role=role,
@@ -97,7 +97,7 @@ def _shown(column: Column, draft: Draft) -> Shown:
     )
 
 
-def _role(column: Column, draft: Draft) -> tuple[str, str, str]:
+def _role(column: SourceColumn, draft: Draft) -> tuple[str, str, str]:
     roles = draft.roles
     if column is roles.label:
         return "label", "label", ""
@@ -114,7 +114,7 @@ def _role(column: Column, draft: Draft) -> tuple[str, str, str]:
     return "input", "good", ""
 
 
-def _distribution(column: Column) -> tuple[list[Bar], str, str]:
+def _distribution(column: SourceColumn) -> tuple[list[Bar], str, str]:
     """Bars of a column's values with the captions of both ends: bins of numbers and times, the most frequent texts."""
     known = column.known
     if known.is_empty():
@@ -151,7 +151,7 @@ def _bars(values: Sequence[float], captions: Sequence[str]) -> list[Bar]:
     return [Bar((value - low) / width if width > 0 else 0.0, caption) for value, caption in zip(values, captions, strict=True)]
 
 
-def _value(number: float, column: Column) -> str:
+def _value(number: float, column: SourceColumn) -> str:
     if column.kind == "time":
         return str(np.datetime64(int(number), "s")).replace("T", " ").removesuffix(":00").removesuffix(" 00:00")
     return f"{number:,.4g}" if abs(number) < 1e5 else f"{number:,.0f}"

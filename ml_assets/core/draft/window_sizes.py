@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from ml_assets.core.draft.delivery_calendar import History
+from ml_assets.core.draft.delivery_calendar import DeliveryHistory
 from ml_assets.core.metrics.units import CALENDAR
 from ml_assets.spec.gates import MinimumSpec
 from ml_assets.spec.partitions import Every
@@ -55,7 +55,7 @@ class Windows:
         return train, (before if len(before) >= self.minimum else ()), self.keys[start:end]
 
 
-def unit_of(times: pl.Series, history: History, *, group: str | None) -> str:
+def unit_of(times: pl.Series, history: DeliveryHistory, *, group: str | None) -> str:
     """The unit of independence: the group that is asked for, or a unit of time."""
     if group:
         return group
@@ -66,7 +66,9 @@ def unit_of(times: pl.Series, history: History, *, group: str | None) -> str:
     return UNITS[history.every][-1]
 
 
-def windows_of(history: History, units: pl.Series, target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSpec, list[str]]:
+def windows_of(
+    history: DeliveryHistory, units: pl.Series, target: pl.Series, *, task: Task
+) -> tuple[Windows, MinimumSpec, list[str]]:
     """Windows and the minimum that each has, with notes where that is less than usual. `units` and `target` are of all rows."""
     usual, count, notes = MinimumSpec(), len(history.keys), []
     classes = {"positives": _summed(target, history), "negatives": _summed(1 - target, history)} if task == "binary" else {}
@@ -106,7 +108,7 @@ def static_windows(target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSp
     return Windows(tuple(f"{part:04d}" for part in range(folds + 1)), folds, 1, 1), minimum, notes
 
 
-def _by_partition(units: pl.Series, history: History) -> list[set[object]]:
+def _by_partition(units: pl.Series, history: DeliveryHistory) -> list[set[object]]:
     """The units of each partition."""
     frame = pl.DataFrame({"unit": units, "partition": history.codes}).drop_nulls()
     values = dict(frame.group_by("partition").agg(pl.col("unit").unique()).iter_rows())
@@ -119,7 +121,7 @@ def _least_different(units: Sequence[set[object]], test: int) -> float:
     return min(len(set().union(*units[end - test : end])) for end in ends)
 
 
-def _summed(values: pl.Series, history: History) -> np.ndarray:
+def _summed(values: pl.Series, history: DeliveryHistory) -> np.ndarray:
     frame = pl.DataFrame({"value": values, "partition": history.codes}).drop_nulls()
     sums = dict(frame.group_by("partition").agg(pl.col("value").sum()).iter_rows())
     return np.asarray([sums.get(key, 0.0) for key in history.keys])

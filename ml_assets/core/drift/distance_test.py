@@ -52,7 +52,8 @@ def judge(distance: Floats, expected: Floats, counts: Flags, bins: Ints) -> Judg
 
 
 def against_past(distance: Floats, expected: Floats, bins: Ints, counts: Flags | None = None) -> tuple[Floats, Floats]:
-    """z and p after Holm (…, tests) of the last of G+1 comparisons, without a look at how large the largest z of replays are."""
+    """The z and p values after Holm (…, tests) of the last of G+1 comparisons, without a look at how large the largest z of
+    replays are."""
     known = expected > 0
     past, theory = known[..., :-1, :], _theory(bins)
     variation = natural_variation(distance[..., :-1, :], expected[..., :-1, :], past)
@@ -70,7 +71,8 @@ def _theory(bins: Ints) -> Floats:
 
 
 def _replayed(distance: Floats, expected: Floats, known: Flags, theory: Floats) -> Floats:
-    """z (…, G, tests) of each replay among the others: they alone say what is natural, as all say it of the partition at hand."""
+    """The z values (…, G, tests) of each replay among the others: they alone say what is natural, as all say it of the partition
+    at hand."""
     replays = distance.shape[-2]
     others = ~np.eye(replays, dtype=bool)[:, :, None] & known[..., None, :, :]
     shape = others.shape
@@ -89,8 +91,8 @@ def _root(distance: Floats, expected: Floats, variation: Floats, known: Flags) -
 
 
 def _standardised(u: Floats, total: Floats, squares: Floats, number: Floats, theory: Floats) -> tuple[Floats, Floats]:
-    """z of u, and its degrees of freedom, from the sum, the sum of squares and the number of the values that it is compared
-    with."""
+    """The z value of u, and its degrees of freedom, from the sum, the sum of squares and the number of the values that it is
+    compared with."""
     several = np.maximum(number, 1)
     mean = np.where(number >= 1, total / several, 1 - theory)
     is_varied = number >= 2
@@ -117,7 +119,7 @@ def _moderated(ratio: Floats, degrees: Floats, is_varied: Flags) -> tuple[Floats
 
 
 def _trigamma_inverse(values: Floats) -> Floats:
-    """y with trigamma(y) = value, by Newton's method on 1/trigamma, which is nearly linear."""
+    """The y (…,) with trigamma(y) = value, by Newton's method on 1/trigamma, which is nearly linear."""
     shapes = 0.5 + 1 / values
     for _ in range(8):
         trigamma = special.polygamma(1, shapes)
@@ -126,7 +128,8 @@ def _trigamma_inverse(values: Floats) -> Floats:
 
 
 def _largest(largest: Floats, replayed: Floats) -> Floats:
-    """p of the largest z (…,) among those of the replays (…, G), on the logarithm's scale, as one more draw of a normal."""
+    """The p value of the largest z (…,) among those of the replays (…, G), on the logarithm's scale, as one more draw of a
+    normal."""
     own, past = (np.log(np.maximum(values, LEAST_LARGEST)) for values in (largest, replayed))
     number = past.shape[-1]
     spread = np.maximum(past.std(axis=-1, ddof=1), LEAST_SPREAD) * np.sqrt(1 + 1 / number)
@@ -134,7 +137,7 @@ def _largest(largest: Floats, replayed: Floats) -> Floats:
 
 
 def _holm(p: Floats) -> Floats:
-    """p (…, tests) adjusted after Holm (1979)."""
+    """The p values (…, tests) adjusted after Holm (1979)."""
     order = np.argsort(p, axis=-1)
     ordered = np.take_along_axis(p, order, axis=-1) * np.arange(p.shape[-1], 0, -1)
     adjusted = np.empty_like(p)

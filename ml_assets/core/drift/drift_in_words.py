@@ -14,7 +14,7 @@ SHOWN = 4
 
 
 @dataclass(frozen=True)
-class Moved:
+class MovedColumn:
     """A test that exceeds: `share` of the rows would have to move back, `p` after Holm, `words` what happened."""
 
     column: str
@@ -29,7 +29,7 @@ class Moved:
         return {**vars(self), "share": round(self.share, 4), "p": float(f"{self.p:.3g}")}
 
 
-def moved(test: Test, of: Binned | None, used: Floats, rows: Sequence[int], *, p: float, share: float) -> Moved:
+def moved(test: Test, of: Binned | None, used: Floats, rows: Sequence[int], *, p: float, share: float) -> MovedColumn:
     """A test of the last partition against those that are `used` (T,), with the number of `rows` of all T."""
     if of is None:
         before = float(np.exp(used @ np.log(np.maximum(rows, 1)) / used.sum()))
@@ -38,12 +38,12 @@ def moved(test: Test, of: Binned | None, used: Floats, rows: Sequence[int], *, p
         words = _distribution(of, used)
     else:
         words = _pair(test, of, used)
-    return Moved(test.column, test.about, float(share), float(p), words)
+    return MovedColumn(test.column, test.about, float(share), float(p), words)
 
 
-def in_words(moves: Sequence[Moved]) -> str:
+def in_words(moves: Sequence[MovedColumn]) -> str:
     """The most striking test of each column, in one sentence; empty where nothing moved."""
-    best: dict[str, Moved] = {}
+    best: dict[str, MovedColumn] = {}
     for part in moves:
         best.setdefault(part.column, part)
     named = [f"{part.column.strip('()')}: {part.words}" for part in [*best.values()][:SHOWN]]

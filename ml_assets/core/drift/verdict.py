@@ -10,7 +10,7 @@ from ml_assets.core.drift.bin_layout import Binned, Test, binned, tests_of
 from ml_assets.core.drift.column_orders import BESIDE, rules
 from ml_assets.core.drift.distance import compare
 from ml_assets.core.drift.distance_test import judge
-from ml_assets.core.drift.drift_in_words import Moved, in_words, moved
+from ml_assets.core.drift.drift_in_words import MovedColumn, in_words, moved
 from ml_assets.core.drift.histograms import Histograms
 from ml_assets.core.metrics.arrays import Floats, Ints
 
@@ -73,7 +73,7 @@ class Verdict:
     why: str
     exceeds: tuple[str, ...] = ()
     lasting: tuple[str, ...] = ()
-    moved: tuple[Moved, ...] = ()
+    moved: tuple[MovedColumn, ...] = ()
     references: Mapping[str, str] = field(default_factory=dict)
     replayed: int = 0
     bands: Mapping[str, Band] = field(default_factory=dict)

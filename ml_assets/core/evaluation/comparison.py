@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.evaluation import curves
-from ml_assets.core.evaluation.result import BASELINE, CANDIDATE, CHAMPION, Comparison, Evaluation, Slice
+from ml_assets.core.evaluation.result import BASELINE, CANDIDATE, CHAMPION, Evaluation, MetricComparison, Slice
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.estimates import MetricError, bounds_of_difference, checked, measure, units_of
 from ml_assets.core.metrics.intervals import Units
@@ -30,17 +30,17 @@ class _Scored:
         units = Units.of(self.units.codes[index], is_ordered=self.units.is_ordered)
         return _Scored(self.y[index], {name: s[index] for name, s in self.scores.items()}, units)
 
-    def compare(self, metrics: tuple[Metric, ...], level: float) -> tuple[Comparison, ...]:
+    def compare(self, metrics: tuple[Metric, ...], level: float) -> tuple[MetricComparison, ...]:
         return tuple(self._compare(metric, level) for metric in metrics)
 
-    def _compare(self, metric: Metric, level: float) -> Comparison:
+    def _compare(self, metric: Metric, level: float) -> MetricComparison:
         measured = {name: measure(metric, self.y, s, self.units) for name, s in self.scores.items()}
         values = {name: measurement.estimate(level=level, bounds=metric.range) for name, measurement in measured.items()}
         if CHAMPION not in measured:
-            return Comparison(metric=metric.name, candidate=values[CANDIDATE], baseline=values.get(BASELINE))
+            return MetricComparison(metric=metric.name, candidate=values[CANDIDATE], baseline=values.get(BASELINE))
         paired = measured[CANDIDATE].minus(measured[CHAMPION])
         difference = paired.estimate(level=level, bounds=bounds_of_difference(metric))
-        return Comparison(metric=metric.name, **values, difference=difference)
+        return MetricComparison(metric=metric.name, **values, difference=difference)
 
 
 def evaluate(

@@ -26,7 +26,7 @@ _ARROWS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class MetricComparison:
     """One metric of the candidate and, where there are such, of baseline and champion; and the difference from the champion."""
 
     metric: str
@@ -59,7 +59,7 @@ class Slice:
     level: str
     rows: int
     positives: int | None
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[MetricComparison, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the slice and its comparisons as JSON values."""
@@ -77,7 +77,7 @@ class Evaluation:
     rows: int
     units: int
     positives: int | None
-    overall: tuple[Comparison, ...]
+    overall: tuple[MetricComparison, ...]
     slices: tuple[Slice, ...]
     confusion: Mapping[str, Mapping[str, int]]
     curves: Curves
@@ -87,7 +87,7 @@ class Evaluation:
         """Whether the candidate was compared with a champion."""
         return any(result.champion is not None for result in self.overall)
 
-    def comparison(self, metric: str) -> Comparison | None:
+    def comparison(self, metric: str) -> MetricComparison | None:
         """The metric on all rows, or None when it was not measured."""
         return next((result for result in self.overall if result.metric == metric), None)
 
@@ -123,9 +123,9 @@ class Evaluation:
         return "\n\n".join(parts + ([_slices_markdown(self)] if self.slices else []))
 
 
-def _comparison(value: Mapping[str, Any]) -> Comparison:
+def _comparison(value: Mapping[str, Any]) -> MetricComparison:
     estimates = {name: Estimate.from_dict(estimate) for name, estimate in value.items() if name != "metric"}
-    return Comparison(metric=value["metric"], **estimates)
+    return MetricComparison(metric=value["metric"], **estimates)
 
 
 def _flat(part: Slice) -> dict[str, str | int | float | None]:

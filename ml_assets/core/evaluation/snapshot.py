@@ -102,22 +102,26 @@ def judge_candidate(
     claims; `gains`: those of earlier candidates; `windows` (n,): the number of the window that each row is of, where several are
     pooled.
     """
-    compared = {role: values for role, values in scores.items() if role != "anchor"}
-    evaluation = evaluate(
+    evaluation = measured(frame, {role: values for role, values in scores.items() if role != "anchor"}, product=product)
+    panel = panel_of(frame, scores, product=product, windows=windows)
+    verdict = judge(
+        product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past, gains=gains
+    )
+    return Judged(evaluation, verdict)
+
+
+def measured(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Evaluation:
+    """The product's metrics of the scores of `candidate`, `champion` and `baseline` on labelled rows, overall and by slice."""
+    return evaluate(
         task=product.task,
         y=frame[product.features.label].cast(pl.Float64),
-        scores=compared,
+        scores=scores,
         unit=units(frame, unit=product.gates.unit, time=product.features.time),
         slices={name: frame[name] for name in product.evaluation.slices},
         threshold=product.decision.threshold if product.decision else None,
         worth=product.monitoring.value,
         level=product.evaluation.interval,
     )
-    panel = panel_of(frame, scores, product=product, windows=windows)
-    verdict = judge(
-        product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past, gains=gains
-    )
-    return Judged(evaluation, verdict)
 
 
 def output(frame: pl.DataFrame, scores: Scores, judged: Judged, *, product: Product) -> Output:

@@ -16,7 +16,7 @@ from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.arrays import Floats, Ints
 from ml_assets.core.metrics.intervals import Units
 from ml_assets.core.metrics.spread import USUAL_CORRELATION, inflation
-from ml_assets.spec.claim_grammar import Comparison
+from ml_assets.spec.claim_grammar import ClaimForm
 from ml_assets.spec.gates import ClaimSpec, MinimumSpec
 
 CONFIDENCE = 0.99
@@ -129,7 +129,7 @@ def design_effects(panel: Panel, claims: Sequence[ClaimSpec], candidates: Mappin
     return effects
 
 
-def _row_influence(panel: Panel, form: Comparison) -> Floats | None:
+def _row_influence(panel: Panel, form: ClaimForm) -> Floats | None:
     measured = panel.by_row().measured(form.terms)
     return None if measured.note else measured.parts
 

@@ -13,7 +13,7 @@ from ml_assets.core.gates.pooled import present_of
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import WindowSums
-from ml_assets.spec.claim_grammar import Comparison, Measure
+from ml_assets.spec.claim_grammar import ClaimForm, Measure
 from ml_assets.spec.claim_limits import limits
 
 REST = "(the others)"
@@ -35,12 +35,12 @@ class Hypothesis:
     on_log: bool = False
 
 
-def in_claim_units(number: float, form: Comparison) -> float:
+def in_claim_units(number: float, form: ClaimForm) -> float:
     """A number of a test in the units of its claim."""
     return exp(min(number, MOST_LOG)) if form.measures[0].kind == "ratio" and isfinite(number) else number
 
 
-def bounds_in_claim_units(test: Shown, form: Comparison, level: float) -> tuple[float, float]:
+def bounds_in_claim_units(test: Shown, form: ClaimForm, level: float) -> tuple[float, float]:
     """Both one-sided bounds in the units of the claim, cut at what its measures can be."""
     least, most = limits(form)
     low, high = in_claim_units(test.value - test.below(level), form), in_claim_units(test.value + test.above(level), form)
@@ -57,7 +57,7 @@ class Hypotheses:
 
 
 def hypotheses_of(
-    form: Comparison, columns: Sequence[str], panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past | None = None
+    form: ClaimForm, columns: Sequence[str], panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past | None = None
 ) -> Hypotheses:
     """The hypotheses of a claim on these rows: `columns` are those of its for_each."""
     past = past or {}
@@ -74,7 +74,7 @@ def hypotheses_of(
     return tests
 
 
-def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
+def _on_all_rows(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
     """The claim as it is written, on all rows, on those of the one slice that it names, or between slices."""
     named = {(measure.column, measure.level) for measure in form.measures}
     if named == {("", "")}:
@@ -92,7 +92,7 @@ def _on_all_rows(form: Comparison, panel: Panel, minimum: MinimumLike, past: Pas
     return _between_slices(form, panel, minimum, past)
 
 
-def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
+def _between_slices(form: ClaimForm, panel: Panel, minimum: MinimumLike, past: Past) -> Hypothesis:
     """A sum over different slices: not paired by row, but by unit."""
     total, shares, value, notes = np.zeros(panel.units.count), np.zeros(panel.units.count), 0.0, []
     for weight, measure in form.terms:
@@ -110,7 +110,7 @@ def _between_slices(form: Comparison, panel: Panel, minimum: MinimumLike, past: 
     return Hypothesis(shown(measured, constant=form.constant, sign=form.sign, past=past.get("", ())), panel.rows)
 
 
-def _undefined(note: str, form: Comparison) -> Shown:
+def _undefined(note: str, form: ClaimForm) -> Shown:
     return Shown(nan, UNDEFINED, form.constant, form.sign, note)
 
 
@@ -134,7 +134,7 @@ def _summed(value: float, sums: Floats, shares: Floats, panel: Panel, *, note: s
     )
 
 
-def _of_each_level(tests: Hypotheses, form: Comparison, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
+def _of_each_level(tests: Hypotheses, form: ClaimForm, column: str, panel: Panel, minimum: MinimumLike, *, past: Past) -> None:
     judged, rest = _enough(panel, column, minimum)
     for level, part in judged.items():
         where = f"{column}={level}"
@@ -165,7 +165,7 @@ def _enough(panel: Panel, column: str, minimum: MinimumLike) -> tuple[dict[str, 
 
 
 def _between_groups(
-    measure: Measure, form: Comparison, panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past
+    measure: Measure, form: ClaimForm, panel: Panel, minimum: MinimumLike, expected: Expected, *, past: Past
 ) -> Hypotheses:
     """metric(one group) / metric(another) for every ordered pair, on the log scale by the delta method: the smallest ratio is
     over the constant if and only if all of them are."""

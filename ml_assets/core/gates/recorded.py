@@ -12,7 +12,7 @@ from ml_assets.core.gates.hypotheses import bounds_in_claim_units
 from ml_assets.core.gates.levels import holm
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, HypothesisFacts
 from ml_assets.core.metrics.spread import MOST_CORRELATION, Spread, inflation
-from ml_assets.spec.claim_grammar import ClaimTextError, Comparison, parse
+from ml_assets.spec.claim_grammar import ClaimForm, ClaimTextError, parse
 
 NUMBERS = ("estimate", "standard_error", "freedom", "low", "high", "p", "skewness", "past_skewness")
 TOLERANCE = 1e-6
@@ -45,7 +45,7 @@ def is_proven_at(claim: ClaimFacts, constant: float, *, level: float) -> bool:
     return form is not None and len(claim.parts) < 2 and _test(claim, form, constant=constant).p_proof <= level
 
 
-def _form(claim: ClaimFacts) -> Comparison | None:
+def _form(claim: ClaimFacts) -> ClaimForm | None:
     """The parsed text, if limit and sign agree with it."""
     try:
         form = parse(claim.text)
@@ -55,7 +55,7 @@ def _form(claim: ClaimFacts) -> Comparison | None:
     return form if is_same and claim.kind in ("prove", "veto") else None
 
 
-def _test(numbers: HypothesisFacts, form: Comparison, constant: float | None = None) -> Shown:
+def _test(numbers: HypothesisFacts, form: ClaimForm, constant: float | None = None) -> Shown:
     read = {name: _number(getattr(numbers, name)) for name in NUMBERS}
     note = numbers.note or ("" if all(map(isfinite, read.values())) else "a number is missing")
     spread = Spread(
@@ -75,7 +75,7 @@ def _test(numbers: HypothesisFacts, form: Comparison, constant: float | None = N
     )
 
 
-def _may_cancel(form: Comparison) -> bool:
+def _may_cancel(form: ClaimForm) -> bool:
     """Whether the form is 0 for models that are alike."""
     weights: dict[str, float] = {}
     for weight, measure in form.terms:
@@ -84,7 +84,7 @@ def _may_cancel(form: Comparison) -> bool:
     return not any(weights.values())
 
 
-def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison, level: float) -> bool:
+def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: ClaimForm, level: float) -> bool:
     """Whether the recorded p and bounds are those of the other numbers, and the freedom is what as many units can have."""
     r, worth = _number(numbers.correlation), _number(numbers.effective_units)
     if not test.is_defined or not 0 <= r <= MOST_CORRELATION or test.spread.freedom > max(2.0, worth - 1) * (1 + TOLERANCE):
@@ -94,7 +94,7 @@ def _agrees(numbers: HypothesisFacts, test: Shown, *, p: float, form: Comparison
     return all(isclose(_number(is_now), due, rel_tol=TOLERANCE, abs_tol=TOLERANCE**2) for is_now, due in pairs)
 
 
-def _scaled(number: float, form: Comparison) -> float:
+def _scaled(number: float, form: ClaimForm) -> float:
     """A number on the scale of the test: ratios are tested as logarithms."""
     if form.measures[0].kind != "ratio":
         return number

@@ -58,7 +58,7 @@ class Arrow:
 
 
 @dataclass(frozen=True)
-class Curve:
+class ArrowCurve:
     """An arrow as it is drawn: SVG path data, and the lowest y that it reaches."""
 
     path: str
@@ -99,14 +99,14 @@ def page(*, title: str, lead: str, columns: Mapping[int, str], boxes: Sequence[B
     )
 
 
-def _curve(arrow: Arrow, source: tuple[int, int], target: tuple[int, int], bottom: int) -> Curve:
+def _curve(arrow: Arrow, source: tuple[int, int], target: tuple[int, int], bottom: int) -> ArrowCurve:
     (source_x, source_y), (target_x, target_y) = source, target
     if source_x < target_x:
         x1, y1, x2, y2 = source_x + WIDTH, source_y + HEIGHT // 2, target_x - 2, target_y + HEIGHT // 2
         passed = (target_x - source_x) // (WIDTH + GAP_X) - 1
         bend, dip = GAP_X if passed else GAP_X // 2 + 4, (HEIGHT + passed * 22) if passed else 0  # below what lies between
         path = f"M{x1} {y1} C{x1 + bend} {y1 + dip} {x2 - bend} {y2 + dip} {x2} {y2}"
-        return Curve(path, arrow.title, max(y1, y2) + dip, is_back=False)
+        return ArrowCurve(path, arrow.title, max(y1, y2) + dip, is_back=False)
     x1, x2, lowest = source_x + WIDTH // 2, target_x + WIDTH // 2, bottom + 70
     path = f"M{x1} {source_y + HEIGHT} C{x1} {lowest} {x2} {lowest} {x2} {target_y + HEIGHT + 2}"
-    return Curve(path, arrow.title, lowest, is_back=True)
+    return ArrowCurve(path, arrow.title, lowest, is_back=True)

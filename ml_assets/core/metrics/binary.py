@@ -17,7 +17,7 @@ def mean_loss(losses: Floats, w: Floats | None) -> float:
 
 
 def mean_influence(losses: Floats) -> Floats:
-    """psi = (loss - mean) / n: the influence function of a mean."""
+    """The influence function of a mean: psi = (loss - mean) / n, (n,)."""
     return np.asarray((losses - losses.mean()) / losses.size)
 
 
@@ -131,7 +131,7 @@ def calibration_error(y: Floats, s: Floats, w: Floats | None = None) -> float:
 
 
 def calibration_error_influence(y: Floats, s: Floats) -> Floats:
-    """psi = (sign of the bin's gap * (y - s) - error) / n, with the bins of the sample."""
+    """The influence function, with the bins of the sample: psi = (sign of the bin's gap * (y - s) - error) / n, (n,)."""
     bins, gaps = equal_mass_bins(s), y - s
     signs = np.sign(np.bincount(bins, weights=gaps, minlength=BINS))
     return mean_influence(signs[bins] * gaps)

@@ -22,7 +22,7 @@ def calibration_loss(y: Floats, s: Floats, w: Floats | None = None) -> float:
 
 
 def calibration_loss_influence(y: Floats, s: Floats) -> Floats:
-    """psi = (2 gap_k (y - s) - gap_k^2 - loss) / n, with k the bin of a row, and the bins of the sample."""
+    """The influence psi = (2 gap_k (y - s) - gap_k^2 - loss) / n, with k the bin of a row, and the bins of the sample."""
     bins, wrong = equal_mass_bins(s), y - s
     _, gaps = _by_bin(bins, np.ones_like(s), wrong)
     psi = 2 * gaps[bins] * wrong - gaps[bins] ** 2
@@ -50,7 +50,7 @@ def calibration_slope(y: Floats, s: Floats, w: Floats | None = None) -> float:
 
 
 def calibration_slope_influence(y: Floats, s: Floats) -> Floats:
-    """psi = (H^-1 x (y - p))_slope, H the information of the regression; NaN where there is no slope."""
+    """The influence psi = (H^-1 x (y - p))_slope, H the information of the regression; NaN where there is no slope."""
     fit = _cox(y, s, np.ones_like(s))
     if fit is None:
         return np.full(s.size, np.nan)

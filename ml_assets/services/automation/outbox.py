@@ -2,12 +2,11 @@
 where a kill falls between sending and noting, and then with the same id."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from ml_assets.core.notice_records import NoticeRecord, SentRecord
-from ml_assets.core.notices import Event, Notice
+from msgspec.structs import replace
+
+from ml_assets.core.notices import Event, Notice, SentRecord
 from resources.ledger import tables as schema
 from resources.ledger.ledger import Ledger
 from resources.notify.channel import Channel, NotSent
@@ -28,19 +27,19 @@ def record(ledger: Ledger, product: str, notices: Sequence[Notice]) -> list[Noti
     is_past = [n for n in state.values() if n.event in LASTING and not n.is_over and n.id not in ids]
     added = [*is_new, *(replace(notice, is_over=True, at=now) for notice in is_past)]
     for notice in added:
-        ledger.append("notice", NoticeRecord(**asdict(notice)))
+        ledger.append("notice", notice)
     return added
 
 
 def send(ledger: Ledger, channels: Iterable[Channel]) -> list[str]:
     """Send each recorded notice by each channel that takes it and has not had it; why some were not sent."""
     since = (datetime.now(UTC) - timedelta(days=TOLD_DAYS)).isoformat()
-    entries = ledger.records(NoticeRecord, schema.entries.c.kind == "notice", schema.entries.c.at >= since)
+    entries = ledger.records(Notice, schema.entries.c.kind == "notice", schema.entries.c.at >= since)
     sent = ledger.records(SentRecord, schema.entries.c.kind == "sent")
     problems = []
     for channel in channels:
         had = {entry.body.notice for entry in sent if entry.body.channel == channel.name}
-        due = [(entry.seq, Notice(**_fields(entry.body))) for entry in entries if entry.seq not in had]
+        due = [(entry.seq, entry.body) for entry in entries if entry.seq not in had]
         due = [(seq, notice) for seq, notice in due if channel.takes(notice)]
         try:
             for batch in _batches(channel, due, [entry.at for entry in sent if entry.body.channel == channel.name]):
@@ -54,7 +53,7 @@ def send(ledger: Ledger, channels: Iterable[Channel]) -> list[str]:
 
 def recorded(ledger: Ledger) -> list[Notice]:
     """Every notice, oldest first."""
-    return [Notice(**_fields(entry.body)) for entry in ledger.records(NoticeRecord, schema.entries.c.kind == "notice")]
+    return [entry.body for entry in ledger.records(Notice, schema.entries.c.kind == "notice")]
 
 
 def _batches(channel: Channel, due: Sequence[tuple[int, Notice]], sent: Sequence[str]) -> Sequence[Sequence[tuple[int, Notice]]]:
@@ -68,7 +67,3 @@ def _batches(channel: Channel, due: Sequence[tuple[int, Notice]], sent: Sequence
 def _is_back(notice: Notice, last: Notice) -> bool:
     """Whether a lasting notice was over and is current again."""
     return notice.event in LASTING and last.is_over
-
-
-def _fields(body: NoticeRecord) -> dict[str, Any]:
-    return {name: getattr(body, name) for name in NoticeRecord.__struct_fields__}

@@ -23,7 +23,7 @@ class LimitReached(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DeployOutcome:
     """The outcome of one product. `state`: nothing to do, promoted, withheld, rejected, done (where no release is decided about)
     or failed; `message` says it in words."""
 
@@ -71,29 +71,29 @@ class Deploy:
             reported = behind
             self._pause(f"{'; '.join(behind)}; ship the commit and reload the code location, or choose with --location")
 
-    def run_stale(self, products: Sequence[DeployedProduct]) -> Iterator[Outcome]:
+    def run_stale(self, products: Sequence[DeployedProduct]) -> Iterator[DeployOutcome]:
         """Launch what became stale of all products, and wait for one after the other. Raises LimitReached."""
         launched = [(product, self._launched(product)) for product in products]
         for product, launch in launched:
-            yield launch if isinstance(launch, Outcome) else self._followed(product, launch)
+            yield launch if isinstance(launch, DeployOutcome) else self._followed(product, launch)
 
     def _reported(self, location: Location) -> Sequence[DeployedProduct]:
         for product in location.products:
             self.say(f"{product.product}: location {location.name} runs {product.words}")
         return location.products
 
-    def _launched(self, product: DeployedProduct) -> "Launched | Outcome":
+    def _launched(self, product: DeployedProduct) -> "Launched | DeployOutcome":
         try:
             launched = self._ask(lambda: launch_stale(self.webserver, product))
         except Unanswerable as error:
-            return self._say_outcome(Outcome(product.product, product.location, "failed", str(error)))
+            return self._say_outcome(DeployOutcome(product.product, product.location, "failed", str(error)))
         if not launched.run:
-            return self._say_outcome(Outcome(product.product, product.location, "nothing to do", launched.message))
+            return self._say_outcome(DeployOutcome(product.product, product.location, "nothing to do", launched.message))
         how = "launched" if launched.is_new else "goes on or succeeded before"
         self.say(f"{launched.message}\n{product.product} {launched.partition}: run {launched.run} {how}: {self._page(launched)}")
         return launched
 
-    def _followed(self, product: DeployedProduct, launched: Launched) -> Outcome:
+    def _followed(self, product: DeployedProduct, launched: Launched) -> DeployOutcome:
         known = ""
         while True:
             now, shown = self._ask(lambda: status(self.webserver, launched.run))
@@ -107,7 +107,7 @@ class Deploy:
         state, message = (
             _decided(shown) if is_good else ("failed", f"run {launched.run} ended with {now}: {self._page(launched)}")
         )
-        outcome = Outcome(
+        outcome = DeployOutcome(
             product=product.product,
             location=product.location,
             state=state,
@@ -120,7 +120,7 @@ class Deploy:
         )
         return self._say_outcome(outcome)
 
-    def _say_outcome(self, outcome: Outcome) -> Outcome:
+    def _say_outcome(self, outcome: DeployOutcome) -> DeployOutcome:
         self.say(f"{f'{outcome.product} {outcome.partition}'.strip()}: {outcome.state}: {outcome.message}")
         for failure in outcome.failures:
             self.say(f"  {failure.step}: {failure.error}")

@@ -13,7 +13,7 @@ from ml_assets.services.gate_lab.aa_pairs import seeds
 from ml_assets.services.gate_lab.past_walk import Step
 from ml_assets.services.gate_lab.planted_truths import Planted
 from ml_assets.services.gate_lab.subject import Subject
-from ml_assets.spec.claim_grammar import Comparison
+from ml_assets.spec.claim_grammar import ClaimForm
 from resources.ledger.budget import Budget
 
 MODELS = 3
@@ -62,7 +62,7 @@ def _designs(steps: Sequence[Step]) -> Mapping[str, Design]:
     return effects
 
 
-def _tested(step: Step, form: Comparison, unit: str) -> Shown:
+def _tested(step: Step, form: ClaimForm, unit: str) -> Shown:
     clusters = units_of(units(step.case.frame, unit=unit, time=step.case.product.features.time), rows=step.panel.rows)
     panel = replace(step.panel, codes=clusters.codes, is_ordered=clusters.is_ordered)
     return shown(panel.measured(form.terms), constant=form.constant, sign=form.sign)

@@ -17,7 +17,7 @@ class NoHistory(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class History:
+class DemoHistory:
     """`keys`: the partitions in order; `delivery`: the files of one, by table; `request`: a file with a request to try;
     `left`: how many of the last are left for a sensor to take."""
 
@@ -28,15 +28,15 @@ class History:
     left: int = 0
 
 
-def history_of(product: Product, home: Path) -> History:
+def history_of(product: Product, home: Path) -> DemoHistory:
     """The history of a product. Raises NoHistory where none was kept."""
     stored = StoredHistory.of(home, product.name)
     if keys := stored.keys(product):
         request = stored.request if stored.request.is_file() else None
-        return History(keys, lambda key: stored.delivery(product, key), dict, request)
+        return DemoHistory(keys, lambda key: stored.delivery(product, key), dict, request)
     if product.name == FLIGHTS:
         year = Year.open()
-        return History(year.months, year.month, year.reference, left=1)
+        return DemoHistory(year.months, year.month, year.reference, left=1)
     raise NoHistory(
         f"{product.name}: there is no history in {stored.folder}; `ml-assets new` keeps one, and "
         f"`ml-assets deliver {product.name} TABLE FILE --partition KEY` delivers a partition by hand"

@@ -21,7 +21,7 @@ from ml_assets.core.draft.request import DraftRefused, DraftRequest
 from ml_assets.core.duckdb_session import connect
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.model.split import parts
-from ml_assets.services.new_product.sources import Source
+from ml_assets.services.new_product.sources import DraftSource
 from ml_assets.services.new_product.stored_history import StoredHistory, deliveries, request_of
 from ml_assets.services.runnable_products import problems
 from ml_assets.spec.product import Product, ProductError, load
@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenProduct:
     """A product that was drafted and written."""
 
     draft: Draft
@@ -45,7 +45,7 @@ class Written:
 
 
 def new_product(
-    source: Source,
+    source: DraftSource,
     request: DraftRequest,
     *,
     root: Path,
@@ -53,7 +53,7 @@ def new_product(
     taken_ports: Iterable[int],
     time_format: str | None,
     say: Say,
-) -> Written:
+) -> WrittenProduct:
     """Draft, try and write a product into `root/<name>`, all or nothing; its history goes below `home`. Raises DraftRefused."""
     folder, history = root / request.name, StoredHistory.of(home, request.name)
     refuse_existing(folder, history)
@@ -82,7 +82,7 @@ def new_product(
         except BaseException:
             shutil.rmtree(history.folder, ignore_errors=True)  # it was not there before; else the next try would be refused
             raise
-    return Written(draft, plan, folder, history, files, load(folder))
+    return WrittenProduct(draft, plan, folder, history, files, load(folder))
 
 
 def refuse_existing(folder: Path, history: StoredHistory) -> None:

@@ -22,7 +22,7 @@ _PYTHON_TYPES = (list, dict, bytes)
 
 
 @dataclass(frozen=True)
-class Source:
+class DraftSource:
     """`frame`: the rows as delivered, texts where they are of CSV. `spec`: how they are written. `table`: a name for them."""
 
     frame: pl.DataFrame
@@ -30,7 +30,7 @@ class Source:
     table: str
 
 
-def read_sources(sources: Sequence[str], *, query: str | None) -> Source:
+def read_sources(sources: Sequence[str], *, query: str | None) -> DraftSource:
     """The rows of all sources together. Raises DraftRefused where one cannot be read, or where their columns differ."""
     urls = [source for source in sources if "://" in source]
     if query is not None or urls:
@@ -55,7 +55,7 @@ def read_sources(sources: Sequence[str], *, query: str | None) -> Source:
         frame = pl.concat([frame for frame, _ in parts], how="vertical" if spec.format == "csv" else "vertical_relaxed")
     except pl.exceptions.PolarsError as error:
         raise DraftRefused(f"the files' columns are of different types: {str(error).splitlines()[0]}") from None
-    return Source(frame, spec, _table(Path(sources[0])))
+    return DraftSource(frame, spec, _table(Path(sources[0])))
 
 
 def _files(path: Path) -> list[Path]:
@@ -101,7 +101,7 @@ def _table(path: Path) -> str:
     return name if re.match(r"^[a-z][a-z0-9_]*$", name) and name != "partition" else DEFAULT_TABLE
 
 
-def _queried(sources: Sequence[str], query: str | None) -> Source:
+def _queried(sources: Sequence[str], query: str | None) -> DraftSource:
     if query is None:
         raise DraftRefused(f"{_shown(sources[0])} is a database: say which rows: --query 'select … from …'")
     if len(sources) != 1 or "://" not in sources[0]:
@@ -112,7 +112,7 @@ def _queried(sources: Sequence[str], query: str | None) -> Source:
     frame = _from_duckdb(url, query) if url.startswith("duckdb:///") else _from_sqlalchemy(url, query)
     if not frame.height:
         raise DraftRefused(f"the query gives no rows: {query}")
-    return Source(frame, ReferenceSpec(format="parquet"), DEFAULT_TABLE)
+    return DraftSource(frame, ReferenceSpec(format="parquet"), DEFAULT_TABLE)
 
 
 def _from_duckdb(url: str, query: str) -> pl.DataFrame:

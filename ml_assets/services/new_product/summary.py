@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Iterator
 
-from ml_assets.services.new_product.drafting import Written
+from ml_assets.services.new_product.drafting import WrittenProduct
 
 
-def summary(written: Written) -> str:
+def summary(written: WrittenProduct) -> str:
     """Lines for the terminal."""
     draft = written.draft
     lines = [f"wrote {written.folder}: {', '.join(written.files)}", ""]
@@ -23,7 +23,7 @@ def summary(written: Written) -> str:
     return "\n".join(lines)
 
 
-def _rows(written: Written) -> Iterator[tuple[str, str]]:
+def _rows(written: WrittenProduct) -> Iterator[tuple[str, str]]:
     draft, plan, roles = written.draft, written.plan, written.draft.roles
     positive = f", {roles.positive!r} is the yes" if roles.positive else ""
     yield "task", f"{roles.task}, label {roles.label.name}{positive}"
@@ -44,7 +44,7 @@ def _rows(written: Written) -> Iterator[tuple[str, str]]:
     yield "profile", str(written.history.profile)
 
 
-def _to_look_at(written: Written) -> Iterator[str]:
+def _to_look_at(written: WrittenProduct) -> Iterator[str]:
     """Lines about decisions that the draft isn't sure of."""
     draft, roles = written.draft, written.draft.roles
     for name, reason in roles.after.items():

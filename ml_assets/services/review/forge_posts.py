@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ml_assets.core.changes.commit_status import Approvals, Status, status_of
+from ml_assets.core.changes.commit_status import ForgeApprovals, Status, status_of
 from ml_assets.core.changes.pull_request_comment import comment, judges_note
 from ml_assets.core.changes.review import Review
 from ml_assets.services.review.report_folder import ReportRefused
@@ -36,12 +36,12 @@ def post(
 
 def _approvals(
     forge: Forge, repository: Repository, review: Review | None, requests: Sequence[ChangeRequest], roots: Sequence[Path]
-) -> Approvals | None:
+) -> ForgeApprovals | None:
     """The approvers, requested only if something is acknowledged. An author of one of the requests doesn't count."""
     if review is None or not review.acknowledged:
         return None
     approvers = {name for request in requests for name in forge.approvers(request)} - {request.author for request in requests}
-    return Approvals(frozenset(approvers), forge.code_owners(), _paths(repository, roots), forge.dialect)
+    return ForgeApprovals(frozenset(approvers), forge.code_owners(), _paths(repository, roots), forge.dialect)
 
 
 def _paths(repository: Repository, roots: Sequence[Path]) -> Mapping[str, str]:

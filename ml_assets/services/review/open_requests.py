@@ -36,20 +36,20 @@ MOST_BYTES = 4 << 30
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RequestOutcome:
     """The outcome of a merge request, in words."""
 
     words: str
     is_failure: bool = False
 
 
-def post_open(forge: GitLab, repository: Repository, roots: Sequence[Path]) -> Iterator[Outcome]:
+def post_open(forge: GitLab, repository: Repository, roots: Sequence[Path]) -> Iterator[RequestOutcome]:
     """Judge and post every open merge request that has something new to say. One that fails keeps none of the others waiting."""
     for request in forge.open_requests():
         try:
-            yield Outcome(f"!{request.number}: {_posted(forge, repository, request, roots)}")
+            yield RequestOutcome(f"!{request.number}: {_posted(forge, repository, request, roots)}")
         except MlAssetsError as error:
-            yield Outcome(f"!{request.number}: error: {error}", is_failure=True)
+            yield RequestOutcome(f"!{request.number}: error: {error}", is_failure=True)
 
 
 def _posted(forge: GitLab, repository: Repository, request: ChangeRequest, roots: Sequence[Path]) -> str:

@@ -11,8 +11,9 @@ from resources.ledger.budget import Budget
 from resources.ledger.ledger import Ledger
 
 
-def retired_windows(ledger: Ledger, product: Product) -> list[str]:
-    """The last partitions of the newest `ci.windows` windows that may be scored, oldest first; windows share no partition.
+def retired_windows(ledger: Ledger, product: Product, *, most: int = 0) -> list[str]:
+    """The last partitions of the newest `most` windows (by default `ci.windows`) that may be scored, oldest first; windows share
+    no partition.
 
     A window is retired when its budget is used up, or when a release as of a later partition serves, which no candidate of the
     window could replace. A partition may be scored when every window that holds it is retired, those to come included.
@@ -36,7 +37,7 @@ def retired_windows(ledger: Ledger, product: Product) -> list[str]:
             if all(map(is_retired, holding)):
                 windows.append(key)
                 taken |= set(tested)
-        if len(windows) == product.ci.windows:
+        if len(windows) == (most or product.ci.windows):
             break
     return windows[::-1]
 

@@ -26,7 +26,7 @@ MOST_SECONDS = 1.0
 
 
 @dataclass
-class Measured:
+class MeasuredLatency:
     """A release to measure: `serve` swaps the server to it; `milliseconds` has the times of each of `rows`, by its number."""
 
     serve: Callable[[], None]
@@ -45,7 +45,7 @@ class Measured:
         return fastest[-(-99 * len(fastest) // 100) - 1]
 
 
-def measure_in_turns(base_url: str, releases: Sequence[Measured]) -> None:
+def measure_in_turns(base_url: str, releases: Sequence[MeasuredLatency]) -> None:
     """Time the releases, which take turns: A B A B … Raises EndpointError."""
     bodies = [[json.dumps({"rows": [row]}).encode() for row in release.rows] for release in releases]
     try:

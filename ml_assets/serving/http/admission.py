@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 
-from ml_assets.serving.http.api_keys import PEER, Key, Scope, matching_key
+from ml_assets.serving.http.api_keys import PEER, ApiKey, Scope, matching_key
 from ml_assets.serving.http.body_io import Request
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
@@ -14,9 +14,9 @@ from ml_assets.serving.requests.refusals import BadRequest, Refusal
 class Admission:
     """Refuses with 401, 403 or 429. Without keys anyone may predict, and only this machine may move the endpoint."""
 
-    keys: Sequence[Key] = ()
+    keys: Sequence[ApiKey] = ()
     most_per_client: int = 256
-    peer: Key | None = None
+    peer: ApiKey | None = None
     """The key of this server's other workers, which may do everything."""
     under_way: Counter[str] = field(default_factory=Counter)
 

@@ -24,7 +24,7 @@ class KeysRefused(MlAssetsError):
 
 
 @dataclass(frozen=True)
-class Key:
+class ApiKey:
     """A configured key: its hash, what it allows and what it is called in logs."""
 
     scope: Scope
@@ -38,13 +38,13 @@ def new_key(scope: Scope) -> tuple[str, str]:
     return key, f"{scope}:{_digest(key.encode())}"
 
 
-def peer_key() -> tuple[str, Key]:
+def peer_key() -> tuple[str, ApiKey]:
     """Make a key for the workers of one server, as text and as they recognise it."""
     key = secrets.token_urlsafe(32)
-    return key, Key("admin", _digest(key.encode()), PEER)
+    return key, ApiKey("admin", _digest(key.encode()), PEER)
 
 
-def parse_keys(text: str) -> tuple[Key, ...]:
+def parse_keys(text: str) -> tuple[ApiKey, ...]:
     """Parse lines (or words) `scope:sha256[:name]`; text after # is a comment. Raises KeysRefused."""
     keys = []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -53,11 +53,11 @@ def parse_keys(text: str) -> tuple[Key, ...]:
             if match is None:  # the word is not shown: it may be a key that someone put here by mistake
                 raise KeysRefused(f"keys, line {number}: not scope:sha256[:name]; `ml-assets serve --new-key predict` makes one")
             scope: Scope = "admin" if match["scope"] == "admin" else "predict"
-            keys.append(Key(scope, match["hash"], match["name"] or match["hash"][:8]))
+            keys.append(ApiKey(scope, match["hash"], match["name"] or match["hash"][:8]))
     return tuple(keys)
 
 
-def matching_key(keys: Sequence[Key], authorization: bytes | None) -> Key | None:
+def matching_key(keys: Sequence[ApiKey], authorization: bytes | None) -> ApiKey | None:
     """Return the key of an `Authorization: Bearer ...` header, None if none matches. Compares every hash, in constant time."""
     scheme, _, key = (authorization or b"").partition(b" ")
     if scheme.lower() != b"bearer" or not key:

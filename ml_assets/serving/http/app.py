@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ml_assets.errors import MlAssetsError
 from ml_assets.serving.http.admission import Admission
-from ml_assets.serving.http.api_keys import Key
+from ml_assets.serving.http.api_keys import ApiKey
 from ml_assets.serving.http.batcher import Batcher
 from ml_assets.serving.http.body_io import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
 from ml_assets.serving.http.operator_routes import RollBack, operator_routes
@@ -16,7 +16,7 @@ from ml_assets.serving.http.predict_route import PredictRoute
 from ml_assets.serving.http.shared_state import State
 from ml_assets.serving.http.status_routes import status_routes
 from ml_assets.serving.log.writer import PredictionLog
-from ml_assets.serving.release.shadow import Shadow
+from ml_assets.serving.release.shadow import ShadowScorer
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
@@ -77,7 +77,7 @@ def create_app(
     endpoint: Endpoint,
     log: PredictionLog,
     limits: Limits | None = None,
-    keys: tuple[Key, ...] = (),
+    keys: tuple[ApiKey, ...] = (),
     roll_back: RollBack | None = None,
     shadow_log: PredictionLog | None = None,
     peers: Peers | None = None,
@@ -96,7 +96,7 @@ def create_app(
         log=log,
         limits=limits or Limits(),
         admission=Admission(keys, most_per_client, peers.own_key if peers else None),
-        shadow=Shadow(shadow_log) if shadow_log else None,
+        shadow=ShadowScorer(shadow_log) if shadow_log else None,
         peers=peers,
         make_batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
     )

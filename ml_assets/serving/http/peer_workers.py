@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ml_assets.serving.client import http_client as client
-from ml_assets.serving.http.api_keys import Key
+from ml_assets.serving.http.api_keys import ApiKey
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Peers:
     number: int
     urls: Mapping[int, str]
     key: str
-    own_key: Key
+    own_key: ApiKey
 
     def reload(self) -> str | None:
         """Have all read the pointer again. Return the reasons of those that refused, None if none did."""

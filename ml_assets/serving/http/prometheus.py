@@ -11,7 +11,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from ml_assets.serving.release.observed_counts import Observed
+from ml_assets.serving.release.observed_counts import ObservedCounts
 
 BUCKETS = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 Labels = Mapping[str, str]
@@ -68,7 +68,7 @@ class Metrics:
             yield _family("gauge", "release_info", [({**product, "release": release}, 1)])
 
 
-def observed_families(observed: Observed, *, product: str, release: str) -> Iterator[Metric]:
+def observed_families(observed: ObservedCounts, *, product: str, release: str) -> Iterator[Metric]:
     """Return the scores of the release that serves, to compare with its profile."""
     labels = {"product": product, "release": release}
     yield _histogram("score", [(labels, observed.edges, observed.scores, None)])

@@ -12,7 +12,7 @@ from ml_assets.serving.http.peer_workers import Peers
 from ml_assets.serving.http.prometheus import Metrics
 from ml_assets.serving.log.writer import PredictionLog
 from ml_assets.serving.release.loaded_releases import Serving
-from ml_assets.serving.release.shadow import Shadow
+from ml_assets.serving.release.shadow import ShadowScorer
 from ml_assets.serving.release.switch import Endpoint
 from ml_assets.serving.requests.parser import Limits
 from ml_assets.serving.requests.refusals import BadRequest, Refusal
@@ -29,7 +29,7 @@ class State:
     limits: Limits
     admission: Admission
     make_batcher: Callable[[Timed], Batcher]
-    shadow: Shadow | None = None
+    shadow: ShadowScorer | None = None
     peers: Peers | None = None
     metrics: Metrics = field(init=False)
     batcher: Batcher = field(init=False)

@@ -15,7 +15,7 @@ from ml_assets.serving.plain.catboost_scorer import CatBoostScorer
 from ml_assets.serving.plain.duckdb_features import DuckDbFeatures, FeatureQuery
 from ml_assets.serving.plain.feature_values import FeatureValues
 from ml_assets.serving.release.bundle_files import BundleFiles, BundleRefused, lookup_name, read_members
-from ml_assets.serving.release.observed_counts import Observed
+from ml_assets.serving.release.observed_counts import ObservedCounts
 from ml_assets.serving.requests.parser import Limits, RequestDecoder
 from ml_assets.serving.requests.refusals import BadRequest
 
@@ -53,7 +53,7 @@ class Bundle:
     card: Card
     requests: RequestDecoder
     engines: Engines
-    observed: Observed
+    observed: ObservedCounts
 
     @property
     def release(self) -> str:
@@ -120,7 +120,7 @@ def _assemble(members: Mapping[str, bytes], golden: Golden, limits: Limits | Non
     )
     features, scorer = DuckDbFeatures(query), CatBoostScorer(load_model(members["model.cbm"], card.task), card.features)
     check_features(scorer.model, card.features)
-    observed = Observed(msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any]), card.features)
+    observed = ObservedCounts(msgspec.json.decode(members.get("profile.json", b"{}"), type=dict[str, Any]), card.features)
     engines = Engines(features, scorer, why_not_features=SWITCHED_OFF, why_not_scorer=SWITCHED_OFF)
     if is_compiled:
         rows = [msgspec.structs.astuple(row) for row in decoder.convert(golden.requests)]

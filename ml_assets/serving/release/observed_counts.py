@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Observed:
+class ObservedCounts:
     """Counters for one loaded bundle; `profile` is its profile.json, {} where there is none."""
 
     def __init__(self, profile: Mapping[str, Any], features: Sequence[Mapping[str, str]]) -> None:

@@ -38,7 +38,7 @@ class _Job(msgspec.Struct, frozen=True, gc=False):
     served: Predictions
 
 
-class Shadow:
+class ShadowScorer:
     """Takes served predictions without waiting; writes the other release's scores, under the same ids, to `log`."""
 
     def __init__(self, log: PredictionLog, *, most_waiting_rows: int = MOST_WAITING_ROWS) -> None:

@@ -79,35 +79,35 @@ def with_column(content: bytes, name: str, value: bytes, *, every: int = 1) -> b
 
 def _two_months_of_data(folder: Path) -> None:
     """The first two months up to their features, whatever the model and the gates will be."""
-    made = home(folder / "home", flights())
-    made.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
-    made.deliver("", year().reference())
+    own_home = home(folder / "home", flights())
+    own_home.edit("contract.py", (r'"min_rows": 10_000', '"min_rows": 1_000'))
+    own_home.deliver("", year().reference())
     first, second, _ = MONTHS
-    made.deliver(first, month(first))
-    run = made.run(first)
-    made.deliver(second, month(second))
-    assert made.run(second, only=DATA).success
-    made.close()
+    own_home.deliver(first, month(first))
+    run = own_home.run(first)
+    own_home.deliver(second, month(second))
+    assert own_home.run(second, only=DATA).success
+    own_home.close()
     (folder / "first.pickle").write_bytes(pickle.dumps(run))
 
 
 def with_data(base: Path, folder: Path) -> tuple[Home, Run]:
     """A new home that has the data of the first two months, and the first month's run."""
-    made = made_once(base, "two-months-of-data", _two_months_of_data)
-    return Home(made / "home", flights().name).copy(folder), pickle.loads((made / "first.pickle").read_bytes())
+    folder_ = made_once(base, "two-months-of-data", _two_months_of_data)
+    return Home(folder_ / "home", flights().name).copy(folder), pickle.loads((folder_ / "first.pickle").read_bytes())
 
 
 @cache
 def _own_copy(base: Path) -> Months:
     def three_months(folder: Path) -> None:
-        made, first = with_data(base, folder / "home")
-        made.edit("product.yaml", *SMALL)
+        own_home, first = with_data(base, folder / "home")
+        own_home.edit("product.yaml", *SMALL)
         runs = {MONTHS[0]: first}
         for key in MONTHS[1:]:
-            made.deliver(key, month(key))
+            own_home.deliver(key, month(key))
             with blank_pages():
-                runs[key] = made.run(key, leaves=LEAVES)
-        made.close()
+                runs[key] = own_home.run(key, leaves=LEAVES)
+        own_home.close()
         (folder / "runs.pickle").write_bytes(pickle.dumps(runs))
 
     folder = made_once(base, "three-months", three_months)

@@ -35,29 +35,29 @@ STAGES = ["raw", "reference", "dataset", "quarantine", "features", "model", "eva
 
 @cache
 def _made(base: Path) -> Home:
-    made, _ = with_data(base, base / "gates-home")
-    file = made.declared / "product.yaml"
+    own_home, _ = with_data(base, base / "gates-home")
+    file = own_home.declared / "product.yaml"
     file.write_text(_with(_with(file.read_text(), "gates", GATES), "model", MODEL))
-    _run(made, month)
-    return made
+    _run(own_home, month)
+    return own_home
 
 
 def whole_months(folder: Path) -> Home:
     """The product as it is, on all rows of the three months: takes a minute or two."""
-    made = home(folder, flights())
-    _run(made, year().month)
-    return made
+    own_home = home(folder, flights())
+    _run(own_home, year().month)
+    return own_home
 
 
-def _run(made: Home, delivery: Callable[[str], dict[str, bytes]]) -> None:
-    made.deliver("", year().reference())
+def _run(own_home: Home, delivery: Callable[[str], dict[str, bytes]]) -> None:
+    own_home.deliver("", year().reference())
     for key in MONTHS:
-        made.deliver(key, delivery(key))
-        run = made.run(key, only=STAGES)
+        own_home.deliver(key, delivery(key))
+        run = own_home.run(key, only=STAGES)
         assert not run.errors, run.errors
-        release = made.current("release", key)
-        if release and made.answering() is None:  # by the ledger's own move: a server need not be tried for this
-            made.space.endpoints.move(
+        release = own_home.current("release", key)
+        if release and own_home.answering() is None:  # by the ledger's own move: a server need not be tried for this
+            own_home.space.endpoints.move(
                 "promotion", release, environment="production", by="a test", reason="first", expected=None, is_proven=True
             )
 

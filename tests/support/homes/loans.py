@@ -19,10 +19,10 @@ NEW = 60
 
 def loans(folder: Path, *edits: tuple[str, str]) -> Home:
     """A new home with the product in it; `edits` are pairs of pattern and replacement in product.yaml."""
-    made = home(folder, load(LOANS))
+    own_home = home(folder, load(LOANS))
     if edits:
-        made.edit("product.yaml", *edits)
-    return made
+        own_home.edit("product.yaml", *edits)
+    return own_home
 
 
 def rows(key: str, *, count: int = ROWS) -> list[dict[str, Any]]:
@@ -31,10 +31,10 @@ def rows(key: str, *, count: int = ROWS) -> list[dict[str, Any]]:
     return [_loan(number) for number in range(first, first + count)]
 
 
-def deliver(made: Home, *keys: str, table: Sequence[dict[str, Any]] | None = None) -> None:
+def deliver(own_home: Home, *keys: str, table: Sequence[dict[str, Any]] | None = None) -> None:
     """Put these deliveries into the landing folder; `table` in the place of their rows."""
     for key in keys:
-        made.deliver(key, {"loans": csv_bytes(table or rows(key))})
+        own_home.deliver(key, {"loans": csv_bytes(table or rows(key))})
 
 
 def _loan(number: int) -> dict[str, Any]:

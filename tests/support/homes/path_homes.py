@@ -38,16 +38,16 @@ MLFLOW_PLACES = {"experiments": "artifact_location", "runs": "artifact_uri", "mo
 class Run:
     """What one run of a job did, by asset name without the product ("features", "endpoint/staging").
 
-    `made` says of each materialized asset whether it was computed or reused; `told` what each check says; `errors` what
-    was raised, by step, checks that block aside. `rebuilt` and `rebuilt_checks` are the same of what was brought up to date
+    `materialized` says of each asset whether it was computed or reused; `descriptions` what each check says; `errors` what was
+    raised, by step, checks that block aside. `rebuilt` and `rebuilt_checks` are the same of what was brought up to date
     before, by (stage, partition) and (stage, partition, claim); `entries` are all of Dagster's log; `outcome` is what a person is
     told of it.
     """
 
     success: bool
-    made: Mapping[str, bool]
+    materialized: Mapping[str, bool]
     checks: Mapping[str, bool]
-    told: Mapping[str, str]
+    descriptions: Mapping[str, str]
     reused_checks: frozenset[str]
     warnings: frozenset[str]
     errors: Mapping[str, str]
@@ -63,7 +63,7 @@ class Run:
 
     @property
     def computed(self) -> set[str]:
-        return {stage for stage, is_computed in self.made.items() if is_computed}
+        return {stage for stage, is_computed in self.materialized.items() if is_computed}
 
     @property
     def failed_checks(self) -> set[str]:
@@ -124,15 +124,15 @@ class Home:
             ended = instance.get_run_by_id(done.run_id)
             assert ended is not None
             settle(self.space.lineage, instance, product)
-            return replace(_told(done, partition, instance.all_logs(done.run_id)), outcome=outcome_of(instance, ended))
+            return replace(_run_of(done, partition, instance.all_logs(done.run_id)), outcome=outcome_of(instance, ended))
 
     def current(self, stage: str, partition: str = "") -> Manifest | None:
         return self.space.ledger.current(self.name, stage, partition)
 
     def get(self, stage: str, partition: str = "") -> Manifest:
-        found = self.current(stage, partition)
-        assert found is not None, f"{stage} {partition}"
-        return found
+        current = self.current(stage, partition)
+        assert current is not None, f"{stage} {partition}"
+        return current
 
     def counts(self) -> dict[str, int]:
         """How many entries of each kind the ledger holds."""
@@ -142,9 +142,9 @@ class Home:
     def answering(self, environment: str = "production") -> str | None:
         """The name of the release that answers, by the ledger; the pointer file must say the same."""
         entry = self.space.ledger.pointer(self.name, environment)
-        told = pointer.read(self.space.settings.pointer(self.name, environment))
-        assert (told.bundle if told else None) == (entry.body.bundle if entry else None)
-        return told.release if told else None
+        shown = pointer.read(self.space.settings.pointer(self.name, environment))
+        assert (shown.bundle if shown else None) == (entry.body.bundle if entry else None)
+        return shown.release if shown else None
 
     def copy(self, folder: Path) -> "Home":
         """The same state in another folder, to go on from."""
@@ -159,12 +159,12 @@ class Home:
 
 def home(folder: Path, product: Product) -> Home:
     """A new home with a copy of the product, its dbt models beside its declaration."""
-    made = Home(folder, product.name)
+    new_home = Home(folder, product.name)
     link_parsed_projects(folder)
-    shutil.copytree(product.folder, made.declared, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(product.folder, new_home.declared, ignore=shutil.ignore_patterns("__pycache__"))
     if (models := dbt_folder(product.folder)).is_dir():
-        shutil.copytree(models, made.declared / "dbt", dirs_exist_ok=True)
-    return made
+        shutil.copytree(models, new_home.declared / "dbt", dirs_exist_ok=True)
+    return new_home
 
 
 def copy_home(home: Path, folder: Path) -> None:
@@ -199,8 +199,8 @@ def _selection(
     return selection
 
 
-def _told(done: Any, partition: str, entries: Sequence[Any]) -> Run:
-    made, rebuilt, found, rebuilt_checks = {}, {}, [], {}
+def _run_of(done: Any, partition: str, entries: Sequence[Any]) -> Run:
+    materialized, rebuilt, evaluations, rebuilt_checks = {}, {}, [], {}
     for event in done.get_asset_materialization_events():
         stage, at = "/".join(event.asset_key.path[1:]), event.materialization.partition
         reused = event.materialization.metadata.get("reused")
@@ -208,23 +208,23 @@ def _told(done: Any, partition: str, entries: Sequence[Any]) -> Run:
         if is_rebuilt(event.step_key, stage, at, partition):
             rebuilt[stage, at or ""] = is_computed
         else:
-            made[stage] = is_computed
-    for event in done.filter_events(lambda each: each.event_type_value == "ASSET_CHECK_EVALUATION"):
-        each = event.asset_check_evaluation_data
-        stage = "/".join(each.asset_key.path[1:])
-        if is_rebuilt(event.step_key, stage, each.partition, partition):
-            rebuilt_checks[stage, each.partition or "", each.check_name] = each.passed
+            materialized[stage] = is_computed
+    for event in done.filter_events(lambda entry: entry.event_type_value == "ASSET_CHECK_EVALUATION"):
+        evaluation = event.asset_check_evaluation_data
+        stage = "/".join(evaluation.asset_key.path[1:])
+        if is_rebuilt(event.step_key, stage, evaluation.partition, partition):
+            rebuilt_checks[stage, evaluation.partition or "", evaluation.check_name] = evaluation.passed
         else:
-            found.append(each)
+            evaluations.append(evaluation)
     raised = {e.step_key.partition("__")[2].replace("__", "/"): e.step_failure_data.error for e in done.get_step_failure_events()}
     causes = {step: error.cause or error for step, error in raised.items() if "AssetCheckFailedError" not in error.message}
     return Run(
         success=done.success,
-        made=made,
-        checks={e.check_name: e.passed for e in found},
-        told={e.check_name: e.description or "" for e in found},
-        reused_checks=frozenset(e.check_name for e in found if "reused" in e.metadata and e.metadata["reused"].value),
-        warnings=frozenset(e.check_name for e in found if e.severity is dg.AssetCheckSeverity.WARN),
+        materialized=materialized,
+        checks={e.check_name: e.passed for e in evaluations},
+        descriptions={e.check_name: e.description or "" for e in evaluations},
+        reused_checks=frozenset(e.check_name for e in evaluations if "reused" in e.metadata and e.metadata["reused"].value),
+        warnings=frozenset(e.check_name for e in evaluations if e.severity is dg.AssetCheckSeverity.WARN),
         errors={step: cause.message.strip() for step, cause in causes.items()},
         rebuilt=rebuilt,
         rebuilt_checks=rebuilt_checks,

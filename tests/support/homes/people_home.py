@@ -87,7 +87,7 @@ class People:
         return self.home.get("release", SECOND).snapshot
 
 
-def told(done: Result) -> Any:
+def json_of(done: Result) -> Any:
     """The JSON that a command printed."""
     return json.loads(done.output)
 
@@ -95,11 +95,11 @@ def told(done: Result) -> Any:
 @cache
 def _waiting(base: Path) -> People:
     def release(folder: Path) -> None:
-        made, _ = with_data(base, folder / "home")
-        made.edit("product.yaml", *SMALL)
+        own_home, _ = with_data(base, folder / "home")
+        own_home.edit("product.yaml", *SMALL)
         with blank_pages():
-            run = made.run(SECOND, leaves=LEAVES)
-        made.close()
+            run = own_home.run(SECOND, leaves=LEAVES)
+        own_home.close()
         (folder / "run.pickle").write_bytes(pickle.dumps(run))
 
     return _own_copy(base, made_once(base, "waiting", release))
@@ -110,10 +110,10 @@ def _rejected(base: Path) -> People:
     """The same, where nothing is released: no candidate is good enough."""
 
     def reject(folder: Path) -> None:
-        made = _waiting(base).home.copy(folder / "home")
-        made.edit("product.yaml", NEVER)
-        run = made.run(SECOND)
-        made.close()
+        own_home = _waiting(base).home.copy(folder / "home")
+        own_home.edit("product.yaml", NEVER)
+        run = own_home.run(SECOND)
+        own_home.close()
         (folder / "run.pickle").write_bytes(pickle.dumps(run))
 
     return _own_copy(base, made_once(base, "rejected", reject))

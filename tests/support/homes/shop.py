@@ -23,14 +23,14 @@ def shop(folder: Path, *edits: Edit, contract: Sequence[Edit] = (), dbt: Mapping
     `edits` are pairs of pattern and replacement in product.yaml, `contract` the same in contract.py; `dbt` are files of the
     dbt folder, written whole: {"shop_features.sql": "select …"}.
     """
-    made = home(folder, load(SHOP))
+    own_home = home(folder, load(SHOP))
     if edits:
-        made.edit("product.yaml", *edits)
+        own_home.edit("product.yaml", *edits)
     if contract:
-        made.edit("contract.py", *contract)
+        own_home.edit("contract.py", *contract)
     for name, text in (dbt or {}).items():
-        (made.declared / "dbt" / name).write_text(text, encoding="utf-8")
-    return made
+        (own_home.declared / "dbt" / name).write_text(text, encoding="utf-8")
+    return own_home
 
 
 def rows(day: str, *, count: int = 40, seed: int = 0, **columns: Any) -> list[Row]:
@@ -51,10 +51,10 @@ def csv_bytes(table: Sequence[Row]) -> bytes:
     return text.getvalue().encode()
 
 
-def deliver(made: Home, *days: str, **columns: Any) -> None:
+def deliver(own_home: Home, *days: str, **columns: Any) -> None:
     """Put the orders of these days into the landing folder; `columns` as for `rows`."""
     for day in days:
-        made.deliver(day, {"orders": csv_bytes(rows(day, **columns))})
+        own_home.deliver(day, {"orders": csv_bytes(rows(day, **columns))})
 
 
 def _order(day: str, number: int, chance: random.Random, columns: Mapping[str, Any]) -> Row:

@@ -16,16 +16,16 @@ DAYS = ("2013-01-01", "2013-01-02", "2013-01-03")
 
 def small_home(factory: pytest.TempPathFactory, folder: Path) -> Days:
     """A copy of it in a new folder, whose endpoint has a port of its own."""
-    made = made_once(factory.getbasetemp(), "days", _three_days)
-    shutil.copytree(made / "products", folder / "products")
-    copy_home(made / "home", folder / "home")
+    folder_ = made_once(factory.getbasetemp(), "days", _three_days)
+    shutil.copytree(folder_ / "products", folder / "products")
+    copy_home(folder_ / "home", folder / "home")
     days = Days(folder / "home", folder / "products")
     days.edit(f"port: {days.flights.endpoint.port}", f"port: {command_line.free_port()}")
     return days
 
 
 def _three_days(folder: Path) -> None:
-    days = command_line.made(folder)
+    days = command_line.days_in(folder)
     link_parsed_projects(days.home)
     for day in DAYS:
         days.deliver(day)

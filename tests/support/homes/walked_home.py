@@ -26,7 +26,7 @@ RUN = "prepared"
 
 def walked_shop(factory: pytest.TempPathFactory, folder: Path) -> Team:
     """A copy in a new folder of repository and home, which are made once in a session."""
-    whole = made_once(factory.getbasetemp(), "walked-shop", lambda place: made(shop_team(place)))
+    whole = made_once(factory.getbasetemp(), "walked-shop", lambda place: write_team(shop_team(place)))
     shutil.copytree(whole, folder, dirs_exist_ok=True, symlinks=True)
     return Team(folder / "team", folder / "home", product_name="shop")
 
@@ -53,7 +53,7 @@ CLAIMS = """\
     - {name: cities, for_each: [city], veto: roc_auc(candidate) - roc_auc(champion) > -0.1}"""
 
 
-def made(team: Team) -> None:
+def write_team(team: Team) -> None:
     """Deliver the days, take them down to features, and use up the windows' budget."""
     product = load(team.product)
     space = Workspace(settings({"ML_ASSETS_HOME": str(team.home), "ML_ASSETS_PRODUCTS": str(team.product.parent)}))

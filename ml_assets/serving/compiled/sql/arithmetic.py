@@ -6,7 +6,7 @@ from fractions import Fraction
 from operator import add, mul, sub
 from typing import Any
 
-from ml_assets.serving.compiled.sql.numpy_code import INT64, Code, Kind, Term
+from ml_assets.serving.compiled.sql.numpy_code import INT64, Kind, NumpyCode, Term
 from ml_assets.serving.compiled.unsupported import Unsupported
 
 _OPERATORS = {"add": "+", "sub": "-", "mul": "*"}
@@ -14,12 +14,12 @@ _EXACT_DIGITS = 15
 _SURELY_WHOLE = 2.0**62
 
 
-def whole_literal(number: int, code: Code) -> Term:
+def whole_literal(number: int, code: NumpyCode) -> Term:
     """Return the term of a number that the SQL spells out, narrower than BIGINT."""
     return Term(code.value(number), "small", literal=number, within=(number, number))
 
 
-def as_kind(inner: Term, kind: Kind, code: Code) -> Term:
+def as_kind(inner: Term, kind: Kind, code: NumpyCode) -> Term:
     """CAST to DOUBLE or VARCHAR. Raises Unsupported."""
     if inner.kind == kind:
         return inner
@@ -30,7 +30,7 @@ def as_kind(inner: Term, kind: Kind, code: Code) -> Term:
     raise Unsupported(f"a cast from {inner.kind} to {kind}")
 
 
-def decimal(node: Any, code: Code) -> Term | None:
+def decimal(node: Any, code: NumpyCode) -> Term | None:
     """Return the term of a literal like 0.5 with so few digits that DuckDB's DECIMAL and Python's float are the same DOUBLE."""
     text = node.this if node.key == "literal" and not node.is_string else ""
     digits = text.replace(".", "", 1)
@@ -39,7 +39,7 @@ def decimal(node: Any, code: Code) -> Term | None:
     return Term(code.value(float(text)), "number", literal=float(text))
 
 
-def negated(node: Any, inner: Term, code: Code) -> Term:
+def negated(node: Any, inner: Term, code: NumpyCode) -> Term:
     """Negate a number. Raises Unsupported."""
     if inner.kind == "small" and inner.literal is not None:
         return whole_literal(-inner.literal, code)
@@ -48,7 +48,7 @@ def negated(node: Any, inner: Term, code: Code) -> Term:
     return code.strict("number", f"-{inner.code}", [inner])
 
 
-def _operation(node: Any, sides: Sequence[Term], code: Code) -> Term:
+def _operation(node: Any, sides: Sequence[Term], code: NumpyCode) -> Term:
     left, right = _numbers(node, sides, code)
     if "number" in (left.kind, right.kind):
         return _finite(code, f"{left.code} {_OPERATORS[node.key]} {right.code}", left, right)
@@ -71,20 +71,20 @@ def _reach(operator: str, left: tuple[int, int], right: tuple[int, int]) -> tupl
     return min(ends), max(ends)
 
 
-def _division(node: Any, sides: Sequence[Term], code: Code) -> Term:
+def _division(node: Any, sides: Sequence[Term], code: NumpyCode) -> Term:
     left, right = (as_kind(side, "number", code) for side in _numbers(node, sides, code))
     code.sure_if(f"({right.code} != 0)", missing=right.missing)
     return _finite(code, f"{left.code} / {right.code}", left, right)
 
 
-def _whole_division(node: Any, sides: Sequence[Term], code: Code) -> Term:
+def _whole_division(node: Any, sides: Sequence[Term], code: NumpyCode) -> Term:
     value, divisor = _divided(node, sides)
     least, most = (math.trunc(Fraction(end, divisor)) for end in value.within)
     quotient = f"{value.code} // {divisor}" if value.within[0] >= 0 else f"whole_quotient({value.code}, {divisor})"
     return code.strict("integer", quotient, [value], within=(least, most))
 
 
-def _remainder(node: Any, sides: Sequence[Term], code: Code) -> Term:
+def _remainder(node: Any, sides: Sequence[Term], code: NumpyCode) -> Term:
     value, divisor = _divided(node, sides)
     if value.within[0] >= 0:
         return code.strict("integer", f"{value.code} % {divisor}", [value], within=(0, divisor - 1))
@@ -99,7 +99,7 @@ def _divided(node: Any, sides: Sequence[Term]) -> tuple[Term, int]:
     return value, int(divisor.literal)
 
 
-def _numbers(node: Any, sides: Sequence[Term], code: Code) -> Sequence[Term]:
+def _numbers(node: Any, sides: Sequence[Term], code: NumpyCode) -> Sequence[Term]:
     """Both sides, as DOUBLEs where one of them is."""
     if any(side.kind not in ("integer", "small", "number") for side in sides):
         raise Unsupported(node.sql("duckdb"))
@@ -110,7 +110,7 @@ def _numbers(node: Any, sides: Sequence[Term], code: Code) -> Sequence[Term]:
     return [as_kind(side, "number", code) for side in sides] if "number" in {side.kind for side in sides} else sides
 
 
-def _finite(code: Code, expression: str, *sides: Term) -> Term:
+def _finite(code: NumpyCode, expression: str, *sides: Term) -> Term:
     """A result that is left to DuckDB unless it is finite."""
     result = code.variable(expression)
     missing = code.missing(sides)
@@ -118,7 +118,7 @@ def _finite(code: Code, expression: str, *sides: Term) -> Term:
     return Term(result, "number", missing)
 
 
-OPERATIONS: Mapping[str, Callable[[Any, Sequence[Term], Code], Term]] = {
+OPERATIONS: Mapping[str, Callable[[Any, Sequence[Term], NumpyCode], Term]] = {
     **dict.fromkeys(_OPERATORS, _operation),
     "div": _division,
     "intdiv": _whole_division,

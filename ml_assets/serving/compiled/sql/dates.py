@@ -4,7 +4,7 @@ import datetime as dt
 from typing import Any
 
 from ml_assets.serving.compiled.sql.column_functions import DAY, EPOCH_DAY
-from ml_assets.serving.compiled.sql.numpy_code import Code, Term
+from ml_assets.serving.compiled.sql.numpy_code import NumpyCode, Term
 from ml_assets.serving.compiled.unsupported import Unsupported
 
 _UNITS = {"DAY": DAY, "HOUR": 3_600_000_000, "MINUTE": 60_000_000, "SECOND": 1_000_000}
@@ -13,7 +13,7 @@ _CALENDAR = ("year", "month", "day", "dayofyear")
 _FIRST_DAY, _LAST_DAY = (limit.toordinal() - EPOCH_DAY for limit in (dt.date.min, dt.date.max))
 
 
-def to_date(inner: Term, code: Code) -> Term:
+def to_date(inner: Term, code: NumpyCode) -> Term:
     """CAST(... AS DATE)."""
     if inner.kind == "date":
         return inner
@@ -22,7 +22,7 @@ def to_date(inner: Term, code: Code) -> Term:
     return code.strict("date", f"{inner.code} // {DAY}", [inner])
 
 
-def shifted(node: Any, inner: Term, code: Code) -> Term:
+def shifted(node: Any, inner: Term, code: NumpyCode) -> Term:
     """A timestamp plus or minus an interval of fixed length."""
     length = _microseconds(node.expression)
     if inner.kind not in ("timestamp", "date") or node.key not in ("add", "sub"):
@@ -38,7 +38,7 @@ def _microseconds(interval: Any) -> int:
     return int(count.this) * _UNITS[unit]
 
 
-def part(node: Any, inner: Term, code: Code) -> Term:
+def part(node: Any, inner: Term, code: NumpyCode) -> Term:
     """A part of a date or timestamp, such as its hour."""
     name = node.key.replace("_", "")
     if name in _OF_DAY and inner.kind == "timestamp":

@@ -6,12 +6,12 @@ from typing import Any
 
 from ml_assets.serving.compiled.sql import arithmetic, dates
 from ml_assets.serving.compiled.sql.arithmetic import as_kind, whole_literal
-from ml_assets.serving.compiled.sql.numpy_code import Code, Kind, Term, one_of, same_kind
+from ml_assets.serving.compiled.sql.numpy_code import Kind, NumpyCode, Term, one_of, same_kind
 from ml_assets.serving.compiled.unsupported import Unsupported
 
 Resolve = Callable[[str, str], Term]
 """The term of a column name and its table's alias ("" without one)."""
-Rule = Callable[[Any, Code, Resolve], Term]
+Rule = Callable[[Any, NumpyCode, Resolve], Term]
 
 
 def only(node: Any, *allowed: str) -> None:
@@ -21,7 +21,7 @@ def only(node: Any, *allowed: str) -> None:
         raise Unsupported(f"{node.key}: {', '.join(more)}")
 
 
-def term(node: Any, code: Code, resolve: Resolve) -> Term:
+def term(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     """Return the value of the expression. Raises Unsupported."""
     rule = _RULES.get(node.key)
     if rule is None:
@@ -29,16 +29,16 @@ def term(node: Any, code: Code, resolve: Resolve) -> Term:
     return rule(node, code, resolve)
 
 
-def _column(node: Any, code: Code, resolve: Resolve) -> Term:
+def _column(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "this", "table")
     return resolve(node.name.lower(), node.table.lower())
 
 
-def _paren(node: Any, code: Code, resolve: Resolve) -> Term:
+def _paren(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     return term(node.this, code, resolve)
 
 
-def _literal(node: Any, code: Code, resolve: Resolve) -> Term:
+def _literal(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     if node.is_string:
         return Term(code.value(node.this), "string", literal=node.this)
     if not node.this.isdigit() or int(node.this) >= 2**31:
@@ -46,11 +46,11 @@ def _literal(node: Any, code: Code, resolve: Resolve) -> Term:
     return whole_literal(int(node.this), code)
 
 
-def _boolean(node: Any, code: Code, resolve: Resolve) -> Term:
+def _boolean(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     return Term(code.value(bool(node.this)), "boolean", literal=bool(node.this))
 
 
-def _coalesce(node: Any, code: Code, resolve: Resolve) -> Term:
+def _coalesce(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     terms = [term(operand, code, resolve) for operand in (node.this, *node.expressions)]
     same_kind(terms)
     result, missing = terms[-1].code, terms[-1].missing
@@ -63,7 +63,7 @@ def _coalesce(node: Any, code: Code, resolve: Resolve) -> Term:
     return one_of(result, missing, terms)
 
 
-def _case(node: Any, code: Code, resolve: Resolve) -> Term:
+def _case(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "ifs", "default")
     tests = [_of_kind(term(branch.this, code, resolve), "boolean") for branch in node.args["ifs"]]
     default = node.args.get("default")
@@ -80,7 +80,7 @@ def _case(node: Any, code: Code, resolve: Resolve) -> Term:
     return one_of(result, None if is_never_missing else missing, terms)
 
 
-def _nullif(node: Any, code: Code, resolve: Resolve) -> Term:
+def _nullif(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     left = term(node.this, code, resolve)
     equal = _compared("eq", left, term(node.expression, code, resolve), code)
     both = code.variable(f"{equal.code} & logical_not({equal.missing})") if equal.missing else equal.code
@@ -88,7 +88,7 @@ def _nullif(node: Any, code: Code, resolve: Resolve) -> Term:
     return one_of(left.code, missing, [left])
 
 
-def _is(node: Any, code: Code, resolve: Resolve) -> Term:
+def _is(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     from sqlglot import exp
 
     if not isinstance(node.expression, exp.Null):
@@ -96,12 +96,12 @@ def _is(node: Any, code: Code, resolve: Resolve) -> Term:
     return Term(term(node.this, code, resolve).missing or code.value(False), "boolean")
 
 
-def _not(node: Any, code: Code, resolve: Resolve) -> Term:
+def _not(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     inner = _of_kind(term(node.this, code, resolve), "boolean")
     return code.strict("boolean", f"logical_not({inner.code})", [inner])
 
 
-def _and(node: Any, code: Code, resolve: Resolve) -> Term:
+def _and(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     """False where a side is False, even next to NULL."""
     sides = [_of_kind(term(side, code, resolve), "boolean") for side in (node.this, node.expression)]
     result = code.variable(f"{sides[0].code} & {sides[1].code}")
@@ -113,7 +113,7 @@ def _and(node: Any, code: Code, resolve: Resolve) -> Term:
     return Term(result, "boolean", missing)
 
 
-def _or(node: Any, code: Code, resolve: Resolve) -> Term:
+def _or(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     """True where a side is True, even next to NULL."""
     sides = [_of_kind(term(side, code, resolve), "boolean") for side in (node.this, node.expression)]
     holds = [code.variable(f"{side.code} & logical_not({side.missing})") if side.missing else side.code for side in sides]
@@ -125,11 +125,11 @@ def _or(node: Any, code: Code, resolve: Resolve) -> Term:
 _COMPARED = {"eq": "==", "neq": "!=", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
-def _compare(node: Any, code: Code, resolve: Resolve) -> Term:
+def _compare(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     return _compared(node.key, term(node.this, code, resolve), term(node.expression, code, resolve), code)
 
 
-def _compared(operator: str, left: Term, right: Term, code: Code) -> Term:
+def _compared(operator: str, left: Term, right: Term, code: NumpyCode) -> Term:
     if same_kind([left, right]) == "number":
         for side in (left, right):  # DuckDB orders NaN, NumPy doesn't
             if side.may_be_nan:
@@ -137,7 +137,7 @@ def _compared(operator: str, left: Term, right: Term, code: Code) -> Term:
     return code.strict("boolean", f"{left.code} {_COMPARED[operator]} {right.code}", [left, right])
 
 
-def _in(node: Any, code: Code, resolve: Resolve) -> Term:
+def _in(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "this", "expressions")
     left, options = term(node.this, code, resolve), [term(option, code, resolve) for option in node.expressions]
     if any(option.literal is None for option in options) or same_kind([left, *options]) not in ("string", "integer", "small"):
@@ -146,7 +146,7 @@ def _in(node: Any, code: Code, resolve: Resolve) -> Term:
     return code.strict("boolean", f"among({allowed}, {left.code})", [left])
 
 
-def _between(node: Any, code: Code, resolve: Resolve) -> Term:
+def _between(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "this", "low", "high")
     value, low, high = (term(node.args[name], code, resolve) for name in ("this", "low", "high"))
     if not all(side.literal is not None for side in (low, high)):
@@ -155,12 +155,12 @@ def _between(node: Any, code: Code, resolve: Resolve) -> Term:
     return code.strict("boolean", f"{above.code} & {below.code}", [above, below])
 
 
-def _dpipe(node: Any, code: Code, resolve: Resolve) -> Term:
+def _dpipe(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     sides = [_of_kind(term(side, code, resolve), "string") for side in (node.this, node.expression)]
     return code.strict("string", f"{sides[0].code} + {sides[1].code}", sides)
 
 
-def _substring(node: Any, code: Code, resolve: Resolve) -> Term:
+def _substring(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "this", "start", "length")
     text, start = _of_kind(term(node.this, code, resolve), "string"), term(node.args["start"], code, resolve)
     length = node.args.get("length")
@@ -171,7 +171,7 @@ def _substring(node: Any, code: Code, resolve: Resolve) -> Term:
     return code.strict("string", f"map_text({cut}, {text.code})", [text])
 
 
-def _cast(node: Any, code: Code, resolve: Resolve) -> Term:
+def _cast(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "this", "to", "_type")
     only(node.to, "this")
     inner, wanted = term(node.this, code, resolve), node.to.sql("duckdb")
@@ -195,18 +195,18 @@ def _of_kind(inner: Term, kind: Kind) -> Term:
     return inner
 
 
-def _arithmetic(node: Any, code: Code, resolve: Resolve) -> Term:
+def _arithmetic(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     if node.expression.key == "interval":
         return dates.shifted(node, term(node.this, code, resolve), code)
     sides = [arithmetic.decimal(side, code) or term(side, code, resolve) for side in (node.this, node.expression)]
     return arithmetic.OPERATIONS[node.key](node, sides, code)
 
 
-def _neg(node: Any, code: Code, resolve: Resolve) -> Term:
+def _neg(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     return arithmetic.negated(node, term(node.this, code, resolve), code)
 
 
-def _part(node: Any, code: Code, resolve: Resolve) -> Term:
+def _part(node: Any, code: NumpyCode, resolve: Resolve) -> Term:
     only(node, "this")
     return dates.part(node, term(node.this, code, resolve), code)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ml_assets.serving.compiled.sql.numpy_code import INT64, Code, Columns, Kind, Term
+from ml_assets.serving.compiled.sql.numpy_code import INT64, Columns, Kind, NumpyCode, Term
 from ml_assets.serving.compiled.unsupported import Unsupported
 
 _KEYS: tuple[Kind, ...] = ("string", "integer", "small", "date", "boolean")
@@ -32,7 +32,7 @@ class Lookup:
             raise Unsupported(f"lookup {self.name}: columns that differ in case only")
         return names
 
-    def row(self, code: Code, keys: Mapping[str, Term]) -> Columns:
+    def row(self, code: NumpyCode, keys: Mapping[str, Term]) -> Columns:
         """Return the columns in the row with these keys, NULL where there is none. Raises Unsupported."""
         for name, given in keys.items():
             kind = self._kind(name)
@@ -48,7 +48,7 @@ class Lookup:
         usable = [name for name in self.columns if name not in keys and self._kind_or_none(name)]
         return _OrRefused({name: cache(partial(self._column, name, rows, code)) for name in usable})
 
-    def _column(self, name: str, rows: str, code: Code) -> Term:
+    def _column(self, name: str, rows: str, code: NumpyCode) -> Term:
         """The column in these rows; its values have one more at the end, where -1 leads."""
         kind, given = self._kind(name), self._values(name)
         filler: Any = {"string": "", "number": nan, "boolean": False}.get(kind, 0)

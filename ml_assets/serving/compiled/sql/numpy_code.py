@@ -53,7 +53,7 @@ to DuckDB: those whose values leave the range in which the compiled function is 
 
 
 @dataclass
-class Code:
+class NumpyCode:
     """The function under construction. Names and values of the SQL never become code: only our own variables do."""
 
     lines: list[str] = field(default_factory=list)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_assets.serving.compiled.sql.arithmetic import as_kind
 from ml_assets.serving.compiled.sql.lookups import Lookup
-from ml_assets.serving.compiled.sql.numpy_code import INT64, Code, Columns, FeatureFunction, Kind, Term
+from ml_assets.serving.compiled.sql.numpy_code import INT64, Columns, FeatureFunction, Kind, NumpyCode, Term
 from ml_assets.serving.compiled.sql.relations import Tables, columns_of
 from ml_assets.serving.compiled.unsupported import Unsupported
 from ml_assets.serving.plain.duckdb_features import FeatureQuery
@@ -26,7 +26,7 @@ def compile_query(query: FeatureQuery) -> FeatureFunction:
         raise Unsupported(f"not one statement that sqlglot reads: {error}") from error
     if statement is None:
         raise Unsupported("no statement")
-    code = Code()
+    code = NumpyCode()
     variables = [f"r{position}" for position in range(len(query.fields))]
     requests = _request_columns(query.fields, variables, code)
     lookups = {name.lower(): Lookup(name, content) for name, content in query.lookups.items()}
@@ -46,7 +46,7 @@ _AS_COLUMN: Mapping[str, tuple[Kind, str, Any]] = {
 one."""
 
 
-def _request_columns(fields: Sequence[Field], variables: Sequence[str], code: Code) -> Columns:
+def _request_columns(fields: Sequence[Field], variables: Sequence[str], code: NumpyCode) -> Columns:
     def column(field: Field, variable: str) -> Term:
         kind, function, filler = _AS_COLUMN[field.type]
         limits = field.whole_limits or INT64
@@ -64,7 +64,7 @@ def _request_columns(fields: Sequence[Field], variables: Sequence[str], code: Co
     return {field.name.lower(): cache(partial(column, field, name)) for field, name in zip(fields, variables, strict=True)}
 
 
-def _feature(feature: Mapping[str, str], columns: Columns, code: Code) -> Term:
+def _feature(feature: Mapping[str, str], columns: Columns, code: NumpyCode) -> Term:
     name = feature["name"].lower()
     if name not in columns:
         raise Unsupported(f"no column {name}")

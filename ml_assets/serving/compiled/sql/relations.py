@@ -7,7 +7,7 @@ from typing import Any
 
 from ml_assets.serving.compiled.sql.expressions import Resolve, only, term
 from ml_assets.serving.compiled.sql.lookups import Lookup
-from ml_assets.serving.compiled.sql.numpy_code import Code, Columns, Term
+from ml_assets.serving.compiled.sql.numpy_code import Columns, NumpyCode, Term
 from ml_assets.serving.compiled.unsupported import Unsupported
 
 
@@ -19,7 +19,7 @@ class Tables:
     lookups: Mapping[str, Lookup]
 
 
-def columns_of(query: Any, tables: Tables, code: Code) -> Columns:
+def columns_of(query: Any, tables: Tables, code: NumpyCode) -> Columns:
     """Return the columns of a query that gives one row for each request. Raises Unsupported."""
     from sqlglot import exp
 
@@ -36,7 +36,7 @@ def columns_of(query: Any, tables: Tables, code: Code) -> Columns:
     return columns
 
 
-def _with_ctes(query: Any, tables: Tables, code: Code) -> Tables:
+def _with_ctes(query: Any, tables: Tables, code: NumpyCode) -> Tables:
     clause = query.args.get("with_")
     if clause is None:
         return tables
@@ -60,7 +60,7 @@ class _Refused(dict[str, Callable[[], Term]]):
         self.error = error
 
 
-def _sources(query: Any, tables: Tables, code: Code) -> dict[str, Columns]:
+def _sources(query: Any, tables: Tables, code: NumpyCode) -> dict[str, Columns]:
     """The relations of FROM and its joins by alias, in order."""
     clause = query.args.get("from_")
     if clause is None:
@@ -97,7 +97,7 @@ def _named(table: Any) -> tuple[str, str]:
     return table.name.lower(), table.alias_or_name.lower()
 
 
-def _joined(on: Any, alias: str, lookup: Lookup, left: Mapping[str, Columns], code: Code) -> Columns:
+def _joined(on: Any, alias: str, lookup: Lookup, left: Mapping[str, Columns], code: NumpyCode) -> Columns:
     """The lookup's columns in the row whose key equals the terms of the ON clause, or NULLs."""
     from sqlglot import exp
 
@@ -134,7 +134,7 @@ def _resolver(sources: Mapping[str, Columns]) -> Resolve:
     return resolve
 
 
-def _projections(query: Any, sources: dict[str, Columns], code: Code) -> Iterator[tuple[str, Callable[[], Term]]]:
+def _projections(query: Any, sources: dict[str, Columns], code: NumpyCode) -> Iterator[tuple[str, Callable[[], Term]]]:
     from sqlglot import exp
 
     resolve = _resolver(sources)
