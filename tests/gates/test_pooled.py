@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from ml_assets.builders.evaluation import Compared, outcomes_lacking, pooled_windows
+from ml_assets.builders.evaluation import ComparisonInputs, outcomes_lacking, pooled_windows
 from ml_assets.core.gate_lab.unit_worlds import IMPROVEMENT, WORLDS, improvement_of, let_through_within
 from ml_assets.core.gates.levels import level, look_level
 from ml_assets.core.gates.panel import Panel, panel
@@ -203,7 +203,7 @@ def test_a_whole_window_does_not_make_up_for_the_outcomes_that_another_lacks(tmp
     whole, stormy, before = (
         features_of(tmp_path, month, short_days=days) for month, days in ((MARCH, 0), (APRIL, 5), ("2013-02", 0))
     )
-    pooled = Compared(before, [whole, stormy], [before], is_pooled=True)
+    pooled = ComparisonInputs(before, [whole, stormy], [before], is_pooled=True)
     assert outcomes_lacking(pooled, product).startswith("5 of 30 days have a known is_late in less than 90% of rows: 2013-04-01")
     assert outcomes_lacking(replace(pooled, is_pooled=False), product) == "", "together 5 of 60 days are few enough"
     windows = pooled_windows(pooled, product)
