@@ -37,7 +37,7 @@ class NotTried(MlAssetsError):
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """The reproduction check of a release."""
-    about = "The model comes out of its recorded features again, with the same predictions."
+    about = "A rebuild from its recorded features gives the same model and the same predictions."
     spec = check_spec(product, "release", REPRODUCIBLE, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__reproducible", specs=[spec])
@@ -71,5 +71,5 @@ def _finding(outcome: dict[str, Any]) -> Finding:
         return Finding(REPRODUCIBLE, False, "the same model gives other scores", details=details)
     causes = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
     is_declared = not OF_ITSELF & {cause["kind"] for cause in first["causes"]}
-    description = f"{first['stage']} {first['partition']} comes out otherwise: {causes}"
+    description = f"{first['stage']} {first['partition']} differs: {causes}"
     return Finding(REPRODUCIBLE, False, description, "WARN" if is_declared else "ERROR", details)

@@ -90,10 +90,11 @@ class LossSpec(Section):
 
 class RetrainSpec(Section):
     """The triggers of a training: each new partition, a schedule (`cron`, five fields, in `timezone`), other code, an alarm of
-    monitoring (`drift`), a realised metric that dropped (`loss`). None begins within `cool_down` hours of the last one, nor
-    more than `at_most` in 30 days, nor one that would bring the models of 30 days over `cpu_seconds`."""
+    monitoring (`drift`), a realised metric that dropped (`loss`), outcomes of a partition that are complete (`outcomes`). None
+    begins within `cool_down` hours of the last one, nor more than `at_most` in 30 days, nor one that would bring the models of 30
+    days over `cpu_seconds`."""
 
-    on: tuple[Literal["new_partition", "schedule", "code", "drift", "loss"], ...] = ("new_partition",)
+    on: tuple[Literal["new_partition", "schedule", "code", "drift", "loss", "outcomes"], ...] = ("new_partition",)
     loss: LossSpec = LossSpec()
     cron: str | None = None
     timezone: str = "UTC"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page, with figures, to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
 def command(*, product: str, html: Path | None, as_json: bool) -> None:
@@ -46,7 +47,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     waits, withheld = _waits(space, spec), _withheld(space, spec)
     now = on_call(space.lineage, space.landing, space.settings, spec)
     if html is not None:
-        from ml_assets.services.watching.status_page import status_page
+        from ml_assets.services.automation.status_page import status_page
 
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(status_page(space.lineage, spec, now), encoding="utf-8")

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-TriggerKind = Literal["new_partition", "schedule", "code", "drift", "loss"]
+TriggerKind = Literal["new_partition", "schedule", "code", "drift", "loss", "outcomes"]
 
 
 class TriggerRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

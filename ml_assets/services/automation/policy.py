@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.core.lineage.reads import labelled_together
 from ml_assets.core.lineage.records import EvidenceRecord
 from ml_assets.core.lineage.stages import train_keys
 from ml_assets.core.lineage.triggers import TriggerKind, TriggerRecord
+from ml_assets.core.outcomes.maturity import immature, is_matured
 from ml_assets.services.next_window import no_fold_left
+from ml_assets.services.outcomes.promises import HOLDS
 from ml_assets.services.planning.untrained_candidates import is_as_refused, outcomes_awaited, tested_features, untrained
 from ml_assets.spec.product import Product
 from resources.ledger import attempts as recorded
@@ -31,7 +34,8 @@ WATCHED: tuple[tuple[tuple[str, ...], TriggerKind], ...] = (
     (("columns_stable", "score_stable"), "drift"),
     (("realised_metric_holds",), "loss"),
 )
-"""Claims of monitoring that may ask for a training, by the word of `retrain.on`."""
+"""Claims of monitoring that may ask for a training, by the word of `retrain.on`; of a product with `labels` the loss is that of
+what served (`HOLDS`)."""
 COUNTED_DAYS = 30
 """`retrain.at_most` and `.cpu_seconds` count the trainings of the last days, this many."""
 EXPECTED_BUILDS = 5
@@ -72,8 +76,10 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
     if why := triggers.frozen(ledger, product.name, now):
         return why
     there, calendar = ledger.partitions(product.name, "features"), partitions_of(product)
-    if there and not (known := _with_outcomes(ledger, product, there)):
+    if there and not (known := _with_outcomes(ledger, product, there, now)):
         label = product.features.label
+        if waits := immature(product, there[0], now):
+            return f"training waits: {waits}"
         return f"no {label} is known yet: training waits for a delivery of {there[-1]} or before that brings them"
     partition = known if there else ""
     if partition and calendar.is_static and calendar.as_of(partition, product.window) is None:
@@ -100,10 +106,16 @@ def record_trigger(ledger: Ledger, product: Product, run: "DagsterRun", partitio
         ledger.append("trigger", TriggerRecord(**about, key=run.tags[KEY_TAG], why=run.tags[WHY_TAG]))
 
 
-def _with_outcomes(ledger: Ledger, product: Product, there: Sequence[str]) -> str:
-    """The newest of these partitions with known outcomes in its test window; "" where there is none."""
-    ends = (key for key in reversed(there) if not outcomes_awaited(product, tested_features(ledger, product, key)))
-    return next(ends, "")
+def _with_outcomes(ledger: Ledger, product: Product, there: Sequence[str], now: datetime) -> str:
+    """The newest of these partitions whose outcomes are complete, with known ones in its test window; "" where there is none."""
+    complete = (key for key in reversed(there) if is_matured(product, key, now))
+    return next((key for key in complete if _is_known(ledger, product, key)), "")
+
+
+def _is_known(ledger: Ledger, product: Product, partition: str) -> bool:
+    """Whether outcomes of the partition's test window are known: read from their own table, where they have one."""
+    tested = tested_features(ledger, product, partition)
+    return not outcomes_awaited(product, tested) and (bool(tested) or labelled_together(product))
 
 
 def _untrained(ledger: Ledger, product: Product, partition: str) -> Iterator[Trigger]:
@@ -126,6 +138,8 @@ def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) 
     if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_answered(ledger, product):
         why = f"retrain.cron {product.retrain.cron!r} says so for {tick:%Y-%m-%d %H:%M} UTC"
         yield Trigger(partition, "schedule", tick.isoformat(), why)
+    if "outcomes" in product.retrain.on and ledger.current(product.name, "model", partition) is None:
+        yield Trigger(partition, "outcomes", partition, f"the outcomes of {partition} are complete")
     for claims, kind in WATCHED:
         if kind in product.retrain.on:
             yield from _alarmed(ledger, product, partition, kind, claims)
@@ -137,8 +151,9 @@ def _alarmed(
     """The newest alarm that no training has answered and that the candidate as of the partition can answer, as its training
     window holds the partition that sounded it; before there is one, what the newest alarm waits for."""
     trained, waits = train_keys(product, partition), ""
-    for key in _failed(ledger, product, claims, after=_last_trained_for(ledger, product, kind)):
-        if not (why := _sounded(ledger, product, kind, claims, key)):
+    stage, claims = ("realised", (HOLDS,)) if kind == "loss" and product.labels else ("monitoring", claims)
+    for key in _failed(ledger, product, stage, claims, after=_last_trained_for(ledger, product, kind)):
+        if not (why := _sounded(ledger, product, kind, stage=stage, claims=claims, key=key)):
             continue
         if key <= max(trained, default=""):
             yield Trigger(partition, kind, key, why)
@@ -148,13 +163,13 @@ def _alarmed(
         yield waits
 
 
-def _failed(ledger: Ledger, product: Product, claims: Sequence[str], *, after: str) -> Sequence[str]:
-    """The monitored partitions after one with a failed look at one of the claims, newest first."""
+def _failed(ledger: Ledger, product: Product, stage: str, claims: Sequence[str], *, after: str) -> Sequence[str]:
+    """The partitions of a stage that watches, after one, with a failed look at one of the claims, newest first."""
     published, evidence = schema.publications.c, schema.evidence.c
     query = (
         select(published.partition)
         .join(schema.evidence, evidence.subject == published.manifest)
-        .where(published.product == product.name, published.stage == "monitoring", published.partition > after)
+        .where(published.product == product.name, published.stage == stage, published.partition > after)
         .where(evidence.claim.in_(claims), evidence.passed == 0)
         .distinct()
         .order_by(published.partition.desc())
@@ -164,14 +179,14 @@ def _failed(ledger: Ledger, product: Product, claims: Sequence[str], *, after: s
         return connection.scalars(query).all()
 
 
-def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequence[str], key: str) -> str:
-    """Why monitoring of a partition asked for a training; empty where it did not."""
+def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, *, stage: str, claims: Sequence[str], key: str) -> str:
+    """Why the watch over a partition asked for a training; empty where it did not."""
     if kind == "drift":
         return "; ".join(filter(None, (alarm(ledger, product, key, claim) for claim in claims)))
     spec, judged = product.retrain.loss, []
-    for earlier in sorted(ledger.partitions(product.name, "monitoring"), reverse=True):
-        evidence = evidence_of(ledger, product, earlier, claims[0]) if earlier <= key else None
-        if evidence is not None and "drop" in evidence.details.values:
+    for earlier in sorted(ledger.partitions(product.name, stage), reverse=True):
+        evidence = evidence_of(ledger, product, earlier, claims[0], stage=stage) if earlier <= key else None
+        if evidence is not None and "drop" in evidence.details.values and not evidence.details.values.get("is_provisional"):
             judged.append((earlier, evidence))
         if len(judged) == spec.of:
             break
@@ -187,9 +202,11 @@ def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
     return evidence.details.description if evidence is not None and evidence.details.values.get("state") == "alarm" else ""
 
 
-def evidence_of(ledger: Ledger, product: Product, partition: str, claim: str) -> EvidenceRecord | None:
-    """The newest evidence for a claim about the partition's current monitoring."""
-    current = ledger.current(product.name, "monitoring", partition)
+def evidence_of(
+    ledger: Ledger, product: Product, partition: str, claim: str, *, stage: str = "monitoring"
+) -> EvidenceRecord | None:
+    """The newest evidence for a claim about the partition's current monitoring, or about what served it."""
+    current = ledger.current(product.name, stage, partition)
     entry = ledger.evidence(current.id).get(claim) if current else None
     return entry.body if entry else None
 

@@ -30,6 +30,7 @@ PROOFS = (
     "checks",
     "ml_assets.services.comparisons",
     "ml_assets.services.evidence",
+    "ml_assets.services.judging",
     "ml_assets.services.latency_evidence",
     "ml_assets.services.promotion_policy",
     "ml_assets.services.proofs",
@@ -42,7 +43,7 @@ PROOFS = (
 )
 """What looks at data and releases, records it, and asks the record: these modules' own code, not what it reaches."""
 CONTRACT = "contract"
-UNREAD = "contract.py says something else, and none of its code is executed here"
+UNREAD = "contract.py has changed, and none of its code is executed here"
 OWN_DBT = "dbt/"
 """How the names of a product's own dbt files begin; the others are shared by all products."""
 
