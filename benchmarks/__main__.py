@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms", "windows")
+NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms", "ticks", "windows")
 OF_A_HOME = "windows"
 """Reads what `make demo` left, so it is measured only where it is named."""
 

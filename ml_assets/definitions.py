@@ -8,11 +8,11 @@ from typing import Any
 
 import dagster as dg
 
-from checks import contract, drift, gates, leakage, lineage, plausible, reproduction, rollback, serving
+from checks import contract, drift, gates, leakage, lineage, plausible, realised, reproduction, rollback, serving
 from checks import features as feature_checks
 from ml_assets.core.lineage.source import Source
 from ml_assets.jobs.decisions import approve_job, override_job
-from ml_assets.jobs.path import checks_job, data_job, path_job, release_job, train_job
+from ml_assets.jobs.path import checks_job, data_job, outcomes_job, path_job, release_job, train_job
 from ml_assets.jobs.rollback import rollback_job
 from ml_assets.services.runnable_products import checked_products
 from ml_assets.spec.product import Product, ProductError
@@ -23,21 +23,49 @@ from ml_assets.stages import (
     features,
     model,
     monitoring,
+    outcomes,
     predictions,
     raw,
     release,
     report,
     tracking,
 )
+from ml_assets.stages import realised as realised_stage
 from resources.dagster_resources import resources_of
 from resources.environment import pin
 from resources.git import Sources
 from resources.project_file import with_project
 from resources.settings import Settings, is_validating, settings
-from sensors import acceptances, decisions, new_data, notices, refused_products, registry, retrain, shadow, stale
+from sensors import (
+    acceptances,
+    decisions,
+    new_data,
+    new_outcomes,
+    notices,
+    probation,
+    refused_products,
+    registry,
+    retrain,
+    shadow,
+    stale,
+)
 
-STAGES = (raw, dataset, features, model, evaluation, report, release, endpoint, tracking, monitoring, predictions)
-CHECKS = (contract, feature_checks, leakage, plausible, gates, lineage, reproduction, serving, rollback, drift)
+STAGES = (
+    raw,
+    dataset,
+    features,
+    outcomes,
+    model,
+    evaluation,
+    report,
+    release,
+    endpoint,
+    tracking,
+    monitoring,
+    predictions,
+    realised_stage,
+)
+CHECKS = (contract, feature_checks, leakage, plausible, gates, lineage, reproduction, serving, rollback, drift, realised)
 JOBS = (path_job, data_job, train_job, release_job, checks_job, approve_job, override_job, rollback_job)
 SENSORS = (new_data, retrain, decisions, acceptances, registry, shadow)
 
@@ -48,12 +76,17 @@ def build_defs(
     """The definitions of these products on these resources (`resources_of`, or others for some of its keys); builds values only,
     opens nothing. `sources` are the commits that a code location reports, by product."""
     events = [sensor.build(product) for product in products.values() for sensor in SENSORS]
+    events += [new_outcomes.build(product) for product in products.values() if product.labels]
+    events += [probation.build(product) for product in products.values() if product.probation]
     events += [notices.build(products)] if products else []
     events += [stale.build(product, (sources or {}).get(name)) for name, product in products.items()]
     return dg.Definitions(
         assets=_definitions(STAGES, products),
         asset_checks=_definitions(CHECKS, products),
-        jobs=[job(product) for product in products.values() for job in JOBS],
+        jobs=[
+            *(job(product) for product in products.values() for job in JOBS),
+            *(outcomes_job(product) for product in products.values() if product.labels),
+        ],
         sensors=events,
         resources=resources,
         executor=dg.in_process_executor,

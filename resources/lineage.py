@@ -24,6 +24,9 @@ from resources.source_changes import changed_since_start
 from resources.stopwatch import Stopwatch
 from resources.store.snapshots import Snapshots
 
+LABELLED = ("features", "outcomes")
+"""Stages whose rows may be trained and tested on; a product has one of them for it."""
+
 
 class NotMaterialized(MlAssetsError):
     """A stage reads a partition that was never built."""
@@ -149,8 +152,12 @@ class Lineage:
     def tested(self, evaluation: Manifest) -> list[Manifest]:
         """The features of the test window, in order; an evaluation also reads those of the partitions before it."""
         keys = EvaluationFacts.of(evaluation).tested
-        by_partition = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage == "features"}
+        by_partition = {m.partition: m for m in self.inputs(evaluation) if m.recipe.stage in LABELLED}
         return [by_partition[key] for key in keys]
+
+    def features_behind(self, labelled: Sequence[Manifest]) -> list[Manifest]:
+        """The features that rows with labels were made from, where these are `outcomes`; else they themselves."""
+        return [m if m.recipe.stage == "features" else self.made_from(m)["features"] for m in labelled]
 
     def handle(self, manifest: Manifest) -> Handle:
         """The snapshot as a builder reads it. Raises BlobDamaged when a byte of it is missing or changed."""

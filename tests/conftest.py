@@ -29,6 +29,8 @@ LONGEST_FIRST = (
     "test_latency",
     "test_code_digest",
     "test_override",
+    "test_labels_apart",
+    "test_probation",
     "test_refusals",
     "test_comparison",
     "test_sensor",

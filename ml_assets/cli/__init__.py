@@ -32,6 +32,8 @@ COMMANDS = {
         "dev": "Start all of it at a terminal.",
         "status": "Show the current state of each partition and the release that serves.",
         "drift": "Show the drift of data and scores, partition by partition, as text or as a page.",
+        "backtest": "Play policies of retraining on the past, next to the present one.",
+        "outcomes": "Show what served predictions turned out to be worth, next to what was promised.",
         "notify": "Show the channels that notices go out by, and try them.",
         "shadow": "Show the release on trial next to the one that serves, as a shadow or a canary, or end the trial.",
     },
@@ -92,6 +94,17 @@ class LazyGroup(click.Group):
         module: Any = importlib.import_module(f"ml_assets.cli.{folder}" + ("" if cmd_name == folder else f".{cmd_name}"))
         command: click.Command = module.command
         return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the named command with what follows it. Raises UsageError for an unknown name, with the one most like it."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            meant = f" Did you mean '{near[0]}'?" if near else ""
+            raise click.UsageError(error.message + meant, ctx) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands by folder, without importing them."""

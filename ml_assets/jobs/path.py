@@ -25,7 +25,8 @@ def path_job(product: Product) -> UnresolvedAssetJobDefinition:
 def data_job(product: Product) -> UnresolvedAssetJobDefinition:
     """`<product>_data`: a delivery down to its features, what serves watched on it and asked for predictions; no candidate."""
     stages = ("raw", *(["reference"] if product.delivery.reference else []), "dataset", "quarantine", "features")
-    keys = [asset_key(product, stage) for stage in (*stages, "monitoring", "predictions")]
+    followed = ("outcomes", "realised") if product.labels else ()
+    keys = [asset_key(product, stage) for stage in (*stages, "monitoring", "predictions", *followed)]
     return dg.define_asset_job(
         f"{product.name}_data",
         selection=dg.AssetSelection.assets(*keys),
@@ -42,6 +43,17 @@ def train_job(product: Product) -> UnresolvedAssetJobDefinition:
         f"{product.name}_train",
         selection=dg.AssetSelection.assets(*(asset_key(product, stage) for stage in stages)) - _slow_checks(product),
         description=f"Model to endpoint, on the data as of one {product.partitions.every}.",
+        tags={"product": product.name},
+    )
+
+
+def outcomes_job(product: Product) -> UnresolvedAssetJobDefinition:
+    """`<product>_outcomes`: outcomes that came for a partition, held against what served it. No feature or model is made."""
+    keys = [asset_key(product, stage) for stage in ("outcomes", "realised")]
+    return dg.define_asset_job(
+        f"{product.name}_outcomes",
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"Outcomes of one {product.partitions.every}, and what served it beside them.",
         tags={"product": product.name},
     )
 

@@ -13,6 +13,7 @@ from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.landing import Landing, NotDelivered
 from resources.lineage import Lineage, Made
+from resources.outcome_files import by_asset, outcome_entries
 from resources.store.blobs import BlobDamaged
 from resources.store.snapshots import Snapshots
 
@@ -59,6 +60,29 @@ def make_features(lineage: Lineage, dbt: Dbt, product: Product, partition: str, 
     inputs = lineage.reads(product, "features", partition)
     recipe = lineage.recipe(product, "features", partition, [manifest.as_input() for manifest in inputs])
     return lineage.make(recipe, lambda: build([*map(lineage.handle, inputs)], product, partition, dbt), run=run)
+
+
+def make_outcomes(lineage: Lineage, landing: Landing, product: Product, partition: str, *, run: str, is_new: bool = True) -> Made:
+    """The partition's features with the outcomes that lie in the landing folder. Where none do, or with `is_new` False, those
+    that were read before, which the store keeps."""
+    from ml_assets.builders.outcomes import Arrived, build
+
+    features = lineage.current(product, "features", partition)
+    current = lineage.ledger.current(product.name, "outcomes", partition)
+    entries = outcome_entries(landing, product).get(partition, {}) if is_new or current is None else {}
+    files = {name: File(Path(entry.path), Path(entry.path).read_bytes()) for name, entry in entries.items()}
+    if not files and current is not None:
+        files = kept_outcomes(lineage.snapshots, current)
+    digests = by_asset(product, {name: sha256(file.content) for name, file in files.items()})
+    inputs = [features.as_input(), *(Input(asset, partition, digest) for asset, digest in digests.items())]
+    recipe = lineage.recipe(product, "outcomes", partition, inputs)
+    return lineage.make(recipe, lambda: build(Arrived(lineage.handle(features), files), product, partition), run=run)
+
+
+def kept_outcomes(snapshots: Snapshots, outcomes: Manifest) -> dict[str, File]:
+    """The delivered files that an outcomes snapshot keeps, by name, each held against its digest."""
+    names = [Path(name) for name in snapshots.open(outcomes.snapshot).members if name.startswith("delivered/")]
+    return {path.name: File(path, snapshots.read(outcomes.snapshot, path.as_posix())) for path in names}
 
 
 def delivered(product: Product, partition: str, files: Mapping[str, File]) -> tuple[Input, ...]:

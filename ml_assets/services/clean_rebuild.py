@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.builders import dataset, features, model, raw, reference
+from ml_assets.builders import dataset, features, model, outcomes, raw, reference
 from ml_assets.builders import release as release_builder
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.build_snapshots import delivered, kept_files
+from ml_assets.services.build_snapshots import delivered, kept_files, kept_outcomes
 from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
 from resources.lineage import Lineage
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ml_assets.core.model.training import Fitted
 
-STAGES = ("raw", "reference", "dataset", "features", "model")
+STAGES = ("raw", "reference", "dataset", "features", "outcomes", "model")
 RUN = "reproduce"
 
 
@@ -106,6 +106,8 @@ class Rebuilder:
                 build = lambda: dataset.build(dataset.audited(handles[0], product, key), product, key)  # noqa: E731
             case "features":
                 build = lambda: features.build(handles, product, key, self.dbt)  # noqa: E731
+            case "outcomes":
+                return self._outcomes(recorded, inputs[0])
             case "model":
                 build = lambda: self._train(handles)  # noqa: E731
             case stage:
@@ -124,6 +126,15 @@ class Rebuilder:
         build = raw.build if stage == "raw" else reference.build
         recipe = lineage.recipe(self.product, stage, key, delivered(self.product, key, files))
         return lineage.make(recipe, lambda: build(files, self.product, key), run=RUN).manifest
+
+    def _outcomes(self, recorded: Manifest, features: Manifest) -> Manifest:
+        """From the delivered outcomes that are kept with the rows."""
+        product, key, lineage = self.product, recorded.partition, self.scratch
+        files = kept_outcomes(self.real.snapshots, recorded)
+        given = [each for each in recorded.recipe.inputs if each.asset.startswith("landing/")]
+        recipe = lineage.recipe(product, "outcomes", key, [replace(features.as_input(), manifest=None), *given])
+        build = lambda: outcomes.build(outcomes.Arrived(lineage.handle(features), files), product, key)  # noqa: E731
+        return lineage.make(recipe, build, run=RUN).manifest
 
     def _train(self, inputs: list[Handle]) -> Output:
         fitted = self.fitted = model.train(inputs, self.product)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.lineage.facts import EvaluationFacts, ModelFacts, ReleaseFacts
 from ml_assets.core.lineage.manifests import Input, Manifest
-from ml_assets.core.lineage.reads import partitions_before
+from ml_assets.core.lineage.reads import labelled_stage, partitions_before
 from ml_assets.core.lineage.stages import test_keys
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import MAY_WARN, features_claims
@@ -76,17 +76,17 @@ def compared_with(
     from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
-    tested = [lineage.current(product, "features", key) for key in keys]
+    tested = [lineage.current(product, labelled_stage(product), key) for key in keys]
     trained = [_as_now(lineage, manifest) for manifest in lineage.inputs(model)]
     before = trained[-partitions_before(product) :]
-    refuse_other_definitions(product, [*trained, *tested])
+    refuse_other_definitions(product, lineage.features_behind([*trained, *tested]))
     inputs = [manifest.as_input() for manifest in (model, *before, *tested)]
     question = lineage.recipe(product, "evaluation", partition, inputs).key
     baselines = lineage.baselines(product, partition, question=question)
     facts = {"candidate": ModelFacts.of(model)} | {r: ReleaseFacts.of(m) for r, m in baselines.by_role.items()}
     seen = {role: trained_names(product, trained, role=role) for role, trained in facts.items()}
     refuse_seen_rows(product, tested=tested_names(product, [manifest.partition for manifest in tested]), trained=seen)
-    lineage.require_proven(tested, features_claims(product), may_warn=MAY_WARN)
+    lineage.require_proven(lineage.features_behind(tested), features_claims(product), may_warn=MAY_WARN)
     comparison = _digest(lineage, product, model, tested, baselines)
     past = earlier_evaluations(lineage, product, [manifest.partition for manifest in tested], comparison=comparison)
     return Comparison(model, tested, before, baselines, question, comparison, past, kept_since)
@@ -113,7 +113,7 @@ def compared_before(lineage: Lineage, product: Product, evaluation: Manifest) ->
     inputs = lineage.inputs(evaluation)
     facts = EvaluationFacts.of(evaluation)
     model = next(manifest for manifest in inputs if manifest.recipe.stage == "model")
-    features = {manifest.partition: manifest for manifest in inputs if manifest.recipe.stage == "features"}
+    features = {manifest.partition: manifest for manifest in inputs if manifest.recipe.stage == labelled_stage(product)}
     tested = [features[key] for key in facts.tested]
     before = lineage.inputs(model)[-partitions_before(product) :]
     by_bundle = {manifest.snapshot: manifest for manifest in inputs if manifest.recipe.stage == "release"}

@@ -11,6 +11,7 @@ import msgspec
 
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.monitoring.shadow_harm import Judged, judge, pairs
 from ml_assets.core.release.records import MoveRecord, ShadowRecord, Terms
 from ml_assets.services.notify_server import notify_server
@@ -116,8 +117,9 @@ def judged_now(lineage: Lineage, settings: Settings, product: Product, running: 
 def outcomes(ledger: Ledger, product: Product, *, after: str) -> list[Manifest]:
     """The features, with their labels, of later partitions, oldest first; without what was recalled."""
     bad = recalls.derived(ledger, product.name)
-    keys = [key for key in ledger.partitions(product.name, "features") if key > after]
-    features = [ledger.current(product.name, "features", key) for key in keys]
+    stage = labelled_stage(product)
+    keys = [key for key in ledger.partitions(product.name, stage) if key > after]
+    features = [ledger.current(product.name, stage, key) for key in keys]
     return [manifest for manifest in features if manifest is not None and manifest.id not in bad]
 
 

@@ -9,9 +9,10 @@ from statistics import median
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import PATH, Asset, Item
+from ml_assets.core.lineage.reads import labelled_apart
 from ml_assets.core.lineage.stages import DATA, reads, test_keys, train_keys
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.build_snapshots import make_dataset, make_features, make_raw, make_reference
+from ml_assets.services.build_snapshots import make_dataset, make_features, make_outcomes, make_raw, make_reference
 from ml_assets.services.evidence import Finding
 from ml_assets.services.planning.plan import stale_before, tell
 from ml_assets.services.proofs.data import prove_all
@@ -53,7 +54,7 @@ def bring_up_to_date(
     """Rebuild what is stale of all that the features of the partition read and, with `is_trained`, of the features that its
     candidate is trained and tested on. What was rebuilt, in order. Raises InputStale, which names the partition."""
     needed = _needed(product, partition, is_trained=is_trained)
-    items = [item for item in stale_before(lineage, product, "features") if (item.stage, item.partition) in needed]
+    items = [item for item in stale_before(lineage, product, DATA[-1]) if (item.stage, item.partition) in needed]
     if not items:
         return []
     _announce(lineage.ledger, product, items, listener)
@@ -71,11 +72,11 @@ def bring_up_to_date(
     return items
 
 
-def stale_of_path(lineage: Lineage, product: Product, partition: str) -> tuple[list[Item], list[Item]]:
-    """The stale snapshots of the partition's path and of all that it reads, which a run of it rebuilds; and the other stale ones,
-    which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
+def stale_of_path(lineage: Lineage, product: Product, partition: str, *, until: str = PATH[-1]) -> tuple[list[Item], list[Item]]:
+    """The stale snapshots of the partition's path up to a stage, and of all that it reads, which a run of it rebuilds; and the
+    other stale ones, which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
     needed = _needed(product, partition, is_trained=True)
-    stale = stale_before(lineage, product, PATH[-1])
+    stale = stale_before(lineage, product, until)
     included = [item for item in stale if item.partition == partition or (item.stage, item.partition) in needed]
     return included, [item for item in stale if item not in included]
 
@@ -130,6 +131,8 @@ def _rebuilt(lineage: Lineage, landing: Landing, dbt: Dbt, product: Product, ite
                 return make_dataset(lineage, product, item.partition, run=run)
             case "features":
                 return [make_features(lineage, dbt, product, item.partition, run=run)]
+            case "outcomes":
+                return [make_outcomes(lineage, landing, product, item.partition, run=run, is_new=False)]
     except MlAssetsError as error:
         what = f"{product.name}/{item.stage} {item.partition}".strip()
         raise InputStale(f"{what} is stale and cannot be rebuilt: {error}") from error
@@ -151,8 +154,9 @@ def _needed(product: Product, partition: str, *, is_trained: bool) -> set[Asset]
     on, with what those read."""
     needed = set(_read_by_features(product, partition))
     if is_trained:
+        apart = labelled_apart(product)
         for key in {*train_keys(product, partition), *test_keys(product, partition)} - {partition}:
-            needed |= {("features", key), *_read_by_features(product, key)}
+            needed |= {("features", key), *_read_by_features(product, key), *([("outcomes", key)] if apart else [])}
     return needed
 
 
@@ -161,4 +165,4 @@ def _read_by_features(product: Product, partition: str) -> Iterator[Asset]:
 
 
 def _place(stage: str) -> int:
-    return (*DATA, "model", "evaluation", "release").index(stage)
+    return (*DATA, "model", "evaluation", "release", "predictions").index(stage)

@@ -6,16 +6,27 @@ from typing import Any
 
 from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec
+from ml_assets.spec.labels import LabelsSpec
+from ml_assets.spec.sections import FeatureSpec
 from ml_assets.spec.yaml_file import unknown_name
 
 _DECLARES = ("TABLES", "Request", "Features")
 
 
-def contract_problems(module: ModuleType, delivery: DeliverySpec, *, categories: Iterable[str], places: Places) -> list[str]:
+def contract_problems(
+    module: ModuleType,
+    delivery: DeliverySpec,
+    labels: LabelsSpec | None,
+    features: FeatureSpec,
+    *,
+    categories: Iterable[str],
+    places: Places,
+) -> list[str]:
     """Every mistake: in what the module declares or, if that can be read, in how it goes with the declaration. `categories`:
     the columns of a request for which the endpoint declares what to do with unknown categories."""
     return list(_unreadable(module, places)) or [
-        *_table_problems(module, delivery, places),
+        *_table_problems(module, delivery, labels, places),
+        *_outcome_problems(module, labels, features, places),
         *_category_problems(module, categories, places),
     ]
 
@@ -46,13 +57,16 @@ def _schema_problem(model: Any) -> str:
     return ""
 
 
-def _table_problems(module: ModuleType, delivery: DeliverySpec, places: Places) -> Iterator[str]:
-    tables, declared = module.TABLES, {**delivery.tables, **delivery.reference}
+def _table_problems(module: ModuleType, delivery: DeliverySpec, labels: LabelsSpec | None, places: Places) -> Iterator[str]:
+    apart = labels.delivered if labels else {}
+    tables, declared = module.TABLES, {**delivery.tables, **delivery.reference, **apart}
     for name in declared:
         if name not in tables:
-            section = "tables" if name in delivery.tables else "reference"
+            section = (
+                ("labels", "delivered") if name in apart else ("delivery", "tables" if name in delivery.tables else "reference")
+            )
             hint = unknown_name(name, allowed=tables)
-            yield f"{places.key('delivery', section, name)}: table '{name}' has no contract in TABLES of contract.py; {hint}"
+            yield f"{places.key(*section, name)}: table '{name}' has no contract in TABLES of contract.py; {hint}"
     for name in tables:
         if name not in declared:
             hint = unknown_name(name, allowed=declared)
@@ -62,6 +76,18 @@ def _table_problems(module: ModuleType, delivery: DeliverySpec, places: Places) 
         if table.time and table.time not in columns:
             where, hint = places.key("delivery", "tables", name, "time"), unknown_name(table.time, allowed=columns)
             yield f"{where}: {tables[name].__name__} of contract.py lacks the time column '{table.time}'; {hint}"
+
+
+def _outcome_problems(module: ModuleType, labels: LabelsSpec | None, features: FeatureSpec, places: Places) -> Iterator[str]:
+    """A delivered table of outcomes has the key of the question, the outcome and, where it is declared, when it was known."""
+    for name, table in labels.delivered.items() if labels else ():
+        model = module.TABLES.get(name)
+        columns = model.to_schema().columns if model is not None else {}
+        needed = (*features.key, features.label, *([table.time] if table.time else []))
+        for column in needed if columns else ():
+            if column not in columns:
+                hint = unknown_name(column, allowed=columns)
+                yield f"{places.model(model.__name__)}: '{column}' is missing, by which outcomes are joined or known; {hint}"
 
 
 def _category_problems(module: ModuleType, categories: Iterable[str], places: Places) -> Iterator[str]:

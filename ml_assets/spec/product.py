@@ -23,9 +23,11 @@ from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.derived_parts import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
+from ml_assets.spec.labels import LabelsSpec, labels_problem
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.plausibility import PlausibilitySpec
+from ml_assets.spec.probation import ProbationSpec
 from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.sections import (
     CiSpec,
@@ -62,6 +64,7 @@ class Product(Section):
     delivery: DeliverySpec
     features: FeatureSpec
     keys: KeysSpec = KeysSpec()
+    labels: LabelsSpec | None = None
     split: SplitSpec = SplitSpec()
     window: WindowSpec = ONE_DELIVERY
     model: ModelSpec
@@ -73,6 +76,7 @@ class Product(Section):
     promote: PromoteSpec | None = None
     monitoring: MonitoringSpec
     plausibility: PlausibilitySpec = PlausibilitySpec()
+    probation: ProbationSpec | None = None
     rebuild: RebuildSpec = RebuildSpec()
     landing: LandingSpec = LandingSpec()
     retries: RetriesSpec = RetriesSpec()
@@ -99,6 +103,23 @@ class Product(Section):
         if problem := pooled_problem(self.gates, self.window, is_static=self.partitions.is_static):
             raise ValueError(f"gates.pooled: {problem}")
         return self
+
+    @field_validator("labels")
+    @classmethod
+    def _labels_fit(cls, labels: LabelsSpec | None, info: ValidationInfo) -> LabelsSpec | None:
+        if labels is None or not {"task", "partitions", "delivery"} <= info.data.keys():
+            return labels
+        task, partitions, delivery = (info.data[name] for name in ("task", "partitions", "delivery"))
+        if problem := labels_problem(labels, partitions, delivery, task=task):
+            raise ValueError(problem)
+        return labels
+
+    @field_validator("probation")
+    @classmethod
+    def _promises_can_be_asked_again(cls, probation: ProbationSpec | None, info: ValidationInfo) -> ProbationSpec | None:
+        if probation is not None and info.data.get("labels") is None:
+            raise ValueError("a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`")
+        return probation
 
     @field_validator("decision")
     @classmethod
@@ -158,7 +179,9 @@ class Product(Section):
         what follows from its one delivered table is filled in."""
         module = completed(_import_contract(self.folder / CONTRACT_FILE, self.files.contract, product=self.name), self.written)
         categories = self.endpoint.unknown_categories
-        if problems := contract_problems(module, self.delivery, categories=categories, places=Places(self.files)):
+        if problems := contract_problems(
+            module, self.delivery, self.labels, self.features, categories=categories, places=Places(self.files)
+        ):
             raise ProductError(*problems)
         return module
 

@@ -20,6 +20,7 @@ from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
 from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
+from resources.dagster_retries import retried
 from resources.ledger.budget import WindowRetired
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -34,13 +35,14 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "evaluation", description, kinds={"catboost"})
 
     @dg.asset(**described, output_required=False, check_specs=[_window_check(product)])
+    @retried
     def evaluation(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[_Result]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
-        refuse_held(lineage, product, settings, comparison.tested, run=run)
+        refuse_held(lineage, product, settings, lineage.features_behind(comparison.tested), run=run)
         try:
             result = ask(lineage, product, comparison, key, run=run)
         except (WindowRetired, OutcomesMissing) as error:

@@ -7,11 +7,12 @@ import dagster as dg
 
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.build_snapshots import make_features
-from ml_assets.services.dagster_ui.snapshot_metadata import features_shown, models_shown, tables_shown
+from ml_assets.services.dagster_ui.snapshot_metadata import features_shown, models_shown, outcomes_shown, tables_shown
 from ml_assets.services.evidence import Finding
 from ml_assets.services.stale_inputs import RebuildListener, bring_up_to_date
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration, materialized
+from resources.dagster_retries import retried
 from resources.dbt.build import Dbt
 from resources.landing import Landing
 from resources.lineage import Lineage, Made
@@ -24,6 +25,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "features", description, kinds={"dbt", "duckdb", "parquet"})
 
     @dg.asset(**described, metadata=models_shown(product))
+    @retried
     def features(
         context: dg.AssetExecutionContext,
         lineage: dg.ResourceParam[Lineage],
@@ -44,9 +46,11 @@ def _events(context: dg.AssetExecutionContext, snapshots: Snapshots, dbt: Dbt, p
     """A rebuild of other partitions, as events of this run: their materializations and their checks' results."""
 
     def log_materialization(result: Made) -> None:
-        is_features = result.manifest.recipe.stage == "features"
-        metadata = partial(features_shown, snapshots, dbt) if is_features else partial(tables_shown, snapshots)
-        materialization = materialized(product, result, metadata(product, result.manifest))
+        shown = {
+            "features": partial(features_shown, snapshots, dbt, product),
+            "outcomes": partial(outcomes_shown, product),
+        }.get(result.manifest.recipe.stage, partial(tables_shown, snapshots, product))
+        materialization = materialized(product, result, shown(result.manifest))
         tags = {"dagster/data_version": result.manifest.data_version}
         partition = result.manifest.partition or None
         assert materialization.asset_key is not None

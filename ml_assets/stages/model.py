@@ -11,6 +11,7 @@ from ml_assets.core.lineage.facts import ModelFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.stages import reads
+from ml_assets.core.outcomes.maturity import immature
 from ml_assets.services.automation.outcomes import NO_CANDIDATE
 from ml_assets.services.automation.policy import record_trigger
 from ml_assets.services.claims import MAY_WARN, features_claims
@@ -21,6 +22,7 @@ from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -40,6 +42,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
     @dg.asset(**described, output_required=False)
+    @retried
     def model(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.MaterializeResult[Any]]:
@@ -53,14 +56,18 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         if partitions_of(product).is_static and partitions_of(product).as_of(key, window) is None:
             context.log.warning(f"{NO_CANDIDATE}{no_fold_left(product)}")
             return
+        if why := immature(product, key, datetime.now(UTC)):
+            context.log.info(f"{NO_CANDIDATE}{why}")
+            return
         record_trigger(lineage.ledger, product, context.run, key)
         refuse_stale(lineage, product, "model", key)
         inputs = lineage.reads(product, "model", key)
         if len(inputs) < window.minimum:
             context.log.info(f"{NO_CANDIDATE}{missing_partitions(product, key, [m.partition for m in inputs])}")
             return
-        lineage.require_proven(inputs, features_claims(product), may_warn=MAY_WARN)
-        refuse_held(lineage, product, settings, inputs, run=context.run.run_id)
+        features = lineage.features_behind(inputs)
+        lineage.require_proven(features, features_claims(product), may_warn=MAY_WARN)
+        refuse_held(lineage, product, settings, features, run=context.run.run_id)
         recipe = lineage.recipe(product, "model", key, [m.as_input() for m in inputs])
         tested = tested_features(lineage.ledger, product, key)
         read = {m.partition: m.data_version for m in (*inputs, *tested)}

@@ -24,5 +24,6 @@ Kind = Literal[
     "trigger",
     "freeze",
     "acceptance",
+    "probation",
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)

@@ -14,9 +14,10 @@ from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
 from ml_assets.core.notices import Notice, SentRecord
+from ml_assets.core.outcomes.records import ProbationRecord
 from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
-from resources.ledger import acceptances, head_checkpoint, recalls, triggers
+from resources.ledger import acceptances, head_checkpoint, probations, recalls, triggers
 from resources.ledger import ledger as ledgers
 from resources.ledger.budget import Budget, Look
 from resources.ledger.decisions import Decisions
@@ -122,6 +123,11 @@ def write(home: Path) -> Workspace:
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **trigger))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
+    there: Any = {**trigger, "run": "", "satisfied_by": "release 2013-03.22222222"}
+    space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **there))
+    kept: Any = {"why": "worse by 30 units", "partitions": ("2013-04",), "claims": {"not_worse": {"effect": -0.1, "units": 30}}}
+    over: Any = {"promotion": "8" * 64, "bundle": "b" * 64, "release": "2013-03.22222222", "replaced": "a" * 64}
+    probations.end(space.ledger, ProbationRecord(product="trains", outcome="broken", **over, **kept))
     pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
     Budget(space.ledger).charge(own_product, **pooled, comparison="two", gate="g" * 64, run="run-5")
     return space

@@ -14,6 +14,7 @@ from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.records import EvidenceRecord, ManifestRecord, PublicationRecord
 from ml_assets.core.lineage.triggers import FreezeRecord, TriggerRecord
 from ml_assets.core.notices import Notice, SentRecord
+from ml_assets.core.outcomes.records import ProbationRecord
 from ml_assets.core.release.records import ApprovalRecord, MoveRecord, OverrideRecord, ShadowRecord
 from resources.ledger.chain import Entry
 from resources.ledger.ledger import KINDS, Ledger
@@ -41,6 +42,7 @@ RECORDS: dict[str, type[msgspec.Struct]] = {
     "freeze": FreezeRecord,
     "sent": SentRecord,
     "acceptance": AcceptanceRecord,
+    "probation": ProbationRecord,
 }
 """The record of each kind; refusals and erasures are read back by no decision."""
 MOVE = stored(pointing("b" * 64))

@@ -18,7 +18,7 @@ from ml_assets.core.lineage.manifests import Input, Manifest, Recipe
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.watching.overview import drift_page, watched
 from ml_assets.services.watching.summaries import Summaries
-from ml_assets.services.watching.verdicts import compared_with, of_data, of_scores
+from ml_assets.services.watching.verdicts import compared_with, of_data, of_others, of_scores
 from ml_assets.spec.product import Product, load
 from resources.ledger import acceptances, recalls
 from resources.lineage import NotMaterialized, NotProven
@@ -113,6 +113,18 @@ def test_a_lasting_change_of_data_and_scores_is_an_alarm_and_names_its_reference
     assert scores(space, shop).state == "alarm"
 
 
+def test_requests_unlike_the_partitions_are_named_however_many_they_are(space: Workspace, shop: Product) -> None:
+    features = space.ledger.current("shop", "features", USUAL[-1])
+    assert features is not None
+    summaries, hours = Summaries.of(space.lineage, shop, space.settings), ["city", "amount", "items", "hour"]
+    usual, odd = (count(orders("2024-03-20", scale=scale, rows=150).select(hours)) for scale in (1.0, 4.0))
+    assert of_others(summaries, features, usual, rows=150).state == "stable"
+    skewed = of_others(summaries, features, odd, rows=150)
+    assert (skewed.state, skewed.exceeds) == ("watch", ("amount",))
+    assert "amount" in skewed.why
+    assert of_others(summaries, features, {"hour": odd["hour"]}, rows=150).state == "stable", "what is not asked is no skew"
+
+
 def test_the_summaries_may_be_thrown_away(space: Workspace, shop: Product) -> None:
     before = data(space, shop).values
     files = list((space.settings.cache / "summaries").iterdir())
@@ -143,12 +155,12 @@ def test_a_recalled_day_is_no_reference(space: Workspace, shop: Product) -> None
 
 
 def test_a_held_day_is_refused_by_name_with_what_to_do(space: Workspace, shop: Product) -> None:
-    held = shop.model_copy(update={"plausibility": shop.plausibility.model_copy(update={"hold": ("volume_plausible",)})})
+    holding = shop.model_copy(update={"plausibility": shop.plausibility.model_copy(update={"hold": ("volume_plausible",)})})
     day_of(space, DAYS[-1], orders(DAYS[-1], rows=2 * ROWS))
     inputs = [summary for day in DAYS if (summary := space.ledger.current("shop", "features", day))]
     with pytest.raises(NotProven, match=r"shop/features 2024-03-11: volume_plausible: 800 rows, usually about 400; held back"):
-        refuse_held(space.lineage, held, space.settings, inputs, run="r")
-    refuse_held(space.lineage, held, space.settings, inputs[:-1], run="r")
+        refuse_held(space.lineage, holding, space.settings, inputs, run="r")
+    refuse_held(space.lineage, holding, space.settings, inputs[:-1], run="r")
     refuse_held(space.lineage, shop, space.settings, inputs, run="r")
 
 

@@ -4,11 +4,13 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.next_window import next_delivery
 from ml_assets.spec.product import Product
+from resources.outcome_files import put_outcomes
 
 
 class DeliveryRefused(MlAssetsError):
@@ -16,7 +18,7 @@ class DeliveryRefused(MlAssetsError):
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.argument("table")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
@@ -25,6 +27,7 @@ class DeliveryRefused(MlAssetsError):
 def command(product: str, table: str, file: Path, partition: str) -> None:
     """Deliver FILE as TABLE of PRODUCT: copied under a temporary name, then renamed, so that no reader sees half of it.
 
+    A table of outcomes (`labels.delivered`) may have several files a partition: each is delivered beside the others.
     The sensor launches the path once all tables of a partition are delivered; `ml-assets run` does so by hand.
     """
     space = workspace()
@@ -32,20 +35,24 @@ def command(product: str, table: str, file: Path, partition: str) -> None:
     if spec.partitions.is_static and not partition and table in spec.delivery.tables:
         partition = next_delivery(space.landing, space.ledger, spec, table)
     _require_place(spec, table, file.suffix.removeprefix("."), partition)
+    if spec.labels and table in spec.labels.delivered:
+        click.echo(put_outcomes(space.landing, spec, partition, file.read_bytes()))
+        return
     click.echo(space.landing.put(spec, table, partition, file.read_bytes()))
 
 
 def _require_place(product: Product, table: str, suffix: str, partition: str) -> None:
     """Refuse a table, partition or format that the product does not have, with those it has."""
     tables, reference = product.delivery.tables, product.delivery.reference
-    declared = {**tables, **reference}
+    apart = product.labels.delivered if product.labels else {}
+    declared = {**tables, **reference, **apart}
     if table not in declared:
         raise DeliveryRefused(f"{product.name} has no table {table!r}; it has {', '.join(declared)}")
     if suffix != declared[table].format:
         raise DeliveryRefused(f"{product.name}: {table} is delivered as .{declared[table].format}, not as .{suffix}")
     if table in reference and partition:
         raise DeliveryRefused(f"{product.name}: {table} is a reference table, delivered whole: leave out --partition")
-    if table in tables:
+    if table in tables or table in apart:
         _require_partition(product, table, partition)
 
 

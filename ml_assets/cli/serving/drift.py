@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="The last partition; the newest if not given.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of each column to this file.")
 @click.option(
@@ -17,14 +18,18 @@ from ml_assets.cli.shared.context import product_named, workspace
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write Evidently's page of the last partition to this file.",
 )
+@click.option("--served", is_flag=True, help="Ask of the last partition too whether requests differ from what is trained on.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
-def command(product: str, partition: str | None, html: Path | None, evidently: Path | None, *, as_json: bool) -> None:
+def command(
+    product: str, partition: str | None, html: Path | None, evidently: Path | None, *, served: bool, as_json: bool
+) -> None:
     """Show the verdicts on data and scores of PRODUCT by partition, in words, with the realised metric.
 
     Example: `ml-assets drift flights --html build/drift.html`.
     """
     from ml_assets.core.lineage.partitions import partitions_of
     from ml_assets.services.watching.overview import NOT_MONITORED, drift_page, watched
+    from ml_assets.services.watching.served_traffic import NOT_SERVED, served_verdict
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -38,6 +43,7 @@ def command(product: str, partition: str | None, html: Path | None, evidently: P
 
         evidently.parent.mkdir(parents=True, exist_ok=True)
         evidently.write_bytes(evidently_page(space.lineage, spec, partitions[-1].data))
+    skew = served_verdict(space.lineage, spec, space.settings, partitions[-1].partition) if served else None
     if as_json:
         payload = [
             {
@@ -49,9 +55,12 @@ def command(product: str, partition: str | None, html: Path | None, evidently: P
             }
             for watched_partition in partitions
         ]
+        payload[-1] |= {"served": skew.values if skew else None} if served else {}
         click.echo(json.dumps(payload, indent=1))
         return
     for watched_partition in partitions:
         click.echo(f"{watched_partition.partition}  {watched_partition.rows:,} rows  {watched_partition.realised}".rstrip())
         click.echo(f"  data    {watched_partition.data.sentence}")
         click.echo(f"  scores  {watched_partition.scores.sentence if watched_partition.scores else NOT_MONITORED}")
+    if served:
+        click.echo(f"  served  {skew.sentence if skew else NOT_SERVED}")

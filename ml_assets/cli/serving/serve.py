@@ -1,15 +1,16 @@
 """`ml-assets serve`: the endpoint of one product in one environment."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
     from ml_assets.cli.shared.workspace import Workspace
-    from ml_assets.serving.http.api_keys import ApiKey
+    from ml_assets.serving.http.api_keys import ApiKey, Scope
     from ml_assets.serving.http.app import App
     from ml_assets.serving.http.peer_workers import Peers
     from ml_assets.serving.release.trial_process import Trial
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from resources.endpoints.pointer import Pointer
 
 
-def _print_new_key(context: click.Context, option: click.Parameter, scope: Literal["predict", "admin"] | None) -> None:
+def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scope | None") -> None:
     if scope is None:
         return
     from ml_assets.serving.http.api_keys import new_key
@@ -28,7 +29,7 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--environment", "-e", type=click.Choice(["production", "staging"]), default="production", show_default=True)
 @click.option("--host", help="Address to listen on; product.yaml's if not given.")
 @click.option("--port", type=int, help="Port; product.yaml's if not given, 0 for any free one.")
@@ -44,14 +45,14 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: Liter
 )
 @click.option(
     "--new-key",
-    type=click.Choice(["predict", "admin"]),
+    type=click.Choice(["predict", "outcomes", "admin"]),
     is_eager=True,
     expose_value=False,
     callback=_print_new_key,
     help="Print a new API key and the line that configures it; serve nothing.",
 )
 def command(product: str, *, environment: str, host: str | None, port: int | None, workers: int, ready_file: Path | None) -> None:
-    """Serve the release of PRODUCT: POST /predict, GET /livez /readyz /version /metrics /openapi.json.
+    """Serve the release of PRODUCT: POST /predict and /outcomes, GET /livez /readyz /version /metrics /openapi.json.
 
     The release is read from the endpoint's pointer; a promotion or rollback makes the server swap without dropping a request.
     API keys are required where ML_ASSETS_KEYS holds their hashes, or names a file of them. With ML_ASSETS_COMPILED=false, DuckDB
@@ -74,6 +75,7 @@ def command(product: str, *, environment: str, host: str | None, port: int | Non
 
 
 def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Trial", peers: "Peers | None") -> "App":
+    from ml_assets.services.outcomes.posted import Inbox
     from ml_assets.serving.http.app import create_app
     from ml_assets.serving.log.writer import PredictionLog
     from ml_assets.serving.release.bundle_files import BundleFiles
@@ -106,6 +108,7 @@ def _app(space: "Workspace", product: "Product", environment: str, *, trial: "Tr
         limits=limits,
         keys=configured_keys(space.settings.keys),
         roll_back=roll_back,
+        take_outcomes=Inbox(product, space.landing, space.settings.predictions(product.name)).take,
         peers=peers,
     )
 
@@ -114,7 +117,7 @@ def configured_keys(setting: str) -> "tuple[ApiKey, ...]":
     """The keys of ML_ASSETS_KEYS: their lines, or the file of them that it names."""
     from ml_assets.serving.http.api_keys import KeysRefused, parse_keys
 
-    if not setting or setting.startswith(("predict:", "admin:")):
+    if not setting or setting.startswith(("predict:", "outcomes:", "admin:")):
         return parse_keys(setting)
     try:
         keys = parse_keys(Path(setting).read_text())

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from ml_assets.core.changes.change import Effect
+from ml_assets.spec.labels import LabelsSpec
 
 Rule: TypeAlias = Callable[[Any, Any], Effect]
 """The effect of two values that differ. None where the key, or the section that it is in, is not declared."""
@@ -51,6 +52,12 @@ def more(old: Any, new: Any) -> Effect:
     return "strengthened" if set(new) > set(old) else "weakened"
 
 
+def longer(old: Any, new: Any) -> Effect:
+    """Waiting longer for outcomes asks more of them."""
+    before, now = (LabelsSpec(matures=span).maturity for span in (old or "0d", new or "0d"))
+    return "changed" if before == now else "strengthened" if now > before else "weakened"
+
+
 def refusals(old: Any, new: Any) -> Effect:
     """More columns whose unknown categories are refused are stricter; `score` is what is done where nothing is declared."""
     before, now = ({column for column, policy in policies.items() if policy == "refuse"} for policies in (old, new))
@@ -74,6 +81,9 @@ RULES: Mapping[str, Rule] = {
     "features": free,
     "keys.across_partitions": ordered("allow", "refuse"),
     "split": incomparable,
+    "labels.matures": longer,
+    "labels.absent": ordered("negative", "unknown"),
+    "labels.delivered": free,
     "window.train": free,
     "window.minimum": free,
     "window.test": incomparable,
@@ -107,6 +117,9 @@ RULES: Mapping[str, Rule] = {
     "monitoring.value": other,
     "monitoring.reference": incomparable,
     "plausibility.hold": more,
+    "probation.after": lower,
+    "probation.on_broken": ordered("tell", "rollback"),
+    "probation.alpha": incomparable,
     "rebuild": free,
     "landing": free,
     "retries": free,
@@ -116,7 +129,7 @@ RULES: Mapping[str, Rule] = {
     "tune": free,
 }
 """By dotted key; a rule for a section is for all below it."""
-CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote"})
+CONDITIONS = frozenset({"endpoint.shadow", "endpoint.canary", "staging", "promote", "probation"})
 """Sections that may be absent: declaring one asks more, removing it less."""
 AS_A_WHOLE = frozenset({"endpoint.unknown_categories", "gates.baselines.baseline", "monitoring.value"})
 """Mappings that their rule is given whole."""

@@ -14,12 +14,14 @@ COLUMNS = {
     "dataset": (2, "dataset"),
     "quarantine": (2, "dataset"),
     "features": (3, "features"),
+    "outcomes": (3, "features"),
     "model": (4, "model"),
     "evaluation": (5, "evaluation"),
     "release": (6, "release"),
     "endpoint": (7, "serves"),
     "monitoring": (8, "monitoring"),
     "predictions": (8, "monitoring"),
+    "realised": (8, "monitoring"),
 }
 MOVE = ("environment", "kind", "at", "by", "reason")
 MOST_ROWS = 400

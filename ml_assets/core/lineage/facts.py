@@ -64,6 +64,56 @@ class FeaturesFacts(Facts, frozen=True, kw_only=True):
     lookups: tuple[str, ...]
 
 
+class OutcomesFacts(FeaturesFacts, frozen=True, kw_only=True):
+    """`known`: outcomes that came and belong to a question of the partition; `refused`: rows by reason; `delay_days`: the median
+    from the question to the outcome, where somebody says when it was known."""
+
+    lookups: tuple[str, ...] = ()
+    known: int = 0
+    refused: Mapping[str, int] = {}
+    delay_days: float | None = None
+
+
+class LineFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One release by one way of serving (`batch` or `endpoint`) in a partition: predictions and known outcomes; the monitored
+    metric and the value by name: as measured, as promised on the release's test window, and as estimated without labels, with
+    why there may be no estimate."""
+
+    release: str
+    bundle: str
+    source: str
+    rows: int
+    known: int
+    positives: int | None = None
+    metrics: "Mapping[str, EstimateFacts] | None" = None
+    promised: Mapping[str, float | None] = {}
+    estimated: Mapping[str, float | None] = {}
+    note: str = ""
+
+
+class PromiseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A claim by which a release replaced another, on rows that it served: the effect that `tested_units` promised, and what
+    bounds need of the units here. No units where `note` says why."""
+
+    name: str
+    text: str
+    sign: str
+    limit: float
+    promised: float | None = None
+    tested_units: int = 0
+    units: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+    note: str = ""
+
+
+class RealisedFacts(Facts, frozen=True, kw_only=True):
+    """What served in a partition, release by release; `promises` by bundle."""
+
+    lines: tuple[LineFacts, ...] = ()
+    promises: Mapping[str, tuple[PromiseFacts, ...]] = {}
+
+
 class SplitFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Of a static table: the parts of its keys that were trained on, and the digest of the division that they are of."""
 

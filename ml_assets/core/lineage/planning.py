@@ -7,80 +7,19 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
 
 from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import partitions_of
-from ml_assets.core.lineage.reads import Read, Span
+from ml_assets.core.lineage.reads import Read, Span, labelled_stage
+from ml_assets.core.lineage.situation import Asset, Cause, CurrentManifest, Definition, Item, Situation
 from ml_assets.core.lineage.stages import STAGES, declared_reads
 from ml_assets.spec.product import Product
 
-Asset = tuple[str, str]
-"""(stage, partition); the partition of an unpartitioned asset is ""."""
+__all__ = ["PATH", "Asset", "Cause", "CurrentManifest", "Definition", "Item", "Planner", "Situation"]
 
-State = Literal["missing", "stale"]
-READ_RELEASE = ("evaluation", "report", "monitoring", "predictions")
+READ_RELEASE = ("evaluation", "report", "monitoring", "predictions", "realised")
 PATH = tuple(name for name, stage in STAGES.items() if stage.reads)
 """The stages behind what is delivered, each after those that it reads."""
-
-
-@dataclass(frozen=True)
-class Definition:
-    """The digests of all that decides a stage's output apart from its inputs, as declared now."""
-
-    code: str
-    config: str
-    environment: str
-
-
-class CurrentManifest(NamedTuple):
-    """The current manifest of an asset. `inputs`: data versions by (stage or landing table, partition)."""
-
-    definition: Definition
-    data_version: str
-    inputs: Mapping[Asset, str]
-    is_there: bool = True
-
-
-@dataclass(frozen=True)
-class Cause:
-    """A reason why something is stale. `kind` is one word for machines, `stage` and `partition` say where it began."""
-
-    kind: Literal["code", "config", "environment", "delivered", "missing", "lost", "release", "recalled", "input"]
-    stage: str
-    partition: str = ""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One asset's partition that would be made again (or for the first time), with every root cause."""
-
-    stage: str
-    partition: str
-    state: State
-    causes: tuple[Cause, ...]
-
-
-@dataclass(frozen=True)
-class Situation:
-    """All that a plan looks at.
-
-    `delivered`: digests of landing files by table, per partition; `reference` the same for reference tables.
-    `untrained`: candidates that could not be trained, by partition, with what they would have been made from: the features of
-    their training and test windows. `accepted`: partitions whose current evaluation is an ACCEPT; `answered`: bundle that served
-    before a partition; `recalled`: partitions with the reason; `recalled_releases`: bundles that were recalled or made from what
-    was.
-    """
-
-    current: Mapping[Asset, CurrentManifest]
-    definitions: Mapping[str, Definition]
-    delivered: Mapping[str, Mapping[str, str]]
-    reference: Mapping[str, str]
-    answered: Mapping[str, str | None] = field(default_factory=dict)
-    accepted: frozenset[str] = frozenset()
-    recalled: Mapping[str, str] = field(default_factory=dict)
-    recalled_releases: frozenset[str] = frozenset()
-    untrained: Mapping[str, CurrentManifest] = field(default_factory=dict)
 
 
 @dataclass
@@ -141,14 +80,20 @@ class Planner:
         """The inputs that the stage would read now, None per asset whose content is not known yet; None where it would not
         run."""
         releases: dict[Asset, str | None] = {}
+        if not STAGES[stage].is_declared(self.product):
+            return None
         match stage:
+            case "outcomes":
+                releases = dict(self._outcomes_now(key))
             case "model" if self._is_without_window(key) or self._cannot_train(key):
                 return None
             case "evaluation" if not self._is_known("model", key):
                 return None
+            case "realised" if not (self._is_known("predictions", key) or self._is_known(stage, key)):
+                return None  # nothing served it, as far as a plan looks: the log is read when the job runs
             case "report" | "release" | "tracking" if not self._is_known("evaluation", key):
                 return None
-            case "evaluation":
+            case "evaluation" | "realised":
                 releases = dict(self._recorded_releases(stage, key))
             case "release" if key not in self.situation.accepted or ("evaluation", key) in self.items:
                 return None
@@ -164,6 +109,13 @@ class Planner:
                 releases = dict(recorded)
         declared = self._declared(stage, key)
         return None if declared is None else declared | releases
+
+    def _outcomes_now(self, key: str) -> dict[Asset, str]:
+        """The files of outcomes in the landing folder; where there are none, those that were read before."""
+        if files := self.situation.outcomes.get(key):
+            return {(name, key): digest for name, digest in files.items()}
+        current = self.situation.current.get(("outcomes", key))
+        return {a: version for a, version in current.inputs.items() if a[0].startswith("landing/")} if current else {}
 
     def _recorded_releases(self, stage: str, key: str) -> dict[Asset, str]:
         """The releases that this was compared with, or scored by. They are facts of the time when it was made: a promotion or a
@@ -194,12 +146,14 @@ class Planner:
         return calendar.is_static and calendar.as_of(key, self.product.window) is None
 
     def _cannot_train(self, key: str) -> bool:
-        """Whether a candidate was refused that would be made now from the same."""
+        """Whether outcomes are not complete yet, or a candidate was refused that would be made now from the same."""
+        if key in self.situation.immature and ("model", key) not in self.situation.current:
+            return True
         refused = self.situation.untrained.get(key)
         if refused is None or refused.definition != self.situation.definitions["model"]:
             return False
         tested = self._before(key, self.product.window.test - 1, 0)
-        return refused.inputs == {**(self._declared("model", key) or {}), **self._versions("features", tested)}
+        return refused.inputs == {**(self._declared("model", key) or {}), **self._versions(labelled_stage(self.product), tested)}
 
     def _is_known(self, stage: str, key: str) -> bool:
         """Whether there is one, or will be."""

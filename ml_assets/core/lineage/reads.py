@@ -45,6 +45,27 @@ def always(_: Product) -> bool:
     return True
 
 
+def has_labels(product: Product) -> bool:
+    """Whether the product says when its outcomes are complete, and so follows them after serving."""
+    return product.labels is not None
+
+
+def labelled_apart(product: Product) -> bool:
+    """Whether outcomes are delivered in a table of their own: then `outcomes` is trained and tested on, and no feature, score or
+    figure of drift changes when a label comes."""
+    return product.labels is not None and bool(product.labels.delivered)
+
+
+def labelled_together(product: Product) -> bool:
+    """Whether outcomes come with the partition's own tables: then the features have them."""
+    return not labelled_apart(product)
+
+
+def labelled_stage(product: Product) -> str:
+    """The stage whose rows have the labels that models are trained and tested on."""
+    return "outcomes" if labelled_apart(product) else "features"
+
+
 @dataclass(frozen=True)
 class Read:
     """A stage and which of its partitions. What is not required is taken as far as there is any: of that the last `newest`, where

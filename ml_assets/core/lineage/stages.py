@@ -2,7 +2,7 @@
 dependencies, recipes their digests, and lineage its questions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
 from platform import machine, python_version_tuple
@@ -11,7 +11,18 @@ from ml_assets.core.code.closure import Closure, Code
 from ml_assets.core.code.equal_meaning import file_digest
 from ml_assets.core.code.exempt_functions import EXEMPT
 from ml_assets.core.digests import digest_json
-from ml_assets.core.lineage.reads import Read, keys, lookback, partitions_before, tested, trained
+from ml_assets.core.lineage.reads import (
+    Read,
+    always,
+    has_labels,
+    keys,
+    labelled_apart,
+    labelled_together,
+    lookback,
+    partitions_before,
+    tested,
+    trained,
+)
 from ml_assets.first_party import TREE
 from ml_assets.spec.derived_parts import ENTRIES
 from ml_assets.spec.product import Product
@@ -24,7 +35,7 @@ class Stage:
     `sections` of product.yaml (or "section.key") configure it, `packages` are the libraries that it computes with.
 
     `is_partitioned` is False for what is delivered or serves as a whole; `files` names what else of the product folder decides
-    the output. A leaf only informs people: nothing is made from it.
+    the output. A leaf only informs people: nothing is made from it. Only products for which it `is_declared` have the stage.
     """
 
     name: str
@@ -35,6 +46,7 @@ class Stage:
     files: tuple[str, ...] = ()
     is_partitioned: bool = True
     is_leaf: bool = False
+    is_declared: Callable[[Product], bool] = always
 
 
 def _built_by(module: str, *functions: str) -> tuple[str, ...]:
@@ -46,8 +58,16 @@ _JUDGED = ("catboost", "duckdb", "msgspec", "numpy", "polars", "pyarrow", "scipy
 _LOGGED = tuple(f"resources.tracking.mlflow_catalogue:{name}" for name in ("log", "Catalogue", "Catalogue.run"))
 _REFERENCE = Read("reference", is_declared=lambda product: bool(product.delivery.reference))
 _EVALUATED = (Read("model"), Read("evaluation"))
-_TESTED = Read("features", tested)
-_BEFORE = Read("features", trained, is_required=False, newest=partitions_before)
+_TESTED = (Read("features", tested, is_declared=labelled_together), Read("outcomes", tested, is_declared=labelled_apart))
+_BEFORE = (
+    Read("features", trained, is_required=False, newest=partitions_before, is_declared=labelled_together),
+    Read("outcomes", trained, is_required=False, newest=partitions_before, is_declared=labelled_apart),
+)
+_TRAINED = (
+    Read("features", trained, is_required=False, is_declared=labelled_together),
+    Read("outcomes", trained, is_required=False, is_declared=labelled_apart),
+)
+_ENOUGH = tuple(replace(read, at_least=lambda product: product.window.minimum) for read in _TRAINED)
 _STAGES = (
     Stage("raw", _built_by("raw"), sections=("delivery",), packages=("numpy", "polars")),
     Stage(
@@ -83,9 +103,18 @@ _STAGES = (
         ("contract", "dbt"),
     ),
     Stage(
+        "outcomes",
+        _built_by("outcomes"),
+        (Read("features"),),
+        ("labels", "features"),
+        _TABLES,
+        ("contract",),
+        is_declared=has_labels,
+    ),
+    Stage(
         "model",
         _built_by("model"),
-        (Read("features", trained, is_required=False, at_least=lambda product: product.window.minimum),),
+        _ENOUGH,
         ("task", "model", "features", "split"),
         ("catboost", "numpy", "polars"),
         ("contract",),
@@ -93,14 +122,14 @@ _STAGES = (
     Stage(
         "evaluation",
         _built_by("evaluation"),
-        (_BEFORE, Read("model"), _TESTED),
+        (*_BEFORE, Read("model"), *_TESTED),
         ("task", "decision", "evaluation", "features", "gates", "monitoring.value", "split", "keys"),
         _JUDGED,
     ),
     Stage(
         "report",
         _built_by("report"),
-        (*_EVALUATED, _BEFORE, _TESTED),
+        (*_EVALUATED, *_BEFORE, *_TESTED),
         ("task", "decision", "features", "gates", "model.seed", "split", "keys"),
         (*_JUDGED, "evidently", "matplotlib"),
         is_leaf=True,
@@ -108,7 +137,7 @@ _STAGES = (
     Stage(
         "release",
         _built_by("release"),
-        (Read("features", trained, is_required=False), *_EVALUATED, Read("features")),
+        (*_TRAINED, *_EVALUATED, Read("features")),
         ("title", "task", "decision", "gates", "features", "endpoint.unknown_categories", "monitoring.value", "split"),
         ("catboost", "msgspec", *_TABLES),
         ("contract",),  # the SQL and the lookups that it ships are in the features that it reads
@@ -130,9 +159,17 @@ _STAGES = (
     ),
     # the threshold, the features and the time are the bundle's: no section of product.yaml decides
     Stage("predictions", _built_by("predictions"), (Read("features"),), packages=_JUDGED),
+    Stage(
+        "realised",
+        _built_by("realised"),
+        (Read("outcomes"), Read("predictions", is_required=False)),
+        ("task", "decision", "evaluation", "features", "gates", "labels", "monitoring.metric", "monitoring.value", "split"),
+        (*_JUDGED, "matplotlib"),
+        is_declared=has_labels,
+    ),
 )
 STAGES: Mapping[str, Stage] = {stage.name: stage for stage in _STAGES}
-DATA = ("raw", "reference", "dataset", "quarantine", "features")
+DATA = ("raw", "reference", "dataset", "quarantine", "features", "outcomes")
 UNJUDGED = (*DATA, "model")
 """The stages that come before a verdict: what they make is content alone, the same in every home."""
 """The stages that other partitions read, in path order: what is stale of them is rebuilt before it is used."""

@@ -49,7 +49,7 @@ def assemble(
     key = list(product.features.key)
     for name, frame in (("requests", requests), ("labels", labels), ("features", features)):
         _refuse_unless_keyed(frame, requests, key=key, name=f"{product.name}_{name}")
-    labels = _numeric_label(labels, product)
+    labels = numeric_label(labels, product)
     ordered = features.select(*product.features.identity, *model_columns(product)).sort(key)
     joined = ordered.join(labels.select(*key, product.features.label), on=key, how="left", maintain_order="left")
     files = {
@@ -63,7 +63,7 @@ def assemble(
     return Output(files, {"rows": joined.height, "labelled": int(labelled), "lookups": sorted(lookups)})
 
 
-def _numeric_label(labels: pl.DataFrame, product: Product) -> pl.DataFrame:
+def numeric_label(labels: pl.DataFrame, product: Product) -> pl.DataFrame:
     """The labels as they are or, where the product names its positive one, as 1 for that, 0 for others and null for none."""
     label, positive = product.features.label, product.features.positive
     if positive is not None:

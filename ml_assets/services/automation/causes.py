@@ -11,10 +11,12 @@ from ml_assets.core.notices import Event, Notice, Severity, cause_id
 from ml_assets.services.automation.outbox import TOLD_DAYS
 from ml_assets.services.automation.policy import evidence_of
 from ml_assets.services.next_window import next_partition, no_fold_left
+from ml_assets.services.outcomes.promises import HOLDS, VALUE_HOLDS
 from ml_assets.services.release_status import release_statuses
 from ml_assets.spec.product import Product
 from resources.landing import Landing
 from resources.ledger import attempts as recorded
+from resources.ledger import probations
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -31,7 +33,16 @@ class Causes:
 
     def notices(self) -> list[Notice]:
         """All that is so now, and all that happened lately."""
-        return [*self.attempts(), *self.moves(), *self.waiting(), *self.without_folds(), *self.late(), *self.drift()]
+        return [
+            *self.attempts(),
+            *self.moves(),
+            *self.waiting(),
+            *self.without_folds(),
+            *self.late(),
+            *self.drift(),
+            *self.worth(),
+            *self.promises(),
+        ]
 
     @cached_property
     def serves(self) -> str:
@@ -104,6 +115,45 @@ class Causes:
                 why=f"{evidence.details.description}; accept it if this is how it is from now on",
                 command=f"ml-assets accept {self.product.name} {newest} --reason …",
                 partition=newest,
+                at=self.now.isoformat(timespec="seconds"),
+            )
+
+    def worth(self) -> Iterator[Notice]:
+        """What served the newest partition with outcomes was worse than promised, or worth less; it is over with the next one."""
+        realised = sorted(self.lineage.ledger.partitions(self.product.name, "realised"), reverse=True)
+        for claim, what in (
+            (HOLDS, "what served is worse than promised"),
+            (VALUE_HOLDS, "what served is worth less than promised"),
+        ):
+            looks = ((key, evidence_of(self.lineage.ledger, self.product, key, claim, stage="realised")) for key in realised)
+            known = ((key, look) for key, look in looks if look is not None and look.details.values)
+            partition, newest = next(known, ("", None))
+            if newest is not None and not newest.passed:
+                yield self._notice(
+                    "value",
+                    "warning",
+                    claim,
+                    title=what,
+                    why=newest.details.description,
+                    command=f"ml-assets outcomes {self.product.name}",
+                    partition=partition,
+                    at=self.now.isoformat(timespec="seconds"),
+                )
+
+    def promises(self) -> Iterator[Notice]:
+        """The promise of the release that serves is broken; it is over when another serves."""
+        newest = self.lineage.ledger.pointer(self.product.name, "production")
+        ended = {entry.body.promotion: entry.body for entry in probations.endings(self.lineage.ledger, self.product.name)}
+        ending = ended.get(newest.hash) if newest else None
+        if ending is not None and ending.outcome == "broken":
+            yield self._notice(
+                "value",
+                "warning",
+                ending.promotion,
+                title=f"release {ending.release} broke its promise",
+                why=ending.why,
+                command=f"ml-assets rollback {self.product.name}",
+                partition=ending.partitions[-1],
                 at=self.now.isoformat(timespec="seconds"),
             )
 

@@ -5,9 +5,10 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.lineage.facts import FeaturesFacts, QuarantineFacts
+from ml_assets.core.lineage.facts import FeaturesFacts, OutcomesFacts, QuarantineFacts
 from ml_assets.core.lineage.manifests import Manifest
-from ml_assets.services.dagster_ui.metadata import rows_metadata, tables_schema
+from ml_assets.core.outcomes.maturity import matures_at
+from ml_assets.services.dagster_ui.metadata import rows_metadata, small_table, tables_schema
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, unfinished_apis
 from resources.dbt.build import Dbt
@@ -77,3 +78,17 @@ def _compiled(snapshots: Snapshots, manifest: Manifest) -> dict[str, Any]:
 
 def _sql(text: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"```sql\n{text.strip()}\n```")
+
+
+def outcomes_shown(product: Product, manifest: Manifest) -> dict[str, Any]:
+    """The metadata of one snapshot of outcomes: how many came, when they are complete, and what was refused."""
+    facts, at = OutcomesFacts.of(manifest), matures_at(product, manifest.partition)
+    refused = small_table(["reason", "rows"], [[reason, str(count)] for reason, count in facts.refused.items()])
+    return {
+        "dagster/row_count": facts.rows,
+        "known": facts.known,
+        "coverage": facts.known / facts.rows if facts.rows else 0.0,
+        "complete_at": f"{at:%Y-%m-%d %H:%M} UTC" if at else "as they come",
+        **({"delay_days": facts.delay_days} if facts.delay_days is not None else {}),
+        **({"refused": refused} if facts.refused else {}),
+    }

@@ -3,7 +3,8 @@ serve."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,6 +12,7 @@ from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage import stages
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.planning import Cause, Definition, Item, Planner, Situation
+from ml_assets.core.outcomes.maturity import is_matured
 from ml_assets.core.release.serving_history import answered
 from ml_assets.services.planning import empty_plans
 from ml_assets.services.planning.ledger_reads import DeclaredKind, current_manifests, made_otherwise, production_moves, stored
@@ -23,6 +25,7 @@ from resources.landing import Landing
 from resources.ledger import recalls
 from resources.ledger.ledger import Ledger
 from resources.lineage import Lineage
+from resources.outcome_files import by_asset, outcome_digests
 
 DECLARED_KINDS: tuple[DeclaredKind, ...] = get_args(DeclaredKind)
 SHOWN = 6
@@ -53,6 +56,7 @@ class Surroundings:
     reference: Mapping[str, str]
     definitions: Mapping[str, Definition]
     state: str
+    outcomes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
@@ -69,11 +73,14 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
     digests = delivered.FileDigests.read(cache / f"landing-{product.name}.json")
     files = delivered.partitions(landing, product, digests)
     reference = delivered.reference(landing, product, digests)
+    outcomes = {key: by_asset(product, named) for key, named in outcome_digests(landing, product, digests).items()}
     digests.write()
     names, declared = stored(lineage.snapshots.blobs), definitions(product)
     with ast_cache(cache / "code.json", stages.SOURCE), lineage.ledger.engine.connect() as connection:
-        state = empty_plans.state(connection, product, stored=names, delivered=files, reference=reference, definitions=declared)
-    return Surroundings(names, files, reference, declared, state)
+        waits = [key for key in outcomes if not is_matured(product, key, datetime.now(UTC))]
+        every = {**files, "": {"outcomes": outcomes, "immature": waits}} if outcomes else files
+        state = empty_plans.state(connection, product, stored=names, delivered=every, reference=reference, definitions=declared)
+    return Surroundings(names, files, reference, declared, state, outcomes)
 
 
 def definitions(product: Product) -> dict[str, Definition]:
@@ -89,8 +96,11 @@ def situation(ledger: Ledger, product: Product, around: Surroundings) -> Situati
         refused = untrained(connection, product)
     is_any = bool(recalls.recalls(ledger, product.name))
     known = {key for stage, key in manifests.current if stage == "raw"} | set(around.delivered)
+    now = datetime.now(UTC)
     return Situation(
         current=manifests.current,
+        outcomes=around.outcomes,
+        immature=frozenset(key for key in known if not is_matured(product, key, now)),
         definitions=around.definitions,
         delivered=around.delivered,
         reference=around.reference,

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from ml_assets.core.digests import digest_json
 from ml_assets.core.lineage.manifests import Manifest, Recipe
 from ml_assets.core.lineage.planning import CurrentManifest, Definition
+from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.lineage.stages import STAGES, environment_digest, stage_code, stage_config, test_keys, train_keys
 from ml_assets.spec.product import Product
 from resources.ledger import tables as schema
@@ -41,17 +42,19 @@ class UntrainedRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True)
 class Untrained:
-    """The newest refusal of the candidate as of a partition, in an entry of the ledger."""
+    """The newest refusal of the candidate as of a partition, in an entry of the ledger. `labelled`: the stage of what it would
+    have been trained on."""
 
     entry: int
     reason: str
     read: ReadRecord
+    labelled: str = "features"
 
     @property
     def as_planned(self) -> CurrentManifest:
         """As a plan compares it with what a candidate would be made from now."""
         definition = Definition(self.read.code, self.read.config, self.read.environment)
-        return CurrentManifest(definition, "", {("features", key): version for key, version in self.read.features.items()})
+        return CurrentManifest(definition, "", {(self.labelled, key): version for key, version in self.read.features.items()})
 
 
 def untrained(connection: Connection, product: Product) -> dict[str, Untrained]:
@@ -62,7 +65,7 @@ def untrained(connection: Connection, product: Product) -> dict[str, Untrained]:
             continue
         record = msgspec.convert(entry.body, UntrainedRecord)
         if record.read is not None:
-            newest[record.partition] = Untrained(entry.seq, "; ".join(record.reasons), record.read)
+            newest[record.partition] = Untrained(entry.seq, "; ".join(record.reasons), record.read, labelled_stage(product))
     return newest
 
 
@@ -91,7 +94,7 @@ class _Known(Exception):
 
 def tested_features(ledger: Ledger, product: Product, partition: str) -> list[Manifest]:
     """The features of the test window that are there, in order."""
-    manifests = (ledger.current(product.name, "features", key) for key in test_keys(product, partition))
+    manifests = (ledger.current(product.name, labelled_stage(product), key) for key in test_keys(product, partition))
     return [manifest for manifest in manifests if manifest is not None]
 
 
@@ -102,7 +105,7 @@ def is_as_refused(ledger: Ledger, product: Product, refused: Untrained, partitio
     if declared != (refused.read.code, refused.read.config, refused.read.environment):
         return False
     keys = {*train_keys(product, partition), *test_keys(product, partition)}
-    now = {key: m.data_version for key in keys if (m := ledger.current(product.name, "features", key)) is not None}
+    now = {key: m.data_version for key in keys if (m := ledger.current(product.name, labelled_stage(product), key)) is not None}
     return now == dict(refused.read.features)
 
 

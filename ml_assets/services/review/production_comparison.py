@@ -7,6 +7,7 @@ from ml_assets.core.changes.head_against_base import SideRows, judged
 from ml_assets.core.changes.walk_protocol import SCORE, Gates, Production
 from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 from ml_assets.core.lineage.facts import ReleaseFacts
+from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.services.review.walk import Walker
 
@@ -28,7 +29,8 @@ def against_production(walker: Walker, base: SideRows, head: SideRows, gates: Ga
     is_unseen = base.windows.is_in(list(named.windows))
     rows = base.rows.filter(is_unseen)
     key = list(walker.product.features.key)
-    tested = [walker.handle(walker.snapshot("features", key)) for window in windows for key in window.tested]
+    stage = labelled_stage(walker.product)
+    tested = [walker.handle(walker.snapshot(stage, key)) for window in windows for key in window.tested]
     requests = pl.concat([handle.frame("requests.parquet") for handle in tested], how="vertical_relaxed")
     try:
         scores = own_scores(walker.handle(release), rows.select(key).join(requests, on=key, how="left", maintain_order="left"))

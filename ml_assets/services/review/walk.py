@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from ml_assets.builders import dataset, features, model, raw, reference
+from ml_assets.builders import dataset, features, model, outcomes, raw, reference
+from ml_assets.builders.outcomes import Arrived
 from ml_assets.core.changes.head_against_base import SideRows
 from ml_assets.core.changes.walk_protocol import BASELINE, SCORE, WINDOW, Check, Walked, Window
 from ml_assets.core.contract.breaches import ContractBreached
@@ -16,11 +17,11 @@ from ml_assets.core.lineage.facts import ModelFacts, QuarantineFacts
 from ml_assets.core.lineage.handles import Handle
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.core.lineage.planning import Asset
-from ml_assets.core.lineage.reads import partitions_before
+from ml_assets.core.lineage.reads import labelled_stage, partitions_before
 from ml_assets.core.lineage.stages import reads, test_keys
 from ml_assets.core.model.training import TrainingRefused
 from ml_assets.errors import MlAssetsError
-from ml_assets.services.build_snapshots import kept_files
+from ml_assets.services.build_snapshots import kept_files, kept_outcomes
 from ml_assets.services.proofs.data import prove_all
 from ml_assets.spec.product import Product
 from resources.dbt.build import Dbt
@@ -109,6 +110,8 @@ class Walker:
         if stage in ("raw", "reference"):
             return self._read(stage, key)
         inputs = self.inputs(stage, key)
+        if stage == "outcomes":
+            return self._outcomes(key, inputs[0])
         if not inputs:
             raise NothingDelivered(f"{self.product.name}: {stage} {key}: fewer partitions than window.minimum can be trained on")
         recipe = self.lineage.recipe(self.product, stage, key, [manifest.as_input() for manifest in inputs])
@@ -125,6 +128,16 @@ class Walker:
         recipe = self.lineage.recipe(self.product, stage, key, recorded.recipe.inputs)
         build = raw.build if stage == "raw" else reference.build
         return self.lineage.make(recipe, lambda: build(kept_files(self.lineage.snapshots, recorded), self.product, key), run=RUN)
+
+    def _outcomes(self, key: str, features: Manifest) -> Made:
+        """The outcomes that the home that is read had, on the features of this side."""
+        recorded = self.source.current(self.product.name, "outcomes", key)
+        files = kept_outcomes(self.lineage.snapshots, recorded) if recorded else {}
+        given = [each for each in recorded.recipe.inputs if each.asset.startswith("landing/")] if recorded else []
+        recipe = self.lineage.recipe(self.product, "outcomes", key, [features.as_input(), *given])
+        return self.lineage.make(
+            recipe, lambda: outcomes.build(Arrived(self.handle(features), files), self.product, key), run=RUN
+        )
 
     def _built(self, stage: str, key: str, handles: Sequence[Handle]) -> Output:
         match stage:
@@ -201,12 +214,12 @@ def _window(walker: Walker, key: str) -> "tuple[Window, pl.DataFrame, pl.DataFra
     from ml_assets.core.model.training import labelled
 
     product = walker.product
-    tested = [walker.snapshot("features", key) for key in test_keys(product, key)]
+    tested = [walker.snapshot(labelled_stage(product), key) for key in test_keys(product, key)]
     fitted = walker.snapshot("model", key)
     facts = ModelFacts.of(fitted)
     trained, seen = facts.train, {"candidate": trained_names(product, facts, role="candidate")}
     refuse_seen_rows(product, tested=tested_names(product, [manifest.partition for manifest in tested]), trained=seen)
-    before = [walker.handle(walker.snapshot("features", key)) for key in trained[-partitions_before(product) :]]
+    before = [walker.handle(walker.snapshot(labelled_stage(product), key)) for key in trained[-partitions_before(product) :]]
     rows = window_rows([*map(walker.handle, tested)], before, product)
     scores = {SCORE: candidate_scores(walker.handle(fitted), rows, product), **simple_scores(before, rows, product)}
     scored = pl.DataFrame({WINDOW: pl.Series([key] * rows.height, dtype=pl.String), **scores})

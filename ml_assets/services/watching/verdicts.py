@@ -1,11 +1,14 @@
 """The verdict on a partition's data and on its scores, from what is recorded: histograms of partitions up to it, by digest."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.drift.column_orders import BESIDE
+from ml_assets.core.drift.drift_in_words import in_words
 from ml_assets.core.drift.histogram_json import from_json
-from ml_assets.core.drift.verdict import Observed, Rule, Verdict, follow
+from ml_assets.core.drift.histograms import Histogram
+from ml_assets.core.drift.verdict import VOLUME, Observed, Rule, Verdict, follow, judged_alone
 from ml_assets.core.lineage.facts import ReleaseFacts
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partition_numbers import ordinal
@@ -47,6 +50,24 @@ def of_scores(lineage: Lineage, product: Product, monitoring: Manifest) -> list[
             observed.append(Observed(manifest.partition, number, histogram.rows, {SCORE: histogram}, manifest.snapshot))
     rule = _rule(product, frozenset())
     return follow(observed, rule, _settled(lineage, product, before=monitoring.partition))
+
+
+def of_others(summaries: Summaries, features: Manifest, histograms: Mapping[str, Histogram], *, rows: int) -> Verdict:
+    """The verdict on other rows about a partition's time, such as served requests, beside the partition and those before it: one
+    look, which is never an alarm. Columns that they lack, and how many they are, are left out."""
+    product = summaries.product
+    columns = set(product.contract.Features.to_schema().columns) - {*product.features.key, product.features.time}
+    series = [*summaries.before(features), (features, summaries.summary(features))]
+    past = [_observed(product, manifest, summary, columns & histograms.keys()) for manifest, summary in series]
+    number = ordinal(partitions_of(product), features.partition) + 1
+    others = Observed(features.partition, number, rows, {name: histograms[name] for name in columns & histograms.keys()})
+    verdict = judged_alone(past, others, Rule(ignored=frozenset(product.monitoring.ignore)))
+    if VOLUME not in verdict.exceeds:
+        return verdict
+    moved = tuple(part for part in verdict.moved if part.column != VOLUME)
+    exceeds = tuple(name for name in verdict.exceeds if name != VOLUME)
+    words = in_words(moved) or f"{len(others.histograms)} columns are as in the partitions"
+    return replace(verdict, moved=moved, exceeds=exceeds, why=words, state=verdict.state if exceeds else "stable")
 
 
 def compared_with(lineage: Lineage, product: Product, monitoring: Manifest) -> str:

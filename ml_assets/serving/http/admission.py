@@ -12,7 +12,8 @@ from ml_assets.serving.requests.refusals import BadRequest, Refusal
 
 @dataclass
 class Admission:
-    """Refuses with 401, 403 or 429. Without keys anyone may predict, and only this machine may move the endpoint."""
+    """Refuses with 401, 403 or 429. Without keys anyone may predict; only this machine may move the endpoint, or bring
+    outcomes."""
 
     keys: Sequence[ApiKey] = ()
     most_per_client: int = 256
@@ -27,13 +28,13 @@ class Admission:
         client = request.scope.get("client")
         address = str(client[0]) if client else "unknown"
         if not self.keys:
-            if scope == "admin" and not _is_loopback(address):
+            if scope != "predict" and not _is_loopback(address):
                 raise _refusal(403, "without API keys only this machine may do this", "not_allowed")
             return address
         key = matching_key(self.keys, request.header(b"authorization"))
         if key is None:
             raise _refusal(401, "needs an API key: Authorization: Bearer KEY", "no_key")
-        if scope == "admin" and key.scope != "admin":
+        if scope != "predict" and key.scope not in (scope, "admin"):
             raise _refusal(403, "the API key does not allow this", "not_allowed")
         return key.name
 

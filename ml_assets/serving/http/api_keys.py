@@ -7,16 +7,17 @@ import hashlib
 import hmac
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from ml_assets.errors import MlAssetsError
 
-Scope = Literal["predict", "admin"]
+Scope = Literal["predict", "outcomes", "admin"]
 PEER = "another worker"
 """The name of the key of a server's workers; no configured key has it, because it has spaces."""
-_LINE = re.compile(r"(?P<scope>predict|admin):(?P<hash>[0-9a-f]{64})(?::(?P<name>[A-Za-z0-9_.-]{1,64}))?")
+_SCOPES: Mapping[str, Scope] = {scope: scope for scope in get_args(Scope)}
+_LINE = re.compile(r"(?P<scope>predict|outcomes|admin):(?P<hash>[0-9a-f]{64})(?::(?P<name>[A-Za-z0-9_.-]{1,64}))?")
 
 
 class KeysRefused(MlAssetsError):
@@ -52,8 +53,7 @@ def parse_keys(text: str) -> tuple[ApiKey, ...]:
             match = _LINE.fullmatch(word)
             if match is None:  # the word is not shown: it may be a key that someone put here by mistake
                 raise KeysRefused(f"keys, line {number}: not scope:sha256[:name]; `ml-assets serve --new-key predict` makes one")
-            scope: Scope = "admin" if match["scope"] == "admin" else "predict"
-            keys.append(ApiKey(scope, match["hash"], match["name"] or match["hash"][:8]))
+            keys.append(ApiKey(_SCOPES[match["scope"]], match["hash"], match["name"] or match["hash"][:8]))
     return tuple(keys)
 
 

@@ -11,6 +11,7 @@ from ml_assets.serving.http.api_keys import ApiKey
 from ml_assets.serving.http.batcher import Batcher
 from ml_assets.serving.http.body_io import ClientGone, Message, Receive, Reply, Request, Scope, Send, refused, send_reply
 from ml_assets.serving.http.operator_routes import RollBack, operator_routes
+from ml_assets.serving.http.outcomes_route import TakeOutcomes, outcomes_route
 from ml_assets.serving.http.peer_workers import Peers
 from ml_assets.serving.http.predict_route import PredictRoute
 from ml_assets.serving.http.shared_state import State
@@ -79,6 +80,7 @@ def create_app(
     limits: Limits | None = None,
     keys: tuple[ApiKey, ...] = (),
     roll_back: RollBack | None = None,
+    take_outcomes: TakeOutcomes | None = None,
     shadow_log: PredictionLog | None = None,
     peers: Peers | None = None,
     batch_rows: int = 2000,
@@ -87,9 +89,9 @@ def create_app(
 ) -> App:
     """Make the app of one endpoint.
 
-    `roll_back` moves its pointer to an earlier release; `shadow_log` takes the scores of a shadow; `peers` are the other workers
-    of the same server. A batch has at most `batch_rows` rows, or one request. Requests are refused beyond `most_waiting_rows`
-    waiting rows, and beyond `most_per_client` of one client under way.
+    `roll_back` moves its pointer to an earlier release; `take_outcomes` delivers posted outcomes; `shadow_log` takes the scores
+    of a shadow; `peers` are the other workers of the same server. A batch has at most `batch_rows` rows, or one request. Requests
+    are refused beyond `most_waiting_rows` waiting rows, and beyond `most_per_client` of one client under way.
     """
     state = State(
         endpoint=endpoint,
@@ -101,4 +103,5 @@ def create_app(
         make_batcher=lambda timed: Batcher(batch_rows=batch_rows, most_waiting_rows=most_waiting_rows, timed=timed),
     )
     predicting: dict[str, tuple[str, Handler]] = {"/predict": ("POST", PredictRoute(state).predict)}
-    return App(state, predicting | operator_routes(state, roll_back) | status_routes(state))
+    moved = operator_routes(state, roll_back) | outcomes_route(state, take_outcomes)
+    return App(state, predicting | moved | status_routes(state))

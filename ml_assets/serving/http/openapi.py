@@ -22,6 +22,7 @@ ROUTES = {
     "/readyz": ("get", "A release is loaded and the server is not stopping"),
     "/version": ("get", "The release that serves, since when, by whose decision"),
     "/metrics": ("get", "Prometheus metrics"),
+    "/outcomes": ("post", "What questions turned out to be, by prediction id or key; needs an outcomes key"),
     "/reload": ("post", "Serve what the pointer names now; needs an admin key"),
     "/rollback": ("post", "Serve an earlier release; needs an admin key"),
 }

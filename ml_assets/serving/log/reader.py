@@ -32,6 +32,14 @@ def find(folder: Path, id: str) -> dict[str, Any] | None:
     return {**record, "at": record["at"].isoformat(), "request": json.loads(record["request"])}
 
 
+def find_requests(folder: Path, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the requests of the predictions with these ids, by id, as far as they are in the log. Raises PredictionLogError."""
+    known = [id for id in dict.fromkeys(ids) if is_prediction_id(id)]
+    within = [*{hour_folder(folder, id): None for id in known}]
+    records = _select(within, "SELECT id, request FROM log WHERE id IN (SELECT unnest(?))", known).to_pylist() if known else []
+    return {record["id"]: json.loads(record["request"]) for record in records}
+
+
 def find_in_any(folder: Path, id: str) -> dict[str, Any] | None:
     """Return the record of one prediction of any product with a log in the folder, or None. Raises PredictionLogError."""
     return next((record for log in sorted(folder.glob("*")) if (record := find(log, id))), None)
@@ -50,7 +58,7 @@ def read(folder: Path) -> "pl.DataFrame":
     return pl.DataFrame(_select(hours(folder), "SELECT * FROM log ORDER BY id"))
 
 
-def _select(within: Sequence[Path], sql: str, *parameters: str) -> "pa.Table":
+def _select(within: Sequence[Path], sql: str, *parameters: str | list[str]) -> "pa.Table":
     """The result of a query of `log`, the records in the folders of these hours, each once.
 
     When a compaction removes a file before it is read, its records are in another one, so the query runs again.

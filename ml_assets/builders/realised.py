@@ -1,0 +1,99 @@
+"""realised: served predictions of a partition beside their outcomes, by release and by way of serving."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from ml_assets.core.evaluation.snapshot import panel_of
+from ml_assets.core.frames import parquet_bytes
+from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.handles import Handle
+from ml_assets.core.lineage.manifests import Output
+from ml_assets.core.model.split import unseen_labels
+from ml_assets.core.outcomes.promise import kept, promises
+from ml_assets.core.outcomes.realised import Line, Tested, line
+from ml_assets.core.outcomes.served import ROW, by_release
+from ml_assets.core.plots.figures import plots
+from ml_assets.core.release.offline_bundle import NotComputable, own_scores
+from ml_assets.spec.product import Product
+
+MEMBER = "realised.json"
+
+
+@dataclass(frozen=True)
+class Released:
+    """A release that served, the evaluation that let it and, where it is held to what it promised, the release it `replaced`."""
+
+    release: Handle
+    evaluation: Handle
+    replaced: Handle | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """`outcomes` of the partition, the predictions about it by way of serving (`core.outcomes.served`), and the releases that
+    gave them, by bundle."""
+
+    outcomes: Handle
+    predictions: Mapping[str, pl.DataFrame]
+    releases: Mapping[str, Released]
+
+
+def build(inputs: Answered, product: Product, partition: str) -> Output:
+    """A line for each release and way of serving: rows, outcomes known, metrics, and what is estimated without labels."""
+    rows = inputs.outcomes.frame("features.parquet")
+    lines: list[Line] = []
+    for bundle, source, served in by_release(inputs.predictions):
+        released = inputs.releases.get(bundle)
+        if released is None:  # of another ledger: nothing says how it was tested
+            continue
+        labelled = unseen_labels(rows, product, partition=partition, release=released.release.partition)
+        lines.append(line(labelled, served, _tested(released, product), source=source, bundle=bundle, product=product))
+    files = {MEMBER: json.dumps([entry.about for entry in lines], indent=1, sort_keys=True, allow_nan=False).encode()}
+    files |= {f"served/{source}.parquet": parquet_bytes(frame) for source, frame in inputs.predictions.items()}
+    asked_again = {
+        bundle: asked
+        for bundle, released in inputs.releases.items()
+        if released.replaced is not None and (asked := _promises(inputs, rows, bundle, released, product))
+    }
+    drawn = next((entry.evaluation for entry in lines if entry.evaluation is not None), None)
+    files |= {f"plots/{name}.svg": svg for name, svg in plots(drawn).items()} if drawn else {}
+    return Output(files, {"lines": [dict(entry.about) for entry in lines], "promises": asked_again})
+
+
+def _promises(inputs: Answered, rows: pl.DataFrame, bundle: str, released: Released, product: Product) -> list[dict[str, Any]]:
+    """What the release promised when it replaced another, on the rows with an outcome that it served: each row once, with the
+    score that was served and the one that the replaced release would have given."""
+    served = [frame.filter(pl.col("bundle") == bundle) for frame in inputs.predictions.values()]
+    last = pl.concat(served).unique(ROW, keep="last").sort(ROW)
+    asked = rows[last[ROW].to_list()]
+    is_known = asked[product.features.label].is_not_null()
+    known, scores = asked.filter(is_known), last["score"].filter(is_known).to_numpy()
+    claims = EvaluationFacts.of(released.evaluation.manifest).verdict.claims
+    if known.is_empty() or released.replaced is None or not any(True for _ in promises(claims)):
+        return []
+    requests = inputs.outcomes.frame("requests.parquet")
+    own = known.select(product.features.key).join(requests, on=list(product.features.key), how="left", maintain_order="left")
+    try:
+        before = own_scores(released.replaced, own)
+    except NotComputable as error:
+        return [
+            {"name": c.name, "text": c.text, "sign": f.sign, "limit": f.constant, "note": str(error)} for c, f in promises(claims)
+        ]
+    return kept(claims, panel_of(known, {"candidate": scores, "champion": before}, product=product))
+
+
+def _tested(released: Released, product: Product) -> Tested:
+    """The release on its own test window, as its evaluation kept it."""
+    about, kept = released.release.json("bundle.json"), released.evaluation.frame("scores.parquet")
+    promised = released.release.json("evidence.json")["metrics"]
+    return Tested(
+        about["release"],
+        kept["candidate"].cast(pl.Float64).to_numpy(),
+        kept[product.features.label].cast(pl.Float64).to_numpy(),
+        {name: by_role["candidate"]["value"] for name, by_role in promised.items()},
+        about["threshold"],
+    )

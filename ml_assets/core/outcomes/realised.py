@@ -1,0 +1,83 @@
+"""What a release's served predictions turned out to be worth: metrics on the outcomes that came, and an estimate until then."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from ml_assets.core.evaluation.comparison import evaluate
+from ml_assets.core.evaluation.result import Evaluation
+from ml_assets.core.evaluation.snapshot import metrics
+from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.registry import metric_at
+from ml_assets.core.metrics.units import units
+from ml_assets.core.outcomes.estimates import calibrated, expected, why_none
+from ml_assets.core.outcomes.served import ROW
+from ml_assets.spec.product import Product
+
+VALUE = "value"
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A release on its own test window: `scores` and `outcomes` (n,), the `promised` metrics by name, and its threshold."""
+
+    release: str
+    scores: Floats
+    outcomes: Floats
+    promised: Mapping[str, float | None]
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class Line:
+    """One release by one way of serving in one partition. `evaluation` is None until an outcome is known."""
+
+    about: Mapping[str, Any]
+    evaluation: Evaluation | None
+
+
+def line(rows: pl.DataFrame, served: pl.DataFrame, tested: Tested, *, source: str, bundle: str, product: Product) -> Line:
+    """What the predictions `served` (with the number of their row) came to, on the partition's `rows` with their labels."""
+    asked = rows[served[ROW].to_list()]
+    label, scores = asked[product.features.label].cast(pl.Float64), served["score"].to_numpy()
+    is_known = label.is_not_null().to_numpy()
+    names = [product.monitoring.metric, *([VALUE] if product.monitoring.value else [])]
+    about: dict[str, Any] = {
+        "release": tested.release,
+        "bundle": bundle,
+        "source": source,
+        "rows": asked.height,
+        "known": int(is_known.sum()),
+        "positives": int(label.filter(label.is_not_null()).sum()) if product.task == "binary" else None,
+        "promised": {name: tested.promised.get(name) for name in names},
+        "estimated": estimated(scores, tested, names, product),
+        "note": why_none(product.task, tested.scores.size),
+    }
+    if not is_known.any():
+        return Line({**about, "metrics": None}, None)
+    known = asked.filter(label.is_not_null())
+    unit = product.gates.unit
+    evaluation = evaluate(
+        task=product.task,
+        y=label.drop_nulls(),
+        scores={"candidate": scores[is_known]},
+        unit=served[ROW].filter(label.is_not_null()) if unit == "row" else units(known, unit=unit, time=product.features.time),
+        slices={},
+        threshold=tested.threshold,
+        worth=product.monitoring.value,
+        level=product.evaluation.interval,
+    )
+    by_metric = metrics(evaluation)
+    return Line({**about, "metrics": {name: by_metric[name]["candidate"] for name in names if name in by_metric}}, evaluation)
+
+
+def estimated(scores: Floats, tested: Tested, names: list[str], product: Product) -> dict[str, float | None]:
+    """The named metrics of all served scores, without labels; nothing where there is nothing to calibrate by."""
+    if why_none(product.task, tested.scores.size) or not np.unique(tested.outcomes).size > 1:
+        return {}
+    probabilities = calibrated(scores, tested=tested.scores, outcomes=tested.outcomes)
+    worth = product.monitoring.value
+    return {name: expected(metric_at(name, tested.threshold, worth), scores, probabilities) for name in names}

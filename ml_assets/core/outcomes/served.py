@@ -1,0 +1,54 @@
+"""Which served predictions are about a partition's questions, by key; the request of a record is its JSON."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from ml_assets.core.digests import digest_json
+
+COLUMNS = ("id", "at", "release", "bundle", "score")
+ROW = "row"
+"""The column that says which row of the outcomes a prediction is about."""
+
+
+def about(predictions: pl.DataFrame, asked: pl.DataFrame, *, key: Sequence[str]) -> pl.DataFrame:
+    """The predictions about these questions, with the number of the question's row; those about others are left out.
+
+    `predictions`: records of the log or of batches; `asked`: the keys of a partition, in its order.
+    """
+    places = {values: row for row, values in enumerate(_texts(asked.select(key).iter_rows()))}
+    requests = (json.loads(text) for text in predictions["request"])
+    rows = [places.get(_text([request.get(name) for name in key])) for request in requests]
+    placed = predictions.select(COLUMNS).with_columns(pl.Series(ROW, rows, dtype=pl.Int64))
+    return placed.filter(pl.col(ROW).is_not_null() & pl.col("score").is_not_nan())
+
+
+def digest(predictions: pl.DataFrame) -> str:
+    """What decides what follows from the predictions: which was asked what, and answered how."""
+    return digest_json(predictions.sort("id").select("id", "bundle", "score", ROW).rows())
+
+
+def _texts(rows: Any) -> Sequence[str]:
+    return [_text(values) for values in rows]
+
+
+def _text(values: Sequence[Any]) -> str:
+    """A key as text, the same for a value of a column and for the value in a request."""
+    return json.dumps([_plain(value) for value in values])
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def by_release(predictions: Mapping[str, pl.DataFrame]) -> list[tuple[str, str, pl.DataFrame]]:
+    """(bundle, source, predictions) for each release and source that served, in order of time and name."""
+    parts = []
+    for source, frame in predictions.items():
+        for (bundle,), rows in frame.group_by("bundle", maintain_order=True):
+            parts.append((str(bundle), source, rows))
+    return sorted(parts, key=lambda part: (str(part[2]["release"][0]), part[1]))

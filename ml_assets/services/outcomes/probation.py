@@ -1,0 +1,179 @@
+"""Promotions on probation: what each promised is asked again when outcomes are complete, until it is confirmed or broken.
+
+Level-triggered: it compares what is recorded with what is known, so a missed tick loses nothing. A later promotion or a rollback
+ends a probation as superseded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from ml_assets.core.lineage.facts import PromiseFacts, RealisedFacts
+from ml_assets.core.outcomes.maturity import is_matured
+from ml_assets.core.outcomes.records import Ending, ProbationRecord
+from ml_assets.core.outcomes.sequence import Sums, interval
+from ml_assets.core.release.records import MoveRecord
+from ml_assets.spec.product import Product
+from resources.ledger import probations as recorded
+from resources.ledger import recalls
+from resources.ledger.records import Record
+from resources.lineage import Lineage
+
+JUDGE = "probation"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One promise so far: the effect that was promised, the one on served rows with its bounds, and the claim's limit."""
+
+    name: str
+    text: str
+    sign: str
+    limit: float
+    promised: float | None
+    units: int
+    effect: float
+    low: float
+    high: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the bounds show the claim."""
+        return self.low > self.limit if self.sign == ">" else self.high < self.limit
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the bounds show its opposite."""
+        return self.high < self.limit if self.sign == ">" else self.low > self.limit
+
+    @property
+    def message(self) -> str:
+        """In words."""
+        promised = "" if self.promised is None else f", {self.promised:+.4f} was promised"
+        return f"{self.text}: {self.effect:+.4f} [{self.low:+.4f}, {self.high:+.4f}] by {self.units:,} units{promised}"
+
+
+@dataclass(frozen=True)
+class Probation:
+    """One promotion and its promises. `state` is an ending, or `open`."""
+
+    move: Record[MoveRecord]
+    state: str
+    why: str
+    partitions: tuple[str, ...] = ()
+    kept: Sequence[Kept] = field(default=())
+
+    @property
+    def release(self) -> str:
+        """The name of the promoted release."""
+        return self.move.body.release
+
+
+def probations(lineage: Lineage, product: Product, now: datetime) -> list[Probation]:
+    """Every promotion of production as of a moment (UTC), oldest first: as recorded, or as it stands by the outcomes so far."""
+    moves = lineage.ledger.moves(product.name, "production")
+    endings = {entry.body.promotion: entry.body for entry in recorded.endings(lineage.ledger, product.name)}
+    stated = []
+    for number, move in enumerate(moves):
+        if move.kind != "promotion":
+            continue
+        partitions, kept = _asked_again(lineage, product, move, now)
+        if (ending := endings.get(move.hash)) is not None:
+            stated.append(Probation(move, ending.outcome, ending.why, ending.partitions, kept))
+            continue
+        state, why = _state(product, partitions, kept, later=moves[number + 1] if number + 1 < len(moves) else None)
+        stated.append(Probation(move, state, why, partitions, kept))
+    return stated
+
+
+def settle(lineage: Lineage, product: Product, now: datetime) -> list[Probation]:
+    """Record every ending that is not recorded yet; the new ones."""
+    known = {entry.body.promotion for entry in recorded.endings(lineage.ledger, product.name)}
+    unrecorded = [promotion for promotion in probations(lineage, product, now) if promotion.move.hash not in known]
+    ended = [promotion for promotion in unrecorded if promotion.state in ("confirmed", "broken", "superseded")]
+    for promotion in ended:
+        recorded.end(lineage.ledger, _record(promotion))
+    return ended
+
+
+def to_demote(lineage: Lineage, product: Product) -> ProbationRecord | None:
+    """The ending by which the release that serves is to be rolled back: its promise is broken, and the product says so."""
+    if product.probation is None or product.probation.on_broken != "rollback":
+        return None
+    newest = lineage.ledger.pointer(product.name, "production")
+    endings = {entry.body.promotion: entry.body for entry in recorded.endings(lineage.ledger, product.name)}
+    ending = endings.get(newest.hash) if newest else None
+    return ending if ending is not None and ending.outcome == "broken" else None
+
+
+def _asked_again(
+    lineage: Lineage, product: Product, move: Record[MoveRecord], now: datetime
+) -> tuple[tuple[str, ...], tuple[Kept, ...]]:
+    """The complete later partitions that the promoted release served, and its promises on all of them together."""
+    bad, partitions = recalls.derived(lineage.ledger, product.name), []
+    sums: dict[str, Sums] = {}
+    about: dict[str, PromiseFacts] = {}
+    for key in sorted(lineage.ledger.partitions(product.name, "realised")):
+        realised = lineage.ledger.current(product.name, "realised", key)
+        if key <= move.body.as_of or realised is None or realised.id in bad or not is_matured(product, key, now):
+            continue
+        promises = RealisedFacts.of(realised).promises.get(move.body.bundle, ())
+        known = [promise for promise in promises if promise.units >= 2]
+        for promise in known:
+            about[promise.name] = promise
+            sums[promise.name] = sums.get(promise.name, Sums()).plus(Sums(promise.units, promise.total, promise.squares))
+        partitions += [key] if known else []
+    alpha = (product.probation.alpha if product.probation else 0.05) / max(len(about), 1)
+    after = product.probation.after if product.probation else 1
+    return tuple(partitions), tuple(
+        _kept(promise, sums[name], alpha=alpha, expected=max(promise.tested_units * after, 2)) for name, promise in about.items()
+    )
+
+
+def _kept(promise: PromiseFacts, sums: Sums, *, alpha: float, expected: int) -> Kept:
+    low, high = interval(sums, alpha=alpha, expected=expected)
+    facts = (promise.name, promise.text, promise.sign, promise.limit, promise.promised)
+    return Kept(*facts, units=sums.units, effect=sums.mean, low=low, high=high)
+
+
+def _state(
+    product: Product, partitions: Sequence[str], kept: Sequence[Kept], *, later: Record[MoveRecord] | None
+) -> tuple[str, str]:
+    after = product.probation.after if product.probation else 1
+    if len(partitions) >= after and (broken := [promise.message for promise in kept if promise.is_broken]):
+        return "broken", "; ".join(broken)
+    if len(partitions) >= after and kept and all(promise.is_kept for promise in kept):
+        return "confirmed", "; ".join(promise.message for promise in kept)
+    if later is not None:
+        return "superseded", f"release {later.body.release} serves since {later.at[:16]} UTC"
+    if not kept:
+        return "open", "no complete outcomes of what it served yet, or it replaced nothing by a proven claim"
+    return "open", f"{len(partitions)} of at least {after} partitions; {'; '.join(promise.message for promise in kept)}"
+
+
+def _record(ended: Probation) -> ProbationRecord:
+    outcomes: dict[str, Ending] = {"confirmed": "confirmed", "broken": "broken", "superseded": "superseded"}
+    claims: dict[str, dict[str, Any]] = {
+        promise.name: {
+            "text": promise.text,
+            "promised": promise.promised,
+            "units": promise.units,
+            "effect": promise.effect,
+            "low": promise.low,
+            "high": promise.high,
+        }
+        for promise in ended.kept
+    }
+    body = ended.move.body
+    return ProbationRecord(
+        product=body.product,
+        promotion=ended.move.hash,
+        bundle=body.bundle,
+        release=body.release,
+        replaced=body.previous or "",
+        outcome=outcomes[ended.state],
+        why=ended.why,
+        partitions=ended.partitions,
+        claims=claims,
+    )

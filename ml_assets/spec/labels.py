@@ -1,0 +1,64 @@
+"""The section `labels` of product.yaml: when outcomes are complete, what a missing one means, and the table that brings them."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ml_assets.spec.base_section import Name, Section
+from ml_assets.spec.delivery import DeliverySpec, TableSpec
+from ml_assets.spec.partitions import PartitionSpec
+
+UNITS: Mapping[str, timedelta] = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+_SPAN = re.compile(r"(\d{1,5})([hdw])")
+
+
+class LabelsSpec(Section):
+    """A partition's outcomes are complete `matures` after its end; until then it neither trains nor tests. `absent` says what a
+    question without an outcome then means: that nobody knows, or a no. `delivered` is a table of outcomes of its own, which may
+    come in several files a partition; without it, outcomes come with the partition's own tables. Its `time`, where it has one,
+    is the column that says when an outcome became known."""
+
+    matures: str = "0d"
+    absent: Literal["unknown", "negative"] = "unknown"
+    delivered: dict[Name, TableSpec] = Field(default={}, max_length=1)
+
+    @field_validator("matures")
+    @classmethod
+    def _is_a_span(cls, written: str) -> str:
+        if not _SPAN.fullmatch(written):
+            raise ValueError(f"'{written}' is no span of time; write a whole number of hours, days or weeks: 12h, 30d, 4w")
+        return written
+
+    @model_validator(mode="after")
+    def _absent_is_of_delivered(self) -> Self:
+        if self.absent == "negative" and not self.delivered:
+            raise ValueError("absent: a no is taken for missing rows of a delivered table of outcomes; declare `delivered`")
+        return self
+
+    @property
+    def maturity(self) -> timedelta:
+        """How long after its end a partition's outcomes are complete."""
+        number, unit = _SPAN.fullmatch(self.matures).groups()  # type: ignore[union-attr]
+        return int(number) * UNITS[unit]
+
+    @property
+    def outcomes_table(self) -> str:
+        """The name of the delivered table of outcomes; "" where there is none."""
+        return next(iter(self.delivered), "")
+
+
+def labels_problem(labels: LabelsSpec, partitions: PartitionSpec, delivery: DeliverySpec, *, task: str) -> str:
+    """What is wrong with the section beside the others; empty if nothing is."""
+    if partitions.is_static and labels.maturity:
+        return f"matures: a delivery of a static table has no end; found {labels.matures}, allowed: 0d"
+    if partitions.is_static and labels.delivered:
+        return "delivered: each delivery of a static table is the whole table, with its outcomes; leave it out"
+    taken = sorted(labels.delivered.keys() & {*delivery.tables, *delivery.reference, "partition"})
+    if taken:
+        return f"delivered.{taken[0]}: the name is taken by a table of `delivery`"
+    if labels.absent == "negative" and task != "binary":
+        return "absent: only the answer to a yes-or-no question can be no; allowed with task: binary"
+    return ""

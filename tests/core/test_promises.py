@@ -1,0 +1,103 @@
+"""What a promotion promised, asked again: bounds that hold at every look, and how a probation ends."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from ml_assets.core.gates.panel import panel
+from ml_assets.core.lineage.verdict_facts import ClaimFacts, PartFacts
+from ml_assets.core.outcomes.policy_backtest import Past, Policy, at_random, play
+from ml_assets.core.outcomes.promise import kept, promises
+from ml_assets.core.outcomes.sequence import SequenceRefused, Sums, interval
+from ml_assets.spec.product import ProductError
+from tests.support.homes.apart import apart
+
+BETTER = ClaimFacts(name="better", kind="prove", text="roc_auc(candidate) - roc_auc(champion) > 0", estimate=0.05, units=30)
+
+
+def sums(values: np.ndarray) -> Sums:
+    return Sums(values.size, float(values.sum()), float((values**2).sum()))
+
+
+def test_the_bounds_miss_the_mean_at_any_of_fifty_looks_at_most_as_often_as_stated() -> None:
+    random, missed = np.random.default_rng(3), 0
+    for _ in range(400):
+        values, seen = random.exponential(1.0, 1_500), Sums()
+        for look in values.reshape(50, 30):
+            seen = seen.plus(sums(look))
+            low, high = interval(seen, alpha=0.05, expected=60)
+            if not low < 1.0 < high:
+                missed += 1
+                break
+    assert missed <= 0.05 * 400 + 3 * (0.05 * 0.95 * 400) ** 0.5
+    low, high = interval(sums(values), alpha=0.05, expected=60)
+    assert high - low < 0.3, "and they do close in"
+
+
+def test_nothing_is_bounded_by_one_unit_or_at_no_level() -> None:
+    assert interval(Sums(1, 3.0, 9.0), alpha=0.05, expected=10) == (-np.inf, np.inf)
+    with pytest.raises(SequenceRefused, match="alpha 0"):
+        interval(Sums(9, 3.0, 9.0), alpha=0.0, expected=10)
+
+
+def test_a_promise_is_a_proven_claim_against_the_champion_on_all_rows() -> None:
+    others = [
+        ClaimFacts(name="floor", kind="prove", text="roc_auc(candidate) > 0.6"),
+        ClaimFacts(name="veto", kind="veto", text="brier(candidate) - brier(champion) < 0.01"),
+        ClaimFacts(name="anchor", kind="prove", text="roc_auc(candidate) - roc_auc(anchor) > 0"),
+        ClaimFacts(name="slices", kind="prove", text=BETTER.text, parts=(PartFacts(where="a"),)),
+    ]
+    assert [claim.name for claim, _ in promises([*others, BETTER])] == ["better"]
+
+
+def test_the_units_effects_have_the_effect_as_their_mean_and_its_clustered_error() -> None:
+    random = np.random.default_rng(0)
+    y, unit = (random.random(3_000) < 0.3).astype(float), np.repeat(np.arange(30), 100)
+    good, bad = np.clip(0.3 * y + random.random(3_000) * 0.7, 0, 1), random.random(3_000)
+    rows = panel(task="binary", y=pl.Series(y), scores={"candidate": good, "champion": bad}, unit=pl.Series(unit), columns={})
+    (promise,) = kept([BETTER], rows)
+    found = Sums(promise["units"], promise["total"], promise["squares"])
+    (_, form), *_ = promises([BETTER])
+    measured = rows.measured(form.terms)
+    assert found.mean == pytest.approx(measured.value)
+    assert found.variance / found.units == pytest.approx((measured.parts**2).sum() * 30 / 29)
+    assert (promise["promised"], promise["tested_units"], promise["limit"]) == (0.05, 30, 0.0)
+
+
+def test_a_promise_that_is_not_defined_on_the_rows_says_so() -> None:
+    rows = panel(task="binary", y=[1.0, 1.0], scores={"candidate": [0.1, 0.2], "champion": [0.1, 0.3]}, unit=[0, 1], columns={})
+    (promise,) = kept([BETTER], rows)
+    assert "only positives" in promise["note"]
+    assert "units" not in promise
+
+
+def test_probation_needs_outcomes_that_are_followed(tmp_path: Path) -> None:
+    with pytest.raises(ProductError, match="declare `labels: "):
+        _ = apart(tmp_path, labels="probation: {after: 1}\nwindow: {train").product
+
+
+def past() -> Past:
+    """Six partitions; the model as of the third is much better than the ones before it."""
+    advantage = np.tile(np.array([0.6, 0.6, 0.6, 0.8, 0.8, 0.8])[:, None], (1, 6))
+    advantage[:3, 3:] = 0.4
+    return Past([*"abcdef"], advantage, advantage * 10, np.array([0, 0, 0, 1, 1, 0], dtype=bool), np.ones(6), 0)
+
+
+def test_a_policy_serves_what_it_trained_from_the_next_partition_on() -> None:
+    never, always = play(Policy("never", ("never",)), past()), play(Policy("always", ("new_partition",)), past())
+    assert (never.trainings, never.later, never.worse) == (0, pytest.approx((0.6 * 2 + 0.4 * 3) / 5), 2)
+    assert (always.trainings, always.later, always.worse) == (5, pytest.approx((0.6 * 2 + 0.4 + 0.8 * 2) / 5), 0)
+    drift = play(Policy("drift", ("drift",)), past())
+    assert (drift.at, drift.alarms) == (("d", "e"), 2)
+    loss = play(Policy("loss", ("loss",), fails=1, of=1, max_drop=0.05), past())
+    assert loss.at == ("d",)
+    assert loss.worth == pytest.approx(10 * loss.later * 5)
+    cooled = play(Policy("drift", ("drift",), cool_down=1), past())
+    assert cooled.at == ("d",)
+
+
+def test_a_random_schedule_trains_as_often_and_is_no_alarm() -> None:
+    drawn = at_random("random", 2, past(), np.random.default_rng(0))
+    assert (drawn.trainings, drawn.alarms, drawn.partitions) == (2, 0, 5)
