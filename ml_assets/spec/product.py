@@ -98,12 +98,6 @@ class Product(Section):
             raise ValueError(f"window: {problem}")
         return self
 
-    @model_validator(mode="after")
-    def _windows_can_be_pooled(self) -> Self:
-        if problem := pooled_problem(self.gates, self.window, is_static=self.partitions.is_static):
-            raise ValueError(f"gates.pooled: {problem}")
-        return self
-
     @field_validator("labels")
     @classmethod
     def _labels_fit(cls, labels: LabelsSpec | None, info: ValidationInfo) -> LabelsSpec | None:
@@ -120,6 +114,12 @@ class Product(Section):
         if probation is not None and info.data.get("labels") is None:
             raise ValueError("a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`")
         return probation
+
+    @model_validator(mode="after")
+    def _windows_can_be_pooled(self) -> Self:
+        if problem := pooled_problem(self.gates, self.window, is_static=self.partitions.is_static):
+            raise ValueError(f"gates.pooled: {problem}")
+        return self
 
     @field_validator("decision")
     @classmethod
