@@ -180,7 +180,7 @@ def test_nothing_is_trained_while_a_product_is_frozen(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("retrain: {on: [moon]}", "'new_partition', 'schedule', 'code', 'drift' or 'loss'"),
+        ("retrain: {on: [moon]}", "'new_partition', 'schedule', 'code', 'drift', 'loss' or 'outcomes'"),
         ("retrain: {on: [schedule]}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {cron: '0 6 * * 1'}", "`on: [schedule]` and `cron` go together"),
         ("retrain: {on: [schedule], cron: daily}", "retrain.cron"),
