@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms")
+NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms", "ticks")
 
 
 @click.command()

@@ -5,9 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from sqlalchemy import insert
 
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from resources.ledger import tables as schema
 from resources.ledger.ledger import GENESIS, Ledger, entry_hash
@@ -16,7 +18,7 @@ AT = "2013-01-01T00:00:00.000000+00:00"
 _RECIPE = ("product", "stage", "partition", "code", "config", "environment")
 _ASSET = ("product", "stage", "partition")
 _POINTER = ("product", "environment", "release", "as_of", "is_proven")
-_TABLES = ("entries", "manifests", "inputs", "publications", "evidence", "pointers")
+_TABLES = ("entries", "manifests", "inputs", "publications", "evidence", "pointers", "attempts")
 
 
 @dataclass
@@ -55,6 +57,12 @@ class Bulk:
         """Record the move of an endpoint."""
         self._entry(kind, body)
         self.rows["pointers"].append({"seq": self.seq, **{name: body[name] for name in _POINTER}})
+
+    def attempt(self, record: AttemptRecord) -> None:
+        """Record the beginning or the end of an attempt."""
+        body = msgspec.to_builtins(record)
+        self._entry("attempt", body)
+        self.rows["attempts"].append({**body, "seq": self.seq, "at": AT})
 
     def flush(self) -> None:
         """Write what was added since the last time."""

@@ -8,6 +8,7 @@ import dagster as dg
 from checks.evidence import check_spec, proven
 from ml_assets.services.proofs import contract as proofs
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
 
@@ -20,6 +21,7 @@ def _contract(product: Product) -> dg.AssetChecksDefinition:
     specs = [check_spec(product, "raw", claim, proofs.DESCRIPTIONS[claim], blocking=True) for claim in proofs.CLAIMS]
 
     @dg.multi_asset_check(name=f"{product.name}__contract", specs=specs, can_subset=False)
+    @retried
     def contract(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
         find = partial(proofs.keeps_contract, lineage, product)
         yield from proven(context, lineage.ledger, product, proofs.CONTRACT, find)
@@ -32,6 +34,7 @@ def _rows_accounted(product: Product) -> dg.AssetChecksDefinition:
     spec = check_spec(product, "dataset", proofs.ROWS_ACCOUNTED, about, blocking=True)
 
     @dg.multi_asset_check(name=f"{product.name}__rows_accounted", specs=[spec])
+    @retried
     def rows_accounted(
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -11,6 +11,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.registry import METRICS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -41,6 +42,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     specs = [check_spec(product, "monitoring", claim, about, blocking=False) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__drift", specs=specs)
+    @retried
     def drift(
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:

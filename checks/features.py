@@ -9,6 +9,7 @@ from checks.evidence import check_spec, proven
 from ml_assets.services.claims import KEEPS_CONTRACT
 from ml_assets.services.proofs import features as proofs
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.dbt.build import Dbt
 from resources.ledger.ledger import Ledger
 from resources.store.snapshots import Snapshots
@@ -24,6 +25,7 @@ def _dbt_tests(product: Product) -> dg.AssetChecksDefinition:
     specs = [check_spec(product, "features", name, "A data test of the dbt project.", blocking=True) for name in proof.claims]
 
     @dg.multi_asset_check(name=f"{product.name}__dbt_tests", specs=specs)
+    @retried
     def dbt_tests(
         context: dg.AssetCheckExecutionContext,
         ledger: dg.ResourceParam[Ledger],
@@ -39,6 +41,7 @@ def _keeps_contract(product: Product) -> dg.AssetChecksDefinition:
     spec = check_spec(product, "features", KEEPS_CONTRACT, "The features keep the Features contract.", blocking=True)
 
     @dg.multi_asset_check(name=f"{product.name}__keeps_contract", specs=[spec])
+    @retried
     def keeps_contract(
         context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], snapshots: dg.ResourceParam[Snapshots]
     ) -> Iterator[dg.AssetCheckResult]:

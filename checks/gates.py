@@ -12,6 +12,7 @@ from ml_assets.services.evidence import Finding, Proof
 from ml_assets.services.stale_evaluations import stale_evaluations
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key
+from resources.dagster_retries import retried
 from resources.ledger.decisions import Decisions
 from resources.lineage import Lineage
 
@@ -29,6 +30,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     proof = Proof("evaluation", tuple(spec.name for spec in specs), (f"{__name__}:_find",))
 
     @dg.multi_asset_check(name=f"{product.name}__gates", specs=specs)
+    @retried
     def gates(context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.AssetCheckResult]:
         evaluation = lineage.ledger.current(product.name, "evaluation", partition_of(context))
         excuse = _excused(lineage, product, evaluation) if evaluation else ""

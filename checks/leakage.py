@@ -9,6 +9,7 @@ from checks.evidence import check_spec, proven
 from ml_assets.services.claims import NO_LEAKAGE
 from ml_assets.services.proofs import leakage as proofs
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.dbt.build import Dbt
 from resources.lineage import Lineage
 
@@ -19,6 +20,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     spec = check_spec(product, "features", NO_LEAKAGE, about, blocking=True)
 
     @dg.multi_asset_check(name=f"{product.name}__no_leakage", specs=[spec])
+    @retried
     def no_leakage(
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], dbt: dg.ResourceParam[Dbt]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -9,6 +9,7 @@ from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.evidence import Finding
 from ml_assets.services.proofs.release import CLAIMS, PROOF, intact, unseen
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
 
@@ -17,6 +18,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     specs = [check_spec(product, "release", claim, about, blocking=True) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__release_checks", specs=specs)
+    @retried
     def release_checks(
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -8,6 +8,7 @@ from checks.evidence import check_spec, proven
 from ml_assets.core.plausibility.claims import CLAIMS
 from ml_assets.services.proofs.plausible import PLAUSIBLE, compared_with, is_plausible
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
 
@@ -18,6 +19,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     specs = [check_spec(product, "features", claim, about, blocking=claim in holding) for claim, about in CLAIMS.items()]
 
     @dg.multi_asset_check(name=f"{product.name}__plausible", specs=specs, can_subset=False)
+    @retried
     def plausible(
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:

@@ -19,6 +19,7 @@ from ml_assets.errors import MlAssetsError
 from ml_assets.services.claims import REPRODUCIBLE
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.ledger.ledger import Ledger
 from resources.settings import Settings
 
@@ -36,10 +37,11 @@ class NotTried(MlAssetsError):
 
 def build(product: Product) -> list[dg.AssetChecksDefinition]:
     """The reproduction check of a release."""
-    about = "The model comes out of its recorded features again, with the same predictions."
+    about = "A rebuild from its recorded features gives the same model and the same predictions."
     spec = check_spec(product, "release", REPRODUCIBLE, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__reproducible", specs=[spec])
+    @retried
     def reproducible(
         context: dg.AssetCheckExecutionContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:
@@ -69,5 +71,5 @@ def _finding(outcome: dict[str, Any]) -> Finding:
         return Finding(REPRODUCIBLE, False, "the same model gives other scores", details=details)
     causes = "; ".join(f"{cause['kind']}: {cause['told']}" for cause in first["causes"])
     is_declared = not OF_ITSELF & {cause["kind"] for cause in first["causes"]}
-    description = f"{first['stage']} {first['partition']} comes out otherwise: {causes}"
+    description = f"{first['stage']} {first['partition']} differs: {causes}"
     return Finding(REPRODUCIBLE, False, description, "WARN" if is_declared else "ERROR", details)

@@ -20,6 +20,7 @@ from ml_assets.core.release.promotion import Move, back
 from ml_assets.services.claims import ROLLBACK_DRILL
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.endpoints.moves import Endpoints, moves_of, recalled_bundles
 from resources.ledger.ledger import Ledger
 from resources.scratch_lineage import ledger_copy
@@ -48,6 +49,7 @@ def build(product: Product) -> list[dg.AssetChecksDefinition]:
     spec = check_spec(product, "endpoint/production", ROLLBACK_DRILL, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__rollback_drill", specs=[spec])
+    @retried
     def rollback_drill(
         context: dg.AssetCheckExecutionContext,
         ledger: dg.ResourceParam[Ledger],

@@ -15,6 +15,7 @@ from ml_assets.services.claims import ANSWERS_EQUAL_OFFLINE as SMOKE
 from ml_assets.services.claims import LATENCY_HOLDS
 from ml_assets.services.evidence import Finding, Proof
 from ml_assets.spec.product import Product
+from resources.dagster_retries import retried
 from resources.endpoints.moves import Endpoints, as_pointer
 from resources.ledger.records import Record
 from resources.lineage import Lineage
@@ -39,6 +40,7 @@ def _tried_in_staging(product: Product) -> dg.AssetChecksDefinition:
         specs.append(check_spec(product, "endpoint/staging", LATENCY_HOLDS, about, blocking=True))
 
     @dg.multi_asset_check(name=f"{product.name}__tried_in_staging", specs=specs, can_subset=True)
+    @retried
     def tried_in_staging(
         context: dg.AssetCheckExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.AssetCheckResult]:
@@ -119,7 +121,10 @@ def _answers_as_recorded(product: Product) -> dg.AssetChecksDefinition:
     spec = check_spec(product, "endpoint/production", RECORDED, about, blocking=False)
 
     @dg.multi_asset_check(name=f"{product.name}__answers_as_recorded", specs=[spec])
-    def answers_as_recorded(endpoints: dg.ResourceParam[Endpoints]) -> Iterator[dg.AssetCheckResult]:
+    @retried
+    def answers_as_recorded(
+        context: dg.AssetCheckExecutionContext, endpoints: dg.ResourceParam[Endpoints]
+    ) -> Iterator[dg.AssetCheckResult]:
         yield result(product, "endpoint/production", _recorded(endpoints, product))
 
     return answers_as_recorded

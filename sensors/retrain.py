@@ -1,11 +1,12 @@
 """The sensor that launches trainings which `retrain:` asks for and no delivery has launched: by a schedule, or because one was
-held back until now."""
+held back until now. Where it asks for a candidate that was evaluated already, that is recorded and nothing is launched."""
 
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from ml_assets.services.automation.policy import due_training
+from ml_assets.services.automation.satisfied import record_satisfied, satisfied_by
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
 
@@ -26,6 +27,8 @@ def build(product: Product) -> dg.SensorDefinition:
         trigger = due_training(lineage.ledger, context.instance, product, datetime.now(UTC))
         if isinstance(trigger, str):
             return dg.SkipReason(trigger)
+        if there := satisfied_by(lineage, product, trigger.partition):
+            return dg.SkipReason(record_satisfied(lineage, product, trigger, there))
         key = f"{trigger.kind}:{trigger.key}:{trigger.tries}"
         return dg.RunRequest(run_key=key, partition_key=trigger.partition, tags=trigger.tags)
 

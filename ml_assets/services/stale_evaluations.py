@@ -38,7 +38,7 @@ class Staleness:
     def consequence(self) -> str:
         """The consequence, and the next command."""
         command = f"`ml-assets run {self.product} --partition {self.partition}`"
-        return f"it is not evidence for the code as it is; {command} makes it again"
+        return f"it is not evidence for the current code; {command} rebuilds it"
 
     @property
     def message(self) -> str:

@@ -72,11 +72,11 @@ def bring_up_to_date(
     return items
 
 
-def stale_of_path(lineage: Lineage, product: Product, partition: str) -> tuple[list[Item], list[Item]]:
-    """The stale snapshots of the partition's path and of all that it reads, which a run of it rebuilds; and the other stale ones,
-    which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
+def stale_of_path(lineage: Lineage, product: Product, partition: str, *, until: str = PATH[-1]) -> tuple[list[Item], list[Item]]:
+    """The stale snapshots of the partition's path up to a stage, and of all that it reads, which a run of it rebuilds; and the
+    other stale ones, which such a run leaves alone. Deliveries that were not read yet and which release serves are left aside."""
     needed = _needed(product, partition, is_trained=True)
-    stale = stale_before(lineage, product, PATH[-1])
+    stale = stale_before(lineage, product, until)
     included = [item for item in stale if item.partition == partition or (item.stage, item.partition) in needed]
     return included, [item for item in stale if item not in included]
 

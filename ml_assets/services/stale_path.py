@@ -68,4 +68,4 @@ def _summary(lineage: Lineage, product: Product, partition: str, included: Seque
         return f"nothing to do, neither its path nor what it reads is stale{left}"
     reads = sum(item.partition != partition for item in included)
     cost = estimated_cost(lineage.ledger, product, included)
-    return f"{len(included)} stale snapshots are made again, {reads} of them what it reads; {cost}{left}"
+    return f"{len(included)} stale snapshots are rebuilt, {reads} of them what it reads; {cost}{left}"

@@ -1,7 +1,8 @@
 """The sections of product.yaml about what is done by itself: deliveries taken, runs retried, models trained, inputs rebuilt."""
 
 import re
-from calendar import monthrange
+from calendar import month_abbr, monthrange
+from collections.abc import Mapping
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -9,20 +10,46 @@ from pydantic import Field, field_validator, model_validator
 from ml_assets.spec.base_section import Section
 from ml_assets.spec.time_zones import known_zone
 
-_CRON = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
-"""What each field of a cron expression may be."""
+_WEEKDAYS = {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))}
+_MONTHS = {name.lower(): number for number, name in enumerate(month_abbr) if name}
+_CRON: tuple[tuple[int, int, Mapping[str, int]], ...] = (
+    (0, 59, {}),
+    (0, 23, {}),
+    (1, 31, {}),
+    (1, 12, _MONTHS),
+    (0, 7, _WEEKDAYS),
+)
+"""The allowed numbers of each field of a cron expression, and the names that stand for some of them."""
+_SHORT = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually")
 _LEAP_YEAR = 2024
 
 
-def _is_in(field: str, allowed: tuple[int, int]) -> bool:
-    """Whether a field is a list of numbers, ranges and steps (`*`, `5`, `1-5`, `*/15`) within what is allowed."""
-    parts = [re.fullmatch(r"(?:\*|(\d+)(?:-(\d+))?)(?:/([1-9]\d*))?", part) for part in field.split(",")]
-    ranges = [[int(number) for number in part.groups()[:2] if number] for part in parts if part]
-    return (
-        all(parts)
-        and all(allowed[0] <= number <= allowed[1] for numbers in ranges for number in numbers)
-        and ranges == [*map(sorted, ranges)]
-    )
+def _is_cron(cron: str) -> bool:
+    """Whether it is a cron expression that comes some time: five fields, or a short form. The day may be `L`, the last of a
+    month, and a weekday like `mon#1`, the first of its kind."""
+    if cron.lower() in _SHORT:
+        return True
+    fields = cron.lower().split()
+    if len(fields) != len(_CRON):
+        return False
+    fields[2] = "31" if fields[2] == "l" and fields[3] == "*" else fields[2]
+    fields[4] = re.sub(r"(?<=[a-z\d])#[1-5](?=,|$)", "", fields[4])
+    return all(map(_is_in, fields, _CRON)) and _ever_comes(fields[2], fields[3])
+
+
+def _is_in(field: str, allowed: tuple[int, int, Mapping[str, int]]) -> bool:
+    """Whether a field is a list of numbers, names, ranges and steps (`*`, `5`, `mon-fri`, `*/15`) within what is allowed."""
+    low, high, names = allowed
+    parts = [re.fullmatch(r"(?:\*|(\d+|[a-z]{3})(?:-(\d+|[a-z]{3}))?)(?:/([1-9]\d*))?", part) for part in field.split(",")]
+    for part in parts:
+        if part is None:
+            return False
+        ends = [names.get(end, int(end) if end.isdigit() else -1) for end in part.groups()[:2] if end]
+        if len(ends) == 2 and part.group(2) == "sun":
+            ends[1] = 7
+        if not all(low <= end <= high for end in ends) or ends != sorted(ends):
+            return False
+    return True
 
 
 def _ever_comes(day: str, month: str) -> bool:
@@ -78,10 +105,11 @@ class RetrainSpec(Section):
     @field_validator("cron")
     @classmethod
     def _is_a_schedule(cls, cron: str | None) -> str | None:
-        fields = (cron or "").split()
-        is_whole = len(fields) == len(_CRON) and all(map(_is_in, fields, _CRON)) and _ever_comes(fields[2], fields[3])
-        if cron is not None and not is_whole:
-            raise ValueError(f"'{cron}' is not a cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1'")
+        if cron is not None and not _is_cron(cron):
+            raise ValueError(
+                f"'{cron}' is not a cron expression; write minute, hour, day, month and weekday, like '0 6 * * 1' or "
+                f"'0 6 * * mon-fri', or {', '.join(_SHORT[:4])}, …"
+            )
         return cron
 
     @field_validator("timezone")

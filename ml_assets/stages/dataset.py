@@ -12,6 +12,7 @@ from ml_assets.services.build_snapshots import make_dataset
 from ml_assets.services.dagster_ui.snapshot_metadata import tables_shown
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized, partitions_def
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
 
@@ -23,6 +24,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     ]
 
     @dg.multi_asset(name=f"{product.name}__dataset", specs=specs, partitions_def=partitions_def(product))
+    @retried
     def dataset(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         for result in make_dataset(lineage, product, context.partition_key, run=context.run.run_id):
             yield materialized(product, result, tables_shown(lineage.snapshots, product, result.manifest))

@@ -14,6 +14,7 @@ from ml_assets.services.notify_server import notify_server
 from ml_assets.services.promotion_policy import withheld_by_commit
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration
+from resources.dagster_retries import retried
 from resources.endpoints.moves import Endpoints, moves_of
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -42,6 +43,7 @@ def _staging(product: Product) -> dg.AssetsDefinition:
     description = "The release that serves in staging, where it is tried over HTTP."
 
     @dg.asset(**declaration(product, "endpoint/staging", description, after="release", kinds={"http"}))
+    @retried
     def endpoint_staging(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], endpoints: dg.ResourceParam[Endpoints]
     ) -> dg.MaterializeResult[Any]:
@@ -68,6 +70,7 @@ def _production(product: Product) -> dg.AssetsDefinition:
     description = "The release that serves in production."
 
     @dg.asset(**declaration(product, "endpoint/production", description, after="endpoint/staging", kinds={"http"}))
+    @retried
     def endpoint_production(
         context: dg.AssetExecutionContext,
         lineage: dg.ResourceParam[Lineage],

@@ -20,6 +20,7 @@ from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
 from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
+from resources.dagster_retries import retried
 from resources.ledger.budget import Budget, Look, WindowRetired
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -34,6 +35,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "evaluation", description, kinds={"catboost"})
 
     @dg.asset(**described, output_required=False, check_specs=[_window_check(product)])
+    @retried
     def evaluation(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[_Result]:

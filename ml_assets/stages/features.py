@@ -12,6 +12,7 @@ from ml_assets.services.evidence import Finding
 from ml_assets.services.stale_inputs import RebuildListener, bring_up_to_date
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration, materialized
+from resources.dagster_retries import retried
 from resources.dbt.build import Dbt
 from resources.landing import Landing
 from resources.lineage import Lineage, Made
@@ -24,6 +25,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "features", description, kinds={"dbt", "duckdb", "parquet"})
 
     @dg.asset(**described, metadata=models_shown(product))
+    @retried
     def features(
         context: dg.AssetExecutionContext,
         lineage: dg.ResourceParam[Lineage],

@@ -22,6 +22,7 @@ from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.ledger.triggers import frozen
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -41,6 +42,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     described = declaration(product, "model", "The candidate, a CatBoost model.", kinds={"catboost"})
 
     @dg.asset(**described, output_required=False)
+    @retried
     def model(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], settings: dg.ResourceParam[Settings]
     ) -> Iterator[dg.MaterializeResult[Any]]:

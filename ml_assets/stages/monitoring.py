@@ -12,6 +12,7 @@ from ml_assets.services.dagster_ui.metadata import pictures, plots, small_table
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.store.snapshots import Snapshots
 
@@ -22,6 +23,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "Data drift, prediction drift and realised metrics of the release that served."
 
     @dg.asset(**declaration(product, "monitoring", description, kinds={"polars"}), output_required=False)
+    @retried
     def monitoring(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.monitoring import Served, build
 

@@ -9,6 +9,7 @@ from ml_assets.core.lineage.facts import PredictionsFacts
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 
 
@@ -17,6 +18,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "Batch scores of the release that served, by its own features, as its log has them."
 
     @dg.asset(**declaration(product, "predictions", description, kinds={"catboost", "parquet"}), output_required=False)
+    @retried
     def predictions(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         from ml_assets.builders.monitoring import Served
         from ml_assets.builders.predictions import build

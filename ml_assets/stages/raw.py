@@ -9,6 +9,7 @@ from ml_assets.services.build_snapshots import make_raw, make_reference
 from ml_assets.services.dagster_ui.snapshot_metadata import tables_shown
 from ml_assets.spec.product import Product
 from resources.dagster_assets import declaration, materialized
+from resources.dagster_retries import retried
 from resources.landing import Landing
 from resources.lineage import Lineage
 from resources.settings import Settings
@@ -19,6 +20,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     """The raw asset of the product and, if it has reference tables, its reference asset."""
 
     @dg.asset(**declaration(product, "raw", "Rows as the source delivered them.", kinds={"polars", "parquet"}))
+    @retried
     def raw(
         context: dg.AssetExecutionContext,
         lineage: dg.ResourceParam[Lineage],
@@ -38,6 +40,7 @@ def _reference(product: Product) -> dg.AssetsDefinition:
     description = "Reference tables that keep the contract; redelivered when they change."
 
     @dg.asset(**declaration(product, "reference", description, kinds={"polars", "parquet", "pandera"}))
+    @retried
     def reference(
         context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage], landing: dg.ResourceParam[Landing]
     ) -> dg.MaterializeResult[Any]:

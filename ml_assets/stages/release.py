@@ -13,6 +13,7 @@ from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration, materialized
+from resources.dagster_retries import retried
 from resources.ledger.decisions import Decisions
 from resources.lineage import Lineage
 
@@ -27,6 +28,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "An immutable bundle with its evidence."
 
     @dg.asset(**declaration(product, "release", description, kinds={"catboost"}), output_required=False)
+    @retried
     def release(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "release", key)

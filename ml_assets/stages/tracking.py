@@ -7,12 +7,10 @@ import dagster as dg
 from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.spec.product import Product
 from resources.dagster_assets import INFORMS, declaration, materialized
+from resources.dagster_retries import retried
 from resources.lineage import Lineage
 from resources.settings import Settings
 from resources.tracking.mlflow_catalogue import Catalogue
-
-RETRIES = dg.RetryPolicy(max_retries=2, delay=1)
-"""MLflow may be a server, and busy."""
 
 
 def build(product: Product) -> list[dg.AssetsDefinition]:
@@ -20,7 +18,8 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     description = "The MLflow run of an evaluation and the registered version of its release. It informs and decides nothing."
     described = declaration(product, "tracking", description, kinds={"mlflow"})
 
-    @dg.asset(**described, op_tags=INFORMS["tracking"], retry_policy=RETRIES)
+    @dg.asset(**described, op_tags=INFORMS["tracking"])
+    @retried
     def tracking(
         context: dg.AssetExecutionContext,
         lineage: dg.ResourceParam[Lineage],

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Event, Lock, Thread
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
@@ -60,6 +61,15 @@ def expired(engine: Engine, run: str) -> float | None:
     return silent if silent > EXPIRED_SECONDS else None
 
 
+def left_by_a_dead_process(engine: Engine, run: str) -> bool:
+    """Whether the process that held the lease of a run was one of this machine and is dead: nobody has to wait for the lease
+    then. False where that cannot be seen from here."""
+    with engine.connect() as connection:
+        holder = connection.scalar(select(schema.leases.c.holder).where(schema.leases.c.run == run))
+    place, _, pid = str(holder or "").rpartition(":")
+    return bool(place) and place == _here() and not _is_alive(int(pid))
+
+
 def is_known(engine: Engine, run: str) -> bool:
     """Whether the run ever held a lease."""
     with engine.connect() as connection:
@@ -88,9 +98,32 @@ def _take(engine: Engine, run: str) -> None:
     with engine.begin() as connection:
         refuse_revoked(connection, run)
         connection.execute(delete(schema.leases).where(columns.renewed_at < now - KEPT_SECONDS))
-        row = {"holder": f"{socket.gethostname()}:{os.getpid()}", "renewed_at": now}
+        row = {"holder": f"{_here()}:{os.getpid()}", "renewed_at": now}
         if connection.execute(update(schema.leases).where(columns.run == run).values(**row)).rowcount == 0:
             connection.execute(insert(schema.leases).values(run=run, is_revoked=0, **row))
+
+
+def _here() -> str:
+    """Where a process number says something: this machine since it was started, and of it the processes that see each other."""
+    boot, namespace = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if not (boot.is_file() and namespace.exists()):
+        return socket.gethostname()
+    return f"{socket.gethostname()} {boot.read_text().strip()} {namespace.readlink()}"
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and that its parent has not asked about does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:  # it ended a moment ago, or this system has no such file
+        return not stat.parent.parent.is_dir()
 
 
 def _renew_until(engine: Engine, run: str, stop: Event) -> None:

@@ -192,9 +192,30 @@ class RemoteBlobs:
         return self.cache.locate(digest)
 
     def digests(self) -> Iterator[str]:
-        """The digests of all remote blobs, in order."""
-        for name in sorted(self.filesystem.find(self.root)):
+        """The digests of all remote blobs, in order. Raises what the driver raises where the store is away: an empty listing
+        would call everything in it lost."""
+        names = self._listed(self.root) if _omits_errors(self.filesystem) else self.filesystem.find(self.root)
+        for name in sorted(names):
             yield name.rsplit("/", 1)[-1]
+
+    def _listed(self, folder: str) -> list[str]:
+        try:
+            entries = self.filesystem.ls(folder, detail=True)
+        except FileNotFoundError:
+            return []
+        files = [entry["name"] for entry in entries if entry["type"] != "directory"]
+        folders = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
+        return files + [name for inner in folders for name in self._listed(inner)]
+
+
+def _omits_errors(filesystem: Any) -> bool:
+    """Whether a driver lists by fsspec's own walk, which passes over every folder that cannot be listed."""
+    from fsspec.asyn import AsyncFileSystem
+    from fsspec.spec import AbstractFileSystem
+
+    driver = type(filesystem)
+    is_own = getattr(driver, "_find", None) not in (None, AsyncFileSystem._find)
+    return driver.find is AbstractFileSystem.find and not is_own
 
 
 @dataclass(frozen=True)

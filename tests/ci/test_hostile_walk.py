@@ -54,7 +54,7 @@ CASES = {
         "rows = pl.concat([rows, rows.with_columns(id=pl.col('id') + ' again')]); scores = pl.concat([scores, scores])",
         "",
         "ACCEPT",
-        "every score came out equal",
+        "every score is equal",
     ),
     "rows twice": ("rows, scores = pl.concat([rows, rows]), pl.concat([scores, scores])", "", "REJECT", "repeats the key id"),
     "no table": ("", "(out / 'scores.parquet').write_bytes(b'PAR1')", "REJECT", "scores.parquet: is not a table"),

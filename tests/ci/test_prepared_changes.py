@@ -147,7 +147,7 @@ PREPARED = {
         0,
         "ACCEPT",
         {SQL: "changed"},
-        "shop: every score came out equal",
+        "shop: every score is equal",
     ),
     "documentation": Prepared((), 0, "UNCHANGED", {}, "nothing that decides", compares=False),
     "a changed label": Prepared(

@@ -53,3 +53,16 @@ def test_it_says_of_an_empty_home_that_nothing_was_read(tmp_path: Path) -> None:
         "trouble    none",
         "stale      nothing",
     ]
+
+
+def test_the_page_shows_the_same_and_every_partition(home: Home, tmp_path: Path) -> None:
+    file = tmp_path / "build" / "status.html"
+    printed = ml_assets(home, "status", "shop", "--html", str(file))
+    html, release = file.read_text(), home.get("release", SECOND).facts["release"]
+    assert f"production: {release}" in printed
+    assert f"release {release} in production since " in html
+    assert f"shop {THIRD}: the delivery is refused, and nothing of it is used: " in html
+    assert all(f"<td>{day}</td>" in html for day in (FIRST, SECOND, THIRD))
+    assert f"<td>{release} (promoted)</td>" in html
+    assert 'aria-label="roc_auc on unseen rows"' in html
+    assert f"{SECOND}: candidate 0." in html

@@ -184,7 +184,7 @@ def test_the_checks_reproduce_and_tell_a_declared_change_from_a_model_that_is_no
     copy.edit("product.yaml", (r"seed: 7", "seed: 8"))
     outcome = reproduced(copy)
     assert (outcome.passed, outcome.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert outcome.description == f"model {THIRD} comes out otherwise: seed: seed 7 -> 8"
+    assert outcome.description == f"model {THIRD} differs: seed: seed 7 -> 8"
     copy.edit("product.yaml", (r"seed: 8", "seed: 7"))
     members = copy.space.snapshots.open(copy.get("features", FIRST).snapshot).members
     damage(copy.folder / "store" / members["features.parquet"][:2] / members["features.parquet"], at=100)

@@ -16,7 +16,7 @@ from tests.support.homes.small_home import DAYS, small_home
 pytestmark = pytest.mark.timeout(600)
 FIRST, SECOND, THIRD = DAYS
 CAUSE = "product.yaml: model.iterations 5 -> 6"
-NO_EVIDENCE = f"it is not evidence for the code as it is; `ml-assets run flights --partition {THIRD}` makes it again"
+NO_EVIDENCE = f"it is not evidence for the current code; `ml-assets run flights --partition {THIRD}` rebuilds it"
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +119,7 @@ def test_run_stale_makes_the_newest_path_and_what_it_reads_again_and_asks_no_old
     done = command(days, "run", "flights", "--stale")
     assert done.exit_code == 0, done.output
     first, *causes = done.output.splitlines()
-    assert "stale snapshots are made again" in first
+    assert "stale snapshots are rebuilt" in first
     assert "CPU seconds by recorded times" in first
     assert "no older test window is asked again" in first
     assert [line for line in causes if line.endswith(CAUSE)]

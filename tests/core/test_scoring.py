@@ -52,7 +52,7 @@ def test_any_number_scores_the_same_in_both_forms(models: dict[str, bytes], numb
     "harm", [lambda whole: whole[:-1], lambda whole: whole[:7], lambda whole: b"", lambda whole: b"X" + whole[1:]]
 )
 def test_what_is_no_whole_model_never_reaches_catboost(models: dict[str, bytes], harm: Callable[[bytes], bytes]) -> None:
-    with pytest.raises(ScoringError, match="no whole CatBoost model"):
+    with pytest.raises(ScoringError, match="not a whole CatBoost model"):
         load_model(harm(models["binary"]), "binary")
 
 

@@ -121,6 +121,8 @@ def write(home: Path) -> Workspace:
     space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **trigger))
     triggers.freeze(space.ledger, "trains", until=datetime(2013, 6, 1, tzinfo=UTC), by=" ann ", reason="holidays")
     acceptances.accept(space.ledger, raw, by=" ann ", reason="it was a strike")
+    there: Any = {**trigger, "run": "", "satisfied_by": "release 2013-03.22222222"}
+    space.ledger.append("trigger", TriggerRecord(product="trains", partition="2013-03", **there))
     kept: Any = {"why": "worse by 30 units", "partitions": ("2013-04",), "claims": {"not_worse": {"effect": -0.1, "units": 30}}}
     over: Any = {"promotion": "8" * 64, "bundle": "b" * 64, "release": "2013-03.22222222", "replaced": "a" * 64}
     probations.end(space.ledger, ProbationRecord(product="trains", outcome="broken", **over, **kept))

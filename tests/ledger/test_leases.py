@@ -1,5 +1,8 @@
 """A run that renews no lease is ended, and nothing more of it is recorded; one that lives is ended by no clock."""
 
+import socket
+import subprocess
+import sys
 import time
 
 import dagster as dg
@@ -10,6 +13,7 @@ from ml_assets.services.automation.dead_runs import GRACE_SECONDS, end_dead_runs
 from ml_assets.spec.product import Product
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
+from resources.settings import ROOT
 from tests.support.records import manifest
 
 RUN = "5" * 32
@@ -38,7 +42,7 @@ def silent_for(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
 def test_a_lease_is_renewed_while_its_run_lives(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leases, "RENEW_SECONDS", 0.05)
     monkeypatch.setattr(leases, "EXPIRED_SECONDS", 1.0)
-    with leases.held(ledger.engine, RUN), leases.held(ledger.engine, RUN):
+    with leases.hold(ledger.engine, RUN), leases.hold(ledger.engine, RUN):
         for _ in range(4):
             time.sleep(0.5)
             assert leases.expired(ledger.engine, RUN) is None
@@ -50,7 +54,7 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_partition_is_no_longer_bus
     product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     instance = started(product)
-    with leases.held(ledger.engine, RUN):
+    with leases.hold(ledger.engine, RUN):
         assert not end_dead_runs(ledger, instance, product)
     silent_for(monkeypatch, 50)
     (ended,) = end_dead_runs(ledger, instance, product)
@@ -59,6 +63,35 @@ def test_a_run_whose_process_is_gone_is_ended_and_its_partition_is_no_longer_bus
     assert run is not None
     assert run.status == dg.DagsterRunStatus.FAILURE
     assert not end_dead_runs(ledger, instance, product)
+
+
+def test_a_run_whose_process_was_killed_on_this_machine_is_ended_without_waiting_for_its_lease(
+    product: Product, ledger: Ledger
+) -> None:
+    command = (
+        "import sys, time; from resources.ledger import leases; from resources.ledger.database import open_database\n"
+        f"with leases.hold(open_database({ledger.url!r}), {RUN!r}): print('held', flush=True); time.sleep(600)"
+    )
+    instance = started(product)
+    with subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"held\n"
+        assert not end_dead_runs(ledger, instance, product), "it lives"
+        process.kill()
+        while not leases.left_by_a_dead_process(ledger.engine, RUN):
+            time.sleep(0.01)  # dead, and not waited for
+    (ended,) = end_dead_runs(ledger, instance, product)
+    assert ended == "run 55555555 of 2013-01: its process is gone: it was killed, or the machine ended it"
+
+
+def test_a_process_of_another_machine_is_not_taken_for_dead(
+    product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instance = started(product)
+    with leases.hold(ledger.engine, RUN):
+        monkeypatch.setattr(leases, "_is_alive", lambda _: False)
+        monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
+        assert not end_dead_runs(ledger, instance, product)
 
 
 def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,13 +105,13 @@ def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger:
 def test_a_training_of_hours_is_ended_by_no_clock(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     instance = started(product)
     silent_for(monkeypatch, 7200)
-    with leases.held(ledger.engine, RUN):
+    with leases.hold(ledger.engine, RUN):
         assert not end_dead_runs(ledger, instance, product)
 
 
 def test_nothing_of_a_run_that_was_taken_for_dead_is_recorded(workspace: Workspace, ledger: Ledger) -> None:
     zombie = Ledger(workspace.settings.ledger, head_checkpoint=workspace.settings.ledger_head, run=RUN)
-    with leases.held(ledger.engine, RUN):
+    with leases.hold(ledger.engine, RUN):
         zombie.append("refusal", {"product": "trains", "reasons": ["it lives"]})
         leases.revoke(ledger.engine, RUN)
         before = len(ledger.entries())
@@ -86,16 +119,16 @@ def test_nothing_of_a_run_that_was_taken_for_dead_is_recorded(workspace: Workspa
             zombie.append("refusal", {"product": "trains", "reasons": ["it lives"]})
         with pytest.raises(leases.LeaseLost):
             zombie.publish(manifest("raw", stage="raw", partition="2013-01"), run=RUN)
-    with pytest.raises(leases.LeaseLost), leases.held(ledger.engine, RUN):
+    with pytest.raises(leases.LeaseLost), leases.hold(ledger.engine, RUN):
         pass
     assert len(ledger.entries()) == before
 
 
 def test_old_leases_are_forgotten(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    with leases.held(ledger.engine, RUN):
+    with leases.hold(ledger.engine, RUN):
         pass
     silent_for(monkeypatch, leases.KEPT_SECONDS + 1)
-    with leases.held(ledger.engine, "6" * 32):
+    with leases.hold(ledger.engine, "6" * 32):
         assert not leases.is_known(ledger.engine, RUN)
 
 

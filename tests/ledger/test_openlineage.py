@@ -112,7 +112,7 @@ def test_an_export_can_be_repeated(months: Months, events: list[Event], tmp_path
 
 def official() -> dict[str, type]:
     """The client's types, made from the official schema, by the address that they publish."""
-    modules = [import_module(f"{generated.__name__}.{found.name}") for found in pkgutil.iter_modules(generated.__path__)]
+    modules = [import_module(f"{generated.__name__}.{module.name}") for module in pkgutil.iter_modules(generated.__path__)]
     types = [t for module in modules for t in vars(module).values() if isinstance(t, type) and attr.has(t)]
     return {t._get_schema(): t for t in types if "_get_schema" in vars(t)}
 

@@ -103,7 +103,7 @@ def test_a_person_lets_it_go_on_and_no_window_that_may_have_been_asked_opens_aga
     assert space.ledger.holds(head_checkpoint.read(space.settings.ledger_head) or head_checkpoint.Head(0, ""))
     verified = invoke(space, "verify")
     assert verified.exit_code == 0, verified.output
-    assert "an older copy goes on here: what came after entry 2 was lost, by ann: 'the disk is gone'" in verified.output
+    assert "an older copy continues here: what came after entry 2 was lost, by ann: 'the disk is gone'" in verified.output
 
 
 def test_it_is_recognised_again_after_a_restoration(space: Workspace, product: Product) -> None:

@@ -56,7 +56,7 @@ def test_it_waits_for_the_commit_and_launches_what_became_stale_once(idle: Deplo
     assert "launched: " in limited[0].progress
     assert "goes on or succeeded before: " in limited[1].progress
     assert f"flights {THIRD}: " in limited[0].progress.splitlines()[1]
-    assert "stale snapshots are made again" in limited[0].progress.splitlines()[1]
+    assert "stale snapshots are rebuilt" in limited[0].progress.splitlines()[1]
     assert "model.iterations 5 -> 6" in limited[0].progress.splitlines()[1]
 
     passed = idle.deploy("--commit", before, "--timeout", "0")

@@ -171,7 +171,7 @@ def test_an_override_lets_it_answer_after_a_second_person_and_is_told_everywhere
     assert (release.facts["override"]["by"], release.facts["override"]["reason"]) == ("anna", WHO["reason"])
     assert done["waits"] == {
         release.facts["release"]: "waits for approval by a second person as well as anna: "
-        "anna overrode a REJECT, and four eyes are asked for"
+        "anna overrode a REJECT, and four eyes are required"
     }
     assert b"Overridden by anna" in turned_down.home.space.snapshots.read(release.snapshot, "card.md")
     assert "somebody" not in turned_down.job("approve", {"release": turned_down.release, **WHO})

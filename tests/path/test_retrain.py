@@ -16,7 +16,8 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.audit.questions import Audit
 from ml_assets.services.automation.causes import causes
 from ml_assets.services.automation.outbox import record, recorded
-from ml_assets.services.automation.policy import Trigger, due_training, record_trigger, trains_with_data
+from ml_assets.services.automation.policy import Trigger, due_training, last_tick, record_trigger, trains_with_data
+from ml_assets.services.automation.satisfied import record_satisfied
 from ml_assets.spec.product import Product, ProductError, load
 from resources.ledger import triggers
 from tests.support import trains
@@ -186,6 +187,10 @@ def test_nothing_is_trained_while_a_product_is_frozen(
         ("retrain: {on: [schedule], cron: '0 25 * * 1'}", "'0 25 * * 1' is not a cron expression"),
         ("retrain: {on: [schedule], cron: '0 6 5-1 * *'}", "'0 6 5-1 * *' is not a cron expression"),
         ("retrain: {on: [schedule], cron: '0 6 31 2,4 *'}", "'0 6 31 2,4 *' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * * moon'}", "'0 6 * * moon' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * * fri-mon'}", "'0 6 * * fri-mon' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '0 6 * mon *'}", "'0 6 * mon *' is not a cron expression"),
+        ("retrain: {on: [schedule], cron: '@sometimes'}", "'@sometimes' is not a cron expression"),
         ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Europe}", "'Europe' is not a time zone"),
         ("retrain: {on: [schedule], cron: '0 6 * * 1', timezone: Berlin}", "'Berlin' is not a time zone"),
     ],
@@ -206,25 +211,33 @@ def monitored(space: Workspace, partition: str, claim: str, *, passed: bool, **v
     space.ledger.add_evidence(subject=monitoring.id, claim=claim, passed=passed, details=details, run="r")
 
 
-def test_an_alarm_of_drift_trains_once_for_a_partition_and_a_watch_does_not(tmp_path: Path, workspace: Workspace) -> None:
+def test_an_alarm_of_drift_trains_once_on_the_rows_that_sounded_it_and_a_watch_does_not(
+    tmp_path: Path, workspace: Workspace
+) -> None:
     product = declared(tmp_path, "retrain: {on: [drift]}")
     with_features(workspace, "2013-01", "2013-02", "2013-03")
     monitored(workspace, "2013-02", "columns_stable", passed=False, state="watch")
     assert wanted_training(workspace, product) == "retrain: asks for nothing new"
     monitored(workspace, "2013-03", "score_stable", passed=False, state="alarm")
-    trigger = wanted_training(workspace, product)
-    assert isinstance(trigger, Trigger)
-    assert (trigger.partition, trigger.kind, trigger.key) == ("2013-03", "drift", "2013-03")
-    assert trigger.why == "score_stable of 2013-03"
-    record_trigger(
-        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-03"
+    assert wanted_training(workspace, product) == (
+        "score_stable of 2013-03; training waits for the first partition whose candidate is trained on 2013-03"
     )
-    assert wanted_training(workspace, product) == "retrain: asks for nothing new"
     with_features(workspace, "2013-04")
     monitored(workspace, "2013-04", "columns_stable", passed=False, state="alarm")
+    trigger = wanted_training(workspace, product)
+    assert isinstance(trigger, Trigger)
+    assert (trigger.partition, trigger.kind, trigger.key) == ("2013-04", "drift", "2013-03")
+    assert trigger.why == "score_stable of 2013-03"
+    record_trigger(
+        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-04"
+    )
+    assert "training waits for the first partition whose candidate is trained on 2013-04" in str(
+        wanted_training(workspace, product)
+    )
+    with_features(workspace, "2013-05", "2013-06")
     lasting = wanted_training(workspace, product)
     assert isinstance(lasting, Trigger)
-    assert lasting.key == "2013-04"
+    assert (lasting.partition, lasting.key) == ("2013-06", "2013-04")
 
 
 def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Path, workspace: Workspace) -> None:
@@ -240,7 +253,25 @@ def test_a_realised_metric_that_dropped_in_k_of_n_partitions_trains(tmp_path: Pa
     assert (trigger.kind, trigger.key) == ("loss", "2013-04")
     assert "dropped in 2 of the last 3 partitions: realised_metric_holds of 2013-04" in trigger.why
     monitored(workspace, "2013-05", "realised_metric_holds", passed=True, drop=0.0)
-    assert wanted_training(workspace, product) == "retrain: asks for nothing new", "it holds again"
+    assert wanted_training(workspace, product) == trigger, "it is lost with no partition that holds again before it was answered"
+    record_trigger(
+        workspace.ledger, product, launched(dg.DagsterInstance.ephemeral(), trigger, dg.DagsterRunStatus.STARTED), "2013-05"
+    )
+    assert wanted_training(workspace, product) == "retrain: asks for nothing new"
+
+
+def test_a_reason_that_a_release_satisfies_is_recorded_and_counts_as_no_training(tmp_path: Path, workspace: Workspace) -> None:
+    product = declared(tmp_path, "retrain: {on: [schedule], cron: '* * * * *', at_most: 1, cool_down: 1}")
+    with_features(workspace, "2013-01", "2013-02")
+    trigger = wanted_training(workspace, product)
+    assert isinstance(trigger, Trigger)
+    words = record_satisfied(workspace.lineage, product, trigger, "release 2013-02.0123abcd")
+    assert words.endswith("; satisfied by release 2013-02.0123abcd, which a training now would make again")
+    (entry,) = triggers.triggers(workspace.ledger, "trains")
+    assert (entry.body.run, entry.body.satisfied_by, entry.body.key) == ("", "release 2013-02.0123abcd", trigger.key)
+    assert wanted_training(workspace, product, now=datetime.fromisoformat(entry.at)) == "retrain: asks for nothing new"
+    later = wanted_training(workspace, product, now=datetime.fromisoformat(entry.at) + timedelta(minutes=2))
+    assert isinstance(later, Trigger), "it neither cools down nor counts"
 
 
 def test_a_policy_that_can_never_fail_is_refused(tmp_path: Path) -> None:
@@ -264,3 +295,32 @@ def test_an_alarm_of_drift_is_told_once_while_it_lasts_and_then_that_it_is_over(
     assert recorded_ends() == []
     monitored(workspace, "2013-05", "columns_stable", passed=True, state="stable")
     assert recorded_ends() == [("drift", "2013-03", True)]
+
+
+@pytest.mark.parametrize(
+    ("cron", "tick"),
+    [
+        ("0 6 * * mon", "2030-07-01T04:00"),
+        ("0 6 * * MON-FRI", "2030-07-03T04:00"),
+        ("0 6 * * fri-sun", "2030-06-30T04:00"),
+        ("0 6 * * 7", "2030-06-30T04:00"),
+        ("0 6 * * mon#1", "2030-07-01T04:00"),
+        ("0 6 1 jan *", "2030-01-01T05:00"),
+        ("0 6 L * *", "2030-06-30T04:00"),
+        ("*/15 8-18/2 * * 1,3,fri", "2030-07-03T12:45"),
+        ("@weekly", "2030-06-29T22:00"),
+        ("@daily", "2030-07-02T22:00"),
+    ],
+)
+def test_a_schedule_may_have_names_and_short_forms(tmp_path: Path, cron: str, tick: str) -> None:
+    product = declared(tmp_path, f"retrain: {{on: [schedule], cron: '{cron}', timezone: Europe/Berlin}}")
+    assert f"{last_tick(product, datetime(2030, 7, 3, 13, 0, tzinfo=UTC)):%Y-%m-%dT%H:%M}" == tick
+
+
+@pytest.mark.parametrize("change", [datetime(2030, 3, 31, tzinfo=UTC), datetime(2030, 10, 27, tzinfo=UTC)])
+def test_a_schedule_in_the_hour_that_clocks_skip_or_repeat_comes_once_a_day(tmp_path: Path, change: datetime) -> None:
+    product = declared(tmp_path, "retrain: {on: [schedule], cron: '30 2 * * *', timezone: Europe/Berlin}")
+    moments = [change + timedelta(minutes=10 * number) for number in range(-2 * 144, 3 * 144)]
+    ticks = [last_tick(product, moment) for moment in moments]
+    assert ticks == sorted(ticks)
+    assert len(set(ticks)) == 6, "one before the first moment, and one for each of the five days"

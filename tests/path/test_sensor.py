@@ -313,7 +313,7 @@ def test_what_other_declarations_made_stale_launches_the_newest_partition_once_p
     assert first == again, "Dagster drops a run key that it has seen before"
     assert first.run_key != other.run_key
     assert first.tags["ml-assets/source"] == "aaaaaaaaaa"
-    assert "stale snapshots are made again" in first.tags["ml-assets/stale"]
+    assert "stale snapshots are rebuilt" in first.tags["ml-assets/stale"]
     assert first.tags["ml-assets/stale"].endswith('null_values ["NA", ""] -> ["-"]')
 
 

@@ -2,15 +2,17 @@
 between. At the end the ledger says what it should, nothing is lost, and people were told."""
 
 import json
+import logging
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+import urllib.error
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +33,12 @@ from tests.support.sinks import Hook, MailServer, http_sink, smtp_sink
 from tests.support.supervision import health
 
 FIRST, SECOND, THIRD, FOURTH = DAYS
-KILLS = 50
+KILLS, KILLED_DAYS = 50, 12
+WORKERS = 0.6
+"""How many of the kills fall on the process of a run, while one is alive."""
+RESTARTED_SECONDS = 60
+LOG = logging.getLogger(__name__)
+"""Numbers that were measured: `-o log_cli=1 --log-cli-level=INFO` shows them."""
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 
@@ -45,6 +52,7 @@ class Unattended:
     hook: Hook
     mails: MailServer
     kills: int = 0
+    process: subprocess.Popen[bytes] = field(init=False)
     space: Workspace = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,12 +63,26 @@ class Unattended:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ML_ASSETS_", "DAGSTER_"))}
         return {**kept, "ML_ASSETS_HOME": str(self.home.folder), "ML_ASSETS_PRODUCTS": str(self.home.declared.parent)}
 
-    def start(self) -> subprocess.Popen[bytes]:
+    def start(self) -> None:
         """`ml-assets up`, in a process group of its own."""
         ports = ("--dagster-port", str(free_port()), "--mlflow-port", str(free_port()), "--health-port", str(self.health_port))
         command = [str(Path(sys.prefix, "bin", "ml-assets")), "up", *ports, "--only", "daemon,endpoint"]
         with self.log.open("ab") as file:
-            return subprocess.Popen(command, env=self.environ, stdout=file, stderr=file, start_new_session=True)
+            self.process = subprocess.Popen(command, env=self.environ, stdout=file, stderr=file, start_new_session=True)
+
+    def processes(self) -> list[psutil.Process]:
+        """`ml-assets up` and all that it started and that is alive, by itself first."""
+        if self.process.poll() is not None:
+            return []
+        supervisor = psutil.Process(self.process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+    def kill_everything(self) -> None:
+        """SIGKILL every process of the home at once, as a machine that fails does."""
+        for process in self.processes():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait(30)
 
     def newest(self, day: str) -> AttemptRecord | None:
         attempt = attempts.newest(self.space.ledger, "shop", [day]).get(day)
@@ -78,22 +100,44 @@ class Unattended:
         os.kill(pid, signal.SIGKILL)
         self.kills += 1
 
+    def workers(self) -> dict[str, int]:
+        """The processes of runs that are alive, by run. The number of one that ended may be another program's by now."""
+        with self.space.ledger.engine.connect() as connection:
+            holders = connection.execute(select(schema.leases.c.run, schema.leases.c.holder)).all()
+        numbers = {run: int(holder.rpartition(":")[2]) for run, holder in holders if holder}
+        return {run: pid for run, pid in numbers.items() if self._is_ours(pid)}
+
+    def _is_ours(self, pid: int) -> bool:
+        try:
+            process = psutil.Process(pid)
+            return process.status() != psutil.STATUS_ZOMBIE and process.environ().get("ML_ASSETS_HOME") == str(self.home.folder)
+        except psutil.Error:
+            return False
+
     def kill_worker(self, run: str) -> None:
         """SIGKILL the process that holds a run's lease."""
-        with self.space.ledger.engine.connect() as connection:
-            holder = connection.scalar(select(schema.leases.c.holder).where(schema.leases.c.run == run))
-        os.kill(int(str(holder).rpartition(":")[2]), signal.SIGKILL)
+        os.kill(self.workers()[run], signal.SIGKILL)
         self.kills += 1
 
-    def kill_something(self, chance: random.Random) -> None:
-        """SIGKILL a part, or the process of a run: nothing where none of that kind is alive."""
-        with self.space.ledger.engine.connect() as connection:
-            holders = [str(holder) for holder in connection.scalars(select(schema.leases.c.holder))]
-        alive = [pid for holder in holders if psutil.pid_exists(pid := int(holder.rpartition(":")[2]))]
-        parts = [part["pid"] for part in health(self.health_port)["parts"] if part["pid"]]
-        if targets := alive if alive and chance.random() < 0.3 else parts:
-            os.kill(chance.choice(targets), signal.SIGKILL)
-            self.kills += 1
+    def kill_something(self, chance: random.Random) -> str:
+        """SIGKILL the process of a run, or a part that works; what was killed, empty where none of these is alive."""
+        workers = [("run", pid) for pid in self.workers().values()]
+        parts = [(part["name"], part["pid"]) for part in health(self.health_port)["parts"] if part["state"] == "works"]
+        targets = workers if workers and chance.random() < WORKERS else parts
+        if not targets:
+            return ""
+        name, pid = chance.choice(targets)
+        os.kill(pid, signal.SIGKILL)
+        self.kills += 1
+        return name
+
+    def works(self, name: str) -> bool:
+        """Whether a part does its work; not before `ml-assets up` itself answers."""
+        try:
+            parts = health(self.health_port)["parts"]
+        except urllib.error.URLError:
+            return False
+        return any(part["name"] == name and part["state"] == "works" for part in parts)
 
     @property
     def posted(self) -> list[dict[str, Any]]:
@@ -125,12 +169,9 @@ def unattended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unat
         mail = f"kind: email, host: 127.0.0.1, port: {port}, security: none, sender: a@b.c, to: [d@e.f]"
         (home.folder / "notify.yaml").write_text(f"channels:\n  - {{kind: webhook, url: '{url}'}}\n  - {{{mail}}}\n")
         unattended_home = Unattended(home, free_port(), tmp_path / "up.log", hook, mails)
-        process = unattended_home.start()
+        unattended_home.start()
         yield unattended_home
-        for child in [*psutil.Process(process.pid).children(recursive=True)] if psutil.pid_exists(process.pid) else []:
-            child.kill()
-        process.kill()
-        process.wait(30)
+        unattended_home.kill_everything()
         unattended_home.space.ledger.close()
 
 
@@ -178,19 +219,49 @@ def test_nothing_is_lost_and_people_are_told_while_parts_are_killed(unattended: 
     assert home.answering() == home.get("release", home.space.ledger.pointer("shop", "production").body.as_of).facts["release"]
 
 
+def test_the_next_run_starts_within_a_minute_after_everything_was_killed_in_the_middle_of_one(unattended: Unattended) -> None:
+    home = unattended.home
+    deliver(home, FIRST)
+    unattended.ends(FIRST, "current")
+    deliver(home, SECOND)
+    until(lambda: unattended.newest(SECOND) is not None, 120, "the first attempt at the second day")
+    first = unattended.newest(SECOND)
+    assert first is not None
+    assert first.run in unattended.workers(), "its run is in the middle"
+    unattended.kill_everything()
+    assert not unattended.workers()
+
+    restarted = time.monotonic()
+    unattended.start()
+    until(lambda: (now := unattended.newest(SECOND)) is not None and now.number == 2 and now.end is None, 240, "another run")
+    seconds = time.monotonic() - restarted
+    LOG.info(f"the next run began {seconds:.1f} s after the restart")
+    second = unattended.ends(SECOND, "current")
+    assert (second.number, second.outcome) == (2, "promoted")
+    assert seconds < RESTARTED_SECONDS, f"it began {seconds:.1f} s after the restart"
+
+
+@pytest.mark.timeout(5400)
 def test_fifty_kills_at_random_lose_no_delivery(unattended: Unattended) -> None:
+    """Kills fall on what is alive, as long as there is work to do: a delivery is put down whenever some more have fallen."""
     home, chance = unattended.home, random.Random(KILLS)
-    days = [f"2024-03-{day:02}" for day in range(1, 9)]
-    until(lambda: health(unattended.health_port)["parts"][0]["state"] == "works", 120, "the daemon")
-    for number in range(KILLS):
-        if number % 6 == 0 and number // 6 < len(days):
-            deliver(home, days[number // 6])
-        time.sleep(chance.uniform(0.5, 6))
-        unattended.kill_something(chance)
+    days = [f"2024-03-{day:02}" for day in range(1, KILLED_DAYS + 1)]
+    until(lambda: unattended.works("daemon"), 120, "the daemon")
+    killed: Counter[str] = Counter()
+    delivered, started = 0, time.monotonic()
+    while unattended.kills < KILLS:
+        if delivered < len(days) and unattended.kills * len(days) >= delivered * KILLS:
+            deliver(home, days[delivered])
+            delivered += 1
+        time.sleep(chance.uniform(1, 8))
+        killed[unattended.kill_something(chance)] += 1
+    deliver(home, *days[delivered:])
+    LOG.info(f"{KILLS} kills in {time.monotonic() - started:.0f} s: {dict(killed)}")
     for day in days:
         unattended.ends(day, "current", within=900)
     until(lambda: health(unattended.health_port)["is_well"], 240, "all parts again")
-    assert unattended.kills >= KILLS // 2
+    assert killed["run"] >= KILLS // 5
+    assert killed["daemon"] >= KILLS // 10
     messages = Counter(json.loads(body)["id"] for _, _, body in unattended.hook.posted)
     assert sum(count - 1 for count in messages.values()) <= unattended.kills
     verified = unattended.command("verify")

@@ -216,7 +216,7 @@ def test_every_workflow_keeps_the_rules(workflow: str) -> None:
     text = (ROOT / ".github" / "workflows" / f"{workflow}.yml").read_text()
     uses = re.findall(r"^[ -]+uses: (.+)$", text, re.MULTILINE)
     assert len(uses) == sum("uses" in step for step in steps(workflow))
-    assert all(re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", each) for each in uses), uses
+    assert all(re.fullmatch(r"[\w-]+(/[\w-]+)+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line) for line in uses), uses
     assert all(
         step["with"]["persist-credentials"] is False for step in steps(workflow) if "actions/checkout@" in step.get("uses", "")
     )

@@ -15,8 +15,9 @@ from ml_assets.services.verify.home import verify
 from resources.lineage import Made
 from resources.scratch_lineage import snapshots_above
 from resources.settings import settings
-from resources.store.blobs import RemoteBlobs
+from resources.store.blobs import RemoteBlobs, open_blobs
 from tests.support import command_line
+from tests.support.http_store import HttpStore
 from tests.support.records import damage, recipe
 from tests.support.shared import link_parsed_projects
 
@@ -102,3 +103,15 @@ def test_the_command_that_verify_names_repairs_the_store(tmp_path: Path, monkeyp
     assert commands == {"run flights --partition 2013-01-01"}
     assert invoke(cli, [part for command in commands for part in command.split()]).exit_code == 0
     assert invoke(cli, ["verify"]).exit_code == 0
+
+
+def test_a_store_that_is_away_is_not_an_empty_one(tmp_path: Path) -> None:
+    store = HttpStore(tmp_path / "served")
+    store.start()
+    blobs = open_blobs(store.url, cache=tmp_path / "cache")
+    assert list(blobs.digests()) == [], "nothing is in it yet"
+    digests = {blobs.put(content) for content in (b"one", b"two")}
+    assert set(blobs.digests()) == digests
+    store.stop()
+    with pytest.raises(OSError, match="Cannot connect to host"):
+        list(blobs.digests())

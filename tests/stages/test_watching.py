@@ -155,12 +155,12 @@ def test_a_recalled_day_is_no_reference(space: Workspace, shop: Product) -> None
 
 
 def test_a_held_day_is_refused_by_name_with_what_to_do(space: Workspace, shop: Product) -> None:
-    held = shop.model_copy(update={"plausibility": shop.plausibility.model_copy(update={"hold": ("volume_plausible",)})})
+    holding = shop.model_copy(update={"plausibility": shop.plausibility.model_copy(update={"hold": ("volume_plausible",)})})
     day_of(space, DAYS[-1], orders(DAYS[-1], rows=2 * ROWS))
     inputs = [summary for day in DAYS if (summary := space.ledger.current("shop", "features", day))]
     with pytest.raises(NotProven, match=r"shop/features 2024-03-11: volume_plausible: 800 rows, usually about 400; held back"):
-        refuse_held(space.lineage, held, space.settings, inputs, run="r")
-    refuse_held(space.lineage, held, space.settings, inputs[:-1], run="r")
+        refuse_held(space.lineage, holding, space.settings, inputs, run="r")
+    refuse_held(space.lineage, holding, space.settings, inputs[:-1], run="r")
     refuse_held(space.lineage, shop, space.settings, inputs, run="r")
 
 

@@ -52,9 +52,13 @@ def _warning(space: Workspace, release: Manifest) -> str:
 
 
 def _trigger(space: Workspace, release: Manifest) -> str:
-    """The line that names what asked for the training of a release's model; empty where a person ran it."""
-    from resources.ledger.triggers import trigger_of
+    """The lines that name what asked for the training of a release's model, and what asked again and was satisfied by it; empty
+    where a person ran it."""
+    from ml_assets.core.lineage.facts import ReleaseFacts
+    from resources.ledger.triggers import triggers
 
-    model = space.lineage.made_from(release)["model"]
-    entry = trigger_of(space.ledger, space.ledger.record_of(model).body.run)
-    return f"\nTrained because {entry.body.why} ({entry.at[:16]} UTC, run {entry.body.run[:8]}).\n" if entry else ""
+    run = space.ledger.record_of(space.lineage.made_from(release)["model"]).body.run
+    name, entries = f"release {ReleaseFacts.of(release).release}", triggers(space.ledger, release.recipe.product)
+    because = [f"\nTrained because {e.body.why} ({e.at[:16]} UTC, run {run[:8]}).\n" for e in entries if e.body.run == run]
+    again = [f"\nSatisfies: {e.body.why} ({e.at[:16]} UTC).\n" for e in entries if e.body.satisfied_by == name]
+    return "".join([*because[:1], *again])

@@ -6,7 +6,7 @@ from ml_assets.cli.shared.context import workspace
 from resources.ledger.erasure import erase
 
 LEFT = (
-    "Its bytes may still lie in the database's files: in SQLite's write-ahead log until every process that has the ledger open "
+    "Its bytes may still be in the database's files: in SQLite's write-ahead log until every process that has the ledger open "
     "ends, in PostgreSQL until `VACUUM FULL entries`."
 )
 

@@ -49,7 +49,7 @@ def explanation(space: Workspace, prediction_id: str) -> dict[str, Any]:
     folder = space.snapshots.checkout(record["bundle"])
     explained = explain(load(folder, digests=space.snapshots.open(record["bundle"]).members), record["request"])
     if explained.score != record["score"]:
-        scores = f"{record['score']!r} was served, {explained.score!r} comes out now"
+        scores = f"{record['score']!r} was served, {explained.score!r} is computed now"
         raise OtherScore(f"{prediction_id}: {scores}; `ml-assets verify` shows whether the store was changed")
     return {**record, **asdict(explained), "lineage": f"ml-assets lineage {prediction_id}"}
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import checked_product, partition_named, workspace
 from ml_assets.cli.shared.tables import columns
 
@@ -19,7 +20,7 @@ LONGEST = 80
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="Partition key; the newest delivered one if not given.")
 @click.option("--table", "-t", "name", help="Only this table.")
 @click.option("--format", "-f", "style", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True)

@@ -5,11 +5,12 @@ import json
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.argument("partition")
 @click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
 @click.option("--reason", required=True, help="The reason why it is right; it is recorded.")

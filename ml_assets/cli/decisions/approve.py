@@ -4,11 +4,12 @@ import getpass
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.decisions import decide
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.argument("release")
 @click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")
 @click.option("--reason", default="read the model card", show_default=True, help="The reason; it is recorded.")

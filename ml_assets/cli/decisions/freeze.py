@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--until", type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M"]), help="The end: a day or a minute, UTC.")
 @click.option("--lift", is_flag=True, help="End it now.")
 @click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")

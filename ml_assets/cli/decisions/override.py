@@ -2,12 +2,13 @@
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.decisions import go_on
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", required=True, help="The partition whose evaluation is overridden.")
 @click.option("--by", required=True, help="Name of the person; it is recorded, and shown wherever the release is.")
 @click.option("--reason", required=True, help="The reason; it is recorded, and shown wherever the release is.")

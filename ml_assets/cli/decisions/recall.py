@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.argument("what", metavar="PARTITION|RELEASE")
 @click.option("--reason", required=True, help="The reason; it is recorded, and shown wherever the recalled thing is named.")
 @click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")

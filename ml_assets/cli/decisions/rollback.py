@@ -5,11 +5,12 @@ import json
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--to", help="The release to go back to (name or digest); the one before if not given.")
 @click.option("--reason", default="rolled back by hand", show_default=True, help="The reason; it is recorded.")
 @click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")

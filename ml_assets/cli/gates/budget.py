@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
 from ml_assets.services.next_window import next_partition
@@ -18,7 +19,7 @@ MARKS = {"ACCEPT": "A", "REJECT": "R", "INCONCLUSIVE": "?", None: "o"}
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--json", "as_json", is_flag=True, help="Print the windows as JSON.")
 def command(product: str, as_json: bool) -> None:
     """Show the budget of each test window of PRODUCT: looks, promotions, and what is left."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.facts import EvaluationFacts
 
@@ -23,7 +24,7 @@ WIDE = 150
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="Partition whose evaluation is sabotaged; the newest one with a champion if not given.")
 @click.option("--policy", type=click.Path(path_type=Path, dir_okay=False), help="A file with a `gates:` block to try instead.")
 @click.option("--only", multiple=True, metavar="NAME", help="Only this mutant, or `A/A`; may be given several times.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
 from ml_assets.cli.shared.workspace import Workspace
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="Partition key; the newest evaluation that had a champion if not given.")
 @click.option("--samples", type=click.IntRange(min=50), default=500, show_default=True, help="The number of windows to judge.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The seed of the draws.")

@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import checked_product, partition_named, run_job, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="Partition key; the newest one if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON.")
 def command(product: str, partition: str | None, as_json: bool) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
@@ -17,7 +18,7 @@ class DeliveryRefused(MlAssetsError):
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.argument("table")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(

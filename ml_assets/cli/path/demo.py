@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, run_job, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.tables import row, table
@@ -25,7 +26,7 @@ class HistoryIsOver(MlAssetsError):
 
 
 @click.command()
-@click.argument("product", default=FLIGHTS)
+@click.argument("product", type=PRODUCT, default=FLIGHTS)
 @click.option(
     "--partitions",
     "--months",

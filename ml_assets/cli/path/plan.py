@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import workspace
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.spec.product import Product, ProductError
@@ -22,7 +23,7 @@ SHOWN = 40
 
 
 @click.command()
-@click.argument("product", required=False)
+@click.argument("product", type=PRODUCT, required=False)
 @click.option("--partition", "-p", help="Only this partition.")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def command(product: str | None, partition: str | None, as_json: bool) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import checked_product, partition_named, run_job, run_outcome, workspace
 from ml_assets.cli.shared.progress import Progress
 from ml_assets.cli.shared.workspace import Workspace
@@ -14,7 +15,7 @@ from ml_assets.spec.product import Product
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="Partition key; the newest delivered one if not given.")
 @click.option("--from", "first", metavar="KEY", help="Run all partitions from this one on, one after another.")
 @click.option("--to", "last", metavar="KEY", help="The last one of --from; the newest delivered one if not given.")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--set", "-s", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a key of product.yaml: model.depth=6.")
 @click.option("--base", metavar="REF", default="HEAD", show_default=True, help="The commit to compare with.")
 @click.option("--output", "-o", type=click.Path(path_type=Path, file_okay=False), help="Write report.md and plots here too.")

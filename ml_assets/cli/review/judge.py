@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named
 from ml_assets.spec.key_assignments import with_values
 from resources.settings import settings
@@ -12,7 +13,7 @@ _FOLDER = click.Path(path_type=Path, file_okay=False, exists=True)
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--protocol", type=click.IntRange(1, 1), required=True, help="The version of the files: 1.")
 @click.option(
     "--base", type=_FOLDER, required=True, help="The folder that base's walk wrote: champion, labels, units and slices."

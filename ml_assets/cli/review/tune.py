@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import checked_product, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--trials", type=click.IntRange(min=1), help="Models' parameters to try; by default tune.trials of product.yaml.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Stop the search after as many minutes.")
 @click.option(

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.core.changes.walk_protocol import JUDGED, PRODUCTION
 from ml_assets.spec.key_assignments import with_values
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--protocol", type=click.IntRange(1, 1), required=True, help="The version of the files: 1.")
 @click.option("--window", "-w", "windows", multiple=True, required=True, help="The last partition of a window; give it for each.")
 @click.option("--head", type=click.Path(path_type=Path, file_okay=False, exists=True), help="A walk to judge against this one.")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--partition", "-p", help="The last partition; the newest if not given.")
 @click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write a page of each column to this file.")
 @click.option(

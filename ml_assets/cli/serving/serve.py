@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def _print_new_key(context: click.Context, option: click.Parameter, scope: "Scop
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--environment", "-e", type=click.Choice(["production", "staging"]), default="production", show_default=True)
 @click.option("--host", help="Address to listen on; product.yaml's if not given.")
 @click.option("--port", type=int, help="Port; product.yaml's if not given, 0 for any free one.")

@@ -6,11 +6,12 @@ import json
 import click
 import msgspec
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--stop", "is_stopped", is_flag=True, help="End it: the release is not promoted by itself.")
 @click.option("--reason", default="", help="The reason for the end; it is recorded.")
 @click.option("--by", default=getpass.getuser, help="Name of the person; the login name if not given.")

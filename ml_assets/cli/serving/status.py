@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import row, table
 from ml_assets.cli.shared.workspace import Workspace
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page, with figures, to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rows as JSON.")
-def command(product: str, as_json: bool) -> None:
+def command(*, product: str, html: Path | None, as_json: bool) -> None:
     """Show what serves of PRODUCT, since when and why, the outcome of the newest partition, what is wrong or stale and what to do
     next; then one row per partition: rows, quarantined, metrics, verdict, release.
+
+    Example: `ml-assets status flights --html build/status.html`, a page with figures over partitions that needs nothing else.
 
     Evaluations that other code, configuration or libraries made, or that no look was charged for in this home, are named before
     the table.
@@ -41,6 +46,11 @@ def command(product: str, as_json: bool) -> None:
     answers = {name: entry.body.release if entry else None for name, entry in pointers.items()}
     waits, withheld = _waits(space, spec), _withheld(space, spec)
     now = on_call(space.lineage, space.landing, space.settings, spec)
+    if html is not None:
+        from ml_assets.services.watching.status_page import status_page
+
+        html.parent.mkdir(parents=True, exist_ok=True)
+        html.write_text(status_page(space.lineage, spec, now), encoding="utf-8")
     if as_json:
         payload = {"product": product, "now": now.to_dict(), "partitions": rows, "answers": answers}
         click.echo(json.dumps({**payload, "waits": waits, "withheld": withheld}, indent=1))
@@ -57,8 +67,6 @@ def command(product: str, as_json: bool) -> None:
         click.echo(next_window(space.ledger, spec))
     for name, why in withheld.items():
         click.echo(f"{name} is {why}")
-    for name, why in waits.items():
-        click.echo(f"{name} {why}; `ml-assets approve {product} {name}`")
 
 
 def _uncharged(space: Workspace, product: Product) -> dict[str, str]:

@@ -10,6 +10,7 @@ import click
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product, ProductError, load_each
+from ml_assets.spec.yaml_file import nearest
 from resources.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,9 @@ def product_named(name: str, current: Settings) -> Product:
     if name not in products and problems:
         raise ProductError(*problems)
     if name not in products:
-        raise UnknownProduct(f"there is no product {name!r}; there are: {', '.join(sorted(products)) or 'none'}")
+        raise UnknownProduct(
+            f"there is no product {name!r}; {nearest(name, products)}there are: {', '.join(sorted(products)) or 'none'}"
+        )
     return products[name]
 
 

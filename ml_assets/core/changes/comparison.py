@@ -84,7 +84,7 @@ def _outcome(base: Walked, head: Walked, judged: Judged, failed: Sequence[Check]
     if failed:
         return "REJECT", reasons
     if is_whole and not counts.labels_changed and not counts.scores_changed:
-        return "ACCEPT", ["every score came out equal"]
+        return "ACCEPT", ["every score is equal"]
     reasons += verdict.reasons
     if verdict.decision == "ACCEPT" and (not is_whole or counts.labels_changed):
         return "INCONCLUSIVE", reasons

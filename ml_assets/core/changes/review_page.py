@@ -39,7 +39,7 @@ def _parts(review: Review, *, has_pictures: bool) -> Iterator[str]:
     if review.unread:
         yield f"Trailers that acknowledge nothing: {', '.join(code(trailer) for trailer in review.unread)}"
     if review.stale:
-        yield "### What merging makes again"
+        yield "### What merging rebuilds"
         yield table(["product", "stage", "partitions", "CPU s", "because of"], [_stale_row(stage) for stage in review.stale])
     if review.serving:
         serving = ", ".join(f"{text(product)}: {code(release)}" for product, release in review.serving.items())

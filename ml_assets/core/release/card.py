@@ -164,7 +164,7 @@ def _limits(verdict: VerdictFacts, used: Sequence[Used]) -> Iterator[str]:
         if claim.missing:
             yield f"{name} misses in the window: {text('; '.join(claim.missing))}"
     if verdict.not_asked:
-        yield f"not asked of a first release: {', '.join(map(code, verdict.not_asked))}"
+        yield f"not required of a first release: {', '.join(map(code, verdict.not_asked))}"
     if verdict.units < FEW_UNITS:
         yield f"few units: {verdict.units} {text(verdict.unit)}s are what every interval and bound rests on"
     unknown = sum(partition.rows - partition.labelled for partition in used)

@@ -42,7 +42,7 @@ def clearance(product: Product, verdict: VerdictFacts, *, has_champion: bool, ov
         return Clearance((), approval_reason=f"the verdict is INCONCLUSIVE: {'; '.join(verdict.reasons)}")
     if override is None or not set(lacking) <= set(override.reasons):
         return Clearance(lacking)
-    by_two = f"{override.by} overrode a {verdict.decision}, and four eyes are asked for" if gates.four_eyes else ""
+    by_two = f"{override.by} overrode a {verdict.decision}, and four eyes are required" if gates.four_eyes else ""
     return Clearance((), approval_reason=by_two, overridden=lacking)
 
 

@@ -35,6 +35,8 @@ def end_dead_runs(ledger: Ledger, instance: "DagsterInstance", product: Product)
 
 def _why_gone(ledger: Ledger, record: "RunRecord") -> str:
     run = record.dagster_run.run_id
+    if leases.left_by_a_dead_process(ledger.engine, run):
+        return "its process is gone: it was killed, or the machine ended it"
     if silent := leases.expired(ledger.engine, run):
         return f"its process is gone: nothing was heard of it for {silent:.0f} s"
     since = record.start_time or record.update_timestamp.timestamp()

@@ -18,6 +18,9 @@ HELD_BACK = ("waits for", "withheld", "frozen until", "refused")
 NO_CANDIDATE = "no candidate yet: "
 """Begins the line of a run's log that says what a candidate lacks."""
 LONGEST = 500
+DAGSTERS_WORDS = "This run has been marked as failed from outside"
+"""Begins what Dagster says of a run whose process it misses; it says neither what happened nor what is next."""
+ENDED = "its process ended: it was killed, or the machine ended it"
 
 _PASSWORD = re.compile(r"(://[^\s:/@]*):[^\s@]+@")
 """Of an address in an error's message; reasons are shown in tags, recorded and sent."""
@@ -113,4 +116,5 @@ def _failed(events: Sequence["EventLogEntry"]) -> Outcome:
         return Outcome("data refused", "; ".join(dict.fromkeys(refused)))
     kinds = [entry.dagster_event for entry in events if entry.dagster_event is not None]
     messages = [event.message for event in kinds if event.event_type_value == "PIPELINE_FAILURE" and event.message]
-    return Outcome("broken", (messages or ["its process ended"])[-1])
+    named = [message for message in messages if not message.startswith(DAGSTERS_WORDS)]
+    return Outcome("broken", (named or [ENDED])[-1])

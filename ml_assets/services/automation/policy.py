@@ -7,14 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import func, select
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import labelled_together
 from ml_assets.core.lineage.records import EvidenceRecord
-from ml_assets.core.lineage.triggers import TriggerKind
+from ml_assets.core.lineage.stages import train_keys
+from ml_assets.core.lineage.triggers import TriggerKind, TriggerRecord
 from ml_assets.core.outcomes.maturity import immature, is_matured
 from ml_assets.services.next_window import no_fold_left
 from ml_assets.services.outcomes.promises import HOLDS
@@ -39,6 +40,8 @@ COUNTED_DAYS = 30
 """`retrain.at_most` and `.cpu_seconds` count the trainings of the last days, this many."""
 EXPECTED_BUILDS = 5
 """Newest builds whose CPU seconds say what the next one takes."""
+MOST_ALARMS = 100
+"""Newest partitions with a failed claim that are looked at for one that no training has answered."""
 
 
 @dataclass(frozen=True)
@@ -88,16 +91,19 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
     newest = recorded.newest(ledger, product.name, [partition]).get(partition)
     if newest and newest.record.end != "current":
         return f"{partition}: the data are not current: {newest.record.end} ({newest.record.reason})"
+    waits = "retrain: asks for nothing new"
     for trigger in _asked_for(ledger, product, partition, now):
-        return _held_back(ledger, product, now) or _tried(instance, product, trigger, now)
-    return "retrain: asks for nothing new"
+        if isinstance(trigger, Trigger):
+            return _held_back(ledger, product, now) or _tried(instance, product, trigger, now)
+        waits = trigger
+    return waits
 
 
 def record_trigger(ledger: Ledger, product: Product, run: "DagsterRun", partition: str) -> None:
     """Record what asked for the training that a run begins, once; nothing where a person ran it."""
     if KIND_TAG in run.tags and triggers.trigger_of(ledger, run.run_id) is None:
-        about = {"product": product.name, "partition": partition, "kind": run.tags[KIND_TAG], "run": run.run_id}
-        ledger.append("trigger", {**about, "key": run.tags[KEY_TAG], "why": run.tags[WHY_TAG]})
+        about: Any = {"product": product.name, "partition": partition, "kind": run.tags[KIND_TAG], "run": run.run_id}
+        ledger.append("trigger", TriggerRecord(**about, key=run.tags[KEY_TAG], why=run.tags[WHY_TAG]))
 
 
 def _with_outcomes(ledger: Ledger, product: Product, there: Sequence[str], now: datetime) -> str:
@@ -125,44 +131,69 @@ def _untrained(ledger: Ledger, product: Product, partition: str) -> Iterator[Tri
         yield Trigger(partition, "new_partition", f"{partition} after entry {refused.entry}", why)
 
 
-def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) -> Iterator[Trigger]:
+def _asked_for(ledger: Ledger, product: Product, partition: str, now: datetime) -> Iterator[Trigger | str]:
+    """What asks for the candidate as of the partition, most urgent first; of an alarm that has to wait, why it does."""
     if "new_partition" in product.retrain.on:
         yield from _untrained(ledger, product, partition)
-    if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_trained(ledger, product):
+    if "schedule" in product.retrain.on and (tick := last_tick(product, now)) > _last_answered(ledger, product):
         why = f"retrain.cron {product.retrain.cron!r} says so for {tick:%Y-%m-%d %H:%M} UTC"
         yield Trigger(partition, "schedule", tick.isoformat(), why)
     if "outcomes" in product.retrain.on and ledger.current(product.name, "model", partition) is None:
         yield Trigger(partition, "outcomes", partition, f"the outcomes of {partition} are complete")
-    for claim, kind in WATCHED:
-        sounded = _sounded(ledger, product, kind, claim) if kind in product.retrain.on else None
-        if sounded and _last_trained_for(ledger, product, kind) < sounded[0]:
-            yield Trigger(partition, kind, *sounded)
+    for claims, kind in WATCHED:
+        if kind in product.retrain.on:
+            yield from _alarmed(ledger, product, partition, kind, claims)
 
 
-def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, claims: Sequence[str]) -> tuple[str, str] | None:
-    """The newest monitored partition whose alarm asks for a training, and why; None where it is calm."""
-    stage = "realised" if kind == "loss" and product.labels else "monitoring"
-    keys = sorted(ledger.partitions(product.name, stage))
-    if not keys:
-        return None
+def _alarmed(
+    ledger: Ledger, product: Product, partition: str, kind: TriggerKind, claims: Sequence[str]
+) -> Iterator[Trigger | str]:
+    """The newest alarm that no training has answered and that the candidate as of the partition can answer, as its training
+    window holds the partition that sounded it; before there is one, what the newest alarm waits for."""
+    trained, waits = train_keys(product, partition), ""
+    stage, claims = ("realised", (HOLDS,)) if kind == "loss" and product.labels else ("monitoring", claims)
+    for key in _failed(ledger, product, stage, claims, after=_last_trained_for(ledger, product, kind)):
+        if not (why := _sounded(ledger, product, kind, stage, claims, key)):
+            continue
+        if key <= max(trained, default=""):
+            yield Trigger(partition, kind, key, why)
+            return
+        waits = waits or f"{why}; training waits for the first partition whose candidate is trained on {key}"
+    if waits:
+        yield waits
+
+
+def _failed(ledger: Ledger, product: Product, stage: str, claims: Sequence[str], *, after: str) -> Sequence[str]:
+    """The partitions of a stage that watches, after one, with a failed look at one of the claims, newest first."""
+    published, evidence = schema.publications.c, schema.evidence.c
+    query = (
+        select(published.partition)
+        .join(schema.evidence, evidence.subject == published.manifest)
+        .where(published.product == product.name, published.stage == stage, published.partition > after)
+        .where(evidence.claim.in_(claims), evidence.passed == 0)
+        .distinct()
+        .order_by(published.partition.desc())
+        .limit(MOST_ALARMS)
+    )
+    with ledger.engine.connect() as connection:
+        return connection.scalars(query).all()
+
+
+def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, stage: str, claims: Sequence[str], key: str) -> str:
+    """Why the watch over a partition asked for a training; empty where it did not."""
     if kind == "drift":
-        words = [message for claim in claims if (message := alarm(ledger, product, keys[-1], claim))]
-        return (keys[-1], "; ".join(words)) if words else None
+        return "; ".join(filter(None, (alarm(ledger, product, key, claim) for claim in claims)))
     spec, judged = product.retrain.loss, []
-    for key in reversed(keys):
-        evidence = evidence_of(ledger, product, key, HOLDS if stage == "realised" else claims[0], stage=stage)
+    for earlier in sorted(ledger.partitions(product.name, stage), reverse=True):
+        evidence = evidence_of(ledger, product, earlier, claims[0], stage=stage) if earlier <= key else None
         if evidence is not None and "drop" in evidence.details.values and not evidence.details.values.get("is_provisional"):
-            judged.append((key, evidence))
+            judged.append((earlier, evidence))
         if len(judged) == spec.of:
             break
-    dropped = [(key, evidence) for key, evidence in judged if not evidence.passed]
-    if not dropped or judged[0][0] != dropped[0][0] or len(dropped) < spec.fails:
-        return None
-    newest, evidence = dropped[0]
-    return (
-        newest,
-        f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {evidence.details.description}",
-    )
+    dropped = [evidence for _, evidence in judged if not evidence.passed]
+    if not judged or judged[0][0] != key or judged[0][1].passed or len(dropped) < spec.fails:
+        return ""
+    return f"the realised metric dropped in {len(dropped)} of the last {len(judged)} partitions: {dropped[0].details.description}"
 
 
 def alarm(ledger: Ledger, product: Product, partition: str, claim: str) -> str:
@@ -199,8 +230,14 @@ def _last_trained(ledger: Ledger, product: Product) -> datetime:
     columns = schema.manifests.c
     newest = select(func.max(columns.seq)).where(columns.product == product.name, columns.stage == "model")
     times = [entry.at for entry in ledger.entries(schema.entries.c.seq == newest.scalar_subquery())]
-    times += [entry.at for entry in triggers.triggers(ledger, product.name)[-1:]]
+    times += [entry.at for entry in triggers.triggers(ledger, product.name) if entry.body.run][-1:]
     return max(map(datetime.fromisoformat, times), default=datetime.min.replace(tzinfo=UTC))
+
+
+def _last_answered(ledger: Ledger, product: Product) -> datetime:
+    """When a reason to train was answered last: by a training, or by a release that was there already."""
+    times = [datetime.fromisoformat(entry.at) for entry in triggers.triggers(ledger, product.name)[-1:]]
+    return max([*times, _last_trained(ledger, product)])
 
 
 def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
@@ -208,7 +245,7 @@ def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
     if (until := _last_trained(ledger, product) + timedelta(hours=spec.cool_down)) > now and spec.cool_down:
         return f"it cools down until {until:%Y-%m-%d %H:%M} UTC (retrain.cool_down: {spec.cool_down:g} h)"
     since = (now - timedelta(days=COUNTED_DAYS)).isoformat()
-    count = sum(entry.at >= since for entry in triggers.triggers(ledger, product.name))
+    count = sum(entry.at >= since for entry in triggers.triggers(ledger, product.name) if entry.body.run)
     if spec.at_most is not None and count >= spec.at_most:
         return f"it was trained {count} times in {COUNTED_DAYS} days (retrain.at_most: {spec.at_most})"
     if spec.cpu_seconds is not None:

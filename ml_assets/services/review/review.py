@@ -111,7 +111,7 @@ class _Reviewing:
             if name not in compared.base.products or name not in compared.head.products:
                 yield not_compared(name, "INCONCLUSIVE", "only one side has it; after the merge, promotion decides")
             elif name not in modelled:
-                yield not_compared(name, "ACCEPT", "no model comes out differently")
+                yield not_compared(name, "ACCEPT", "no model changes")
             elif not is_compared:
                 yield not_compared(name, "INCONCLUSIVE", "the models were not compared; after the merge, promotion decides")
             else:

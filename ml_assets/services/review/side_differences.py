@@ -42,7 +42,7 @@ PROOFS = (
 )
 """What looks at data and releases, records it, and asks the record: these modules' own code, not what it reaches."""
 CONTRACT = "contract"
-UNREAD = "contract.py says something else, and none of its code is executed here"
+UNREAD = "contract.py has changed, and none of its code is executed here"
 OWN_DBT = "dbt/"
 """How the names of a product's own dbt files begin; the others are shared by all products."""
 

@@ -100,6 +100,6 @@ def refuse_taken_ports(parts: Sequence[tuple[str, Address]]) -> None:
     """Raise PortTaken that names every port which cannot be listened on, by the names of what wants to."""
     taken = [problem for name, address in parts if (problem := address.problem(name))]
     ports = [address.port for _, address in parts]
-    taken += [f"port {port} is asked for twice" for port in sorted({p for p in ports if ports.count(p) > 1})]
+    taken += [f"port {port} is given twice" for port in sorted({p for p in ports if ports.count(p) > 1})]
     if taken:
         raise PortTaken("; ".join(taken))

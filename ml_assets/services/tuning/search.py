@@ -55,7 +55,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search came to. `declared` and `value`: the metric on the windows searched on, as declared and of the best trial;
+    """The result of a search. `declared` and `value`: the metric on the windows searched on, as declared and of the best trial;
     `difference`: of the best and the declared parameters on the windows held apart. `patch`, whose paths begin at `root`, is
     empty unless it is better there beyond noise."""
 

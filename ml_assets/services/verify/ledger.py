@@ -87,7 +87,7 @@ class LedgerCheck:
     def _postgres(self, connection: Connection) -> None:
         if inspect(connection).has_table("entries") and not is_guarded(connection):
             message = "a trigger that refuses changes is missing or switched off"
-            self.discrepancies.add("changed", "ledger", message, "the next command that writes to the ledger makes it again")
+            self.discrepancies.add("changed", "ledger", message, "the next command that writes to the ledger restores it")
 
     def _again(self, connection: Connection, target: Connection) -> None:
         """Write the ledger again and compare its tables."""
@@ -143,7 +143,7 @@ class LedgerCheck:
             self.named.setdefault(manifest.snapshot, f"{manifest.asset} {manifest.partition}".strip())
         elif entry.kind == "restoration":
             lost = read(entry, RestorationRecord).body
-            message = f"an older copy goes on here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
+            message = f"an older copy continues here: what came after entry {lost.kept} was lost, by {lost.by}: {lost.reason!r}"
             self.discrepancies.note("missing", f"ledger entry {entry.seq}", message)
         elif entry.kind in ("promotion", "staging", "rollback"):
             move = read(entry, MoveRecord)
@@ -184,7 +184,7 @@ class LedgerCheck:
     def _checkpoint(self) -> None:
         """The ledger must still hold what this home remembers to be its newest entry."""
         where = f"head checkpoint {self.checkpoint.name}"
-        then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one goes on"
+        then = f"{RESTORE}; if there is no newer one, `ml-assets restore` records that this one continues"
         try:
             head = head_checkpoint.read(self.checkpoint)
         except head_checkpoint.HeadCheckpointDamaged:

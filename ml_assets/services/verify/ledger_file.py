@@ -70,7 +70,7 @@ def _check_schema(connection: Connection, expected: Connection, discrepancies: D
     unmade = _unmade(connection, {str(name) for kind, name, *_ in actual if kind == "table"})
     required = {row for row in required if row[2] not in unmade}
     for kind, name, *_ in sorted(required - actual, key=str):
-        then = "the next command that writes to the ledger makes it again" if kind == "trigger" else RESTORE
+        then = "the next command that writes to the ledger restores it" if kind == "trigger" else RESTORE
         discrepancies.add("missing", f"ledger {kind} {name}", "is not there as the code makes it", then)
     for kind, name, *_ in sorted(actual - required, key=str):
         discrepancies.add("added", f"ledger {kind} {name}", "is not one that the code makes", RESTORE)

@@ -188,7 +188,9 @@ def blank_pages() -> Iterator[None]:
 def _selection(
     product: Product, only: Sequence[str], without: Sequence[str] | None, left_out: Collection[str]
 ) -> dg.AssetSelection:
-    selection = path_job(product).selection - dg.AssetSelection.assets(*(asset_key(product, stage) for stage in left_out))
+    selection: dg.AssetSelection = path_job(product).selection - dg.AssetSelection.assets(
+        *(asset_key(product, stage) for stage in left_out)
+    )
     if only:
         selection = dg.AssetSelection.assets(*(asset_key(product, stage) for stage in only))
     if without is not None and not without:
