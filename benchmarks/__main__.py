@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms", "ticks")
+NAMES = ("path", "memo", "serving", "lineage", "plan", "gates", "drift", "alarms", "ticks", "backfill", "windows")
+OF_A_HOME = "windows"
+"""Reads what `make demo` left, so it is measured only where it is named."""
 
 
 @click.command()
@@ -24,10 +26,12 @@ def main(names: tuple[str, ...], months: int, runs: int, dvc: str | None, as_jso
     """Measure the path. NAMES: path (time by step, CPU against a plain script), memo (the same again), serving (latency and
     throughput against a hello world), lineage (a large ledger, against recursive SQL), plan (nothing to do,
     next to `dvc status`, and for 10,000 partitions), drift (histograms and verdict next to Evidently's preset), alarms (how
-    often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions); all of them
-    if none is named."""
+    often an alarm of drift is false, and what it finds on flights by week; --runs counts thousands of partitions), ticks (of
+    each sensor, with 10,000 known partitions), backfill (a range of days in one process, against a process for each), windows
+    (what stops models of which neither is better, on the home of `make demo`; --runs counts hundreds of windows); all of them
+    but the last if none is named."""
     results: dict[str, Any] = {"machine": machine()}
-    for name in names or NAMES:
+    for name in names or [name for name in NAMES if name != OF_A_HOME]:
         module: Any = importlib.import_module(f"benchmarks.{name}")
         started = time.monotonic()
         results[name] = module.measure(months=months, runs=runs, **({"dvc": dvc} if name == "plan" else {}))

@@ -6,7 +6,7 @@ The home is the plan's, with an attempt for each partition, as the sensor of del
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -93,11 +93,8 @@ def spent(space: Workspace, sensor: dg.SensorDefinition, *, launches: str) -> fl
 
 
 def _sensors(product: Product) -> dict[str, dg.SensorDefinition]:
-    built: dict[str, Callable[[], dg.SensorDefinition]] = {
-        module.__name__.rpartition(".")[2]: lambda module=module: module.build(product) for module in SENSORS
-    }
-    built |= {"stale": lambda: stale.build(product, None), "notices": lambda: notices.build({product.name: product})}
-    return {name: build() for name, build in built.items()}
+    built: dict[str, dg.SensorDefinition] = {m.__name__.rpartition(".")[2]: m.build(product) for m in SENSORS}
+    return built | {"stale": stale.build(product, None), "notices": notices.build({product.name: product})}
 
 
 def _slowest(ticks: Mapping[str, list[float]]) -> float:

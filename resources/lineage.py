@@ -119,7 +119,8 @@ class Lineage:
         neither recalled nor made from what was; the champion where there is none.
 
         `question` is the evaluation's recipe key without them. A release that came out of this very question is skipped:
-        the same question again has the same answer.
+        the same question again has the same answer. So is a release as of this partition of a candidate that was kept: it was let
+        through after the partition's own candidate was asked.
         """
         entries = self.ledger.moves(product.name, "production")
         manifests = {entry.body.bundle: entry.body.manifest for entry in entries}
@@ -131,7 +132,8 @@ class Lineage:
             release = self.ledger.manifest(manifests[move.bundle])
             if release is None or release.partition > partition:
                 continue
-            if EvaluationFacts.of(self.made_from(release)["evaluation"]).question == question:
+            judged = EvaluationFacts.of(self.made_from(release)["evaluation"])
+            if judged.question == question or (judged.kept_since and release.partition == partition):
                 continue
             champion = champion or release
             if move.is_proven and release.id not in bad:
@@ -184,19 +186,28 @@ class Lineage:
         )
 
     def make(
-        self, recipe: Recipe, build: Callable[[], Output], *, run: str, may_reuse: Callable[[Manifest], bool] = lambda _: True
+        self,
+        recipe: Recipe,
+        build: Callable[[], Output],
+        *,
+        run: str,
+        may_reuse: Callable[[Manifest], bool] = lambda _: True,
+        is_current: bool = True,
     ) -> Made:
-        """Reuse the recipe's output if it is recorded and intact, and `may_reuse`; otherwise build, store, record and publish."""
+        """Reuse the recipe's output if it is recorded and intact, and `may_reuse`; otherwise build, store, record and publish.
+        Unless `is_current`, what was current of the asset's partition stays so."""
         known = self.ledger.by_key(recipe.key) or self._taken_over(recipe)
         if known and may_reuse(known) and self._stands_for(known, recipe) and self.snapshots.is_intact(known.snapshot):
-            self.ledger.publish(known, run=run)
+            if is_current:
+                self.ledger.publish(known, run=run)
             return Made(known, reused=True)
         clock = Stopwatch()
         output = build()
         seconds = clock.seconds()
         snapshot = self.snapshots.write(output.files)
         manifest = Manifest(recipe, snapshot.digest, output.data_version or snapshot.digest, output.facts)
-        self.ledger.publish(manifest, run=run, source=self.sources(recipe.product), seconds=seconds)
+        source = self.sources(recipe.product)
+        self.ledger.publish(manifest, run=run, source=source, seconds=seconds, is_current=is_current)
         return Made(manifest, reused=False)
 
     def _taken_over(self, recipe: Recipe) -> Manifest | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
 
 from ml_assets.core.evaluation.coverage import lacking
@@ -23,20 +24,22 @@ from ml_assets.core.release.offline_bundle import NotComputable, own_scores
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
-    import numpy as np
+    from ml_assets.core.metrics.arrays import Ints
 
 
 @dataclass(frozen=True)
 class ComparisonInputs:
     """`model`: the candidate; `tested`: features of the test window; `before`: features of the partitions before it, which say
     what levels it should hold, and of which a simple model is made; `releases`: those that the candidate is compared with, by
-    role (champion, anchor); `past`: the verdicts on earlier windows."""
+    role (champion, anchor); `past`: the verdicts on earlier windows. `is_pooled`: each partition that is tested is a window of
+    its own, over which a candidate that was kept is judged."""
 
     model: Handle
     tested: Sequence[Handle]
     before: Sequence[Handle]
     releases: Mapping[str, Handle] = field(default_factory=dict)
     past: Sequence[VerdictFacts] = ()
+    is_pooled: bool = False
 
     def usual(self, product: Product) -> pl.DataFrame:
         """The rows of the last partitions before the test window, as many as are tested."""
@@ -63,6 +66,7 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
         doubt=outcomes_lacking(inputs, product),
         past=history(inputs.past, unit=product.gates.unit),
         gains=earlier_gains(inputs.past, metric=product.gates.metric, unit=product.gates.unit),
+        windows=pooled_windows(inputs, product),
     )
     built = output(rows, scores, judged, product=product)
     if product.keys.across_partitions == "allow":
@@ -72,8 +76,20 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
 
 
 def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
-    """The reason why too few outcomes of the test window are known to judge on; empty if enough are."""
-    return lacking(window_rows(inputs.tested, inputs.before, product), inputs.usual(product), product=product)
+    """The reason why too few outcomes of the test window are known to judge on; empty if enough are. Of windows that are pooled,
+    each has to have enough: a whole one must not make up for the days of storm that another lacks."""
+    usual = inputs.usual(product)
+    windows = [[handle] for handle in inputs.tested] if inputs.is_pooled else [[*inputs.tested]]
+    found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in windows]
+    return "; ".join(filter(None, found))
+
+
+def pooled_windows(inputs: ComparisonInputs, product: Product) -> "Ints | None":
+    """The number of the window that each tested row is of: (n,); None unless windows are pooled."""
+    if not inputs.is_pooled:
+        return None
+    heights = [tested_rows([handle], inputs.before, product).height for handle in inputs.tested]
+    return np.repeat(np.arange(len(heights)), heights)
 
 
 def tested_rows(tested: Sequence[Handle], before: Sequence[Handle], product: Product) -> pl.DataFrame:
@@ -98,13 +114,13 @@ def _delivered(tested: Sequence[Handle], product: Product) -> pl.DataFrame:
     return tested_on(stacked(tested, product=product), product, partition=tested[-1].partition)
 
 
-def candidate_scores(model: Handle, rows: pl.DataFrame, product: Product) -> "np.ndarray":
+def candidate_scores(model: Handle, rows: pl.DataFrame, product: Product) -> np.ndarray:
     """The candidate's scores: the features of the test window are those of the SQL that it was trained on and ships."""
     fitted = load_model(model.members["model.cbm"], task=product.task)
     return score_frame(fitted, rows, model.json("model.json")["features"])
 
 
-def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
+def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Product) -> dict[str, np.ndarray]:
     """The scores of the simple model of these training partitions, as `baseline`; nothing where none is declared."""
     spec = product.gates.baselines.baseline
     if spec is None:
@@ -113,7 +129,7 @@ def simple_scores(trained: Sequence[Handle], rows: pl.DataFrame, product: Produc
     return {"baseline": baseline_scores(spec, known, rows, product=product)}
 
 
-def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Product) -> "dict[str, np.ndarray]":
+def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Product) -> dict[str, np.ndarray]:
     """The scores of champion and anchor, joined to the rows by key; a release with both roles scores once."""
     key = list(product.features.key)
     requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")

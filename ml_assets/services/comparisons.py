@@ -27,7 +27,8 @@ class OtherFeatures(MlAssetsError):
 class Comparison:
     """Manifests of the candidate, of the features of the test window and of the partitions before it (stages.partitions_before),
     and of the releases that it is compared with. `question` is the key of the same comparison without those, `comparison` its
-    digest in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary."""
+    digest in the ledger; `past` are evaluations on earlier windows, from which a verdict learns how much its estimates vary.
+    `kept_since`: the partition as of which a candidate was made that was kept, and is asked again on the windows from then on."""
 
     model: Manifest
     tested: Sequence[Manifest]
@@ -36,6 +37,7 @@ class Comparison:
     question: str
     comparison: str = ""
     past: Sequence[Manifest] = ()
+    kept_since: str = ""
 
     @property
     def inputs(self) -> list[Input]:
@@ -57,17 +59,24 @@ class Comparison:
         handle = lineage.handle
         releases = {role: handle(manifest) for role, manifest in self.baselines.by_role.items()}
         past = [EvaluationFacts.of(evaluation).verdict for evaluation in self.past]
-        return ComparisonInputs(handle(self.model), [*map(handle, self.tested)], [*map(handle, self.before)], releases, past)
+        tested, before = [*map(handle, self.tested)], [*map(handle, self.before)]
+        return ComparisonInputs(handle(self.model), tested, before, releases, past, is_pooled=bool(self.kept_since))
 
 
 def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     """The comparison for the candidate as of the partition. Raises EvaluationRefused for a test window that a model has seen,
     OtherFeatures where it was trained on features of another definition than it is tested on."""
+    return compared_with(lineage, product, partition, lineage.current(product, "model", partition), test_keys(product, partition))
+
+
+def compared_with(
+    lineage: Lineage, product: Product, partition: str, model: Manifest, keys: Sequence[str], *, kept_since: str = ""
+) -> Comparison:
+    """The comparison of a model on these partitions with what serves as of the last one; the rest is as `compare` says."""
     from ml_assets.core.evaluation.seen_data import tested_names, trained_names
     from ml_assets.core.evaluation.snapshot import refuse_seen_rows
 
-    model = lineage.current(product, "model", partition)
-    tested = [lineage.current(product, labelled_stage(product), key) for key in test_keys(product, partition)]
+    tested = [lineage.current(product, labelled_stage(product), key) for key in keys]
     trained = [_as_now(lineage, manifest) for manifest in lineage.inputs(model)]
     before = trained[-partitions_before(product) :]
     refuse_other_definitions(product, lineage.features_behind([*trained, *tested]))
@@ -80,7 +89,7 @@ def compare(lineage: Lineage, product: Product, partition: str) -> Comparison:
     lineage.require_proven(lineage.features_behind(tested), features_claims(product), may_warn=MAY_WARN)
     comparison = _digest(lineage, product, model, tested, baselines)
     past = earlier_evaluations(lineage, product, [manifest.partition for manifest in tested], comparison=comparison)
-    return Comparison(model, tested, before, baselines, question, comparison, past)
+    return Comparison(model, tested, before, baselines, question, comparison, past, kept_since)
 
 
 def _digest(lineage: Lineage, product: Product, model: Manifest, tested: Sequence[Manifest], baselines: Baselines) -> str:
@@ -109,7 +118,7 @@ def compared_before(lineage: Lineage, product: Product, evaluation: Manifest) ->
     before = lineage.inputs(model)[-partitions_before(product) :]
     by_bundle = {manifest.snapshot: manifest for manifest in inputs if manifest.recipe.stage == "release"}
     champion, anchor = (by_bundle.get(facts.compared.get(role, "")) for role in ("champion", "anchor"))
-    return Comparison(model, tested, before, Baselines(champion, anchor), facts.question)
+    return Comparison(model, tested, before, Baselines(champion, anchor), facts.question, kept_since=facts.kept_since)
 
 
 def refuse_other_definitions(product: Product, features: Sequence[Manifest]) -> None:
@@ -132,9 +141,9 @@ def was_charged(lineage: Lineage, product: Product, evaluation: Manifest) -> boo
     return any(look.comparison == facts.look.comparison for look in looks)
 
 
-def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str) -> Look:
-    """A look at the test window, before anything is scored on it."""
+def charge(lineage: Lineage, product: Product, compared: Comparison, *, run: str, paid_by: Sequence[str] = ()) -> Look:
+    """A look at the test window, before anything is scored on it. `paid_by`: of pooled windows, the partitions that pay."""
     from ml_assets.core.gates.verdict import gate_digest
 
     budget, gate = Budget(lineage.ledger), gate_digest(product)
-    return budget.charge(product, tested=compared.keys, comparison=compared.comparison, gate=gate, run=run)
+    return budget.charge(product, tested=compared.keys, comparison=compared.comparison, gate=gate, run=run, paid_by=paid_by)

@@ -1,6 +1,6 @@
 """The evaluations on earlier windows that a verdict learns from: those that were charged before it, whatever came later."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import islice
 from math import inf
 
@@ -38,9 +38,11 @@ def _last(lineage: Lineage, product: Product, window: Window, before: float) -> 
     """The last evaluation of a window that was charged and recorded before an entry of the ledger."""
     charged = {look.comparison for look in window.looks if look.entry < before}
     recorded = lineage.ledger.recorded(product.name, "evaluation", window.partitions[-1]) if charged else []
-    usable = [
-        evaluation
-        for evaluation in recorded
-        if (evaluation.entry or 0) < before and EvaluationFacts.of(evaluation).look.comparison in charged
-    ]
+    usable = [m for m in recorded if (m.entry or 0) < before and _is_of(m, charged)]
     return usable[-1] if usable else None
+
+
+def _is_of(evaluation: Manifest, charged: Collection[str]) -> bool:
+    """Whether it is one of the charged comparisons, of one window: pooled ones hold nothing that those do not."""
+    facts = EvaluationFacts.of(evaluation)
+    return not facts.kept_since and facts.look.comparison in charged

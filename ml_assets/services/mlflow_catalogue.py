@@ -4,7 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.facts import EvaluationFacts, TrackingFacts
 from ml_assets.core.lineage.manifests import Manifest, Output
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
@@ -54,6 +54,23 @@ def log(context: "dg.AssetExecutionContext", lineage: Lineage, tracking: Catalog
         version = _register(lineage, tracking, product, what.release, place["mlflow_run"]) if what.release else None
     tracked = {**place, "version": version}
     return Output({"tracking.json": json.dumps(tracked, indent=1).encode()}, tracked)
+
+
+def kept_release(lineage: Lineage, product: Product, partition: str) -> Manifest | None:
+    """The partition's release where it is of a candidate that was kept and let through by pooled windows; else None."""
+    release = lineage.ledger.current(product.name, "release", partition)
+    if release is None:
+        return None
+    return release if EvaluationFacts.of(lineage.made_from(release)["evaluation"]).kept_since else None
+
+
+def register_kept(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest, *, mlflow_run: str) -> str:
+    """A registered version of a candidate that was kept, with the MLflow run in which it was new; with this one where that was
+    not tracked."""
+    since = EvaluationFacts.of(lineage.made_from(release)["evaluation"]).kept_since
+    tracked_then = lineage.ledger.current(product.name, "tracking", since)
+    run = TrackingFacts.of(tracked_then).mlflow_run if tracked_then else mlflow_run
+    return _register(lineage, tracking, product, release, run)
 
 
 def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: Manifest, mlflow_run: str) -> str:

@@ -17,6 +17,8 @@ from resources.lineage import Lineage
 if TYPE_CHECKING:
     import polars as pl
 
+    from ml_assets.core.evaluation.snapshot import Scores
+
 NUMBERS = ("estimate", "standard_error", "low", "high", "p")
 TOLERANCE = 1e-6
 """Relative: sums come out otherwise on another processor."""
@@ -59,21 +61,21 @@ def _usual(lineage: Lineage, product: Product, compared: Comparison) -> "pl.Data
 def _judged(
     lineage: Lineage, product: Product, facts: EvaluationFacts, compared: Comparison, scored: "pl.DataFrame"
 ) -> VerdictFacts:
-    from ml_assets.builders.evaluation import outcomes_lacking
+    from ml_assets.builders.evaluation import outcomes_lacking, pooled_windows
     from ml_assets.core.evaluation.snapshot import levels_of, panel_of
     from ml_assets.core.gates.history import history
     from ml_assets.core.gates.too_good import earlier_gains
     from ml_assets.core.gates.verdict import judge
 
-    learned = [
-        EvaluationFacts.of(evaluation).verdict for id in facts.past if (evaluation := lineage.ledger.manifest(id)) is not None
-    ]
+    learned = [EvaluationFacts.of(m).verdict for id in facts.past if (m := lineage.ledger.manifest(id)) is not None]
+    read = compared.read(lineage)
+    scores: Scores = {role: scored[role].to_numpy() for role in MODELS if role in scored.columns}
     verdict = judge(
         product,
-        panel_of(scored, {role: scored[role].to_numpy() for role in MODELS if role in scored.columns}, product=product),
+        panel_of(scored, scores, product=product, windows=pooled_windows(read, product)),
         expected=levels_of(_usual(lineage, product, compared), product=product),
         has_champion=facts.champion is not None,
-        doubt=outcomes_lacking(compared.read(lineage), product),
+        doubt=outcomes_lacking(read, product),
         past=history(learned, unit=product.gates.unit),
         gains=earlier_gains(learned, metric=product.gates.metric, unit=product.gates.unit),
     )

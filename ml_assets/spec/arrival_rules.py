@@ -6,7 +6,7 @@ from typing import Any
 from ml_assets.spec.automation import LandingSpec
 from ml_assets.spec.delivery import DeliverySpec
 from ml_assets.spec.gates import GateSpec
-from ml_assets.spec.partitions import PartitionSpec, SplitSpec
+from ml_assets.spec.partitions import PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.sections import FeatureSpec, KeysSpec
 
 
@@ -63,6 +63,20 @@ def window_problem(partitions: PartitionSpec, *, is_given: bool) -> str:
         return "a delivery is trained and tested on by its own rows; leave window out, and say how in split"
     if not (partitions.is_static or is_given):
         return "the key is missing; such as `window: {train: 12, test: 1, minimum: 1}`"
+    return ""
+
+
+def pooled_problem(gates: GateSpec, window: WindowSpec, *, is_static: bool) -> str:
+    """Why test windows cannot be pooled for a candidate that is kept; empty if they can."""
+    if gates.pooled is None:
+        return ""
+    if is_static:
+        return "a delivery of a static table is tested on one fold of its rows, and pools none; leave it out"
+    if window.test > 1:
+        return (
+            f"windows of {window.test} partitions overlap, and pool their rows already; allowed with `window: {{test: 1}}`, "
+            f"or leave it out"
+        )
     return ""
 
 

@@ -22,6 +22,7 @@ INCOMPARABLE = "calibration_error"
 WITHOUT_RELEASE: frozenset[Model] = frozenset({"candidate", "baseline"})
 """What is there before anything was released."""
 MOST_ALPHA = 0.2
+MOST_POOLED = 3
 RESERVED = frozenset({"gates_passed", "window_open"})
 LATENCY_MOVED = f"gates read no clock; remove this and declare latency at the top level: `{STAGING_LINE}`"
 """The answer to a claim about `p99_ms`, which a verdict could once hold."""
@@ -124,14 +125,24 @@ class FirstReleaseSpec(Section):
     approve: Literal["automatic", "person"] = "automatic"
 
 
+class PooledSpec(Section):
+    """How long an undecided candidate is kept, and asked again on the next windows pooled with those before: over `windows` in
+    all. `promise`: whether the level is that of each of these verdicts, or of all of them together."""
+
+    windows: int = Field(ge=2, le=MOST_POOLED)
+    promise: Literal["window", "pair"] = "window"
+
+
 class GateSpec(Section):
     """The conditions under which a candidate may serve. Their digest is part of every verdict."""
 
+    later: ClassVar[frozenset[str]] = frozenset({"pooled"})
     unit: Column
     minimum: MinimumSpec = MinimumSpec()
     budget: BudgetSpec = BudgetSpec()
     baselines: BaselineSpec = BaselineSpec()
     claims: tuple[ClaimSpec, ...] = Field(min_length=1)
+    pooled: PooledSpec | None = None
     first_release: FirstReleaseSpec | None = None
     on_inconclusive: Literal["keep", "ask"] = "keep"
     approve: Literal["automatic", "person"] = "automatic"
@@ -169,6 +180,9 @@ class GateSpec(Section):
             raise ValueError(f"claim '{unmade[0]}' needs a simple model: declare `baselines: {{baseline: {{prior: true}}}}`")
         if not any(named[name].kind == "prove" for name in self.first_claims):
             raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
+        if self.pooled and self.budget.looks < 2:
+            asked = "a window is asked about the new candidate and about the one that is kept"
+            raise ValueError(f"pooled: {asked}, so budget.looks {self.budget.looks} is too few; allowed: 2 or more")
         if self.four_eyes and not self.is_ever_approved:
             raise ValueError(
                 "four_eyes: no approval is required; it goes with approve: person, first_release.approve or on_inconclusive"
@@ -227,10 +241,9 @@ def _problem(form: ClaimForm, *, for_each: tuple[str, ...], task: str | None) ->
     if "ratio" in kinds and form.measures[0].metric not in RATIOS:
         return f"no ratio of '{form.measures[0].metric}'; {unknown_name(form.measures[0].metric, allowed=RATIOS)}"
     if len(form.terms) > 1 and any(measure.metric == INCOMPARABLE for measure in form.measures):
-        return (
-            f"a difference of {INCOMPARABLE} keeps no level; compare by `brier(candidate) - brier(champion) < 0.002`, or hold "
-            f"the candidate alone to `{INCOMPARABLE}(candidate) < 0.05`"
-        )
+        compare = "calibration_loss(candidate) - calibration_loss(champion) < 0.002"
+        alone = f"{INCOMPARABLE}(candidate) < 0.05"
+        return f"a difference of {INCOMPARABLE} keeps no level; compare by `{compare}`, or hold the candidate alone to `{alone}`"
     if for_each and any(measure.column for measure in form.measures):
         return "for_each divides the rows already; a metric in it names no slice"
     if "disagreement" in kinds and task == "regression":

@@ -15,7 +15,7 @@ from typing import Any, Self
 from pydantic import PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from ml_assets.errors import MlAssetsError
-from ml_assets.spec.arrival_rules import arrival_problem, window_problem
+from ml_assets.spec.arrival_rules import arrival_problem, pooled_problem, window_problem
 from ml_assets.spec.automation import LandingSpec, RebuildSpec, RetrainSpec, RetriesSpec
 from ml_assets.spec.base_section import Name, Section, as_declared
 from ml_assets.spec.contract_problems import contract_problems
@@ -114,6 +114,12 @@ class Product(Section):
         if probation is not None and info.data.get("labels") is None:
             raise ValueError("a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`")
         return probation
+
+    @model_validator(mode="after")
+    def _windows_can_be_pooled(self) -> Self:
+        if problem := pooled_problem(self.gates, self.window, is_static=self.partitions.is_static):
+            raise ValueError(f"gates.pooled: {problem}")
+        return self
 
     @field_validator("decision")
     @classmethod

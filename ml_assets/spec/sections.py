@@ -16,14 +16,14 @@ from ml_assets.spec.model_parameters import parameter_of_task, written_task
 
 Task = Literal["binary", "regression"]
 Metric = Literal[
-    "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
-    "selection_rate", "precision", "f1", "mcc", "mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90", "value",
-]  # fmt: skip
+    "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "calibration_loss", "calibration_slope",
+    "accuracy", "tpr", "fpr", "selection_rate", "precision", "f1", "mcc", "mae", "rmse", "r2", "bias", "pinball_10",
+    "pinball_50", "pinball_90", "value", ]  # fmt: skip
 
 METRICS: Mapping[Task, tuple[Metric, ...]] = {
     "binary": (
-        "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "accuracy", "tpr", "fpr",
-        "selection_rate", "precision", "f1", "mcc", "value",
+        "roc_auc", "pr_auc", "log_loss", "brier", "calibration_error", "calibration_gap", "calibration_loss",
+        "calibration_slope", "accuracy", "tpr", "fpr", "selection_rate", "precision", "f1", "mcc", "value",
     ),
     "regression": ("mae", "rmse", "r2", "bias", "pinball_10", "pinball_50", "pinball_90", "value"),
 }  # fmt: skip

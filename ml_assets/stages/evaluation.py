@@ -2,18 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from ml_assets.core.evaluation.coverage import OutcomesMissing
-from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
-from ml_assets.core.lineage.manifests import Manifest, Output
+from ml_assets.core.lineage.facts import EvaluationFacts
+from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.services.claims import WINDOW_OPEN
-from ml_assets.services.comparisons import Comparison, charge, compare, was_charged
+from ml_assets.services.comparisons import compare
 from ml_assets.services.dagster_ui.metadata import pictures
+from ml_assets.services.judging.asking import AskedAgain, ask, ask_again
 from ml_assets.services.next_window import next_window
 from ml_assets.services.proofs.plausible import refuse_held
 from ml_assets.services.stale_inputs import refuse_stale
@@ -21,7 +21,7 @@ from ml_assets.spec.product import Product
 from ml_assets.spec.sections import METRICS
 from resources.dagster_assets import asset_key, declaration, materialized, partitions_def, unfinished_apis
 from resources.dagster_retries import retried
-from resources.ledger.budget import Budget, Look, WindowRetired
+from resources.ledger.budget import WindowRetired
 from resources.lineage import Lineage
 from resources.settings import Settings
 from resources.store.snapshots import Snapshots
@@ -43,10 +43,8 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         refuse_stale(lineage, product, "evaluation", key)
         comparison = compare(lineage, product, key)
         refuse_held(lineage, product, settings, lineage.features_behind(comparison.tested), run=run)
-        recipe = lineage.recipe(product, "evaluation", key, comparison.inputs)
-        build, charged = partial(_evaluate, lineage, product, comparison, key, run=run), partial(was_charged, lineage, product)
         try:
-            result = lineage.make(recipe, build, run=run, may_reuse=charged)
+            result = ask(lineage, product, comparison, key, run=run)
         except (WindowRetired, OutcomesMissing) as error:
             next_one = f"; {next_window(lineage.ledger, product)}" if isinstance(error, WindowRetired) else ""
             message = f"withheld without a verdict: {error}{next_one}"
@@ -54,11 +52,11 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
             yield _window_result(product, passed=False, message=message)
             return
         facts = EvaluationFacts.of(result.manifest)
-        # only now: a verdict whose evaluation was never recorded uses up no promotion
-        look = Look(facts.tested, facts.look.comparison, facts.look.number, facts.verdict.gate, "", run)
-        Budget(lineage.ledger).settle(product, look, facts.verdict.decision)
         context.log.info(f"{product.name} {key}: {facts.verdict.decision}")
-        yield materialized(product, result, _metadata(lineage.snapshots, product, result.manifest))
+        again = None if facts.verdict.decision == "ACCEPT" else ask_again(lineage, product, key, run=run)
+        if again is not None:
+            context.log.info(f"{product.name} {key}: {again.message}")
+        yield materialized(product, result, _metadata(lineage.snapshots, product, result.manifest, again))
         yield _window_result(
             product, passed=True, message=f"look {facts.look.number} of {facts.verdict.looks} at this test window"
         )
@@ -82,35 +80,9 @@ def _window_result(product: Product, *, passed: bool, message: str) -> dg.AssetC
     return dg.AssetCheckResult(passed=passed, asset_key=key, check_name=WINDOW_OPEN, severity=severity, description=message)
 
 
-def _evaluate(lineage: Lineage, product: Product, compared: Comparison, key: str, *, run: str) -> Output:
-    """Charge the look, then score and judge: in this order, whatever happens in between."""
-    from ml_assets.builders.evaluation import build, tested_rows
-
-    read = compared.read(lineage)
-    if tested_rows(read.tested, read.before, product).is_empty():  # outcomes that are not known yet cost no look
-        seen = "" if product.keys.across_partitions == "allow" else " and whose key was not trained on"
-        lacks = f"has no row whose {product.features.label} is known{seen}"
-        raise OutcomesMissing(
-            f"{product.name}: the test window {', '.join(compared.keys)} {lacks}; "
-            f"deliver the outcomes, then `ml-assets run {product.name} --partition {compared.keys[-1]}`"
-        )
-    look = charge(lineage, product, compared, run=run)
-    output = build(read, product, key)
-    facts = {
-        "candidate": compared.model.data_version,
-        "champion": None,
-        "anchor": None,
-        **{r: {"release": ReleaseFacts.of(m).release, "bundle": m.snapshot} for r, m in compared.baselines.by_role.items()},
-        "tested": compared.keys,
-        "question": compared.question,
-        "past": [evaluation.id for evaluation in compared.past],
-        "look": {"number": look.number, "comparison": look.comparison},
-    }
-    return replace(output, facts={**output.facts, **facts})
-
-
-def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dict[str, Any]:
-    """The verdict and its reasons first, then small pictures, and the numbers that are plotted over partitions."""
+def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest, again: AskedAgain | None) -> dict[str, Any]:
+    """The verdict and its reasons first, then small pictures, and the numbers that are plotted over partitions. `again`: what
+    came of the candidate that is kept."""
     from ml_assets.core.plots.gates import claims_table, claims_thumbnail
     from ml_assets.core.plots.thumbnails import comparison
 
@@ -123,6 +95,7 @@ def _metadata(snapshots: Snapshots, product: Product, manifest: Manifest) -> dic
         "claims": dg.MetadataValue.md(claims_table(verdict)),
         **({"claims_picture": dg.MetadataValue.md(picture)} if (picture := claims_thumbnail(verdict)) else {}),
         **({"held_for_a_person": verdict.too_good} if verdict.too_good else {}),
+        **({"kept_candidate": again.message} if again else {}),
         "promises": verdict.guarantee,
         "budget": f"look {facts.look.number} of {verdict.looks} at this test window",
         "champion": facts.champion.release if facts.champion else "none: a first release",

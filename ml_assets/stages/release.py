@@ -10,6 +10,7 @@ from ml_assets.core.lineage.manifests import Manifest, Output, Recipe
 from ml_assets.core.release.approvals import Override
 from ml_assets.errors import MlAssetsError
 from ml_assets.services.dagster_ui.metadata import small_table, trained_in_words
+from ml_assets.services.judging.kept_candidate import kept_evaluation
 from ml_assets.services.stale_inputs import refuse_stale
 from ml_assets.spec.product import Product
 from resources.dagster_assets import asset_key, declaration, materialized
@@ -32,9 +33,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
     def release(context: dg.AssetExecutionContext, lineage: dg.ResourceParam[Lineage]) -> Iterator[dg.MaterializeResult[Any]]:
         key, run = context.partition_key, context.run.run_id
         refuse_stale(lineage, product, "release", key)
-        model = lineage.current(product, "model", key)
-        trained = lineage.inputs(model)
-        inputs = {manifest.id: manifest for manifest in (*trained, *_own_inputs(lineage, product, key))}
+        own = _own_inputs(lineage, product, key)
+        trained = lineage.inputs(own[0])
+        inputs = {manifest.id: manifest for manifest in (*trained, *own)}
         is_evaluated = asset_key(product, "evaluation") in context.job_def.asset_layer.selected_asset_keys
         if is_evaluated and (withheld := _withheld(lineage, product, key)):
             context.log.info(f"{product.name} {key}: withheld: {withheld}")
@@ -48,7 +49,17 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
 
 
 def _own_inputs(lineage: Lineage, product: Product, key: str) -> list[Manifest]:
-    return [lineage.current(product, stage, key) for stage in ("model", "evaluation", "features")]
+    """The model, its evaluation and the features of the partition. The model is the partition's own candidate or, where that was
+    not let through and the one that is kept was, that one."""
+    own = [lineage.current(product, stage, key) for stage in ("model", "evaluation", "features")]
+    model, evaluation, features = own
+    if product.gates.pooled is None or EvaluationFacts.of(evaluation).verdict.decision == "ACCEPT":
+        return own
+    again = kept_evaluation(lineage, product, key)
+    is_let_through = again is not None and EvaluationFacts.of(again).verdict.decision == "ACCEPT"
+    if again is None or not is_let_through or Decisions(lineage.ledger).override(evaluation, model) is not None:
+        return own
+    return [lineage.made_from(again)["model"], again, features]
 
 
 def _withheld(lineage: Lineage, product: Product, key: str) -> str:

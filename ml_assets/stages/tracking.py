@@ -26,7 +26,7 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         tracking: dg.ResourceParam[Catalogue],
         settings: dg.ResourceParam[Settings],
     ) -> dg.MaterializeResult[Any]:
-        from ml_assets.services.mlflow_catalogue import log, show, tracked
+        from ml_assets.services.mlflow_catalogue import kept_release, log, register_kept, show, tracked
         from resources.tracking.mlflow_catalogue import TRAINING_VIEW, run_page
 
         key = context.partition_key
@@ -34,12 +34,15 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         inputs = [manifest.as_input() for manifest in (what.model, what.evaluation, what.release) if manifest is not None]
         recipe = lineage.recipe(product, "tracking", key, inputs)
         result = lineage.make(recipe, lambda: log(context, lineage, tracking, product, what), run=context.run.run_id)
-        show(lineage, tracking, product, what.release)
         facts, ui = TrackingFacts.of(result.manifest), settings.mlflow_ui
-        page = f"{ui}/#/models/{product.name}/versions/{facts.version}{TRAINING_VIEW}"
+        kept, version = kept_release(lineage, product, key), facts.version
+        if kept is not None:
+            version = register_kept(lineage, tracking, product, kept, mlflow_run=facts.mlflow_run)
+        show(lineage, tracking, product, what.release or kept)
+        page = f"{ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW}"
         metadata = {
             "mlflow_run": run_page(ui, facts),
-            "registered": dg.MetadataValue.url(page) if facts.version else "no version: nothing was released",
+            "registered": dg.MetadataValue.url(page) if version else "no version: nothing was released",
             "report": run_page(ui, facts, artifact="evaluation/report.html"),
         }
         return materialized(product, result, metadata)

@@ -2,7 +2,9 @@
 
 A window is the partitions that are tested, whatever their content: a redelivery gives no fresh rows to choose on. The same
 comparison again is free. A window is retired when its looks or its promotions are used up; the next partition opens another.
-Another `window.test` opens none: what windows of another length were asked is charged to the partitions that they share.
+Another `window.test` opens none: what windows of another length were asked is charged to the partitions that they share. A window
+keeps the least that was declared at any of its looks: raising `looks` or `ships` afterwards grants none. Where windows are pooled
+for a candidate that is kept, the partitions pay that it was not asked on before.
 """
 
 import contextlib
@@ -13,7 +15,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, select
 
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.records import LookRecord, RestorationRecord, VerdictRecord
 from ml_assets.core.gates.verdict import Decision
 from ml_assets.errors import MlAssetsError
@@ -32,7 +34,8 @@ class WindowRetired(MlAssetsError):
 @dataclass(frozen=True)
 class Look:
     """One charged comparison: the `number`-th of a window, in an entry of the ledger (0: of none). `decision` is None until its
-    verdict is recorded."""
+    verdict is recorded. `charged` are the partitions that paid (the window where empty), `most_looks` and `most_ships` the limits
+    that were declared then."""
 
     window: tuple[str, ...]
     comparison: str
@@ -42,12 +45,21 @@ class Look:
     run: str
     decision: str | None = None
     entry: int = 0
+    charged: tuple[str, ...] = ()
+    most_looks: int | None = None
+    most_ships: int | None = None
+
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """The partitions that were charged."""
+        return self.charged or self.window
 
 
 @dataclass(frozen=True)
 class Window:
     """The looks at one test window, oldest first, and its limits; `closed` is why it is retired whatever it was asked. `before`:
-    looks at windows of another length that its most charged partition had, and `ships_before` what they let through."""
+    looks at windows of another length, and at pooled ones, that its most charged partition had, and `ships_before` what they let
+    through. `declared`: the looks that product.yaml grants now, where they are more than the window keeps."""
 
     partitions: tuple[str, ...]
     looks: tuple[Look, ...]
@@ -57,6 +69,12 @@ class Window:
     closed: str = ""
     before: int = 0
     ships_before: int = 0
+    declared: int = 0
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether these are several windows that were pooled for a candidate that was kept."""
+        return any(look.charged for look in self.looks)
 
     @property
     def ships(self) -> int:
@@ -75,8 +93,9 @@ class Window:
             return self.closed
         if self.ships >= self.most_ships:
             return f"it let through {self.ships} of at most {self.most_ships}"
-        elsewhere = f", {self.before} of them at windows of another length that hold its rows" if self.before else ""
-        return "" if self.left else f"{self.before + len(self.looks)} of {self.most_looks} looks are used{elsewhere}"
+        elsewhere = f", {self.before} of them at other windows that hold its rows" if self.before else ""
+        raised = f"; that {self.declared} are declared now grants it none" if self.declared > self.most_looks else ""
+        return "" if self.left else f"{self.before + len(self.looks)} of {self.most_looks} looks are used{elsewhere}{raised}"
 
 
 @dataclass(frozen=True)
@@ -85,12 +104,26 @@ class Budget:
 
     ledger: Ledger
 
-    def charge(self, product: Product, *, tested: Sequence[str], comparison: str, gate: str, run: str) -> Look:
-        """Charge a look at the window, or return the one that the same comparison was charged before. Raises WindowRetired."""
-        body = LookRecord(product=product.name, window=tuple(tested), comparison=comparison, gate=gate, run=run)
+    def charge(
+        self, product: Product, *, tested: Sequence[str], comparison: str, gate: str, run: str, paid_by: Sequence[str] = ()
+    ) -> Look:
+        """Charge a look at the window, or return the one that the same comparison was charged before. `paid_by`: of windows that
+        are pooled, the partitions that the candidate was not asked on before. Raises WindowRetired."""
+        budget = product.gates.budget
+        body = LookRecord(
+            product=product.name,
+            window=tuple(tested),
+            comparison=comparison,
+            gate=gate,
+            run=run,
+            looks=budget.looks,
+            ships=budget.ships,
+            charged=tuple(paid_by) or None,
+        )
 
         def may_look(connection: Connection) -> None:
-            window = _charged(product, tuple(tested), _entries(connection, product.name, tested), _restored(connection))
+            entries, restored = _entries(connection, product.name, tested), _restored(connection)
+            window = _charged(product, tuple(tested), entries, restored, paid_by=paid_by)
             if any(look.comparison == comparison for look in window.looks):
                 raise _Known
             if window.why_retired:
@@ -152,7 +185,7 @@ class _LookEntries:
     def entries(self, connection: Connection, tested: Sequence[str]) -> list[_Record]:
         """Looks at a window and at those of another length that share a partition with it, and their verdicts."""
         own = schema.window_of(schema.window_key(tested))
-        others = [window for window in self.seqs if len(window) != len(own)] if self.lengths - {len(own)} else []
+        others = [window for window in self.seqs if window != own] if self.lengths - {len(own)} else []
         charged = [window for window in others if not set(own).isdisjoint(window)]
         seqs = [seq for window in (own, *charged) for seq in self.seqs.get(window, ())]
         return [_record(entry) for entry in entries_where(connection, schema.entries.c.seq.in_(seqs))]
@@ -173,27 +206,42 @@ def _restored(connection: Connection) -> list[Record[RestorationRecord]]:
 
 
 def _charged(
-    product: Product, tested: tuple[str, ...], entries: Sequence[_Record], restored: Sequence[Record[RestorationRecord]]
+    product: Product,
+    tested: tuple[str, ...],
+    entries: Sequence[_Record],
+    restored: Sequence[Record[RestorationRecord]],
+    *,
+    paid_by: Sequence[str] = (),
 ) -> Window:
-    """The state of a window; `entries` are those that are charged to its partitions."""
+    """The state of a window; `entries` are those that may be charged to its partitions, `paid_by` are those that pay for a look
+    at pooled windows."""
     own = schema.window_of(schema.window_key(tested))
     others: dict[tuple[str, ...], list[_Record]] = {}
     for entry in entries:
         others.setdefault(schema.window_of(schema.window_key(entry.body.window)), []).append(entry)
     looks = _looks(tested, others.pop(own, []))
-    shared = {window: _looks(window, looks) for window, looks in others.items()}
-    by_partition = [[look for window, looks in shared.items() if key in window for look in looks] for key in own]
+    payers = set(paid_by) or {key for look in looks for key in look.paid} or set(own)
+    is_pooled = bool(paid_by) or any(look.charged for look in looks)
+    shared = [
+        look
+        for window, asked in others.items()
+        for look in _looks(window, asked)
+        if is_pooled or look.charged or len(window) != len(own)  # windows of one length overlap, and keep budgets of their own
+    ]
     budget = product.gates.budget
-    lost = next((restore for restore in restored if max(tested) <= restore.body.closed.get(product.name, "")), None)
+    counted = [look for look in shared if payers & set(look.paid)]
+    limits = [(look.most_looks or budget.looks, look.most_ships or budget.ships) for look in (*looks, *counted)]
+    lost = next((each for each in restored if max(tested) <= each.body.closed.get(product.name, "")), None)
     return Window(
         tested,
         looks,
-        budget.looks,
-        budget.ships,
-        level(budget),
+        min([budget.looks, *(most for most, _ in limits)]),
+        min([budget.ships, *(most for _, most in limits)]),
+        look_level(product.gates),
         f"the ledger was restored on {lost.at[:10]}, and what it was asked before is not known" if lost else "",
-        before=max(map(len, by_partition)),
-        ships_before=max(sum(look.decision == "ACCEPT" for look in looks) for looks in by_partition),
+        before=max(sum(key in look.paid for look in shared) for key in payers),
+        ships_before=max(sum(key in look.window and look.decision == "ACCEPT" for look in shared) for key in own),
+        declared=budget.looks,
     )
 
 
@@ -205,7 +253,16 @@ def _looks(tested: tuple[str, ...], entries: Iterable[_Record]) -> tuple[Look, .
         if isinstance(body, LookRecord):
             if known is None:
                 looks[body.comparison] = Look(
-                    tested, body.comparison, len(looks) + 1, body.gate, entry.at, body.run, entry=entry.seq
+                    tested,
+                    body.comparison,
+                    len(looks) + 1,
+                    body.gate,
+                    entry.at,
+                    body.run,
+                    entry=entry.seq,
+                    charged=body.charged or (),
+                    most_looks=body.looks,
+                    most_ships=body.ships,
                 )
         elif known is not None and known.decision != "ACCEPT":
             looks[body.comparison] = replace(known, decision=body.decision)

@@ -127,13 +127,30 @@ def test_a_changed_gates_block_is_another_look_at_the_same_window(tmp_path: Path
     assert [look_at(budget, product, c).number for product, c in ((product, one), (milder, other))] == [1, 2]
 
 
-def test_a_larger_budget_does_not_forget_what_was_asked(tmp_path: Path, budget: Budget, product: Product) -> None:
-    for number in range(3):
+def test_raising_the_looks_grants_a_window_none_that_was_asked_before(tmp_path: Path, budget: Budget, product: Product) -> None:
+    for number in range(2):
         look_at(budget, product, f"{number}")
-    larger = gated(tmp_path / "larger", budget={"alpha": 0.05, "looks": 4, "ships": 1})
-    look_at(budget, larger, "one more")
+    larger = gated(tmp_path / "larger", budget={"alpha": 0.05, "looks": 9, "ships": 4})
+    assert (budget.window(larger, WINDOW).left, budget.window(larger, ("2013-09", "2013-10")).left) == (1, 9)
+    look_at(budget, larger, "the last that is left")
+    with pytest.raises(WindowRetired, match=r"3 of 3 looks are used; that 9 are declared now grants it none"):
+        look_at(budget, larger, "one more")
+
+
+def test_raising_the_promotions_grants_a_window_none_that_was_asked_before(
+    tmp_path: Path, budget: Budget, product: Product
+) -> None:
+    budget.settle(product, look_at(budget, product, "one"), "ACCEPT")
+    larger = gated(tmp_path / "larger", budget={"alpha": 0.05, "looks": 9, "ships": 4})
+    with pytest.raises(WindowRetired, match="let through 1 of at most 1"):
+        look_at(budget, larger, "another")
+
+
+def test_a_smaller_budget_holds_for_windows_that_were_asked_before(tmp_path: Path, budget: Budget, product: Product) -> None:
+    look_at(budget, product, "one")
+    smaller = gated(tmp_path / "smaller", budget={"alpha": 0.05, "looks": 1, "ships": 1})
     with pytest.raises(WindowRetired):
-        look_at(budget, larger, "and another")
+        look_at(budget, smaller, "and another")
 
 
 def test_a_window_of_another_length_keeps_the_charges_of_its_rows(budget: Budget, product: Product) -> None:
@@ -143,7 +160,7 @@ def test_a_window_of_another_length_keeps_the_charges_of_its_rows(budget: Budget
     assert [budget.window(product, window).left for window in (WINDOW, longer, single, ("2013-04",))] == [1, 1, 1, 3]
     assert look_at(budget, product, "longer", longer).number == 1
     assert [budget.window(product, window).left for window in (WINDOW, longer, single, ("2013-04",))] == [0, 0, 0, 2]
-    with pytest.raises(WindowRetired, match=r"3 of 3 looks are used, 2 of them at windows of another length that hold its rows"):
+    with pytest.raises(WindowRetired, match=r"3 of 3 looks are used, 2 of them at other windows that hold its rows"):
         look_at(budget, product, "longer still", longer)
     assert [window.left for window in budget.windows(product)] == [0, 0]
 
@@ -208,8 +225,9 @@ def test_processes_that_ask_at_once_share_one_budget(tmp_path: Path, budget: Bud
 
 
 def test_a_picture_shows_windows_contenders_and_charges() -> None:
-    def window(*keys: str, decisions: list[str | None]) -> dict[str, Any]:
-        return {"window": list(keys), "looks": [{"decision": decision} for decision in decisions]}
+    def window(*keys: str, decisions: list[str | None], paid_by: tuple[str, ...] = ()) -> dict[str, Any]:
+        looks = [{"decision": decision, "paid_by": list(paid_by or keys)} for decision in decisions]
+        return {"window": list(keys), "looks": looks}
 
     picture = _picture([window("d1", "d2", decisions=["REJECT", "ACCEPT"]), window("d2", "d3", decisions=[None])])
     assert picture.splitlines()[:-1] == [
@@ -218,3 +236,5 @@ def test_a_picture_shows_windows_contenders_and_charges() -> None:
         "·   o───    ",
         "2   3   1   looks charged",
     ]
+    kept = _picture([window("d1", decisions=["INCONCLUSIVE"]), window("d1", "d2", decisions=["ACCEPT"], paid_by=("d2",))])
+    assert kept.splitlines()[1:-1] == ["?   ·   ", "────A   ", "1   1   looks charged"]

@@ -1,6 +1,7 @@
 """`gates mutate` and `gates backtest` on a real home: sabotage is caught, a weak block lets it through, and faults are named."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ NEWEST = "2013-03"
 NOTES = Path(__file__).parents[1] / "policies" / "gates_md.yaml"
 FLOOR = {"name": "floor", "prove": "roc_auc(candidate) > 0.52"}
 SLOW, STALE, STORM = "slow model", "stale model", "one storm day"
-"""Staging is left to measure the first. The second is fitted on less, and yet no worse than the release that serves, which looks
-its late rates up as of its release. The third is one day of thirty, within the margin of so small a home."""
+LEAKS = ("leak in one partition", "leak in all partitions")
+"""Staging is left to measure the first. The second is fitted on less, and yet no worse than what answers, which looks its late
+rates up as of its release. The third is one day of thirty, within the margin of so small a home. Leaks are told by more
+partitions than there are."""
 ANCHOR = "not_worse_anchor"
 
 
@@ -78,7 +81,7 @@ def test_every_mutant_is_caught_and_nothing_is_charged_or_written(gates_home: Ho
     fates = {partition["mutant"]: partition["fate"] for partition in report["mutants"]}
     assert fates == {
         **dict.fromkeys(mutants(), "caught"),
-        SLOW: "not tried",
+        **dict.fromkeys((SLOW, *LEAKS), "not tried"),
         STALE: "within the margin",
         STORM: "within the margin",
     }
@@ -248,11 +251,13 @@ def test_a_policy_holds_gates_and_nothing_else(gates_home: Home, tmp_path: Path)
 
 @pytest.mark.long
 def test_on_whole_months_the_products_gates_catch_all_and_those_of_the_notes_are_under_powered(tmp_path: Path) -> None:
-    whole = whole_months(tmp_path / "home")
+    whole, begun = whole_months(tmp_path / "home"), time.process_time()
     code, report = mutated(whole)
+    assert time.process_time() - begun < 120
     assert (code, report["findings"]) == (0, [])
-    assert {partition["mutant"] for partition in report["mutants"] if partition["fate"] != "caught"} == {SLOW}
-    assert report["seconds"] < 120
+    fates = {mutant["mutant"]: mutant["fate"] for mutant in report["mutants"] if mutant["fate"] != "caught"}
+    # one month less to learn from costs 0.004 in ROC AUC in March, which thirty days prove to be within 0.03
+    assert fates == {**dict.fromkeys((SLOW, *LEAKS), "not tried"), STALE: "within the margin"}
     code, report = backtested(whole, "--policy", str(NOTES))
     assert code == 1
     assert codes(report) >= {("UNDER-POWERED", name) for name in ("not_worse", "not_worse_anchor", "calibrated")}

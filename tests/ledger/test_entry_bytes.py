@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.digests import canonical_json
+from ml_assets.core.gates.records import LookRecord
 from ml_assets.core.lineage.attempts import AttemptRecord
 from ml_assets.core.lineage.manifests import Input, Manifest
 from ml_assets.core.lineage.triggers import TriggerRecord
@@ -18,7 +19,7 @@ from ml_assets.core.release.records import Terms
 from resources.endpoints import shadows
 from resources.ledger import acceptances, head_checkpoint, probations, recalls, triggers
 from resources.ledger import ledger as ledgers
-from resources.ledger.budget import Budget
+from resources.ledger.budget import Budget, Look
 from resources.ledger.decisions import Decisions
 from resources.ledger.erasure import erase
 from resources.ledger.head_checkpoint import Head
@@ -83,8 +84,9 @@ def write(home: Path) -> Workspace:
         )
     details = {"identity": "1" * 64, "description": "ü holds", "severity": "WARN", "values": {"rows": 1.5e-7, "told": None}}
     space.ledger.add_evidence(subject=raw.id, claim="complete", passed=False, details=details, run="run-1")
-    look = Budget(space.ledger).charge(own_product, tested=["2013-02", "2013-03"], comparison="one", gate="g" * 64, run="run-2")
-    Budget(space.ledger).settle(own_product, look, "REJECT")
+    window = ("2013-02", "2013-03")  # as looks were charged before their limits were recorded
+    space.ledger.append("look", LookRecord(product="trains", window=window, comparison="one", gate="g" * 64, run="run-2"))
+    Budget(space.ledger).settle(own_product, Look(window, "one", 1, "g" * 64, "", "run-2"), "REJECT")
     who: Any = {"by": " anna ", "reason": "slices look fine", "via": "cli"}
     Decisions(space.ledger).overrule(own_product, evaluation, model, reasons=["the verdict is REJECT: so"], **who)
     Decisions(space.ledger).answer(own_product, first, evaluation, decision="approved", **who)
@@ -126,6 +128,8 @@ def write(home: Path) -> Workspace:
     kept: Any = {"why": "worse by 30 units", "partitions": ("2013-04",), "claims": {"not_worse": {"effect": -0.1, "units": 30}}}
     over: Any = {"promotion": "8" * 64, "bundle": "b" * 64, "release": "2013-03.22222222", "replaced": "a" * 64}
     probations.end(space.ledger, ProbationRecord(product="trains", outcome="broken", **over, **kept))
+    pooled: Any = {"tested": ["2013-06", "2013-07"], "paid_by": ["2013-07"]}
+    Budget(space.ledger).charge(own_product, **pooled, comparison="two", gate="g" * 64, run="run-5")
     return space
 
 

@@ -122,7 +122,7 @@ def test_the_unit_has_no_default(tmp_path: Path) -> None:
         ({"veto": "ratio(pr_auc, by: line) > 0.8"}, ["no ratio of 'pr_auc'", "selection_rate"]),
         (
             {"veto": "calibration_error(candidate) - calibration_error(champion) < 0.01"},
-            ["a difference of calibration_error keeps no level", "brier(candidate) - brier(champion)"],
+            ["a difference of calibration_error keeps no level", "calibration_loss(candidate) - calibration_loss(champion)"],
         ),
         ({"veto": "tpr(candidate, line=A) > 0", "for_each": ["line"]}, ["for_each divides the rows already"]),
         ({"prove": "roc_auc(candidate) - roc_auc(candidate) > -0.1"}, ["it cannot fail", "0 to 0", "always > -0.1"]),

@@ -11,6 +11,7 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.counter import counter
 
 if TYPE_CHECKING:
     from ml_assets.core.gate_lab.diagnoses import Diagnosis, Leak
@@ -48,8 +49,12 @@ def command(*, product: str, policy: Path | None, windows: int, seed: int, as_js
     begun = time.monotonic()
     space = workspace()
     spec = under(product_named(product, space.settings), policy)
-    steps = list(walk(cases(space.lineage, spec)))
-    plants, leaking = planted(steps), leaks(steps, windows=windows, seed=seed)
+    with counter(as_json=as_json) as tell:
+        steps = []
+        for step in walk(cases(space.lineage, spec)):
+            steps.append(step)
+            tell(f"{step.case.partition} judged")
+        plants, leaking = planted(steps, tell=tell), leaks(steps, windows=windows, seed=seed, tell=tell)
     diagnoses = diagnose(past(steps, plants, leaking))
     errors = [diagnosis for diagnosis in diagnoses if diagnosis.is_error]
     spent = round(time.monotonic() - begun, 1)

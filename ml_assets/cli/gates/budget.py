@@ -35,26 +35,36 @@ def command(product: str, as_json: bool) -> None:
 
 
 def _declared(product: Product) -> dict[str, Any]:
-    from ml_assets.core.gates.levels import level, nodes
+    from ml_assets.core.gates.levels import look_level, nodes
 
-    budget = product.gates.budget
+    budget, pooled = product.gates.budget, product.gates.pooled
     return {
         "alpha": budget.alpha,
         "looks": budget.looks,
         "ships": budget.ships,
         "nodes": nodes(budget.looks, budget.ships),
-        "level": level(budget),
+        "level": look_level(product.gates),
+        "pooled": pooled.model_dump() if pooled else None,
     }
 
 
 def _row(window: Window) -> dict[str, Any]:
     looks = [
-        {"number": look.number, "at": look.at, "run": look.run, "gate": look.gate, "decision": look.decision}
+        {
+            "number": look.number,
+            "at": look.at,
+            "run": look.run,
+            "gate": look.gate,
+            "decision": look.decision,
+            "paid_by": list(look.paid),
+        }
         for look in window.looks
     ]
     return {
         "window": list(window.partitions),
         "looks": looks,
+        "is_pooled": window.is_pooled,
+        "most_looks": window.most_looks,
         "ships": window.ships,
         "left": window.left,
         "retired": window.why_retired or None,
@@ -64,12 +74,16 @@ def _row(window: Window) -> dict[str, Any]:
 def _print(product: Product, outcome: dict[str, Any]) -> None:
     click.echo(
         f"{product.name}: each test window may be looked at {outcome['looks']} times and let through {outcome['ships']}; "
-        f"{100 * outcome['alpha']:g} % over a window is {100 * outcome['level']:.3g} % a look ({outcome['nodes']} nodes)\n"
+        f"{100 * outcome['alpha']:g} % over a window is {100 * outcome['level']:.3g} % a look ({outcome['nodes']} nodes)"
     )
+    if pooled := outcome["pooled"]:
+        life = "that level is shared by them" if pooled["promise"] == "pair" else "each of these verdicts has that level"
+        click.echo(f"one undecided candidate is kept, and asked over {pooled['windows']} windows pooled; {life}")
+    click.echo()
     rows = [
         [
-            " to ".join(dict.fromkeys((window["window"][0], window["window"][-1]))),
-            f"{len(window['looks'])} of {outcome['looks']}",
+            _named(window),
+            f"{len(window['looks'])} of {window['most_looks']}",
             ", ".join(look["decision"] or "no verdict yet" for look in window["looks"]),
             f"{window['left']} left" if window["left"] else f"retired: {window['retired']}",
         ]
@@ -83,17 +97,27 @@ def _print(product: Product, outcome: dict[str, Any]) -> None:
     )
 
 
+def _named(window: Mapping[str, Any]) -> str:
+    """A test window in words; of pooled ones with the partitions that paid for the look."""
+    name = " to ".join(dict.fromkeys((window["window"][0], window["window"][-1])))
+    paid = dict.fromkeys(key for look in window["looks"] for key in look["paid_by"])
+    return f"{name} pooled, paid by {', '.join(paid)}" if window["is_pooled"] else name
+
+
 def _picture(windows: Sequence[Mapping[str, Any]]) -> str:
-    """Partitions from left to right and a line for each window: a mark for each contender that it was asked about. Below, how
-    many looks each partition was charged by all of its windows."""
+    """Partitions from left to right and a line for each window: a mark for each candidate that it was asked about, where the
+    first partition is that paid for it. Below, how many looks each partition was charged by all of its windows."""
     keys = sorted({key for window in windows for key in window["window"]})[-SHOWN:]
     width = max(map(len, keys)) + 2
     lines = ["".join(key.ljust(width) for key in keys)]
     for window in windows:
         covered = [key for key in keys if key in window["window"]]
-        marks = "".join(MARKS[look["decision"]] for look in window["looks"])
-        cells = {key: (marks if key == covered[0] else "").ljust(width, "─" if key != covered[-1] else " ") for key in covered}
+        marks: dict[str, str] = {}
+        for look in window["looks"]:
+            payer = next((key for key in covered if key in look["paid_by"]), "")
+            marks[payer] = marks.get(payer, "") + MARKS[look["decision"]]
+        cells = {key: marks.get(key, "").ljust(width, "─" if key != covered[-1] else " ") for key in covered}
         lines += ["".join(cells.get(key, "·".ljust(width)) for key in keys)] if covered else []
-    charged = [sum(len(window["looks"]) for window in windows if key in window["window"]) for key in keys]
+    charged = [sum(key in look["paid_by"] for window in windows for look in window["looks"]) for key in keys]
     legend = ", ".join(f"{mark} {decision or 'no verdict yet'}" for decision, mark in MARKS.items())
     return "\n".join([*lines, "".join(str(count).ljust(width) for count in charged) + "looks charged", f"({legend})"])

@@ -14,6 +14,7 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.counter import Counter, counter
 from ml_assets.core.lineage.facts import EvaluationFacts
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ def command(
         if not as_json:
             click.echo("\n".join(_heading(on)))
         mutations = []
-        for mutation in _mutated(on, only):
-            mutations.append(mutation)
-            if not as_json:
-                click.echo(_line(mutation))
-        pairs = _pairs(on, draws) if not only or "A/A" in only else []
+        with counter(as_json=as_json) as tell:
+            for mutation in _mutated(on, only, tell):
+                mutations.append(mutation)
+                if not as_json:
+                    tell("")
+                    click.echo(_line(mutation))
+            pairs = _pairs(on, draws, tell) if not only or "A/A" in only else []
         findings = [mutation for mutation in mutations if mutation.is_finding]
         outcome: dict[str, Any] = {"product": product, "partition": on.case.partition, "control": on.control.decision}
     if as_json:
@@ -80,9 +83,9 @@ def command(
 
 def mutants() -> "dict[str, Callable[[Subject], Mutation]]":
     """Every mutant by name."""
-    from ml_assets.services.gate_lab import lock_mutants, model_mutants, window_mutants
+    from ml_assets.services.gate_lab import leak_mutants, lock_mutants, model_mutants, window_mutants
 
-    return {**model_mutants.MUTANTS, **window_mutants.MUTANTS, **lock_mutants.MUTANTS}
+    return {**model_mutants.MUTANTS, **leak_mutants.MUTANTS, **window_mutants.MUTANTS, **lock_mutants.MUTANTS}
 
 
 def _refuse_unknown(only: tuple[str, ...]) -> None:
@@ -105,21 +108,22 @@ def _scratch(keep: bool) -> Iterator[Path]:
         yield Path(name)
 
 
-def _mutated(on: "Subject", only: tuple[str, ...]) -> "Iterator[Mutation]":
-    for name, make in mutants().items():
-        if only and name not in only:
-            continue
+def _mutated(on: "Subject", only: tuple[str, ...], tell: Counter) -> "Iterator[Mutation]":
+    wanted = {name: make for name, make in mutants().items() if not only or name in only}
+    for number, (name, make) in enumerate(wanted.items(), 1):
+        tell(f"mutant {number} of {len(wanted)}: {name}")
         begun = time.monotonic()
         mutation = make(on)
         yield replace(mutation, seconds=time.monotonic() - begun)
 
 
-def _pairs(on: "Subject", draws: int) -> list[dict[str, Any]]:
+def _pairs(on: "Subject", draws: int, tell: Counter) -> list[dict[str, Any]]:
     from ml_assets.services.gate_lab.aa_pairs import seeds, tally
 
     if "champion" not in on.baselines:
         return []
-    return tally(on, seeds(on, count=3), draws=draws).rows()
+    tell("A/A: fitting the recipe with other seeds")
+    return tally(on, seeds(on, count=3), draws=draws, tell=tell).rows()
 
 
 def _heading(on: "Subject") -> Iterator[str]:

@@ -9,6 +9,7 @@ import click
 
 from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
+from ml_assets.cli.shared.counter import counter
 from ml_assets.cli.shared.tables import columns
 from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.core.lineage.facts import EvaluationFacts
@@ -37,7 +38,7 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     """
     from ml_assets.core.evaluation.snapshot import panel_of
     from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
-    from ml_assets.core.gates.levels import level
+    from ml_assets.core.gates.levels import look_level
 
     space = workspace()
     spec = product_named(product, space.settings)
@@ -48,8 +49,17 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     if not claims:
         raise click.ClickException(f"{product} {evaluation.partition}: no claim is proven on all rows, so none has a boundary")
     effects = design_effects(panel, claims, _candidate_units(frame, spec))
-    units, tell = panel.units.count, _Progress(samples, is_quiet=as_json or not sys.stderr.isatty())
-    boundaries = at_boundary(panel, claims, level=level(spec.gates.budget), units=units, samples=samples, seed=seed, tell=tell)
+    units, at = panel.units.count, look_level(spec.gates)
+    with counter(as_json=as_json) as tell:
+        boundaries = at_boundary(
+            panel,
+            claims,
+            level=at,
+            units=units,
+            samples=samples,
+            seed=seed,
+            tell=lambda done: tell(f"{done} of {samples} windows judged"),
+        )
     wrong = wrong_units(effects, unit=spec.gates.unit)
     is_kept = all(boundary.holds for boundary in boundaries) and not wrong
     outcome = _outcome(spec, evaluation, boundaries, effects, rows=panel.rows, units=units, samples=samples, seed=seed)
@@ -83,17 +93,6 @@ def _candidate_units(frame: "pl.DataFrame", product: Product) -> "dict[str, Ints
     known = {*product.features.key, product.features.time, product.features.label, *MODELS}
     stored = {name: frame[name].fill_null("(missing)") for name in frame.columns if name not in known | set(calendar)}
     return {name: units_of(values, rows=frame.height).codes for name, values in (calendar | stored).items()}
-
-
-class _Progress:
-    """Shows how many windows were judged, on one line of a terminal."""
-
-    def __init__(self, of: int, *, is_quiet: bool) -> None:
-        self.of, self.is_quiet = of, is_quiet
-
-    def __call__(self, done: int) -> None:
-        if not self.is_quiet:
-            click.echo(f"\r\x1b[K{done} of {self.of} windows judged" + ("\n" if done == self.of else ""), nl=False, err=True)
 
 
 def _outcome(

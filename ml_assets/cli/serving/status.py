@@ -47,7 +47,7 @@ def command(*, product: str, html: Path | None, as_json: bool) -> None:
     waits, withheld = _waits(space, spec), _withheld(space, spec)
     now = on_call(space.lineage, space.landing, space.settings, spec)
     if html is not None:
-        from ml_assets.services.watching.status_page import status_page
+        from ml_assets.services.automation.status_page import status_page
 
         html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(status_page(space.lineage, spec, now), encoding="utf-8")

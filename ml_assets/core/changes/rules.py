@@ -94,6 +94,7 @@ RULES: Mapping[str, Rule] = {
     "gates.baselines.champion": incomparable,
     "gates.baselines.anchor": incomparable,
     "gates.baselines.baseline": other,
+    "gates.pooled": incomparable,
     "gates.on_inconclusive": ordered("ask", "keep"),
     "gates.approve": ordered("automatic", "person"),
     "gates.four_eyes": ordered(False, True),

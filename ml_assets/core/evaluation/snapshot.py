@@ -18,6 +18,7 @@ from ml_assets.core.gates.panel import Panel, panel
 from ml_assets.core.gates.verdict import Verdict, gate_digest, judge
 from ml_assets.core.lineage.manifests import Output
 from ml_assets.core.lineage.verdict_facts import GainFacts
+from ml_assets.core.metrics.arrays import Ints
 from ml_assets.core.metrics.units import units
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -55,8 +56,8 @@ def comparison_digest(product: Product, *, models: Mapping[str, str], tested: Ma
     return digest_json({"gate": gate_digest(product), "models": dict(models), "tested": dict(tested)})
 
 
-def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Panel:
-    """The rows as gates see them."""
+def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product, windows: Ints | None = None) -> Panel:
+    """The rows as gates see them. `windows` (n,): the number of the window that each is of, where several are pooled."""
     return panel(
         task=product.task,
         y=frame[product.features.label].cast(pl.Float64),
@@ -65,6 +66,7 @@ def panel_of(frame: pl.DataFrame, scores: Scores, *, product: Product) -> Panel:
         columns={name: frame[name] for name in product.gates.slices},
         threshold=product.decision.threshold if product.decision else None,
         worth=product.monitoring.value,
+        windows=windows,
     )
 
 
@@ -91,15 +93,17 @@ def judge_candidate(
     doubt: str = "",
     past: History | None = None,
     gains: Sequence[GainFacts] = (),
+    windows: Ints | None = None,
 ) -> Judged:
     """Measure and judge on labelled rows. `frame` holds label, time, slice and unit columns; scores are in its order.
 
     `has_champion`: whether a release serves, with or without scores (default: whether there are its scores); `trouble`: why
     nothing can be decided; `doubt`: why nothing may be let through on these rows; `past`: what earlier windows showed of the
-    claims; `gains`: those of earlier candidates.
+    claims; `gains`: those of earlier candidates; `windows` (n,): the number of the window that each row is of, where several are
+    pooled.
     """
     evaluation = measured(frame, {role: values for role, values in scores.items() if role != "anchor"}, product=product)
-    panel = panel_of(frame, scores, product=product)
+    panel = panel_of(frame, scores, product=product, windows=windows)
     verdict = judge(
         product, panel, expected=expected, has_champion=has_champion, trouble=trouble, doubt=doubt, past=past, gains=gains
     )

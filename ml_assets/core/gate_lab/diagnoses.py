@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from ml_assets.core.gate_lab.power import Design, Power, typical
 from ml_assets.core.gate_lab.resampling import clopper_pearson
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.verdict import Verdict
 from ml_assets.spec.gates import ClaimSpec, GateSpec
 
@@ -111,7 +111,7 @@ def _vacuous(past: Past) -> Iterator[Diagnosis]:
 
 
 def _powerless(past: Past) -> Iterator[Diagnosis]:
-    at = level(past.gates.budget)
+    at = look_level(past.gates)
     for claim in past.gates.claims:
         tests = [min(powers, key=lambda power: power.passes(at)) for powers in past.powers.get(claim.name, ()) if powers]
         if claim.kind != "prove" or not tests:
@@ -136,7 +136,7 @@ def _needs(tests: Sequence[Power], at: float, chance: float, unit: str) -> str:
 
 
 def _leaky(past: Past) -> Iterator[Diagnosis]:
-    at = level(past.gates.budget)
+    at = look_level(past.gates)
     for leak in past.leaks:
         share = leak.hits / leak.tries
         if clopper_pearson(leak.hits, leak.tries)[0] > at:
@@ -169,7 +169,7 @@ def _wrong_unit(past: Past) -> Iterator[Diagnosis]:
 
 def _budget(past: Past) -> Iterator[Diagnosis]:
     budget = past.gates.budget
-    at = level(budget)
+    at = look_level(past.gates)
     if past.most_looks > budget.looks:
         message = f"a window was asked {past.most_looks} times, and {budget.looks} looks are declared: it would have been retired"
         yield Diagnosis("BUDGET", "all", message, past.most_looks)

@@ -132,6 +132,15 @@ def emptied(frame: pl.DataFrame, *, columns: Sequence[str]) -> pl.DataFrame:
     return frame.with_columns(value.alias(c) for c, value in zip(columns, nothing, strict=True))
 
 
+def leaking(frame: pl.DataFrame, *, column: str, label: str, share: float, seed: int) -> pl.DataFrame:
+    """The rows with a number that knows the outcome in a share of them: it is above all others where the label is above its
+    mean, and below them where it is not."""
+    knows = pl.Series(np.random.default_rng(seed).random(frame.height) < share)
+    number, truth = pl.col(column).cast(pl.Float64), pl.col(label).cast(pl.Float64)
+    telling = pl.when(truth > truth.mean()).then(number.max() + 1).otherwise(number.min() - 1)
+    return frame.with_columns(pl.when(knows & pl.col(label).is_not_null()).then(telling).otherwise(number).alias(column))
+
+
 def scaled(frame: pl.DataFrame, *, columns: Sequence[str], by: float) -> pl.DataFrame:
     """The rows with these numbers in other units."""
     return frame.with_columns(pl.col(c).cast(pl.Float64) * by for c in columns)

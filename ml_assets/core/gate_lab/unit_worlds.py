@@ -5,7 +5,7 @@ Belongs here: units whose mean is known. Does not: rows and models (simulation.p
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy.signal import lfilter
 
 from ml_assets.core.gate_lab.simulation import of_days
 from ml_assets.core.metrics.arrays import Floats
+from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import Spread, WindowSums
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], Floats]
@@ -92,3 +93,37 @@ def improvement_of(world: UnitWorld, *, windows: int = 20_000, seed: int = 0) ->
     random = np.random.default_rng(seed)
     values, sizes = (draw(random, (windows, REFERENCE_UNITS)) for draw in (world.values, world.sizes))
     return IMPROVEMENT * float(np.std(np.sum(values * sizes, axis=1) / sizes.sum(axis=1)))
+
+
+def let_through_within(
+    world: UnitWorld, *, units: int, past: int, level: float, most: int, histories: int, seed: int, improvement: float = 0.0
+) -> list[float]:
+    """The share of histories in which a candidate that is kept is let through within 1, 2, … `most` windows, each time on all of
+    them so far pooled, where the truth is `improvement`. Each learns from the `past` windows before its first."""
+    random = np.random.default_rng(seed)
+    passed = np.zeros((histories, most), dtype=bool)
+    for history in range(histories):
+        values, sizes = (draw(random, (past + most, units)) for draw in (world.values, world.sizes))
+        measured = [of_days(*day_values) for day_values in zip(values, sizes, strict=True)]
+        sums = [one.spread().sums for one in measured[:past]]
+        known = tuple(one for one in sums if one is not None)
+        for count in range(1, most + 1):
+            pooled = mean_of(measured[past : past + count], list(sizes[past : past + count]))
+            passed[history, count - 1] = pooled.spread(known).p(pooled.value + improvement, sign=1) <= level
+    return [float(share) for share in np.maximum.accumulate(passed, axis=1).mean(axis=0)]
+
+
+def mean_of(measured: Sequence[Measured], sizes: Sequence[Floats]) -> Measured:
+    """The mean over windows, weighted by rows, as gates measure it (core.gates.pooled)."""
+    if len(measured) == 1:
+        return measured[0]
+    every = np.concatenate(sizes)
+    weights = np.array([own.sum() for own in sizes]) / every.sum()
+    return Measured(
+        value=float(weights @ np.array([one.value for one in measured])),
+        parts=np.concatenate([weight * one.parts for weight, one in zip(weights, measured, strict=True)]),
+        shares=every / every.sum(),
+        is_ordered=measured[0].is_ordered,
+        rows=sum(one.rows for one in measured),
+        pooled=tuple(one.units for one in measured),
+    )

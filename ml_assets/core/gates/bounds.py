@@ -124,6 +124,7 @@ def combine(terms: Iterable[tuple[float, Measured]]) -> Measured:
         is_ordered=first.is_ordered,
         rows=first.rows,
         note=next((measured.note for _, measured in weighted if measured.note), ""),
+        pooled=first.pooled,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ml_assets.core.gates.bounds import UNDEFINED, Shown, shown
 from ml_assets.core.gates.panel import Groups, MinimumLike, Panel
+from ml_assets.core.gates.pooled import present_of
 from ml_assets.core.metrics.arrays import Floats
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import WindowSums
@@ -129,6 +130,7 @@ def _summed(value: float, sums: Floats, shares: Floats, panel: Panel, *, note: s
         is_ordered=panel.is_ordered,
         rows=panel.rows,
         note=note,
+        pooled=present_of(panel.pooled_units, present, sums),
     )
 
 

@@ -23,6 +23,30 @@ class BudgetLike(Protocol):
         """The largest number of promotions from a window."""
 
 
+class PooledLike(Protocol):
+    """What `gates.pooled` of product.yaml says."""
+
+    @property
+    def windows(self) -> int:
+        """Over how many windows a candidate may be kept."""
+
+    @property
+    def promise(self) -> str:
+        """`window` or `pair`."""
+
+
+class GatesLike(Protocol):
+    """What decides the level in `gates` of product.yaml."""
+
+    @property
+    def budget(self) -> BudgetLike:
+        """What decides the level of one look."""
+
+    @property
+    def pooled(self) -> PooledLike | None:
+        """How long an undecided candidate is kept; None where it isn't."""
+
+
 def nodes(looks: int, ships: int) -> int:
     """The number of different comparisons that a window can decide, whoever asks, when all that is learned is the verdict.
 
@@ -35,6 +59,13 @@ def nodes(looks: int, ships: int) -> int:
 def level(budget: BudgetLike) -> float:
     """The one-sided level of each look: by the union bound over all nodes, alpha holds over the window."""
     return budget.alpha / nodes(budget.looks, budget.ships)
+
+
+def look_level(gates: GatesLike) -> float:
+    """The level of a verdict by these gates: of one look or, where the promise is about a candidate's life, of that shared by all
+    the windows over which it may be kept."""
+    asked = gates.pooled.windows if gates.pooled and gates.pooled.promise == "pair" else 1
+    return level(gates.budget) / asked
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
 import polars as pl
 
 from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
+from ml_assets.core.gates.pooled import by_window, mean_over, units_of_windows
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.binary import mean_influence
 from ml_assets.core.metrics.estimates import MetricError, checked, measure, units_of
@@ -45,7 +46,8 @@ class Panel:
     """Checked rows, in one order: label, scores of each model, the code of each row's unit, columns to divide by.
 
     y (n,), scores {model: (n,)}, codes (n,) in 0 to the number of units - 1, columns {name: (n,) of text}. `is_ordered`: the
-    codes of units are in the order of time.
+    codes of units are in the order of time. `windows` (n,): of rows of several test windows, the number of each row's; what is
+    measured is then the mean over windows.
     """
 
     task: Task
@@ -56,6 +58,7 @@ class Panel:
     threshold: float | None = None
     is_ordered: bool = False
     worth: ValueSpec | None = None
+    windows: Ints | None = None
 
     @cached_property
     def units(self) -> Units:
@@ -76,7 +79,8 @@ class Panel:
         """Only these rows; the codes of units stay what they are."""
         scores = {name: values[index] for name, values in self.scores.items()}
         columns = {name: values.gather(index) for name, values in self.columns.items()}
-        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns)
+        windows = None if self.windows is None else self.windows[index]
+        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns, windows=windows)
 
     def by_row(self) -> "Panel":
         """The same rows, each taken for independent."""
@@ -118,8 +122,33 @@ class Panel:
         """One metric of one model, measured once."""
         self._require(model)
         if (name, model) not in self._measurements:
-            self._measurements[name, model] = measure(self._metric(name), self.y, self.scores[model], self.units)
+            means = self._means(self._metric(name))
+            self._measurements[name, model] = means.get(model) or measure(
+                self._metric(name), self.y, self.scores[model], self.units
+            )
         return self._measurements[name, model]
+
+    @cached_property
+    def pooled_units(self) -> tuple[int, ...]:
+        """The number of units of each window, where rows of several are measured window by window."""
+        return units_of_windows(self._by_window, self.units)
+
+    @cached_property
+    def _by_window(self) -> list[Ints]:
+        return by_window(self.windows, self.units)
+
+    def _means(self, metric: Metric) -> dict[str, Measured]:
+        """A metric's mean over windows, by model. Nothing of rows of one window, and where it is undefined on one of them for
+        any of the models: all of them are then measured on all rows together, so that they can be compared."""
+
+        def alone(index: Ints, role: str) -> Measured:
+            units = Units.of(self.codes[index], is_ordered=self.is_ordered)
+            return measure(metric, self.y[index], self.scores[role][index], units)
+
+        if not self._by_window:
+            return {}
+        means = {role: mean_over(self._by_window, partial(alone, role=role), self.units) for role in self.scores}
+        return {} if any(mean.note for mean in means.values()) else means
 
     def influence(self, name: str, model: str) -> tuple[float, Floats, str]:
         """A metric: its value and the sums of its influence function per unit of the whole window, with a note when it is
@@ -172,8 +201,14 @@ class Panel:
         if self.threshold is None:
             raise MetricError("disagreement is between decisions, and the product has no decision threshold")
         differs = ((self.scores[one] >= self.threshold) != (self.scores[other] >= self.threshold)).astype(np.float64)
-        units, sums = self.units, self.units.sums(mean_influence(differs))
-        return Measured(value=float(differs.mean()), parts=sums, shares=units.shares, is_ordered=units.is_ordered, rows=self.rows)
+
+        def share(index: Ints) -> Measured:
+            part, units = differs[index], Units.of(self.codes[index], is_ordered=self.is_ordered)
+            sums = units.sums(mean_influence(part))
+            value = float(part.mean())
+            return Measured(value=value, parts=sums, shares=units.shares, is_ordered=units.is_ordered, rows=index.size)
+
+        return mean_over(self._by_window, share, self.units) if self._by_window else share(np.arange(self.rows))
 
     def _metric(self, name: str) -> Metric:
         return metric_at(name, self.threshold, self.worth)
@@ -192,6 +227,7 @@ def panel(
     columns: Mapping[str, Column],
     threshold: float | None = None,
     worth: ValueSpec | None = None,
+    windows: Ints | None = None,
 ) -> Panel:
     """Check rows and put them into a Panel. Raises MetricError for a missing or non-finite value and for unequal lengths."""
     if "candidate" not in scores:
@@ -212,6 +248,7 @@ def panel(
         threshold=threshold,
         is_ordered=units.is_ordered,
         worth=worth,
+        windows=windows,
     )
 
 

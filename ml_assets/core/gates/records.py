@@ -15,11 +15,16 @@ class AskedRecord(msgspec.Struct, frozen=True, kw_only=True):
     comparison: str
 
 
-class LookRecord(AskedRecord, frozen=True, kw_only=True):
-    """A look that was charged; `gate` is the digest of what was asked."""
+class LookRecord(AskedRecord, frozen=True, kw_only=True, omit_defaults=True):
+    """A look that was charged; `gate` is the digest of what was asked. `looks` and `ships` are what a window had of them then,
+    None in what older code recorded. `charged`: of windows that are pooled, the partitions that paid; all of the window where
+    None."""
 
     gate: str
     run: str
+    looks: int | None = None
+    ships: int | None = None
+    charged: tuple[str, ...] | None = None
 
 
 class VerdictRecord(AskedRecord, frozen=True, kw_only=True):

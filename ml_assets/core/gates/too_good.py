@@ -47,14 +47,22 @@ def earlier_gains(verdicts: Sequence[VerdictFacts], *, metric: str, unit: str) -
     return [v.gain for v in verdicts if v.gain is not None and (v.gain.metric, v.gain.unit) == (metric, unit)]
 
 
+def telling(gains: Sequence[GainFacts]) -> list[GainFacts]:
+    """The gains that tell how gains vary: not those of candidates that scored as the champion did, or better or worse by the
+    same in every unit. Of these, any difference at all would be a surprise."""
+    return [gain for gain in gains if gain.error > 0]
+
+
 def too_good(now: GainFacts | None, earlier: Sequence[GainFacts]) -> str:
-    """The reason why a gain is too good to be true; empty if it isn't, or if there is too little to compare with.
+    """Why a gain is too good to be true; empty if it isn't, or nobody can tell yet: with fewer than LEAST_PAST earlier ones that
+    tell how gains vary.
 
     It is held against the prediction interval of the earlier ones (Student's t), whose variance is moderated by the errors of all
     of them as in Smyth (2004), so that a few earlier gains that happen to be alike raise no alarm.
     """
     from scipy import stats
 
+    earlier = telling(earlier)
     if now is None or len(earlier) < LEAST_PAST:
         return ""
     values = np.asarray([effect.value for effect in earlier])
@@ -62,8 +70,6 @@ def too_good(now: GainFacts | None, earlier: Sequence[GainFacts]) -> str:
     freedom = PRIOR_FREEDOM + values.size - 1
     variance = (PRIOR_FREEDOM * prior + (values.size - 1) * float(values.var(ddof=1))) / freedom
     spread = sqrt(variance * (1 + 1 / values.size))
-    if spread == 0:
-        return ""
     p = float(stats.t.sf((now.value - values.mean()) / spread, freedom))
     if p >= SURPRISING:
         return ""

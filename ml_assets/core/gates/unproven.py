@@ -5,7 +5,7 @@ Belongs here: a stored verdict against what product.yaml declares now. Does not:
 
 from collections.abc import Iterator, Mapping
 
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.recorded import is_proven_at, outcome_again
 from ml_assets.core.gates.verdict import about_the_anchor, gate_digest, guarantee
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, VerdictFacts
@@ -31,6 +31,8 @@ def _reasons(product: Product, verdict: VerdictFacts, *, has_champion: bool) -> 
     for name, expected in _declared_values(gates, applying, verdict).items():
         if (value := getattr(verdict, name)) != expected:
             yield f"the verdict says {name} {value!r}, and product.yaml {expected!r}"
+    if verdict.windows > (most := gates.pooled.windows if gates.pooled else 1):
+        yield f"the verdict pools {verdict.windows} windows, and product.yaml allows {most}"
     names = [claim.name for claim in verdict.claims]
     if sorted(names) != sorted(claim.name for claim in applying):
         yield f"the verdict judges {', '.join(names) or 'nothing'}, not each claim of product.yaml once"
@@ -45,7 +47,7 @@ def _declared_values(gates: GateSpec, applying: tuple[ClaimSpec, ...], verdict: 
     """The fields of a verdict that follow from product.yaml alone."""
     names = {claim.name for claim in applying}
     return {
-        "level": level(gates.budget),
+        "level": look_level(gates),
         "alpha": gates.budget.alpha,
         "looks": gates.budget.looks,
         "unit": gates.unit,
@@ -59,7 +61,7 @@ def _claim_reasons(claim: ClaimSpec, recorded: ClaimFacts | None, gates: GateSpe
         yield f"gate {claim.name} was not judged"
     elif recorded.text != claim.text or recorded.kind != claim.kind:
         yield f"gate {claim.name} was judged as another claim: {recorded.kind} {recorded.text}"
-    elif recorded.outcome != "PASS" or outcome_again(recorded, level=level(gates.budget)) != "PASS":
+    elif recorded.outcome != "PASS" or outcome_again(recorded, level=look_level(gates)) != "PASS":
         yield f"gate {claim.name} did not pass: {recorded.message}"
     elif not _is_whole(claim, recorded, gates):
         yield f"gate {claim.name} did not pass: not every slice is there, in {gates.minimum.units} units at least"
@@ -73,5 +75,5 @@ def _is_whole(claim: ClaimSpec, recorded: ClaimFacts, gates: GateSpec) -> bool:
 
 
 def _is_better(gates: GateSpec, judged: Mapping[str, ClaimFacts]) -> bool:
-    at = level(gates.budget)
+    at = look_level(gates)
     return all(claim.name in judged and is_proven_at(judged[claim.name], 0.0, level=at) for claim in about_the_anchor(gates))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import msgspec
+import numpy as np
 
 from ml_assets.core.digests import digest_json
 from ml_assets.core.gates.claims import ClaimResult, judge_claim
 from ml_assets.core.gates.history import History
 from ml_assets.core.gates.hypotheses import Expected
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.gates.too_good import gain, too_good
 from ml_assets.core.lineage.verdict_facts import GainFacts
@@ -28,7 +29,7 @@ class Verdict:
     """The decision with all reasons and numbers. `not_asked` are claims that do not apply to a first release.
 
     `is_better` says that the candidate was proven better than the anchor, which then moves to it. `too_good`: why its gain is too
-    good to be true, which holds it for a person.
+    good to be true, which holds it for a person. `windows`: over how many test windows the rows are pooled.
     """
 
     decision: Decision
@@ -47,6 +48,7 @@ class Verdict:
     guarantee: str
     gain: GainFacts | None = None
     too_good: str = ""
+    windows: int = 1
 
     @property
     def is_accept(self) -> bool:
@@ -91,7 +93,7 @@ def judge(
     is_first = not ("champion" in panel.scores if has_champion is None else has_champion)
     applying = gates.claims_that_apply(has_champion=not is_first)
     lacks = trouble or _too_little(panel.lacks(gates.minimum))
-    at = level(gates.budget)
+    at = look_level(gates)
     expected, past = expected or {}, past or {}
     results = [
         judge_claim(claim, panel, level=at, minimum=gates.minimum, expected=expected, past=past.get(claim.text))
@@ -117,6 +119,7 @@ def judge(
         guarantee=guarantee(gates, applying, units=panel.units.count),
         gain=gained,
         too_good=too_good(gained, gains),
+        windows=1 if panel.windows is None else int(np.unique(panel.windows).size),
     )
 
 
@@ -145,7 +148,7 @@ def _is_better(gates: GateSpec, panel: Panel, past: History, *, is_first: bool) 
         panel.tested(claim.form.terms, constant=0.0, sign=claim.form.sign, past=past.get(claim.text, {}).get("", ()))
         for claim in about_the_anchor(gates)
     )
-    return all(test.p_proof <= level(gates.budget) for test in tests)
+    return all(test.p_proof <= look_level(gates) for test in tests)
 
 
 def about_the_anchor(gates: GateSpec) -> list[ClaimSpec]:
@@ -158,13 +161,22 @@ def guarantee(gates: GateSpec, claims: Sequence[ClaimSpec], *, units: int) -> st
     proofs = [claim for claim in claims if claim.kind == "prove"]
     relative = [claim for claim in proofs if "champion" in claim.form.models]
     claim = (relative or proofs)[0]
-    budget, at = gates.budget, level(gates.budget)
-    looks = f" ({_percent(budget.alpha)} over {budget.looks} looks)" if budget.looks > 1 else ""
+    budget, at = gates.budget, look_level(gates)
+    over = [f"{_percent(budget.alpha)} over {budget.looks} looks"] if budget.looks > 1 else []
+    over += [_over_windows(gates)] if gates.pooled else []
+    looks = f" ({', '.join(over)})" if over else ""
     return (
         f"If {_wrong(claim)} on {gates.unit}s like these, it would have been let through with probability at most "
         f"{_percent(at)}{looks}. Unit: {gates.unit}, {units} units. Not covered: what outlasts a window, a "
         f"window that is off as a whole, and the first {gates.unit} of a kind."
     )
+
+
+def _over_windows(gates: GateSpec) -> str:
+    """What holds for a candidate that is kept, over all windows that it may be asked on."""
+    assert gates.pooled is not None
+    asked = gates.pooled.windows
+    return f"{_percent(asked * look_level(gates))} over the {asked} windows that a candidate may be kept for"
 
 
 def _wrong(claim: ClaimSpec) -> str:

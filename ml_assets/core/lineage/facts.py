@@ -162,7 +162,8 @@ class LookFacts(msgspec.Struct, frozen=True, kw_only=True):
 class EvaluationFacts(Facts, frozen=True, kw_only=True):
     """`candidate`: the data version of the model; `tested`: the partitions of the test window; `question`: the recipe's key
     without champion and anchor; `past`: ids of the evaluations on earlier windows that the verdict learned from; `seen_keys`:
-    test rows that were left out because their key was trained on, where that is asked for."""
+    test rows that were left out because their key was trained on, where that is asked for. `kept_since`: of a candidate that was
+    kept and asked again on pooled windows, the partition as of which it was made; empty for a new one."""
 
     verdict: VerdictFacts
     candidate: str
@@ -173,6 +174,7 @@ class EvaluationFacts(Facts, frozen=True, kw_only=True):
     past: tuple[str, ...] = ()
     look: LookFacts = LookFacts()
     seen_keys: int | None = None
+    kept_since: str = ""
     metrics: Metrics = {}
 
     @property

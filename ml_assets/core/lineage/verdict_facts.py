@@ -82,3 +82,4 @@ class VerdictFacts(msgspec.Struct, frozen=True, kw_only=True):
     guarantee: str = ""
     gain: GainFacts | None = None
     too_good: str = ""
+    windows: int = 1

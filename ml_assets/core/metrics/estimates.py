@@ -53,6 +53,7 @@ def measure(metric: Metric, y: Floats, s: Floats, units: Units) -> Measured:
     value, parts, note = float("nan"), np.full(units.count, np.nan), _undefined(metric, y)
     if not note:
         value, parts = _value_and_parts(metric, y, s, units)
+        value -= metric.bias(y, s, units.codes) if metric.bias else 0.0
         note = f"{metric.name} is undefined on these rows" if np.isnan(value) else ""
     return Measured(value=value, parts=parts, shares=units.shares, is_ordered=units.is_ordered, rows=y.size, note=note)
 

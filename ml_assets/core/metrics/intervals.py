@@ -71,7 +71,9 @@ class Units:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A metric's value and what its spread is made of: sums of influence by unit and the share of the rows in each (G,)."""
+    """A metric's value and what its spread is made of: sums of influence by unit and the share of the rows in each (G,).
+
+    `pooled`: of a mean over several windows, the number of units of each."""
 
     value: float
     parts: Floats
@@ -79,6 +81,7 @@ class Measured:
     is_ordered: bool
     rows: int
     note: str = ""
+    pooled: tuple[int, ...] = ()
 
     @property
     def units(self) -> int:
@@ -94,6 +97,7 @@ class Measured:
             is_ordered=self.is_ordered,
             rows=self.rows,
             note=self.note or other.note,
+            pooled=self.pooled,
         )
 
     def estimate(self, *, level: float, bounds: tuple[float, float]) -> Estimate:
@@ -112,7 +116,7 @@ class Measured:
 
     def spread(self, past: Sequence[WindowSums] = ()) -> Spread:
         """The error of the value; `past` is the same measurement on earlier windows."""
-        return spread_of(self.parts, self.shares, is_ordered=self.is_ordered, past=past)
+        return spread_of(self.parts, self.shares, is_ordered=self.is_ordered, past=past, pooled=self.pooled)
 
 
 def finite_or_none(value: float) -> float | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from ml_assets.core.metrics import binary
-from ml_assets.core.metrics.arrays import Floats, Task
+from ml_assets.core.metrics.arrays import Floats, Ints, Task
 from ml_assets.spec.claim_limits import RANGES
 
 Best: TypeAlias = Literal["greatest", "least", "nearest_zero", "neither"]
@@ -16,7 +16,8 @@ Losses: TypeAlias = Callable[[Floats, Floats], Floats]
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """One number about y and s, with the influence of each row on it: by itself, or in `both` with the value, where that is
-    quicker. A value that is NaN is undefined on these rows."""
+    quicker. A value that is NaN is undefined on these rows. `bias`: what chance adds to the value, from the rows with the code of
+    their unit; it is taken off where the metric is measured."""
 
     name: str
     task: Task
@@ -24,6 +25,7 @@ class Metric:
     value: Callable[[Floats, Floats, Floats | None], float]
     influence: Losses | None = None
     both: Callable[[Floats, Floats], tuple[float, Floats]] | None = None
+    bias: Callable[[Floats, Floats, Ints], float] | None = None
     needs_both_classes: bool = False
     needs: Literal["", "positives", "negatives"] = ""
     is_reported: bool = True

@@ -1,8 +1,8 @@
-"""The registry of metrics. Formulas: binary.py, regression.py, decisions.py. Intervals: estimates.py."""
+"""The registry of metrics. Formulas: binary.py, calibration.py, regression.py, decisions.py. Intervals: estimates.py."""
 
 from dataclasses import replace
 
-from ml_assets.core.metrics import binary, regression
+from ml_assets.core.metrics import binary, calibration, regression
 from ml_assets.core.metrics.arrays import Task
 from ml_assets.core.metrics.decisions import AT_THRESHOLD, value_of
 from ml_assets.core.metrics.metric import Metric, mean
@@ -49,6 +49,24 @@ METRICS: dict[str, Metric] = {
             best="least",
             value=binary.calibration_error,
             influence=binary.calibration_error_influence,
+        ),
+        Metric(
+            name="calibration_loss",
+            task="binary",
+            best="least",
+            value=calibration.calibration_loss,
+            influence=calibration.calibration_loss_influence,
+            bias=calibration.calibration_bias,
+            is_reported=False,
+        ),
+        Metric(
+            name="calibration_slope",
+            task="binary",
+            best="neither",
+            value=calibration.calibration_slope,
+            influence=calibration.calibration_slope_influence,
+            needs_both_classes=True,
+            is_reported=False,
         ),
         mean("calibration_gap", "binary", "nearest_zero", lambda y, s: s - y),
         *(metric(USUAL_THRESHOLD) for metric in AT_THRESHOLD.values()),

@@ -77,37 +77,58 @@ def _deskewed(t: float, k: float) -> float:
     return 2 * (t - k / 6) / (1 + sqrt(root)) if root > 0 else -inf
 
 
-def spread_of(parts: Floats, shares: Floats, *, is_ordered: bool, past: Sequence[WindowSums] = ()) -> Spread:
+def spread_of(
+    parts: Floats, shares: Floats, *, is_ordered: bool, past: Sequence[WindowSums] = (), pooled: Sequence[int] = ()
+) -> Spread:
     """The spread of an estimate whose units contribute `parts` (G,), sums of influence, and hold `shares` (G,) of the rows.
 
     `is_ordered`: units follow each other in time, so neighbours may be alike; `past`: the same estimate on earlier windows.
+    `pooled`: of an estimate that is the mean of those on several windows, the number of units of each, in order. Each window's
+    units are then held against that window's own mean, which takes one degree of freedom each.
 
     SE^2 = (G-1)/G sum_g w_g^2 V (G-1)/(G-V), w_g = parts_g / (1 - shares_g) (jackknife CV3: Bell & McCaffrey 2002, Survey
     Methodology 28), V the variance inflation of a mean whose neighbours correlate by r, on 1/(V sum shares^2) - 1 degrees of
     freedom.
     """
     count = parts.size
-    own = WindowSums(
-        units=count,
-        correlation=_correlation(parts) if is_ordered else nan,
-        squares=float(parts @ parts),
-        cubes=float(np.sum(parts**3)),
-    )
-    windows = [own, *past]
+    own, left_out = _own_windows(parts, shares, pooled, is_ordered=is_ordered)
+    windows = [*own, *past]
     r = _pooled_correlation(windows) if is_ordered else 0.0
     inflated = inflation(r, count)
-    left_out = parts / (1 - shares)
     squares = float(left_out @ left_out)
     return Spread(
         standard_error=sqrt((count - 1) / count * squares * inflated * (count - 1) / (count - inflated)),
         units=count,
-        freedom=max(2.0, 1 / (float(shares @ shares) * inflated) - 1),
+        freedom=max(2.0, 1 / (float(shares @ shares) * inflated) - len(own)),
         skewness=float(np.sum(left_out**3)) / squares**1.5 if squares > 0 else 0.0,
-        past_skewness=_pooled_skewness(windows),
+        past_skewness=_pooled_skewness(windows) / sqrt(len(own)),
         correlation=r,
         effective_units=count / inflated,
         past=len(past),
-        sums=own,
+        sums=own[0] if len(own) == 1 else None,
+    )
+
+
+def _own_windows(parts: Floats, shares: Floats, pooled: Sequence[int], *, is_ordered: bool) -> tuple[list[WindowSums], Floats]:
+    """The sums of each window that the estimate is of, as if it were measured alone, and what each unit contributes when its
+    window's mean is taken without it (jackknife): (G,)."""
+    if not pooled:
+        return [_sums(parts, is_ordered=is_ordered)], parts / (1 - shares)
+    ends = np.cumsum(pooled)[:-1]
+    sums, left_out = [], []
+    for own, held in zip(np.split(parts, ends), np.split(shares, ends), strict=True):
+        weight = float(held.sum())
+        sums.append(_sums(own / weight, is_ordered=is_ordered))
+        left_out.append(own / (1 - held / weight))
+    return sums, np.concatenate(left_out)
+
+
+def _sums(parts: Floats, *, is_ordered: bool) -> WindowSums:
+    return WindowSums(
+        units=parts.size,
+        correlation=_correlation(parts) if is_ordered else nan,
+        squares=float(parts @ parts),
+        cubes=float(np.sum(parts**3)),
     )
 
 

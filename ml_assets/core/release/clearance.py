@@ -6,7 +6,7 @@ Does not belong here: people's decisions (approvals.py), which release serves no
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.recorded import outcome_again
 from ml_assets.core.gates.unproven import unproven
 from ml_assets.core.gates.verdict import gate_digest
@@ -69,7 +69,7 @@ def _is_undecided(product: Product, verdict: VerdictFacts, *, has_champion: bool
     declared = [(claim.name, claim.kind, claim.text) for claim in applying]
     if judged and declared != [(claim.name, claim.kind, claim.text) for claim in judged.values()]:
         return False
-    at = level(product.gates.budget)
+    at = look_level(product.gates)
     return all(claim.outcome != "FAIL" and outcome_again(claim, level=at) != "FAIL" for claim in judged.values())
 
 

@@ -56,13 +56,18 @@ def outcome_of(instance: "DagsterInstance", run: "DagsterRun") -> Outcome:
 def decided(shown: Mapping[str, Mapping[str, str]], failed_checks: Sequence[str] = (), lacking: str = "") -> Outcome:
     """The outcome of a run that succeeded, by the texts of what it materialized (by stage), by checks that did not
     pass, and by what a candidate lacks."""
-    verdict = shown.get("evaluation", {}).get("verdict", "")
+    evaluation = shown.get("evaluation", {})
+    verdict, kept = evaluation.get("verdict", ""), evaluation.get("kept_candidate", "")
     decision = shown.get("endpoint/production", {}).get("decision", "")
-    words = "; ".join(filter(None, [verdict, decision]))
+    words = "; ".join(filter(None, [verdict, kept, decision]))
     if decision.startswith("promoted"):
         return Outcome("promoted", words)
     if verdict:
-        is_kept = verdict.startswith("ACCEPT") and decision and not any(word in decision for word in HELD_BACK)
+        is_kept = (
+            (verdict.startswith("ACCEPT") or kept.endswith("ACCEPT"))
+            and decision
+            and not any(word in decision for word in HELD_BACK)
+        )
         return Outcome("kept" if is_kept else "withheld", words)
     if closed := [check for check in failed_checks if check.startswith("evaluation:")]:
         return Outcome("withheld", closed[0])

@@ -153,7 +153,7 @@ def _alarmed(
     trained, waits = train_keys(product, partition), ""
     stage, claims = ("realised", (HOLDS,)) if kind == "loss" and product.labels else ("monitoring", claims)
     for key in _failed(ledger, product, stage, claims, after=_last_trained_for(ledger, product, kind)):
-        if not (why := _sounded(ledger, product, kind, stage, claims, key=key)):
+        if not (why := _sounded(ledger, product, kind, stage=stage, claims=claims, key=key)):
             continue
         if key <= max(trained, default=""):
             yield Trigger(partition, kind, key, why)
@@ -179,7 +179,7 @@ def _failed(ledger: Ledger, product: Product, stage: str, claims: Sequence[str],
         return connection.scalars(query).all()
 
 
-def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, stage: str, claims: Sequence[str], *, key: str) -> str:
+def _sounded(ledger: Ledger, product: Product, kind: TriggerKind, *, stage: str, claims: Sequence[str], key: str) -> str:
     """Why the watch over a partition asked for a training; empty where it did not."""
     if kind == "drift":
         return "; ".join(filter(None, (alarm(ledger, product, key, claim) for claim in claims)))

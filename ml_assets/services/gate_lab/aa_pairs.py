@@ -1,6 +1,6 @@
 """A/A pairs: models that differ by nothing but the seed, on the window and on windows of its units drawn again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,14 +57,15 @@ def seeds(on: Subject, *, count: int) -> list[Floats]:
     return [on.case.scores["candidate"], *others]
 
 
-def tally(on: Subject, scores: list[Floats], *, draws: int) -> Tally:
-    """Judge every ordered pair on the window itself, then `draws` pairs on windows drawn again."""
+def tally(on: Subject, scores: list[Floats], *, draws: int, tell: Callable[[str], None] = lambda _: None) -> Tally:
+    """Judge every ordered pair on the window itself, then `draws` pairs on windows drawn again. `tell` hears how far it is."""
     tally = Tally()
     random = np.random.default_rng(SEED)
     panels = list(_pairs(on, scores))
     for panel in panels:
         tally.add(_judged(on, panel))
     for number in range(draws):
+        tell(f"A/A: {number} of {draws} windows drawn again")
         tally.add(_judged(on, redrawn(panels[number % len(panels)], random)))
     return tally
 

@@ -1,6 +1,6 @@
 """Windows drawn from all of the past, with candidates that are worse than a margin allows: how many of them pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +9,7 @@ from ml_assets.core.gate_lab.diagnoses import Leak, margin
 from ml_assets.core.gate_lab.resampling import redrawn
 from ml_assets.core.gates.bounds import shown
 from ml_assets.core.gates.history import MOST_WINDOWS
-from ml_assets.core.gates.levels import level
+from ml_assets.core.gates.levels import look_level
 from ml_assets.core.gates.panel import Panel
 from ml_assets.core.metrics.intervals import Measured
 from ml_assets.core.metrics.spread import WindowSums
@@ -24,7 +24,7 @@ CANDIDATES = 20
 """That are planted one after another in the windows that are drawn for one margin."""
 
 
-def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED) -> list[Leak]:
+def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED, tell: Callable[[str], None] = lambda _: None) -> list[Leak]:
     """Windows of units drawn from all of the past, a week of days together: how often a candidate passes that is worse by more
     than the margin. Each learns from the product's past windows, as the next one would. Candidates take turns, because a promise
     is about all that are so much worse, and the days on which a single one fails may be lucky ones."""
@@ -33,18 +33,28 @@ def leaks(steps: Sequence[Step], *, windows: int, seed: int = SEED) -> list[Leak
         return []
     pool, count = _pool(compared), int(np.median([np.unique(clustered(step)).size for step in compared]))
     claims = [claim for claim in single(compared[0]) if margin(claim) > 0 and "champion" in claim.form.models]
-    return [_leak(claim, pool, compared, windows=windows, units=count, seed=seed) for claim in claims]
+    return [_leak(claim, pool, compared, windows=windows, units=count, seed=seed, tell=tell) for claim in claims]
 
 
-def _leak(claim: ClaimSpec, pool: Panel, steps: Sequence[Step], *, windows: int, units: int, seed: int) -> Leak:
+def _leak(
+    claim: ClaimSpec,
+    pool: Panel,
+    steps: Sequence[Step],
+    *,
+    windows: int,
+    units: int,
+    seed: int,
+    tell: Callable[[str], None],
+) -> Leak:
     gates, random, hits, hits_by_row, harms = steps[0].case.product.gates, np.random.default_rng(seed), 0, 0, []
-    at, is_by_row = level(gates.budget), gates.unit == "row"
+    at, is_by_row = look_level(gates), gates.unit == "row"
     for own in np.array_split(np.arange(windows), min(CANDIDATES, windows)):
         scores, harm = worse(pool, pool.codes, claim, BEYOND * margin(claim), seed=int(random.integers(2**32)))
         harms.append(harm)
         spoilt = replace(pool, scores={**pool.scores, "candidate": scores})
         past = _past(spoilt, claim, steps)
-        for _ in own:
+        for number in own:
+            tell(f"{claim.name}: {number} of {windows} windows drawn from the past")
             window = redrawn(spoilt, random, units=units)
             by_row = window.by_row().measured(claim.form.terms)
             parts, shares = window.units.sums(by_row.parts), window.units.shares

@@ -1,6 +1,6 @@
 """Planted truths: candidates of which it is known what they are worth, in the place of each partition's real one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -38,8 +38,8 @@ class Planted:
     by_row: tuple[Verdict, ...]
 
 
-def planted(steps: Sequence[Step]) -> list[Planted]:
-    """Every planted candidate, in each partition that had a champion."""
+def planted(steps: Sequence[Step], *, tell: Callable[[str], None] = lambda _: None) -> list[Planted]:
+    """Every planted candidate, in each partition that had a champion. `tell` hears how far it is."""
     compared = [step for step in steps if step.champion]
     truths = {
         "shuffled labels": "knows nothing",
@@ -53,6 +53,7 @@ def planted(steps: Sequence[Step]) -> list[Planted]:
     lost: dict[str, list[str]] = {}
     for step in compared:
         for name, scores in _candidates(step, lost):
+            tell(f"{step.case.partition}: {name}")
             against = {"champion": step.scores["champion"], "anchor": step.scores["champion"]} if name in PAIRS else {}
             verdicts[name].append((step.judge(scores, against), step.judge(scores, against, unit="row")))
     return [

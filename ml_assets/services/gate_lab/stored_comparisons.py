@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ml_assets.core.gates.history import History
     from ml_assets.core.gates.panel import Panel
     from ml_assets.core.gates.verdict import Verdict
+    from ml_assets.core.lineage.verdict_facts import GainFacts
 
 
 class NothingStored(MlAssetsError):
@@ -145,6 +146,15 @@ class Case:
         self._refuse_unknown_columns()
         return levels_of(self.rows(self.trained[-self.product.window.test :]), product=self.product)
 
+    @cached_property
+    def gains(self) -> "list[GainFacts]":
+        """The gains of the candidates that the stored verdict learned from."""
+        from ml_assets.core.gates.too_good import earlier_gains
+
+        past = (self.lineage.ledger.manifest(id) for id in EvaluationFacts.of(self.evaluation).past)
+        verdicts = [EvaluationFacts.of(manifest).verdict for manifest in past if manifest is not None]
+        return earlier_gains(verdicts, metric=self.product.gates.metric, unit=self.product.gates.unit)
+
     def loaded(self, manifest: Manifest) -> "Loaded":
         """The model of a model or release manifest."""
         from ml_assets.core.model.scoring import load_model
@@ -182,7 +192,7 @@ class Case:
         """The verdict on these scores, by the code that judges candidates; nothing is charged or written."""
         from ml_assets.core.gates.verdict import judge
 
-        return judge(self.product, self.panel(scores, frame), expected=self.expected, past=past)
+        return judge(self.product, self.panel(scores, frame), expected=self.expected, past=past, gains=self.gains)
 
     def _refuse_unknown_columns(self) -> None:
         """A policy may divide by any column of the features, and by nothing else."""

@@ -112,7 +112,8 @@ class Subject:
 
     def mutation(self, mutant: str, about: str, verdict: Verdict, *, is_soft: bool = False, advice: str = "") -> Mutation:
         """A verdict on a mutant, put in words."""
-        if caught_by := catches(verdict, self.control):
+        surprised = (Catch("too_good", verdict.too_good),) if verdict.too_good and not self.control.too_good else ()
+        if caught_by := (*catches(verdict, self.control), *surprised):
             return Mutation(mutant=mutant, about=about, fate="caught", catches=caught_by)
         if not verdict.is_accept:
             stopped = ", ".join(claim.name for claim in verdict.claims if claim.outcome != "PASS")

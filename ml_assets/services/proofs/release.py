@@ -26,7 +26,7 @@ def unseen(lineage: Lineage, product: Product, release: Manifest) -> Finding:
     """Compare the release's training window with what it was judged on."""
     from ml_assets.core.evaluation.seen_data import OtherSplit, tested_names, trained_names
 
-    evaluation = lineage.current(product, "evaluation", release.partition)
+    evaluation = lineage.made_from(release)["evaluation"]
     tested = set(tested_names(product, EvaluationFacts.of(evaluation).tested))
     try:
         trained = set(trained_names(product, ReleaseFacts.of(release), role="release"))

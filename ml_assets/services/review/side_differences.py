@@ -30,6 +30,7 @@ PROOFS = (
     "checks",
     "ml_assets.services.comparisons",
     "ml_assets.services.evidence",
+    "ml_assets.services.judging",
     "ml_assets.services.latency_evidence",
     "ml_assets.services.promotion_policy",
     "ml_assets.services.proofs",

@@ -1,0 +1,1 @@
+"""Asking a test window about candidates: the new one, and the one that is kept."""

@@ -1,0 +1,106 @@
+"""An undecided candidate is kept, and let through by the windows after it: down the whole path, as any other release."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from ml_assets.core.lineage.facts import EvaluationFacts, ReleaseFacts
+from ml_assets.core.lineage.manifests import Manifest
+from ml_assets.services.judging.kept_candidate import kept_candidate, kept_evaluation
+from ml_assets.services.rederived import contradictions
+from ml_assets.services.release_status import release_status
+from resources.ledger.budget import Budget
+from tests.support.homes.gates_home import invoke
+from tests.support.homes.path_homes import Home, Run
+from tests.support.homes.shop import deliver, shop
+
+DATA = ("raw", "dataset", "quarantine", "features")
+DECIDED = (*DATA, "model", "evaluation", "release", "endpoint/staging", "endpoint/production")
+FIRST, SECOND, THIRD, KEPT, LAST, NEXT = (f"2024-03-0{day}" for day in range(1, 7))
+EDITS = (
+    (r"alpha: .*passes in tests", "alpha: 0.1, looks: 2, ships: 1"),
+    (r"unit: row", "unit: row\n  pooled: {windows: 3}"),
+    (r"(floor, prove.*)", r"\1\n    - {name: not_worse, prove: roc_auc(candidate) - roc_auc(champion) > -0.056}"),
+)
+"""Forty orders show too little of a candidate that is as good; eighty show enough."""
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Home, dict[str, Run]]]:
+    made, runs = shop(tmp_path_factory.mktemp("kept"), *EDITS), {}
+    for day in (FIRST, SECOND, THIRD, KEPT, LAST):
+        deliver(made, day)
+        runs[day] = made.run(day, only=DATA if day == FIRST else DECIDED, leaves=("tracking",) if day == LAST else ())
+    yield made, runs
+    made.close()
+
+
+def kept_one(made: Home) -> Manifest:
+    (evaluation,) = [m for m in made.space.ledger.recorded("shop", "evaluation", LAST) if EvaluationFacts.of(m).kept_since]
+    return evaluation
+
+
+def test_it_is_asked_again_on_its_own_window_and_the_next_where_the_new_one_is_not_let_through(
+    taken: tuple[Home, dict[str, Run]],
+) -> None:
+    made, runs = taken
+    assert {day: run.errors for day, run in runs.items() if not run.success} == {}
+    own, new, again = made.get("evaluation", KEPT), made.get("evaluation", LAST), kept_one(made)
+    decisions = [EvaluationFacts.of(evaluation).verdict.decision for evaluation in (own, new, again)]
+    assert decisions == ["INCONCLUSIVE", "INCONCLUSIVE", "ACCEPT"]
+    facts = EvaluationFacts.of(again)
+    assert (facts.tested, facts.verdict.windows, facts.kept_since) == ((KEPT, LAST), 2, KEPT)
+    assert facts.candidate == EvaluationFacts.of(own).candidate != EvaluationFacts.of(new).candidate
+    assert kept_evaluation(made.space.lineage, made.product, LAST) == again
+
+
+def test_the_release_is_of_the_kept_model_and_serves(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, runs = taken
+    release = made.get("release", LAST)
+    assert made.answering() == ReleaseFacts.of(release).release
+    sources = made.space.lineage.made_from(release)
+    assert (sources["model"], sources["evaluation"]) == (made.get("model", KEPT), kept_one(made))
+    assert ReleaseFacts.of(release).train == (FIRST, SECOND, THIRD)
+    assert runs[LAST].outcome
+    assert runs[LAST].outcome.kind == "promoted"
+    assert f"the candidate of {KEPT}, which is kept, asked again" in runs[LAST].outcome.reason
+
+
+def test_it_pays_with_the_partition_that_it_was_not_asked_on_before(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, _ = taken
+    budget = Budget(made.space.ledger)
+    assert [look.paid for look in budget.window(made.product, (KEPT, LAST)).looks] == [(LAST,)]
+    last = budget.window(made.product, (LAST,))
+    assert (len(last.looks), last.before, last.left, last.ships) == (1, 1, 0, 1)
+    told = invoke(made, "budget", "shop").output
+    rows = json.loads(invoke(made, "budget", "shop", "--json").output)["windows"]
+    assert f"{KEPT} to {LAST} pooled, paid by {LAST}" in told
+    assert [row["looks"][0]["paid_by"] for row in rows if row["is_pooled"]] == [[LAST]]
+
+
+def test_the_day_again_asks_and_computes_nothing(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, _ = taken
+    before = made.counts()
+    again = made.run(LAST, only=DECIDED)
+    assert again.success, again.errors
+    assert not again.computed
+    kinds = ("look", "verdict", "manifest", "publication", "promotion", "refusal")
+    assert {kind: made.counts().get(kind) for kind in kinds} == {kind: before.get(kind) for kind in kinds}
+
+
+def test_its_verdict_is_judged_again_from_its_stored_scores(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, _ = taken
+    lineage, product = made.space.lineage, made.product
+    assert contradictions(lineage, product, kept_one(made)) == []
+    status = release_status(lineage, product, made.get("release", LAST))
+    assert not status.clearance.reasons
+
+
+def test_it_is_kept_no_longer_where_another_release_serves_or_the_gates_are_others(taken: tuple[Home, dict[str, Run]]) -> None:
+    made, _ = taken
+    lineage, product = made.space.lineage, made.product
+    assert kept_candidate(lineage, product, LAST) is not None
+    assert kept_candidate(lineage, product, NEXT) is None  # what was undecided was so against the release before
+    gates = product.gates.model_copy(update={"budget": product.gates.budget.model_copy(update={"alpha": 0.2})})
+    assert kept_candidate(lineage, product.model_copy(update={"gates": gates}), LAST) is None
