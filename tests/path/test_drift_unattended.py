@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import psutil
 import pytest
 
 from ml_assets.core.lineage.facts import ReleaseFacts
@@ -56,12 +55,9 @@ def weekly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unattend
             run = home.run(week) if number < 2 else home.run(week, only=WATCHED)
             assert run.success, run.errors
         made = Unattended(home, free_port(), tmp_path / "up.log", hook, MailServer())
-        process = made.start()
+        made.start()
         yield made
-        for child in [*psutil.Process(process.pid).children(recursive=True)] if psutil.pid_exists(process.pid) else []:
-            child.kill()
-        process.kill()
-        process.wait(30)
+        made.kill_everything()
         made.space.ledger.close()
 
 

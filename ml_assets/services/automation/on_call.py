@@ -2,9 +2,11 @@
 what is wrong, what is stale, and what to do next."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from ml_assets.core.lineage.planning import Item
 from ml_assets.core.notices import Notice, worst_first
@@ -38,7 +40,8 @@ class OnCall:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return asdict(self)
+        about: dict[str, Any] = msgspec.to_builtins(self)
+        return about
 
     def lines(self) -> list[str]:
         """The screen, one fact a line with its name before it."""
