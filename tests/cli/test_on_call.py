@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import cli
+from ml_assets.core.notices import Notice
+from ml_assets.services.automation.on_call import OnCall
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -66,3 +68,11 @@ def test_the_page_shows_the_same_and_every_partition(home: Home, tmp_path: Path)
     assert f"<td>{release} (promoted)</td>" in html
     assert 'aria-label="roc_auc on unseen rows"' in html
     assert f"{SECOND}: candidate 0." in html
+
+
+def test_trouble_is_told_as_json_too() -> None:
+    at = "2024-03-02T00:00:00+00:00"
+    about: dict[str, str] = {"product": "shop", "partition": "2024-03-02", "title": "it broke", "why": "so", "serves": ""}
+    notice = Notice(id="a" * 24, event="broken", severity="error", command="", link="", at=at, **about)  # type: ignore[arg-type]
+    screen = OnCall("", "", "", "", [notice], "", [])
+    assert json.loads(json.dumps(screen.to_dict()))["troubles"][0]["title"] == "it broke"

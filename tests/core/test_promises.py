@@ -8,9 +8,10 @@ import pytest
 
 from ml_assets.core.gates.panel import panel
 from ml_assets.core.lineage.verdict_facts import ClaimFacts, PartFacts
-from ml_assets.core.outcomes.policy_backtest import Past, Policy, at_random, play
+from ml_assets.core.outcomes.policy_backtest import Past, Policy, PolicyRefused, at_random, play
 from ml_assets.core.outcomes.promise import kept, promises
 from ml_assets.core.outcomes.sequence import SequenceRefused, Sums, interval
+from ml_assets.services.outcomes.played_policies import policies_of
 from ml_assets.spec.product import ProductError
 from tests.support.homes.apart import apart
 
@@ -96,6 +97,19 @@ def test_a_policy_serves_what_it_trained_from_the_next_partition_on() -> None:
     assert loss.worth == pytest.approx(10 * loss.later * 5)
     cooled = play(Policy("drift", ("drift",), cool_down=1), past())
     assert cooled.at == ("d",)
+
+
+def test_a_file_of_policies_is_read_and_what_is_wrong_in_it_is_named_with_its_line(tmp_path: Path) -> None:
+    file, present = tmp_path / "policies.yaml", Policy("present", ("new_partition",), fails=2, of=3, max_drop=0.1)
+    file.write_text(
+        "policies:\n  weekly: {on: [schedule], every: 4}\n  by_loss: {on: [loss], max_drop: 0.03, loss: {fails: 1, of: 2}}\n"
+    )
+    _, weekly, by_loss = policies_of(file, present)
+    assert weekly == Policy("weekly", ("schedule",), every=4, fails=2, of=3, max_drop=0.1)
+    assert by_loss == Policy("by_loss", ("loss",), fails=1, of=2, max_drop=0.03)
+    file.write_text("policies:\n  weekly: {on: [monthly]}\n")
+    with pytest.raises(PolicyRefused, match=r"policies.yaml:2: policies.weekly.on"):
+        policies_of(file, present)
 
 
 def test_a_random_schedule_trains_as_often_and_is_no_alarm() -> None:

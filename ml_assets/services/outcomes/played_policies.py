@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
+from pydantic import Field
 
 from ml_assets.core.lineage.reads import labelled_stage
 from ml_assets.core.metrics.registry import metric_at
 from ml_assets.core.outcomes.policy_backtest import Past, Played, Policy, PolicyRefused, Word, at_random, play
 from ml_assets.errors import MlAssetsError
+from ml_assets.spec.automation import LossSpec
+from ml_assets.spec.base_section import Column, Section
 from ml_assets.spec.product import Product
-from ml_assets.spec.yaml_file import unknown_name
+from ml_assets.spec.yaml_file import SpecFileProblems, read_model
 from resources.ledger import recalls
 from resources.lineage import Lineage
 
@@ -23,8 +26,6 @@ if TYPE_CHECKING:
 
 SUBSAMPLE = 0.8
 """Share of the training rows that each replicate but the first is fitted on."""
-WORDS: tuple[Word, ...] = ("new_partition", "schedule", "drift", "loss", "never")
-KEYS = ("on", "every", "loss", "max_drop", "cool_down")
 LEAST = 3
 """Partitions besides `window.minimum` without which nothing can be played."""
 Say = Callable[[str], None]
@@ -51,18 +52,29 @@ class Compared:
         return float(max(values) - min(values))
 
 
+class PolicySpec(Section):
+    """One policy of a file."""
+
+    on: tuple[Word, ...] = Field(min_length=1)
+    every: int = Field(default=1, ge=1)
+    loss: LossSpec | None = None
+    max_drop: float | None = Field(default=None, ge=0)
+    cool_down: int = Field(default=0, ge=0)
+
+
+class PolicyFile(Section):
+    """What a file of policies may hold."""
+
+    policies: dict[Column, PolicySpec] = Field(min_length=1)
+
+
 def policies_of(file: Path, present: Policy) -> list[Policy]:
     """The product's present policy and those of a file: `policies: {name: {on: [drift], …}}`. Raises PolicyRefused."""
-    import yaml
-
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise PolicyRefused(f"{file} is not YAML: {' '.join(str(error).split())}") from error
-    named = content.get("policies") if isinstance(content, dict) else None
-    if not isinstance(named, dict) or not named:
-        raise PolicyRefused(f"{file}: write `policies: {{monthly: {{on: [schedule], every: 4}}}}`")
-    return [present, *(_policy(str(name), spec, present, where=f"{file}: {name}") for name, spec in named.items())]
+        named = read_model(file, PolicyFile).policies
+    except SpecFileProblems as error:
+        raise PolicyRefused("\n".join(map(str, error.problems))) from None
+    return [present, *(_policy(name, spec, present) for name, spec in named.items())]
 
 
 def present_policy(product: Product) -> Policy:
@@ -73,27 +85,11 @@ def present_policy(product: Product) -> Policy:
     return Policy("present", on, fails=loss.fails, of=loss.of, max_drop=product.monitoring.max_drop)
 
 
-def _policy(name: str, spec: Any, present: Policy, *, where: str) -> Policy:
-    if not isinstance(spec, dict) or not isinstance(spec.get("on"), list):
-        raise PolicyRefused(f"{where}: `on` is missing; it lists some of {', '.join(WORDS)}")
-    if wrong := [key for key in spec if key not in KEYS]:
-        raise PolicyRefused(f"{where}: {unknown_name(str(wrong[0]), allowed=KEYS)}")
-    if wrong := [word for word in spec["on"] if word not in WORDS]:
-        raise PolicyRefused(f"{where}: on: {unknown_name(str(wrong[0]), allowed=WORDS)}")
-    loss = spec.get("loss") or {}
-    numbers = {
-        "every": spec.get("every", 1),
-        "fails": loss.get("fails", present.fails),
-        "of": loss.get("of", present.of),
-        "cool_down": spec.get("cool_down", 0),
-    }
-    for key, least in {"every": 1, "fails": 1, "of": 1, "cool_down": 0}.items():
-        if not isinstance(numbers[key], int) or numbers[key] < least:
-            raise PolicyRefused(f"{where}: {key} is a whole number from {least} on; found {numbers[key]!r}")
-    max_drop = spec.get("max_drop", present.max_drop)
-    if not isinstance(max_drop, int | float) or max_drop < 0:
-        raise PolicyRefused(f"{where}: max_drop is a number from 0 on; found {max_drop!r}")
-    return Policy(name, tuple(spec["on"]), max_drop=float(max_drop), **numbers)
+def _policy(name: str, spec: PolicySpec, present: Policy) -> Policy:
+    """A policy of a file; what it leaves out is as in the present one."""
+    fails, of = (spec.loss.fails, spec.loss.of) if spec.loss else (present.fails, present.of)
+    max_drop = present.max_drop if spec.max_drop is None else spec.max_drop
+    return Policy(name, spec.on, spec.every, fails, of, max_drop, spec.cool_down)
 
 
 def stored_partitions(lineage: Lineage, product: Product) -> list[tuple[str, pl.DataFrame]]:
