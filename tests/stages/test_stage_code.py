@@ -29,8 +29,8 @@ Edit = Callable[[Texts], Texts]
 TEXTS: Texts = {name: content.decode() for name, content in TREE.texts.items()}
 _TAKEN_APART = Code(TREE.texts).known
 NOTHING = ""
-PARQUET = "raw reference dataset quarantine features evaluation monitoring"
-SCORED = "evaluation report release monitoring predictions"
+PARQUET = "raw reference dataset quarantine features evaluation monitoring outcomes realised"
+SCORED = "evaluation report release monitoring predictions realised"
 
 
 def change(module: str, old: str, new: str) -> Edit:
@@ -175,7 +175,7 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     ),
     "the model card": (change("ml_assets.core.release.card", "FEW_UNITS = 30", "FEW_UNITS = 31"), "release"),
     "the bundle": (change("ml_assets.core.release.bundle", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 17"), "release"),
-    "the style of plots": (change("ml_assets.core.plots.style", '"font.size": 8', '"font.size": 9'), "report monitoring"),
+    "the style of plots": (change("ml_assets.core.plots.style", '"font.size": 8', '"font.size": 9'), "report monitoring realised"),
     "the pictures of an evaluation": (change("ml_assets.core.plots.gates", "svg(", "print() or svg("), "report"),
     "Evidently's page": (change("ml_assets.core.evaluation.evidently_report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
     "what MLflow shows": (change("ml_assets.builders.tracking", '"evaluation/summary.md"', '"summary.md"'), "tracking"),
@@ -189,15 +189,21 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
         change("ml_assets.core.gates.verdict", "not lacks and _is_better", "_is_better"),
         "evaluation",
     ),
-    "a metric": (change("ml_assets.core.metrics.binary", "(y - s) ** 2", "abs(y - s)"), "evaluation monitoring"),
-    "intervals": (change("ml_assets.core.metrics.spread", "CAUTION = 1.5", "CAUTION = 2.5"), "evaluation monitoring"),
+    "a metric": (change("ml_assets.core.metrics.binary", "(y - s) ** 2", "abs(y - s)"), "evaluation monitoring realised"),
+    "intervals": (
+        change("ml_assets.core.metrics.spread", "CAUTION = 1.5", "CAUTION = 2.5"),
+        "evaluation monitoring realised",
+    ),
     "drift": (change("ml_assets.core.metrics.drift", "BINS = 10", "BINS = 20"), "release"),
     "how far a distribution moved": (change("ml_assets.core.metrics.drift", "np.log(a / e)", "np.log2(a / e)"), "monitoring"),
     "the types of values": (
         change("ml_assets.core.contract.casting", "_EXACT_FLOAT = 2**53", "_EXACT_FLOAT = 2**52"),
-        "reference dataset quarantine",
+        "reference dataset quarantine outcomes",
     ),
-    "the contract's engine": (change("ml_assets.core.contract.engine", "~passed", "passed"), "reference dataset quarantine"),
+    "the contract's engine": (
+        change("ml_assets.core.contract.engine", "~passed", "passed"),
+        "reference dataset quarantine outcomes",
+    ),
     "dropping a column in the dataset's builder": (
         change("ml_assets.builders.dataset", "parquet_bytes(table.valid)", 'parquet_bytes(table.valid.drop("city"))'),
         "dataset",
@@ -208,11 +214,11 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     ),
     "reading": (
         change("ml_assets.core.contract.reading", "empty_string_is_null=False", "empty_string_is_null=True"),
-        "raw reference",
+        "raw reference outcomes",
     ),
     "the words of a delivery's error": (
         change("ml_assets.core.contract.reading", "deliver the file again", "send it again"),
-        "raw reference",
+        "raw reference outcomes",
     ),
     "the bytes of Parquet": (change("ml_assets.core.frames", '"zstd"', '"lz4"'), PARQUET),
     "what is in a features snapshot": (
@@ -235,15 +241,15 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     "scoring": (change("ml_assets.core.model.scoring", "threads=-1", "threads=1"), SCORED),
     "a release's own features": (
         change("ml_assets.core.release.offline_bundle", 'how="left"', 'how="inner"'),
-        "evaluation monitoring predictions",
+        "evaluation monitoring predictions realised",
     ),
     "the database that features.sql runs in": (
         change("ml_assets.core.release.feature_database", '"threads": 1', '"threads": 2'),
-        "evaluation monitoring predictions",
+        "evaluation monitoring predictions realised",
     ),
     "DuckDB's session": (
         change("ml_assets.core.duckdb_session", "TimeZone = 'UTC'", "TimeZone = 'CET'"),
-        "features evaluation monitoring predictions",
+        "features evaluation monitoring predictions realised",
     ),
     "how dbt is run": (change("resources.dbt.runner", '"--no-populate-cache"', '"--populate-cache"'), "features"),
     "the folder of dbt's project": (
