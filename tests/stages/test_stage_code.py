@@ -175,7 +175,10 @@ OTHER: Mapping[str, tuple[Edit, str]] = {
     ),
     "the model card": (change("ml_assets.core.release.card", "FEW_UNITS = 30", "FEW_UNITS = 31"), "release"),
     "the bundle": (change("ml_assets.core.release.bundle", "GOLDEN_ROWS = 16", "GOLDEN_ROWS = 17"), "release"),
-    "the style of plots": (change("ml_assets.core.plots.style", '"font.size": 8', '"font.size": 9'), "report monitoring realised"),
+    "the style of plots": (
+        change("ml_assets.core.plots.style", '"font.size": 8', '"font.size": 9'),
+        "report monitoring realised",
+    ),
     "the pictures of an evaluation": (change("ml_assets.core.plots.gates", "svg(", "print() or svg("), "report"),
     "Evidently's page": (change("ml_assets.core.evaluation.evidently_report", "MAX_ROWS = 5000", "MAX_ROWS = 4000"), "report"),
     "what MLflow shows": (change("ml_assets.builders.tracking", '"evaluation/summary.md"', '"summary.md"'), "tracking"),
