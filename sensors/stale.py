@@ -42,10 +42,14 @@ def build(product: Product, source: Source | None) -> dg.SensorDefinition:
         partition = newest_partition(landing, lineage.ledger, product)
         if partition is None:
             return dg.SkipReason(f"{product.name}: nothing is delivered")
+        made_by = digest_json([source, {name: vars(definition) for name, definition in definitions(product).items()}])
+        if context.cursor == made_by:
+            return dg.SkipReason(f"{product.name}: code, configuration and libraries are as when nothing was stale last")
         stale = stale_path(lineage, product, partition)
+        # Whatever others build meanwhile has to be looked at again when a change is taken back.
+        context.update_cursor("" if stale.rebuilt else made_by)
         if not stale.rebuilt:
             return dg.SkipReason(stale.summary)
-        made_by = digest_json([source, {name: vars(definition) for name, definition in definitions(product).items()}])
         why = "; ".join([stale.summary, *(cause for _, cause in stale.causes[:SHOWN])])
         tags = {"ml-assets/source": source_text(source), "ml-assets/stale": why}
         tags |= Trigger(partition, "code", made_by, why).tags

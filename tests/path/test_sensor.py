@@ -288,11 +288,18 @@ def test_many_new_partitions_are_launched_in_order_over_several_ticks(ticks: Tic
 
 def stale_tick(product: Product, workspace: Workspace, commit: str = "a" * 40) -> dg.RunRequest | dg.SkipReason:
     """What the sensor of stale paths answers in a code location that was loaded from a commit."""
+    return stale_ticks(product, workspace, "", commit)[0]
+
+
+def stale_ticks(
+    product: Product, workspace: Workspace, cursor: str, commit: str = "a" * 40
+) -> tuple[dg.RunRequest | dg.SkipReason, str]:
+    """The answer, and the cursor that the tick leaves after that of the tick before it."""
     source: Source = {"code": {"commit": commit, "is_dirty": False}}
-    with dg.build_sensor_context(resources=resources_of(workspace.settings)) as context:
+    with dg.build_sensor_context(resources=resources_of(workspace.settings), cursor=cursor) as context:
         answer = stale.build(product, source)(context)
-    assert isinstance(answer, dg.RunRequest | dg.SkipReason)
-    return answer
+        assert isinstance(answer, dg.RunRequest | dg.SkipReason)
+        return answer, context.cursor or ""
 
 
 def test_what_other_declarations_made_stale_launches_the_newest_partition_once_per_commit(ticks: Ticks, tmp_path: Path) -> None:
@@ -315,6 +322,26 @@ def test_what_other_declarations_made_stale_launches_the_newest_partition_once_p
     assert first.tags["ml-assets/source"] == "aaaaaaaaaa"
     assert "stale snapshots are rebuilt" in first.tags["ml-assets/stale"]
     assert first.tags["ml-assets/stale"].endswith('null_values ["NA", ""] -> ["-"]')
+
+
+def test_what_was_not_stale_is_looked_at_again_only_when_declarations_change_or_are_taken_back(
+    ticks: Ticks, tmp_path: Path
+) -> None:
+    product, space = trains.product_in(tmp_path), ticks.workspace
+    ticks.deliver("2013-01", A)
+    read = Input("landing/trains/trips", "2013-01", sha256(A))
+    space.lineage.make(space.lineage.recipe(product, "raw", "2013-01", [read]), lambda: Output({"trips.parquet": b""}), run="r")
+    calm, cursor = stale_ticks(product, space, "")
+    assert "2013-01: nothing to do" in str(calm)
+    assert len(cursor) == 64
+    again, cursor = stale_ticks(product, space, cursor)
+    assert "as when nothing was stale last" in str(again)
+    other, cursor = stale_ticks(product, space, cursor, "b" * 40)
+    assert "2013-01: nothing to do" in str(other), "another commit is looked at, although it changes nothing"
+    (product.folder / "product.yaml").write_text(trains.SPEC.replace('[NA, ""]', '["-"]'))
+    changed, cursor = stale_ticks(load(product.folder), space, cursor)
+    assert isinstance(changed, dg.RunRequest)
+    assert cursor == "", "what runs under the change is looked at when it is taken back"
 
 
 @pytest.fixture
