@@ -147,8 +147,8 @@ def test_only_windows_that_no_candidate_can_be_asked_about_are_scored(shop: Team
     one = product.model_copy(update={"ci": product.ci.model_copy(update={"windows": 1})})
     assert retired_windows(ledger, one) == [WINDOWS[-1]]
     more_looks = product.gates.budget.model_copy(update={"looks": 2, "ships": 2})
-    open_again = product.model_copy(update={"gates": product.gates.model_copy(update={"budget": more_looks})})
-    assert retired_windows(ledger, open_again) == []
+    raised = product.model_copy(update={"gates": product.gates.model_copy(update={"budget": more_looks})})
+    assert retired_windows(ledger, raised) == list(WINDOWS), "a window that was asked about is given no further looks"
     two_days = product.model_copy(update={"window": product.window.model_copy(update={"test": 2})})
     assert retired_windows(ledger, two_days) == [WINDOWS[-1]], "a longer window refunds nothing: its rows were asked about"
 

@@ -118,7 +118,7 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
     with served(days) as base_url:
         champion = client.release(base_url)["release"]
         assert "a canary that answers 0.5 of the requests from now on" in (
-            shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
+            shadowing.hold_reason(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
         )
         assert ask(days, base_url, DAYS[2]) == {champion, release.facts["release"]}
         for folder in (space.settings.predictions("flights"), space.settings.shadow_predictions("flights")):
@@ -135,7 +135,7 @@ def test_harm_takes_a_canary_off_by_itself_and_the_running_server_answers_with_t
     assert end
     assert (end.body.outcome, end.body.share, end.body.by) == ("harm", 0.5, shadowing.JUDGE)
     assert "its canary ended with harm" in (
-        shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
+        shadowing.hold_reason(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
     )
     refused = days.ml_assets("shadow", "flights", "--stop", "--reason", "a test")
     assert refused.returncode == 1

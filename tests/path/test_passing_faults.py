@@ -76,6 +76,7 @@ def run(home: Home, space: Workspace, day: str, outages: Outages | None = None) 
     return result.success, f"{came.kind}: {came.reason}"
 
 
+@pytest.mark.long
 def test_store_ledger_and_registry_may_fail_twice_each_and_the_look_is_charged_once(
     tmp_path: Path, store: HttpStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +104,7 @@ def test_store_ledger_and_registry_may_fail_twice_each_and_the_look_is_charged_o
     assert outages.retries == {"shop__dataset": FAILS, "shop__evaluation": FAILS, "shop__tracking": FAILS}
     kinds = Counter(entry.kind for entry in space.ledger.entries())
     assert (kinds["look"], kinds["verdict"]) == (1, 1), "neither is charged again"
-    assert [finding for finding in verify(space.settings).findings if not finding.is_note] == []
+    assert [finding for finding in verify(space.settings).discrepancies if not finding.is_note] == []
     space.ledger.close()
 
 

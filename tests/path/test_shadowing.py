@@ -144,10 +144,12 @@ def pointer_now(space: Workspace) -> pointer.Pointer:
 def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_the_evidence(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
     champion = pointer_now(space)
-    assert "from now on" in (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "")
+    assert "from now on" in (shadowing.hold_reason(space.lineage, space.endpoints, space.settings, product, release) or "")
     beside = pointer_now(space)
     assert (beside.release, beside.shadow and beside.shadow.bundle) == (champion.release, release.snapshot)
-    assert (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "").startswith("in the shadow: ")
+    assert (shadowing.hold_reason(space.lineage, space.endpoints, space.settings, product, release) or "").startswith(
+        "in the shadow: "
+    )
     ask(days, space)
     running = shadows.running(space.ledger, "flights")
     assert running
@@ -161,21 +163,21 @@ def test_a_release_is_held_back_in_the_shadow_and_harm_ends_it_by_itself_with_th
     assert (end.body.outcome, end.body.by) == ("harm", shadowing.JUDGE)
     assert end.body.evidence["lower"] > 0.02
     assert pointer_now(space) == champion
-    assert "ended with harm" in (shadowing.held(space.lineage, space.endpoints, space.settings, product, release) or "")
+    assert "ended with harm" in (shadowing.hold_reason(space.lineage, space.endpoints, space.settings, product, release) or "")
 
 
 def test_a_release_that_is_good_enough_is_held_back_no_longer_but_by_a_declared_canary(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
-    shadowing.held(space.lineage, space.endpoints, space.settings, product, release)
+    shadowing.hold_reason(space.lineage, space.endpoints, space.settings, product, release)
     running = shadows.running(space.ledger, "flights")
     assert running
     shadows.stop(space.ledger, running, outcome="good enough", evidence={}, by="test", reason="a test")
     with pytest.raises(shadows.ShadowRefused, match="ended already"):
         shadows.stop(space.ledger, running, outcome="harm", evidence={}, by="test", reason="too late")
-    assert shadowing.held(space.lineage, space.endpoints, space.settings, product, release) is None
+    assert shadowing.hold_reason(space.lineage, space.endpoints, space.settings, product, release) is None
     days.edit("shadow: {", "canary: {unit: hour, max_harm: 0.02, bound: 0.2, share: 0.1}, shadow: {")
     assert "a canary that answers 0.1 of the requests from now on" in (
-        shadowing.held(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
+        shadowing.hold_reason(space.lineage, space.endpoints, space.settings, days.flights, release) or ""
     )
     beside = pointer_now(space).shadow
     assert (beside and beside.share, verify(space.settings).discrepancies) == (0.1, ())
@@ -183,7 +185,7 @@ def test_a_release_that_is_good_enough_is_held_back_no_longer_but_by_a_declared_
 
 def test_a_rollback_ends_a_shadow_and_the_record_stays_whole(days: Days, space: Workspace) -> None:
     product, release = days.flights, candidate(space)
-    shadowing.held(space.lineage, space.endpoints, space.settings, product, release)
+    shadowing.hold_reason(space.lineage, space.endpoints, space.settings, product, release)
     assert verify(space.settings).discrepancies == ()
     space.endpoints.rollback("flights", to=None, by="Ada", reason="a test")
     assert pointer_now(space).shadow is None

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option("--policy", required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file of policies.")
 @click.option("--replicates", type=click.IntRange(min=1), default=3, show_default=True, help="Trainings on other subsamples.")
 @click.option(

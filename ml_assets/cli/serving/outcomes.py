@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ml_assets.cli.shared.completion import PRODUCT
 from ml_assets.cli.shared.context import product_named, workspace
 from ml_assets.cli.shared.tables import columns
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("product")
+@click.argument("product", type=PRODUCT)
 @click.option(
     "--plots", type=click.Path(file_okay=False, path_type=Path), help="Write a picture by partition of each number here."
 )
