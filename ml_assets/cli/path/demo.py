@@ -54,6 +54,8 @@ def command(product: str, count: int | None, is_next: bool) -> None:
         return
     keys = history.keys[: count or len(history.keys) - history.left]
     click.echo(f"{spec.title}\nhome: {space.settings.home}\n")
+    for key, why in history.unfinished.items():
+        click.echo(f"{key} is left out: {why}")
     for name, content in history.reference().items():
         _deliver(space, spec, name, "", content)
     serving: dict[str, str] = {}
