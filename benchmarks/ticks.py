@@ -40,9 +40,10 @@ def measure(*, months: int, runs: int) -> dict[str, Any]:
         product = plan_home.by_day(Path(folder) / "products")
         space = plan_home.space_of(Path(folder) / "home", product)
         new = filled(space, product, PARTITIONS)
-        first = spent(space, _sensors(product)["new_data"], launches=new)
+        first = spent(space, _sensors(product)["new_data"], {}, launches=new)
+        cursors: dict[str, str] = {}
         ticks = {
-            name: [spent(space, sensor, launches=new if name == "new_data" else "") for _ in range(runs + 1)][1:]
+            name: [spent(space, sensor, cursors, launches=new if name == "new_data" else "") for _ in range(runs + 1)][1:]
             for name, sensor in _sensors(product).items()
         }
         space.ledger.close()
@@ -77,16 +78,20 @@ def filled(space: Workspace, product: Product, partitions: int) -> str:
     return new
 
 
-def spent(space: Workspace, sensor: dg.SensorDefinition, *, launches: str) -> float:
-    """The CPU seconds of a tick. Raises NotLaunched where it launches something else."""
+def spent(space: Workspace, sensor: dg.SensorDefinition, cursors: dict[str, str], *, launches: str) -> float:
+    """The CPU seconds of a tick, which takes the cursor that the sensor's last one left. Raises NotLaunched where it launches
+    something else."""
     with (
         dg.DagsterInstance.ephemeral() as instance,
-        dg.build_sensor_context(instance=instance, resources=resources_of(space.settings)) as context,
+        dg.build_sensor_context(
+            instance=instance, resources=resources_of(space.settings), cursor=cursors.get(sensor.name)
+        ) as context,
     ):
         context.resources  # noqa: B018  opened before the clock runs: a daemon's process keeps what they import
         started = time.process_time()
         result: Any = sensor(context)
         seconds = time.process_time() - started
+        cursors[sensor.name] = context.cursor or ""
     requested = [request.partition_key for request in getattr(result, "run_requests", None) or []]
     if requested != ([launches] if launches else []):
         raise NotLaunched(f"{sensor.name} launches {requested}, not {launches or 'nothing'}: {result}")
