@@ -1,9 +1,10 @@
-"""The section `labels` of product.yaml: when outcomes are complete, what a missing one means, and the table that brings them."""
+"""The sections `labels` and `probation` of product.yaml: when outcomes are complete, what a missing one means, the table that
+brings them, and how a promotion is held to what it promised of them."""
 
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -50,8 +51,25 @@ class LabelsSpec(Section):
         return next(iter(self.delivered), "")
 
 
-def labels_problem(labels: LabelsSpec, partitions: PartitionSpec, delivery: DeliverySpec, *, task: str) -> str:
-    """What is wrong with the section beside the others; empty if nothing is."""
+class ProbationSpec(Section):
+    """What a promotion promised is asked again on served rows, in `after` complete partitions at least, at the level `alpha` over
+    all looks. A broken promise rolls the release back, or is told to people."""
+
+    after: int = Field(default=2, ge=1)
+    on_broken: Literal["rollback", "tell"] = "tell"
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+
+
+def outcomes_problem(section: LabelsSpec | ProbationSpec | None, others: Mapping[str, Any]) -> str:
+    """What is wrong with either section next to those before it in product.yaml; empty if nothing is, or these cannot be read."""
+    if isinstance(section, ProbationSpec) and others.get("labels") is None:
+        return "a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`"
+    if isinstance(section, LabelsSpec) and {"task", "partitions", "delivery"} <= others.keys():
+        return _labels_problem(section, others["partitions"], others["delivery"], task=others["task"])
+    return ""
+
+
+def _labels_problem(labels: LabelsSpec, partitions: PartitionSpec, delivery: DeliverySpec, *, task: str) -> str:
     if partitions.is_static and labels.maturity:
         return f"matures: a delivery of a static table has no end; found {labels.matures}, allowed: 0d"
     if partitions.is_static and labels.delivered:

@@ -23,11 +23,10 @@ from ml_assets.spec.declaration_places import Places
 from ml_assets.spec.delivery import DeliverySpec, ReferenceSpec, TableSpec
 from ml_assets.spec.derived_parts import Written, completed, declared, derived_dbt, written_models
 from ml_assets.spec.gates import GateSpec, is_about_value, needs_threshold
-from ml_assets.spec.labels import LabelsSpec, labels_problem
+from ml_assets.spec.labels import LabelsSpec, ProbationSpec, outcomes_problem
 from ml_assets.spec.monitoring import MonitoringSpec
 from ml_assets.spec.partitions import ONE_DELIVERY, PartitionSpec, SplitSpec, WindowSpec
 from ml_assets.spec.plausibility import PlausibilitySpec
-from ml_assets.spec.probation import ProbationSpec
 from ml_assets.spec.product_files import CONTRACT_FILE, SPEC_FILE, ProductFiles
 from ml_assets.spec.sections import (
     CiSpec,
@@ -98,22 +97,14 @@ class Product(Section):
             raise ValueError(f"window: {problem}")
         return self
 
-    @field_validator("labels")
+    @field_validator("labels", "probation")
     @classmethod
-    def _labels_fit(cls, labels: LabelsSpec | None, info: ValidationInfo) -> LabelsSpec | None:
-        if labels is None or not {"task", "partitions", "delivery"} <= info.data.keys():
-            return labels
-        task, partitions, delivery = (info.data[name] for name in ("task", "partitions", "delivery"))
-        if problem := labels_problem(labels, partitions, delivery, task=task):
+    def _fits_outcomes(
+        cls, section: LabelsSpec | ProbationSpec | None, info: ValidationInfo
+    ) -> LabelsSpec | ProbationSpec | None:
+        if problem := outcomes_problem(section, info.data):
             raise ValueError(problem)
-        return labels
-
-    @field_validator("probation")
-    @classmethod
-    def _promises_can_be_asked_again(cls, probation: ProbationSpec | None, info: ValidationInfo) -> ProbationSpec | None:
-        if probation is not None and info.data.get("labels") is None:
-            raise ValueError("a promise is asked again on outcomes of what served: declare `labels: {matures: 30d}`")
-        return probation
+        return section
 
     @model_validator(mode="after")
     def _windows_can_be_pooled(self) -> Self:

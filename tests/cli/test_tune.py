@@ -100,6 +100,7 @@ TEXTS = {
     "block": "a: 1\nmodel:  # trees\n  iterations: 100  # few\n  depth: 6\n  params:\n    # why\n    rsm: 0.5\nb: 2\n",
     "flow": "a: 1\nmodel: {iterations: 100, depth: 6, params: {rsm: 0.5}}\nb: 2\n",
     "no params": "a: 1\nmodel:\n  iterations: 100\n  depth: 6\nb: 2\n",
+    "no last newline": "a: 1\nmodel: {iterations: 100, depth: 6, params: {rsm: 0.5}}",
     "empty params": "a: 1\nmodel: {iterations: 100, depth: 6, params: {}}\nb: 2\n",
 }
 

@@ -62,6 +62,9 @@ def test_a_promise_is_confirmed_on_what_the_release_served(served: Home, tmp_pat
     assert {second.id, third.id} <= read, "the replaced release was scored too"
     first, newest = probations(home.space.lineage, home.product, datetime.now(UTC))
     assert (first.state, newest.state) == ("superseded", "confirmed")
+    minimum = home.product.gates.minimum.model_copy(update={"units": 41})
+    strict = home.product.model_copy(update={"gates": home.product.gates.model_copy(update={"minimum": minimum})})
+    assert probations(home.space.lineage, strict, datetime.now(UTC))[1].state == "open", "40 units are too few to say anything"
     assert "is confirmed" in tick(home)
     assert tick(home) == "no probation ended", "it is recorded once"
     assert [entry.body.outcome for entry in endings(home.space.ledger, "shop")] == ["superseded", "confirmed"]

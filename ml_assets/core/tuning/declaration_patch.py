@@ -10,6 +10,8 @@ import yaml
 from ml_assets.spec.tuning import PARAMS
 
 MODEL = "model"
+NO_NEWLINE = "\\ No newline at end of file\n"
+"""How a patch says that a file's last line has no end."""
 
 
 def with_parameters(text: str, parameters: Mapping[str, Any]) -> str:
@@ -22,7 +24,8 @@ def with_parameters(text: str, parameters: Mapping[str, Any]) -> str:
 def unified(path: str, before: str, after: str) -> str:
     """The change as a patch that `git apply` takes; `path` is the file's, from the root of the repository."""
     lines = (before.splitlines(keepends=True), after.splitlines(keepends=True))
-    return "".join(difflib.unified_diff(*lines, fromfile=f"a/{path}", tofile=f"b/{path}"))
+    diff = difflib.unified_diff(*lines, fromfile=f"a/{path}", tofile=f"b/{path}")
+    return "".join(line if line.endswith("\n") else f"{line}\n{NO_NEWLINE}" for line in diff)
 
 
 def _set(text: str, name: str, value: Any) -> str:

@@ -112,7 +112,7 @@ class Inbox:
             if moment.tzinfo is not None:
                 moment = moment.astimezone(UTC).replace(tzinfo=None)
             return calendar.require(calendar.key_of(moment))
-        except (ValueError, PartitionKeyError) as error:
+        except (ValueError, OverflowError, PartitionKeyError) as error:  # a year that UTC does not have overflows
             raise _RowRefused(f"{self.product.features.time}: {error}") from error
 
     def _held(
@@ -135,7 +135,7 @@ class Inbox:
 
 def _asked(prediction: Any, answered: _Answered) -> Mapping[str, Any]:
     """The request that a prediction answered."""
-    if prediction not in answered:
+    if not isinstance(prediction, str) or prediction not in answered:
         raise _RowRefused(f"{PREDICTION}: no prediction with this id is in the log; one of this minute may not be written yet")
     return answered[prediction]
 

@@ -140,16 +140,19 @@ def _kept(promise: PromiseFacts, sums: Sums, *, alpha: float, expected: int) -> 
 def _state(
     product: Product, partitions: Sequence[str], kept: Sequence[Kept], *, later: Record[MoveRecord] | None
 ) -> tuple[str, str]:
-    after = product.probation.after if product.probation else 1
-    if len(partitions) >= after and (broken := [promise.message for promise in kept if promise.is_broken]):
+    after, least = product.probation.after if product.probation else 1, product.gates.minimum.units
+    # Bounds by the spread of a few units show anything, and are no wider than nothing where these happen to be alike.
+    are_enough = len(partitions) >= after and all(promise.units >= least for promise in kept)
+    if are_enough and (broken := [promise.message for promise in kept if promise.is_broken]):
         return "broken", "; ".join(broken)
-    if len(partitions) >= after and kept and all(promise.is_kept for promise in kept):
+    if are_enough and kept and all(promise.is_kept for promise in kept):
         return "confirmed", "; ".join(promise.message for promise in kept)
     if later is not None:
         return "superseded", f"release {later.body.release} serves since {later.at[:16]} UTC"
     if not kept:
         return "open", "no complete outcomes of what it served yet, or it replaced nothing by a proven claim"
-    return "open", f"{len(partitions)} of at least {after} partitions; {'; '.join(promise.message for promise in kept)}"
+    about = "; ".join(promise.message for promise in kept)
+    return "open", f"{len(partitions)} of at least {after} partitions, with at least {least} units; {about}"
 
 
 def _record(ended: Probation) -> ProbationRecord:
