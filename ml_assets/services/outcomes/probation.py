@@ -7,6 +7,7 @@ ends a probation as superseded.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from ml_assets.core.lineage.facts import PromiseFacts, RealisedFacts
@@ -72,26 +73,24 @@ class Probation:
 
 def probations(lineage: Lineage, product: Product, now: datetime) -> list[Probation]:
     """Every promotion of production as of a moment (UTC), oldest first: as recorded, or as it stands by the outcomes so far."""
-    moves = lineage.ledger.moves(product.name, "production")
     endings = {entry.body.promotion: entry.body for entry in recorded.endings(lineage.ledger, product.name)}
     stated = []
-    for number, move in enumerate(moves):
-        if move.kind != "promotion":
-            continue
-        partitions, kept = _asked_again(lineage, product, move, now)
-        if (ending := endings.get(move.hash)) is not None:
+    for move, later in _promotions(lineage, product):
+        ending = endings.get(move.hash)
+        if ending is None:
+            stated.append(_undecided(lineage, product, move, later, now))
+        else:
+            _, kept = _asked_again(lineage, product, move, now)
             stated.append(Probation(move, ending.outcome, ending.why, ending.partitions, kept))
-            continue
-        state, why = _state(product, partitions, kept, later=moves[number + 1] if number + 1 < len(moves) else None)
-        stated.append(Probation(move, state, why, partitions, kept))
     return stated
 
 
 def settle(lineage: Lineage, product: Product, now: datetime) -> list[Probation]:
-    """Record every ending that is not recorded yet; the new ones."""
+    """Record every ending that is not recorded yet; the new ones. Promotions that have ended are not looked at again."""
     known = {entry.body.promotion for entry in recorded.endings(lineage.ledger, product.name)}
-    unrecorded = [promotion for promotion in probations(lineage, product, now) if promotion.move.hash not in known]
-    ended = [promotion for promotion in unrecorded if promotion.state in ("confirmed", "broken", "superseded")]
+    unrecorded = [pair for pair in _promotions(lineage, product) if pair[0].hash not in known]
+    stated = [_undecided(lineage, product, move, later, now) for move, later in unrecorded]
+    ended = [promotion for promotion in stated if promotion.state in ("confirmed", "broken", "superseded")]
     for promotion in ended:
         recorded.end(lineage.ledger, _record(promotion))
     return ended
@@ -105,6 +104,21 @@ def to_demote(lineage: Lineage, product: Product) -> ProbationRecord | None:
     endings = {entry.body.promotion: entry.body for entry in recorded.endings(lineage.ledger, product.name)}
     ending = endings.get(newest.hash) if newest else None
     return ending if ending is not None and ending.outcome == "broken" else None
+
+
+def _promotions(lineage: Lineage, product: Product) -> list[tuple[Record[MoveRecord], Record[MoveRecord] | None]]:
+    """Every promotion of production, oldest first, with the move after it."""
+    moves = lineage.ledger.moves(product.name, "production")
+    return [(move, later) for move, later in zip_longest(moves, moves[1:]) if move.kind == "promotion"]
+
+
+def _undecided(
+    lineage: Lineage, product: Product, move: Record[MoveRecord], later: Record[MoveRecord] | None, now: datetime
+) -> Probation:
+    """A promotion without a recorded ending, by the outcomes so far."""
+    partitions, kept = _asked_again(lineage, product, move, now)
+    state, why = _state(product, partitions, kept, later=later)
+    return Probation(move, state, why, partitions, kept)
 
 
 def _asked_again(

@@ -63,7 +63,7 @@ def gather(lineage: Lineage, product: Product, settings: Settings, partition: st
                 inputs.append(Input(f"served/{product.name}/{source}", partition, digest(placed)))
     bundles = sorted({bundle for frame in predictions.values() for bundle in frame["bundle"].to_list()})
     bad = recalls.derived(lineage.ledger, product.name)
-    releases = {b: m for b in bundles if (m := _release(lineage, product, b)) is not None and m.id not in bad}
+    releases = {b: m for b in bundles if (m := release_of_bundle(lineage, product, b)) is not None and m.id not in bad}
     inputs += [release.as_input() for release in releases.values()]
     replaced = {
         b: m for b in releases if product.probation and (m := _replaced(lineage, product, b)) is not None and m.id not in bad
@@ -90,11 +90,11 @@ def _replaced(lineage: Lineage, product: Product, bundle: str) -> Manifest | Non
     """The release that served before this bundle was promoted."""
     for move in lineage.ledger.moves(product.name, "production"):
         if move.kind == "promotion" and move.body.bundle == bundle:
-            return _release(lineage, product, move.body.previous) if move.body.previous else None
+            return release_of_bundle(lineage, product, move.body.previous) if move.body.previous else None
     return None
 
 
-def _release(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:
+def release_of_bundle(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:
     """The release that is this bundle, by the moves of production; None where it never served by this ledger."""
     for move in reversed(lineage.ledger.moves(product.name, "production")):
         if move.body.bundle == bundle:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core.drift.verdict import Verdict
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.lineage.partitions import partitions_of
+from ml_assets.services.outcomes.served import release_of_bundle
 from ml_assets.services.watching.summaries import Summaries
 from ml_assets.spec.product import Product
 from resources.lineage import Lineage
@@ -36,7 +37,7 @@ def of_served(summaries: Summaries, settings: Settings, features: Manifest) -> V
 
     lineage, product = summaries.lineage, summaries.product
     requests, bundle = _asked(product, settings, features.partition)
-    release = _release(lineage, product, bundle) if bundle else None
+    release = release_of_bundle(lineage, product, bundle) if bundle else None
     if release is None or requests.is_empty():
         return None
     own = own_features(lineage.handle(release), requests, is_cast=False)
@@ -71,16 +72,8 @@ def _is_within(at: Any, product: Product, partition: str) -> bool:
         return True
     try:
         moment = datetime.fromisoformat(str(at))
-    except ValueError:
+        moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+    except (ValueError, OverflowError):
         return False
-    moment = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     start, end = partitions_of(product).window(partition)
     return start <= moment < end
-
-
-def _release(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:
-    """The release that is this bundle, where it served by this ledger."""
-    for move in reversed(lineage.ledger.moves(product.name, "production")):
-        if move.body.bundle == bundle:
-            return lineage.ledger.manifest(move.body.manifest)
-    return None
