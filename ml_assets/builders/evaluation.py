@@ -20,7 +20,7 @@ from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.core.model.seen_keys import unseen
 from ml_assets.core.model.split import tested_on, trained_on
 from ml_assets.core.model.training import labelled
-from ml_assets.core.release.offline_bundle import NotComputable, own_scores
+from ml_assets.core.release.offline_bundle import NotComputable, scores_of_classes
 from ml_assets.spec.product import Product
 
 if TYPE_CHECKING:
@@ -135,5 +135,6 @@ def _release_scores(inputs: ComparisonInputs, rows: pl.DataFrame, product: Produ
     requests = pl.concat([handle.frame("requests.parquet") for handle in inputs.tested], how="vertical_relaxed")
     own_requests = rows.select(key).join(requests, on=key, how="left", maintain_order="left")
     by_release = {handle.manifest.snapshot: handle for handle in inputs.releases.values()}
-    scores = {digest: own_scores(handle, own_requests) for digest, handle in by_release.items()}
+    classes = product.features.class_names
+    scores = {digest: scores_of_classes(handle, own_requests, classes) for digest, handle in by_release.items()}
     return {role: scores[handle.manifest.snapshot] for role, handle in inputs.releases.items()}

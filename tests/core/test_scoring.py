@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.model.scoring import MISSING_CATEGORY, ScoringError, check_features, load_model, score_frame, score_rows
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import Task
 from tests.support.serving_store import FEATURES, offline_features, requests, train
 
 NAMES = [feature["name"] for feature in FEATURES]

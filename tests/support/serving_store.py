@@ -19,7 +19,7 @@ import polars as pl
 from ml_assets.core.digests import digest_file, digest_json
 from ml_assets.core.model.scoring import load_model, score_frame
 from ml_assets.serving.release.bundle_files import BundleFiles
-from ml_assets.spec.sections import Task
+from ml_assets.spec.tasks import Task
 from resources.endpoints import pointer as pointers
 from resources.endpoints.pointer import Pointer, Shadow
 from resources.settings import settings

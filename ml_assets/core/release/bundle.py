@@ -11,6 +11,7 @@ import polars as pl
 from ml_assets.core.contract.engine import request_fields
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.drift import profile
+from ml_assets.core.metrics.score_columns import shown
 from ml_assets.core.model.features import model_columns
 from ml_assets.core.model.known_categories import Known, evenly_spaced
 from ml_assets.core.model.training import feature_kinds
@@ -57,6 +58,7 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "time": product.features.time,
         "requests_relation": f"{product.name}_requests",
         "threshold": product.decision.threshold if product.decision else None,
+        **({"classes": list(product.features.class_names)} if product.features.classes else {}),
     }
     evidence = {"evaluation": parts.evaluation.id, **parts.evaluation.facts}
     if parts.override is not None:
@@ -66,13 +68,17 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "features.sql": parts.features_sql,
         "bundle.json": _json(about),
         "request.json": _json(_fields(product, parts.known)),
-        "profile.json": _json(profile(parts.trained.select(model_columns(product)), parts.tested_scores)),
+        "profile.json": _json(profile(parts.trained.select(model_columns(product)), _profiled(product, parts.tested_scores))),
         "golden.json": _json(golden(product, parts.requests, parts.scores, known=parts.known)),
         "manifest.json": _json(parts.manifest.to_dict()),
         "evidence.json": _json(evidence),
         "card.md": parts.card.encode(),
     }
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
+
+
+def _profiled(product: Product, scores: np.ndarray) -> pl.Series:
+    return shown(scores, product.features.class_names)
 
 
 def _fields(product: Product, known: Known) -> list[dict[str, Any]]:
@@ -85,7 +91,7 @@ def golden(
 ) -> dict[str, Any]:
     """Evenly spaced requests that the endpoint takes, as a client would send them, with their offline scores."""
     chosen = evenly_spaced(product, requests, known=known, rows=rows)
-    return {"requests": as_requests(product, requests[chosen]), "scores": [float(scores[i]) for i in chosen]}
+    return {"requests": as_requests(product, requests[chosen]), "scores": [scores[i].tolist() for i in chosen]}
 
 
 def as_requests(product: Product, requests: pl.DataFrame) -> list[dict[str, Any]]:
