@@ -47,7 +47,8 @@ class MinimumSpec(Section):
         content = (info.context or {}).get("content")
         task = content.get("task") if isinstance(content, dict) else None
         other = {"multiclass": {"positives", "negatives"}, "binary": {"per_class"}}.get(str(task), set())
-        if wrong := sorted(other & self.model_fields_set):
+        fields = type(self).model_fields  # what a verdict was judged by is read again with its defaults written out
+        if wrong := sorted(name for name in other if getattr(self, name) != fields[name].default):
             allowed = "units, per_class" if task == "multiclass" else "units, positives, negatives"
             raise ValueError(f"{wrong[0]}: a {task} task has none; allowed: {allowed}")
         return self

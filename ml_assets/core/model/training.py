@@ -1,5 +1,6 @@
 """Fit a CatBoost model so that equal rows, parameters, seed and thread count give equal bytes."""
 
+import io
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -61,8 +62,11 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
     model = _model(product)
     inputs = rows.select(pl.col(name).fill_null(MISSING_CATEGORY) if name in categories else pl.col(name) for name in columns)
     pool = Pool(inputs, label=target, cat_features=categories)
+    untrained = _untrained(target, product.features.class_names)
+    # CatBoost takes them for a fault of the data and prints so, without their names
+    quiet = {"log_cerr": io.StringIO()} if untrained else {}
     try:
-        model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None)
+        model.fit(pool, callbacks=[_Reporter(product.model.iterations, progress)] if progress else None, **quiet)
     except CatBoostError as error:
         raise TrainingRefused(f"{product.name}: CatBoost cannot train on these rows: {_first_sentence(error)}") from error
     (loss_name, curve), *_ = model.get_evals_result()["learn"].items()
@@ -75,7 +79,7 @@ def fit(frame: pl.DataFrame, *, product: Product, columns: Sequence[str], progre
         importance=tuple((name, float(value)) for name, value in importance),
         rows=rows.height,
         features=tuple(features),
-        untrained=_untrained(target, product.features.class_names),
+        untrained=untrained,
     )
 
 

@@ -55,7 +55,7 @@ def _confusion(evaluation: Evaluation) -> bytes:
                             ha="center", va="center", fontsize=7, color=COLORS["champion"],
                         )  # fmt: skip
         axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
-        axes.set_xticks(range(size), names, rotation=30 if size > 4 else 0)
+        axes.set_xticks(range(size), names, rotation=30 if sum(map(len, names)) > 40 else 0)
         axes.set_yticks(range(size), names)
         axes.spines[:].set_visible(False)
 

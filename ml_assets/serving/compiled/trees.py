@@ -17,7 +17,6 @@ import msgspec
 import numpy as np
 from scipy.special import expit
 
-from ml_assets.core.model.scoring import class_count
 from ml_assets.serving.compiled.unsupported import Unsupported
 from ml_assets.serving.plain.feature_values import CATEGORY, FeatureValues, Row
 
@@ -77,8 +76,6 @@ class CompiledTrees:
         dump = _dumped(model)
         self.model, self._example = model, example
         self._is_binary = isinstance(model, CatBoostClassifier)
-        if class_count(model):
-            raise Unsupported("several values a row: one for each class")
         self._scale, (self._bias,) = dump.scale_and_bias
         depth = max(len(tree.splits or ()) for tree in dump.oblivious_trees)
         numbers = [position for position, feature in enumerate(features) if feature["kind"] != CATEGORY]
