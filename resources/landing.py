@@ -79,7 +79,8 @@ class Listing:
     def partitions(self) -> dict[str, dict[str, os.DirEntry[str]]]:
         """The file of each table, per partition that is over and whose every table has one, in order."""
         complete = set.intersection(*(set(keys) for keys in self._tables.values()))
-        return {key: {table: keys[key] for table, keys in self._tables.items()} for key in sorted(complete)}
+        tables = self._tables.items()
+        return {key: {table: keys[key] for table, keys in tables} for key in sorted(complete)}
 
     def keys(self, table: str) -> list[str]:
         """The partitions of which this table is delivered, whether the others are there or not."""
@@ -91,7 +92,7 @@ class Listing:
         why = {}
         for table, files in self.files.items():
             suffix, keys = self._suffix(table), self._tables[table]
-            for name in files:
+            for name in files if len(files) > len(keys) else ():
                 key = name.removesuffix(suffix)
                 if name.endswith(UNFINISHED):
                     continue
@@ -108,7 +109,8 @@ class Listing:
         for table, files in self.files.items():
             suffix = self._suffix(table)
             named = {name.removesuffix(suffix): entry for name, entry in files.items() if name.endswith(suffix)}
-            tables[table] = {key: named[key] for key in _partitions(self.product, named)}
+            keys = _partitions(self.product, named)
+            tables[table] = named if len(keys) == len(named) else {key: named[key] for key in keys}
         return tables
 
     def _suffix(self, table: str) -> str:
