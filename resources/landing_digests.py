@@ -52,7 +52,7 @@ def partitions(landing: Landing, product: Product, digests: FileDigests) -> dict
     """The digest of each table's file, per delivered partition, in order."""
     return {
         key: {table: digests.of(entry.path, entry.stat()) for table, entry in entries.items()}
-        for key, entries in landing.entries(product).items()
+        for key, entries in landing.listing(product).partitions.items()
     }
 
 

@@ -15,7 +15,7 @@ from ml_assets.services.automation.outcomes import OUTCOME_TAG, REASON_TAG, Outc
 from ml_assets.services.planning.plan import definitions
 from ml_assets.spec.product import Product
 from resources import landing_digests
-from resources.landing import Landing, NotDelivered
+from resources.landing import Landing, Listing, NotDelivered
 from resources.landing_digests import FileDigests
 from resources.ledger import attempts as recorded
 from resources.lineage import Lineage
@@ -47,6 +47,11 @@ class Landed:
     landing: Landing
     product: Product
     cache: Path
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The delivered files."""
+        return self.landing.listing(self.product)
 
     @cached_property
     def digests(self) -> FileDigests:
