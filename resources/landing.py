@@ -15,6 +15,7 @@ from ml_assets.core.lineage.partition_numbers import ordinal
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
+from resources.delivered_objects import DeliveredObjects, open_deliveries
 from resources.store.blobs import write_atomically
 
 UNFINISHED = (".part", ".partial", ".tmp")
@@ -27,13 +28,26 @@ class NotDelivered(MlAssetsError):
 
 @dataclass(frozen=True)
 class Landing:
-    """The landing folder of all products."""
+    """The landing folder of all products. Where deliveries lie in an object store, `objects` are these, and `root` is the folder
+    that holds the same: it is brought up to date when it is looked at."""
 
     root: Path
+    objects: DeliveredObjects | None = None
+
+    def folder(self, product: Product) -> Path:
+        """The folder of the product's deliveries, as they are now. Raises StoreAway and StoreRefused."""
+        folder = self.root / product.name
+        if self.objects is not None:
+            self.objects.mirror(folder, product.name)
+        return folder
+
+    def place(self, product: Product) -> str:
+        """Where sources deliver for the product, as a person names it."""
+        return f"{self.objects.url}/{product.name}" if self.objects else str(self.root / product.name)
 
     def file(self, product: Product, table: str, partition: str = "") -> Path:
         """The path at which the table of a partition (or a reference table, with partition "") is delivered."""
-        folder = self.root / product.name
+        folder = self.folder(product)
         if table in product.delivery.reference:
             return folder / f"{table}.{product.delivery.reference[table].format}"
         return folder / table / f"{partition}.{product.delivery.tables[table].format}"
@@ -66,15 +80,20 @@ class Landing:
         why = {f"{t}/{name}": reason for t in product.delivery.tables for name, reason in self._strays(product, t)}
         return dict(sorted(why.items()))
 
-    def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
-        """Deliver a file: written aside, then renamed, so that no one sees half of it."""
-        path = self.file(product, table, partition)
+    def put(self, product: Product, table: str, partition: str, content: bytes) -> Path | str:
+        """Deliver a file: written aside, then renamed, or in one request, so that no one sees half of it. Its path or URL."""
+        return self.write(self.file(product, table, partition), content)
+
+    def write(self, path: Path, content: bytes) -> Path | str:
+        """Deliver a file at a path below `root`; the path, or the URL where deliveries lie in an object store."""
+        if self.objects is not None:
+            return self.objects.put(path.relative_to(self.root).as_posix(), content)
         write_atomically(path, content)
         return path
 
     def _entries(self, product: Product, table: str) -> dict[str, os.DirEntry[str]]:
         suffix = f".{product.delivery.tables[table].format}"
-        folder = self.root / product.name / table
+        folder = self.folder(product) / table
         if not folder.is_dir():
             return {}
         with os.scandir(folder) as listing:
@@ -82,7 +101,7 @@ class Landing:
             return {entry.name.removesuffix(suffix): entry for entry in named if entry.is_file()}
 
     def _strays(self, product: Product, table: str) -> Iterator[tuple[str, str]]:
-        folder = self.root / product.name / table
+        folder = self.folder(product) / table
         names = [entry.name for entry in os.scandir(folder) if entry.is_file()] if folder.is_dir() else []
         suffix = f".{product.delivery.tables[table].format}"
         keys = {name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] != "."}
@@ -96,6 +115,11 @@ class Landing:
         if missing := [str(path) for path in files.values() if not path.is_file()]:
             raise NotDelivered(f"{product.name}: not delivered: {', '.join(missing)}")
         return dict(files)
+
+
+def open_landing(folder: Path, url: str = "") -> Landing:
+    """The landing folder, or where a URL is given the deliveries below it with `folder` as their copy. Raises StoreRefused."""
+    return Landing(folder, open_deliveries(url) if url else None)
 
 
 def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
