@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from ml_assets.spec.base_section import Column, Name, Section
 from ml_assets.spec.baselines import BaselineSpec
 from ml_assets.spec.claim_grammar import ClaimForm, ClaimTextError, Model, parse
 from ml_assets.spec.claim_limits import never_fails
+from ml_assets.spec.model_parameters import written_task
 from ml_assets.spec.sections import AT_THRESHOLD, STAGING_LINE
 from ml_assets.spec.tasks import METRICS
 from ml_assets.spec.yaml_file import unknown_name
@@ -44,9 +45,7 @@ class MinimumSpec(Section):
 
     @model_validator(mode="after")
     def _counts_what_the_task_has(self, info: ValidationInfo) -> Self:
-        content = (info.context or {}).get("content")
-        task = content.get("task") if isinstance(content, dict) else None
-        other = {"multiclass": {"positives", "negatives"}, "binary": {"per_class"}}.get(str(task), set())
+        other = {"multiclass": {"positives", "negatives"}, "binary": {"per_class"}}.get(task := str(written_task(info)), set())
         fields = type(self).model_fields  # what a verdict was judged by is read again with its defaults written out
         if wrong := sorted(name for name in other if getattr(self, name) != fields[name].default):
             allowed = "units, per_class" if task == "multiclass" else "units, positives, negatives"
@@ -108,8 +107,7 @@ class ClaimSpec(Section):
             form = parse(getattr(self, kinds[0]))
         except ClaimTextError as error:
             raise ValueError(f"{kinds[0]}: {error}") from None
-        content = (info.context or {}).get("content")
-        task = content.get("task") if isinstance(content, dict) else None
+        task = written_task(info)
         if problem := _problem(form, for_each=self.for_each, task=task):
             raise ValueError(f"{kinds[0]}: {problem}")
         return self
@@ -151,9 +149,10 @@ class PooledSpec(Section):
 
 
 class GateSpec(Section):
-    """The conditions under which a candidate may serve. Their digest is part of every verdict."""
+    """The conditions under which a candidate may serve. Their digest is part of every verdict. `exceptions`: why a minimal
+    standard is not kept, of the `unit` or by the name of a claim."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    later: ClassVar[frozenset[str]] = frozenset({"pooled", "exceptions"})
     unit: Column
     minimum: MinimumSpec = MinimumSpec()
     budget: BudgetSpec = BudgetSpec()
@@ -164,6 +163,7 @@ class GateSpec(Section):
     on_inconclusive: Literal["keep", "ask"] = "keep"
     approve: Literal["automatic", "person"] = "automatic"
     four_eyes: bool = False
+    exceptions: dict[Name, Annotated[str, Field(min_length=10)]] = Field(default={})
 
     @field_validator("claims")
     @classmethod
@@ -188,6 +188,14 @@ class GateSpec(Section):
                 raise ValueError(f"require: '{name}' compares with the {models}, and a first release has none")
         return first
 
+    @field_validator("exceptions")
+    @classmethod
+    def _excuses_what_there_is(cls, exceptions: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+        named = ["unit", *(claim.name for claim in info.data.get("claims", ()))]
+        if info.data.get("claims") and (unknown := next((name for name in exceptions if name not in named), None)):
+            raise ValueError(f"'{unknown}' is neither `unit` nor a claim; {unknown_name(unknown, allowed=named)}")
+        return exceptions
+
     @model_validator(mode="after")
     def _something_is_proven(self) -> Self:
         if not any(claim.kind == "prove" for claim in self.claims):
@@ -197,9 +205,6 @@ class GateSpec(Section):
             raise ValueError(f"claim '{unmade[0]}' needs a simple model: declare `baselines: {{baseline: {{prior: true}}}}`")
         if not any(named[name].kind == "prove" for name in self.first_claims):
             raise ValueError("a first release would prove nothing: add a claim like `prove: roc_auc(candidate) > 0.6`")
-        if self.pooled and self.budget.looks < 2:
-            asked = "a window is asked about the new candidate and about the one that is kept"
-            raise ValueError(f"pooled: {asked}, so budget.looks {self.budget.looks} is too few; allowed: 2 or more")
         if self.four_eyes and not self.is_ever_approved:
             raise ValueError(
                 "four_eyes: no approval is required; it goes with approve: person, first_release.approve or on_inconclusive"
@@ -233,8 +238,14 @@ class GateSpec(Section):
     def slices(self) -> tuple[str, ...]:
         """Every column that a claim divides the rows by."""
         columns = [column for claim in self.claims for column in claim.for_each]
-        columns += [measure.column for claim in self.claims for measure in claim.form.measures if measure.column]
+        columns += [column for claim in self.claims for measure in claim.form.measures for column in measure.columns]
         return tuple(dict.fromkeys(columns))
+
+    @property
+    def crossed(self) -> tuple[tuple[str, ...], ...]:
+        """Columns that a claim takes together: a group has one level of each."""
+        measures = (measure for claim in self.claims for measure in claim.form.measures)
+        return tuple(dict.fromkeys(measure.columns for measure in measures if len(measure.columns) > 1))
 
 
 def _latency_claims(info: ValidationInfo) -> set[str]:

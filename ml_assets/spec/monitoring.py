@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ml_assets.spec.base_section import Column, Section
+from ml_assets.spec.model_parameters import written_task
 from ml_assets.spec.sections import TaskMetric
 
 PlausibilityClaim = Literal[
@@ -49,8 +50,7 @@ class MonitoringSpec(Section):
     @field_validator("value")
     @classmethod
     def _is_of_the_task(cls, value: ValueSpec | None, info: ValidationInfo) -> ValueSpec | None:
-        content = (info.context or {}).get("content")
-        task = content.get("task") if isinstance(content, dict) else None
+        task = written_task(info)
         if value is not None and task == "multiclass":
             raise ValueError("of several classes nobody can say yet what a row is worth; leave value out")
         if value is not None and task is not None and (value.error is not None) != (task == "regression"):

@@ -36,7 +36,7 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     Units are drawn with replacement, those in the order of time a week's worth together. Exit code 1: a claim is let through more
     often than its level, with 99 % confidence, or the declared unit is too small: coarser ones show more variance.
     """
-    from ml_assets.core.evaluation.snapshot import panel_of
+    from ml_assets.core.evaluation.snapshot import Scores, panel_of
     from ml_assets.core.gate_lab.boundary import at_boundary, design_effects, provable, wrong_units
     from ml_assets.core.gates.levels import look_level
     from ml_assets.core.metrics.score_columns import has, of_columns
@@ -46,7 +46,7 @@ def command(product: str, partition: str | None, samples: int, seed: int, as_jso
     evaluation = _evaluation(space, spec, partition)
     frame = space.snapshots.frame(evaluation.snapshot, "scores.parquet")
     classes = spec.features.class_names
-    scores = {role: of_columns(frame, role, classes) for role in MODELS if has(frame, role, classes)}
+    scores: Scores = {role: of_columns(frame, role, classes) for role in MODELS if has(frame, role, classes)}
     panel = panel_of(frame, scores, product=spec)
     claims = provable(spec.gates.claims, panel)
     if not claims:

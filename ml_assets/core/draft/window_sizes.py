@@ -100,7 +100,7 @@ def static_windows(target: pl.Series, *, task: Task) -> tuple[Windows, MinimumSp
     is one fold. Each fold has enough rows of either kind, as far as the table has."""
     known, usual, notes = target.drop_nulls(), MinimumSpec(), []
     is_classifier = TASKS[task].is_classifier
-    scarce = int(known.value_counts()["count"].min() or 0) if is_classifier else len(known)  # type: ignore[call-overload]
+    scarce = min(known.value_counts()["count"].to_list()) if is_classifier else len(known)
     need = int(1.3 * (usual.positives if is_classifier else ENOUGH_ROWS))
     folds = max(1, min(MOST_FOLDS, int(RESERVED * scarce) // need))
     there = int(0.7 * RESERVED * scarce / folds)

@@ -10,6 +10,7 @@ import polars as pl
 
 from ml_assets.core.gates.bounds import Shown, Sign, combine, shown
 from ml_assets.core.gates.pooled import by_window, mean_over, units_of_windows
+from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.metrics.arrays import Column, Floats, Ints, Task
 from ml_assets.core.metrics.binary import mean_influence
 from ml_assets.core.metrics.estimates import MetricError, checked, class_counts, measure, units_of
@@ -52,7 +53,8 @@ class Panel:
 
     y (n,), scores {model: (n,)} or, of several `classes`, {model: (n, classes)}, codes (n,) in 0 to the number of units - 1,
     columns {name: (n,) of text}. `is_ordered`: the codes of units are in the order of time. `windows` (n,): of rows of several
-    test windows, the number of each row's; what is measured is then the mean over windows.
+    test windows, the number of each row's; what is measured is then the mean over windows. `unknown`: the rows of the
+    same window whose label is not known; they decide nothing.
     """
 
     task: Task
@@ -65,6 +67,7 @@ class Panel:
     worth: ValueSpec | None = None
     windows: Ints | None = None
     classes: Sequence[str] = ()
+    unknown: UnknownRows | None = None
 
     @cached_property
     def units(self) -> Units:
@@ -86,19 +89,21 @@ class Panel:
         scores = {name: values[index] for name, values in self.scores.items()}
         columns = {name: values.gather(index) for name, values in self.columns.items()}
         windows = None if self.windows is None else self.windows[index]
-        return replace(self, y=self.y[index], scores=scores, codes=self.codes[index], columns=columns, windows=windows)
+        codes = self.codes[index]
+        return replace(self, y=self.y[index], scores=scores, codes=codes, columns=columns, windows=windows, unknown=None)
 
     def by_row(self) -> "Panel":
         """The same rows, each taken for independent."""
         return replace(self, codes=np.arange(self.rows), is_ordered=False)
 
-    def lacks(self, minimum: MinimumLike) -> str:
-        """The clause that names what is too little to decide anything; empty if nothing is."""
+    def lacks(self, minimum: MinimumLike, *, is_labelled: bool = True) -> str:
+        """The clause that names what is too little to decide anything; empty if nothing is. What is measured without labels
+        (`is_labelled` False) needs no rows of both classes."""
         counts: dict[str, tuple[int, int]] = {"units": (self.units.count, minimum.units)}
-        if self.positives is not None:
+        if self.positives is not None and is_labelled:
             counts["positives"] = (self.positives, minimum.positives)
             counts["negatives"] = (self.rows - self.positives, minimum.negatives)
-        if self.task == "multiclass":
+        if self.task == "multiclass" and is_labelled:
             of_classes = class_counts(self.y, self.scores["candidate"]).tolist()
             named = self.classes or range(len(of_classes))
             counts |= {f"of class {name}": (n, minimum.per_class) for name, n in zip(named, of_classes, strict=True)}
@@ -115,7 +120,8 @@ class Panel:
         if index is None:
             return None
         if (column, level) not in self._parts:
-            self._parts[column, level] = self.part(index)
+            unknown = None if self.unknown is None else self.unknown.of_level(column, level)
+            self._parts[column, level] = replace(self.part(index), unknown=unknown)
         return self._parts[column, level]
 
     def measured(self, terms: tuple[tuple[float, Measure], ...]) -> Measured:
@@ -132,9 +138,9 @@ class Panel:
         """One metric of one model, measured once."""
         self._require(model)
         if (name, model) not in self._measurements:
-            means = self._means(self._metric(name))
+            means = self._means(self.metric_named(name))
             self._measurements[name, model] = means.get(model) or measure(
-                self._metric(name), self.y, self.scores[model], self.units, classes=self.classes
+                self.metric_named(name), self.y, self.scores[model], self.units, classes=self.classes
             )
         return self._measurements[name, model]
 
@@ -208,7 +214,7 @@ class Panel:
         """The share of rows that two models decide differently."""
         for model in (one, other):
             self._require(model)
-        differs = (self._decisions(one) != self._decisions(other)).astype(np.float64)
+        differs = (self.decided(self.scores[one]) != self.decided(self.scores[other])).astype(np.float64)
 
         def share(index: Ints) -> Measured:
             part, units = differs[index], Units.of(self.codes[index], is_ordered=self.is_ordered)
@@ -218,16 +224,23 @@ class Panel:
 
         return mean_over(self._by_window, share, self.units) if self._by_window else share(np.arange(self.rows))
 
-    def _decisions(self, model: str) -> Ints:
-        """What a model decides of each row (n,): yes or no, or a class."""
+    def decided(self, scores: Floats) -> Ints:
+        """What these scores decide of each row (n,): yes or no, or a class."""
         if self.task == "multiclass":
-            return likeliest(self.scores[model])
+            return likeliest(scores)
         if self.threshold is None:
             raise MetricError("disagreement is between decisions, and the product has no decision threshold")
-        return (self.scores[model] >= self.threshold).astype(np.int64)
+        return (scores >= self.threshold).astype(np.int64)
 
-    def _metric(self, name: str) -> Metric:
+    def metric_named(self, name: str) -> Metric:
+        """The metric by the product's threshold and values."""
         return metric_at(name, self.threshold, self.worth, task=self.task)
+
+    def is_mean(self, measure: Measure) -> bool:
+        """Whether a measure of these rows is a mean over them."""
+        if measure.kind == "metric":
+            return self.metric_named(measure.metric).losses is not None
+        return measure.kind == "disagreement" and (self.threshold is not None or self.task == "multiclass")
 
     def _require(self, model: str) -> None:
         if model not in self.scores:
@@ -245,13 +258,14 @@ def panel(
     worth: ValueSpec | None = None,
     windows: Ints | None = None,
     classes: Sequence[str] = (),
+    unknown: UnknownRows | None = None,
 ) -> Panel:
     """Check rows and put them into a Panel. Raises MetricError for a missing or non-finite value and for unequal lengths."""
     if "candidate" not in scores:
         raise MetricError(f"scores of {sorted(scores)}: the candidate's are missing")
     pairs = {name: checked(y, s, task=task, who=name) for name, s in scores.items()}
     label = pairs["candidate"][0]
-    divided = {name: pl.Series(name, values).cast(pl.String).fill_null(MISSING_LEVEL) for name, values in columns.items()}
+    divided = {name: as_levels(pl.Series(name, values)) for name, values in columns.items()}
     for name, values in divided.items():
         if len(values) != label.size:
             raise MetricError(f"slice {name}: {len(values)} values for {label.size} rows")
@@ -267,7 +281,13 @@ def panel(
         worth=worth,
         windows=windows,
         classes=tuple(classes),
+        unknown=unknown,
     )
+
+
+def as_levels(values: pl.Series) -> pl.Series:
+    """A column as the levels that divide rows."""
+    return values.cast(pl.String).fill_null(MISSING_LEVEL)
 
 
 def _groups(values: pl.Series) -> Groups:

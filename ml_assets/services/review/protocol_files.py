@@ -73,7 +73,8 @@ def _table(
         raise NotComparable(f"{file.name}: is not a table: {str(error).splitlines()[0]}") from None
     for name, type_ in types.items():
         own = frame.schema.get(name)
-        own = own.inner if name in may_be_array and isinstance(own, pl.Array) else own
+        if name in may_be_array and isinstance(own, pl.Array):
+            own = frame.select(pl.col(name).arr.first()).schema[name]
         if own != type_ or frame[name].null_count():
             raise NotComparable(f"{file.name}: {name} is not {type_} without gaps")
     return frame

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from ml_assets.core.metrics.score_columns import names
+from ml_assets.core.metrics.score_columns import likeliest, names
 from ml_assets.serving.log.prediction_id import ID_LENGTH
 
 if TYPE_CHECKING:
@@ -135,9 +135,10 @@ def _of_classes(batches: Sequence[Predictions], classes: tuple[str, ...]) -> "di
             continue
         own = [classes.index(name) for name in batch.classes]
         scores[rows, own], is_known[rows, own] = batch.scores, True
-        has_failed = np.isnan(batch.scores).any(axis=1)
-        likeliest = np.asarray(batch.scores.argmax(axis=1))
-        chosen += [None if failed else batch.classes[k] for failed, k in zip(has_failed, likeliest, strict=True)]
+        has_failed = np.isnan(batch.scores.sum(axis=1)).tolist()
+        chosen += [
+            None if failed else batch.classes[k] for failed, k in zip(has_failed, likeliest(batch.scores).tolist(), strict=True)
+        ]
     by_class = {name: pa.array(scores[:, k], mask=~is_known[:, k]) for k, name in enumerate(names(SCORE, classes))}
     return {CLASS: pa.array(chosen, type=pa.string()), **by_class}
 
