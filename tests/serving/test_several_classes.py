@@ -53,7 +53,7 @@ def test_a_bundle_whose_model_knows_other_classes_is_refused(original: tuple[Pat
     folder = Path(shutil.copytree(original[0], tmp_path / "bundle"))
     card = json.loads((folder / "bundle.json").read_text())
     (folder / "bundle.json").write_text(json.dumps({**card, "classes": CLASSES[:2]}))
-    with pytest.raises(BundleRefused, match="scores of 3 classes, and bundle.json names 2"):
+    with pytest.raises(BundleRefused, match=r"scores of 3 classes, and bundle\.json names 2"):
         load(folder)
 
 

@@ -162,7 +162,7 @@ def test_a_label_of_several_classes_has_them_in_order_and_its_own_metrics(tmp_pa
     ("old", "new", "message"),
     [
         (", classes: [early, on time, late]", "", "features: classes: task: multiclass needs 3 classes or more"),
-        ("[early, on time, late]", "[early, late]", "classes: task: multiclass needs 3 classes or more, in their order; found early, late"),
+        ("[early, on time, late]", "[early, late]", "needs 3 classes or more, in their order; found early, late"),
         ("[early, on time, late]", "[early, late, late]", "classes: names must differ; found twice: late"),
         ("[early, on time, late]", "[1, '1', 2]", "found twice: 1"),
         ("[early, on time, late]", "[early, on time, 2.5]", "features.classes"),
