@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of
@@ -72,7 +72,7 @@ class Inbox:
         for partition, numbered in sorted(placed.items()):
             kept = self._held(numbered, labels, refused)
             if kept.height:
-                files.append(put_outcomes(self.landing, self.product, partition, _file(kept, labels)).name)
+                files.append(PurePosixPath(put_outcomes(self.landing, self.product, partition, _file(kept, labels))).name)
                 count += kept.height
         return Taken(count, tuple(files), dict(sorted(refused.items())))
 
