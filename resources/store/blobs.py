@@ -196,7 +196,9 @@ class RemoteBlobs:
         would call everything in it lost."""
         names = self._listed(self.root) if _omits_errors(self.filesystem) else self.filesystem.find(self.root)
         for name in sorted(names):
-            yield name.rsplit("/", 1)[-1]
+            folder, _, digest = name.rpartition("/")
+            if folder.rpartition("/")[2] == digest[:2]:  # next to the blobs lie the logs of servers
+                yield digest
 
     def _listed(self, folder: str) -> list[str]:
         try:
