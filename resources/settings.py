@@ -126,6 +126,10 @@ class Settings:
         """The file that says which release serves in one environment."""
         return pointer_file(self.endpoints, product, environment)
 
+    def break_glass(self, product: str, environment: str) -> Path:
+        """The journal of a rollback that was made here while the ledger was away."""
+        return self.home / "break-glass" / product / f"{environment}.json"
+
     def predictions(self, product: str) -> Path:
         """The folder of the product's prediction log."""
         return self.home / "predictions" / product

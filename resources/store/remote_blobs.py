@@ -114,7 +114,9 @@ class RemoteBlobs:
         """The digests of all remote blobs, in order, asked for now. Raises StoreAway where the store is away: an empty listing
         would call everything in it lost."""
         for name in self.names():
-            yield name.rsplit("/", 1)[-1]
+            folder, _, digest = name.rpartition("/")
+            if folder.rpartition("/")[2] == digest[:2]:  # next to the blobs lie the logs of servers
+                yield digest
 
     def names(self) -> list[str]:
         """The name of every object of the store, in order, asked for now. Raises what `digests` raises."""
