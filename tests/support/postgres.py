@@ -14,7 +14,7 @@ import pytest
 
 INSTALL = "apt-get install --no-install-recommends postgresql"
 SECONDS_TO_START = 60
-OPTIONS = ("listen_addresses=", "fsync=off", "max_connections=40")
+OPTIONS = ("listen_addresses=", "fsync=off")
 
 
 def binaries() -> Path:
@@ -26,8 +26,8 @@ def binaries() -> Path:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A server of its own; yields the folder of its socket."""
+def postgres(*, connections: int = 40) -> Iterator[str]:
+    """A server of its own, for so many connections; yields the folder of its socket."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
     if user:
@@ -37,7 +37,7 @@ def postgres() -> Iterator[str]:
     # a language whose order is not that of bytes
     language = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
     subprocess.run([*initdb, *language], user=user, cwd=folder, check=True, capture_output=True)
-    options = [part for option in OPTIONS for part in ("-c", option)]
+    options = [part for option in (*OPTIONS, f"max_connections={connections}") for part in ("-c", option)]
     with (folder / "log").open("wb") as log:
         command = [binaries() / "postgres", "-D", folder / "data", "-k", folder, *options]
         server = subprocess.Popen(command, user=user, cwd=folder, stdout=log, stderr=log)
