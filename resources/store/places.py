@@ -1,6 +1,7 @@
 """The places that blobs are stored at: their names for people, their identity, and what they hold whatever a cache has of it."""
 
-from resources.store.blobs import Above, Blobs, LocalBlobs, RemoteBlobs, write_atomically
+from resources.store.blobs import Above, Blobs, LocalBlobs, write_atomically
+from resources.store.remote_blobs import RemoteBlobs
 
 IDENTITY = "store.id"
 """The file with a store's identity, next to the folders of its blobs."""
@@ -13,9 +14,8 @@ def place_of(blobs: Blobs) -> str:
             return place_of(own)
         case LocalBlobs(root=root):
             return root.as_uri()
-        case RemoteBlobs(filesystem=filesystem, root=root):
-            protocol = filesystem.protocol
-            return f"{protocol if isinstance(protocol, str) else protocol[0]}://{root}"
+        case RemoteBlobs(root=root):
+            return f"{blobs.place.scheme}://{root}"
     raise TypeError(f"no place is known of {type(blobs).__name__}")
 
 
@@ -27,7 +27,8 @@ def has_stored(blobs: Blobs, digest: str) -> bool:
         case LocalBlobs():
             return blobs.locate(digest).is_file()
         case RemoteBlobs(filesystem=filesystem):
-            return bool(filesystem.exists(blobs.locate(digest)))
+            name = blobs.locate(digest)
+            return bool(blobs.place.ask("looked up", name, lambda: filesystem.exists(name)))
     raise TypeError(f"no place is known of {type(blobs).__name__}")
 
 
@@ -39,8 +40,9 @@ def store_id(blobs: Blobs) -> str | None:
         case LocalBlobs(root=root):
             return (root / IDENTITY).read_text().strip() if (root / IDENTITY).is_file() else None
         case RemoteBlobs(filesystem=filesystem, root=root):
+            name = f"{root}/{IDENTITY}"
             try:
-                return str(filesystem.cat_file(f"{root}/{IDENTITY}").decode().strip())
+                return str(blobs.place.ask("read", name, lambda: filesystem.cat_file(name)).decode().strip())
             except FileNotFoundError:
                 return None
     raise TypeError(f"no place is known of {type(blobs).__name__}")
@@ -53,6 +55,5 @@ def name_store(blobs: Blobs, id: str) -> None:
             name_store(own, id)
         case LocalBlobs(root=root):
             write_atomically(root / IDENTITY, f"{id}\n".encode())
-        case RemoteBlobs(filesystem=filesystem, root=root):
-            filesystem.makedirs(root, exist_ok=True)
-            filesystem.pipe_file(f"{root}/{IDENTITY}", f"{id}\n".encode())
+        case RemoteBlobs(root=root):
+            blobs.write(f"{root}/{IDENTITY}", f"{id}\n".encode())

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_assets.core.digests import sha256
-from resources.store.blobs import Above, BlobDamaged, Blobs, LocalBlobs, RemoteBlobs, write_atomically
+from resources.store.blobs import Above, BlobDamaged, Blobs, LocalBlobs, write_atomically
+from resources.store.remote_blobs import RemoteBlobs
 
 FOLDER = "served"
 DIGITS = 16
@@ -26,9 +27,8 @@ class ServedLogs:
         match self.blobs:
             case LocalBlobs(root=root):
                 write_atomically(root / FOLDER / name, content, mode=0o640)
-            case RemoteBlobs(filesystem=filesystem, root=root):
-                filesystem.makedirs(f"{root}/{FOLDER}/{log}/{hour}", exist_ok=True)
-                filesystem.pipe_file(f"{root}/{FOLDER}/{name}", content)
+            case RemoteBlobs(root=root):
+                self.blobs.write(f"{root}/{FOLDER}/{name}", content)
         return name
 
     def names(self, log: str) -> Iterator[str]:
@@ -38,8 +38,9 @@ class ServedLogs:
                 yield from (path.relative_to(root / FOLDER).as_posix() for path in (root / FOLDER / log).glob("*/*/*.parquet"))
             case RemoteBlobs(filesystem=filesystem, root=root):
                 prefix = f"{root}/{FOLDER}/"
-                filesystem.invalidate_cache(f"{prefix}{log}")
-                yield from (name[name.index(prefix) + len(prefix) :] for name in filesystem.find(f"{prefix}{log}"))
+                filesystem.invalidate_cache()
+                listed = self.blobs.place.ask("listed", f"{prefix}{log}", lambda: filesystem.find(f"{prefix}{log}"))
+                yield from (name[name.index(prefix) + len(prefix) :] for name in listed)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file. Raises BlobDamaged where they are not those that its name says."""
@@ -47,7 +48,8 @@ class ServedLogs:
             case LocalBlobs(root=root):
                 content = (root / FOLDER / name).read_bytes()
             case RemoteBlobs(filesystem=filesystem, root=root):
-                content = filesystem.cat_file(f"{root}/{FOLDER}/{name}")
+                path = f"{root}/{FOLDER}/{name}"
+                content = self.blobs.place.ask("read", path, lambda: filesystem.cat_file(path))
         digits = Path(name).stem.rpartition("-")[2]
         if sha256(content)[:DIGITS] != digits:
             raise BlobDamaged(f"the served log {name} was changed in the store: its bytes hash to {sha256(content)[:DIGITS]}")

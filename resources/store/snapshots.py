@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from ml_assets.core.digests import canonical_json, digest_file, sha256
 from ml_assets.errors import MlAssetsError
-from resources.store.blobs import Above, BlobDamaged, Blobs, open_blobs
+from resources.store.blobs import Above, BlobDamaged, Blobs
+from resources.store.remote_blobs import open_blobs
 from resources.store.temp_files import unfinished_folder
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Snapshots:
         """Store the files, members first, so that a snapshot that can be named is whole."""
         if other := [name for name in files if not _is_plain(name)]:
             raise MemberRefused(f"{other[0]!r} isn't a member name: relative, with '/', without '.' and '..' parts")
-        members = {name: self.blobs.put(content) for name, content in sorted(files.items())}
+        names = sorted(files)
+        members = dict(zip(names, self.blobs.put_all([files[name] for name in names]), strict=True))
         return Snapshot(self.blobs.put(canonical_json({"members": members})), members)
 
     def open(self, digest: str) -> Snapshot:
@@ -59,8 +61,8 @@ class Snapshots:
 
     def paths(self, digest: str) -> dict[str, Path]:
         """A local file for each member, all verified now; the delivered files that raw keeps are left out."""
-        members = self.open(digest).members.items()
-        return {name: self.blobs.path(member) for name, member in members if not name.startswith("delivered/")}
+        members = {name: member for name, member in self.open(digest).members.items() if not name.startswith("delivered/")}
+        return dict(zip(members, self.blobs.paths([*members.values()]), strict=True))
 
     def read(self, digest: str, member: str) -> bytes:
         """Return the bytes of a member. Raises what `path` raises."""
@@ -120,10 +122,11 @@ class Snapshots:
 
     def _copy(self, snapshot: Snapshot, folder: Path) -> Path:
         folder.mkdir()
-        for name, member in snapshot.members.items():
+        sources = self.blobs.paths([*snapshot.members.values()])
+        for name, source in zip(snapshot.members, sources, strict=True):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.blobs.path(member), target)
+            shutil.copyfile(source, target)
         return folder
 
 

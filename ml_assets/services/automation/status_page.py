@@ -60,7 +60,9 @@ def status_page(lineage: Lineage, product: Product, now: OnCall) -> str:
 def _facts(now: OnCall) -> list[Fact]:
     facts = [Fact("serves", now.serves or "no release serves in production", "" if now.serves else "warning")]
     facts += [Fact("newest", now.newest or "no partition was read yet")]
-    facts += [Fact(name, text) for name, text in (("waits for", now.waits_for), ("frozen", now.frozen)) if text]
+    texts = (("waits for", now.waits_for), ("kept", now.kept), ("frozen", now.frozen))
+    facts += [Fact(name, text) for name, text in texts if text]
+    facts += [Fact("gates", breach, "warning") for breach in now.gates]
     facts += [Fact("trouble", f"{notice.subject}: {notice.why}", notice.severity) for notice in now.troubles]
     facts += [] if now.troubles else [Fact("trouble", "none", "good")]
     facts += [Fact("stale", now.stale or "nothing")]
