@@ -76,7 +76,7 @@ class Inbox:
         for partition, numbered in sorted(placed.items()):
             kept = self._held(numbered, labels, refused)
             if kept.height:
-                files.append(put_outcomes(self.landing, self.product, partition, _file(kept, labels)).name)
+                files.append(Path(put_outcomes(self.landing, self.product, partition, _file(kept, labels))).name)
                 count += kept.height
         return Taken(count, tuple(files), dict(sorted(refused.items())))
 
