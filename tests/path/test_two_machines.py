@@ -183,7 +183,7 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     rows = len(golden(a, recalled_to)["requests"])
     for machine in (a, b):
         space = machine.space
-        log = read(served_log(space.settings, space.snapshots, "flights"))
+        log = read(served_log(space.settings, space.ledger, space.snapshots, "flights"))
         assert log.height == len(golden(a, second)["requests"]) + 2 * rows
         checked = verify(space.settings)
         assert [one for one in checked.discrepancies if not one.is_note] == []
@@ -288,6 +288,9 @@ def _asked(machine: Machine) -> list[str]:
     """The partitions that the sensor of a machine would have run."""
     space = machine.space
     product = load(space.settings.products[0] / "flights")
-    with dg.build_sensor_context(instance=dg.DagsterInstance.ephemeral(), resources=resources_of(space.settings)) as context:
-        result: Any = new_data.build(product)(context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_LEDGER", space.settings.ledger)  # a URL that may hold a password goes by its variable
+        instance = dg.DagsterInstance.ephemeral()
+        with dg.build_sensor_context(instance=instance, resources=resources_of(space.settings)) as context:
+            result: Any = new_data.build(product)(context)
     return [str(request.partition_key) for request in getattr(result, "run_requests", None) or ()]

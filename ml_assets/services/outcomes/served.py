@@ -84,7 +84,10 @@ def _records(
 
     if batch is not None:
         yield BATCH, pl.read_parquet(io.BytesIO(lineage.snapshots.read(batch.snapshot, "predictions.parquet")))
-    yield ENDPOINT, read(served_log(settings, lineage.snapshots, product.name)).filter(pl.col("environment") == "production")
+    yield (
+        ENDPOINT,
+        read(served_log(settings, lineage.ledger, lineage.snapshots, product.name)).filter(pl.col("environment") == "production"),
+    )
 
 
 def _replaced(lineage: Lineage, product: Product, bundle: str) -> Manifest | None:
