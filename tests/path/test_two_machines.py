@@ -33,7 +33,7 @@ from tests.support.command_line import Days
 from tests.support.homes.small_home import small_home
 from tests.support.postgres import Postgres, new_database, postgres_server
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 SECONDS = 5.0
 """In which every server has to serve what was decided anywhere."""
 COLD_SECONDS = 10.0
@@ -64,7 +64,7 @@ class Machine:
 
     def ml_assets(self, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "ml_assets", *args]
-        return subprocess.run(command, env={**self.environ, **environ}, capture_output=True, text=True, timeout=300, check=False)
+        return subprocess.run(command, env={**self.environ, **environ}, capture_output=True, text=True, timeout=900, check=False)
 
     def done(self, *args: str) -> str:
         done = self.ml_assets(*args)
