@@ -2,9 +2,11 @@
 
 from ml_assets.core.lineage.partitions import partitions_of
 from ml_assets.core.lineage.reads import is_beyond_folds
+from ml_assets.core.lineage.stages import test_keys
 from ml_assets.services.folds import fold_of, no_fold_left
 from ml_assets.spec.product import Product
 from resources.landing import Landing
+from resources.ledger.budget import Budget
 from resources.ledger.ledger import Ledger
 
 
@@ -15,6 +17,11 @@ def next_partition(ledger: Ledger, product: Product) -> str | None:
     key = calendar.shift(known[-1], 1) if known else calendar.start
     if calendar.is_static:
         return None if is_beyond_folds(product, key) else key
+    for _ in range(product.window.test - 1 if product.gates.pooled else 0):
+        # where windows are pooled a promotion uses up the rows of every window that holds them, those to come as well
+        if not calendar.contains(key) or not Budget(ledger).window(product, test_keys(product, key)).why_retired:
+            break
+        key = calendar.shift(key, 1)
     return key if calendar.contains(key) else None
 
 
@@ -23,7 +30,7 @@ def next_delivery(landing: Landing, ledger: Ledger, product: Product, table: str
     else the one after it."""
     calendar = partitions_of(product)
     known = {*landing.delivered(product), *ledger.partitions(product.name, "raw")}
-    begun = {key for other in product.delivery.tables for key in landing.keys(product, other)}
+    begun = {key for other in product.delivery.tables for key in landing.listing(product).keys(other)}
     newest = max(known | begun, default="")
     if newest and newest not in known and not landing.file(product, table, newest).exists():
         return newest

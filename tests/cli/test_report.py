@@ -82,7 +82,7 @@ def test_the_verdict_comes_first_and_every_reason_after_it() -> None:
     shown = review(manifest(reasons=["roc_auc is 0.5, must be at least 0.6", "brier: worse"]), measured([]), [])
     assert shown.startswith("## ❌ flights 2013-03: REJECT\n")
     assert "- roc\\_auc is 0.5, must be at least 0.6\n- brier: worse\n" in shown
-    assert "| `floor` | prove `roc_auc(candidate) > 0.6` | **fail** |" in shown
+    assert "| `floor` | prove `roc_auc(candidate) > 0.6` | **disproven** |" in shown
     order = [shown.index(title) for title in ("REJECT", "### Claims", "### Metrics", "### Reproduce")]
     assert order == sorted(order)
 
