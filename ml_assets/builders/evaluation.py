@@ -100,7 +100,10 @@ def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     each has to have enough: a whole one must not make up for the days of storm that another lacks."""
     usual = inputs.usual(product)
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
-    return "; ".join(filter(None, found))
+    if not any(found):
+        return ""
+    again = f"`ml-assets run {product.name} --partition {inputs.tested[-1].partition}` asks again, as another look"
+    return f"{'; '.join(filter(None, found))}; deliver what is missing, and {again}"
 
 
 def pooled_windows(inputs: ComparisonInputs, product: Product) -> "Ints | None":

@@ -61,7 +61,10 @@ def worst_case_sentence(bounds: WorstCase | None, sign: str, limit: float) -> It
         (False, True): f"the estimate is {high} or less",
         (False, False): "nothing bounds the estimate",
     }[isfinite(bounds.low), isfinite(bounds.high)]
-    yield f"{rows}: whatever they are, {between}, {consequence} {sign} {limit:g}"
+    if bounds.low == bounds.high:
+        yield f"with the {rows}, which need none, the estimate is {low}"
+    else:
+        yield f"{rows}: whatever they are, {between}, {consequence} {sign} {limit:g}"
 
 
 def _extremes(form: ClaimForm, panel: Panel, unknown: UnknownRows) -> tuple[float, float]:
