@@ -69,6 +69,7 @@ COMMANDS = {
         "report": "Write the evaluation report of a partition as Markdown, with plots.",
         "schema": "Print the JSON Schema of product.yaml, or of report.json.",
     },
+    "ledger": {"ledger": "Show, move and open up the ledger's database."},
     "gates": {"gates": "Test the promises of a product's gates, and show their budget."},
 }
 """The commands of each folder, with their help. A folder's own name is the command that groups the rest of it."""

@@ -3,7 +3,7 @@ the command or the sensor that sees it end. A run that was killed records nothin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 NUMBER_TAG, TRIES_TAG = "ml-assets/attempt", "ml-assets/tries"
+MOST_REMEMBERED = 50_000
+"""Digests of deliveries that a process remembers: a sensor asks for those of all partitions in each tick."""
 ENDS: Mapping[str, End] = {"data refused": "refused", "broken": "broken", "canceled": "gave up"}
 """How an attempt ends by its run's outcome, where that is not a success."""
 
 
 def content_digest(files: Mapping[str, str]) -> str:
     """One digest over the digests of some tables' files; of one table its own."""
+    return _content_digest(*files.items())
+
+
+@lru_cache(MOST_REMEMBERED)
+def _content_digest(*files: tuple[str, str]) -> str:
     if len(files) == 1:
-        return next(iter(files.values()))
-    return sha256("\n".join(f"{table} {files[table]}" for table in sorted(files)).encode())
+        return files[0][1]
+    return sha256("\n".join(f"{table} {digest}" for table, digest in sorted(files)).encode())
 
 
 def code_digest(product: Product) -> str:

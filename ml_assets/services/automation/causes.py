@@ -190,7 +190,7 @@ class Causes:
             "warning",
             title=f"{expected} is not delivered",
             why=f"it ended {end:%Y-%m-%d %H:%M} UTC; landing.late allows {hours:g} h; the newest delivered is {newest or 'none'}",
-            command=f"deliver it to {self.landing.root / self.product.name}",
+            command=f"deliver it to {self.landing.place(self.product)}",
             partition=expected,
             at=self.now.isoformat(timespec="seconds"),
         )

@@ -61,7 +61,9 @@ def stale_before(lineage: Lineage, product: Product, stage: str) -> list[Item]:
     """The stale snapshots of the stages up to `stage`, by code, configuration, environment and recorded inputs: what is delivered
     and was not read yet, what was never made (a refused delivery blocks no later partition), and which release serves, are left
     aside."""
-    around = Surroundings(stored(lineage.snapshots.blobs), {}, {}, definitions(product), state="")
+    with lineage.ledger.engine.connect() as connection:
+        names = stored(lineage.snapshots.blobs, connection, product)
+    around = Surroundings(names, {}, {}, definitions(product), state="")
     items = Planner(product, situation(lineage.ledger, product, around), makes_missing=False).plan(until=stage)
     return [item for item in items if {cause.kind for cause in item.causes} != {"release"}]
 
@@ -73,8 +75,9 @@ def surroundings(lineage: Lineage, landing: Landing, product: Product, *, cache:
     reference = delivered.reference(landing, product, digests)
     outcomes = {key: by_asset(product, named) for key, named in outcome_digests(landing, product, digests).items()}
     digests.write()
-    names, declared = stored(lineage.snapshots.blobs), definitions(product)
+    declared = definitions(product)
     with ast_cache(cache / "code.json", stages.SOURCE), lineage.ledger.engine.connect() as connection:
+        names = stored(lineage.snapshots.blobs, connection, product)
         waits = [key for key in outcomes if not is_matured(product, key, datetime.now(UTC))]
         every = {**files, "": {"outcomes": outcomes, "immature": waits}} if outcomes else files
         state = empty_plans.state(connection, product, stored=names, delivered=every, reference=reference, definitions=declared)
