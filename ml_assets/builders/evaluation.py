@@ -10,7 +10,7 @@ import polars as pl
 from ml_assets.core.evaluation.coverage import lacking
 from ml_assets.core.evaluation.snapshot import columns_of, judge_candidate, levels_of, output
 from ml_assets.core.gates.history import history
-from ml_assets.core.gates.panel import as_levels
+from ml_assets.core.gates.panel import as_levels, is_about_means
 from ml_assets.core.gates.too_good import earlier_gains
 from ml_assets.core.gates.unknown_rows import UnknownRows
 from ml_assets.core.lineage.handles import Handle
@@ -80,8 +80,10 @@ def build(inputs: ComparisonInputs, product: Product, partition: str) -> Output:
 
 
 def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | None:
-    """The rows of the test window whose label is not known, scored by each model; None where there is none, or a release
-    cannot score them."""
+    """The rows of the test window whose label is not known, scored by each model; None where there is none, no claim is about a
+    mean, or a release cannot score them."""
+    if not any(is_about_means(claim.form) for claim in product.gates.claims):
+        return None
     rows = window_rows(inputs.tested, inputs.before, product)
     rows = rows.filter(pl.col(product.features.label).is_null())
     if rows.is_empty():
