@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.core.digests import canonical_json, digest_file
+from ml_assets.core.digests import canonical_json, digest_file, sha256
 from ml_assets.errors import MlAssetsError
 from resources.store.blobs import Above, BlobDamaged, Blobs
 from resources.store.remote_blobs import open_blobs
@@ -93,6 +93,8 @@ class Snapshots:
     def checkout(self, digest: str) -> Path:
         """A folder that holds the members under their names, copied and verified; made once, replaced when damaged."""
         folder = self.checkouts / digest
+        if self.checked_out(digest) is not None:
+            return folder
         snapshot = self.open(digest)
         if _holds(folder, snapshot.members):
             return folder
@@ -107,6 +109,16 @@ class Snapshots:
                 if not _holds(folder, snapshot.members):  # else another process was faster
                     raise
         return folder
+
+    def checked_out(self, digest: str) -> Snapshot | None:
+        """The snapshot, if its folder is there and whole, which its digest alone shows: the store need not be asked, and may be
+        away."""
+        folder = self.checkouts / digest
+        files = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+        if not files or any(path.is_symlink() for path in files.values()):
+            return None
+        members = {name: digest_file(files[name]) for name in sorted(files)}
+        return Snapshot(digest, members) if sha256(canonical_json({"members": members})) == digest else None
 
     def _copy(self, snapshot: Snapshot, folder: Path) -> Path:
         folder.mkdir()

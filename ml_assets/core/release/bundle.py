@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from ml_assets.core.contract.engine import request_fields
+from ml_assets.core.contract.row_rules import field_rules, keeps, row_rules, without_field_rules
 from ml_assets.core.lineage.manifests import Manifest
 from ml_assets.core.metrics.drift import profile
 from ml_assets.core.metrics.score_columns import shown
@@ -74,6 +75,8 @@ def files(product: Product, parts: Parts, *, name: str) -> dict[str, bytes]:
         "evidence.json": _json(evidence),
         "card.md": parts.card.encode(),
     }
+    if rules := [*field_rules(request_fields(product.contract.Request)), *row_rules(product.contract.Request)]:
+        members["rules.json"] = _json([rule.entry for rule in rules])
     return members | {f"lookups/{lookup}.parquet": content for lookup, content in parts.lookups.items()}
 
 
@@ -82,7 +85,7 @@ def _profiled(product: Product, scores: np.ndarray) -> pl.Series:
 
 
 def _fields(product: Product, known: Known) -> list[dict[str, Any]]:
-    fields = request_fields(product.contract.Request)
+    fields = map(without_field_rules, request_fields(product.contract.Request))
     return [field | ({"known": known[field["name"]]} if field["name"] in known else {}) for field in fields]
 
 
@@ -90,7 +93,7 @@ def golden(
     product: Product, requests: pl.DataFrame, scores: np.ndarray, *, known: Known, rows: int = GOLDEN_ROWS
 ) -> dict[str, Any]:
     """Evenly spaced requests that the endpoint takes, as a client would send them, with their offline scores."""
-    chosen = evenly_spaced(product, requests, known=known, rows=rows)
+    chosen = evenly_spaced(product, requests, known=known, kept=keeps(product.contract.Request, requests), rows=rows)
     return {"requests": as_requests(product, requests[chosen]), "scores": [scores[i].tolist() for i in chosen]}
 
 
