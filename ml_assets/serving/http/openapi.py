@@ -7,13 +7,7 @@ import msgspec
 from ml_assets.serving.release.bundle import Bundle
 from ml_assets.serving.requests.field import MOST_SHOWN, SHOWN, Field
 
-_SCORES: dict[str, dict[str, Any]] = {
-    "binary": {
-        "probability": {"type": "number", "minimum": 0, "maximum": 1},
-        "decision": {"type": ["boolean", "null"]},
-    },
-    "regression": {"value": {"type": "number"}},
-}
+_PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
 ROUTES = {
     "/": ("get", "This endpoint for a person: what serves, and an example request to try"),
@@ -78,10 +72,20 @@ def _plain_paths() -> dict[str, Any]:
 
 
 def _answer(bundle: Bundle) -> dict[str, Any]:
-    score = {"id": {"type": "string", "format": "uuid"}, **_SCORES[bundle.card.task]}
+    score = {"id": {"type": "string", "format": "uuid"}, **_scores(bundle)}
     prediction = {"type": "object", "properties": score, "required": list(score)}
     properties = {"release": {"type": "string"}, "predictions": {"type": "array", "items": prediction}}
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _scores(bundle: Bundle) -> dict[str, Any]:
+    """The fields of a prediction by the release's task."""
+    if classes := list(bundle.card.classes):
+        each = {"type": "object", "properties": dict.fromkeys(classes, _PROBABILITY), "required": classes}
+        return {"class": {"type": "string", "enum": classes}, "probabilities": each}
+    if bundle.card.task == "binary":
+        return {"probability": _PROBABILITY, "decision": {"type": ["boolean", "null"]}}
+    return {"value": {"type": "number"}}
 
 
 def _refusal() -> dict[str, Any]:
