@@ -16,6 +16,7 @@ from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.errors import MlAssetsError
 from resources.dagster_assets import unfinished_apis
 from resources.environment import pin_variables
+from resources.tracking.registered_version import Described, log_model
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -101,21 +102,22 @@ class Catalogue:
         except MlflowException as error:
             raise TrackingRefused(f"{experiment}: MLflow took no run: {str(error).splitlines()[0]}") from error
 
-    def register(self, name: str, *, run_id: str, folder: Path, tags: Mapping[str, str], description: str = "") -> str:
+    def register(
+        self, name: str, *, run_id: str, folder: Path, described: Described, tags: Mapping[str, str], description: str = ""
+    ) -> str:
         """Register the release's files as a new version of the product's model; the same release only once.
 
-        Returns the version number. The files are copied into the run's artifacts, each release into a folder of its own.
+        Returns the version number. The files are copied to MLflow as a model of the run, which `mlflow.pyfunc.load_model` loads.
         """
         client = self.client()
         _ensure_registered_model(client, name)
         for known in client.search_model_versions(f"name = '{name}'"):
             if known.tags.get("bundle") == tags["bundle"]:
                 return str(known.version)
-        place = f"release/{tags['bundle'][:12]}"
-        client.log_artifacts(run_id, str(folder), place)
-        source = f"{client.get_run(run_id).info.artifact_uri}/{place}"
         kept = {name: value[:TAG_LENGTH] for name, value in tags.items()}
-        version = client.create_model_version(name, source, run_id, tags=kept, description=description[:TAG_LENGTH] or None)
+        model_id, source = log_model(client, run_id, folder, described, kept)
+        about = description[:TAG_LENGTH] or None
+        version = client.create_model_version(name, source, run_id, tags=kept, description=about, model_id=model_id)
         return str(version.version)
 
     def tag(self, name: str, tags: Mapping[str, str], *, bundle: str) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.evaluation.evidently_report import ReportError, drift_report, quality_report
+from ml_assets.core.evaluation.packed_page import packed, unpacked
 from ml_assets.core.metrics.arrays import Task
 
 pytestmark = pytest.mark.long
@@ -33,13 +34,13 @@ def frame(rows: int, seed: int = 0) -> pl.DataFrame:
 def quality(task: Task, *, rows: int = 300, max_rows: int = 200) -> str:
     names = {"label": "label", "score": "score", "title": "flights <2013-12>"}
     sides = frame(rows), frame(150, seed=1)
-    return quality_report(*sides, task=task, max_rows=max_rows, left_out=["the claims (Gone)"], **names).decode()
+    return unpacked(quality_report(*sides, task=task, max_rows=max_rows, left_out=["the claims (Gone)"], **names))
 
 
 def drift(*, rows: int = 300, max_rows: int = 200) -> str:
     columns = {"numeric": NUMERIC, "categorical": CATEGORICAL}
     sides = frame(rows), frame(150, seed=1)
-    return drift_report(*sides, title="flights <2013-12>", verdict="watch: wind", max_rows=max_rows, **columns).decode()
+    return unpacked(drift_report(*sides, title="flights <2013-12>", verdict="watch: wind", max_rows=max_rows, **columns))
 
 
 @pytest.fixture(autouse=True)
