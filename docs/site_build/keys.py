@@ -36,7 +36,11 @@ class Key:
     @property
     def allowed(self) -> str:
         """What may be written, in words."""
-        return in_words(TypeAdapter(Annotated[self.field.annotation, *self.field.metadata, self.field]).json_schema())
+        return in_words(self._schema)
+
+    @property
+    def _schema(self) -> dict[str, Any]:
+        return TypeAdapter(Annotated[self.field.annotation, *self.field.metadata, self.field]).json_schema()
 
     @property
     def example(self) -> str:
@@ -48,7 +52,7 @@ class Key:
             return as_yaml(self.field.examples[0])
         if self.default not in ("", "none"):
             return self.default
-        first = _first_allowed(TypeAdapter(self.field.annotation).json_schema())
+        first = _first_allowed(self._schema)
         if first is None:
             raise KeyError(f"{self.path} of product.yaml has no example: add one to docs/site_build/key_examples.py")
         return as_yaml(first)

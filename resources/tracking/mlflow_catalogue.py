@@ -16,7 +16,7 @@ from ml_assets.core.lineage.facts import TrackingFacts
 from ml_assets.errors import MlAssetsError
 from resources.dagster_assets import unfinished_apis
 from resources.environment import pin_variables
-from resources.tracking.registered_version import Described, log_model
+from resources.tracking.registered_version import Described, link_version, log_model
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -116,8 +116,9 @@ class Catalogue:
                 return str(known.version)
         kept = {name: value[:TAG_LENGTH] for name, value in tags.items()}
         model_id, source = log_model(client, run_id, folder, described, kept)
-        about = description[:TAG_LENGTH] or None
+        about, kept = description[:TAG_LENGTH] or None, {**kept, "model_id": model_id}
         version = client.create_model_version(name, source, run_id, tags=kept, description=about, model_id=model_id)
+        link_version(client, model_id, name, version.version)
         return str(version.version)
 
     def tag(self, name: str, tags: Mapping[str, str], *, bundle: str) -> None:

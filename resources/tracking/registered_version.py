@@ -4,10 +4,12 @@ For people and their notebooks. The bundle is what counts: whether a version's f
 """
 
 import json
+import platform
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,24 +52,25 @@ def log_model(client: "MlflowClient", run_id: str, bundle: Path, described: Desc
     return str(model.model_id), str(model.artifact_location)
 
 
+def link_version(client: "MlflowClient", model_id: str, name: str, number: str | int) -> None:
+    """Let the page of a logged model name the version that it is registered as, by the tag that MLflow's pages read."""
+    client.set_logged_model_tags(model_id, {"mlflow.modelVersions": json.dumps([{"name": name, "version": str(number)}])})
+
+
 def _describe(folder: Path, described: Described, *, run_id: str, model_id: str) -> None:
-    """Write the MLmodel file and the example."""
-    from mlflow.models import Model, ModelSignature
-    from mlflow.types import Schema
-    from mlflow.types.schema import ColSpec
-
-    columns = [ColSpec.from_json_dict(type=kind, name=name, required=False) for name, kind in described.inputs.items()]
-    answers = [ColSpec.from_json_dict(type=kind, name=name) for name, kind in described.answers.items()]
-    model = Model(
-        run_id=run_id,
-        model_id=model_id,
-        signature=ModelSignature(Schema(columns), Schema(answers)),
-        saved_input_example_info=EXAMPLE,
-    )
-    import platform
-
-    model.add_flavor(FLAVOR, loader_module=LOADER, data=BUNDLE, python_version=platform.python_version())
-    model.save(str(folder / MODEL_FILE))
+    """Write the MLmodel file and the example. By hand: MLflow's own classes for it import all that MLflow can load."""
+    inputs = [{"name": name, "type": kind, "required": False} for name, kind in described.inputs.items()]
+    answers = [{"name": name, "type": kind, "required": True} for name, kind in described.answers.items()]
+    model = {
+        "flavors": {FLAVOR: {"loader_module": LOADER, "data": BUNDLE, "python_version": platform.python_version()}},
+        "mlflow_version": version("mlflow"),
+        "model_id": model_id,
+        "model_uuid": model_id.removeprefix("m-"),
+        "run_id": run_id,
+        "saved_input_example_info": EXAMPLE,
+        "signature": {"inputs": json.dumps(inputs), "outputs": json.dumps(answers), "params": None},
+    }
+    (folder / MODEL_FILE).write_text(yaml.safe_dump(model), encoding="utf-8")
     rows = {"columns": list(described.inputs), "data": [list(row) for row in described.example]}
     (folder / EXAMPLE_FILE).write_text(json.dumps(rows), encoding="utf-8")
 

@@ -83,7 +83,8 @@ def test_every_key_of_product_yaml_has_an_example_that_its_type_takes() -> None:
 
 def problem(key: Key, example: str) -> str:
     """What is wrong with a value, by the key's own type and limits; what hangs on other keys is left out."""
-    kind: Any = Annotated[key.field.annotation, *(part for part in key.field.metadata if not callable(getattr(part, "func", None)))]
+    limits = [part for part in key.field.metadata if not callable(getattr(part, "func", None))]
+    kind: Any = Annotated[key.field.annotation, *limits, key.path]
     try:
         TypeAdapter(kind).validate_python(yaml.safe_load(example))
     except ValidationError as error:
