@@ -41,7 +41,7 @@ def _described(command: click.Command, words: str, parent: click.Context) -> Ite
         yield "\n"
     else:
         yield block(f"ml-assets {words} {' '.join(command.collect_usage_pieces(context))}", "text") + "\n"
-        rows = [record for option in command.params if (record := option.get_help_record(context))]
+        rows = [record for option in command.params if (record := option.get_help_record(context)) and record[1]]
         if rows:
             yield table(("option", ""), [(code(names), cell(text)) for names, text in rows]) + "\n"
         yield block("\n".join(EXAMPLES[words]), "sh") + "\n"

@@ -10,7 +10,14 @@ from html import escape
 
 BOX = re.compile(r"""(\w+)(?:\["([^"]*)"\]|\[/?([^\]/]*)/?\])?""")
 ARROW = re.compile(r"\s*(?:-->|-\.\s*(.*?)\s*\.->)\s*")
-CHARACTER, LINE, PAD, GAP, LAYER_GAP = 7.4, 18, 14, 26, 46
+CHARACTER, LINE, PAD, GAP = 7.8, 18, 12, 24
+
+
+Places = dict[str, tuple[float, float]]
+_TIP = (
+    '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto">'
+    '<path d="M0 0L10 5L0 10z" fill="currentColor"/></marker></defs>'
+)
 
 
 class NotDrawn(ValueError):
@@ -28,7 +35,7 @@ class Chart:
 
 def flowchart(text: str) -> str:
     """The chart as an SVG element. Raises NotDrawn."""
-    return _svg(parsed(text))
+    return _svg(laid_out(parsed(text)))
 
 
 def parsed(text: str) -> Chart:
@@ -73,55 +80,76 @@ def layers(chart: Chart) -> list[list[str]]:
     return [[name for name in chart.boxes if depth[name] == number] for number in range(max(depth.values()) + 1)]
 
 
-def _svg(chart: Chart) -> str:
-    sizes = {n: (max(map(len, t)) * CHARACTER + 2 * PAD, len(t) * LINE + 2 * PAD) for n, t in chart.boxes.items()}
-    along, across = (1, 0) if chart.is_down else (0, 1)  # the side of a box that lies in the direction of the layers, and the other
+@dataclass(frozen=True)
+class Layout:
+    """Where boxes are: x and y of the upper left corner, and width and height, by name; `size` of all."""
+
+    chart: Chart
+    corners: Places
+    sizes: Places
+    size: tuple[float, float]
+
+
+def laid_out(chart: Chart) -> Layout:
+    """The boxes in their layers, each layer centred."""
+    sizes = {n: (max(map(len, t)) * CHARACTER + 2 * PAD, float(len(t) * LINE + 2 * PAD)) for n, t in chart.boxes.items()}
+    along, across = (1, 0) if chart.is_down else (0, 1)  # the side of a box in the direction of the layers, and the other
     rows = layers(chart)
-    widest = max(sum(sizes[n][across] + GAP for n in row) - GAP for row in rows)
-    places: dict[str, tuple[float, float]] = {}
-    start = 2.0
-    for row in rows:
-        at = 2 + (widest - (sum(sizes[n][across] + GAP for n in row) - GAP)) / 2
-        thick = max(sizes[n][along] for n in row)
+    lengths = [sum(sizes[name][across] + GAP for name in row) - GAP for row in rows]
+    corners: Places = {}
+    start, layer_gap = 2.0, 46 if chart.is_down else 28
+    for row, length in zip(rows, lengths, strict=True):
+        at, thick = 2 + (max(lengths) - length) / 2, max(sizes[name][along] for name in row)
         for name in row:
             middle = start + (thick - sizes[name][along]) / 2
-            places[name] = (at, middle) if chart.is_down else (middle, at)
+            corners[name] = (at, middle) if chart.is_down else (middle, at)
             at += sizes[name][across] + GAP
-        start += thick + LAYER_GAP
-    length = start - LAYER_GAP + 4
-    back = 56 if any(text is not None for *_, text in chart.arrows) else 0
-    width, height = (widest + 4, length) if chart.is_down else (length, widest + 4 + back)
-    parts = [_arrow(a, b, text, places, sizes, chart.is_down, widest + 4) for a, b, text in chart.arrows]
-    parts += [_drawn_box(chart.boxes[name], *places[name], *sizes[name]) for name in chart.boxes]
+        start += thick + layer_gap
+    whole = (max(lengths) + 4, start - layer_gap + 4)
+    return Layout(chart, corners, sizes, whole if chart.is_down else whole[::-1])
+
+
+def _svg(layout: Layout) -> str:
+    chart, (width, height) = layout.chart, layout.size
+    below = 56 if any(text is not None for *_, text in chart.arrows) else 0
+    parts = [_back(layout, a, b, text) if text is not None else _forward(layout, a, b) for a, b, text in chart.arrows]
+    parts += [_drawn_box(layout, name) for name in chart.boxes]
     label = escape(", ".join(" ".join(lines) for lines in chart.boxes.values()))
-    marker = '<defs><marker id="tip" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="7" markerHeight="7" orient="auto-start-reverse">'
-    marker += '<path d="M0 0L10 5L0 10z" fill="currentColor"/></marker></defs>'
-    size = f'viewBox="0 0 {width:.0f} {height:.0f}" style="max-width: {width:.0f}px"'
-    return f'<svg class="flowchart" role="img" aria-label="{label}" {size}>{marker}{"".join(parts)}</svg>\n'
+    size = f'viewBox="0 0 {width:.0f} {height + below:.0f}" style="max-width: {width:.0f}px"'
+    return f'<svg class="flowchart" role="img" aria-label="{label}" {size}>{_TIP}{"".join(parts)}</svg>\n'
 
 
-def _drawn_box(lines: list[str], x: float, y: float, width: float, height: float) -> str:
+def _drawn_box(layout: Layout, name: str) -> str:
+    (x, y), (width, height), lines = layout.corners[name], layout.sizes[name], layout.chart.boxes[name]
     first = y + height / 2 - (len(lines) - 1) * LINE / 2 + 5
     texts = [
-        f'<text x="{x + width / 2:.0f}" y="{first + number * LINE:.0f}" class="{"soft" if number else "title"}">{escape(line)}</text>'
-        for number, line in enumerate(lines)
+        _text(line, x + width / 2, first + number * LINE, "soft" if number else "title") for number, line in enumerate(lines)
     ]
     return f'<rect x="{x:.0f}" y="{y:.0f}" width="{width:.0f}" height="{height:.0f}" rx="6"/>{"".join(texts)}'
 
 
-def _arrow(
-    a: str, b: str, text: str | None, places: dict[str, tuple[float, float]], sizes: dict[str, tuple[float, float]],
-    is_down: bool, edge: float,
-) -> str:  # fmt: skip
-    (ax, ay), (bx, by), (aw, ah), (bw, bh) = places[a], places[b], sizes[a], sizes[b]
-    if text is not None:
-        x1, x2 = ax + aw / 2, bx + bw / 2
-        low = max(ay + ah, by + bh)
-        path = f"M{x1:.0f} {ay + ah:.0f}C{x1:.0f} {edge + 40:.0f} {x2:.0f} {edge + 40:.0f} {x2:.0f} {by + bh + 3:.0f}"
-        words = f'<text x="{(x1 + x2) / 2:.0f}" y="{max(low, edge) + 44:.0f}" class="soft">{escape(text)}</text>' if text else ""
-        return f'<path d="{path}" class="dotted" marker-end="url(#tip)"/>{words}'
-    if is_down:
+def _forward(layout: Layout, a: str, b: str) -> str:
+    (ax, ay), (bx, by), (aw, ah), (bw, bh) = layout.corners[a], layout.corners[b], layout.sizes[a], layout.sizes[b]
+    if layout.chart.is_down:
         x1, y1, x2, y2 = ax + aw / 2, ay + ah, bx + bw / 2, by - 3
-        return f'<path d="M{x1:.0f} {y1:.0f}C{x1:.0f} {(y1 + y2) / 2:.0f} {x2:.0f} {(y1 + y2) / 2:.0f} {x2:.0f} {y2:.0f}" marker-end="url(#tip)"/>'
+        return _curve((x1, y1), (x1, (y1 + y2) / 2), (x2, (y1 + y2) / 2), (x2, y2))
     x1, y1, x2, y2 = ax + aw, ay + ah / 2, bx - 3, by + bh / 2
-    return f'<path d="M{x1:.0f} {y1:.0f}C{(x1 + x2) / 2:.0f} {y1:.0f} {(x1 + x2) / 2:.0f} {y2:.0f} {x2:.0f} {y2:.0f}" marker-end="url(#tip)"/>'
+    return _curve((x1, y1), ((x1 + x2) / 2, y1), ((x1 + x2) / 2, y2), (x2, y2))
+
+
+def _back(layout: Layout, a: str, b: str, text: str) -> str:
+    """A dotted arrow, below everything, with its text."""
+    (ax, ay), (bx, by), (aw, ah), (bw, bh) = layout.corners[a], layout.corners[b], layout.sizes[a], layout.sizes[b]
+    x1, x2, low = ax + aw / 2, bx + bw / 2, layout.size[1] + 40
+    words = _text(text, (x1 + x2) / 2, low + 4, "soft") if text else ""
+    return _curve((x1, ay + ah), (x1, low), (x2, low), (x2, by + bh + 3), kind="dotted") + words
+
+
+def _text(text: str, x: float, y: float, kind: str) -> str:
+    return f'<text x="{x:.0f}" y="{y:.0f}" class="{kind}">{escape(text)}</text>'
+
+
+def _curve(start: tuple[float, float], *others: tuple[float, float], kind: str = "solid") -> str:
+    """A curve with a tip: from `start` by two control points to the last point."""
+    points = " ".join(f"{x:.0f} {y:.0f}" for x, y in others)
+    return f'<path d="M{start[0]:.0f} {start[1]:.0f}C{points}" class="{kind}" marker-end="url(#tip)"/>'

@@ -50,7 +50,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def links_within(markdown: str, *, depth: int) -> str:
-    """Links out of docs/: to the page of the site that has the same text, or else the path as text, for there is no page of it."""
+    """Links out of docs/: to the page of the site that has the same text, or else the path as text."""
 
     def within(match: re.Match[str]) -> str:
         text, path, anchor = match[1], match[2], match[3] or ""

@@ -14,6 +14,7 @@ from ml_assets.serving.http.home_page import example
 from ml_assets.serving.http.openapi import ROUTES, document
 from ml_assets.serving.release.bundle import Card
 from ml_assets.serving.requests.parser import RequestDecoder
+from ml_assets.serving.requests.refusals import BadRequest
 from ml_assets.spec.product import Product, load
 from resources.settings import ROOT
 
@@ -41,9 +42,9 @@ def http_page() -> str:
             LEAD,
             "## Routes\n\n",
             table(("route", ""), [(code(route), cell(about)) for route, about in routes]),
-            "\nKeys, where the server has any, are sent as `Authorization: Bearer KEY`: see [API keys](../serving.md#api-keys).\n",
+            "\nA key, where the server has any, is sent as `Authorization: Bearer KEY`: [API keys](../serving.md#api-keys).\n",
             "\n## A request to /predict\n\n",
-            "One object with these fields, or `{\"rows\": [...]}` with up to ",
+            'One object with these fields, or `{"rows": [...]}` with up to ',
             f"{_decoder(_flights()).limits.rows:,} of them.\n\n",
             table(("field of flights", "allowed"), fields),
             "\n",
@@ -56,12 +57,21 @@ def http_page() -> str:
                 [(code(s), cell(a["description"])) for s, a in predict["responses"].items() if s != "200"],
             ),
             "\nThe body names each mistake: `path`, `message` and, where a field is refused, what is `allowed`.\n\n",
-            block(json.dumps(_REFUSED, indent=2), "json"),
+            block(_refused(), "json"),
         ]
     )
 
 
-_REFUSED = {"detail": [{"path": "distance", "message": "Expected `float`, got `str`", "allowed": {"type": "number"}}]}
+def _refused() -> str:
+    """What is answered to a request that lacks its time."""
+    decoder = _decoder(_flights())
+    body = example(decoder.fields, day=dt.date(2013, 12, 10))
+    del body[_flights().features.time]
+    try:
+        decoder.decode(json.dumps(body).encode())
+    except BadRequest as error:
+        return json.dumps(json.loads(error.body()), indent=2)
+    raise AssertionError("a request without its time is refused")
 
 
 def openapi_json() -> str:
@@ -71,7 +81,13 @@ def openapi_json() -> str:
 
 def _document() -> dict[str, Any]:
     product = _flights()
-    about = {"product": product.name, "task": product.task, "release": "2013-11.e2648ec0", "features": [], "requests_relation": ""}
+    about = {
+        "product": product.name,
+        "task": product.task,
+        "release": "2013-11.e2648ec0",
+        "features": [],
+        "requests_relation": "",
+    }
     card = Card(**about, key=list(product.features.key), time=product.features.time)
     return document(_decoder(product), card)
 

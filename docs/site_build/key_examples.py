@@ -17,7 +17,7 @@ EXAMPLES: Mapping[str, str] = {
     "delivery.tables.<table>.separator": '";"',
     "delivery.tables.<table>.encoding": "latin-1",
     "delivery.tables.<table>.compression": "gzip",
-    "delivery.tables.<table>.quote": "\"'\"",
+    "delivery.tables.<table>.quote": '"\'"',
     "delivery.tables.<table>.decimal": '","',
     "delivery.tables.<table>.datetime_format": '"%d.%m.%Y %H:%M"',
     "delivery.tables.<table>.time": "time_hour",

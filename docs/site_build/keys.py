@@ -31,7 +31,7 @@ class Key:
         if self.field.is_required():
             return ""
         value = self.field.get_default(call_default_factory=True)
-        return "none" if value is None or value == "" or value == () or value == {} else as_yaml(value)
+        return "none" if value is None or value in ("", (), {}) else as_yaml(value)
 
     @property
     def allowed(self) -> str:
@@ -40,7 +40,8 @@ class Key:
 
     @property
     def _schema(self) -> dict[str, Any]:
-        return TypeAdapter(Annotated[self.field.annotation, *self.field.metadata, self.field]).json_schema()
+        kind: Any = Annotated[self.field.annotation, *self.field.metadata, self.field]
+        return TypeAdapter(kind).json_schema()
 
     @property
     def example(self) -> str:
@@ -99,7 +100,7 @@ def in_words(schema: Mapping[str, Any]) -> str:
     if kind == "array":
         return f"list of: {in_words(schema.get('items', {}))}"
     if kind == "object":
-        held = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
+        held: Any = schema.get("additionalProperties") or next(iter(schema.get("patternProperties", {}).values()), {})
         return f"names with: {in_words(held) if isinstance(held, Mapping) else 'any value'}"
     return " ".join(filter(None, [_KINDS.get(kind, kind), _limits(schema)]))
 

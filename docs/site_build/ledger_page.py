@@ -46,8 +46,9 @@ EXAMPLES = ROOT / "tests" / "data" / "ledger_entries.jsonl"
 LONGEST = 96
 LEAD = """# Ledger entries
 
-The ledger is append-only. Each entry has a number (`seq`), a time (`at`, UTC), a kind, a body and the hash of the entry before it;
-how they are chained, exported and checked is in [lineage](../lineage.md), what may be erased in [operating](../operations.md#erase).
+The ledger is append-only. Each entry has a number (`seq`), a time (`at`, UTC), a kind, a body and the hash of the entry before
+it. How they are chained, exported and checked is in [lineage](../lineage.md), what may be erased in
+[operating](../operations.md#erase).
 
     ml-assets export ledger --output ledger.jsonl
 

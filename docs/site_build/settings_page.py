@@ -14,7 +14,8 @@ Every process of the project reads these variables, and nothing else of the envi
 `ml-assets.env` may hold them; how that is looked up, what is pinned and which ports there are is in
 [operating](../operations.md#settings).
 
-A variable with *file* may also be named with `_FILE` at its end: then the value is the content of that file, as a mounted secret is.
+A variable with *file* may also be named with `_FILE` at its end: then the value is the content of that file, as of a mounted
+secret.
 
 """
 _HOME = Path("/HOME")
@@ -46,5 +47,7 @@ def described() -> dict[str, str]:
     """The last column of the table in docs/operations.md by variable, with links as they are from the reference."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`ML_ASSETS_[^|]*) \|[^|]*\| (.*?) ?\|$", text, re.MULTILINE)
-    meanings = {name: re.sub(r"\]\((?!https?:|#)", "](../", about) for names, about in rows for name in re.findall(r"`(\w+)`", names)}
+    meanings = {
+        name: re.sub(r"\]\((?!https?:|#)", "](../", about) for names, about in rows for name in re.findall(r"`(\w+)`", names)
+    }
     return {name: re.sub(r"\]\(#", "](../operations.md#", about) for name, about in meanings.items()}

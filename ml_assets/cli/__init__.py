@@ -78,9 +78,7 @@ COMMANDS = {
 class LazyGroup(click.Group):
     """A group whose commands are modules of their own names: `folders` is {folder of `ml_assets/cli`: {command: help}}."""
 
-    def __init__(
-        self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, prefix: str = "", **options: Any
-    ) -> None:
+    def __init__(self, *args: Any, folders: Mapping[str, Mapping[str, str]] = COMMANDS, prefix: str = "", **options: Any) -> None:
         """Take what click.Group takes, the folders of commands, and the words that come before each command's own."""
         super().__init__(*args, **options)
         self.folders, self.prefix = folders, prefix

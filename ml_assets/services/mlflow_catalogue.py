@@ -95,7 +95,9 @@ def run_tags(
     lines += [f"- {reason}" for reason in verdict.reasons]
     lines += ["", f"What made it: `ml-assets lineage {what.evaluation.id[:12]}`"]
     if version:
-        lines.append(f"Registered: [{product.name} version {version}]({ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW})")
+        lines.append(
+            f"Registered: [{product.name} version {version}]({ui}/#/models/{product.name}/versions/{version}{TRAINING_VIEW})"
+        )
     lines.append(f"All evaluations of {product.name}: [the experiment]({ui}/#/experiments/{experiment}{TRAINING_VIEW})")
     tags = {"mlflow.note.content": "\n".join(lines), "mlflow.source.name": "ml-assets", "mlflow.source.type": "PROJECT"}
     made_from = commits(lineage.ledger.source(what.evaluation.id))
@@ -139,9 +141,7 @@ def _register(lineage: Lineage, tracking: Catalogue, product: Product, release: 
     card = lineage.snapshots.read(release.snapshot, "card.md").decode()
     folder = lineage.snapshots.checkout(release.snapshot)
     described = _described(lineage, product, status.name, release, folder)
-    return tracking.register(
-        product.name, run_id=mlflow_run, folder=folder, described=described, tags=tags, description=card
-    )
+    return tracking.register(product.name, run_id=mlflow_run, folder=folder, described=described, tags=tags, description=card)
 
 
 def _described(lineage: Lineage, product: Product, name: str, release: Manifest, folder: Path) -> Described:
@@ -152,12 +152,16 @@ def _described(lineage: Lineage, product: Product, name: str, release: Manifest,
     bundle = load(folder, is_compiled=False)
     golden = msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
     example = bundle.features_of(bundle.requests.convert(golden.requests[:1])).rows(bundle.card.features)
-    answers = {field: kind for field, kind in ANSWERS[bundle.card.task].items() if field != "decision" or bundle.card.threshold is not None}
+    answers = {
+        field: kind
+        for field, kind in ANSWERS[bundle.card.task].items()
+        if field != "decision" or bundle.card.threshold is not None
+    }
     return Described(f"{product.name}-{name}".replace(".", "-"), _types(lineage, release, bundle.card.features), answers, example)
 
 
 def _types(lineage: Lineage, release: Manifest, features: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """MLflow's types of the release's features. Whole numbers are of any type: pandas makes floats of them where one is missing."""
+    """MLflow's types of the features. Whole numbers are of any type: where one is missing, pandas makes floats of them."""
     model = lineage.made_from(release)["model"]
     read = (lineage.ledger.manifest(source.manifest) for source in model.recipe.inputs if source.manifest)
     snapshot = next(manifest.snapshot for manifest in read if manifest is not None and manifest.recipe.stage == "features")

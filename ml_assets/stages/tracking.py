@@ -33,7 +33,9 @@ def build(product: Product) -> list[dg.AssetsDefinition]:
         what = tracked(lineage, product, key)
         inputs = [manifest.as_input() for manifest in (what.model, what.evaluation, what.release) if manifest is not None]
         recipe = lineage.recipe(product, "tracking", key, inputs)
-        result = lineage.make(recipe, lambda: log(context, lineage, tracking, product, what, ui=settings.mlflow_ui), run=context.run.run_id)
+        result = lineage.make(
+            recipe, lambda: log(context, lineage, tracking, product, what, ui=settings.mlflow_ui), run=context.run.run_id
+        )
         facts, ui = TrackingFacts.of(result.manifest), settings.mlflow_ui
         kept, version = kept_release(lineage, product, key), facts.version
         if kept is not None:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BUNDLE, MODEL_FILE, EXAMPLE_FILE = "bundle", "MLmodel", "input_example.json"
+LOADED_FROM = "registered_model_meta"
+"""MLflow writes this file, the version's name and number, where it loads a version from a folder of this machine."""
 LOADER = "ml_assets.serving.release.pyfunc_model"
 FLAVOR = "python_function"
 EXAMPLE = {"artifact_path": EXAMPLE_FILE, "type": "dataframe", "pandas_orient": "split"}
@@ -36,7 +38,9 @@ class Described:
     example: Sequence[Sequence[Any]]
 
 
-def log_model(client: "MlflowClient", run_id: str, bundle: Path, described: Described, tags: Mapping[str, str]) -> tuple[str, str]:
+def log_model(
+    client: "MlflowClient", run_id: str, bundle: Path, described: Described, tags: Mapping[str, str]
+) -> tuple[str, str]:
     """Log a bundle as a model of the run; its id, and where its files are."""
     from mlflow.entities import LoggedModelOutput
 
@@ -85,7 +89,10 @@ def damage(folder: Path, members: Mapping[str, str]) -> str:
     expected = dict(members)
     beside: set[str] = set()
     if MODEL_FILE in files:
-        expected, beside = {f"{BUNDLE}/{name}": digest for name, digest in members.items()}, {MODEL_FILE, EXAMPLE_FILE}
+        expected, beside = (
+            {f"{BUNDLE}/{name}": digest for name, digest in members.items()},
+            {MODEL_FILE, EXAMPLE_FILE, LOADED_FROM},
+        )
     digests = {name: "" if path.is_symlink() else digest_file(path) for name, path in files.items() if name not in beside}
     differing = sorted(name for name in digests.keys() | expected.keys() if digests.get(name) != expected.get(name))
     differing += sorted(name for name in beside & files.keys() if files[name].is_symlink())

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from ml_assets.core.evaluation.evidently_report import ReportError, drift_report, quality_report
-from ml_assets.core.evaluation.packed_page import packed, unpacked
+from ml_assets.core.evaluation.packed_page import unpacked
 from ml_assets.core.metrics.arrays import Task
 
 pytestmark = pytest.mark.long

@@ -32,7 +32,9 @@ GENERATED = (
 """The pages that docs/site_build/hooks.py makes: a test below holds this list against it."""
 QUESTION = re.compile(r"^\| ([^|]+\?) \| \[[^\]]+\]\(([^)#]+)(?:#([^)]+))?\) \| (.+) \|$", re.MULTILINE)
 HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
-OUTSIDE = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*(?:src|href)=["']?(?:https?:)?//[^>]*>|@import|url\(["']?https?:""")
+OUTSIDE = re.compile(
+    r"""<(?:script|link|img|iframe|source)\b[^>]*(?:src|href)=["']?(?:https?:)?//[^>]*>|@import|url\(["']?https?:"""
+)
 
 
 @cache
@@ -41,9 +43,9 @@ def text_of(page: str) -> str:
     path = ROOT / "docs" / page
     if path.is_file():
         return path.read_text()
-    from hooks import GENERATED as made
+    import hooks
 
-    return made[page]()
+    return hooks.GENERATED[page]()
 
 
 def section(page: str, anchor: str | None) -> str:
@@ -152,6 +154,6 @@ def built(folder: Path, config: Path = ROOT / "mkdocs.yml") -> subprocess.Comple
 
 @pytest.mark.long
 def test_the_pages_that_are_made_from_the_code_are_these() -> None:
-    from hooks import GENERATED as made
+    import hooks
 
-    assert tuple(made) == GENERATED
+    assert tuple(hooks.GENERATED) == GENERATED

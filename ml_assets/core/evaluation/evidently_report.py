@@ -143,7 +143,7 @@ def _without(names: Sequence[str]) -> list[str]:
 
 
 def _titled(html: str, title: str, lines: Sequence[str]) -> bytes:
-    """Evidently's page, packed, with what it lacks: a title, what it shows and what it leaves out, and a width that fits a frame."""
+    """Evidently's page, packed, with what it lacks: a title, what it shows and leaves out, a width that fits a frame."""
     heading = f'<h1 style="font: 600 20px sans-serif; margin: 16px 24px 4px">{escape(title)}</h1>'
     heading += f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
     html = html.replace("<head>", f"<head><title>{escape(title)}</title>{_FITS}", 1)

@@ -36,7 +36,9 @@ class PyfuncModel:
         """
         features = self.bundle.card.features
         if missing := [feature["name"] for feature in features if feature["name"] not in model_input.columns]:
-            raise ScoringError(f"{self.bundle.release} needs the features {', '.join(missing)}; there are {[*model_input.columns]}")
+            raise ScoringError(
+                f"{self.bundle.release} needs the features {', '.join(missing)}; there are {[*model_input.columns]}"
+            )
         scores = self.bundle.score_features(values_of(model_input, features))
         answer: dict[str, Any] = {next(iter(ANSWERS[self.bundle.card.task])): scores}
         if self.bundle.card.task == "binary" and self.bundle.card.threshold is not None:
