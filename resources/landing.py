@@ -6,12 +6,13 @@ name that starts with a dot, then rename: names with a leading dot are not looke
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ml_assets.core.digests import digest_file, digest_json
-from ml_assets.core.lineage.partition_numbers import ordinal
+from ml_assets.core.lineage.partition_numbers import ordinal, ordinals
 from ml_assets.core.lineage.partitions import PartitionKeyError, partitions_of, utc_now
 from ml_assets.errors import MlAssetsError
 from ml_assets.spec.product import Product
@@ -46,25 +47,14 @@ class Landing:
         """The delivered file of each reference table. Raises NotDelivered when one is missing."""
         return self._all_there(product, {t: self.file(product, t) for t in product.delivery.reference})
 
+    def listing(self, product: Product) -> "Listing":
+        """What is delivered now: each folder is listed once, no file is opened."""
+        folder = self.root / product.name
+        return Listing(product, {table: _files(folder / table) for table in product.delivery.tables})
+
     def delivered(self, product: Product) -> list[str]:
         """The partitions whose every table has a file, in order; files named for no partition are left alone."""
-        return list(self.entries(product))
-
-    def entries(self, product: Product) -> dict[str, dict[str, os.DirEntry[str]]]:
-        """The file of each table, per delivered partition, in order: each folder is listed once, no file is opened."""
-        tables = {table: self._entries(product, table) for table in product.delivery.tables}
-        complete = set.intersection(*(set(files) for files in tables.values()))
-        keys = sorted(_partitions(product, complete))
-        return {key: {table: files[key] for table, files in tables.items()} for key in keys}
-
-    def keys(self, product: Product, table: str) -> list[str]:
-        """The partitions of which this table is delivered, whether the others are there or not."""
-        return sorted(_partitions(product, self._entries(product, table)))
-
-    def stray(self, product: Product) -> dict[str, str]:
-        """The reason why files of the product's folders are read as no partition of it, by `<table>/<name>`, in order."""
-        why = {f"{t}/{name}": reason for t in product.delivery.tables for name, reason in self._strays(product, t)}
-        return dict(sorted(why.items()))
+        return [*self.listing(product).partitions]
 
     def put(self, product: Product, table: str, partition: str, content: bytes) -> Path:
         """Deliver a file: written aside, then renamed, so that no one sees half of it."""
@@ -72,44 +62,75 @@ class Landing:
         write_atomically(path, content)
         return path
 
-    def _entries(self, product: Product, table: str) -> dict[str, os.DirEntry[str]]:
-        suffix = f".{product.delivery.tables[table].format}"
-        folder = self.root / product.name / table
-        if not folder.is_dir():
-            return {}
-        with os.scandir(folder) as listing:
-            named = (entry for entry in listing if entry.name.endswith(suffix) and entry.name[0] != ".")
-            return {entry.name.removesuffix(suffix): entry for entry in named if entry.is_file()}
-
-    def _strays(self, product: Product, table: str) -> Iterator[tuple[str, str]]:
-        folder = self.root / product.name / table
-        names = [entry.name for entry in os.scandir(folder) if entry.is_file()] if folder.is_dir() else []
-        suffix = f".{product.delivery.tables[table].format}"
-        keys = {name.removesuffix(suffix) for name in names if name.endswith(suffix) and name[0] != "."}
-        partitions = set(_partitions(product, keys))
-        for name in names:
-            key = name.removesuffix(suffix)
-            if name[0] != "." and not name.endswith(UNFINISHED) and not (name.endswith(suffix) and key in partitions):
-                yield name, _no_partition(product, key) if name.endswith(suffix) else _no_format(name, suffix)
-
     def _all_there(self, product: Product, files: Mapping[str, Path]) -> dict[str, Path]:
         if missing := [str(path) for path in files.values() if not path.is_file()]:
             raise NotDelivered(f"{product.name}: not delivered: {', '.join(missing)}")
         return dict(files)
 
 
-def _partitions(product: Product, keys: Iterable[str]) -> Iterator[str]:
+@dataclass(frozen=True)
+class Listing:
+    """What the folders of a product's tables hold at one moment: files by table and name, those with a leading dot left out."""
+
+    product: Product
+    files: Mapping[str, Mapping[str, os.DirEntry[str]]]
+
+    @cached_property
+    def partitions(self) -> dict[str, dict[str, os.DirEntry[str]]]:
+        """The file of each table, per partition that is over and whose every table has one, in order."""
+        complete = set.intersection(*(set(keys) for keys in self._tables.values()))
+        tables = self._tables.items()
+        return {key: {table: keys[key] for table, keys in tables} for key in sorted(complete)}
+
+    def keys(self, table: str) -> list[str]:
+        """The partitions of which this table is delivered, whether the others are there or not."""
+        return sorted(self._tables[table])
+
+    @property
+    def stray(self) -> dict[str, str]:
+        """The reason why files are read as no partition of the product, by `<table>/<name>`, in order."""
+        why = {}
+        for table, files in self.files.items():
+            suffix, keys = self._suffix(table), self._tables[table]
+            for name in files if len(files) > len(keys) else ():
+                key = name.removesuffix(suffix)
+                if name.endswith(UNFINISHED):
+                    continue
+                if key == name:
+                    why[f"{table}/{name}"] = _no_format(name, suffix)
+                elif key not in keys:
+                    why[f"{table}/{name}"] = _no_partition(self.product, key)
+        return dict(sorted(why.items()))
+
+    @cached_property
+    def _tables(self) -> dict[str, dict[str, os.DirEntry[str]]]:
+        """The files by table and partition, as far as the calendar has it and it is over."""
+        tables = {}
+        for table, files in self.files.items():
+            suffix = self._suffix(table)
+            named = {name.removesuffix(suffix): entry for name, entry in files.items() if name.endswith(suffix)}
+            keys = _partitions(self.product, named)
+            tables[table] = named if len(keys) == len(named) else {key: named[key] for key in keys}
+        return tables
+
+    def _suffix(self, table: str) -> str:
+        return f".{self.product.delivery.tables[table].format}"
+
+
+def _files(folder: Path) -> dict[str, os.DirEntry[str]]:
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        return {entry.name: entry for entry in entries if entry.name[0] != "." and entry.is_file()}
+
+
+def _partitions(product: Product, keys: Iterable[str]) -> list[str]:
     """Those of the keys that the product's calendar has, and that are over."""
     calendar = partitions_of(product)
     first, end = calendar.ordinal(calendar.start), calendar.ordinal(calendar.end) if calendar.end else math.inf
     if not calendar.is_static:
         end = min(end, calendar.running(utc_now()))
-    for key in keys:
-        try:
-            if first <= ordinal(calendar, key) < end:
-                yield key
-        except PartitionKeyError:
-            continue
+    return [key for key, number in ordinals(calendar, keys) if first <= number < end]
 
 
 def _no_partition(product: Product, key: str) -> str:

@@ -4,7 +4,6 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -16,6 +15,9 @@ from resources.store.blobs import write_atomically
 SETTLED_NS = 1_000_000_000
 """A file that changed this recently may change again without any of its times showing it: it is read each time."""
 
+Known = tuple[int, int, int, str]
+"""Time of the inode's last change (ns), which a change of content moves too; size (bytes); inode; digest."""
+
 
 @dataclass
 class FileDigests:
@@ -23,23 +25,26 @@ class FileDigests:
     can set back, shows a file that was changed in place and given its old date again."""
 
     path: Path
-    known: dict[str, list[Any]]
+    known: dict[str, Known]
     is_changed: bool = False
 
     @classmethod
     def read(cls, path: Path) -> "FileDigests":
-        """Return the digests kept in a file; none if it does not exist."""
-        return cls(path, msgspec.json.decode(path.read_bytes()) if path.is_file() else {})
+        """Return the digests kept in a file; none if it does not exist, or other code wrote it."""
+        try:
+            return cls(path, msgspec.json.decode(path.read_bytes(), type=dict[str, Known]))
+        except (FileNotFoundError, msgspec.DecodeError):  # what is remembered can be lost: files are read again
+            return cls(path, {})
 
     def of(self, file: str, stat: os.stat_result) -> str:
         """The digest of a file of which this is the state."""
-        mark, entry = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino], self.known.get(file)
-        if entry is not None and entry[:-1] == mark:
-            return str(entry[-1])
+        known, changed = self.known.get(file), stat.st_ctime_ns
+        if known is not None and known[0] == changed and known[1] == stat.st_size and known[2] == stat.st_ino:
+            return known[3]
         digest = digest_file(Path(file))
         self.is_changed |= self.known.pop(file, None) is not None
-        if time.time_ns() - max(stat.st_mtime_ns, stat.st_ctime_ns) >= SETTLED_NS:
-            self.known[file], self.is_changed = [*mark, digest], True
+        if time.time_ns() - changed >= SETTLED_NS:
+            self.known[file], self.is_changed = (changed, stat.st_size, stat.st_ino, digest), True
         return digest
 
     def write(self) -> None:
@@ -52,7 +57,7 @@ def partitions(landing: Landing, product: Product, digests: FileDigests) -> dict
     """The digest of each table's file, per delivered partition, in order."""
     return {
         key: {table: digests.of(entry.path, entry.stat()) for table, entry in entries.items()}
-        for key, entries in landing.entries(product).items()
+        for key, entries in landing.listing(product).partitions.items()
     }
 
 

@@ -40,7 +40,8 @@ def build(product: Product) -> dg.SensorDefinition:
         lineage: dg.ResourceParam[Lineage],
         settings: dg.ResourceParam[Settings],
     ) -> dg.SensorResult | dg.SkipReason:
-        about = _about(product, landing)
+        landed = Landed(landing, product, settings.cache)
+        about = _about(product, landed)
         if about:
             context.log.warning(f"{product.name}{about}")
         for ended in end_dead_runs(lineage.ledger, context.instance, product):
@@ -50,9 +51,8 @@ def build(product: Product) -> dg.SensorDefinition:
                 f"{product.name} {end.partition}: attempt {end.number} ended: {end.end}; {end.outcome}: {end.reason}"
             )
         if product.partitions.is_static:  # deliveries that were run elsewhere too: a person may run them again here
-            known = {*landing.delivered(product), *lineage.ledger.partitions(product.name, "raw")}
+            known = {*landed.listing.partitions, *lineage.ledger.partitions(product.name, "raw")}
             make_known(context.instance, product, known)
-        landed = Landed(landing, product, settings.cache)
         try:
             launches = due(lineage, landed, context.instance, most=MOST_RUNS)
         except NotDelivered as error:
@@ -67,9 +67,9 @@ def build(product: Product) -> dg.SensorDefinition:
     return new_data
 
 
-def _about(product: Product, landing: Landing) -> str:
+def _about(product: Product, landed: Landed) -> str:
     """Further notes for people: files that belong to no partition, and code that changed since it was loaded."""
-    stray = [f"{name} ({why})" for name, why in landing.stray(product).items()]
+    stray = [f"{name} ({why})" for name, why in landed.listing.stray.items()]
     more = f" and {len(stray) - SHOWN} more" if len(stray) > SHOWN else ""
     about = f"; not read: {', '.join(stray[:SHOWN])}{more}" if stray else ""
     if changes := changed_since_start(product):

@@ -21,7 +21,7 @@ def next_delivery(landing: Landing, ledger: Ledger, product: Product, table: str
     else the one after it."""
     calendar = partitions_of(product)
     known = {*landing.delivered(product), *ledger.partitions(product.name, "raw")}
-    begun = {key for other in product.delivery.tables for key in landing.keys(product, other)}
+    begun = {key for other in product.delivery.tables for key in landing.listing(product).keys(other)}
     newest = max(known | begun, default="")
     if newest and newest not in known and not landing.file(product, table, newest).exists():
         return newest

@@ -29,7 +29,7 @@ def current_contents(ledger: Ledger, product: str) -> dict[str, str]:
     last = select(func.max(columns.seq)).where(columns.product == product).group_by(columns.partition)
     query = select(columns.partition, columns.content).where(columns.seq.in_(last), columns.end == "current")
     with ledger.engine.connect() as connection:
-        return {row.partition: row.content for row in connection.execute(query)}
+        return {row[0]: row[1] for row in connection.execute(query).all()}
 
 
 def read_deliveries(ledger: Ledger, product: str, partitions: Sequence[str] = ()) -> dict[str, dict[str, str]]:

@@ -1,15 +1,18 @@
 """A run that renews no lease is ended, and nothing more of it is recorded; one that lives is ended by no clock."""
 
+import json
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from ml_assets.cli.shared.workspace import Workspace
-from ml_assets.services.automation.dead_runs import GRACE_SECONDS, end_dead_runs
+from ml_assets.services.automation.dead_runs import GRACE_SECONDS, ORPHAN_SECONDS, end_dead_runs
 from ml_assets.spec.product import Product
 from resources.ledger import leases
 from resources.ledger.ledger import Ledger
@@ -24,11 +27,13 @@ def ledger(workspace: Workspace) -> Ledger:
     return workspace.ledger
 
 
-def started(product: Product, *, run: str = RUN, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED) -> dg.DagsterInstance:
+def started(
+    product: Product, *, status: dg.DagsterRunStatus = dg.DagsterRunStatus.STARTED, tags: dict[str, str] | None = None
+) -> dg.DagsterInstance:
     """A Dagster in which a run of the product goes on."""
     instance = dg.DagsterInstance.ephemeral()
-    tags = {"product": product.name, "dagster/partition": "2013-01"}
-    instance.add_run(dg.DagsterRun(f"{product.name}_path", run_id=run, tags=tags, status=status))
+    of_run = {"product": product.name, "dagster/partition": "2013-01", **(tags or {})}
+    instance.add_run(dg.DagsterRun(f"{product.name}_path", run_id=RUN, tags=of_run, status=status))
     return instance
 
 
@@ -100,6 +105,23 @@ def test_a_run_that_never_began_is_ended_after_a_while(product: Product, ledger:
     silent_for(monkeypatch, GRACE_SECONDS + 10)
     (ended,) = end_dead_runs(ledger, instance, product)
     assert "it did not begin within 120 s" in ended
+
+
+def test_a_run_whose_launcher_was_killed_before_it_began_is_ended_soon(
+    product: Product, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, elsewhere = str(tmp_path / "server"), str(tmp_path / "elsewhere")
+    starting = dg.DagsterRunStatus.STARTING
+    instance = started(product, status=starting, tags={GRPC_INFO_TAG: json.dumps({"host": "localhost", "socket": path})})
+    other = started(product, status=starting, tags={GRPC_INFO_TAG: json.dumps({"host": "localhost", "socket": elsewhere})})
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(path)
+        server.listen()
+        silent_for(monkeypatch, ORPHAN_SECONDS + 1)
+        assert not end_dead_runs(ledger, instance, product), "its server lives"
+    assert not end_dead_runs(ledger, other, product), "another machine's socket says nothing"
+    (ended,) = end_dead_runs(ledger, instance, product)
+    assert "within 15 s, and the server that launched it is dead" in ended
 
 
 def test_a_training_of_hours_is_ended_by_no_clock(product: Product, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

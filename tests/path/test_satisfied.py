@@ -9,9 +9,10 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.lineage.facts import ReleaseFacts
+from ml_assets.core.lineage.source import Source
 from resources.dagster_resources import resources_of
 from resources.ledger import triggers
-from sensors import retrain
+from sensors import retrain, stale
 from tests.support.homes.path_homes import Home, blank_pages
 from tests.support.homes.shop import DAYS, deliver, shop
 
@@ -32,7 +33,19 @@ def tick(home: Home) -> dg.RunRequest | str:
     return result
 
 
-def test_a_candidate_that_is_there_satisfies_a_schedule_until_something_of_it_changes(
+def loaded(home: Home, commit: str, cursor: str) -> tuple[str, str]:
+    """What the sensor of stale paths says in a code location of a commit, and the cursor that it leaves."""
+    source: Source = {"code": {"commit": commit * 40, "is_dirty": False}}
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources=resources_of(home.space.settings), cursor=cursor) as context,
+    ):
+        result = stale.build(home.product, source)(context)
+        assert isinstance(result, dg.SkipReason), result
+        return result.skip_message or "", context.cursor or ""
+
+
+def test_a_candidate_that_is_there_satisfies_a_schedule_and_other_code_until_something_of_it_changes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def later(minutes: int) -> None:
@@ -43,7 +56,7 @@ def test_a_candidate_that_is_there_satisfies_a_schedule_until_something_of_it_ch
 
         monkeypatch.setattr(retrain, "datetime", Clock)
 
-    home = shop(tmp_path, (r"(?m)^window:", f"retrain: {{on: [schedule], cron: '{RARELY}'}}\nwindow:"))
+    home = shop(tmp_path, (r"(?m)^window:", f"retrain: {{on: [schedule, code], cron: '{RARELY}'}}\nwindow:"))
     deliver(home, FIRST, SECOND)
     with blank_pages():
         assert home.run(FIRST).success
@@ -58,6 +71,15 @@ def test_a_candidate_that_is_there_satisfies_a_schedule_until_something_of_it_ch
     assert (entry.body.satisfied_by, entry.body.run) == (f"release {release}", "")
     later(0)
     assert tick(home) == "retrain: asks for nothing new"
+
+    words, cursor = loaded(home, "a", "")
+    assert "satisfied" not in words, "nothing changed: it is the first look"
+    words, cursor = loaded(home, "b", cursor)
+    why = "the code location was loaded from bbbbbbbbbb"
+    assert words.endswith(f"; {why}; satisfied by release {release}, which a training now would make again")
+    assert [(entry.body.kind, entry.body.why) for entry in triggers.triggers(home.space.ledger, "shop")][1:] == [("code", why)]
+    words, _ = loaded(home, "b", stale.STALE)
+    assert "satisfied" not in words, "it is recorded once"
 
     home.edit("product.yaml", ("depth: 3", "depth: 2"))
     later(4)

@@ -1,7 +1,8 @@
 """A delivery launches the path for its partition: once per content, by the sensor alone and by the real daemon."""
 
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -292,11 +293,16 @@ def stale_tick(product: Product, workspace: Workspace, commit: str = "a" * 40) -
 
 
 def stale_ticks(
-    product: Product, workspace: Workspace, cursor: str, commit: str = "a" * 40
+    product: Product, workspace: Workspace, cursor: str, commit: str = "a" * 40, *, ran: Sequence[dg.DagsterRun] = ()
 ) -> tuple[dg.RunRequest | dg.SkipReason, str]:
-    """The answer, and the cursor that the tick leaves after that of the tick before it."""
+    """The answer where these runs are known, and the cursor that the tick leaves after that of the tick before it."""
     source: Source = {"code": {"commit": commit, "is_dirty": False}}
-    with dg.build_sensor_context(resources=resources_of(workspace.settings), cursor=cursor) as context:
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(instance=instance, resources=resources_of(workspace.settings), cursor=cursor) as context,
+    ):
+        for run in ran:
+            instance.add_run(run)
         answer = stale.build(product, source)(context)
         assert isinstance(answer, dg.RunRequest | dg.SkipReason)
         return answer, context.cursor or ""
@@ -341,7 +347,22 @@ def test_what_was_not_stale_is_looked_at_again_only_when_declarations_change_or_
     (product.folder / "product.yaml").write_text(trains.SPEC.replace('[NA, ""]', '["-"]'))
     changed, cursor = stale_ticks(load(product.folder), space, cursor)
     assert isinstance(changed, dg.RunRequest)
-    assert cursor == "", "what runs under the change is looked at when it is taken back"
+    assert cursor == stale.STALE, "what runs under the change is looked at when it is taken back"
+
+    tags = {**changed.tags, "product": product.name}
+    going, broken = (
+        dg.DagsterRun("trains_path", run_id=str(uuid.uuid4()), tags=tags, status=status)
+        for status in (dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.FAILURE)
+    )
+    waits, _ = stale_ticks(load(product.folder), space, cursor, ran=[going])
+    assert "trains because" in str(waits)
+    waits, _ = stale_ticks(load(product.folder), space, cursor, ran=[broken])
+    assert "its run broke and is tried again at" in str(waits)
+    declared = load(product.folder)
+    at_once = declared.model_copy(update={"retries": declared.retries.model_copy(update={"wait": 0})})
+    again, _ = stale_ticks(at_once, space, cursor, ran=[broken])
+    assert isinstance(again, dg.RunRequest), again
+    assert (again.tags, again.run_key != changed.run_key) == (changed.tags, True), "Dagster drops a run key that it has seen"
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_names_with_a_dot_strays_other_formats_and_folders_do_not_count(landing:
     put(landing, "trips/2013-1.csv", "trips/2012-12.csv", "trips/x.csv", "trips/.csv", "2013-01.csv")
     (landing.root / "trains" / "trips" / "2013-01.csv").symlink_to("nowhere")
     assert landing.delivered(two_tables) == []
-    assert [*landing.stray(two_tables)] == [
+    assert [*landing.listing(two_tables).stray] == [
         *("signals/2012-12.parquet", "signals/2013-1.parquet", "signals/x.parquet", "trips/2012-12.csv"),
         *("trips/2013-02.parquet", "trips/2013-1.csv", "trips/x.csv"),
     ]
@@ -72,15 +72,16 @@ def test_names_with_a_dot_strays_other_formats_and_folders_do_not_count(landing:
 def test_a_file_that_is_no_partition_is_named_with_the_reason(landing: Landing, two_tables: Product, name: str, why: str) -> None:
     put(landing, f"trips/{name}")
     partitions = two_tables.partitions.model_copy(update={"end": "2014-01"})
-    assert landing.stray(two_tables.model_copy(update={"partitions": partitions})) == {f"trips/{name}": why}
+    product = two_tables.model_copy(update={"partitions": partitions})
+    assert landing.listing(product).stray == {f"trips/{name}": why}
 
 
 def test_a_month_that_lasts_on_is_no_partition_yet(landing: Landing, two_tables: Product) -> None:
     this_month = datetime.now(UTC).strftime("%Y-%m")
     put(landing, f"trips/{this_month}.csv", f"signals/{this_month}.parquet", "trips/2013-01.csv", "signals/2013-01.parquet")
     assert landing.delivered(two_tables) == ["2013-01"]
-    assert all(why.startswith("not finished yet: it ends at ") for why in landing.stray(two_tables).values())
-    assert len(landing.stray(two_tables)) == 2
+    assert all(why.startswith("not finished yet: it ends at ") for why in landing.listing(two_tables).stray.values())
+    assert len(landing.listing(two_tables).stray) == 2
 
 
 def test_what_is_not_delivered_is_named(landing: Landing, two_tables: Product) -> None:
@@ -99,7 +100,7 @@ def test_what_is_put_is_delivered_and_may_be_put_again(landing: Landing, two_tab
             path = landing.put(two_tables, table, partition, content)
             assert path.read_bytes() == content
     assert landing.delivered(two_tables) == ["2013-01"]
-    assert landing.stray(two_tables) == {}
+    assert landing.listing(two_tables).stray == {}
     assert len([path for path in landing.root.rglob("*") if path.is_file()]) == 3
 
 

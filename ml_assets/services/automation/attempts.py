@@ -3,7 +3,7 @@ the command or the sensor that sees it end. A run that was killed records nothin
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from ml_assets.services.automation.outcomes import OUTCOME_TAG, REASON_TAG, Outc
 from ml_assets.services.planning.plan import definitions
 from ml_assets.spec.product import Product
 from resources import landing_digests
-from resources.landing import Landing, NotDelivered
+from resources.landing import Landing, Listing, NotDelivered
 from resources.landing_digests import FileDigests
 from resources.ledger import attempts as recorded
 from resources.lineage import Lineage
@@ -24,15 +24,22 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 NUMBER_TAG, TRIES_TAG = "ml-assets/attempt", "ml-assets/tries"
+MOST_REMEMBERED = 50_000
+"""Digests of deliveries that a process remembers: a sensor asks for those of all partitions in each tick."""
 ENDS: Mapping[str, End] = {"data refused": "refused", "broken": "broken", "canceled": "gave up"}
 """How an attempt ends by its run's outcome, where that is not a success."""
 
 
 def content_digest(files: Mapping[str, str]) -> str:
     """One digest over the digests of some tables' files; of one table its own."""
+    return _content_digest(*files.items())
+
+
+@lru_cache(MOST_REMEMBERED)
+def _content_digest(*files: tuple[str, str]) -> str:
     if len(files) == 1:
-        return next(iter(files.values()))
-    return sha256("\n".join(f"{table} {files[table]}" for table in sorted(files)).encode())
+        return files[0][1]
+    return sha256("\n".join(f"{table} {digest}" for table, digest in sorted(files)).encode())
 
 
 def code_digest(product: Product) -> str:
@@ -47,6 +54,11 @@ class Landed:
     landing: Landing
     product: Product
     cache: Path
+
+    @cached_property
+    def listing(self) -> Listing:
+        """The delivered files."""
+        return self.landing.listing(self.product)
 
     @cached_property
     def digests(self) -> FileDigests:

@@ -1,5 +1,7 @@
 """Runs whose process is gone, which Dagster still takes for running: they would keep the product's next run waiting."""
 
+import json
+import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ if TYPE_CHECKING:
 
 GRACE_SECONDS = 120.0
 """How long a run may be starting before it holds a lease."""
+ORPHAN_SECONDS = 15.0
+"""How long, where the code server that launched it is dead: enough for a process that outlived it to take its lease."""
 
 
 def end_dead_runs(ledger: Ledger, instance: "DagsterInstance", product: Product) -> list[str]:
@@ -39,7 +43,29 @@ def _why_gone(ledger: Ledger, record: "RunRecord") -> str:
         return "its process is gone: it was killed, or the machine ended it"
     if silent := leases.expired(ledger.engine, run):
         return f"its process is gone: nothing was heard of it for {silent:.0f} s"
-    since = record.start_time or record.update_timestamp.timestamp()
-    if time.time() - since > GRACE_SECONDS and not leases.is_known(ledger.engine, run):
+    if leases.is_known(ledger.engine, run):
+        return ""
+    waited = time.time() - (record.start_time or record.update_timestamp.timestamp())
+    if waited > GRACE_SECONDS:
         return f"its process is gone: it did not begin within {GRACE_SECONDS:g} s"
+    if waited > ORPHAN_SECONDS and _is_launcher_dead(record):
+        return f"its process is gone: it did not begin within {ORPHAN_SECONDS:g} s, and the server that launched it is dead"
     return ""
+
+
+def _is_launcher_dead(record: "RunRecord") -> bool:
+    """Whether the code server that launched a run was one of this machine and is dead: it left its socket, and nobody listens
+    there. A socket that is not here says nothing, it may be another machine's."""
+    from dagster._core.storage.tags import GRPC_INFO_TAG
+
+    path = json.loads(record.dagster_run.tags.get(GRPC_INFO_TAG, "{}")).get("socket")
+    if not path:
+        return False
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(path)
+        except ConnectionRefusedError:
+            return True
+        except OSError:
+            return False
+    return False

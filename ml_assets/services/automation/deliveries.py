@@ -60,11 +60,11 @@ def _deliveries(lineage: Lineage, landed: Landed, waits: list[str]) -> Iterator[
     """Every delivered partition that is still and not known to be current, in order, with its newest attempt. One that was read
     before attempts were recorded is not among them."""
     product, changed = landed.product, dict[str, dict[str, str]]()
-    if entries := landed.landing.entries(product):
+    if partitions := landed.listing.partitions:
         landed.landing.reference_files(product)
-    current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(entries, default="")
+    current, newest_key = recorded.current_contents(lineage.ledger, product.name), max(partitions, default="")
     still_since = time.time() - product.landing.settle
-    for key, files in entries.items():
+    for key, files in partitions.items():
         stats = {table: entry.stat() for table, entry in files.items()}
         digests = {table: landed.digests.of(files[table].path, stat) for table, stat in stats.items()}
         if current.get(key) == content_digest(digests) and key != newest_key:

@@ -94,7 +94,7 @@ def due_training(ledger: Ledger, instance: "DagsterInstance", product: Product, 
     waits = "retrain: asks for nothing new"
     for trigger in _asked_for(ledger, product, partition, now):
         if isinstance(trigger, Trigger):
-            return _held_back(ledger, product, now) or _tried(instance, product, trigger, now)
+            return _held_back(ledger, product, now) or tried(instance, product, trigger, now)
         waits = trigger
     return waits
 
@@ -259,12 +259,15 @@ def _held_back(ledger: Ledger, product: Product, now: datetime) -> str:
     return ""
 
 
-def _tried(instance: "DagsterInstance", product: Product, trigger: Trigger, now: datetime) -> Trigger | str:
-    """The trigger, unless its run goes on or is to be tried later; a run that broke is tried again as `retries` says."""
+def tried(
+    instance: "DagsterInstance", product: Product, trigger: Trigger, now: datetime, *, since: datetime | None = None
+) -> Trigger | str:
+    """The trigger, unless its run goes on, has succeeded, or is to be tried later; a run that broke is tried again as `retries`
+    says. Runs before `since` do not count."""
     from dagster import RunsFilter
 
     tags = {"product": product.name, KIND_TAG: trigger.kind, KEY_TAG: trigger.key}
-    runs = instance.get_run_records(RunsFilter(tags=tags))
+    runs = instance.get_run_records(RunsFilter(tags=tags, created_after=since))
     if not runs:
         return trigger
     newest = runs[0]
