@@ -81,14 +81,15 @@ def openapi_json() -> str:
 
 def _document() -> dict[str, Any]:
     product = _flights()
-    about = {
-        "product": product.name,
-        "task": product.task,
-        "release": "2013-11.e2648ec0",
-        "features": [],
-        "requests_relation": "",
-    }
-    card = Card(**about, key=list(product.features.key), time=product.features.time)
+    card = Card(
+        product=product.name,
+        task=product.task,
+        release="2013-11.e2648ec0",
+        features=[],
+        key=list(product.features.key),
+        time=product.features.time,
+        requests_relation="",
+    )
     return document(_decoder(product), card)
 
 
