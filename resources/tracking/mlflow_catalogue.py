@@ -182,9 +182,7 @@ def _log_curve(run_id: str, name: str, values: Sequence[float]) -> None:
     MlflowClient().log_batch(run_id, metrics=[Metric(name, value, now, step) for step, value in enumerate(values)])
 
 
-def run_page(ui: str, facts: TrackingFacts, *, artifact: str = "") -> "dg.UrlMetadataValue":
-    """The page of a run, or of one of its artifacts, in the MLflow UI."""
-    import dagster as dg
-
+def run_page(ui: str, facts: TrackingFacts, *, artifact: str = "") -> str:
+    """The address of a run's page, or of one of its artifacts, in the MLflow UI."""
     page = f"{ui}/#/experiments/{facts.mlflow_experiment}/runs/{facts.mlflow_run}"
-    return dg.MetadataValue.url((f"{page}/artifacts/{artifact}" if artifact else page) + TRAINING_VIEW)
+    return (f"{page}/artifacts/{artifact}" if artifact else page) + TRAINING_VIEW

@@ -15,6 +15,8 @@ from key_examples import EXAMPLES
 from keys import Key, keys
 from pydantic import TypeAdapter, ValidationError
 
+from ml_assets.core.lineage.stages import STAGES
+from resources.dagster_assets import PAGES, page_of
 from resources.ledger.kinds import KINDS
 from resources.settings import ROOT
 
@@ -100,6 +102,12 @@ def test_an_example_that_a_key_would_not_take_is_seen() -> None:
     assert problem(by_path["model.depth"], "17")
     assert problem(by_path["task"], "ranking")
     assert problem(by_path["evaluation.slices"], "carrier")
+
+
+def test_the_page_that_an_asset_names_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert all(f" {page_of(stage)}\n" in navigation for stage in (*PAGES, "raw", "endpoint/staging"))
+    assert PAGES.keys() <= {*STAGES, "endpoint"}
 
 
 def test_every_kind_of_entry_is_described_with_an_example() -> None:
