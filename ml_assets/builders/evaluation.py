@@ -100,11 +100,11 @@ def unknown_rows(inputs: ComparisonInputs, product: Product) -> UnknownRows | No
 
 def outcomes_lacking(inputs: ComparisonInputs, product: Product) -> str:
     """The reason why these rows let nothing through: too few outcomes of the test window are known to judge on, or they were
-    tested on before; empty if there is none. Of windows that are pooled,
-    each has to have enough: a whole one must not make up for the days of storm that another lacks."""
+    tested on before; empty if there is none. Of windows that are pooled, each has to have enough: a whole one must not make up
+    for the days of storm that another lacks."""
     usual = inputs.usual(product)
-    if again := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
-        return f"fold {again[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
+    if reopened := [fold for handle in inputs.tested if (fold := _reopened(handle)) is not None]:
+        return f"fold {reopened[0]} was the test window of an earlier delivery, and a person reopened it: it proves nothing"
     found = [lacking(window_rows(window, inputs.before, product), usual, product=product) for window in _windows(inputs)]
     if not any(found):
         return ""

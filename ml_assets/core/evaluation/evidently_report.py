@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from ml_assets.core.evaluation.packed_page import packed
 from ml_assets.core.metrics.arrays import Task
 from ml_assets.errors import MlAssetsError
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 5000
 EMPTY = "<html><head></head><body></body></html>"
+_FITS = "<style>html, body { margin: 0; max-width: 100%; overflow-x: auto; }</style>"
 
 
 class ReportError(MlAssetsError):
@@ -146,8 +148,8 @@ def _without(names: Sequence[str]) -> list[str]:
 
 
 def _titled(html: str, title: str, lines: Sequence[str]) -> bytes:
-    """Evidently's page has no title: say what it shows, and what it leaves out."""
+    """Evidently's page, packed, with what it lacks: a title, what it shows and leaves out, a width that fits a frame."""
     heading = f'<h1 style="font: 600 20px sans-serif; margin: 16px 24px 4px">{escape(title)}</h1>'
-    line = f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
-    html = html.replace("<head>", f"<head><title>{escape(title)}</title>", 1)
-    return html.replace("<body>", f"<body>{heading}{line}", 1).encode()
+    heading += f'<p style="font: 14px sans-serif; margin: 0 24px 8px">{escape("; ".join(lines))}</p>'
+    html = html.replace("<head>", f"<head><title>{escape(title)}</title>{_FITS}", 1)
+    return packed(html.replace("<body>", f"<body>{heading}", 1), title=title, heading=heading)

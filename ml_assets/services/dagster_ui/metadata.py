@@ -30,6 +30,11 @@ def plots(snapshots: Snapshots, manifest: Manifest) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(images))
 
 
+def link(text: str, address: str) -> dg.MarkdownMetadataValue:
+    """A link with a text of its own: Dagster cuts off a long address that stands for itself."""
+    return dg.MetadataValue.md(f"[{text}]({address})")
+
+
 def small_table(header: list[str], rows: list[list[Any]]) -> dg.MarkdownMetadataValue:
     """A table that is shown inline; what is too long for that is cut at its end."""
     from ml_assets.core.plots.thumbnails import table
