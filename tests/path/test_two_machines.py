@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -28,9 +28,13 @@ from ml_assets.serving.log.reader import read
 from ml_assets.spec.product import load
 from resources.dagster_resources import resources_of
 from resources.settings import settings
+from resources.store.blobs import LocalBlobs
+from resources.store.places import name_store, store_id
+from resources.store.remote_blobs import open_blobs
 from sensors import new_data
 from tests.support.command_line import Days
 from tests.support.homes.small_home import small_home
+from tests.support.object_store import object_store
 from tests.support.postgres import Postgres, new_database, postgres_server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
@@ -111,17 +115,37 @@ class World:
         return move.body.release
 
 
+@contextmanager
+def shared_store(kind: str, folder: Path, cache: Path) -> Iterator[dict[str, str]]:
+    """The store in a folder that all mount, or its copy in a bucket, as settings."""
+    if kind == "folder":
+        yield {"ML_ASSETS_STORE": folder.as_uri()}
+        return
+    with object_store() as s3, pytest.MonkeyPatch.context() as patch:
+        for name, value in s3.environ.items():
+            patch.setenv(name, value)
+        s3.make_bucket("machines")
+        url = "s3://machines/store"
+        there, here = open_blobs(url, cache=cache), LocalBlobs(folder)
+        there.put_all([here.path(digest).read_bytes() for digest in here.digests()])
+        id = store_id(here)
+        assert id
+        name_store(there, id)
+        yield {"ML_ASSETS_STORE": url, **s3.environ}
+
+
 @pytest.fixture
-def world(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+def world(request: pytest.FixtureRequest, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     days = small_home(tmp_path_factory, tmp_path / "a")
     shared = tmp_path / "shared"
     shared.mkdir()
     for name in ("store", "landing"):
         (days.home / name).rename(shared / name)
     (days.home / "belongs.json").unlink(missing_ok=True)
-    with postgres_server() as database:
+    kind = getattr(request, "param", "folder")
+    with postgres_server() as database, shared_store(kind, shared / "store", tmp_path / "cache") as places:
         url = new_database(str(database.folder), "ledger")
-        places = {"ML_ASSETS_STORE": (shared / "store").as_uri(), "ML_ASSETS_LANDING": str(shared / "landing")}
+        places["ML_ASSETS_LANDING"] = str(shared / "landing")
         before = Machine("before", {**days.environ, **places})
         assert "entries" in before.done("ledger", "move", url)
         places["ML_ASSETS_LEDGER"] = url
@@ -151,6 +175,7 @@ def silent_or_wrong(machine: Machine) -> list[dict[str, Any]]:
     return [row for row in status["replicas"] if row["is_silent"] or row["release"] != status["answers"]["production"]]
 
 
+@pytest.mark.parametrize("world", ["folder", "s3"], indirect=True)
 def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     a, b = world.a, world.b
     a.serve()
