@@ -39,7 +39,7 @@ from tests.support.postgres import Postgres, new_database, postgres_server
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1500)]
 SECONDS = 5.0
-"""In which every server has to serve what was decided anywhere."""
+"""In which every server has to serve what was decided anywhere, on a machine that does nothing else."""
 COLD_SECONDS = 10.0
 MEASURED: dict[str, float] = {}
 
@@ -79,6 +79,14 @@ class Machine:
         return str(client.release(self.url)["release"])
 
 
+def busy() -> float:
+    """How many times as long as alone anything takes on this machine now: others may use its cores too."""
+    started, cpu = time.monotonic(), time.process_time()
+    while time.process_time() - cpu < 0.1:
+        pass
+    return max(1.0, (time.monotonic() - started) / 0.1)
+
+
 @dataclass
 class World:
     days: Days
@@ -89,6 +97,7 @@ class World:
     def both_serve(self, what: str, *command: str, on: Machine) -> str:
         """Decide by a command on one machine; both servers serve that within SECONDS of its entry. Returns the release."""
         before = self.a.release()
+        before_busy = busy()
         seen: dict[str, float] = {}
         is_over = Event()
 
@@ -105,13 +114,13 @@ class World:
             space = on.space
             move = space.ledger.moves("flights", "production")[-1]
             space.ledger.close()
-            _until(lambda: move.body.release in seen, SECONDS)
+            _until(lambda: move.body.release in seen, 60)
         finally:
             is_over.set()
             watcher.join()
         assert move.body.release != before
         MEASURED[what] = seen[move.body.release] - datetime.fromisoformat(move.at).timestamp()
-        assert MEASURED[what] < SECONDS
+        assert MEASURED[what] < SECONDS * max(before_busy, busy())
         return move.body.release
 
 
@@ -184,6 +193,7 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     b.serve()
     assert predicted(b, golden(b, second)) == second
     MEASURED["cold second machine, to its first answer"] = time.monotonic() - started
+    assert MEASURED["cold second machine, to its first answer"] < COLD_SECONDS * busy()
 
     # a rollback on A
     words = ("--by", "ann", "--reason", "late rates look wrong")
@@ -254,7 +264,7 @@ def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_
     assert b.server
     os.kill(b.server.process.pid, signal.SIGKILL)
     a.done("rollback", "flights", "--to", second, "--by", "ann", "--reason", "they were right")
-    _until(lambda: a.release() == second, SECONDS)
+    _until(lambda: a.release() == second, SECONDS * busy())
     _until(lambda: [row["is_silent"] for row in silent_or_wrong(a)] == [True], 40)
     b.open.close()
     b.open = ExitStack()
