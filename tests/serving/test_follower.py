@@ -17,6 +17,7 @@ from ml_assets.cli.shared.workspace import Workspace
 from ml_assets.services.replicas.addresses import addresses
 from ml_assets.services.replicas.follower import Follower, LedgerAway
 from ml_assets.services.replicas.reconcile import reconcile_reported
+from ml_assets.serving.client import http_client as client
 from ml_assets.spec.product import Product
 from resources.endpoints import break_glass
 from resources.endpoints import pointer as pointers
@@ -284,3 +285,12 @@ def test_a_break_glass_rollback_can_be_taken_back_by_name(machine: Workspace) ->
     back()
     assert (now := follower.pointer())
     assert (now.release, now.by) == ("2013-02.b", "test")
+
+
+def test_a_server_of_another_home_is_told_by_its_ledger() -> None:
+    own, other = "a" * 64, "b" * 64
+    version = {"product": "trains", "release": "2013-01.a", "ledger": {"id": other}}
+    sentence = client.stranger(version, own)
+    assert all(name in sentence for name in ("bbbbbbbbbbbb", "aaaaaaaaaaaa", "2013-01.a", "trains"))
+    for known in ({**version, "ledger": {"id": own}}, {**version, "ledger": None}, {"release": "2013-01.a"}):
+        assert client.stranger(known, own) == ""
