@@ -81,7 +81,7 @@ class Settings:
     @property
     def dagster_storage(self) -> str:
         """The URL of Dagster's storage with the driver that dagster-postgres is made for; empty where there is none."""
-        return f"postgresql+psycopg2://{self.dagster.partition('://')[2]}" if self.dagster else ""
+        return with_driver(self.dagster)
 
     @property
     def mlflow_artifacts(self) -> Path:
@@ -147,6 +147,12 @@ class Settings:
         team = {"DAGSTER_HOME": str(folder)} if (folder := values.pop("team_dagster")) else {}
         mounted = {f"{variable(name)}_FILE": "" for name in (*SECRETS, "keys")}
         return {variable(name): str(value) for name, value in values.items()} | mounted | team
+
+
+def with_driver(url: str) -> str:
+    """The URL of a PostgreSQL database with the driver of dagster-postgres: SQLAlchemy 2.1 takes another one by itself, whose
+    statements differ, so that events are lost (dagster#33958)."""
+    return f"postgresql+psycopg2://{url.partition('://')[2]}" if url else ""
 
 
 def variable(name: str) -> str:

@@ -26,9 +26,8 @@ def has_stored(blobs: Blobs, digest: str) -> bool:
             return has_stored(own, digest) or has_stored(below, digest)
         case LocalBlobs():
             return blobs.locate(digest).is_file()
-        case RemoteBlobs(filesystem=filesystem):
-            name = blobs.locate(digest)
-            return bool(blobs.place.ask("looked up", name, lambda: filesystem.exists(name)))
+        case RemoteBlobs():
+            return blobs.has(digest)
     raise TypeError(f"no place is known of {type(blobs).__name__}")
 
 
@@ -39,10 +38,9 @@ def store_id(blobs: Blobs) -> str | None:
             return store_id(own)
         case LocalBlobs(root=root):
             return (root / IDENTITY).read_text().strip() if (root / IDENTITY).is_file() else None
-        case RemoteBlobs(filesystem=filesystem, root=root):
-            name = f"{root}/{IDENTITY}"
+        case RemoteBlobs(root=root):
             try:
-                return str(blobs.place.ask("read", name, lambda: filesystem.cat_file(name)).decode().strip())
+                return blobs.fetch(f"{root}/{IDENTITY}").decode().strip()
             except FileNotFoundError:
                 return None
     raise TypeError(f"no place is known of {type(blobs).__name__}")

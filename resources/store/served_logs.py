@@ -27,8 +27,8 @@ class ServedLogs:
         match self.blobs:
             case LocalBlobs(root=root):
                 write_atomically(root / FOLDER / name, content, mode=0o640)
-            case RemoteBlobs(root=root):
-                self.blobs.write(f"{root}/{FOLDER}/{name}", content)
+            case RemoteBlobs(root=root) as remote:
+                remote.write(f"{root}/{FOLDER}/{name}", content)
         return name
 
     def products(self, kind: str) -> list[str]:
@@ -61,9 +61,8 @@ class ServedLogs:
         match self.blobs:
             case LocalBlobs(root=root):
                 content = (root / FOLDER / name).read_bytes()
-            case RemoteBlobs(filesystem=filesystem, root=root):
-                path = f"{root}/{FOLDER}/{name}"
-                content = self.blobs.place.ask("read", path, lambda: filesystem.cat_file(path))
+            case RemoteBlobs(root=root) as remote:
+                content = remote.fetch(f"{root}/{FOLDER}/{name}")
         digits = Path(name).stem.rpartition("-")[2]
         if sha256(content)[:DIGITS] != digits:
             raise BlobDamaged(f"the served log {name} was changed in the store: its bytes hash to {sha256(content)[:DIGITS]}")

@@ -15,7 +15,7 @@ import pytest
 
 INSTALL = "apt-get install --no-install-recommends postgresql"
 SECONDS_TO_START = 60
-OPTIONS = ("listen_addresses=", "fsync=off", "max_connections=40")
+OPTIONS = ("listen_addresses=", "fsync=off")
 
 
 def binaries() -> Path:
@@ -29,8 +29,8 @@ def binaries() -> Path:
 class Postgres:
     """A server in a folder of its own, which can be stopped and started again."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, connections: int = 40) -> None:
+        self.folder, self.connections = folder, connections
         self._user = "postgres" if os.getuid() == 0 else None  # PostgreSQL refuses to run as root
         if self._user:
             shutil.chown(folder, self._user, self._user)
@@ -41,7 +41,7 @@ class Postgres:
         subprocess.run([*initdb, *language], user=self._user, cwd=folder, check=True, capture_output=True)
 
     def start(self) -> None:
-        options = [part for option in OPTIONS for part in ("-c", option)]
+        options = [part for option in (*OPTIONS, f"max_connections={self.connections}") for part in ("-c", option)]
         with (self.folder / "log").open("ab") as log:
             command = [binaries() / "postgres", "-D", self.folder / "data", "-k", self.folder, *options]
             self._process = subprocess.Popen(command, user=self._user, cwd=self.folder, stdout=log, stderr=log)
@@ -62,10 +62,10 @@ class Postgres:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
+def postgres_server(*, connections: int = 40) -> Iterator[Postgres]:
     """A server of its own, started."""
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    server = Postgres(folder)
+    server = Postgres(folder, connections=connections)
     server.start()
     try:
         yield server
@@ -75,9 +75,9 @@ def postgres_server() -> Iterator[Postgres]:
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """A server of its own; yields the folder of its socket."""
-    with postgres_server() as server:
+def postgres(*, connections: int = 40) -> Iterator[str]:
+    """A server of its own, for so many connections; yields the folder of its socket."""
+    with postgres_server(connections=connections) as server:
         yield str(server.folder)
 
 

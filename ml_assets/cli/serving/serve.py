@@ -124,6 +124,7 @@ def followed(space: "Workspace", product: str, environment: str) -> "Follower":
 
     from sqlalchemy.exc import SQLAlchemyError
 
+    from ml_assets.errors import PassingFault
     from ml_assets.services.replicas.follower import Follower
     from resources.ledger.database import LedgerRefused
     from resources.ledger.identity import refuse_another_store
@@ -132,7 +133,7 @@ def followed(space: "Workspace", product: str, environment: str) -> "Follower":
         belonging, engine = space.ledger.belonging, space.ledger.engine
         assert belonging is not None
         refuse_another_store(belonging, engine, space.snapshots.blobs, is_owner=False)
-    except (LedgerRefused, SQLAlchemyError, OSError):  # it is away: the follower says so, and serves what is cached
+    except (LedgerRefused, SQLAlchemyError, PassingFault, OSError):  # it is away: the follower says so, and serves what is cached
         pass
     return Follower(
         endpoints=space.endpoints,
