@@ -91,7 +91,7 @@ def shared_logs(settings: Settings, snapshots: Snapshots, product: str) -> list[
 
 
 def find_prediction(settings: Settings, snapshots: Snapshots, id: str) -> dict[str, Any] | None:
-    """The record of a prediction of any product; None where it is neither in a log of this home nor shipped by another machine."""
+    """The record of a prediction of any product; None where it is in no log of this home, and no other machine shipped it."""
     folder = settings.home / "predictions"
     place = served_logs(snapshots.blobs)
     if (record := find_in_any(folder, id)) is None and place is not None and is_prediction_id(id):
