@@ -120,7 +120,9 @@ class World:
             watcher.join()
         assert move.body.release != before
         MEASURED[what] = seen[move.body.release] - datetime.fromisoformat(move.at).timestamp()
-        assert MEASURED[what] < SECONDS * max(before_busy, busy())
+        factor = max(before_busy, busy())
+        sys.stderr.write(f"{MEASURED[what]:6.1f} s  {what}, on a machine that takes {factor:.0f} times as long\n")
+        assert MEASURED[what] < SECONDS * factor
         return move.body.release
 
 
@@ -192,8 +194,11 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
     started = time.monotonic()
     b.serve()
     assert predicted(b, golden(b, second)) == second
-    MEASURED["cold second machine, to its first answer"] = time.monotonic() - started
-    assert MEASURED["cold second machine, to its first answer"] < COLD_SECONDS * busy()
+    MEASURED["cold"], factor = time.monotonic() - started, busy()
+    sys.stderr.write(
+        f"{MEASURED['cold']:6.1f} s  cold start to first answer, on a machine that takes {factor:.0f} times as long\n"
+    )
+    assert MEASURED["cold"] < COLD_SECONDS * factor
 
     # a rollback on A
     words = ("--by", "ann", "--reason", "late rates look wrong")
@@ -223,8 +228,6 @@ def test_what_is_decided_on_one_machine_serves_on_both(world: World) -> None:
         checked = verify(space.settings)
         assert [one for one in checked.discrepancies if not one.is_note] == []
         space.ledger.close()
-    for what, seconds in MEASURED.items():
-        sys.stderr.write(f"{seconds:6.1f} s  {what}\n")
 
 
 def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_be_broken(world: World) -> None:
@@ -252,7 +255,7 @@ def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_
     world.database.start()
     back = time.monotonic()
     _until(lambda: {a.release(), b.release()} == {first}, 15)
-    MEASURED["ledger back, until both serve the break-glass release"] = time.monotonic() - back
+    sys.stderr.write(f"{time.monotonic() - back:6.1f} s  from the ledger's return until both serve the break-glass release\n")
     space = b.space
     move = space.ledger.moves("flights", "production")[-1]
     assert (move.kind, "break-glass" in move.body.reason) == ("rollback", True)
@@ -271,8 +274,6 @@ def test_a_killed_server_is_named_a_killed_ledger_is_survived_and_the_glass_can_
     with b.open:
         b.serve()
         assert b.release() == second
-    for what, seconds in MEASURED.items():
-        sys.stderr.write(f"{seconds:6.1f} s  {what}\n")
 
 
 def test_a_wrong_variable_is_refused_on_either_machine_with_both_named(world: World, tmp_path: Path) -> None:
